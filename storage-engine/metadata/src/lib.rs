@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The metadata of a store: buckets, objects, uploads, blobs, volumes and drives behind one trait.
+//!
+//! [`MetadataStore`] is the only serialisation point of Granary: conditional writes, volume ownership and
+//! garbage accounting are decided inside one committed [`Commit`]. Every implementation passes the same
+//! [`conformance`] suite. [`sqlite`] is the embedded store.
+
+pub mod conformance;
+mod error;
+mod model;
+pub mod sqlite;
+mod store;
+
+pub use error::{MetadataError, Result};
+pub use model::*;
+pub use store::MetadataStore;

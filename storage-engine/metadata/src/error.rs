@@ -1,0 +1,71 @@
+//! What can go wrong between the engine and its metadata.
+
+use granary_types::{BucketName, Epoch, VolumeId};
+
+/// The result of a metadata call.
+pub type Result<T, E = MetadataError> = std::result::Result<T, E>;
+
+/// An error of the metadata store. Outcomes that a request can meet in normal life (a failed precondition,
+/// a missing key) are values of [`crate::Outcome`], not errors.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetadataError {
+    /// The bucket of that name exists.
+    #[error("bucket {0} already exists")]
+    BucketExists(BucketName),
+    /// No bucket has that name.
+    #[error("bucket {0} does not exist")]
+    NoSuchBucket(BucketName),
+    /// The bucket still has objects, versions or uploads.
+    #[error("bucket {0} is not empty")]
+    BucketNotEmpty(BucketName),
+    /// The volume has another owner, is sealed, freed or unknown: nothing of the commit was applied.
+    #[error("volume {volume} is not owned at epoch {epoch}")]
+    Fenced {
+        /// The volume whose advance was refused.
+        volume: VolumeId,
+        /// The epoch the writer believed in.
+        epoch: Epoch,
+    },
+    /// A volume that the commit refers to was freed meanwhile: nothing of the commit was applied.
+    #[error("volume {0} was freed or never opened")]
+    VolumeGone(VolumeId),
+    /// The connection died while committing and reading back by write id did not tell the outcome.
+    #[error("the outcome of the commit is unknown: {context}")]
+    OutcomeUnknown {
+        /// What was being done.
+        context: &'static str,
+    },
+    /// The store cannot answer now and may later.
+    #[error("metadata store unavailable while {context}")]
+    Unavailable {
+        /// What was being done.
+        context: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A row or log record does not match its checksum or cannot be decoded.
+    #[error("metadata is corrupt: {context}")]
+    Corrupt {
+        /// What was read.
+        context: String,
+    },
+    /// The schema was made by a newer release that this binary must not touch.
+    #[error("the metadata has schema {found}, this binary serves up to {supported}")]
+    SchemaTooNew {
+        /// The schema found.
+        found: u32,
+        /// The newest schema this binary serves.
+        supported: u32,
+    },
+    /// The file system refused.
+    #[error("i/o error while {context}")]
+    Io {
+        /// What was being done.
+        context: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,211 @@
+//! A commit: what becomes true in one transaction, and the outcome each request gets.
+
+use granary_types::{
+    Attributes, BlobId, BucketId, Checksum, Epoch, Etag, ObjectKey, PartNumber, StorageClass, UnixMillis,
+    UploadId, VersionId, VolumeId, WriteId,
+};
+use serde::{Deserialize, Serialize};
+
+use super::object::{Extent, NewBlob, NewObject, ObjectRow, PackedLocation};
+
+/// Which entity tags satisfy a condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TagMatch {
+    /// `*`: any existing object.
+    Any,
+    /// One of these.
+    OneOf(Vec<Etag>),
+}
+
+/// Conditions on the current object of the key, decided inside the commit.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html>
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteConditions {
+    /// The current object must have such a tag. No current object gives [`Outcome::NoSuchKey`].
+    pub if_match: Option<TagMatch>,
+    /// The current object must not have such a tag.
+    pub if_none_match: Option<TagMatch>,
+    /// The current object must have been modified in this second (deletes).
+    pub if_modified_at: Option<UnixMillis>,
+    /// The current object must have this length (deletes).
+    pub if_length_bytes: Option<u64>,
+}
+
+/// Put one version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutObject {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// Decided against the current version.
+    pub conditions: WriteConditions,
+    /// The version. A version with the same key and version id (always so for the null version) is replaced.
+    pub object: NewObject,
+    /// Blobs that this version is the first to refer to.
+    pub blobs: Vec<NewBlob>,
+}
+
+/// Delete one version for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteObject {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version; [`VersionId::NULL`] for unversioned buckets.
+    pub version: VersionId,
+    /// Decided against the current version.
+    pub conditions: WriteConditions,
+}
+
+/// Begin a multipart upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewUpload {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// The upload.
+    pub upload: UploadId,
+    /// When it began.
+    pub initiated: UnixMillis,
+    /// Who began it.
+    pub owner: String,
+    /// The class of the object to be.
+    pub storage_class: StorageClass,
+    /// Headers and user metadata of the object to be.
+    pub attributes: Attributes,
+    /// What the frontend must remember of the upload's checksum choice; opaque here.
+    pub checksum: Option<(granary_types::ChecksumAlgorithm, granary_types::ChecksumKind)>,
+}
+
+/// Store or replace one part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutPart {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key the upload is for.
+    pub key: ObjectKey,
+    /// The upload.
+    pub upload: UploadId,
+    /// The part.
+    pub number: PartNumber,
+    /// The request that writes it.
+    pub write: WriteId,
+    /// When.
+    pub modified: UnixMillis,
+    /// The part's length.
+    pub length_bytes: u64,
+    /// The part's MD5.
+    pub etag: Etag,
+    /// The part's checksum.
+    pub checksum: Option<Checksum>,
+    /// The part's bytes; an empty part has a blob without extents.
+    pub blob: NewBlob,
+}
+
+/// Make an object of an upload's parts. Parts not named are dropped; the upload is gone afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompleteUpload {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// The upload.
+    pub upload: UploadId,
+    /// The parts, each with the write that stored it, as the frontend checked them. If any is not there
+    /// any more, or was replaced, the outcome is [`Outcome::InvalidPart`].
+    pub parts: Vec<(PartNumber, WriteId)>,
+    /// Decided against the current version.
+    pub conditions: WriteConditions,
+    /// The object; its `content` must be [`super::Content::Blobs`] of exactly these parts.
+    pub object: NewObject,
+}
+
+/// Compaction moved a packed object; applied only if the version is still at `from`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectMove {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version.
+    pub version: VersionId,
+    /// Where it must still be.
+    pub from: PackedLocation,
+    /// Where it is from now on.
+    pub to: PackedLocation,
+}
+
+/// Compaction moved a blob; applied only if its extents are still `from`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobMove {
+    /// The blob.
+    pub blob: BlobId,
+    /// Where it must still be.
+    pub from: Vec<Extent>,
+    /// Where it is from now on.
+    pub to: Vec<Extent>,
+}
+
+/// One write of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the payloads are documented")]
+pub enum Write {
+    Put(Box<PutObject>),
+    Delete(DeleteObject),
+    CreateUpload(Box<NewUpload>),
+    PutPart(Box<PutPart>),
+    CompleteUpload(Box<CompleteUpload>),
+    AbortUpload { bucket: BucketId, key: ObjectKey, upload: UploadId },
+    MoveObject(Box<ObjectMove>),
+    MoveBlob(Box<BlobMove>),
+}
+
+/// Moves a volume's committed end forward, if the volume is still open at `epoch`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeAdvance {
+    /// The volume.
+    pub volume: VolumeId,
+    /// The writer's epoch.
+    pub epoch: Epoch,
+    /// The new committed end; an end not above the stored one leaves the stored one.
+    pub end: u64,
+    /// Bytes that the stripes below `end` and above the previous advance take in all shard files together.
+    pub stored_bytes: u64,
+}
+
+/// Everything that becomes true together. The writes are applied in their order, each against the state
+/// that the earlier ones left. If one volume advance is refused, nothing is applied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Committed ends to advance.
+    pub advances: Vec<VolumeAdvance>,
+    /// The writes.
+    pub writes: Vec<Write>,
+}
+
+/// What became of one write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Applied. `replaced` is the version that is gone because of it.
+    Done {
+        /// The version that was replaced or deleted, if there was one.
+        replaced: Option<Box<ObjectRow>>,
+        /// The order given to the version that was put; 0 for writes that put none.
+        order: u64,
+    },
+    /// A condition did not hold.
+    PreconditionFailed,
+    /// `if_match` met no current object.
+    NoSuchKey,
+    /// The bucket is gone.
+    NoSuchBucket,
+    /// The upload is gone or belongs to another key.
+    NoSuchUpload,
+    /// A part named by a completion is gone or was replaced.
+    InvalidPart(PartNumber),
+    /// A move came too late: the version or blob is not where it was.
+    Moved,
+}

@@ -1,0 +1,133 @@
+//! Object versions and where their bytes are.
+
+use granary_types::{
+    Attributes, BlobId, Checksum, Etag, PartNumber, StorageClass, UnixMillis, VersionId, VolumeId, WriteId,
+};
+use serde::{Deserialize, Serialize};
+
+/// An object or the mark that it was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VersionKind {
+    /// An object with bytes (perhaps none).
+    Object,
+    /// A delete marker.
+    DeleteMarker,
+}
+
+/// Where a packed object lies: whole, in one data block of one stripe.
+///
+/// Offsets count from the start of the shard file. The bytes themselves are one read of `length_bytes` at
+/// `offset` in the shard file of `column`; the stripe is named so that the other columns can rebuild them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PackedLocation {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Where the stripe begins, the same in every shard file.
+    pub stripe_offset: u64,
+    /// The data column that holds the object.
+    pub column: u8,
+    /// Where the object's bytes begin in the shard file of `column`.
+    pub offset: u64,
+    /// How many bytes.
+    pub length_bytes: u32,
+    /// BLAKE3 of the stored bytes.
+    pub hash: [u8; 32],
+}
+
+/// A run of consecutive stripes of one volume that hold consecutive bytes of one blob.
+///
+/// All stripes but the last hold `stripe_data_bytes` (k blocks of equal length) of the blob; the last holds the
+/// rest. The engine derives each stripe's place from these numbers; see its `layout` module.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Extent {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Where the first stripe begins in each shard file.
+    pub offset: u64,
+    /// How many bytes of the blob the extent holds.
+    pub length_bytes: u64,
+}
+
+/// One blob of a large object; multipart objects have one for each part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRef {
+    /// The part number; 1 for an object that was put whole.
+    pub number: PartNumber,
+    /// The blob that holds the bytes.
+    pub blob: BlobId,
+    /// The length of the part.
+    pub length_bytes: u64,
+    /// The part's own checksum, if it has one.
+    pub checksum: Option<Checksum>,
+}
+
+/// An object's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// No bytes.
+    Empty,
+    /// Small by value: one place in one block.
+    Packed(PackedLocation),
+    /// Large by reference: whole blobs, one after the other. `multipart` tells a completed upload (even of one
+    /// part) from an object that was put whole.
+    Blobs {
+        /// The blobs in order.
+        parts: Vec<PartRef>,
+        /// Whether a multipart upload made it.
+        multipart: bool,
+    },
+}
+
+/// A version to be written. The store gives it its order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewObject {
+    /// The version; [`VersionId::NULL`] while versioning is off.
+    pub version: VersionId,
+    /// Object or delete marker.
+    pub kind: VersionKind,
+    /// The request that writes it.
+    pub write: WriteId,
+    /// The time shown as Last-Modified.
+    pub modified: UnixMillis,
+    /// The length of the object.
+    pub length_bytes: u64,
+    /// Its entity tag.
+    pub etag: Etag,
+    /// The storage class asked for.
+    pub storage_class: StorageClass,
+    /// Its checksum, if it has one.
+    pub checksum: Option<Checksum>,
+    /// Headers and user metadata.
+    pub attributes: Attributes,
+    /// Where the bytes are.
+    pub content: Content,
+}
+
+/// A version as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRow {
+    /// Its place among the versions of its key: the previous order + 1.
+    pub order: u64,
+    /// Everything else.
+    pub object: NewObject,
+}
+
+/// A blob to be written together with the row that first refers to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewBlob {
+    /// Its id.
+    pub id: BlobId,
+    /// Its bytes, in order.
+    pub extents: Vec<Extent>,
+}
+
+/// A blob as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRow {
+    /// Its id.
+    pub id: BlobId,
+    /// Its bytes, in order.
+    pub extents: Vec<Extent>,
+    /// How many object versions and parts refer to it.
+    pub references: u64,
+}

@@ -1,0 +1,118 @@
+//! The trait.
+
+use async_trait::async_trait;
+use granary_types::{
+    BlobId, BucketId, BucketName, DriveId, Epoch, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId,
+};
+
+use crate::error::Result;
+use crate::model::{
+    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
+    ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery, UploadRow,
+    VolumeRow,
+};
+
+/// The metadata of one store.
+///
+/// Every method that changes something returns only after the change is durable. Calls that wait together
+/// may be committed together; their outcomes stay their own, and calls made one after the other are applied
+/// in that order. Reads see every change whose call has returned, on every node.
+/// Dropping a returned future may leave its change applied or not, never in part.
+#[async_trait]
+pub trait MetadataStore: Send + Sync + 'static {
+    /// Creates a bucket.
+    ///
+    /// # Errors
+    /// [`crate::MetadataError::BucketExists`] if the name is taken.
+    async fn create_bucket(&self, bucket: NewBucket) -> Result<()>;
+
+    /// The bucket of that name.
+    async fn bucket(&self, name: &BucketName) -> Result<Option<Bucket>>;
+
+    /// Buckets in the order of their names.
+    async fn list_buckets(&self, query: BucketQuery) -> Result<BucketPage>;
+
+    /// Removes a bucket that has no object version and no upload in it.
+    ///
+    /// # Errors
+    /// [`crate::MetadataError::NoSuchBucket`], [`crate::MetadataError::BucketNotEmpty`].
+    async fn delete_bucket(&self, name: &BucketName) -> Result<()>;
+
+    /// Applies a commit whole or not at all and returns one outcome for each of its writes.
+    ///
+    /// # Errors
+    /// [`crate::MetadataError::Fenced`] and [`crate::MetadataError::VolumeGone`] when nothing was applied because
+    /// of a volume; other errors when the outcome is a failure or unknown.
+    async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>>;
+
+    /// One version of a key: the current one if `version` is `None` (a delete marker is returned as such).
+    async fn object(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+    ) -> Result<Option<ObjectRow>>;
+
+    /// The blobs of these ids that exist, in no particular order. At most 10,000.
+    async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>>;
+
+    /// One page of a bucket's current objects (no delete markers).
+    async fn list_objects(&self, query: ListQuery) -> Result<ListPage>;
+
+    /// The upload, if it is in progress for that key.
+    async fn upload(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Option<UploadRow>>;
+
+    /// Parts of an upload by number; empty when the upload is gone.
+    async fn list_parts(&self, query: PartQuery) -> Result<PartPage>;
+
+    /// Uploads in progress.
+    async fn list_uploads(&self, query: UploadQuery) -> Result<UploadPage>;
+
+    /// Opens a volume.
+    async fn open_volume(&self, volume: NewVolume) -> Result<()>;
+
+    /// Raises the epoch and seals the volume, whoever owns it. Sealing again changes nothing but the epoch.
+    ///
+    /// # Errors
+    /// [`crate::MetadataError::VolumeGone`] when it does not exist or is freed.
+    async fn seal_volume(&self, volume: VolumeId) -> Result<SealedEnd>;
+
+    /// One volume.
+    async fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRow>>;
+
+    /// All volumes, freed ones too, by id, after `after`, at most `limit`.
+    async fn volumes(&self, after: Option<VolumeId>, limit: u32) -> Result<Vec<VolumeRow>>;
+
+    /// Frees a sealed volume in which nothing lives. `false` if something lives in it, it is open or gone.
+    async fn free_volume(&self, volume: VolumeId, now: UnixMillis) -> Result<bool>;
+
+    /// Forgets a freed volume whose files are gone. `false` if it is not freed.
+    async fn forget_volume(&self, volume: VolumeId) -> Result<bool>;
+
+    /// Records that a column is on another drive now. `false` if it was not on `from` any more.
+    async fn move_shard(&self, shard: ShardMove) -> Result<bool>;
+
+    /// Adds a drive or updates its row.
+    async fn put_drive(&self, drive: DriveRow) -> Result<()>;
+
+    /// All drives by slot.
+    async fn drives(&self) -> Result<Vec<DriveRow>>;
+
+    /// Counts what lives in each volume anew from objects, parts and blobs, repairs `live_bytes` that drifted, and
+    /// returns the volumes that had. For operators and tests: it reads everything.
+    async fn recount(&self) -> Result<Vec<(VolumeId, u64, u64)>>;
+
+    /// Waits until nothing is being written, closes everything, makes the files complete.
+    async fn close(&self) -> Result<()>;
+
+    /// Whether the epoch is still that of an open volume; a cheap check before long work.
+    async fn owns(&self, volume: VolumeId, epoch: Epoch) -> Result<bool> {
+        use crate::model::VolumeState;
+        Ok(self.volume(volume).await?.is_some_and(|row| row.epoch == epoch && row.state == VolumeState::Open))
+    }
+
+    /// The drives that hold a copy of the metadata, and the one that serves it, for health pages.
+    async fn homes(&self) -> Result<Vec<(DriveId, bool)>> {
+        Ok(Vec::new())
+    }
+}

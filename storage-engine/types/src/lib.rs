@@ -1,0 +1,15 @@
+//! Vocabulary shared by every storage crate: identifiers, names and newtypes, with no behaviour beyond
+//! validation and display. Nothing here does I/O.
+
+mod id;
+mod name;
+mod object;
+
+pub use id::{
+    BlobId, BucketId, ClusterId, DriveId, Epoch, ParseIdError, UploadId, VersionId, VolumeId, WriteId,
+};
+pub use name::{BucketName, BucketNameError, KEY_LENGTH_BYTES_MAX, KeyError, ObjectKey};
+pub use object::{
+    Attributes, Checksum, ChecksumAlgorithm, ChecksumKind, Etag, PartNumber, PartNumberError, StorageClass,
+    UnixMillis,
+};
