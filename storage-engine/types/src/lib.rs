@@ -1,10 +1,12 @@
 //! Vocabulary shared by every storage crate: identifiers, names and newtypes, with no behaviour beyond
 //! validation and display. Nothing here does I/O.
 
+mod crash;
 mod id;
 mod name;
 mod object;
 
+pub use crash::{CRASH_POINT_VARIABLE, CRASH_POINTS, crash_point};
 pub use id::{
     BlobId, BucketId, ClusterId, DriveId, Epoch, ParseIdError, UploadId, VersionId, VolumeId, WriteId,
 };

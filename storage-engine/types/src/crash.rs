@@ -1,0 +1,72 @@
+//! Named crash points: places where tests kill the process to prove that recovery works.
+//!
+//! Each step that persists something calls [`crash_point`] with its own name. Builds with debug assertions
+//! abort there when the environment variable `GRANARY_CRASH_POINT` names the point; release builds compile
+//! the call to nothing.
+
+/// Every crash point of the program. Tests iterate this list; a call with a name outside it fails an assertion.
+pub const CRASH_POINTS: &[&str] = &[
+    "metadata.before_commit",
+    "metadata.after_log_append_before_flush",
+    "metadata.after_log_before_commit",
+    "metadata.after_commit_before_log",
+    "metadata.after_commit_before_answer",
+    "metadata.snapshot_after_copy",
+    "metadata.snapshot_before_rename",
+    "metadata.snapshot_after_rename",
+    "metadata.snapshot_before_log_cut",
+    "metadata.rebuild_after_copy",
+    "metadata.rebuild_before_rename",
+    "drive.after_write_before_flush",
+    "drive.after_flush_before_commit",
+    "engine.after_commit_before_ack",
+];
+
+/// The environment variable that arms one crash point: `name`, or `name:nth` to die at the nth pass (from 1).
+pub const CRASH_POINT_VARIABLE: &str = "GRANARY_CRASH_POINT";
+
+/// Aborts the process if `name` is the armed crash point. Does nothing in builds without debug assertions.
+#[inline]
+pub fn crash_point(name: &'static str) {
+    #[cfg(debug_assertions)]
+    armed::pass(name);
+    #[cfg(not(debug_assertions))]
+    let _ = name;
+}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::{CRASH_POINT_VARIABLE, CRASH_POINTS};
+
+    struct Armed {
+        name: String,
+        passes_left: AtomicU64,
+    }
+
+    /// The environment is read once: reading it on every call would cost, and tests arm child processes.
+    static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+
+    pub(super) fn pass(name: &'static str) {
+        debug_assert!(CRASH_POINTS.contains(&name), "crash point {name} is not in CRASH_POINTS");
+        let armed = ARMED.get_or_init(|| std::env::var(CRASH_POINT_VARIABLE).ok().map(|text| parse(&text)));
+        let Some(armed) = armed.as_ref().filter(|armed| armed.name == name) else { return };
+        if armed.passes_left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            std::process::abort();
+        }
+    }
+
+    fn parse(text: &str) -> Armed {
+        let (name, nth) = match text.rsplit_once(':') {
+            Some((name, nth)) => (name, nth.parse().unwrap_or(1)),
+            None => (text, 1),
+        };
+        Armed { name: name.to_owned(), passes_left: AtomicU64::new(nth) }
+    }
+}
+
+#[cfg(test)]
+#[path = "crash_tests.rs"]
+mod tests;
