@@ -1,0 +1,155 @@
+//! `cargo xtask test`: everything that decides whether the store is right.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{process, python, target_dir, workspace_root};
+
+/// pytest's exit code when a filter selects nothing.
+const PYTEST_NOTHING_SELECTED: i32 = 5;
+
+/// What a run has counted so far, over cargo's and pytest's closing lines.
+#[derive(Default)]
+struct Totals {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Totals {
+    /// Adds the counts of a closing line (`test result: ok. 3 passed; 0 failed; 1 ignored; …` or
+    /// `=== 4 passed, 1 skipped in 2.00s ===`); other lines add nothing.
+    fn add_closing_line(&mut self, line: &str) {
+        let is_cargo = line.starts_with("test result:");
+        let is_pytest = line.starts_with('=') && line.contains(" in ") && line.trim_end().ends_with('=');
+        if !is_cargo && !is_pytest {
+            return;
+        }
+        let words: Vec<&str> = line.split([' ', ';', ',', '=']).filter(|word| !word.is_empty()).collect();
+        for pair in words.windows(2) {
+            let [count, what] = pair else { continue };
+            let Ok(count) = count.parse::<u64>() else { continue };
+            match *what {
+                "passed" => self.passed += count,
+                "failed" | "error" | "errors" => self.failed += count,
+                "ignored" | "skipped" | "xfailed" => self.skipped += count,
+                _ => {}
+            }
+        }
+    }
+
+    /// Prints the totals and decides: nothing failed, nothing skipped, something ran.
+    fn conclude(&self) -> Result<()> {
+        println!("\ntotal: {} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
+        if self.failed > 0 {
+            bail!("{} tests failed", self.failed);
+        }
+        if self.skipped > 0 {
+            bail!("{} tests were skipped; a missing dependency is a failure here", self.skipped);
+        }
+        if self.passed == 0 {
+            bail!("no test matched");
+        }
+        Ok(())
+    }
+}
+
+/// Unit tests, whole-system tests, then the clients.
+pub(crate) fn run(filter: &[String]) -> Result<()> {
+    let root = workspace_root()?;
+    let target = target_dir()?;
+    let python_bin = python::ensure(&root, &target)?;
+    let binary = build_binary(&root, &target)?;
+    let mut totals = Totals::default();
+    let cargo_ok = run_cargo(&root, filter, &binary, &python_bin, &mut totals)?;
+    let clients_ok = run_pytest(&root, filter, &binary, &python_bin, &mut totals)?;
+    totals.conclude()?;
+    if !cargo_ok || !clients_ok {
+        bail!("a test runner failed without counting a failed test; see above");
+    }
+    Ok(())
+}
+
+/// Only the client tests.
+pub(crate) fn run_clients_only(filter: &[String]) -> Result<()> {
+    let root = workspace_root()?;
+    let target = target_dir()?;
+    let python_bin = python::ensure(&root, &target)?;
+    let binary = build_binary(&root, &target)?;
+    let mut totals = Totals::default();
+    let ok = run_pytest(&root, filter, &binary, &python_bin, &mut totals)?;
+    totals.conclude()?;
+    if !ok {
+        bail!("pytest failed without counting a failed test; see above");
+    }
+    Ok(())
+}
+
+/// Builds the server with the dev profile: optimised enough to move gigabytes, with the named crash
+/// points and debug assertions that a release build leaves out.
+fn build_binary(root: &Path, target: &Path) -> Result<PathBuf> {
+    process::run(cargo(root).args(["build", "--package", "granary", "--locked"]))?;
+    let binary = target.join("debug/granary");
+    if !binary.exists() {
+        bail!("cargo built no {}", binary.display());
+    }
+    Ok(binary)
+}
+
+fn run_cargo(
+    root: &Path,
+    filter: &[String],
+    binary: &Path,
+    python_bin: &Path,
+    totals: &mut Totals,
+) -> Result<bool> {
+    let mut command = cargo(root);
+    command
+        .args(["test", "--workspace", "--locked", "--no-fail-fast", "--"])
+        .args(filter)
+        .env("GRANARY_TEST_BINARY", binary)
+        .env("GRANARY_TEST_PYTHON", python_bin.join("python"));
+    let code = process::run_watched(&mut command, |line| totals.add_closing_line(line))?;
+    Ok(code == Some(0))
+}
+
+fn run_pytest(
+    root: &Path,
+    filter: &[String],
+    binary: &Path,
+    python_bin: &Path,
+    totals: &mut Totals,
+) -> Result<bool> {
+    let mut command = Command::new(python_bin.join("python"));
+    command
+        .args(["-m", "pytest", "-ra", "--durations=10", "--color=no", "-p", "no:cacheprovider"])
+        .arg(root.join("tests/clients"))
+        .env("GRANARY_TEST_BINARY", binary)
+        .env("PATH", prepend_path(python_bin)?)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .current_dir(root);
+    if !filter.is_empty() {
+        command.arg("-k").arg(filter.join(" or "));
+    }
+    let code = process::run_watched(&mut command, |line| totals.add_closing_line(line))?;
+    let nothing_selected = code == Some(PYTEST_NOTHING_SELECTED) && !filter.is_empty();
+    Ok(code == Some(0) || nothing_selected)
+}
+
+fn prepend_path(dir: &Path) -> Result<std::ffi::OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::iter::once(dir.to_path_buf()).chain(std::env::split_paths(&path));
+    std::env::join_paths(dirs).context("PATH")
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+#[cfg(test)]
+#[path = "test_tests.rs"]
+mod tests;
