@@ -1,1 +1,34 @@
-//! Placeholder.
+//! Who sent this request, and is every byte of it what they signed?
+//!
+//! The crate verifies AWS Signature Version 4 as S3 speaks it. It knows the types of the `http` crate and no
+//! web framework, does no I/O, and has no clock of its own.
+//!
+//! * [`Verifier`] checks one request head: the `Authorization` header or a presigned URL. What it returns,
+//!   [`Verified`], names the [`Principal`] and says how the body is covered ([`PayloadMode`]).
+//! * [`chunked::ChunkedDecoder`] takes the `aws-chunked` framing off a body and checks the chunk and trailer
+//!   signatures on the way.
+//! * [`AuthError`] maps each failure to S3's own error code.
+//!
+//! Outside its scope, and answered `NotImplemented`: SigV4A (`AWS4-ECDSA-P256-SHA256`). Signature Version 2 is
+//! answered as AWS does in regions that never had it. Browser POST policies are not handled here.
+//!
+//! Sources: "Authenticating Requests (AWS Signature Version 4)" and its sub-pages in the Amazon S3 API Reference.
+
+mod amz_date;
+mod authorization;
+mod canonical;
+pub mod chunked;
+mod credentials;
+mod error;
+mod payload;
+mod presigned;
+mod query;
+mod scope;
+mod signing;
+mod verifier;
+
+pub use credentials::{CredentialSource, Credentials, KnownKey, Principal, SecretKey, StaticCredentials};
+pub use error::{AccessDeniedReason, AuthError};
+pub use payload::{PayloadMode, PayloadSha256, TrailerPresence};
+pub use signing::{Signature, SigningKey, StreamingSignature};
+pub use verifier::{AuthMethod, RegionPolicy, RequestHead, Verified, Verifier, request_host};

@@ -1,0 +1,103 @@
+//! Access keys, secrets, and the source they are looked up in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// A secret access key. It is wiped from memory with its last clone and never shown by `Debug`.
+#[derive(Clone)]
+pub struct SecretKey(Arc<Zeroizing<String>>);
+
+impl SecretKey {
+    /// Takes over `secret`.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(Arc::new(Zeroizing::new(secret.into())))
+    }
+
+    /// The secret itself, for deriving keys. Must not be logged.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for SecretKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
+    }
+}
+
+impl Eq for SecretKey {}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(redacted)")
+    }
+}
+
+/// An access key with its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The public half, sent with each request.
+    pub access_key: String,
+    /// The secret half, never sent.
+    pub secret_key: SecretKey,
+}
+
+impl Credentials {
+    /// Pairs an access key with its secret. Policy on their form belongs to whoever issues them.
+    pub fn new(access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
+        Self { access_key: access_key.into(), secret_key: SecretKey::new(secret_key) }
+    }
+}
+
+/// Who a request acts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// The request carries no authentication at all.
+    Anonymous,
+    /// The root user of this store.
+    Root {
+        /// The access key that signed.
+        access_key: Arc<str>,
+    },
+}
+
+/// What a [`CredentialSource`] knows of one access key.
+#[derive(Clone, Debug)]
+pub struct KnownKey {
+    /// The secret that requests with this access key are signed with.
+    pub secret: SecretKey,
+    /// Who they act for.
+    pub principal: Principal,
+}
+
+/// Where access keys are looked up. Called once a request, so it must be quick and must not block on I/O.
+pub trait CredentialSource: Send + Sync {
+    /// The secret and principal of `access_key`, or `None` when there is no such key.
+    fn secret_for(&self, access_key: &str) -> Option<KnownKey>;
+}
+
+/// The root credentials, and nobody else's.
+#[derive(Debug)]
+pub struct StaticCredentials {
+    secret_key: SecretKey,
+    access_key: Arc<str>,
+}
+
+impl StaticCredentials {
+    /// A source that knows `root` alone.
+    pub fn root(root: Credentials) -> Self {
+        Self { access_key: root.access_key.into(), secret_key: root.secret_key }
+    }
+}
+
+impl CredentialSource for StaticCredentials {
+    fn secret_for(&self, access_key: &str) -> Option<KnownKey> {
+        (access_key == &*self.access_key).then(|| KnownKey {
+            secret: self.secret_key.clone(),
+            principal: Principal::Root { access_key: Arc::clone(&self.access_key) },
+        })
+    }
+}

@@ -1,0 +1,278 @@
+//! Differential test: whatever `aws-sigv4` signs, we verify; and nothing else.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_credential_types::Credentials as SigningCredentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningSettings, UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4;
+use granary_auth::{Credentials, RegionPolicy, StaticCredentials, Verifier};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::*;
+
+const AKID: &str = "GRANARYTEST";
+const SECRET: &str = "a/secret+with=all kinds";
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const PATH: &AsciiSet = &COMPONENT.remove(b'/');
+
+#[derive(Clone, Debug)]
+struct Plan {
+    method: &'static str,
+    path: String,
+    query: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
+    region: String,
+    at_s: u64,
+    body: Body,
+    location: SignatureLocation,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Bytes(Vec<u8>),
+    Unsigned,
+    StreamingUnsignedTrailer,
+    StreamingSigned,
+}
+
+impl Body {
+    fn signable(&self) -> SignableBody<'_> {
+        match self {
+            Self::Bytes(bytes) => SignableBody::Bytes(bytes),
+            Self::Unsigned => SignableBody::UnsignedPayload,
+            Self::StreamingUnsignedTrailer => SignableBody::StreamingUnsignedPayloadTrailer,
+            Self::StreamingSigned => {
+                SignableBody::Precomputed("STREAMING-AWS4-HMAC-SHA256-PAYLOAD".to_owned())
+            }
+        }
+    }
+}
+
+impl Plan {
+    fn time(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.at_s)
+    }
+
+    fn target(&self) -> String {
+        let encode = |text: &str| utf8_percent_encode(text, COMPONENT).to_string();
+        let path = utf8_percent_encode(&self.path, PATH);
+        let query: Vec<_> = self.query.iter().map(|(n, v)| format!("{}={}", encode(n), encode(v))).collect();
+        if query.is_empty() { format!("/{path}") } else { format!("/{path}?{}", query.join("&")) }
+    }
+
+    fn signed(&self) -> Parts {
+        let mut builder = Request::builder()
+            .method(self.method)
+            .uri(format!("http://store.example:9000{}", self.target()))
+            .header("host", "store.example:9000");
+        for (name, value) in &self.headers {
+            builder = builder.header(name, value);
+        }
+        let mut request = builder.body(()).unwrap();
+
+        let mut settings = SigningSettings::default();
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        settings.signature_location = self.location;
+        if self.location == SignatureLocation::QueryParams {
+            settings.expires_in = Some(Duration::from_secs(900));
+        } else {
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        }
+        let identity = SigningCredentials::from_keys(AKID, SECRET, None).into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name("s3")
+            .time(self.time())
+            .settings(settings)
+            .build()
+            .unwrap()
+            .into();
+        let uri = request.uri().to_string();
+        let headers: Vec<_> =
+            request.headers().iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
+        let signable =
+            SignableRequest::new(self.method, &uri, headers.into_iter(), self.body.signable()).unwrap();
+        let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        request.into_parts().0
+    }
+}
+
+fn verifier() -> Verifier {
+    Verifier::new(Arc::new(StaticCredentials::root(Credentials::new(AKID, SECRET))), RegionPolicy::Any)
+}
+
+fn any_text() -> impl Strategy<Value = String> {
+    proptest::string::string_regex(r"[a-zA-Z0-9 /._~%+=&?#@:;,!*'()\[\]{}\\^`|<>é漢🦀$-]{1,24}").unwrap()
+}
+
+fn any_header() -> impl Strategy<Value = (String, String)> {
+    let name = prop_oneof![
+        "x-amz-meta-[a-z0-9]{1,8}",
+        Just("content-type".to_owned()),
+        Just("content-md5".to_owned()),
+        Just("range".to_owned()),
+        Just("x-amz-storage-class".to_owned()),
+    ];
+    (name, "[!-~]{1,8}( {1,3}[!-~]{1,8}){0,2}")
+}
+
+prop_compose! {
+    fn any_plan()(
+        method in prop::sample::select(vec!["GET", "PUT", "POST", "DELETE", "HEAD"]),
+        path in prop::collection::vec(any_text(), 0..4),
+        query in prop::collection::vec((any_text(), prop_oneof![any_text(), Just(String::new())]), 0..5),
+        headers in prop::collection::vec(any_header(), 0..5),
+        region in "[a-z]{2}-[a-z]{4,8}-[1-9]",
+        at_s in 1_000_000_000_u64..4_000_000_000,
+        body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..64).prop_map(Body::Bytes),
+            Just(Body::Unsigned),
+            Just(Body::StreamingUnsignedTrailer),
+            Just(Body::StreamingSigned),
+        ],
+        presigned in any::<bool>(),
+    ) -> Plan {
+        let location = if presigned { SignatureLocation::QueryParams } else { SignatureLocation::Headers };
+        let body = if presigned { Body::Unsigned } else { body };
+        Plan { method, path: path.join("/"), query, headers, region, at_s, body, location }
+    }
+}
+
+/// One change to a signed request that must break it.
+#[derive(Clone, Debug)]
+enum Mutation {
+    Method,
+    PathAppend(char),
+    QueryAppend(String),
+    HeaderValue(prop::sample::Index),
+    HeaderDrop(prop::sample::Index),
+    HeaderAdd,
+    SignatureDigit(prop::sample::Index),
+    Host,
+    Day,
+}
+
+fn any_mutation() -> impl Strategy<Value = Mutation> {
+    prop_oneof![
+        Just(Mutation::Method),
+        prop::sample::select(vec!['a', '/', '.', '~']).prop_map(Mutation::PathAppend),
+        "[a-z]{1,4}".prop_map(Mutation::QueryAppend),
+        any::<prop::sample::Index>().prop_map(Mutation::HeaderValue),
+        any::<prop::sample::Index>().prop_map(Mutation::HeaderDrop),
+        Just(Mutation::HeaderAdd),
+        any::<prop::sample::Index>().prop_map(Mutation::SignatureDigit),
+        Just(Mutation::Host),
+        Just(Mutation::Day),
+    ]
+}
+
+/// Headers that the signature covers, but for `host` and `authorization`. The signer leaves these few out.
+fn covered(parts: &Parts) -> Vec<HeaderName> {
+    let text = parts.headers.get("authorization").map_or_else(
+        || percent_encoding::percent_decode_str(parts.uri.query().unwrap()).decode_utf8_lossy().into_owned(),
+        |value| value.to_str().unwrap().to_owned(),
+    );
+    let list = text.split("SignedHeaders=").nth(1).unwrap().split([',', '&']).next().unwrap();
+    list.split(';').filter(|n| *n != "host").map(|n| n.parse().unwrap()).collect()
+}
+
+fn replace_in_signature(parts: &mut Parts, digit: usize) {
+    let flip = |text: &str| {
+        let at = text.find("Signature=").unwrap() + "Signature=".len() + digit;
+        let mut bytes = text.as_bytes().to_vec();
+        bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
+        String::from_utf8(bytes).unwrap()
+    };
+    if let Some(value) = parts.headers.get("authorization") {
+        let changed = flip(value.to_str().unwrap());
+        parts.headers.insert("authorization", changed.parse().unwrap());
+    } else {
+        parts.uri = flip(&parts.uri.to_string()).parse().unwrap();
+    }
+}
+
+/// Applies the mutation; `false` if it does not apply to this request.
+fn mutate(parts: &mut Parts, mutation: &Mutation) -> bool {
+    let names = covered(parts);
+    let uri = parts.uri.to_string();
+    let (path, query) = uri.split_once('?').map_or((uri.as_str(), None), |(p, q)| (p, Some(q)));
+    match mutation {
+        Mutation::Method => parts.method = http::Method::OPTIONS,
+        Mutation::PathAppend(extra) => {
+            let query = query.map(|q| format!("?{q}")).unwrap_or_default();
+            parts.uri = format!("{path}{extra}{query}").parse().unwrap();
+        }
+        Mutation::QueryAppend(extra) => {
+            let query = query.map(|q| format!("{q}&")).unwrap_or_default();
+            parts.uri = format!("{path}?{query}{extra}").parse().unwrap();
+        }
+        Mutation::HeaderValue(index) if !names.is_empty() => {
+            let name = index.get(&names);
+            let mut value = parts.headers[name].as_bytes().to_vec();
+            value.push(b'x');
+            parts.headers.insert(name, HeaderValue::from_bytes(&value).unwrap());
+        }
+        Mutation::HeaderDrop(index) if !names.is_empty() => {
+            parts.headers.remove(index.get(&names));
+        }
+        Mutation::HeaderValue(_) | Mutation::HeaderDrop(_) => return false,
+        Mutation::HeaderAdd => {
+            parts.headers.append("x-amz-acl", HeaderValue::from_static("public-read"));
+        }
+        Mutation::SignatureDigit(index) => replace_in_signature(parts, index.index(64)),
+        Mutation::Host => {
+            parts.headers.insert("host", HeaderValue::from_static("other.example:9000"));
+        }
+        Mutation::Day => {
+            let Some(value) = parts.headers.get("authorization") else { return false };
+            let changed =
+                value.to_str().unwrap().replacen("Credential=GRANARYTEST/", "Credential=GRANARYTEST/2", 1);
+            parts.headers.insert("authorization", changed.parse().unwrap());
+        }
+    }
+    true
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn what_aws_sigv4_signs_is_accepted(plan in any_plan()) {
+        let verifier = verifier();
+        for _second_time_with_a_cached_key in 0..2 {
+            let parts = plan.signed();
+            let verified = verifier.verify(&parts, plan.time());
+            prop_assert!(verified.is_ok(), "{:?} for {:?}", verified, parts);
+        }
+    }
+
+    #[test]
+    fn any_single_change_is_refused(plan in any_plan(), mutation in any_mutation()) {
+        let mut parts = plan.signed();
+        if mutate(&mut parts, &mutation) {
+            let verified = verifier().verify(&parts, plan.time());
+            prop_assert!(verified.is_err(), "accepted {:?}", parts);
+        }
+    }
+
+    #[test]
+    fn time_is_enforced(plan in any_plan(), off_s in 901_u64..100_000, late in any::<bool>()) {
+        let parts = plan.signed();
+        let off = Duration::from_secs(off_s);
+        let now = if late { plan.time() + off } else { plan.time() - off };
+        let code = verifier().verify(&parts, now).unwrap_err().code();
+        let expected = match plan.location {
+            SignatureLocation::QueryParams => "AccessDenied",
+            _ => "RequestTimeTooSkewed",
+        };
+        prop_assert_eq!(code, expected);
+    }
+}
