@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The S3 protocol over the engine.
+//!
+//! A request passes through these steps, each a module: the host and path give an [`address`]; method, query and
+//! headers give an [`operation`]; the request is authenticated; its handler (`ops`) checks everything that can be
+//! checked before the body is asked for; the body flows through digests into the engine; the answer is written as
+//! headers and [`xml`]. Failures are [`error::S3Error`] throughout.
+
+pub mod address;
+pub mod checksum;
+pub mod compatibility;
+//pub mod conditions;
+pub mod copy_source;
+pub mod dates;
+pub mod encoding;
+pub mod error;
+pub mod operation;
+pub mod query;
+//pub mod range;
+pub mod request_id;
+pub mod token;
+pub mod xml;

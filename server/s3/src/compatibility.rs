@@ -1,0 +1,51 @@
+//! The page `docs/compatibility.md`, made from the table of operations.
+
+use std::fmt::Write as _;
+
+use crate::operation::{Operation, Scope, Selector, Status};
+
+/// The text of the page.
+#[must_use]
+pub fn page() -> String {
+    let implemented = Operation::ALL.iter().filter(|op| op.status() == Status::Implemented).count();
+    let mut out = format!(
+        "# Compatibility with Amazon S3\n\n\
+         Generated from the table of operations in `server/s3`; a test checks that it is current.\n\n\
+         {implemented} of the {} operations in botocore's model of S3 are implemented. Every other one answers \
+         `501 NotImplemented` with its name.\n\n\
+         | Operation | Request | Status |\n|---|---|---|\n",
+        Operation::ALL.len()
+    );
+    for operation in Operation::ALL {
+        let status = match (operation.selector(), operation.status()) {
+            (Selector::Elsewhere(place), _) => format!("see {place}"),
+            (_, Status::Implemented) => "implemented".to_owned(),
+            (_, Status::Missing) => "not implemented".to_owned(),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "| {operation} | `{}` | {status} |", request(*operation));
+    }
+    out
+}
+
+fn request(operation: Operation) -> String {
+    let path = match operation.scope() {
+        Scope::Service => "/",
+        Scope::Bucket => "/{bucket}",
+        Scope::Object => "/{bucket}/{key}",
+    };
+    let method = operation.method();
+    match operation.selector() {
+        Selector::Plain | Selector::Elsewhere(_) => format!("{method} {path}"),
+        Selector::Subresource(name) => format!("{method} {path}?{name}"),
+        Selector::SubresourceWithId(name) => format!("{method} {path}?{name}&id="),
+        Selector::Upload if operation.name() == "UploadPart" => {
+            format!("{method} {path}?partNumber=&uploadId=")
+        }
+        Selector::Upload => format!("{method} {path}?uploadId="),
+        Selector::UploadCopy => format!("{method} {path}?partNumber=&uploadId= (x-amz-copy-source)"),
+        Selector::Copy => format!("{method} {path} (x-amz-copy-source)"),
+        Selector::ListType2 => format!("{method} {path}?list-type=2"),
+        Selector::ObjectLambda => format!("{method} /WriteGetObjectResponse"),
+    }
+}

@@ -1,0 +1,155 @@
+//! Conditional requests: which conditions a request carries and whether they hold.
+//!
+//! Reads follow RFC 9110, section 13.2.2, which S3 documents with the same precedence: an entity tag decides over
+//! a date. Copies evaluate their source the same way, except that every failure is 412. Conditions on writes are
+//! only read here; the engine decides them when it commits.
+//! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html>.
+
+use granary_engine::{TagMatch, WriteConditions};
+use granary_types::{Etag, UnixMillis};
+use http::HeaderMap;
+
+use crate::dates::parse_http_date;
+use crate::error::{S3Error, S3Result};
+
+/// What the conditions of a read say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Answer with the object.
+    Proceed,
+    /// 304.
+    NotModified,
+    /// 412; the header that did not hold.
+    Failed(&'static str),
+}
+
+/// The names under which the four conditions travel.
+#[derive(Debug, Clone, Copy)]
+pub struct ConditionNames {
+    if_match: &'static str,
+    if_none_match: &'static str,
+    if_modified_since: &'static str,
+    if_unmodified_since: &'static str,
+}
+
+/// The conditions of GetObject and HeadObject.
+pub const READ: ConditionNames = ConditionNames {
+    if_match: "if-match",
+    if_none_match: "if-none-match",
+    if_modified_since: "if-modified-since",
+    if_unmodified_since: "if-unmodified-since",
+};
+
+/// The conditions of a copy on its source.
+pub const COPY_SOURCE: ConditionNames = ConditionNames {
+    if_match: "x-amz-copy-source-if-match",
+    if_none_match: "x-amz-copy-source-if-none-match",
+    if_modified_since: "x-amz-copy-source-if-modified-since",
+    if_unmodified_since: "x-amz-copy-source-if-unmodified-since",
+};
+
+impl ConditionNames {
+    /// Evaluates the conditions in `headers` against an object.
+    #[must_use]
+    pub fn evaluate(&self, headers: &HeaderMap, etag: &Etag, modified: UnixMillis) -> Verdict {
+        if headers.is_empty() {
+            return Verdict::Proceed;
+        }
+        let seconds = modified.seconds();
+        if let Some(tags) = text(headers, self.if_match) {
+            if !matches(tags, etag, Comparison::Strong) {
+                return Verdict::Failed("If-Match");
+            }
+        } else if let Some(date) = text(headers, self.if_unmodified_since).and_then(parse_http_date)
+            && seconds > date
+        {
+            return Verdict::Failed("If-Unmodified-Since");
+        }
+        if let Some(tags) = text(headers, self.if_none_match) {
+            if matches(tags, etag, Comparison::Weak) {
+                return Verdict::NotModified;
+            }
+        } else if let Some(date) = text(headers, self.if_modified_since).and_then(parse_http_date)
+            && seconds <= date
+        {
+            return Verdict::NotModified;
+        }
+        Verdict::Proceed
+    }
+}
+
+/// Evaluates the `x-amz-copy-source-if-*` headers.
+///
+/// # Errors
+/// `PreconditionFailed` when one does not hold.
+pub fn check_copy_source(headers: &HeaderMap, etag: &Etag, modified: UnixMillis) -> S3Result<()> {
+    match COPY_SOURCE.evaluate(headers, etag, modified) {
+        Verdict::Proceed => Ok(()),
+        Verdict::NotModified if headers.contains_key(COPY_SOURCE.if_none_match) => {
+            Err(S3Error::precondition_failed(COPY_SOURCE.if_none_match))
+        }
+        Verdict::NotModified => Err(S3Error::precondition_failed(COPY_SOURCE.if_modified_since)),
+        Verdict::Failed("If-Match") => Err(S3Error::precondition_failed(COPY_SOURCE.if_match)),
+        Verdict::Failed(_) => Err(S3Error::precondition_failed(COPY_SOURCE.if_unmodified_since)),
+    }
+}
+
+/// Reads `If-Match` and `If-None-Match` of a write.
+///
+/// # Errors
+/// `NotImplemented` for an `If-None-Match` other than `*`, as AWS answers.
+pub fn of_write(headers: &HeaderMap) -> S3Result<WriteConditions> {
+    let mut conditions = WriteConditions::default();
+    if let Some(tags) = text(headers, "if-match") {
+        conditions.if_match = Some(tag_match(tags));
+    }
+    if let Some(tags) = text(headers, "if-none-match") {
+        if tags != "*" {
+            return Err(S3Error::not_implemented("If-None-Match with an entity tag on a write")
+                .field("Header", "If-None-Match"));
+        }
+        conditions.if_none_match = Some(TagMatch::Any);
+    }
+    Ok(conditions)
+}
+
+/// Reads the value of an `If-Match` as the engine takes it.
+#[must_use]
+pub fn tag_match(tags: &str) -> TagMatch {
+    if tags.trim() == "*" {
+        return TagMatch::Any;
+    }
+    TagMatch::OneOf(tag_list(tags).filter(|(weak, _)| !weak).map(|(_, tag)| Etag::new(tag)).collect())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Strong,
+    Weak,
+}
+
+fn matches(tags: &str, etag: &Etag, comparison: Comparison) -> bool {
+    tags == "*"
+        || tag_list(tags)
+            .any(|(weak, tag)| tag == etag.as_str() && (comparison == Comparison::Weak || !weak))
+}
+
+/// The tags of a list, with whether each is weak. S3's tags hold no commas; tags without quotes are taken, as
+/// clients send them.
+fn tag_list(tags: &str) -> impl Iterator<Item = (bool, &str)> {
+    tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(|tag| {
+        let (weak, tag) = match tag.strip_prefix("W/") {
+            Some(tag) => (true, tag),
+            None => (false, tag),
+        };
+        (weak, crate::xml::requests::unquote(tag))
+    })
+}
+
+#[cfg(test)]
+#[path = "conditions_tests.rs"]
+mod tests;

@@ -1,0 +1,72 @@
+use http::{HeaderName, HeaderValue};
+
+use super::*;
+use crate::error::ErrorCode;
+
+const MODIFIED: UnixMillis = UnixMillis(1_445_412_480_500);
+const SAME: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
+const BEFORE: &str = "Wed, 21 Oct 2015 07:27:59 GMT";
+const AFTER: &str = "Wed, 21 Oct 2015 07:28:01 GMT";
+
+fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+}
+
+fn read(pairs: &[(&'static str, &'static str)]) -> Verdict {
+    READ.evaluate(&headers(pairs), &Etag::new("abc"), MODIFIED)
+}
+
+#[test]
+fn each_condition_alone() {
+    assert_eq!(read(&[]), Verdict::Proceed);
+    for tags in ["\"abc\"", "abc", "*", "\"x\", \"abc\""] {
+        assert_eq!(read(&[("if-match", tags)]), Verdict::Proceed, "{tags}");
+        assert_eq!(read(&[("if-none-match", tags)]), Verdict::NotModified, "{tags}");
+    }
+    assert_eq!(read(&[("if-match", "\"x\"")]), Verdict::Failed("If-Match"));
+    assert_eq!(read(&[("if-match", "W/\"abc\"")]), Verdict::Failed("If-Match"));
+    assert_eq!(read(&[("if-none-match", "W/\"abc\"")]), Verdict::NotModified);
+    assert_eq!(read(&[("if-none-match", "\"x\"")]), Verdict::Proceed);
+    for (date, modified, unmodified) in [
+        (BEFORE, Verdict::Proceed, Verdict::Failed("If-Unmodified-Since")),
+        (SAME, Verdict::NotModified, Verdict::Proceed),
+        (AFTER, Verdict::NotModified, Verdict::Proceed),
+        ("nonsense", Verdict::Proceed, Verdict::Proceed),
+    ] {
+        assert_eq!(read(&[("if-modified-since", date)]), modified, "{date}");
+        assert_eq!(read(&[("if-unmodified-since", date)]), unmodified, "{date}");
+    }
+}
+
+#[test]
+fn tags_decide_over_dates() {
+    assert_eq!(read(&[("if-match", "abc"), ("if-unmodified-since", BEFORE)]), Verdict::Proceed);
+    assert_eq!(read(&[("if-none-match", "abc"), ("if-modified-since", BEFORE)]), Verdict::NotModified);
+    assert_eq!(read(&[("if-none-match", "x"), ("if-modified-since", AFTER)]), Verdict::Proceed);
+    assert_eq!(read(&[("if-match", "x"), ("if-none-match", "abc")]), Verdict::Failed("If-Match"));
+}
+
+#[test]
+fn copies_answer_412_for_every_failure() {
+    for pairs in [
+        ("x-amz-copy-source-if-match", "x"),
+        ("x-amz-copy-source-if-none-match", "abc"),
+        ("x-amz-copy-source-if-modified-since", AFTER),
+        ("x-amz-copy-source-if-unmodified-since", BEFORE),
+    ] {
+        let error = check_copy_source(&headers(&[pairs]), &Etag::new("abc"), MODIFIED).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::PreconditionFailed);
+        assert_eq!(error.fields()[0], ("Condition", pairs.0.to_owned()));
+    }
+    assert!(check_copy_source(&headers(&[("if-match", "x")]), &Etag::new("abc"), MODIFIED).is_ok());
+}
+
+#[test]
+fn conditions_of_writes() {
+    let conditions = of_write(&headers(&[("if-match", "\"abc\""), ("if-none-match", "*")])).unwrap();
+    assert_eq!(conditions.if_match, Some(TagMatch::OneOf(vec![Etag::new("abc")])));
+    assert_eq!(conditions.if_none_match, Some(TagMatch::Any));
+    assert_eq!(of_write(&headers(&[("if-match", "*")])).unwrap().if_match, Some(TagMatch::Any));
+    let error = of_write(&headers(&[("if-none-match", "abc")])).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::NotImplemented);
+}

@@ -1,0 +1,69 @@
+//! The two forms of time in S3: HTTP dates in headers, ISO 8601 in documents. Both show whole seconds, so that
+//! a listing and a HEAD of the same object agree.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use granary_types::UnixMillis;
+
+/// `Wed, 21 Oct 2015 07:28:00 GMT`.
+#[must_use]
+pub fn http_date(time: UnixMillis) -> String {
+    let seconds = u64::try_from(time.seconds()).unwrap_or(0);
+    // The formatter panics past the year 9999.
+    let time = UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND));
+    httpdate::fmt_http_date(time)
+}
+
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// Reads the three forms of HTTP dates and ISO 8601, as seconds since 1970; `None` for anything else, which RFC
+/// 9110 has conditions ignore.
+#[must_use]
+pub fn parse_http_date(text: &str) -> Option<i64> {
+    let time = httpdate::parse_http_date(text.trim()).ok().or_else(|| parse_iso(text.trim()))?;
+    let since: Duration = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
+}
+
+fn parse_iso(text: &str) -> Option<SystemTime> {
+    let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    Some(time.into())
+}
+
+/// Appends `2015-10-21T07:28:00.000Z` without allocating; listings write it for every key.
+pub fn push_iso_date(out: &mut String, time: UnixMillis) {
+    let seconds = time.seconds().clamp(0, 253_402_300_799);
+    let Ok(time) = time::OffsetDateTime::from_unix_timestamp(seconds) else { return };
+    let year = u32::try_from(time.year()).unwrap_or(0);
+    push_digits(out, year / 100);
+    push_digits(out, year % 100);
+    for (separator, value) in [
+        ('-', u8::from(time.month())),
+        ('-', time.day()),
+        ('T', time.hour()),
+        (':', time.minute()),
+        (':', time.second()),
+    ] {
+        out.push(separator);
+        push_digits(out, u32::from(value));
+    }
+    out.push_str(".000Z");
+}
+
+/// `2015-10-21T07:28:00.000Z`.
+#[must_use]
+pub fn iso_date(time: UnixMillis) -> String {
+    let mut out = String::with_capacity(24);
+    push_iso_date(&mut out, time);
+    out
+}
+
+fn push_digits(out: &mut String, two_digits: u32) {
+    for digit in [two_digits / 10 % 10, two_digits % 10] {
+        out.push(char::from_digit(digit, 10).unwrap_or('0'));
+    }
+}
+
+#[cfg(test)]
+#[path = "dates_tests.rs"]
+mod tests;

@@ -1,0 +1,328 @@
+//! Every operation of S3 and how a request names it.
+//!
+//! The table holds the 111 operations of botocore's model of S3, whether implemented here or not. A request is
+//! routed over the whole table, so that an operation that is missing is answered with `NotImplemented` and its
+//! name, and is never mistaken for another one: `PUT /bucket/key?tagging` must not replace the object.
+
+use std::fmt;
+
+use http::{HeaderMap, Method};
+
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::query::Query;
+
+/// What the path of an operation names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// `/`.
+    Service,
+    /// `/bucket`.
+    Bucket,
+    /// `/bucket/key`.
+    Object,
+}
+
+/// What tells an operation from others of the same method and scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selector {
+    /// Nothing: the operation if nothing else is selected.
+    Plain,
+    /// A query parameter of this name.
+    Subresource(&'static str),
+    /// A query parameter of this name together with `id`.
+    SubresourceWithId(&'static str),
+    /// `uploadId` (or `partNumber` on a PUT) in the query.
+    Upload,
+    /// As [`Selector::Upload`], with an `x-amz-copy-source` header.
+    UploadCopy,
+    /// An `x-amz-copy-source` header.
+    Copy,
+    /// `list-type=2`.
+    ListType2,
+    /// `POST /WriteGetObjectResponse` with its routing header.
+    ObjectLambda,
+    /// Requests never name it here: it has another endpoint, or another operation stands for it.
+    Elsewhere(&'static str),
+}
+
+/// Whether this server has the operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It does.
+    Implemented,
+    /// It answers `NotImplemented`.
+    Missing,
+}
+
+macro_rules! operations {
+    ($($name:ident: $method:ident $scope:ident $selector:ident$(($argument:literal))? $status:ident;)+) => {
+        /// An operation of S3.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[allow(missing_docs, reason = "the variants are AWS's names")]
+        pub enum Operation {
+            $($name),+
+        }
+
+        impl Operation {
+            /// Every operation, in alphabetical order.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// AWS's name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),+ }
+            }
+
+            /// The HTTP method.
+            #[must_use]
+            pub fn method(self) -> Method {
+                match self { $(Self::$name => Method::$method),+ }
+            }
+
+            /// What the path names.
+            #[must_use]
+            pub fn scope(self) -> Scope {
+                match self { $(Self::$name => Scope::$scope),+ }
+            }
+
+            /// What selects it.
+            #[must_use]
+            pub fn selector(self) -> Selector {
+                match self { $(Self::$name => Selector::$selector$(($argument))?),+ }
+            }
+
+            /// Whether this server has it.
+            #[must_use]
+            pub fn status(self) -> Status {
+                match self { $(Self::$name => Status::$status),+ }
+            }
+        }
+    };
+}
+
+operations! {
+    AbortMultipartUpload: DELETE Object Upload Implemented;
+    CompleteMultipartUpload: POST Object Upload Implemented;
+    CopyObject: PUT Object Copy Implemented;
+    CreateBucket: PUT Bucket Plain Implemented;
+    CreateBucketMetadataConfiguration: POST Bucket Subresource("metadataConfiguration") Missing;
+    CreateBucketMetadataTableConfiguration: POST Bucket Subresource("metadataTable") Missing;
+    CreateMultipartUpload: POST Object Subresource("uploads") Implemented;
+    CreateSession: GET Bucket Subresource("session") Missing;
+    DeleteBucket: DELETE Bucket Plain Implemented;
+    DeleteBucketAnalyticsConfiguration: DELETE Bucket SubresourceWithId("analytics") Missing;
+    DeleteBucketCors: DELETE Bucket Subresource("cors") Missing;
+    DeleteBucketEncryption: DELETE Bucket Subresource("encryption") Missing;
+    DeleteBucketIntelligentTieringConfiguration: DELETE Bucket SubresourceWithId("intelligent-tiering") Missing;
+    DeleteBucketInventoryConfiguration: DELETE Bucket SubresourceWithId("inventory") Missing;
+    DeleteBucketLifecycle: DELETE Bucket Subresource("lifecycle") Missing;
+    DeleteBucketMetadataConfiguration: DELETE Bucket Subresource("metadataConfiguration") Missing;
+    DeleteBucketMetadataTableConfiguration: DELETE Bucket Subresource("metadataTable") Missing;
+    DeleteBucketMetricsConfiguration: DELETE Bucket SubresourceWithId("metrics") Missing;
+    DeleteBucketOwnershipControls: DELETE Bucket Subresource("ownershipControls") Missing;
+    DeleteBucketPolicy: DELETE Bucket Subresource("policy") Missing;
+    DeleteBucketReplication: DELETE Bucket Subresource("replication") Missing;
+    DeleteBucketTagging: DELETE Bucket Subresource("tagging") Missing;
+    DeleteBucketWebsite: DELETE Bucket Subresource("website") Missing;
+    DeleteObject: DELETE Object Plain Implemented;
+    DeleteObjectTagging: DELETE Object Subresource("tagging") Missing;
+    DeleteObjects: POST Bucket Subresource("delete") Implemented;
+    DeletePublicAccessBlock: DELETE Bucket Subresource("publicAccessBlock") Missing;
+    GetBucketAbac: GET Bucket Subresource("abac") Missing;
+    GetBucketAccelerateConfiguration: GET Bucket Subresource("accelerate") Missing;
+    GetBucketAcl: GET Bucket Subresource("acl") Missing;
+    GetBucketAnalyticsConfiguration: GET Bucket SubresourceWithId("analytics") Missing;
+    GetBucketCors: GET Bucket Subresource("cors") Missing;
+    GetBucketEncryption: GET Bucket Subresource("encryption") Missing;
+    GetBucketIntelligentTieringConfiguration: GET Bucket SubresourceWithId("intelligent-tiering") Missing;
+    GetBucketInventoryConfiguration: GET Bucket SubresourceWithId("inventory") Missing;
+    GetBucketLifecycle: GET Bucket Elsewhere("GetBucketLifecycleConfiguration") Missing;
+    GetBucketLifecycleConfiguration: GET Bucket Subresource("lifecycle") Missing;
+    GetBucketLocation: GET Bucket Subresource("location") Implemented;
+    GetBucketLogging: GET Bucket Subresource("logging") Missing;
+    GetBucketMetadataConfiguration: GET Bucket Subresource("metadataConfiguration") Missing;
+    GetBucketMetadataTableConfiguration: GET Bucket Subresource("metadataTable") Missing;
+    GetBucketMetricsConfiguration: GET Bucket SubresourceWithId("metrics") Missing;
+    GetBucketNotification: GET Bucket Elsewhere("GetBucketNotificationConfiguration") Missing;
+    GetBucketNotificationConfiguration: GET Bucket Subresource("notification") Missing;
+    GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Missing;
+    GetBucketPolicy: GET Bucket Subresource("policy") Missing;
+    GetBucketPolicyStatus: GET Bucket Subresource("policyStatus") Missing;
+    GetBucketReplication: GET Bucket Subresource("replication") Missing;
+    GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Missing;
+    GetBucketTagging: GET Bucket Subresource("tagging") Missing;
+    GetBucketVersioning: GET Bucket Subresource("versioning") Missing;
+    GetBucketWebsite: GET Bucket Subresource("website") Missing;
+    GetObject: GET Object Plain Implemented;
+    GetObjectAcl: GET Object Subresource("acl") Missing;
+    GetObjectAttributes: GET Object Subresource("attributes") Implemented;
+    GetObjectLegalHold: GET Object Subresource("legal-hold") Missing;
+    GetObjectLockConfiguration: GET Bucket Subresource("object-lock") Missing;
+    GetObjectRetention: GET Object Subresource("retention") Missing;
+    GetObjectTagging: GET Object Subresource("tagging") Missing;
+    GetObjectTorrent: GET Object Subresource("torrent") Missing;
+    GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Missing;
+    HeadBucket: HEAD Bucket Plain Implemented;
+    HeadObject: HEAD Object Plain Implemented;
+    ListBucketAnalyticsConfigurations: GET Bucket Subresource("analytics") Missing;
+    ListBucketIntelligentTieringConfigurations: GET Bucket Subresource("intelligent-tiering") Missing;
+    ListBucketInventoryConfigurations: GET Bucket Subresource("inventory") Missing;
+    ListBucketMetricsConfigurations: GET Bucket Subresource("metrics") Missing;
+    ListBuckets: GET Service Plain Implemented;
+    ListDirectoryBuckets: GET Service Elsewhere("the endpoint of directory buckets") Missing;
+    ListMultipartUploads: GET Bucket Subresource("uploads") Implemented;
+    ListObjectVersions: GET Bucket Subresource("versions") Missing;
+    ListObjects: GET Bucket Plain Implemented;
+    ListObjectsV2: GET Bucket ListType2 Implemented;
+    ListParts: GET Object Upload Implemented;
+    PutBucketAbac: PUT Bucket Subresource("abac") Missing;
+    PutBucketAccelerateConfiguration: PUT Bucket Subresource("accelerate") Missing;
+    PutBucketAcl: PUT Bucket Subresource("acl") Missing;
+    PutBucketAnalyticsConfiguration: PUT Bucket SubresourceWithId("analytics") Missing;
+    PutBucketCors: PUT Bucket Subresource("cors") Missing;
+    PutBucketEncryption: PUT Bucket Subresource("encryption") Missing;
+    PutBucketIntelligentTieringConfiguration: PUT Bucket SubresourceWithId("intelligent-tiering") Missing;
+    PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Missing;
+    PutBucketLifecycle: PUT Bucket Elsewhere("PutBucketLifecycleConfiguration") Missing;
+    PutBucketLifecycleConfiguration: PUT Bucket Subresource("lifecycle") Missing;
+    PutBucketLogging: PUT Bucket Subresource("logging") Missing;
+    PutBucketMetricsConfiguration: PUT Bucket SubresourceWithId("metrics") Missing;
+    PutBucketNotification: PUT Bucket Elsewhere("PutBucketNotificationConfiguration") Missing;
+    PutBucketNotificationConfiguration: PUT Bucket Subresource("notification") Missing;
+    PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Missing;
+    PutBucketPolicy: PUT Bucket Subresource("policy") Missing;
+    PutBucketReplication: PUT Bucket Subresource("replication") Missing;
+    PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Missing;
+    PutBucketTagging: PUT Bucket Subresource("tagging") Missing;
+    PutBucketVersioning: PUT Bucket Subresource("versioning") Missing;
+    PutBucketWebsite: PUT Bucket Subresource("website") Missing;
+    PutObject: PUT Object Plain Implemented;
+    PutObjectAcl: PUT Object Subresource("acl") Missing;
+    PutObjectLegalHold: PUT Object Subresource("legal-hold") Missing;
+    PutObjectLockConfiguration: PUT Bucket Subresource("object-lock") Missing;
+    PutObjectRetention: PUT Object Subresource("retention") Missing;
+    PutObjectTagging: PUT Object Subresource("tagging") Missing;
+    PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Missing;
+    RenameObject: PUT Object Subresource("renameObject") Missing;
+    RestoreObject: POST Object Subresource("restore") Missing;
+    SelectObjectContent: POST Object Subresource("select") Missing;
+    UpdateBucketMetadataInventoryTableConfiguration: PUT Bucket Subresource("metadataInventoryTable") Missing;
+    UpdateBucketMetadataJournalTableConfiguration: PUT Bucket Subresource("metadataJournalTable") Missing;
+    UpdateObjectEncryption: PUT Object Subresource("encryption") Missing;
+    UploadPart: PUT Object Upload Implemented;
+    UploadPartCopy: PUT Object UploadCopy Implemented;
+    WriteGetObjectResponse: POST Service ObjectLambda Missing;
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Finds the operation of a request.
+///
+/// # Errors
+/// `MethodNotAllowed` when no operation has this method here, `NotImplemented` for a browser's POST upload, and
+/// `AccessForbidden` for a CORS preflight, as no bucket can have CORS rules yet.
+pub fn route(method: &Method, scope: Scope, query: &Query<'_>, headers: &HeaderMap) -> S3Result<Operation> {
+    if *method == Method::OPTIONS {
+        return Err(S3Error::new(ErrorCode::AccessForbidden));
+    }
+    if !query.is_empty()
+        && let Some(operation) = by_query(method, scope, query, headers)?
+    {
+        return Ok(operation);
+    }
+    match (scope, method) {
+        (Scope::Service, &Method::GET) => Ok(Operation::ListBuckets),
+        (Scope::Bucket, &Method::GET) => Ok(Operation::ListObjects),
+        (Scope::Bucket, &Method::HEAD) => Ok(Operation::HeadBucket),
+        (Scope::Bucket, &Method::PUT) => Ok(Operation::CreateBucket),
+        (Scope::Bucket, &Method::DELETE) => Ok(Operation::DeleteBucket),
+        (Scope::Bucket, &Method::POST) => Err(S3Error::not_implemented("PostObject")),
+        (Scope::Object, &Method::GET) => Ok(Operation::GetObject),
+        (Scope::Object, &Method::HEAD) => Ok(Operation::HeadObject),
+        (Scope::Object, &Method::PUT) if headers.contains_key("x-amz-copy-source") => {
+            Ok(Operation::CopyObject)
+        }
+        (Scope::Object, &Method::PUT) => Ok(Operation::PutObject),
+        (Scope::Object, &Method::DELETE) => Ok(Operation::DeleteObject),
+        _ => Err(method_not_allowed(method)),
+    }
+}
+
+fn method_not_allowed(method: &Method) -> S3Error {
+    S3Error::new(ErrorCode::MethodNotAllowed).field("Method", method.as_str())
+}
+
+/// The operation that the query selects, if it selects one.
+fn by_query(
+    method: &Method,
+    scope: Scope,
+    query: &Query<'_>,
+    headers: &HeaderMap,
+) -> S3Result<Option<Operation>> {
+    if scope == Scope::Object
+        && let Some(operation) = upload_operation(method, query, headers)
+    {
+        return Ok(Some(operation));
+    }
+    let mut selects_another = false;
+    for (name, _) in query.pairs() {
+        let mut without_id = None;
+        for operation in Operation::ALL {
+            let needs_id = match operation.selector() {
+                Selector::Subresource(selector) if selector == name => false,
+                Selector::SubresourceWithId(selector) if selector == name => true,
+                _ => continue,
+            };
+            if operation.method() != *method || operation.scope() != scope {
+                selects_another = true;
+            } else if needs_id && query.get("id").is_none() {
+                without_id = without_id.or(Some(*operation));
+            } else if !needs_id && query.get("id").is_some() && has_id_form(*operation, name) {
+                // ListBucketAnalyticsConfigurations with an id is GetBucketAnalyticsConfiguration.
+            } else {
+                return Ok(Some(*operation));
+            }
+        }
+        if without_id.is_some() {
+            return Ok(without_id);
+        }
+    }
+    // A write that selects something it cannot write must not fall through to the plain write.
+    if selects_another && !matches!(*method, Method::GET | Method::HEAD) {
+        return Err(method_not_allowed(method));
+    }
+    let list_type_2 = scope == Scope::Bucket && *method == Method::GET && query.get("list-type") == Some("2");
+    Ok(list_type_2.then_some(Operation::ListObjectsV2))
+}
+
+fn has_id_form(operation: Operation, name: &str) -> bool {
+    Operation::ALL.iter().any(|other| {
+        matches!(other.selector(), Selector::SubresourceWithId(selector) if selector == name)
+            && other.method() == operation.method()
+    })
+}
+
+/// The operations on an upload. A PUT with half of what UploadPart needs is still UploadPart, whose handler
+/// refuses it; it is never PutObject.
+fn upload_operation(method: &Method, query: &Query<'_>, headers: &HeaderMap) -> Option<Operation> {
+    let upload = query.get("uploadId").is_some();
+    let part = query.get("partNumber").is_some();
+    match *method {
+        Method::PUT if (upload || part) && headers.contains_key("x-amz-copy-source") => {
+            Some(Operation::UploadPartCopy)
+        }
+        Method::PUT if upload || part => Some(Operation::UploadPart),
+        Method::POST if upload => Some(Operation::CompleteMultipartUpload),
+        Method::DELETE if upload => Some(Operation::AbortMultipartUpload),
+        Method::GET if upload => Some(Operation::ListParts),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "operation_tests.rs"]
+mod tests;
