@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The harness of the whole-system tests: it starts the real binary on a free port with drive
+//! directories of its own, talks to it with the AWS SDK and with raw sockets, kills it, and harms its
+//! drives. Nothing here links the product: the tests know only what a user or an operator can see.
+
+pub mod census;
+pub mod client;
+pub mod raw;
+pub mod server;
+pub mod tls;
+
+pub use granary_bench::content;
+pub use granary_bench::signer;
+pub use server::{Server, ServerConfig};

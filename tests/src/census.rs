@@ -1,0 +1,156 @@
+//! The drives from outside: which shard files are really there, and ways to harm them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::content::Choices;
+
+/// Where a drive keeps its shard files.
+pub const VOLUMES_DIR: &str = "volumes";
+
+/// What happens to a drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// The directory is gone.
+    Removed,
+    /// The directory is there and empty, as after mounting a new drive.
+    Emptied,
+    /// Every shard file has lost its second half.
+    Truncated,
+    /// Every shard file has flipped bits all over.
+    BitFlipped,
+}
+
+impl Harm {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Removed, Self::Emptied, Self::Truncated, Self::BitFlipped];
+
+    /// Does it to the drive at `path`.
+    pub fn inflict(self, path: &Path, choices: &mut Choices) -> Result<()> {
+        match self {
+            Self::Removed => remove_racing(path),
+            Self::Emptied => {
+                remove_racing(path)?;
+                std::fs::create_dir_all(path).context("emptying a drive")
+            }
+            Self::Truncated => for_each_shard(path, |file, length_bytes| Ok(file.set_len(length_bytes / 2)?)),
+            Self::BitFlipped => {
+                for_each_shard(path, |file, length_bytes| flip_bits(file, length_bytes, choices))
+            }
+        }
+    }
+}
+
+/// Removes a directory that a running server may be writing into.
+fn remove_racing(path: &Path) -> Result<()> {
+    for _ in 0..100 {
+        match std::fs::remove_dir_all(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
+        }
+    }
+    std::fs::remove_dir_all(path).context("removing a drive")
+}
+
+fn for_each_shard(drive: &Path, mut harm: impl FnMut(&File, u64) -> Result<()>) -> Result<()> {
+    for path in shard_files(drive)? {
+        let file = OpenOptions::new().read(true).write(true).open(&path).context("opening a shard file")?;
+        let length_bytes = file.metadata()?.len();
+        harm(&file, length_bytes)?;
+    }
+    Ok(())
+}
+
+/// Flips one bit in about every 8 KiB, at least one in a file that has any byte, so that hardly a
+/// block on the drive is left whole.
+fn flip_bits(file: &File, length_bytes: u64, choices: &mut Choices) -> Result<()> {
+    let flips = (length_bytes / 8192).max(u64::from(length_bytes > 0));
+    for _ in 0..flips {
+        let offset = choices.below(length_bytes);
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, offset)?;
+        let bit = 1_u8 << choices.below(8);
+        file.write_all_at(&byte.map(|value| value ^ bit), offset)?;
+    }
+    Ok(())
+}
+
+/// Every file below the drive's volumes directory; none if the drive is not there.
+pub fn shard_files(drive: &Path) -> Result<Vec<PathBuf>> {
+    files_below(&drive.join(VOLUMES_DIR))
+}
+
+/// Every file below `dir`, in order.
+pub fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut dirs = vec![dir.to_path_buf()];
+    while let Some(dir) = dirs.pop() {
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("listing {}", dir.display())),
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                dirs.push(entry.path());
+            } else {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The shard files of every volume, over all drives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// For each volume (its id as its files are named), the drives that hold a shard of it.
+    pub volumes: BTreeMap<String, BTreeSet<usize>>,
+}
+
+impl Census {
+    /// Counts what is on the drives now.
+    pub fn take(drives: &[PathBuf]) -> Result<Self> {
+        let mut census = Self::default();
+        for (number, drive) in drives.iter().enumerate() {
+            for file in shard_files(drive)? {
+                let name =
+                    file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let volume = name.split(['.', '-']).next().unwrap_or_default().to_owned();
+                census.volumes.entry(volume).or_default().insert(number);
+            }
+        }
+        Ok(census)
+    }
+
+    /// Fails unless every volume has a shard on exactly `width` drives.
+    pub fn ensure_complete(&self, width: usize) -> Result<()> {
+        ensure!(!self.volumes.is_empty(), "no volume on any drive");
+        for (volume, drives) in &self.volumes {
+            ensure!(drives.len() == width, "volume {volume} has shards on drives {drives:?}, not on {width}");
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that the files under these directories take on disk.
+pub fn stored_bytes(drives: &[PathBuf]) -> Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let mut total = 0;
+    for drive in drives {
+        for file in files_below(drive)? {
+            // A file may go away while it is counted; compaction does that.
+            if let Ok(metadata) = std::fs::metadata(file) {
+                total += metadata.blocks() * 512;
+            }
+        }
+    }
+    Ok(total)
+}
