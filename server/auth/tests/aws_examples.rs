@@ -1,4 +1,5 @@
 //! The worked examples of the S3 documentation, with the signatures printed there.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // A test helper that panics fails its test.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
