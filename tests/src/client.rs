@@ -5,6 +5,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Region};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -37,4 +38,37 @@ fn http_client(trusted_pem: Option<&str>) -> Result<SharedHttpClient> {
     let trust = TrustStore::empty().with_pem_certificate(pem.as_bytes());
     let context = TlsContext::builder().with_trust_store(trust).build().context("TLS context")?;
     Ok(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https())
+}
+
+/// What a server answered when it refused a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The S3 error code; empty where S3 sends no body (HEAD, 304).
+    pub code: String,
+}
+
+impl Refusal {
+    /// A refusal to compare with.
+    pub fn new(status: u16, code: &str) -> Self {
+        Self { status, code: code.to_owned() }
+    }
+}
+
+/// Splits what the server decided from what went wrong on the way: a response, whatever it says, is
+/// the inner result; no response is the outer error.
+pub fn decided<T, E>(result: Result<T, SdkError<E>>) -> Result<Result<T, Refusal>>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let error = match result {
+        Ok(value) => return Ok(Ok(value)),
+        Err(error) => error,
+    };
+    let Some(status) = error.raw_response().map(|response| response.status().as_u16()) else {
+        return Err(error).context("no response");
+    };
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default().to_owned();
+    Ok(Err(Refusal { status, code }))
 }
