@@ -1,1 +1,26 @@
-//! Placeholder.
+//! One drive: a directory that holds shard files and an identity.
+//!
+//! * [`Identity`] says which drive of which store a directory is, so that a swapped, foreign, missing or
+//!   emptied directory is told apart and never silently used.
+//! * A shard file is a [`FileHeader`] page and then blocks, each a [`BlockHeader`] and a body; see [`block`].
+//! * [`Drive`] appends with group flush: each lane has one thread that takes whatever has queued, writes it,
+//!   flushes every touched file once, and then answers everybody.
+//! * [`ShardFile::read`] reads without a thread hop when the page cache has the bytes.
+
+pub mod block;
+mod drive;
+mod error;
+mod identity;
+mod lane;
+mod records;
+mod shard;
+
+pub use block::{
+    BLOCK_ALIGNMENT_BYTES, BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, FileHeader, block_span_bytes,
+};
+pub use drive::{Drive, Replacement, ShardName};
+pub use error::DriveError;
+pub use identity::{Found, IDENTITY_FILE, Identity, Member, inspect, lock, write_identity};
+pub use lane::{Append, Flush, Lane};
+pub use records::{BlobRecords, PackedEntry, PackedRecords, UNIT_LENGTH_BYTES};
+pub use shard::ShardFile;

@@ -19,7 +19,18 @@ pub const CRASH_POINTS: &[&str] = &[
     "metadata.rebuild_before_rename",
     "drive.after_write_before_flush",
     "drive.after_flush_before_commit",
+    "volume.after_files_before_open",
+    "volume.after_open_before_write",
+    "volume.before_seal",
     "engine.after_commit_before_ack",
+    "blob.after_runs_before_flush",
+    "blob.after_flush_before_commit",
+    "compact.after_copy_before_move",
+    "compact.after_move_before_free",
+    "reclaim.after_free_before_remove",
+    "reclaim.after_remove_before_forget",
+    "heal.before_install",
+    "heal.after_install_before_move",
 ];
 
 /// The environment variable that arms one crash point: `name`, or `name:nth` to die at the nth pass (from 1).

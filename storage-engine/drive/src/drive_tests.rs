@@ -1,0 +1,88 @@
+use granary_types::{ClusterId, DriveId};
+
+use super::*;
+use crate::identity::{Member, write_identity};
+use crate::lane::{Append, Flush};
+
+const PROFILE: (u8, u8) = (1, 0);
+
+fn drive(dir: &Path) -> Arc<Drive> {
+    let member = Member { drive: DriveId::from_bytes([7; 16]), slot: 0 };
+    let identity =
+        Identity::new(ClusterId::from_bytes([1; 16]), &member, std::slice::from_ref(&member), "1+0");
+    write_identity(dir, &identity).unwrap();
+    Drive::open(dir, identity, Duration::from_secs(5)).unwrap()
+}
+
+fn volume() -> VolumeId {
+    VolumeId::from_bytes([0xab; 16])
+}
+
+fn append(shard: &Arc<ShardFile>, offset: u64, bytes: &[u8], flush: Flush) -> Append {
+    Append { shard: Arc::clone(shard), offset, length_before_bytes: 4096, bytes: bytes.to_vec(), flush }
+}
+
+#[tokio::test]
+async fn what_was_appended_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let drive = drive(dir.path());
+    let shard = drive.create_shard(0, volume(), PROFILE).unwrap();
+    let first = drive.packed().append(append(&shard, 4096, b"hello", Flush::Later));
+    let second = drive.packed().append(append(&shard, 8192, b"world", Flush::Now));
+    assert_eq!(first.await.unwrap(), b"hello");
+    second.await.unwrap();
+    drop(shard);
+    let shard = drive.open_shard(0, volume(), PROFILE).unwrap();
+    assert_eq!(shard.read(4096, 5).await.unwrap(), "hello");
+    assert_eq!(shard.read(8192, 100).await.unwrap(), "world");
+    assert_eq!(drive.census().unwrap(), [(ShardName { volume: volume(), column: 0 }, 8197)]);
+}
+
+#[tokio::test]
+async fn an_append_to_a_removed_or_cut_file_is_not_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let drive = drive(dir.path());
+    let shard = drive.create_shard(0, volume(), PROFILE).unwrap();
+    fs::File::options().write(true).open(shard.path()).unwrap().set_len(100).unwrap();
+    let cut = drive.packed().append(append(&shard, 4096, b"x", Flush::Now)).await;
+    assert!(matches!(cut, Err(DriveError::Tampered { what: "cut short", .. })));
+    fs::remove_file(shard.path()).unwrap();
+    let removed = drive.bulk().append(append(&shard, 4096, b"x", Flush::Now)).await;
+    assert!(matches!(removed, Err(DriveError::Tampered { what: "removed", .. })));
+}
+
+#[test]
+fn a_shard_file_under_a_wrong_name_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let drive = drive(dir.path());
+    drop(drive.create_shard(0, volume(), PROFILE).unwrap());
+    let from = drive.shard_path(ShardName { volume: volume(), column: 0 });
+    fs::rename(&from, drive.shard_path(ShardName { volume: volume(), column: 1 })).unwrap();
+    assert!(matches!(drive.open_shard(1, volume(), PROFILE), Err(DriveError::Corrupt { .. })));
+    assert!(matches!(drive.open_shard(0, volume(), PROFILE), Err(DriveError::Io { .. })));
+}
+
+#[test]
+fn an_unmounted_drive_swallows_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let drive = drive(dir.path());
+    fs::remove_dir_all(dir.path().join(VOLUMES)).unwrap();
+    assert!(drive.create_shard(0, volume(), PROFILE).is_err());
+    fs::remove_file(dir.path().join(crate::IDENTITY_FILE)).unwrap();
+    assert!(drive.probe().is_err());
+    assert!(!drive.is_usable());
+}
+
+#[test]
+fn a_replacement_takes_the_place_of_a_damaged_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let drive = drive(dir.path());
+    let name = ShardName { volume: volume(), column: 0 };
+    drop(drive.create_shard(0, volume(), PROFILE).unwrap());
+    fs::write(drive.shard_path(name), "rubbish").unwrap();
+    let replacement = drive.create_replacement(name, PROFILE).unwrap();
+    replacement.write(4096, b"right").unwrap();
+    drive.install_replacement(&replacement).unwrap();
+    let shard = drive.open_shard(0, volume(), PROFILE).unwrap();
+    assert_eq!(shard.read_blocking(4096, 10).unwrap(), "right");
+}

@@ -1,0 +1,79 @@
+//! What can go wrong on one drive.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An error of one drive. Which drive it was is in the path.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriveError {
+    /// The operating system refused.
+    #[error("{context} {path}")]
+    Io {
+        /// What was being done.
+        context: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The drive is full.
+    #[error("no room left on {path}")]
+    NoSpace {
+        /// The file that could not grow.
+        path: PathBuf,
+    },
+    /// A file was removed or cut behind our back.
+    #[error("{path} was {what} by someone else")]
+    Tampered {
+        /// The file.
+        path: PathBuf,
+        /// Removed or truncated.
+        what: &'static str,
+    },
+    /// Stored bytes do not match their hash or their place.
+    #[error("{what} is corrupt in {path} at byte {offset}")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What was expected there.
+        what: &'static str,
+    },
+    /// The identity file cannot be used.
+    #[error("{path}: {reason}")]
+    Identity {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The drive's thread did not answer within its progress deadline, or is gone.
+    #[error("drive {path} does not make progress")]
+    Stalled {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Records do not fit or cannot be encoded.
+    #[error("records cannot be encoded: {0}")]
+    Records(&'static str),
+}
+
+impl DriveError {
+    /// Wraps an operating system error; a full drive is told apart.
+    pub(crate) fn io(context: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
+        let source = source.into();
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return Self::NoSpace { path: path.to_owned() };
+        }
+        Self::Io { context, path: path.to_owned(), source }
+    }
+
+    /// Whether the drive is merely full.
+    #[must_use]
+    pub fn is_no_space(&self) -> bool {
+        matches!(self, Self::NoSpace { .. })
+    }
+}

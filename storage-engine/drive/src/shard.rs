@@ -1,0 +1,145 @@
+//! One shard file.
+
+use std::fs::{File, OpenOptions};
+use std::io::IoSliceMut;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::io::ReadWriteFlags;
+
+use crate::block::FileHeader;
+use crate::error::DriveError;
+
+/// An open shard file. Reading never changes it; only a lane of its drive writes it.
+#[derive(Debug)]
+pub struct ShardFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl ShardFile {
+    /// Creates a shard file that must not exist, writes its header and flushes it. The caller flushes the directory.
+    pub(crate) fn create(path: &Path, header: FileHeader) -> Result<Self, DriveError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(|e| DriveError::io("creating", path, e))?;
+        file.write_all_at(&header.to_page(), 0).map_err(|e| DriveError::io("writing", path, e))?;
+        file.sync_all().map_err(|e| DriveError::io("flushing", path, e))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Opens a shard file and checks that it is the one expected.
+    pub(crate) fn open(path: &Path, expected: FileHeader) -> Result<Self, DriveError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|e| DriveError::io("opening", path, e))?;
+        let mut page = [0; FileHeader::LENGTH_BYTES as usize];
+        let corrupt =
+            || DriveError::Corrupt { path: path.to_owned(), offset: 0, what: "the shard file's header" };
+        file.read_exact_at(&mut page, 0).map_err(|_| corrupt())?;
+        match FileHeader::read(&page) {
+            Some(found) if found == expected => Ok(Self { file, path: path.to_owned() }),
+            _ => Err(corrupt()),
+        }
+    }
+
+    /// The path it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The length of the file.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn length_bytes(&self) -> Result<u64, DriveError> {
+        Ok(self.file.metadata().map_err(|e| DriveError::io("inspecting", &self.path, e))?.len())
+    }
+
+    /// Reads up to `length_bytes` at `offset`; fewer come back only at the end of the file. Bytes that the page
+    /// cache has are read in place; others on the blocking pool, so that a slow drive never holds up the runtime.
+    ///
+    /// # Errors
+    /// When the drive fails.
+    pub async fn read(self: &Arc<Self>, offset: u64, length_bytes: usize) -> Result<Bytes, DriveError> {
+        let mut buffer = vec![0_u8; length_bytes];
+        let cached = rustix::io::preadv2(
+            &self.file,
+            &mut [IoSliceMut::new(&mut buffer)],
+            offset,
+            ReadWriteFlags::NOWAIT,
+        )
+        .unwrap_or(0);
+        if cached == length_bytes {
+            return Ok(Bytes::from(buffer));
+        }
+        let shard = Arc::clone(self);
+        let read = move || shard.read_blocking_into(offset, buffer);
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|_| DriveError::Stalled { path: self.path.clone() })?
+    }
+
+    /// As [`ShardFile::read`], on this thread.
+    ///
+    /// # Errors
+    /// When the drive fails.
+    pub fn read_blocking(&self, offset: u64, length_bytes: usize) -> Result<Bytes, DriveError> {
+        self.read_blocking_into(offset, vec![0; length_bytes])
+    }
+
+    fn read_blocking_into(&self, offset: u64, mut buffer: Vec<u8>) -> Result<Bytes, DriveError> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(DriveError::io("reading", &self.path, error)),
+            }
+        }
+        buffer.truncate(filled);
+        Ok(Bytes::from(buffer))
+    }
+
+    /// Writes `bytes` at `offset`.
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), DriveError> {
+        self.file.write_all_at(bytes, offset).map_err(|e| DriveError::io("writing", &self.path, e))
+    }
+
+    /// Flushes data and length to the drive.
+    pub(crate) fn flush(&self) -> Result<(), DriveError> {
+        self.file.sync_data().map_err(|e| DriveError::io("flushing", &self.path, e))
+    }
+
+    /// Fails if the file was removed, or cut to less than `length_bytes`. A write to a removed file succeeds and
+    /// is lost, so this is asked around every append.
+    pub(crate) fn check_intact(&self, length_bytes: u64) -> Result<(), DriveError> {
+        let metadata = self.file.metadata().map_err(|e| DriveError::io("inspecting", &self.path, e))?;
+        let tampered = |what| Err(DriveError::Tampered { path: self.path.clone(), what });
+        if metadata.nlink() == 0 {
+            return tampered("removed");
+        }
+        if metadata.len() < length_bytes {
+            return tampered("cut short");
+        }
+        Ok(())
+    }
+
+    /// Cuts what lies at and after `length_bytes` and flushes.
+    ///
+    /// # Errors
+    /// When the drive fails.
+    pub fn truncate(&self, length_bytes: u64) -> Result<(), DriveError> {
+        self.file.set_len(length_bytes).map_err(|e| DriveError::io("truncating", &self.path, e))?;
+        self.file.sync_all().map_err(|e| DriveError::io("flushing", &self.path, e))
+    }
+}
