@@ -2,8 +2,9 @@
 //!
 //! [`MetadataStore`] is the only serialisation point of Granary: conditional writes, volume ownership and
 //! garbage accounting are decided inside one committed [`Commit`]. Every implementation passes the same
-//! [`conformance`] suite. [`sqlite`] is the embedded store.
+//! conformance suite (feature `conformance`). [`sqlite`] is the embedded store.
 
+#[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
 mod model;

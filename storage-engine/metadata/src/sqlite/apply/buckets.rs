@@ -1,0 +1,71 @@
+//! Buckets.
+
+use granary_types::{BucketId, BucketName};
+use rusqlite::OptionalExtension;
+
+use super::Batch;
+use crate::error::MetadataError;
+use crate::model::NewBucket;
+use crate::sqlite::codec::{encode, id_bytes, row_hash};
+use crate::sqlite::failure::Failure;
+
+impl Batch<'_> {
+    pub(super) fn create_bucket(&mut self, bucket: &NewBucket) -> Result<(), Failure> {
+        let name = bucket.name.as_str().as_bytes();
+        let taken = self
+            .connection
+            .prepare_cached("SELECT 1 FROM buckets WHERE name = ?1 OR id = ?2")?
+            .exists((name, bucket.id.as_bytes()))?;
+        if taken {
+            return Err(Failure::Refused(MetadataError::BucketExists(bucket.name.clone())));
+        }
+        let record = encode(bucket)?;
+        let hash = row_hash("buckets", &[name], &record);
+        self.connection
+            .prepare_cached("INSERT INTO buckets (name, id, record, row_hash) VALUES (?1, ?2, ?3, ?4)")?
+            .execute((name, bucket.id.as_bytes(), record, hash))?;
+        self.buckets.insert(bucket.id, true);
+        Ok(())
+    }
+
+    pub(super) fn delete_bucket(&mut self, name: &BucketName) -> Result<(), Failure> {
+        let id = self
+            .connection
+            .prepare_cached("SELECT id FROM buckets WHERE name = ?1")?
+            .query_row([name.as_str().as_bytes()], |row| row.get::<_, Vec<u8>>(0))
+            .optional()?;
+        let Some(id) = id else {
+            return Err(Failure::Refused(MetadataError::NoSuchBucket(name.clone())));
+        };
+        let id = BucketId::from_bytes(id_bytes(&id)?);
+        let used: bool = self
+            .connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM objects WHERE bucket_id = ?1) \
+                 OR EXISTS (SELECT 1 FROM object_versions WHERE bucket_id = ?1) \
+                 OR EXISTS (SELECT 1 FROM uploads WHERE bucket_id = ?1)",
+            )?
+            .query_row([id.as_bytes()], |row| row.get(0))?;
+        if used {
+            return Err(Failure::Refused(MetadataError::BucketNotEmpty(name.clone())));
+        }
+        self.connection
+            .prepare_cached("DELETE FROM buckets WHERE name = ?1")?
+            .execute([name.as_str().as_bytes()])?;
+        self.buckets.insert(id, false);
+        Ok(())
+    }
+
+    /// Whether the bucket exists now.
+    pub(super) fn bucket_exists(&mut self, bucket: BucketId) -> Result<bool, Failure> {
+        if let Some(known) = self.buckets.get(&bucket) {
+            return Ok(*known);
+        }
+        let exists = self
+            .connection
+            .prepare_cached("SELECT 1 FROM buckets WHERE id = ?1")?
+            .exists([bucket.as_bytes()])?;
+        self.buckets.insert(bucket, exists);
+        Ok(exists)
+    }
+}

@@ -1,0 +1,271 @@
+//! Versions of objects.
+
+use std::collections::HashSet;
+
+use granary_types::{BucketId, ObjectKey, VersionId};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Batch;
+use super::blobs::object_referrer;
+use super::commit::refused;
+use crate::model::{Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PartRef, PutObject};
+use crate::sqlite::codec::{LockColumns, ObjectColumns, StoredObject};
+use crate::sqlite::failure::Failure;
+
+const SELECT_CURRENT: &str = "SELECT kind, length_bytes, modified_ms, etag, storage_class, checksum_algorithm, \
+     checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record \
+     FROM objects WHERE bucket_id = ?1 AND key = ?2";
+const SELECT_VERSION: &str = "SELECT kind, length_bytes, modified_ms, etag, storage_class, checksum_algorithm, \
+     checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record \
+     FROM object_versions WHERE bucket_id = ?1 AND key = ?2 AND version_id = ?3";
+const SELECT_NEWEST_OLDER: &str = "SELECT kind, length_bytes, modified_ms, etag, storage_class, \
+     checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, \
+     row_hash, record FROM object_versions WHERE bucket_id = ?1 AND key = ?2 ORDER BY ord DESC LIMIT 1";
+const REPLACE_CURRENT: &str = "REPLACE INTO objects (bucket_id, key, kind, length_bytes, modified_ms, etag, \
+     storage_class, checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, \
+     lock_until_ms, legal_hold, row_hash, record) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+const REPLACE_VERSION: &str = "REPLACE INTO object_versions (bucket_id, key, kind, length_bytes, modified_ms, etag, \
+     storage_class, checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, \
+     lock_until_ms, legal_hold, row_hash, record) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+
+/// The current version of a key.
+pub(in crate::sqlite) fn load_current(
+    connection: &Connection,
+    bucket: BucketId,
+    key: &ObjectKey,
+) -> Result<Option<StoredObject>, Failure> {
+    connection
+        .prepare_cached(SELECT_CURRENT)?
+        .query_row((bucket.as_bytes(), key.as_bytes()), |row| {
+            Ok(StoredObject::read(row, bucket, key.as_bytes(), 0))
+        })
+        .optional()?
+        .transpose()
+}
+
+/// An older version of a key.
+pub(in crate::sqlite) fn load_older(
+    connection: &Connection,
+    bucket: BucketId,
+    key: &ObjectKey,
+    version: VersionId,
+) -> Result<Option<StoredObject>, Failure> {
+    connection
+        .prepare_cached(SELECT_VERSION)?
+        .query_row((bucket.as_bytes(), key.as_bytes(), version.as_bytes()), |row| {
+            Ok(StoredObject::read(row, bucket, key.as_bytes(), 0))
+        })
+        .optional()?
+        .transpose()
+}
+
+fn load_newest_older(
+    connection: &Connection,
+    bucket: BucketId,
+    key: &ObjectKey,
+) -> Result<Option<StoredObject>, Failure> {
+    connection
+        .prepare_cached(SELECT_NEWEST_OLDER)?
+        .query_row((bucket.as_bytes(), key.as_bytes()), |row| {
+            Ok(StoredObject::read(row, bucket, key.as_bytes(), 0))
+        })
+        .optional()?
+        .transpose()
+}
+
+fn store(
+    connection: &Connection,
+    statement: &str,
+    bucket: BucketId,
+    key: &ObjectKey,
+    columns: &ObjectColumns<'_>,
+) -> Result<(), Failure> {
+    use crate::sqlite::codec::{class_code, version_kind_code};
+    let object = columns.object;
+    connection.prepare_cached(statement)?.execute(rusqlite::params![
+        bucket.as_bytes(),
+        key.as_bytes(),
+        version_kind_code(object.kind),
+        object.length_bytes.cast_signed(),
+        object.modified.0,
+        object.etag.as_str(),
+        class_code(object.storage_class),
+        columns.algorithm(),
+        columns.kind(),
+        object.version.as_bytes(),
+        columns.order.cast_signed(),
+        columns.top_order.cast_signed(),
+        object.write.as_bytes(),
+        columns.lock.mode,
+        columns.lock.until_ms,
+        columns.lock.legal_hold,
+        columns.hash,
+        columns.record,
+    ])?;
+    Ok(())
+}
+
+fn parts_of(object: &NewObject) -> &[PartRef] {
+    match &object.content {
+        Content::Blobs { parts, .. } => parts,
+        Content::Empty | Content::Packed(_) => &[],
+    }
+}
+
+impl Batch<'_> {
+    pub(super) fn put_object(&mut self, put: &PutObject) -> Result<Outcome, Failure> {
+        if !self.bucket_exists(put.bucket)? {
+            return Ok(Outcome::NoSuchBucket);
+        }
+        let current = load_current(self.connection, put.bucket, &put.key)?;
+        if let Some(outcome) = refused(&put.conditions, current.as_ref().map(|stored| &stored.row)) {
+            return Ok(outcome);
+        }
+        let parts = parts_of(&put.object);
+        let new: HashSet<_> = put.blobs.iter().map(|blob| blob.id).collect();
+        for part in parts.iter().filter(|part| !new.contains(&part.blob)) {
+            if !self.blob_exists(part.blob)? {
+                return Ok(Outcome::Moved);
+            }
+        }
+        let used: HashSet<_> = parts.iter().map(|part| part.blob).collect();
+        for blob in put.blobs.iter().filter(|blob| used.contains(&blob.id)) {
+            self.add_blob(blob)?;
+        }
+        let order = next_order(current.as_ref());
+        for (index, part) in (0_u32..).zip(parts) {
+            self.add_reference(part.blob, &object_referrer(put.bucket, &put.key, order, index))?;
+        }
+        let replaced = self.place(put.bucket, &put.key, current, &put.object)?;
+        Ok(Outcome::Done { replaced: replaced.map(Box::new), order })
+    }
+
+    /// Makes `object`, whose blobs are stored and referred to, the current version. Returns the version it replaced.
+    pub(super) fn place(
+        &mut self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        current: Option<StoredObject>,
+        object: &NewObject,
+    ) -> Result<Option<ObjectRow>, Failure> {
+        let order = next_order(current.as_ref());
+        let replaced = match current {
+            Some(current) if current.row.object.version == object.version => Some(current.row),
+            Some(current) => {
+                let same = load_older(self.connection, bucket, key, object.version)?;
+                if let Some(same) = &same {
+                    self.delete_older(bucket, key, same.row.order)?;
+                }
+                let row = &current.row;
+                let columns = ObjectColumns::new(
+                    bucket,
+                    key,
+                    &row.object,
+                    (row.order, current.top_order),
+                    current.lock,
+                )?;
+                store(self.connection, REPLACE_VERSION, bucket, key, &columns)?;
+                same.map(|same| same.row)
+            }
+            None => None,
+        };
+        let columns = ObjectColumns::new(bucket, key, object, (order, order), LockColumns::default())?;
+        store(self.connection, REPLACE_CURRENT, bucket, key, &columns)?;
+        if let Content::Packed(location) = &object.content {
+            self.add_live(location.volume, u64::from(location.length_bytes))?;
+        }
+        if let Some(row) = &replaced {
+            self.drop_content(bucket, key, row)?;
+        }
+        Ok(replaced)
+    }
+
+    fn delete_older(&self, bucket: BucketId, key: &ObjectKey, order: u64) -> Result<(), Failure> {
+        self.connection
+            .prepare_cached("DELETE FROM object_versions WHERE bucket_id = ?1 AND key = ?2 AND ord = ?3")?
+            .execute((bucket.as_bytes(), key.as_bytes(), order.cast_signed()))?;
+        Ok(())
+    }
+
+    /// The bytes of a version that is gone are garbage, unless something else refers to them.
+    fn drop_content(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) -> Result<(), Failure> {
+        if let Content::Packed(location) = &row.object.content {
+            self.drop_live(location.volume, u64::from(location.length_bytes))?;
+        }
+        for (index, part) in (0_u32..).zip(parts_of(&row.object)) {
+            self.drop_reference(part.blob, &object_referrer(bucket, key, row.order, index))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn delete_object(&mut self, delete: &DeleteObject) -> Result<Outcome, Failure> {
+        let (bucket, key) = (delete.bucket, &delete.key);
+        if !self.bucket_exists(bucket)? {
+            return Ok(Outcome::NoSuchBucket);
+        }
+        let current = load_current(self.connection, bucket, key)?;
+        if let Some(outcome) = refused(&delete.conditions, current.as_ref().map(|stored| &stored.row)) {
+            return Ok(outcome);
+        }
+        let gone = match current {
+            Some(current) if current.row.object.version == delete.version => {
+                self.delete_current(bucket, key, current.top_order)?;
+                Some(current.row)
+            }
+            Some(_) => {
+                let older = load_older(self.connection, bucket, key, delete.version)?;
+                if let Some(older) = &older {
+                    self.delete_older(bucket, key, older.row.order)?;
+                }
+                older.map(|older| older.row)
+            }
+            None => None,
+        };
+        if let Some(row) = &gone {
+            self.drop_content(bucket, key, row)?;
+        }
+        Ok(Outcome::Done { replaced: gone.map(Box::new), order: 0 })
+    }
+
+    /// Removes the current version; the newest older one takes its place and remembers the highest order.
+    fn delete_current(&self, bucket: BucketId, key: &ObjectKey, top_order: u64) -> Result<(), Failure> {
+        let Some(older) = load_newest_older(self.connection, bucket, key)? else {
+            self.connection
+                .prepare_cached("DELETE FROM objects WHERE bucket_id = ?1 AND key = ?2")?
+                .execute((bucket.as_bytes(), key.as_bytes()))?;
+            return Ok(());
+        };
+        let row = &older.row;
+        let columns = ObjectColumns::new(bucket, key, &row.object, (row.order, top_order), older.lock)?;
+        store(self.connection, REPLACE_CURRENT, bucket, key, &columns)?;
+        self.delete_older(bucket, key, row.order)
+    }
+
+    pub(super) fn move_object(&mut self, moved: &ObjectMove) -> Result<Outcome, Failure> {
+        let (bucket, key) = (moved.bucket, &moved.key);
+        let (statement, stored) = match load_current(self.connection, bucket, key)? {
+            Some(current) if current.row.object.version == moved.version => (REPLACE_CURRENT, Some(current)),
+            Some(_) => (REPLACE_VERSION, load_older(self.connection, bucket, key, moved.version)?),
+            None => return Ok(Outcome::Moved),
+        };
+        let Some(mut stored) = stored else { return Ok(Outcome::Moved) };
+        match &mut stored.row.object.content {
+            Content::Packed(location) if *location == moved.from => *location = moved.to.clone(),
+            _ => return Ok(Outcome::Moved),
+        }
+        let row = &stored.row;
+        let columns =
+            ObjectColumns::new(bucket, key, &row.object, (row.order, stored.top_order), stored.lock)?;
+        store(self.connection, statement, bucket, key, &columns)?;
+        self.add_live(moved.to.volume, u64::from(moved.to.length_bytes))?;
+        self.drop_live(moved.from.volume, u64::from(moved.from.length_bytes))?;
+        Ok(Outcome::Done { replaced: None, order: 0 })
+    }
+}
+
+/// The order the next version of the key gets.
+pub(super) fn next_order(current: Option<&StoredObject>) -> u64 {
+    current.map_or(1, |stored| stored.top_order.saturating_add(1))
+}

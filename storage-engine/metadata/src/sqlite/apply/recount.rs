@@ -1,0 +1,80 @@
+//! Counting anew what lives in each volume.
+
+use std::collections::BTreeMap;
+
+use granary_types::{BlobId, BucketId, VolumeId};
+
+use super::Batch;
+use super::blobs::load_extents;
+use super::volumes::StoredVolume;
+use crate::model::{Content, Extent};
+use crate::sqlite::codec::{OBJECT_COLUMNS, StoredObject, blob, id_bytes};
+use crate::sqlite::failure::Failure;
+
+/// Bytes and items that live in each volume.
+type Counted = BTreeMap<VolumeId, (u64, u64)>;
+
+fn count(counted: &mut Counted, volume: VolumeId, length_bytes: u64) {
+    let (bytes, items) = counted.entry(volume).or_default();
+    *bytes = bytes.saturating_add(length_bytes);
+    *items = items.saturating_add(1);
+}
+
+impl Batch<'_> {
+    pub(super) fn recount(&mut self) -> Result<Vec<(VolumeId, u64, u64)>, Failure> {
+        self.flush_volumes()?;
+        let mut counted = Counted::new();
+        self.count_packed("objects", &mut counted)?;
+        self.count_packed("object_versions", &mut counted)?;
+        self.count_blobs(&mut counted)?;
+        let mut drifted = Vec::new();
+        for id in self.volume_ids()? {
+            let Some(stored) = StoredVolume::load(self.connection, id)? else { continue };
+            let (bytes, items) = counted.get(&id).copied().unwrap_or_default();
+            if (stored.row.live_bytes, stored.live_items) != (bytes, items) {
+                tracing::warn!(volume = %id, was = stored.row.live_bytes, is = bytes, "live bytes had drifted");
+                drifted.push((id, stored.row.live_bytes, bytes));
+                self.set_live(id, bytes, items)?;
+            }
+        }
+        Ok(drifted)
+    }
+
+    fn volume_ids(&self) -> Result<Vec<VolumeId>, Failure> {
+        let mut statement = self.connection.prepare_cached("SELECT id FROM volumes ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        let mut ids = Vec::new();
+        while let Some(row) = rows.next()? {
+            ids.push(VolumeId::from_bytes(id_bytes(blob(row, 0)?)?));
+        }
+        Ok(ids)
+    }
+
+    fn count_packed(&self, table: &str, counted: &mut Counted) -> Result<(), Failure> {
+        let sql = format!("SELECT {OBJECT_COLUMNS}, bucket_id, key FROM {table}");
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let bucket = BucketId::from_bytes(id_bytes(blob(row, 16)?)?);
+            let stored = StoredObject::read(row, bucket, blob(row, 17)?, 0)?;
+            if let Content::Packed(location) = &stored.row.object.content {
+                count(counted, location.volume, u64::from(location.length_bytes));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the blobs that something refers to.
+    fn count_blobs(&self, counted: &mut Counted) -> Result<(), Failure> {
+        let mut statement = self.connection.prepare("SELECT DISTINCT blob_id FROM blob_refs")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let id = BlobId::from_bytes(id_bytes(blob(row, 0)?)?);
+            let extents: Vec<Extent> = load_extents(self.connection, id)?.unwrap_or_default();
+            for extent in extents {
+                count(counted, extent.volume, extent.length_bytes);
+            }
+        }
+        Ok(())
+    }
+}

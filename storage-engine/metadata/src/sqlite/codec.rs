@@ -1,0 +1,316 @@
+//! Rows to values and back, each with the hash that tells a flipped bit.
+
+use granary_types::{
+    Attributes, BucketId, Checksum, ChecksumAlgorithm, ChecksumKind, Etag, ObjectKey, StorageClass,
+    UnixMillis, VersionId, WriteId,
+};
+use rusqlite::Row;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use crate::model::{Content, NewObject, ObjectRow, VersionKind};
+
+/// The first half of a BLAKE3.
+pub(super) type RowHash = [u8; 16];
+
+/// The hash of a row of the small tables: its table, its key and its record.
+pub(super) fn row_hash(table: &str, key: &[&[u8]], record: &[u8]) -> RowHash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(table.as_bytes());
+    for part in key {
+        hasher.update(&part.len().to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.update(record);
+    truncated(&hasher)
+}
+
+fn truncated(hasher: &blake3::Hasher) -> RowHash {
+    let mut hash = RowHash::default();
+    hasher.finalize_xof().fill(&mut hash);
+    hash
+}
+
+/// Encodes a record of a row.
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
+    postcard::to_stdvec(value)
+        .map_err(|error| Failure::Corrupt(format!("a record cannot be encoded: {error}")))
+}
+
+/// Checks a row of the small tables and decodes its record.
+pub(super) fn decode_checked<T: DeserializeOwned>(
+    table: &str,
+    key: &[&[u8]],
+    hash: &[u8],
+    record: &[u8],
+) -> Result<T, Failure> {
+    if row_hash(table, key, record) != hash {
+        return Err(Failure::Corrupt(format!("a row of {table} does not match its hash")));
+    }
+    postcard::from_bytes(record)
+        .map_err(|error| Failure::Corrupt(format!("a row of {table} cannot be decoded: {error}")))
+}
+
+/// The blob in a column.
+pub(super) fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], Failure> {
+    row.get_ref(column)?.as_blob().map_err(|_| wrong_type(column))
+}
+
+/// The text in a column.
+pub(super) fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, Failure> {
+    row.get_ref(column)?.as_str().map_err(|_| wrong_type(column))
+}
+
+fn integer(row: &Row<'_>, column: usize) -> Result<i64, Failure> {
+    row.get_ref(column)?.as_i64().map_err(|_| wrong_type(column))
+}
+
+fn optional_integer(row: &Row<'_>, column: usize) -> Result<Option<i64>, Failure> {
+    row.get_ref(column)?.as_i64_or_null().map_err(|_| wrong_type(column))
+}
+
+fn wrong_type(column: usize) -> Failure {
+    Failure::Corrupt(format!("column {column} of a row has the wrong type"))
+}
+
+/// 16 bytes of a column, for ids.
+pub(super) fn id_bytes(bytes: &[u8]) -> Result<[u8; 16], Failure> {
+    bytes.try_into().map_err(|_| Failure::Corrupt("an id is not 16 bytes long".to_owned()))
+}
+
+/// A key as it comes out of a row.
+pub(super) fn key(bytes: &[u8]) -> Result<ObjectKey, Failure> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Failure::Corrupt("a key is not UTF-8".to_owned()))?;
+    ObjectKey::new(text).map_err(|error| Failure::Corrupt(format!("a stored key is not valid: {error}")))
+}
+
+/// The columns of `objects` and `object_versions` in the order [`StoredObject::read`] expects.
+pub(super) const OBJECT_COLUMNS: &str = "kind, length_bytes, modified_ms, etag, storage_class, \
+     checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, \
+     legal_hold, row_hash, record";
+
+/// Object lock, carried along until it is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct LockColumns {
+    pub(super) mode: Option<i64>,
+    pub(super) until_ms: Option<i64>,
+    pub(super) legal_hold: i64,
+}
+
+/// A version with what only the store needs of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StoredObject {
+    pub(super) row: ObjectRow,
+    /// The highest order the key ever gave.
+    pub(super) top_order: u64,
+    pub(super) lock: LockColumns,
+}
+
+/// What lies in `record`.
+#[derive(Serialize)]
+struct RecordRef<'a> {
+    checksum: Option<&'a str>,
+    attributes: &'a Attributes,
+    content: &'a Content,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    checksum: Option<String>,
+    attributes: Attributes,
+    content: Content,
+}
+
+/// The columns of a version as they are bound.
+pub(super) struct ObjectColumns<'a> {
+    pub(super) object: &'a NewObject,
+    pub(super) order: u64,
+    pub(super) top_order: u64,
+    pub(super) lock: LockColumns,
+    pub(super) record: Vec<u8>,
+    pub(super) hash: RowHash,
+}
+
+impl<'a> ObjectColumns<'a> {
+    pub(super) fn new(
+        bucket: BucketId,
+        key: &ObjectKey,
+        object: &'a NewObject,
+        (order, top_order): (u64, u64),
+        lock: LockColumns,
+    ) -> Result<Self, Failure> {
+        let record = encode(&RecordRef {
+            checksum: object.checksum.as_ref().map(|checksum| checksum.value.as_str()),
+            attributes: &object.attributes,
+            content: &object.content,
+        })?;
+        let mut columns = Self { object, order, top_order, lock, record, hash: RowHash::default() };
+        columns.hash = hash_object(
+            bucket,
+            key.as_bytes(),
+            columns.object,
+            columns.order,
+            top_order,
+            lock,
+            &columns.record,
+        );
+        Ok(columns)
+    }
+
+    pub(super) fn algorithm(&self) -> Option<i64> {
+        self.object.checksum.as_ref().map(|checksum| algorithm_code(checksum.algorithm))
+    }
+
+    pub(super) fn kind(&self) -> Option<i64> {
+        self.object.checksum.as_ref().map(|checksum| kind_code(checksum.kind))
+    }
+}
+
+fn hash_object(
+    bucket: BucketId,
+    key: &[u8],
+    object: &NewObject,
+    order: u64,
+    top_order: u64,
+    lock: LockColumns,
+    record: &[u8],
+) -> RowHash {
+    let checksum = object.checksum.as_ref();
+    let mut fixed = [0_u8; 13 * 8];
+    let numbers = [
+        i64::try_from(key.len()).unwrap_or(i64::MAX),
+        version_kind_code(object.kind),
+        object.length_bytes.cast_signed(),
+        object.modified.0,
+        class_code(object.storage_class),
+        checksum.map_or(-1, |checksum| algorithm_code(checksum.algorithm)),
+        checksum.map_or(-1, |checksum| kind_code(checksum.kind)),
+        order.cast_signed(),
+        top_order.cast_signed(),
+        lock.mode.unwrap_or(-1),
+        lock.until_ms.unwrap_or(-1),
+        lock.legal_hold,
+        i64::try_from(object.etag.as_str().len()).unwrap_or(i64::MAX),
+    ];
+    for (slot, number) in fixed.chunks_exact_mut(8).zip(numbers) {
+        slot.copy_from_slice(&number.to_le_bytes());
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&fixed);
+    hasher.update(bucket.as_bytes());
+    hasher.update(object.version.as_bytes());
+    hasher.update(object.write.as_bytes());
+    hasher.update(key);
+    hasher.update(object.etag.as_str().as_bytes());
+    hasher.update(record);
+    truncated(&hasher)
+}
+
+impl StoredObject {
+    /// Reads, decodes and checks a row that was selected with [`OBJECT_COLUMNS`] from `first` on.
+    pub(super) fn read(row: &Row<'_>, bucket: BucketId, key: &[u8], first: usize) -> Result<Self, Failure> {
+        let at = |offset: usize| first.saturating_add(offset);
+        let record_bytes = blob(row, at(15))?;
+        let record: Record = postcard::from_bytes(record_bytes)
+            .map_err(|error| Failure::Corrupt(format!("an object record cannot be decoded: {error}")))?;
+        let lock = LockColumns {
+            mode: optional_integer(row, at(11))?,
+            until_ms: optional_integer(row, at(12))?,
+            legal_hold: integer(row, at(13))?,
+        };
+        let checksum = checksum_codes(row, at(5))?.zip(record.checksum);
+        let object = NewObject {
+            version: VersionId::from_bytes(id_bytes(blob(row, at(7))?)?),
+            kind: version_kind(integer(row, at(0))?)?,
+            write: WriteId::from_bytes(id_bytes(blob(row, at(10))?)?),
+            modified: UnixMillis(integer(row, at(2))?),
+            length_bytes: integer(row, at(1))?.cast_unsigned(),
+            etag: Etag::new(text(row, at(3))?),
+            storage_class: storage_class(integer(row, at(4))?)?,
+            checksum: checksum.map(|((algorithm, kind), value)| Checksum { algorithm, kind, value }),
+            attributes: record.attributes,
+            content: record.content,
+        };
+        let order = integer(row, at(8))?.cast_unsigned();
+        let top_order = integer(row, at(9))?.cast_unsigned();
+        if hash_object(bucket, key, &object, order, top_order, lock, record_bytes) != blob(row, at(14))? {
+            return Err(Failure::Corrupt("an object row does not match its hash".to_owned()));
+        }
+        Ok(Self { row: ObjectRow { order, object }, top_order, lock })
+    }
+}
+
+/// The two checksum columns from `first` on.
+pub(super) fn checksum_codes(
+    row: &Row<'_>,
+    first: usize,
+) -> Result<Option<(ChecksumAlgorithm, ChecksumKind)>, Failure> {
+    let algorithm = optional_integer(row, first)?.map(algorithm).transpose()?;
+    let kind = optional_integer(row, first.saturating_add(1))?.map(checksum_kind).transpose()?;
+    Ok(algorithm.zip(kind))
+}
+
+macro_rules! codes {
+    ($encode:ident, $decode:ident, $type:ty, $what:literal, $($variant:path = $code:literal),+ $(,)?) => {
+        /// The number a row holds for the value. The numbers are part of the schema.
+        pub(super) fn $encode(value: $type) -> i64 {
+            match value { $($variant => $code),+ }
+        }
+
+        /// The value a row's number stands for.
+        pub(super) fn $decode(code: i64) -> Result<$type, Failure> {
+            match code {
+                $($code => Ok($variant),)+
+                _ => Err(Failure::Corrupt(format!(concat!("unknown ", $what, " {}"), code))),
+            }
+        }
+    };
+}
+
+codes!(
+    version_kind_code,
+    version_kind,
+    VersionKind,
+    "version kind",
+    VersionKind::Object = 0,
+    VersionKind::DeleteMarker = 1
+);
+codes!(
+    kind_code,
+    checksum_kind,
+    ChecksumKind,
+    "checksum kind",
+    ChecksumKind::FullObject = 0,
+    ChecksumKind::Composite = 1
+);
+codes!(
+    algorithm_code,
+    algorithm,
+    ChecksumAlgorithm,
+    "checksum algorithm",
+    ChecksumAlgorithm::Crc32 = 0,
+    ChecksumAlgorithm::Crc32c = 1,
+    ChecksumAlgorithm::Crc64Nvme = 2,
+    ChecksumAlgorithm::Sha1 = 3,
+    ChecksumAlgorithm::Sha256 = 4,
+    ChecksumAlgorithm::Sha512 = 5,
+    ChecksumAlgorithm::Md5 = 6,
+    ChecksumAlgorithm::Xxhash64 = 7,
+    ChecksumAlgorithm::Xxhash3 = 8,
+    ChecksumAlgorithm::Xxhash128 = 9
+);
+codes!(
+    class_code,
+    storage_class,
+    StorageClass,
+    "storage class",
+    StorageClass::Standard = 0,
+    StorageClass::ReducedRedundancy = 1,
+    StorageClass::StandardIa = 2,
+    StorageClass::OnezoneIa = 3,
+    StorageClass::IntelligentTiering = 4,
+    StorageClass::Glacier = 5,
+    StorageClass::DeepArchive = 6,
+    StorageClass::GlacierIr = 7
+);

@@ -1,0 +1,10 @@
+//! Queries. Each runs on a reader's connection, against one state of the database.
+
+mod list;
+mod point;
+mod uploads;
+mod walk;
+
+pub(super) use list::list_objects;
+pub(super) use point::{blobs, bucket, drives, list_buckets, list_parts, object, volumes};
+pub(super) use uploads::list_uploads;

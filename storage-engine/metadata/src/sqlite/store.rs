@@ -1,0 +1,232 @@
+//! The handle.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use granary_types::{
+    BlobId, BucketId, BucketName, DriveId, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId,
+};
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::failure::{Failure, unavailable};
+use super::op::{Op, Reply};
+use super::options::EmbeddedOptions;
+use super::queue::Lane;
+use super::shared::{ReadJob, Request, Shared};
+use super::writer::mismatched;
+use super::{apply, open, read};
+use crate::error::{MetadataError, Result};
+use crate::model::{
+    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
+    ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery, UploadRow,
+    VolumeRow,
+};
+use crate::store::MetadataStore;
+
+/// The embedded metadata store: SQLite in one home, logs and snapshots in others. See the module's documentation.
+///
+/// Dropping it waits for what is being written, as [`MetadataStore::close`] does, but blocks the thread.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl SqliteStore {
+    /// Opens the newest complete copy of the metadata among the homes, or makes a new store if none was ever made.
+    /// Blocks while it checks and rebuilds: call it off the runtime's threads.
+    ///
+    /// # Errors
+    /// [`MetadataError::Unavailable`] if metadata must exist and no home has a complete copy, or a home belongs to
+    /// another store; [`MetadataError::SchemaTooNew`]; [`MetadataError::Io`].
+    pub fn open(options: EmbeddedOptions) -> Result<Self> {
+        let (shared, threads) = open::start(options)?;
+        Ok(Self { shared, threads: Mutex::new(threads) })
+    }
+
+    /// How many of the wanted copies besides the database do not exist now.
+    #[must_use]
+    pub fn copies_missing(&self) -> usize {
+        self.shared.serving.lock().copies_missing
+    }
+
+    async fn apply(&self, op: Op) -> Result<Reply> {
+        let (answer, answered) = oneshot::channel();
+        let closed = || unavailable("writing", "the metadata store is closed");
+        self.shared.writes.push(Lane::Short, Request::Apply { op, answer }).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| MetadataError::OutcomeUnknown { context: "the metadata writer ended" })?
+    }
+
+    async fn read<T, F>(&self, lane: Lane, query: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> std::result::Result<T, Failure> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: ReadJob = Box::new(move |connection| {
+            let (result, distrust) = match connection.map(query) {
+                Ok(Ok(value)) => (Ok(value), None),
+                Ok(Err(failure)) if failure.distrusts_file() => {
+                    (Err(unavailable("reading", format!("{failure:?}"))), Some(failure))
+                }
+                Ok(Err(failure)) => (Err(failure.into_error("reading")), None),
+                Err(reason) => (Err(unavailable("reading", reason)), None),
+            };
+            // A caller that went away does not care.
+            let _ = answer.send(result);
+            distrust
+        });
+        let closed = || unavailable("reading", "the metadata store is closed");
+        self.shared.reads.push(lane, job).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    fn stop(&self) -> Vec<JoinHandle<()>> {
+        self.shared.writes.close();
+        self.shared.reads.close();
+        std::mem::take(&mut *self.threads.lock())
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        for thread in self.stop() {
+            if thread.join().is_err() {
+                tracing::error!("a metadata thread had panicked");
+            }
+        }
+    }
+}
+
+fn done(reply: Reply) -> Result<()> {
+    if matches!(reply, Reply::Done) { Ok(()) } else { Err(mismatched()) }
+}
+
+fn changed(reply: Reply) -> Result<bool> {
+    if let Reply::Changed(changed) = reply { Ok(changed) } else { Err(mismatched()) }
+}
+
+#[async_trait]
+impl MetadataStore for SqliteStore {
+    async fn create_bucket(&self, bucket: NewBucket) -> Result<()> {
+        self.apply(Op::CreateBucket(bucket)).await.and_then(done)
+    }
+
+    async fn bucket(&self, name: &BucketName) -> Result<Option<Bucket>> {
+        let name = name.clone();
+        self.read(Lane::Short, move |c| read::bucket(c, &name)).await
+    }
+
+    async fn list_buckets(&self, query: BucketQuery) -> Result<BucketPage> {
+        self.read(Lane::Long, move |c| read::list_buckets(c, &query)).await
+    }
+
+    async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
+        self.apply(Op::DeleteBucket(name.clone())).await.and_then(done)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
+        match self.apply(Op::Commit(commit)).await? {
+            Reply::Outcomes(outcomes) => Ok(outcomes),
+            _ => Err(mismatched()),
+        }
+    }
+
+    async fn object(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+    ) -> Result<Option<ObjectRow>> {
+        let key = key.clone();
+        self.read(Lane::Short, move |c| read::object(c, bucket, &key, version)).await
+    }
+
+    async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>> {
+        let ids = ids.to_vec();
+        let lane = if ids.len() > 16 { Lane::Long } else { Lane::Short };
+        self.read(lane, move |c| read::blobs(c, &ids)).await
+    }
+
+    async fn list_objects(&self, query: ListQuery) -> Result<ListPage> {
+        self.read(Lane::Long, move |c| read::list_objects(c, &query)).await
+    }
+
+    async fn upload(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Option<UploadRow>> {
+        let key = key.clone();
+        self.read(Lane::Short, move |c| apply::load_upload(c, bucket, &key, upload)).await
+    }
+
+    async fn list_parts(&self, query: PartQuery) -> Result<PartPage> {
+        self.read(Lane::Long, move |c| read::list_parts(c, &query)).await
+    }
+
+    async fn list_uploads(&self, query: UploadQuery) -> Result<UploadPage> {
+        self.read(Lane::Long, move |c| read::list_uploads(c, &query)).await
+    }
+
+    async fn open_volume(&self, volume: NewVolume) -> Result<()> {
+        self.apply(Op::OpenVolume(volume)).await.and_then(done)
+    }
+
+    async fn seal_volume(&self, volume: VolumeId) -> Result<SealedEnd> {
+        match self.apply(Op::SealVolume(volume)).await? {
+            Reply::Sealed(end) => Ok(end),
+            _ => Err(mismatched()),
+        }
+    }
+
+    async fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRow>> {
+        let find = move |c: &Connection| Ok(apply::StoredVolume::load(c, volume)?.map(|stored| stored.row));
+        self.read(Lane::Short, find).await
+    }
+
+    async fn volumes(&self, after: Option<VolumeId>, limit: u32) -> Result<Vec<VolumeRow>> {
+        self.read(Lane::Long, move |c| read::volumes(c, after, limit)).await
+    }
+
+    async fn free_volume(&self, volume: VolumeId, now: UnixMillis) -> Result<bool> {
+        self.apply(Op::FreeVolume { volume, now }).await.and_then(changed)
+    }
+
+    async fn forget_volume(&self, volume: VolumeId) -> Result<bool> {
+        self.apply(Op::ForgetVolume(volume)).await.and_then(changed)
+    }
+
+    async fn move_shard(&self, shard: ShardMove) -> Result<bool> {
+        self.apply(Op::MoveShard(shard)).await.and_then(changed)
+    }
+
+    async fn put_drive(&self, drive: DriveRow) -> Result<()> {
+        self.apply(Op::PutDrive(drive)).await.and_then(done)
+    }
+
+    async fn drives(&self) -> Result<Vec<DriveRow>> {
+        self.read(Lane::Long, read::drives).await
+    }
+
+    async fn recount(&self) -> Result<Vec<(VolumeId, u64, u64)>> {
+        match self.apply(Op::Recount).await? {
+            Reply::Recounted(volumes) => Ok(volumes),
+            _ => Err(mismatched()),
+        }
+    }
+
+    async fn close(&self) -> Result<()> {
+        let threads = self.stop();
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().map(|thread| thread.join().is_ok()).fold(true, |all, one| all && one)
+        })
+        .await;
+        match joined {
+            Ok(true) => Ok(()),
+            _ => Err(unavailable("closing", "a metadata thread had panicked")),
+        }
+    }
+
+    async fn homes(&self) -> Result<Vec<(DriveId, bool)>> {
+        Ok(self.shared.serving.lock().homes.clone())
+    }
+}
