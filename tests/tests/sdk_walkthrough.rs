@@ -124,7 +124,8 @@ async fn listing_and_deleting(client: &Client) {
     let mut sorted = keys.clone();
     sorted.sort();
     assert_eq!(listed, sorted);
-    let folders = client.list_objects_v2().bucket(BUCKET).prefix("list/").delimiter("/").send().await.unwrap();
+    let folders =
+        client.list_objects_v2().bucket(BUCKET).prefix("list/").delimiter("/").send().await.unwrap();
     let prefixes: Vec<_> = folders.common_prefixes().iter().filter_map(|prefix| prefix.prefix()).collect();
     assert_eq!(prefixes, ["list/0/", "list/1/", "list/2/"]);
     let identifiers = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build().unwrap());

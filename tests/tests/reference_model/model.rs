@@ -1,0 +1,161 @@
+//! An S3 bucket that is obviously right: one map of objects, one of uploads, no concurrency, no disk.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use granary_tests::client::Refusal;
+use md5::{Digest, Md5};
+
+/// The smallest part but the last: 5 MiB.
+pub(crate) const PART_BYTES_MIN: usize = 5 << 20;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Object {
+    pub(crate) body: Bytes,
+    pub(crate) etag: String,
+    pub(crate) origin: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Upload {
+    pub(crate) key: String,
+    pub(crate) origin: String,
+    pub(crate) parts: BTreeMap<i32, Bytes>,
+}
+
+/// A condition on a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    Always,
+    IfAbsent,
+    IfMatch(String),
+}
+
+/// One line of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Entry {
+    Key(String, usize, String),
+    Prefix(String),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) objects: BTreeMap<String, Object>,
+    pub(crate) uploads: BTreeMap<String, Upload>,
+}
+
+pub(crate) fn etag_of(body: &[u8]) -> String {
+    format!("\"{}\"", hex::encode(Md5::digest(body)))
+}
+
+impl Object {
+    pub(crate) fn new(body: Bytes, origin: &str) -> Self {
+        let etag = etag_of(&body);
+        Self { body, etag, origin: origin.to_owned() }
+    }
+}
+
+impl Model {
+    pub(crate) fn put(
+        &mut self,
+        key: &str,
+        object: Object,
+        condition: &Condition,
+    ) -> Result<String, Refusal> {
+        self.check(key, condition)?;
+        let etag = object.etag.clone();
+        self.objects.insert(key.to_owned(), object);
+        Ok(etag)
+    }
+
+    fn check(&self, key: &str, condition: &Condition) -> Result<(), Refusal> {
+        let current = self.objects.get(key);
+        let failed = Refusal::new(412, "PreconditionFailed");
+        match (condition, current) {
+            (Condition::Always, _) | (Condition::IfAbsent, None) => Ok(()),
+            (Condition::IfAbsent, Some(_)) => Err(failed),
+            (Condition::IfMatch(_), None) => Err(Refusal::new(404, "NoSuchKey")),
+            (Condition::IfMatch(etag), Some(object)) if *etag == object.etag => Ok(()),
+            (Condition::IfMatch(_), Some(_)) => Err(failed),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Result<&Object, Refusal> {
+        self.objects.get(key).ok_or_else(|| Refusal::new(404, "NoSuchKey"))
+    }
+
+    /// The bytes from `first` to `last`, both included.
+    pub(crate) fn range(&self, key: &str, first: usize, last: usize) -> Result<Bytes, Refusal> {
+        let object = self.get(key)?;
+        if first >= object.body.len() {
+            return Err(Refusal::new(416, "InvalidRange"));
+        }
+        Ok(object.body.slice(first..object.body.len().min(last + 1)))
+    }
+
+    pub(crate) fn copy(&mut self, from: &str, to: &str) -> Result<String, Refusal> {
+        let object = self.get(from)?.clone();
+        // A copy is one object again, whatever parts its source had, so its ETag is a plain MD5.
+        let copy = Object::new(object.body, &object.origin);
+        self.put(to, copy, &Condition::Always)
+    }
+
+    /// The whole listing, in byte order, with what a delimiter folds folded.
+    pub(crate) fn list(&self, prefix: &str, delimiter: Option<&str>, start_after: &str) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for (key, object) in self.objects.range(start_after.to_owned()..) {
+            if key == start_after || !key.starts_with(prefix) {
+                continue;
+            }
+            let rest = key.strip_prefix(prefix).unwrap_or_default();
+            let folded = delimiter.and_then(|delimiter| {
+                rest.find(delimiter).map(|at| format!("{prefix}{}", &rest[..at + delimiter.len()]))
+            });
+            let entry = match folded {
+                Some(folded) => Entry::Prefix(folded),
+                None => Entry::Key(key.clone(), object.body.len(), object.etag.clone()),
+            };
+            if entries.last() != Some(&entry) {
+                entries.push(entry);
+            }
+        }
+        entries
+    }
+
+    pub(crate) fn upload(&mut self, id: &str) -> Result<&mut Upload, Refusal> {
+        self.uploads.get_mut(id).ok_or_else(no_such_upload)
+    }
+
+    /// Completes an upload from `(number, etag)` as the client claims them.
+    pub(crate) fn complete(
+        &mut self,
+        id: &str,
+        claimed: &[(i32, String)],
+        condition: &Condition,
+    ) -> Result<String, Refusal> {
+        let upload = self.uploads.get(id).cloned().ok_or_else(no_such_upload)?;
+        if claimed.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+            return Err(Refusal::new(400, "InvalidPartOrder"));
+        }
+        let mut body = Vec::new();
+        let mut digests = Vec::new();
+        for (position, (number, etag)) in claimed.iter().enumerate() {
+            let part = upload.parts.get(number).filter(|part| etag_of(part) == *etag);
+            let part = part.ok_or_else(|| Refusal::new(400, "InvalidPart"))?;
+            if position + 1 < claimed.len() && part.len() < PART_BYTES_MIN {
+                return Err(Refusal::new(400, "EntityTooSmall"));
+            }
+            body.extend_from_slice(part);
+            digests.extend_from_slice(&Md5::digest(part));
+        }
+        let etag = format!("\"{}-{}\"", hex::encode(Md5::digest(&digests)), claimed.len());
+        let object = Object { body: body.into(), etag, origin: upload.origin.clone() };
+        let etag = self.put(&upload.key, object, condition)?;
+        self.uploads.remove(id);
+        Ok(etag)
+    }
+}
+
+fn no_such_upload() -> Refusal {
+    Refusal::new(404, "NoSuchUpload")
+}
