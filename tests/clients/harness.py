@@ -74,7 +74,8 @@ class Server:
             command += ["--data", drive]
         if self.tls:
             command += ["--tls-cert", self.certificate, "--tls-key", self.key]
-        env = dict(os.environ, GRANARY_ROOT_ACCESS_KEY=ACCESS_KEY, GRANARY_ROOT_SECRET_KEY=SECRET_KEY)
+        env = dict(os.environ, GRANARY_ROOT_ACCESS_KEY=ACCESS_KEY, GRANARY_ROOT_SECRET_KEY=SECRET_KEY,
+                   GRANARY_DOMAIN="localhost")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._wait_ready()

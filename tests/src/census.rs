@@ -123,7 +123,11 @@ impl Census {
             for file in shard_files(drive)? {
                 let name =
                     file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                let volume = name.split(['.', '-']).next().unwrap_or_default().to_owned();
+                // `<volume>-<column>.shard`; a shard still being rebuilt has another suffix and does not count.
+                let Some(stem) = name.strip_suffix(".shard").and_then(|name| name.rsplit_once('-')) else {
+                    continue;
+                };
+                let volume = stem.0.to_owned();
                 census.volumes.entry(volume).or_default().insert(number);
             }
         }

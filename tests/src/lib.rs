@@ -4,6 +4,8 @@
 
 pub mod census;
 pub mod client;
+pub mod load;
+pub mod mount;
 pub mod raw;
 pub mod server;
 pub mod tls;
