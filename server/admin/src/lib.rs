@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The admin API: what an operator asks of a running server, and a client for it.
+//!
+//! Every request is signed with Signature Version 4 by the root credentials, its body included; nothing is served
+//! without. Requests and answers are JSON.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /_granary/v1/drives` | [`DriveList`] |
+//! | `GET /_granary/v1/volumes?after=ID&limit=N` | [`VolumePage`] |
+//! | `POST /_granary/v1/heal`, `/scrub`, `/compact` | 202 and [`TaskStarted`] |
+//! | `GET /_granary/v1/tasks/ID` | [`TaskProgress`] |
+//!
+//! Errors are `{"code": …, "message": …}` with the status that fits. [`router`] serves the API over an
+//! [`AdminBackend`]; [`AdminClient`] calls it.
+
+mod backend;
+mod client;
+mod error;
+mod model;
+mod router;
+mod transport;
+
+pub use backend::AdminBackend;
+pub use client::AdminClient;
+pub use error::AdminError;
+pub use model::{
+    DriveList, DriveReport, DriveState, TaskId, TaskKind, TaskProgress, TaskStarted, TaskState, VolumePage,
+    VolumeReport, VolumeState,
+};
+pub use router::router;

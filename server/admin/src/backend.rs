@@ -1,0 +1,35 @@
+//! What the admin API needs of the store.
+
+use async_trait::async_trait;
+
+use crate::error::AdminError;
+use crate::model::{DriveReport, TaskId, TaskKind, TaskProgress, VolumePage};
+
+/// The store, as its operator sees it. Implemented over the engine by the program that serves both.
+#[async_trait]
+pub trait AdminBackend: Send + Sync + 'static {
+    /// All drives, in the order they were configured.
+    ///
+    /// # Errors
+    /// [`AdminError::Unavailable`] when the state cannot be read now.
+    async fn list_drives(&self) -> Result<Vec<DriveReport>, AdminError>;
+
+    /// At most `limit` volumes with ids after `after`, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] for an `after` that is no id; [`AdminError::Unavailable`].
+    async fn list_volumes(&self, after: Option<&str>, limit: usize) -> Result<VolumePage, AdminError>;
+
+    /// Starts a task in the background. One of each kind runs at a time; asked for again while it runs, the id of the
+    /// running one is returned.
+    ///
+    /// # Errors
+    /// [`AdminError::NotImplemented`] for a kind that this store does not have; [`AdminError::Unavailable`].
+    async fn start(&self, kind: TaskKind) -> Result<TaskId, AdminError>;
+
+    /// How far a task is. Finished tasks are remembered for a while, a bounded number of them.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`] for an unknown id.
+    async fn progress(&self, id: &TaskId) -> Result<TaskProgress, AdminError>;
+}

@@ -1,0 +1,152 @@
+//! The client's side.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials as SigningCredentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4;
+use bytes::Bytes;
+use granary_auth::Credentials;
+use http::{Method, Request};
+use http_body_util::Full;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::AdminError;
+use crate::model::{
+    DriveList, DriveReport, TaskId, TaskKind, TaskProgress, TaskStarted, VolumePage, VolumeReport,
+};
+use crate::transport::Transport;
+
+/// Calls the admin API of one server.
+pub struct AdminClient {
+    transport: Transport,
+    credentials: Credentials,
+    region: String,
+}
+
+#[derive(Deserialize)]
+struct ErrorDocument {
+    code: String,
+    message: String,
+}
+
+impl AdminClient {
+    /// A client for the server at `endpoint` (`http://host:port` or `https://host:port`), signing with `credentials`
+    /// for `region`. With https, the certificates in the PEM file `ca_certificate` are trusted, and no others.
+    ///
+    /// # Errors
+    /// An endpoint that is no such URL, a certificate that cannot be read.
+    pub fn new(
+        endpoint: &str,
+        credentials: Credentials,
+        region: &str,
+        ca_certificate: Option<&Path>,
+    ) -> Result<Self, AdminError> {
+        let transport = Transport::new(endpoint, ca_certificate)?;
+        Ok(Self { transport, credentials, region: region.to_owned() })
+    }
+
+    /// All drives.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn drives(&self) -> Result<Vec<DriveReport>, AdminError> {
+        let list: DriveList = self.call(Method::GET, "/_granary/v1/drives").await?;
+        Ok(list.drives)
+    }
+
+    /// All volumes, page by page.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn volumes(&self) -> Result<Vec<VolumeReport>, AdminError> {
+        let mut volumes = Vec::new();
+        let mut target = "/_granary/v1/volumes".to_owned();
+        loop {
+            let page: VolumePage = self.call(Method::GET, &target).await?;
+            volumes.extend(page.volumes);
+            let Some(after) = page.next_after else { return Ok(volumes) };
+            target = format!("/_granary/v1/volumes?after={}", encode(&after));
+        }
+    }
+
+    /// Starts a task.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn start(&self, kind: TaskKind) -> Result<TaskId, AdminError> {
+        let started: TaskStarted =
+            self.call(Method::POST, &format!("/_granary/v1/{}", kind.as_str())).await?;
+        Ok(started.task)
+    }
+
+    /// How far a task is.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn progress(&self, task: &TaskId) -> Result<TaskProgress, AdminError> {
+        self.call(Method::GET, &format!("/_granary/v1/tasks/{}", encode(&task.0))).await
+    }
+
+    async fn call<T: DeserializeOwned>(&self, method: Method, target: &str) -> Result<T, AdminError> {
+        let response = self.transport.send(self.signed(method, target)?).await?;
+        let (status, body) = (response.status(), response.into_body());
+        if status.is_success() {
+            return serde_json::from_slice(&body)
+                .map_err(|error| AdminError::transport("understanding the server's answer", error));
+        }
+        let document = serde_json::from_slice(&body).unwrap_or_else(|_| ErrorDocument {
+            code: "Unknown".to_owned(),
+            message: "the answer is not from an admin API".to_owned(),
+        });
+        Err(AdminError::Refused { status, code: document.code, message: document.message })
+    }
+
+    fn signed(&self, method: Method, target: &str) -> Result<Request<Full<Bytes>>, AdminError> {
+        let authority = self.transport.authority();
+        let url = format!("{}://{authority}{target}", self.transport.scheme());
+        let mut settings = SigningSettings::default();
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        let identity = SigningCredentials::from_keys(
+            self.credentials.access_key.as_str(),
+            self.credentials.secret_key.expose(),
+            None,
+        )
+        .into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name("s3")
+            .time(SystemTime::now())
+            .settings(settings)
+            .build()
+            .map_err(|error| AdminError::transport("signing", error))?
+            .into();
+        let host = std::iter::once(("host", authority.as_str()));
+        let signable = SignableRequest::new(method.as_str(), &url, host, SignableBody::Bytes(b""))
+            .map_err(|error| AdminError::transport("signing", error))?;
+        let (instructions, _) = sign(signable, &parameters)
+            .map_err(|error| AdminError::transport("signing", error))?
+            .into_parts();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header("host", &authority)
+            .body(Full::new(Bytes::new()))
+            .map_err(|error| AdminError::transport("making the request", error))?;
+        instructions.apply_to_request_http1x(&mut request);
+        Ok(request)
+    }
+}
+
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}

@@ -1,0 +1,148 @@
+//! The server's side.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use granary_auth::{PayloadMode, Principal, Verifier};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::backend::AdminBackend;
+use crate::error::AdminError;
+use crate::model::{DriveList, TaskId, TaskKind, TaskStarted};
+
+/// No request of this API needs a body; a small one is tolerated.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+const DEFAULT_PAGE: usize = 1000;
+const MAX_PAGE: usize = 10_000;
+
+type Backend = Arc<dyn AdminBackend>;
+
+/// The API's routes. They are whole paths: put the router under no prefix.
+pub fn router(backend: Backend, verifier: Arc<Verifier>) -> Router {
+    Router::new()
+        .route("/_granary/v1/drives", get(drives))
+        .route("/_granary/v1/volumes", get(volumes))
+        .route("/_granary/v1/heal", post(|state| start(state, TaskKind::Heal)))
+        .route("/_granary/v1/scrub", post(|state| start(state, TaskKind::Scrub)))
+        .route("/_granary/v1/compact", post(|state| start(state, TaskKind::Compact)))
+        .route("/_granary/v1/tasks/{id}", get(progress))
+        .fallback(|| async { answer::<()>(Err(AdminError::NotFound("there is no such page".to_owned()))) })
+        .layer(middleware::from_fn_with_state(verifier, authenticate))
+        .with_state(backend)
+}
+
+/// Lets a request through if root signed it and its body.
+async fn authenticate(State(verifier): State<Arc<Verifier>>, request: Request, next: Next) -> Response {
+    match check(&verifier, request).await {
+        Ok(request) => next.run(request).await,
+        Err(error) => answer::<()>(Err(error)),
+    }
+}
+
+async fn check(verifier: &Verifier, request: Request) -> Result<Request, AdminError> {
+    let (parts, body) = request.into_parts();
+    let verified = verifier.verify(&parts, SystemTime::now())?;
+    let Principal::Root { .. } = verified.principal else { return Err(AdminError::NotRoot) };
+    let PayloadMode::Signed(expected) = verified.payload else {
+        return Err(AdminError::Invalid("the body must be covered by the signature".to_owned()));
+    };
+    let body: Bytes = Limited::new(body, MAX_BODY_BYTES)
+        .collect()
+        .await
+        .map_err(|_| AdminError::Invalid("the body is too long or did not arrive whole".to_owned()))?
+        .to_bytes();
+    if !bool::from(Sha256::digest(&body).as_slice().ct_eq(&expected.0)) {
+        return Err(AdminError::Invalid("the body does not have the SHA-256 that was signed".to_owned()));
+    }
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+async fn drives(State(backend): State<Backend>) -> Response {
+    answer(backend.list_drives().await.map(|drives| (StatusCode::OK, DriveList { drives })))
+}
+
+async fn volumes(State(backend): State<Backend>, uri: Uri) -> Response {
+    let page = async {
+        let (after, limit) = page_parameters(uri.query().unwrap_or_default())?;
+        backend.list_volumes(after.as_deref(), limit).await
+    };
+    answer(page.await.map(|page| (StatusCode::OK, page)))
+}
+
+async fn start(State(backend): State<Backend>, kind: TaskKind) -> Response {
+    answer(backend.start(kind).await.map(|task| (StatusCode::ACCEPTED, TaskStarted { task })))
+}
+
+async fn progress(State(backend): State<Backend>, Path(id): Path<String>) -> Response {
+    answer(backend.progress(&TaskId(id)).await.map(|progress| (StatusCode::OK, progress)))
+}
+
+fn page_parameters(query: &str) -> Result<(Option<String>, usize), AdminError> {
+    let (mut after, mut limit) = (None, DEFAULT_PAGE);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("after", value)) if !value.is_empty() => {
+                let decoded = percent_decode_str(value).decode_utf8();
+                after = Some(
+                    decoded.map_err(|_| AdminError::Invalid("after is not UTF-8".to_owned()))?.into_owned(),
+                );
+            }
+            Some(("limit", value)) => {
+                limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| (1..=MAX_PAGE).contains(limit))
+                    .ok_or_else(|| AdminError::Invalid(format!("limit must be from 1 to {MAX_PAGE}")))?;
+            }
+            _ => return Err(AdminError::Invalid("the parameters are after and limit".to_owned())),
+        }
+    }
+    Ok((after, limit))
+}
+
+#[derive(Serialize)]
+struct ErrorDocument<'a> {
+    code: &'a str,
+    message: String,
+}
+
+fn answer<T: Serialize>(result: Result<(StatusCode, T), AdminError>) -> Response {
+    let (status, document) = match result {
+        Ok((status, value)) => (status, serde_json::to_vec(&value)),
+        Err(error) => {
+            let document = ErrorDocument { code: error.code(), message: error.to_string() };
+            (error.status(), serde_json::to_vec(&document))
+        }
+    };
+    let (status, document) = document.map_or_else(
+        |error| {
+            tracing::error!(%error, "encoding an answer of the admin API failed");
+            (StatusCode::INTERNAL_SERVER_ERROR, Vec::new())
+        },
+        |document| (status, document),
+    );
+    let mut response = Response::new(Body::from(document));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;
