@@ -1,0 +1,216 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use granary_admin::TaskKind;
+use serde::Serialize;
+
+use crate::config::{self, Config, ErasureSetting};
+use crate::operate::{self, Target};
+use crate::output::{OutputFormat, print_notice};
+use crate::serve;
+use crate::telemetry::LogFormat;
+
+/// Granary: an S3-compatible object store for AI training data.
+#[derive(Debug, Parser)]
+#[command(name = "granary", version, about, propagate_version = true)]
+pub struct Cli {
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve S3 from the given drives.
+    Serve(ServeArgs),
+    /// The configuration of `serve`.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// The drives of a running server.
+    #[command(subcommand)]
+    Drive(DriveCommand),
+    /// The volumes of a running server.
+    #[command(subcommand)]
+    Volume(VolumeCommand),
+    /// Rebuild missing and damaged shards.
+    Heal(TaskArgs),
+    /// Read and check everything.
+    Scrub(TaskArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Validate the settings and print them; starts nothing.
+    Check(ServeArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum DriveCommand {
+    /// List the drives and their state.
+    List(Target),
+}
+
+#[derive(Debug, Subcommand)]
+enum VolumeCommand {
+    /// List the volumes and what they hold.
+    List(Target),
+    /// Repack volumes with much dead space, and free it.
+    Compact(TaskArgs),
+}
+
+#[derive(Debug, Args)]
+struct TaskArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Start it and do not wait for its end.
+    #[arg(long)]
+    detach: bool,
+}
+
+/// Settings given on the command line; they override the environment and the file.
+#[derive(Debug, Args, Serialize)]
+struct ServeArgs {
+    /// A TOML file with settings.
+    #[arg(long, env = "GRANARY_CONFIG")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// A drive's directory; once for each drive, or a range: /mnt/d{1...6}.
+    #[arg(long, value_name = "DIRECTORY")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    data: Vec<String>,
+    /// The address to serve at [default: 127.0.0.1:9000].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    /// The erasure code, k+m [default: by the number of drives].
+    #[arg(long, value_name = "K+M")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erasure: Option<ErasureSetting>,
+    /// The region the store says it is in [default: us-east-1].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    /// A domain whose subdomains are bucket names; may be repeated.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    domain: Vec<String>,
+    /// PEM file with the TLS certificate chain.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the TLS private key.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<PathBuf>,
+    /// What to log, e.g. info,granary_engine=debug [default: info].
+    #[arg(long, value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+    /// The form of the log [default: text].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_format: Option<LogFormat>,
+    /// Connections at a time [default: 4096].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections: Option<usize>,
+    /// Requests at a time [default: 1024].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_requests: Option<usize>,
+    /// How long requests in progress may take after SIGTERM [default: 30000].
+    #[arg(long, value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain_timeout_ms: Option<u64>,
+}
+
+impl ServeArgs {
+    fn load(&self) -> Result<Config> {
+        Config::load(self.config.as_deref(), self)
+    }
+}
+
+/// Parses the command line, runs the command, and reports its failure.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            print_notice(&format!("granary: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let format = if cli.json { OutputFormat::Json } else { OutputFormat::Text };
+    match cli.command {
+        Command::Serve(args) => {
+            let config = args.load()?;
+            let workers = config.settings.workers;
+            runtime(workers)?.block_on(serve::serve(config))?;
+        }
+        Command::Config(ConfigCommand::Check(args)) => config::report(&args.load()?, format)?,
+        Command::Drive(DriveCommand::List(target)) => {
+            runtime(1)?.block_on(operate::list_drives(&target, format))?;
+        }
+        Command::Volume(VolumeCommand::List(target)) => {
+            runtime(1)?.block_on(operate::list_volumes(&target, format))?;
+        }
+        Command::Volume(VolumeCommand::Compact(args)) => return task(&args, TaskKind::Compact, format),
+        Command::Heal(args) => return task(&args, TaskKind::Heal, format),
+        Command::Scrub(args) => return task(&args, TaskKind::Scrub, format),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn task(args: &TaskArgs, kind: TaskKind, format: OutputFormat) -> Result<ExitCode> {
+    runtime(1)?.block_on(operate::run_task(&args.target, kind, args.detach, format))
+}
+
+/// `workers` threads, or one a core for 0.
+fn runtime(workers: usize) -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if workers > 0 {
+        builder.worker_threads(workers);
+    }
+    builder.enable_all().build().context("starting the runtime")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_documented_commands_parse() {
+        for line in [
+            "granary serve --data /mnt/d{1...6} --erasure 4+2 --tls-cert c --tls-key k",
+            "granary serve --data ./data",
+            "granary config check --data ./data --json",
+            "granary --json drive list",
+            "granary volume list --endpoint https://h:9000 --ca-cert c.pem",
+            "granary volume compact --detach",
+            "granary heal",
+            "granary scrub --json",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        assert!(Cli::try_parse_from(["granary", "serve", "--relaxed"]).is_err());
+        assert!(Cli::try_parse_from(["granary", "serve", "--erasure", "4"]).is_err());
+    }
+}

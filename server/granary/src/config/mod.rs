@@ -1,0 +1,234 @@
+//! The settings of `serve`.
+//!
+//! They come, the later the stronger, from the defaults, a TOML file (`--config`), the environment (`GRANARY_…`) and
+//! the command line. Everything is validated before anything is started; `granary config check` does only that.
+
+mod brace;
+mod erasure;
+mod lists;
+mod report;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::telemetry::LogFormat;
+pub use erasure::ErasureSetting;
+pub use report::report;
+
+/// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
+const KEYS: [&str; 18] = [
+    "data",
+    "listen",
+    "erasure",
+    "region",
+    "domain",
+    "tls_cert",
+    "tls_key",
+    "log",
+    "log_format",
+    "max_connections",
+    "max_requests",
+    "first_byte_timeout_ms",
+    "header_timeout_ms",
+    "stall_timeout_ms",
+    "drain_timeout_ms",
+    "max_header_bytes",
+    "h2_max_streams",
+    "workers",
+];
+
+/// Settings as written, before validation of what belongs together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Drive directories; brace ranges are expanded.
+    #[serde(deserialize_with = "lists::one_or_many")]
+    pub data: Vec<String>,
+    /// The address to serve S3 at.
+    pub listen: SocketAddr,
+    /// `k+m`; by the number of drives if unset.
+    pub erasure: Option<ErasureSetting>,
+    /// The region that the store says it is in.
+    pub region: String,
+    /// Domains whose subdomains are bucket names.
+    #[serde(deserialize_with = "lists::one_or_many")]
+    pub domain: Vec<String>,
+    /// PEM file with the certificate chain.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the private key.
+    pub tls_key: Option<PathBuf>,
+    /// What to log, e.g. `info,granary_engine=debug`.
+    pub log: String,
+    /// How to log it.
+    pub log_format: LogFormat,
+    /// Connections at a time; above that they get 503.
+    pub max_connections: usize,
+    /// Requests at a time over all connections; above that they get 503.
+    pub max_requests: usize,
+    /// How long a connection may take to send its first bytes, TLS handshake included.
+    pub first_byte_timeout_ms: u64,
+    /// How long a request's head may take, and how long a connection may idle between requests.
+    pub header_timeout_ms: u64,
+    /// How long a body may make no progress in either direction.
+    pub stall_timeout_ms: u64,
+    /// How long requests in progress may take after SIGTERM.
+    pub drain_timeout_ms: u64,
+    /// The size of a request's head.
+    pub max_header_bytes: usize,
+    /// HTTP/2 requests at a time on one connection.
+    pub h2_max_streams: u32,
+    /// Worker threads; 0 is one per core.
+    pub workers: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data: Vec::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 9000)),
+            erasure: None,
+            region: "us-east-1".to_owned(),
+            domain: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+            max_connections: 4096,
+            max_requests: 1024,
+            first_byte_timeout_ms: 10_000,
+            header_timeout_ms: 30_000,
+            stall_timeout_ms: 60_000,
+            drain_timeout_ms: 30_000,
+            max_header_bytes: 16 * 1024,
+            h2_max_streams: 128,
+            workers: 0,
+        }
+    }
+}
+
+/// Both halves of a TLS identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM file with the certificate chain.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// Settings that passed validation.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Drive directories, expanded, each once.
+    pub drives: Vec<PathBuf>,
+    /// TLS, if both files are given.
+    pub tls: Option<TlsFiles>,
+    /// Everything else as written.
+    pub settings: Settings,
+}
+
+impl Config {
+    /// Gathers and validates the settings. `overrides` are those given on the command line.
+    ///
+    /// # Errors
+    /// A file that cannot be read, unknown keys, values out of bounds, settings that contradict each other.
+    pub fn load(file: Option<&Path>, overrides: &impl Serialize) -> Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+        if let Some(file) = file {
+            ensure!(file.is_file(), "the configuration file {} does not exist", file.display());
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let figment =
+            figment.merge(Env::prefixed("GRANARY_").only(&KEYS)).merge(Serialized::defaults(overrides));
+        Self::validate(figment.extract().context("the configuration")?)
+    }
+
+    /// Checks what no single setting shows.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn validate(settings: Settings) -> Result<Self> {
+        let drives = expand_data(&settings.data)?;
+        ensure!(!drives.is_empty(), "no drive is given: use --data DIRECTORY, once for each drive");
+        if let Some(erasure) = settings.erasure {
+            ensure!(
+                erasure.drives() <= drives.len(),
+                "the erasure code {erasure} needs {} drives, and {} are given",
+                erasure.drives(),
+                drives.len()
+            );
+        }
+        let tls = match (&settings.tls_cert, &settings.tls_key) {
+            (Some(certificate), Some(key)) => {
+                Some(TlsFiles { certificate: certificate.clone(), key: key.clone() })
+            }
+            (None, None) => None,
+            _ => bail!("--tls-cert and --tls-key must be given together"),
+        };
+        check_names(&settings)?;
+        check_bounds(&settings)?;
+        Ok(Self { drives, tls, settings })
+    }
+}
+
+/// Expands the brace ranges of drive paths; each path may be given once.
+///
+/// # Errors
+/// A malformed range, an empty path, a path given twice.
+pub fn expand_data(patterns: &[String]) -> Result<Vec<PathBuf>> {
+    let mut drives: Vec<PathBuf> = Vec::new();
+    for pattern in patterns {
+        for path in brace::expand(pattern)? {
+            let path = PathBuf::from(path);
+            ensure!(!path.as_os_str().is_empty(), "an empty path was given as a drive");
+            ensure!(!drives.contains(&path), "the drive {} is given twice", path.display());
+            drives.push(path);
+        }
+    }
+    Ok(drives)
+}
+
+fn check_names(settings: &Settings) -> Result<()> {
+    let is_word = |text: &str, extra: &[u8]| {
+        !text.is_empty()
+            && text.len() <= 253
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || extra.contains(&b))
+    };
+    ensure!(is_word(&settings.region, b"-_"), "{:?} is not a region name", settings.region);
+    for domain in &settings.domain {
+        ensure!(is_word(domain, b"-.") && !domain.starts_with('.'), "{domain:?} is not a domain name");
+    }
+    Ok(())
+}
+
+fn check_bounds(settings: &Settings) -> Result<()> {
+    const HOUR_MS: u64 = 3_600_000;
+    let timeouts = [
+        ("first_byte_timeout_ms", settings.first_byte_timeout_ms),
+        ("header_timeout_ms", settings.header_timeout_ms),
+        ("stall_timeout_ms", settings.stall_timeout_ms),
+        ("drain_timeout_ms", settings.drain_timeout_ms),
+    ];
+    for (name, value) in timeouts {
+        ensure!((10..=HOUR_MS).contains(&value), "{name} must be from 10 to {HOUR_MS}, not {value}");
+    }
+    let sizes = [
+        ("max_connections", settings.max_connections, 1, 1 << 20),
+        ("max_requests", settings.max_requests, 1, 1 << 20),
+        ("max_header_bytes", settings.max_header_bytes, 8 * 1024, 128 * 1024),
+        ("workers", settings.workers, 0, 1024),
+    ];
+    for (name, value, low, high) in sizes {
+        ensure!((low..=high).contains(&value), "{name} must be from {low} to {high}, not {value}");
+    }
+    ensure!((1..=1024).contains(&settings.h2_max_streams), "h2_max_streams must be from 1 to 1024");
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,18 @@
+//! The `granary` program: its command line, its configuration, and the shell around the store.
+//!
+//! * [`cli`] is the command line; each command is a module of its own.
+//! * [`config`] gathers the settings of `serve` from the command line, the environment and a file.
+//! * [`credentials`] finds or makes the root credentials.
+//! * [`serve`] accepts connections, and carries requests to the S3 protocol, the admin API and the health pages.
+//! * [`operate`] holds the commands that talk to a running server through its admin API.
+//! * [`telemetry`] sets up logs and metrics.
+//!
+//! It is a library so that its parts can be tested without starting processes.
+
+pub mod cli;
+pub mod config;
+pub mod credentials;
+pub mod operate;
+pub mod output;
+pub mod serve;
+pub mod telemetry;

@@ -1,0 +1,106 @@
+//! Commands that talk to a running server through its admin API.
+
+mod task;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use granary_admin::{AdminClient, DriveReport, VolumeReport};
+
+use crate::config::expand_data;
+use crate::credentials;
+use crate::output::{OutputFormat, print_json, print_line, table};
+pub use task::run_task;
+
+/// The server that a command is for.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// Where the server listens.
+    #[arg(long, env = "GRANARY_ENDPOINT", default_value = "http://127.0.0.1:9000")]
+    endpoint: String,
+    /// PEM file with the certificate to trust, for https.
+    #[arg(long, env = "GRANARY_CA_CERT", value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+    /// The region to sign for.
+    #[arg(long, default_value = "us-east-1")]
+    region: String,
+    /// A drive's directory to read generated root credentials from, if they are not in the environment.
+    #[arg(long, env = "GRANARY_DATA", value_name = "DIRECTORY", value_delimiter = ',')]
+    data: Vec<String>,
+}
+
+impl Target {
+    pub(crate) fn client(&self) -> Result<AdminClient> {
+        let drives = expand_data(&self.data)?;
+        let credentials = credentials::existing(|name| std::env::var(name).ok(), &drives)?;
+        AdminClient::new(&self.endpoint, credentials, &self.region, self.ca_cert.as_deref())
+            .context("the admin API")
+    }
+}
+
+/// `granary drive list`.
+///
+/// # Errors
+/// The server cannot be reached, or refuses.
+pub async fn list_drives(target: &Target, format: OutputFormat) -> Result<()> {
+    let drives = target.client()?.drives().await.context("listing drives")?;
+    if format == OutputFormat::Json {
+        return print_json(&drives);
+    }
+    print_line(&table(
+        &["PATH", "STATE", "ID", "CLASS", "CAPACITY", "FREE", "SHARDS", "DETAIL"],
+        &drives.iter().map(drive_row).collect::<Vec<_>>(),
+    ))
+}
+
+fn drive_row(drive: &DriveReport) -> Vec<String> {
+    vec![
+        drive.path.clone(),
+        word(&drive.state),
+        drive.id.clone().unwrap_or_else(|| "-".to_owned()),
+        drive.class.clone().unwrap_or_else(|| "-".to_owned()),
+        size(drive.capacity_bytes),
+        size(drive.free_bytes),
+        drive.shards.to_string(),
+        drive.detail.clone().unwrap_or_default(),
+    ]
+}
+
+/// `granary volume list`.
+///
+/// # Errors
+/// The server cannot be reached, or refuses.
+pub async fn list_volumes(target: &Target, format: OutputFormat) -> Result<()> {
+    let volumes = target.client()?.volumes().await.context("listing volumes")?;
+    if format == OutputFormat::Json {
+        return print_json(&volumes);
+    }
+    print_line(&table(
+        &["ID", "STATE", "ERASURE", "STORED", "LIVE", "MISSING SHARDS"],
+        &volumes.iter().map(volume_row).collect::<Vec<_>>(),
+    ))
+}
+
+fn volume_row(volume: &VolumeReport) -> Vec<String> {
+    vec![
+        volume.id.clone(),
+        word(&volume.state),
+        volume.erasure.clone(),
+        size(volume.stored_bytes),
+        size(volume.live_bytes),
+        volume.missing_shards.to_string(),
+    ]
+}
+
+/// The word that stands for a state in JSON.
+fn word(state: &impl serde::Serialize) -> String {
+    match serde_json::to_value(state) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => "unknown".to_owned(),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}

@@ -1,0 +1,155 @@
+//! Where a request goes: the health pages, the admin API, or S3.
+//!
+//! The health pages and `/metrics` share their paths with the names of buckets. They are served to requests that carry
+//! no authentication; a signed request to the same path is S3's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt;
+use tower_http::timeout::TimeoutBody;
+
+use super::limits::Limits;
+
+/// The prefix of the admin API. No bucket name can hold an underscore.
+const ADMIN_PREFIX: &str = "/_granary/";
+
+/// Whether the store can take requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It can.
+    Ready,
+    /// It cannot, and why; told to anyone who asks, so without internals.
+    NotReady(String),
+}
+
+/// Tells the readiness now; called for each `/health/ready`.
+pub type ReadinessProbe = Arc<dyn Fn() -> Readiness + Send + Sync>;
+
+/// Everything a request can reach.
+pub struct App {
+    s3: Router,
+    admin: Router,
+    readiness: ReadinessProbe,
+    metrics: Option<PrometheusHandle>,
+    requests: Arc<Semaphore>,
+    stall_timeout: Duration,
+    max_header_bytes: usize,
+}
+
+impl App {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        s3: Router,
+        admin: Router,
+        readiness: ReadinessProbe,
+        metrics: Option<PrometheusHandle>,
+        limits: &Limits,
+    ) -> Self {
+        Self {
+            s3,
+            admin,
+            readiness,
+            metrics,
+            requests: Arc::new(Semaphore::new(limits.max_requests)),
+            stall_timeout: limits.stall_timeout,
+            max_header_bytes: limits.max_header_bytes,
+        }
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response {
+        if head_bytes(&request) > self.max_header_bytes {
+            return plain(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "The request header section is too large.\n",
+            );
+        }
+        if let Some(response) = self.operations_page(&request) {
+            return response;
+        }
+        let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
+            metrics::counter!("granary_requests_refused_total").increment(1);
+            return slow_down();
+        };
+        let is_admin = request.uri().path().starts_with(ADMIN_PREFIX);
+        let router = if is_admin { self.admin.clone() } else { self.s3.clone() };
+        // A client that stops sending ends its request; the limit is on each step, not on the whole body.
+        let request = request.map(|body| Body::new(TimeoutBody::new(self.stall_timeout, body)));
+        let response = match router.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        response.map(|body| hold_while_sending(body, permit))
+    }
+
+    fn operations_page(&self, request: &Request<Incoming>) -> Option<Response> {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_signed = request.headers().contains_key(AUTHORIZATION) || request.uri().query().is_some();
+        if !is_read || is_signed {
+            return None;
+        }
+        match request.uri().path() {
+            "/health/live" => Some(plain(StatusCode::OK, "live\n")),
+            "/health/ready" => Some(match (self.readiness)() {
+                Readiness::Ready => plain(StatusCode::OK, "ready\n"),
+                Readiness::NotReady(reason) => {
+                    let mut response =
+                        plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n"));
+                    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                    response
+                }
+            }),
+            "/metrics" => self.metrics.as_ref().map(|handle| plain(StatusCode::OK, handle.render())),
+            _ => None,
+        }
+    }
+}
+
+/// Keeps the request's permit until its answer has been sent or dropped.
+fn hold_while_sending(body: Body, permit: OwnedSemaphorePermit) -> Body {
+    Body::new(body.map_frame(move |frame| {
+        let _ = &permit;
+        frame
+    }))
+}
+
+/// What the head takes as text, about: the request line and each header with its separators.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let line = request.method().as_str().len()
+        + request.uri().path_and_query().map_or(0, |target| target.as_str().len())
+        + "  HTTP/1.1\r\n".len();
+    request
+        .headers()
+        .iter()
+        .fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + ": \r\n".len())
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Body::from(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// S3's answer to more requests than it will take: clients back off and try again.
+fn slow_down() -> Response {
+    const BODY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>SlowDown</Code>\
+                        <Message>Please reduce your request rate.</Message></Error>";
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, BODY);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}

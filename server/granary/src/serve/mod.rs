@@ -1,0 +1,87 @@
+//! `granary serve`: opens the store, listens, and stops when told to.
+
+pub mod connection;
+pub mod dispatch;
+pub mod limits;
+pub mod listener;
+pub mod protocol;
+pub mod store;
+pub mod tls;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use granary_auth::{RegionPolicy, StaticCredentials, Verifier};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::config::Config;
+use crate::credentials::{ACCESS_KEY_VARIABLE, FILE_NAME, RootCredentials, SECRET_KEY_VARIABLE};
+use crate::output::print_notice;
+use crate::telemetry;
+use dispatch::App;
+use limits::Limits;
+use listener::{Drain, Shutdown};
+
+/// Runs the server until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub async fn serve(config: Config) -> Result<()> {
+    telemetry::start_logging(config.settings.log_format, &config.settings.log)?;
+    // Handlers first: a signal during a long recovery must end the start as cleanly as it ends the service.
+    let shutdown = shutdown_on_signal()?;
+    let metrics = telemetry::start_metrics()?;
+    let limits = Limits::from(&config.settings);
+    let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+    let root = RootCredentials::find(|name| std::env::var(name).ok(), &config.drives)?;
+    let source = StaticCredentials::root(root.get().clone());
+    // Clients are configured with all kinds of regions; what they sign for is verified, not restricted.
+    let verifier = Arc::new(Verifier::new(Arc::new(source), RegionPolicy::Any));
+
+    let store = store::open(&config, &verifier).await?;
+    root.keep(&config.drives)?;
+    show_generated(&root);
+
+    let listening = listener::bind(config.settings.listen)?;
+    let address = listening.local_addr().context("the listening address")?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    info!(endpoint = format!("{scheme}://{address}"), version = env!("CARGO_PKG_VERSION"), "serving S3");
+    let readiness = Arc::clone(&store.readiness);
+    let app = Arc::new(App::new(store.s3.clone(), store.admin.clone(), readiness, Some(metrics), &limits));
+    let drain = listener::run(listening, tls, app, limits, shutdown).await;
+    store.close().await;
+    match drain {
+        Drain::Complete => info!("stopped"),
+        Drain::CutOff(connections) => info!(connections, "stopped, with connections cut off"),
+    }
+    Ok(())
+}
+
+fn shutdown_on_signal() -> Result<Shutdown> {
+    let mut terminate = signal(SignalKind::terminate()).context("the handler of SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("the handler of SIGINT")?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => info!("SIGINT: stopping"),
+        }
+        let _ = stop.send(true);
+        // The channel's end would look like a signal to nobody; this task lives as long as the process.
+        std::future::pending::<()>().await;
+    });
+    Ok(stopped)
+}
+
+/// Shows generated credentials, once. They go to standard error and never through the log.
+fn show_generated(root: &RootCredentials) {
+    let RootCredentials::Generated(credentials) = root else { return };
+    print_notice(&format!(
+        "Root credentials were generated. They are shown this once, and kept in {FILE_NAME} on each drive:\n\
+         \n  {ACCESS_KEY_VARIABLE}={}\n  {SECRET_KEY_VARIABLE}={}\n",
+        credentials.access_key,
+        credentials.secret_key.expose()
+    ));
+}
