@@ -10,7 +10,7 @@ use granary_types::{Etag, UnixMillis};
 use http::HeaderMap;
 
 use crate::dates::parse_http_date;
-use crate::error::{S3Error, S3Result};
+use crate::error::{ErrorCode, S3Error, S3Result};
 
 /// What the conditions of a read say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +113,28 @@ pub fn of_write(headers: &HeaderMap) -> S3Result<WriteConditions> {
     Ok(conditions)
 }
 
+/// Evaluates the conditions of a write against the current object's tag, as the engine will when it commits.
+///
+/// # Errors
+/// `NoSuchKey` when `If-Match` finds no object, `PreconditionFailed` when a condition does not hold.
+pub fn check_write(conditions: &WriteConditions, current: Option<&Etag>) -> S3Result<()> {
+    let holds = |tags: &TagMatch, etag: &Etag| match tags {
+        TagMatch::Any => true,
+        TagMatch::OneOf(tags) => tags.contains(etag),
+    };
+    match (&conditions.if_match, current) {
+        (Some(_), None) => return Err(ErrorCode::NoSuchKey.into()),
+        (Some(tags), Some(etag)) if !holds(tags, etag) => {
+            return Err(S3Error::precondition_failed("If-Match"));
+        }
+        _ => {}
+    }
+    match (&conditions.if_none_match, current) {
+        (Some(tags), Some(etag)) if holds(tags, etag) => Err(S3Error::precondition_failed("If-None-Match")),
+        _ => Ok(()),
+    }
+}
+
 /// Reads the value of an `If-Match` as the engine takes it.
 #[must_use]
 pub fn tag_match(tags: &str) -> TagMatch {
@@ -134,8 +156,7 @@ enum Comparison {
 
 fn matches(tags: &str, etag: &Etag, comparison: Comparison) -> bool {
     tags == "*"
-        || tag_list(tags)
-            .any(|(weak, tag)| tag == etag.as_str() && (comparison == Comparison::Weak || !weak))
+        || tag_list(tags).any(|(weak, tag)| tag == etag.as_str() && (comparison == Comparison::Weak || !weak))
 }
 
 /// The tags of a list, with whether each is weak. S3's tags hold no commas; tags without quotes are taken, as

@@ -1,7 +1,6 @@
 use http::{HeaderName, HeaderValue};
 
 use super::*;
-use crate::error::ErrorCode;
 
 const MODIFIED: UnixMillis = UnixMillis(1_445_412_480_500);
 const SAME: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
@@ -69,4 +68,18 @@ fn conditions_of_writes() {
     assert_eq!(of_write(&headers(&[("if-match", "*")])).unwrap().if_match, Some(TagMatch::Any));
     let error = of_write(&headers(&[("if-none-match", "abc")])).unwrap_err();
     assert_eq!(error.code(), ErrorCode::NotImplemented);
+}
+
+#[test]
+fn conditions_of_writes_against_the_current_object() {
+    let (tag, other) = (Etag::new("abc"), Etag::new("x"));
+    let check = |pairs: &[(&'static str, &'static str)], current| {
+        check_write(&of_write(&headers(pairs)).unwrap(), current).map_err(|error| error.code())
+    };
+    assert_eq!(check(&[("if-match", "abc")], Some(&tag)), Ok(()));
+    assert_eq!(check(&[("if-match", "abc")], Some(&other)), Err(ErrorCode::PreconditionFailed));
+    assert_eq!(check(&[("if-match", "abc")], None), Err(ErrorCode::NoSuchKey));
+    assert_eq!(check(&[("if-match", "*")], Some(&tag)), Ok(()));
+    assert_eq!(check(&[("if-none-match", "*")], None), Ok(()));
+    assert_eq!(check(&[("if-none-match", "*")], Some(&tag)), Err(ErrorCode::PreconditionFailed));
 }

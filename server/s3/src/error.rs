@@ -204,6 +204,21 @@ impl S3Error {
         &self.fields
     }
 
+    /// The chain of causes in one line, for the log.
+    #[must_use]
+    pub fn causes(&self) -> String {
+        let mut line = String::new();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        line
+    }
+
     /// The extra response headers.
     #[must_use]
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {

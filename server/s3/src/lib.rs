@@ -6,16 +6,31 @@
 //! headers and [`xml`]. Failures are [`error::S3Error`] throughout.
 
 pub mod address;
+pub mod attributes;
+mod body;
 pub mod checksum;
 pub mod compatibility;
-//pub mod conditions;
+pub mod conditions;
+mod context;
+mod convert;
+mod copy_body;
 pub mod copy_source;
 pub mod dates;
 pub mod encoding;
 pub mod error;
+mod metrics;
 pub mod operation;
+mod ops;
 pub mod query;
-//pub mod range;
+pub mod range;
 pub mod request_id;
+mod respond;
+mod router;
+mod send;
+mod state;
 pub mod token;
+pub mod unsupported;
 pub mod xml;
+
+pub use router::router;
+pub use state::{S3Config, S3State};

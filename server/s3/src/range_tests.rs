@@ -18,7 +18,9 @@ fn closed_open_and_suffix_ranges() {
 
 #[test]
 fn ranges_outside_the_object_are_416_with_its_length() {
-    for (text, length) in [("bytes=10-", 10), ("bytes=10-20", 10), ("bytes=-0", 10), ("bytes=0-8388607", 0), ("bytes=-5", 0)] {
+    for (text, length) in
+        [("bytes=10-", 10), ("bytes=10-20", 10), ("bytes=-0", 10), ("bytes=0-8388607", 0), ("bytes=-5", 0)]
+    {
         let error = RangeSpec::parse(text).unwrap().resolve(length).unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidRange, "{text}");
         assert_eq!(error.headers()[0].1, format!("bytes */{length}"));
@@ -27,7 +29,18 @@ fn ranges_outside_the_object_are_416_with_its_length() {
 
 #[test]
 fn what_is_no_single_byte_range_is_ignored() {
-    for text in ["", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=5-2", "items=0-1", "bytes=0-1,3-4", "bytes=+1-2", "bytes=1--2"] {
+    for text in [
+        "",
+        "bytes",
+        "bytes=",
+        "bytes=-",
+        "bytes=a-b",
+        "bytes=5-2",
+        "items=0-1",
+        "bytes=0-1,3-4",
+        "bytes=+1-2",
+        "bytes=1--2",
+    ] {
         assert_eq!(RangeSpec::parse(text), None, "{text}");
     }
 }

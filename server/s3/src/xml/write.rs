@@ -3,6 +3,9 @@
 use std::fmt::{Display, Write as _};
 
 use bytes::Bytes;
+use granary_types::UnixMillis;
+
+use crate::dates::push_iso_date;
 
 /// The namespace of S3's documents.
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
@@ -101,6 +104,18 @@ impl XmlWriter {
         self.out.push_str("<ETag>&quot;");
         escape_into(&mut self.out, tag);
         self.out.push_str("&quot;</ETag>");
+    }
+
+    /// Writes text, escaped, into the open element.
+    pub fn content(&mut self, text: &str) {
+        escape_into(&mut self.out, text);
+    }
+
+    /// Writes an element holding a time.
+    pub fn time(&mut self, name: &'static str, time: UnixMillis) {
+        self.open(name);
+        push_iso_date(&mut self.out, time);
+        self.close(name);
     }
 
     /// Writes markup that is known to be well-formed.

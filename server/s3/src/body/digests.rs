@@ -1,0 +1,196 @@
+//! What is computed over a body while it is received, and compared with what the client sent.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use granary_auth::PayloadMode;
+use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag};
+use http::HeaderMap;
+use md5::Md5;
+use sha2::{Digest as _, Sha256};
+
+use crate::checksum::hasher::{Hasher, decode};
+use crate::checksum::request::{Expected, RequestedChecksum};
+use crate::checksum::{names, request};
+use crate::error::{ErrorCode, S3Error, S3Result};
+
+/// Whether an entity tag is wanted: for objects and parts it is, for documents only a sent MD5 is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EtagNeed {
+    /// Compute the MD5 in any case.
+    Wanted,
+    /// Compute it only to compare it with `Content-MD5`.
+    Unwanted,
+}
+
+/// The digests of one body.
+#[derive(Debug)]
+pub(crate) struct BodyDigests {
+    md5: Option<Md5>,
+    content_md5: Option<[u8; 16]>,
+    sha256: Option<(Sha256, [u8; 32])>,
+    /// The checksum the client sends.
+    sent: Option<(RequestedChecksum, Hasher)>,
+    /// The checksum to keep, if it is another one.
+    kept: Option<(ChecksumAlgorithm, Hasher)>,
+}
+
+/// The results, after all comparisons held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verified {
+    /// The MD5 in hexadecimal; empty if none was wanted.
+    pub(crate) etag: Etag,
+    /// The checksum the client sent.
+    pub(crate) sent: Option<Checksum>,
+    /// The checksum to keep.
+    pub(crate) kept: Option<Checksum>,
+}
+
+impl BodyDigests {
+    /// Digests for a body with these headers. `keep` names the checksum to compute whatever the client sends.
+    ///
+    /// # Errors
+    /// `InvalidDigest` for a `Content-MD5` that is none, and the errors of [`request::of_headers`].
+    pub(crate) fn new(
+        headers: &HeaderMap,
+        payload: &PayloadMode,
+        etag: EtagNeed,
+        keep: Option<ChecksumAlgorithm>,
+    ) -> S3Result<Self> {
+        Self::build(headers, payload, etag, request::of_headers(headers)?, keep)
+    }
+
+    /// Digests for a document whose checksum headers speak of something else.
+    ///
+    /// # Errors
+    /// `InvalidDigest`.
+    pub(crate) fn without_checksum(headers: &HeaderMap, payload: &PayloadMode) -> S3Result<Self> {
+        Self::build(headers, payload, EtagNeed::Unwanted, None, None)
+    }
+
+    fn build(
+        headers: &HeaderMap,
+        payload: &PayloadMode,
+        etag: EtagNeed,
+        sent: Option<RequestedChecksum>,
+        keep: Option<ChecksumAlgorithm>,
+    ) -> S3Result<Self> {
+        let content_md5 = content_md5(headers)?;
+        let keep = keep.filter(|algorithm| sent.as_ref().is_none_or(|sent| sent.algorithm != *algorithm));
+        Ok(Self {
+            md5: (etag == EtagNeed::Wanted || content_md5.is_some()).then(Md5::new),
+            content_md5,
+            sha256: match payload {
+                PayloadMode::Signed(sha256) => Some((Sha256::new(), sha256.0)),
+                _ => None,
+            },
+            sent: sent.map(|sent| {
+                let hasher = Hasher::new(sent.algorithm);
+                (sent, hasher)
+            }),
+            kept: keep.map(|algorithm| (algorithm, Hasher::new(algorithm))),
+        })
+    }
+
+    /// Whether the client sends an MD5 or a checksum of the body.
+    pub(crate) fn is_protected(&self) -> bool {
+        self.content_md5.is_some() || self.sent.is_some()
+    }
+
+    /// Adds `data`.
+    pub(crate) fn update(&mut self, data: &[u8]) {
+        if let Some(md5) = &mut self.md5 {
+            md5.update(data);
+        }
+        if let Some((sha256, _)) = &mut self.sha256 {
+            sha256.update(data);
+        }
+        if let Some((_, hasher)) = &mut self.sent {
+            hasher.update(data);
+        }
+        if let Some((_, hasher)) = &mut self.kept {
+            hasher.update(data);
+        }
+    }
+
+    /// Compares everything that was sent. `trailer` gives the value of a trailer.
+    ///
+    /// # Errors
+    /// `XAmzContentSHA256Mismatch`, `BadDigest`, or `MalformedTrailerError` when the announced trailer is missing.
+    pub(crate) fn finish<'t>(self, trailer: impl Fn(&str) -> Option<&'t str>) -> S3Result<Verified> {
+        if let Some((sha256, signed)) = self.sha256 {
+            check_sha256(&sha256.finalize().into(), &signed)?;
+        }
+        let md5: Option<[u8; 16]> = self.md5.map(|md5| md5.finalize().into());
+        if let (Some(computed), Some(sent)) = (&md5, &self.content_md5)
+            && computed != sent
+        {
+            return Err(S3Error::with_message(
+                ErrorCode::BadDigest,
+                "The Content-MD5 you specified did not match what we received.",
+            )
+            .field("ExpectedDigest", BASE64.encode(sent))
+            .field("CalculatedDigest", BASE64.encode(computed)));
+        }
+        let full = |algorithm, value| Checksum { algorithm, kind: ChecksumKind::FullObject, value };
+        let sent = match self.sent {
+            Some((sent, hasher)) => Some(full(sent.algorithm, check_sent(&sent, hasher, trailer)?)),
+            None => None,
+        };
+        let kept = self.kept.map(|(algorithm, hasher)| full(algorithm, hasher.finish_base64()));
+        Ok(Verified {
+            etag: Etag::new(md5.map(hex::encode).unwrap_or_default()),
+            kept: kept.or(sent.clone()),
+            sent,
+        })
+    }
+}
+
+fn check_sha256(computed: &[u8; 32], signed: &[u8; 32]) -> S3Result<()> {
+    if computed == signed {
+        return Ok(());
+    }
+    Err(S3Error::new(ErrorCode::XAmzContentSHA256Mismatch)
+        .field("ClientComputedContentSHA256", hex::encode(signed))
+        .field("S3ComputedContentSHA256", hex::encode(computed)))
+}
+
+/// Compares the checksum the client sent, and gives it in base64.
+fn check_sent<'t>(
+    sent: &RequestedChecksum,
+    hasher: Hasher,
+    trailer: impl Fn(&str) -> Option<&'t str>,
+) -> S3Result<String> {
+    let (algorithm, header) = (sent.algorithm, names::header(sent.algorithm));
+    let expected = match &sent.expected {
+        Expected::Value(value) => value.clone(),
+        Expected::Trailer => {
+            let value = trailer(header).ok_or_else(|| S3Error::new(ErrorCode::MalformedTrailerError))?;
+            decode(algorithm, value).ok_or_else(|| {
+                S3Error::invalid_request(format!("Value for {header} trailing header is invalid."))
+            })?
+        }
+    };
+    let computed = hasher.finish();
+    if computed != expected {
+        let message =
+            format!("The {} you specified did not match the calculated checksum.", names::value(algorithm));
+        return Err(S3Error::with_message(ErrorCode::BadDigest, message));
+    }
+    Ok(BASE64.encode(computed))
+}
+
+fn content_md5(headers: &HeaderMap) -> S3Result<Option<[u8; 16]>> {
+    let Some(value) = headers.get("content-md5") else { return Ok(None) };
+    let decoded = value.to_str().ok().and_then(|text| BASE64.decode(text.trim()).ok());
+    match decoded.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()) {
+        Some(md5) => Ok(Some(md5)),
+        None => {
+            Err(S3Error::new(ErrorCode::InvalidDigest)
+                .field("Content-MD5", value.to_str().unwrap_or_default()))
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "digests_tests.rs"]
+mod tests;

@@ -1,0 +1,108 @@
+//! One request with everything its handler needs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use granary_auth::{AuthMethod, Verified};
+use granary_types::ChecksumAlgorithm;
+use http::HeaderMap;
+use http::request::Parts;
+
+use crate::body::{BodyDigests, BodyLimits, BodySource, EtagNeed, Protection, read_document};
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::metrics::Received;
+use crate::query::Query;
+use crate::state::{S3State, Shared};
+
+/// A request after authentication.
+pub(crate) struct Context<'a> {
+    pub(crate) state: &'a S3State,
+    pub(crate) shared: &'a Shared,
+    pub(crate) parts: &'a Parts,
+    pub(crate) host: &'a str,
+    pub(crate) query: &'a Query<'a>,
+    pub(crate) verified: &'a Verified,
+    pub(crate) received: &'a ReceivedMeter,
+}
+
+/// Adds up what bodies brought, for the metrics.
+#[derive(Debug, Default)]
+pub(crate) struct ReceivedMeter {
+    bytes: AtomicU64,
+    waited_ns: AtomicU64,
+}
+
+impl ReceivedMeter {
+    pub(crate) fn add(&self, bytes: u64, waited: Duration) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.waited_ns.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Received {
+        Received {
+            bytes: self.bytes.load(Ordering::Relaxed),
+            waited: Duration::from_nanos(self.waited_ns.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn headers(&self) -> &'a HeaderMap {
+        &self.parts.headers
+    }
+
+    /// A header's text, trimmed; absent when it is not ASCII.
+    pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
+        self.parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+    }
+
+    /// Whether the request is signed: only then may it override the response's headers.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.verified.method != AuthMethod::Anonymous
+    }
+
+    /// The body of an object or a part, with the checksum `keep` computed.
+    pub(crate) fn object_body(
+        &self,
+        body: Body,
+        keep: Option<ChecksumAlgorithm>,
+        limit_bytes: u64,
+    ) -> S3Result<BodySource> {
+        let payload = &self.verified.payload;
+        let digests = BodyDigests::new(self.headers(), payload, EtagNeed::Wanted, keep)?;
+        let limits = BodyLimits { idle: self.shared.body_idle(), length_bytes: limit_bytes };
+        BodySource::new(body, self.headers(), payload, digests, limits)
+    }
+
+    /// The whole request document.
+    pub(crate) async fn document(
+        &self,
+        body: Body,
+        limit_bytes: usize,
+        protection: Protection,
+    ) -> S3Result<Bytes> {
+        let length_bytes = u64::try_from(limit_bytes).unwrap_or(u64::MAX);
+        let limits = BodyLimits { idle: self.shared.body_idle(), length_bytes };
+        read_document(body, self.headers(), &self.verified.payload, limits, protection).await
+    }
+
+    /// Refuses a request that expects another owner.
+    pub(crate) fn check_expected_owner(&self) -> S3Result<()> {
+        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+            if self.header(name).is_some_and(|owner| owner != self.shared.config.account_id) {
+                return Err(S3Error::new(ErrorCode::AccessDenied));
+            }
+        }
+        Ok(())
+    }
+
+    /// The part number of the query.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when it is absent or out of range.
+    pub(crate) fn part_number(&self) -> S3Result<granary_types::PartNumber> {
+        crate::xml::requests::parse_part_number(self.query.get("partNumber").unwrap_or_default())
+    }
+}

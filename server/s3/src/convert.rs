@@ -1,0 +1,60 @@
+//! The errors of the crates below in S3's terms.
+
+use granary_auth::AuthError;
+use granary_engine::EngineError;
+
+use crate::error::{ErrorCode, S3Error};
+
+impl From<AuthError> for S3Error {
+    fn from(error: AuthError) -> Self {
+        let code = ErrorCode::parse(error.code()).unwrap_or(ErrorCode::AccessDenied);
+        let shown = Self::with_message(code, error.to_string());
+        match &error {
+            AuthError::AuthorizationHeaderMalformed { region: Some(region), .. } => {
+                let region = region.clone();
+                shown.field("Region", region)
+            }
+            _ => shown,
+        }
+    }
+}
+
+impl From<EngineError> for S3Error {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::NoSuchBucket(name) => {
+                Self::new(ErrorCode::NoSuchBucket).field("BucketName", name.as_str())
+            }
+            EngineError::BucketExists(name) => {
+                Self::new(ErrorCode::BucketAlreadyOwnedByYou).field("BucketName", name.as_str())
+            }
+            EngineError::BucketNotEmpty(name) => {
+                Self::new(ErrorCode::BucketNotEmpty).field("BucketName", name.as_str())
+            }
+            EngineError::NoSuchKey => ErrorCode::NoSuchKey.into(),
+            EngineError::NoSuchUpload => ErrorCode::NoSuchUpload.into(),
+            EngineError::InvalidPart(number) => {
+                Self::new(ErrorCode::InvalidPart).field("PartNumber", number.get().to_string())
+            }
+            EngineError::PreconditionFailed => ErrorCode::PreconditionFailed.into(),
+            EngineError::Source(source) => match source.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(other) => Self::new(ErrorCode::IncompleteBody).because(other),
+            },
+            // A full store is not the client's fault and passes; S3 has no code of its own for it.
+            EngineError::NoSpace => Self::with_message(
+                ErrorCode::ServiceUnavailable,
+                "There is no room left on the drives. Reads and deletes go on.",
+            )
+            .because(error),
+            EngineError::Unavailable { .. } | EngineError::Unreadable { .. } => {
+                Self::new(ErrorCode::ServiceUnavailable).because(error)
+            }
+            other => Self::new(ErrorCode::InternalError).because(other),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "convert_tests.rs"]
+mod tests;

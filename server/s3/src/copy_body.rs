@@ -1,0 +1,59 @@
+//! The bytes of one object on their way into another.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use granary_engine::{Digests, ObjectReader, PutSource, SourceError};
+use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag};
+use md5::{Digest as _, Md5};
+
+use crate::checksum::Hasher;
+use crate::error::{ErrorCode, S3Error};
+
+/// Reads an object, and computes the entity tag and the checksum of its copy.
+pub(crate) struct CopyBody {
+    reader: ObjectReader,
+    length_bytes: u64,
+    read_bytes: u64,
+    digests: Option<(Md5, Hasher)>,
+    algorithm: ChecksumAlgorithm,
+}
+
+impl CopyBody {
+    /// Copies the `length_bytes` that `reader` gives.
+    pub(crate) fn new(reader: ObjectReader, length_bytes: u64, algorithm: ChecksumAlgorithm) -> Self {
+        let digests = Some((Md5::new(), Hasher::new(algorithm)));
+        Self { reader, length_bytes, read_bytes: 0, digests, algorithm }
+    }
+}
+
+#[async_trait]
+impl PutSource for CopyBody {
+    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
+        let data = self.reader.next().await.map_err(S3Error::from)?;
+        if let (Some(data), Some((md5, hasher))) = (&data, &mut self.digests) {
+            md5.update(data);
+            hasher.update(data);
+            self.read_bytes = self.read_bytes.saturating_add(u64::try_from(data.len())?);
+        }
+        Ok(data)
+    }
+
+    fn finish(&mut self) -> Result<Digests, SourceError> {
+        if self.read_bytes != self.length_bytes {
+            return Err(S3Error::new(ErrorCode::InternalError)
+                .because("the source of a copy ended early")
+                .into());
+        }
+        let (md5, hasher) = self.digests.take().ok_or("a copy was finished twice")?;
+        let checksum = Checksum {
+            algorithm: self.algorithm,
+            kind: ChecksumKind::FullObject,
+            value: hasher.finish_base64(),
+        };
+        Ok(Digests { etag: Etag::new(hex::encode(md5.finalize())), checksum: Some(checksum) })
+    }
+
+    fn length_hint_bytes(&self) -> Option<u64> {
+        Some(self.length_bytes)
+    }
+}

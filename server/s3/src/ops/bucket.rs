@@ -1,0 +1,92 @@
+//! CreateBucket, HeadBucket, DeleteBucket and GetBucketLocation.
+
+use axum::body::Body;
+use granary_auth::Principal;
+use granary_engine::EngineError;
+use granary_types::BucketName;
+use http::{HeaderName, StatusCode, header};
+
+use crate::body::Protection;
+use crate::context::Context;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::respond::{self, S3Response};
+use crate::unsupported;
+use crate::xml::XmlWriter;
+use crate::xml::read::Limits;
+use crate::xml::requests::parse_create_bucket;
+
+/// The region whose name S3 does not show as a location, and where creating one's own bucket again succeeds.
+const LEGACY_REGION: &str = "us-east-1";
+
+/// `PUT /bucket`.
+pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Body) -> S3Result<S3Response> {
+    unsupported::check_write(context.headers())?;
+    let document = context.document(body, Limits::SMALL.length_bytes, Protection::Optional).await?;
+    let region = match parse_create_bucket(&document)? {
+        Some(constraint) => region_of(constraint)?,
+        None => context.shared.config.region.clone(),
+    };
+    match context.shared.engine.create_bucket(bucket, &region, owner(&context.verified.principal)).await {
+        Ok(_) => {}
+        Err(EngineError::BucketExists(_)) if region == LEGACY_REGION => {
+            let existing = context.shared.engine.bucket(bucket).await?;
+            if existing.region != LEGACY_REGION {
+                return Err(
+                    S3Error::new(ErrorCode::BucketAlreadyOwnedByYou).field("BucketName", bucket.as_str())
+                );
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let mut response = respond::empty(StatusCode::OK);
+    respond::set(response.headers_mut(), header::LOCATION, format!("/{bucket}"));
+    Ok(response)
+}
+
+/// Who a request acts for, as the engine remembers it.
+pub(super) fn owner(principal: &Principal) -> &str {
+    match principal {
+        Principal::Root { access_key } => access_key,
+        Principal::Anonymous => "anonymous",
+    }
+}
+
+/// A store is in no AWS region: any well-formed name may be a bucket's.
+fn region_of(constraint: String) -> S3Result<String> {
+    if constraint == "EU" {
+        return Ok("eu-west-1".to_owned());
+    }
+    let well_formed = constraint.len() <= 32
+        && constraint.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if well_formed {
+        return Ok(constraint);
+    }
+    Err(S3Error::new(ErrorCode::InvalidLocationConstraint).field("LocationConstraint", constraint))
+}
+
+/// `HEAD /bucket`.
+pub(super) async fn head(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
+    let found = context.shared.engine.bucket(bucket).await?;
+    let mut response = respond::empty(StatusCode::OK);
+    let headers = response.headers_mut();
+    respond::set(headers, HeaderName::from_static("x-amz-bucket-region"), found.region.as_str());
+    respond::set(headers, HeaderName::from_static("x-amz-access-point-alias"), "false");
+    respond::set(headers, header::CONTENT_TYPE, "application/xml");
+    Ok(response)
+}
+
+/// `DELETE /bucket`.
+pub(super) async fn delete(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
+    context.shared.engine.delete_bucket(bucket).await?;
+    Ok(respond::empty(StatusCode::NO_CONTENT))
+}
+
+/// `GET /bucket?location`.
+pub(super) async fn location(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
+    let found = context.shared.engine.bucket(bucket).await?;
+    let mut xml = XmlWriter::document("LocationConstraint");
+    if found.region != LEGACY_REGION {
+        xml.content(&found.region);
+    }
+    Ok(respond::xml(xml.finish("LocationConstraint")))
+}

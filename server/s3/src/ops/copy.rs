@@ -1,0 +1,132 @@
+//! CopyObject.
+
+use granary_engine::{ByteRange, ObjectInfo, Opened, PutOptions};
+use granary_types::Attributes;
+
+use super::attributes::checksum_elements;
+use super::put::{DEFAULT_CHECKSUM, check_early, write_error};
+use super::{ObjectAddress, version};
+use crate::attributes;
+use crate::checksum::{names, request};
+use crate::conditions;
+use crate::context::Context;
+use crate::copy_body::CopyBody;
+use crate::copy_source::CopySourceHeader;
+use crate::error::{S3Error, S3Result};
+use crate::respond::{self, S3Response};
+use crate::unsupported;
+use crate::xml::XmlWriter;
+
+/// The largest object that one CopyObject copies.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+const COPY_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+
+const REDIRECT: &str = "x-amz-website-redirect-location";
+
+/// Where the copy's headers and metadata come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MetadataDirective {
+    Copy,
+    Replace,
+}
+
+impl MetadataDirective {
+    fn of(context: &Context<'_>) -> S3Result<Self> {
+        match context.header("x-amz-metadata-directive") {
+            None | Some("COPY") => Ok(Self::Copy),
+            Some("REPLACE") => Ok(Self::Replace),
+            Some(other) => Err(S3Error::invalid_argument(
+                "x-amz-metadata-directive",
+                other,
+                "Unknown metadata directive.",
+            )),
+        }
+    }
+}
+
+/// `PUT /bucket/key` with `x-amz-copy-source`.
+pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    let headers = context.headers();
+    unsupported::check_write(headers)?;
+    let directive = MetadataDirective::of(context)?;
+    let wanted_algorithm = request::algorithm_header(headers)?;
+    let storage_class = attributes::storage_class(headers)?;
+    let conditions = conditions::of_write(headers)?;
+    let (source, opened) = open_source(context).await?;
+    let info = opened.info();
+    if info.length_bytes > COPY_BYTES_MAX {
+        return Err(S3Error::invalid_request(format!(
+            "The specified copy source is larger than the maximum allowable size for a copy source: {COPY_BYTES_MAX}"
+        )));
+    }
+    check_changes(context, object, &source, directive)?;
+    let attributes = attributes_of_copy(context, info, directive)?;
+    let of_source = info.checksum.as_ref().map(|checksum| checksum.algorithm);
+    let algorithm = wanted_algorithm.or(of_source).unwrap_or(DEFAULT_CHECKSUM);
+    check_early(context, object, &conditions).await?;
+    let length_bytes = info.length_bytes;
+    let reader = opened.read(ByteRange { start: 0, end: length_bytes });
+    let mut body = CopyBody::new(reader, length_bytes, algorithm);
+    let options = PutOptions { attributes, storage_class, conditions };
+    let result = context.shared.engine.put(&object.bucket, &object.key, options, &mut body).await;
+    let written = result.map_err(|error| write_error(error, context, object))?;
+    let mut xml = XmlWriter::document("CopyObjectResult");
+    xml.time("LastModified", written.modified);
+    xml.etag(written.etag.as_str());
+    if let Some(checksum) = &written.checksum {
+        xml.text("ChecksumType", names::kind_value(checksum.kind));
+        checksum_elements(&mut xml, checksum);
+    }
+    Ok(respond::xml(xml.finish("CopyObjectResult")))
+}
+
+/// The source of a copy, opened, after its conditions held.
+pub(super) async fn open_source(context: &Context<'_>) -> S3Result<(ObjectAddress, Opened)> {
+    let text = context.header("x-amz-copy-source").unwrap_or_default();
+    let source = CopySourceHeader::parse(text)?;
+    version::require_current(source.version_id.as_deref())?;
+    let source = ObjectAddress { bucket: source.bucket, key: source.key };
+    let opened = context.shared.engine.get(&source.bucket, &source.key).await;
+    let opened = opened.map_err(|error| super::put::with_key(error.into(), &source))?;
+    let info = opened.info();
+    conditions::check_copy_source(context.headers(), &info.etag, info.modified)?;
+    Ok((source, opened))
+}
+
+/// A copy onto itself must change something.
+fn check_changes(
+    context: &Context<'_>,
+    object: &ObjectAddress,
+    source: &ObjectAddress,
+    directive: MetadataDirective,
+) -> S3Result<()> {
+    let onto_itself = source.bucket == object.bucket && source.key == object.key;
+    let headers = context.headers();
+    let changes = directive == MetadataDirective::Replace
+        || ["x-amz-storage-class", REDIRECT, "x-amz-checksum-algorithm"]
+            .iter()
+            .any(|name| headers.contains_key(*name));
+    if onto_itself && !changes {
+        return Err(S3Error::invalid_request(
+            "This copy request is illegal because it is trying to copy an object to itself without changing the \
+             object's metadata, storage class, website redirect location or encryption attributes.",
+        ));
+    }
+    Ok(())
+}
+
+/// What the copy's record says: the source's, or the request's. A redirect is never copied.
+fn attributes_of_copy(
+    context: &Context<'_>,
+    info: &ObjectInfo,
+    directive: MetadataDirective,
+) -> S3Result<Attributes> {
+    let of_request = attributes::of_request(context.headers())?;
+    if directive == MetadataDirective::Replace {
+        return Ok(of_request);
+    }
+    let mut copied = info.attributes.clone();
+    copied.headers.retain(|(name, _)| name != REDIRECT);
+    copied.headers.extend(of_request.headers.into_iter().filter(|(name, _)| name == REDIRECT));
+    Ok(copied)
+}

@@ -1,0 +1,133 @@
+//! DeleteObject and DeleteObjects.
+
+use axum::body::Body;
+use granary_engine::{DeleteEntry, EngineError, WriteConditions};
+use granary_types::{BucketName, ObjectKey};
+use http::StatusCode;
+
+use super::ObjectAddress;
+use super::put::{check_early, write_error};
+use super::version::{self, VersionChoice};
+use crate::address::object_key;
+use crate::body::Protection;
+use crate::conditions::{self, tag_match};
+use crate::context::Context;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::respond::{self, S3Response};
+use crate::xml::XmlWriter;
+use crate::xml::read::Limits;
+use crate::xml::requests::{DeleteReport, DeleteTarget, parse_delete};
+
+/// `DELETE /bucket/key`. Deleting what is not there succeeds, unless `If-Match` asks for it.
+pub(super) async fn delete_object(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    check_directory_conditions(context)?;
+    let conditions = conditions::of_write(context.headers())?;
+    let version = version::choose(context.query.get("versionId"))?;
+    let engine = &context.shared.engine;
+    match version {
+        // A version that never was is deleted already.
+        VersionChoice::Unknown => {
+            engine.bucket(&object.bucket).await?;
+            check_early(context, object, &conditions).await?;
+        }
+        VersionChoice::Current => {
+            let conditional = conditions != WriteConditions::default();
+            match engine.delete(&object.bucket, &object.key, conditions).await {
+                Err(EngineError::NoSuchKey) if !conditional => {}
+                result => result.map_err(|error| write_error(error, context, object))?,
+            }
+        }
+    }
+    Ok(respond::empty(StatusCode::NO_CONTENT))
+}
+
+/// AWS has these two conditions for directory buckets only.
+fn check_directory_conditions(context: &Context<'_>) -> S3Result<()> {
+    for name in ["x-amz-if-match-last-modified-time", "x-amz-if-match-size"] {
+        if context.headers().contains_key(name) {
+            return Err(S3Error::not_implemented(format_args!("The header {name}")).field("Header", name));
+        }
+    }
+    Ok(())
+}
+
+/// What became of one key.
+type Outcome = Result<(), S3Error>;
+
+/// `POST /bucket?delete`.
+pub(super) async fn delete_objects(
+    context: &Context<'_>,
+    bucket: &BucketName,
+    body: Body,
+) -> S3Result<S3Response> {
+    let document = context.document(body, Limits::DELETE.length_bytes, Protection::Required).await?;
+    let request = parse_delete(&document)?;
+    let outcomes = delete_targets(context, bucket, &request.targets).await?;
+    let mut xml = XmlWriter::document_with_capacity("DeleteResult", 256 + request.targets.len() * 96);
+    for (target, outcome) in request.targets.iter().zip(&outcomes) {
+        match outcome {
+            Ok(()) if request.report == DeleteReport::Quiet => {}
+            Ok(()) => {
+                xml.open("Deleted");
+                target_elements(&mut xml, target);
+                xml.close("Deleted");
+            }
+            Err(error) => {
+                xml.open("Error");
+                target_elements(&mut xml, target);
+                xml.text("Code", error.code().as_str());
+                xml.text("Message", error.message());
+                xml.close("Error");
+            }
+        }
+    }
+    Ok(respond::xml(xml.finish("DeleteResult")))
+}
+
+fn target_elements(xml: &mut XmlWriter, target: &DeleteTarget) {
+    xml.text("Key", &target.key);
+    xml.optional("VersionId", target.version_id.as_deref());
+}
+
+/// Deletes what can be deleted, in one call of the engine, and gives each target's outcome in order.
+async fn delete_targets(
+    context: &Context<'_>,
+    bucket: &BucketName,
+    targets: &[DeleteTarget],
+) -> S3Result<Vec<Outcome>> {
+    let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(targets.len());
+    let mut entries = Vec::with_capacity(targets.len());
+    for target in targets {
+        match entry_of(target) {
+            Ok(Some(entry)) => {
+                entries.push(entry);
+                outcomes.push(None);
+            }
+            Ok(None) => outcomes.push(Some(Ok(()))),
+            Err(error) => outcomes.push(Some(Err(error))),
+        }
+    }
+    let conditional: Vec<bool> =
+        entries.iter().map(|entry| entry.conditions != WriteConditions::default()).collect();
+    let deleted = context.shared.engine.delete_many(bucket, entries).await?;
+    let mut deleted = deleted.into_iter().zip(conditional);
+    let settle = |outcome: Option<Outcome>| {
+        outcome.unwrap_or_else(|| match deleted.next() {
+            Some((Ok(()), _)) | Some((Err(EngineError::NoSuchKey), false)) => Ok(()),
+            Some((Err(error), _)) => Err(error.into()),
+            None => Err(ErrorCode::InternalError.into()),
+        })
+    };
+    Ok(outcomes.into_iter().map(settle).collect())
+}
+
+/// The engine's form of a target; `None` when its version cannot exist, so that nothing is left to do.
+fn entry_of(target: &DeleteTarget) -> S3Result<Option<DeleteEntry>> {
+    let key: ObjectKey = object_key(&target.key)?;
+    if version::choose(target.version_id.as_deref())? == VersionChoice::Unknown {
+        return Ok(None);
+    }
+    let conditions =
+        WriteConditions { if_match: target.etag.as_deref().map(tag_match), ..WriteConditions::default() };
+    Ok(Some(DeleteEntry { key, conditions }))
+}

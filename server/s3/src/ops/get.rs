@@ -1,0 +1,167 @@
+//! GetObject and HeadObject.
+
+use axum::body::Body;
+use granary_engine::{ByteRange, ObjectInfo};
+use granary_types::PartNumber;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use super::attributes::find_part;
+use super::{ObjectAddress, object_headers, put, version};
+use crate::conditions::{self, Verdict};
+use crate::context::Context;
+use crate::dates::http_date;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::range::RangeSpec;
+use crate::respond::{self, S3Response};
+use crate::send;
+use crate::unsupported;
+
+/// Which bytes a request asks for, before the object is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Whole,
+    Range(RangeSpec),
+    Part(PartNumber),
+}
+
+impl Wanted {
+    fn of(context: &Context<'_>) -> S3Result<Self> {
+        let range = context.header("range");
+        match (range, context.query.get("partNumber")) {
+            (Some(_), Some(_)) => Err(S3Error::invalid_request(
+                "Cannot specify both Range header and partNumber query parameter",
+            )),
+            (None, Some(_)) => Ok(Self::Part(context.part_number()?)),
+            (Some(range), None) => Ok(RangeSpec::parse(range).map_or(Self::Whole, Self::Range)),
+            (None, None) => Ok(Self::Whole),
+        }
+    }
+}
+
+/// The bytes to send, once the object is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Selection {
+    range: ByteRange,
+    status: StatusCode,
+}
+
+/// `GET /bucket/key`.
+pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    let wanted = check(context)?;
+    let opened = context.shared.engine.get(&object.bucket, &object.key).await;
+    let opened = opened.map_err(|error| put::with_key(error.into(), object))?;
+    check_conditions(context, opened.info())?;
+    let (selection, headers) = answer(context, wanted, opened.info())?;
+    let body = if selection.range.length_bytes() == 0 {
+        Body::empty()
+    } else {
+        send::object_body(context.state, opened, selection.range).await?
+    };
+    Ok(response(selection, headers, body))
+}
+
+/// `HEAD /bucket/key`.
+pub(super) async fn head(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    let wanted = check(context)?;
+    let info = context.shared.engine.head(&object.bucket, &object.key).await;
+    let info = info.map_err(|error| put::with_key(error.into(), object))?;
+    check_conditions(context, &info)?;
+    let (selection, headers) = answer(context, wanted, &info)?;
+    Ok(response(selection, headers, Body::empty()))
+}
+
+fn response(selection: Selection, headers: HeaderMap, body: Body) -> S3Response {
+    let mut response = S3Response::new(body);
+    *response.status_mut() = selection.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// What can be checked before the object is known.
+fn check(context: &Context<'_>) -> S3Result<Wanted> {
+    unsupported::check_read(context.headers())?;
+    version::require_current(context.query.get("versionId"))?;
+    let overrides = context.query.pairs().any(|(name, _)| name.starts_with("response-"));
+    if overrides && !context.is_signed() {
+        return Err(S3Error::invalid_request(
+            "Request specific response headers cannot be used for anonymous GET requests.",
+        ));
+    }
+    Wanted::of(context)
+}
+
+fn check_conditions(context: &Context<'_>, info: &ObjectInfo) -> S3Result<()> {
+    match conditions::READ.evaluate(context.headers(), &info.etag, info.modified) {
+        Verdict::Proceed => Ok(()),
+        Verdict::Failed(condition) => Err(S3Error::precondition_failed(condition)),
+        Verdict::NotModified => {
+            let mut error = S3Error::new(ErrorCode::NotModified);
+            for (name, value) in
+                [(header::ETAG, info.etag.to_string()), (header::LAST_MODIFIED, http_date(info.modified))]
+            {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    error = error.header(name, value);
+                }
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The bytes to send and the headers to send them with.
+fn answer(context: &Context<'_>, wanted: Wanted, info: &ObjectInfo) -> S3Result<(Selection, HeaderMap)> {
+    let mut headers = HeaderMap::with_capacity(20);
+    object_headers::describe(&mut headers, info);
+    let whole = ByteRange { start: 0, end: info.length_bytes };
+    let show_checksum =
+        context.header("x-amz-checksum-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
+    let selection = match wanted {
+        Wanted::Whole => {
+            if let (true, Some(checksum)) = (show_checksum, &info.checksum) {
+                object_headers::checksum(&mut headers, checksum);
+            }
+            Selection { range: whole, status: StatusCode::OK }
+        }
+        Wanted::Range(spec) => {
+            Selection { range: spec.resolve(info.length_bytes)?, status: StatusCode::PARTIAL_CONTENT }
+        }
+        Wanted::Part(number) => part_selection(&mut headers, info, number, show_checksum)?,
+    };
+    if selection.status == StatusCode::PARTIAL_CONTENT {
+        let ByteRange { start, end } = selection.range;
+        let value = format!("bytes {start}-{}/{}", end.saturating_sub(1), info.length_bytes);
+        respond::set(&mut headers, header::CONTENT_RANGE, value);
+    }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(selection.range.length_bytes()));
+    object_headers::apply_overrides(&mut headers, context);
+    Ok((selection, headers))
+}
+
+/// One part of a multipart object; an object put whole is its own first part.
+fn part_selection(
+    headers: &mut HeaderMap,
+    info: &ObjectInfo,
+    number: PartNumber,
+    show_checksum: bool,
+) -> S3Result<Selection> {
+    let (range, checksum) = match &info.parts {
+        Some(parts) => {
+            let (start, part) = find_part(parts, number)?;
+            let count = HeaderValue::from(parts.len());
+            headers.insert(HeaderName::from_static("x-amz-mp-parts-count"), count);
+            (ByteRange { start, end: start + part.length_bytes }, part.checksum.as_ref())
+        }
+        None if number.get() == 1 => (ByteRange { start: 0, end: info.length_bytes }, info.checksum.as_ref()),
+        None => {
+            return Err(S3Error::new(ErrorCode::InvalidPartNumber)
+                .field("ActualPartCount", "1")
+                .field("PartNumberRequested", number.get().to_string()));
+        }
+    };
+    if let (true, Some(checksum)) = (show_checksum, checksum) {
+        object_headers::checksum_value(headers, checksum);
+    }
+    // An empty range has no Content-Range.
+    let status = if range.length_bytes() == 0 { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
+    Ok(Selection { range, status })
+}

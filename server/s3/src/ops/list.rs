@@ -1,0 +1,217 @@
+//! ListObjects and ListObjectsV2.
+
+use granary_engine::{ListEntry, ListOptions, ListPage, ListedObject};
+use granary_types::BucketName;
+
+use super::service::owner;
+use crate::checksum::names;
+use crate::context::Context;
+use crate::encoding::url_encode;
+use crate::error::{S3Error, S3Result};
+use crate::respond::{self, S3Response};
+use crate::token;
+use crate::xml::XmlWriter;
+
+/// The most entries of a page.
+const KEYS_MAX: u32 = 1_000;
+/// About what an entry takes, for the first allocation.
+const ENTRY_BYTES: usize = 420;
+
+/// How keys are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyEncoding {
+    /// As they are.
+    Plain,
+    /// Percent-encoded (`encoding-type=url`).
+    Url,
+}
+
+impl KeyEncoding {
+    /// Reads `encoding-type`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for another one than `url`.
+    pub(super) fn of(context: &Context<'_>) -> S3Result<Self> {
+        match context.query.non_empty("encoding-type") {
+            None => Ok(Self::Plain),
+            Some("url") => Ok(Self::Url),
+            Some(other) => Err(S3Error::invalid_argument(
+                "encoding-type",
+                other,
+                "Invalid Encoding Method specified in Request",
+            )),
+        }
+    }
+
+    /// Writes a key or a part of one.
+    pub(super) fn text(self, xml: &mut XmlWriter, element: &'static str, text: &str) {
+        match self {
+            Self::Plain => xml.text(element, text),
+            // What it leaves needs no escaping.
+            Self::Url => xml.plain(element, url_encode(text)),
+        }
+    }
+}
+
+/// What both versions of the listing share.
+struct Listing<'a> {
+    context: &'a Context<'a>,
+    bucket: &'a BucketName,
+    prefix: &'a str,
+    delimiter: Option<&'a str>,
+    limit: u32,
+    encoding: KeyEncoding,
+}
+
+/// Reads a limit of a page such as `max-keys`, of at most 1,000.
+///
+/// # Errors
+/// `InvalidArgument` when it is no number or negative.
+pub(super) fn page_limit(context: &Context<'_>, name: &'static str) -> S3Result<u32> {
+    let Some(text) = context.query.non_empty(name) else { return Ok(KEYS_MAX) };
+    match text.parse::<u32>() {
+        Ok(limit) if i32::try_from(limit).is_ok() => Ok(limit.min(KEYS_MAX)),
+        _ => {
+            let message = format!("Provided {name} not an integer or within integer range");
+            Err(S3Error::invalid_argument(name, text, message))
+        }
+    }
+}
+
+impl<'a> Listing<'a> {
+    fn new(context: &'a Context<'a>, bucket: &'a BucketName) -> S3Result<Self> {
+        Ok(Self {
+            context,
+            bucket,
+            prefix: context.query.get("prefix").unwrap_or_default(),
+            delimiter: context.query.non_empty("delimiter"),
+            limit: page_limit(context, "max-keys")?,
+            encoding: KeyEncoding::of(context)?,
+        })
+    }
+
+    async fn page(&self, after: Option<&str>) -> S3Result<ListPage> {
+        let engine = &self.context.shared.engine;
+        if self.limit == 0 {
+            engine.bucket(self.bucket).await?;
+            return Ok(ListPage { entries: Vec::new(), more: false });
+        }
+        let options = ListOptions {
+            prefix: self.prefix.to_owned(),
+            delimiter: self.delimiter.map(str::to_owned),
+            after: after.filter(|after| !after.is_empty()).map(str::to_owned),
+            limit: self.limit,
+        };
+        Ok(engine.list(self.bucket, &options).await?)
+    }
+
+    fn begin(&self, page: &ListPage) -> XmlWriter {
+        let capacity_bytes = 1024 + page.entries.len() * ENTRY_BYTES;
+        let mut xml = XmlWriter::document_with_capacity("ListBucketResult", capacity_bytes);
+        xml.text("Name", self.bucket.as_str());
+        self.encoding.text(&mut xml, "Prefix", self.prefix);
+        xml
+    }
+
+    fn common(&self, xml: &mut XmlWriter, page: &ListPage) {
+        xml.plain("MaxKeys", self.limit);
+        if let Some(delimiter) = self.delimiter {
+            self.encoding.text(xml, "Delimiter", delimiter);
+        }
+        if self.encoding == KeyEncoding::Url {
+            xml.text("EncodingType", "url");
+        }
+        xml.plain("IsTruncated", page.more);
+    }
+
+    fn entries(&self, xml: &mut XmlWriter, page: &ListPage, owners: Owners) {
+        for entry in &page.entries {
+            if let ListEntry::Object(object) = entry {
+                self.object(xml, object, owners);
+            }
+        }
+        for entry in &page.entries {
+            if let ListEntry::CommonPrefix(prefix) = entry {
+                xml.open("CommonPrefixes");
+                self.encoding.text(xml, "Prefix", prefix);
+                xml.close("CommonPrefixes");
+            }
+        }
+    }
+
+    fn object(&self, xml: &mut XmlWriter, object: &ListedObject, owners: Owners) {
+        xml.open("Contents");
+        self.encoding.text(xml, "Key", object.key.as_str());
+        xml.time("LastModified", object.modified);
+        xml.etag(object.etag.as_str());
+        if let Some((algorithm, kind)) = object.checksum {
+            xml.text("ChecksumAlgorithm", names::value(algorithm));
+            xml.text("ChecksumType", names::kind_value(kind));
+        }
+        xml.plain("Size", object.length_bytes);
+        if owners == Owners::Shown {
+            owner(xml, "Owner", self.context);
+        }
+        xml.text("StorageClass", object.storage_class.as_str());
+        xml.close("Contents");
+    }
+}
+
+/// Whether each object's owner is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owners {
+    Shown,
+    Left,
+}
+
+fn last_of(page: &ListPage) -> Option<&str> {
+    page.entries.last().map(|entry| match entry {
+        ListEntry::Object(object) => object.key.as_str(),
+        ListEntry::CommonPrefix(prefix) => prefix,
+    })
+}
+
+/// `GET /bucket`.
+pub(super) async fn list_objects(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
+    let listing = Listing::new(context, bucket)?;
+    let marker = context.query.get("marker").unwrap_or_default();
+    let page = listing.page(Some(marker)).await?;
+    let mut xml = listing.begin(&page);
+    listing.encoding.text(&mut xml, "Marker", marker);
+    // Without a delimiter the last key is the marker, and AWS leaves it to the client to see that.
+    if let (true, Some(_), Some(last)) = (page.more, listing.delimiter, last_of(&page)) {
+        listing.encoding.text(&mut xml, "NextMarker", last);
+    }
+    listing.common(&mut xml, &page);
+    listing.entries(&mut xml, &page, Owners::Shown);
+    Ok(respond::xml(xml.finish("ListBucketResult")))
+}
+
+/// `GET /bucket?list-type=2`.
+pub(super) async fn list_objects_v2(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
+    let listing = Listing::new(context, bucket)?;
+    let start_after = context.query.non_empty("start-after");
+    let sent_token = context.query.get("continuation-token");
+    let after = match sent_token {
+        Some("") => {
+            let message = "The continuation token provided is incorrect";
+            return Err(S3Error::invalid_argument("continuation-token", "", message));
+        }
+        Some(text) => Some(token::decode(bucket.as_str(), text)?),
+        None => start_after.map(str::to_owned),
+    };
+    let page = listing.page(after.as_deref()).await?;
+    let mut xml = listing.begin(&page);
+    xml.optional("ContinuationToken", sent_token);
+    if let (true, Some(last)) = (page.more, last_of(&page)) {
+        xml.text("NextContinuationToken", &token::encode(bucket.as_str(), last));
+    }
+    if let Some(start_after) = start_after {
+        listing.encoding.text(&mut xml, "StartAfter", start_after);
+    }
+    xml.plain("KeyCount", page.entries.len());
+    listing.common(&mut xml, &page);
+    let owners = if context.query.get("fetch-owner") == Some("true") { Owners::Shown } else { Owners::Left };
+    listing.entries(&mut xml, &page, owners);
+    Ok(respond::xml(xml.finish("ListBucketResult")))
+}

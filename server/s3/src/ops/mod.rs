@@ -1,0 +1,85 @@
+//! The handlers, one file for each family of operations.
+
+mod attributes;
+mod bucket;
+mod copy;
+mod delete;
+mod get;
+mod list;
+mod multipart;
+mod object_headers;
+mod put;
+mod service;
+mod version;
+
+use axum::body::Body;
+
+use crate::address::Address;
+use crate::context::Context;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::operation::Operation;
+use crate::respond::S3Response;
+
+/// Runs the handler of an implemented operation.
+pub(crate) async fn run(
+    context: &Context<'_>,
+    operation: Operation,
+    address: Address,
+    body: Body,
+) -> S3Result<S3Response> {
+    match address {
+        Address::Service => match operation {
+            Operation::ListBuckets => service::list_buckets(context).await,
+            other => Err(unrouted(other)),
+        },
+        Address::Bucket(bucket) => match operation {
+            Operation::ListObjects => list::list_objects(context, &bucket).await,
+            Operation::ListObjectsV2 => list::list_objects_v2(context, &bucket).await,
+            Operation::DeleteObjects => delete::delete_objects(context, &bucket, body).await,
+            Operation::HeadBucket => bucket::head(context, &bucket).await,
+            Operation::CreateBucket => bucket::create(context, &bucket, body).await,
+            Operation::DeleteBucket => bucket::delete(context, &bucket).await,
+            Operation::GetBucketLocation => bucket::location(context, &bucket).await,
+            Operation::ListMultipartUploads => multipart::list::uploads(context, &bucket).await,
+            other => Err(unrouted(other)),
+        },
+        Address::Object(bucket, key) => {
+            let object = ObjectAddress { bucket, key };
+            run_object(context, operation, &object, body).await
+        }
+    }
+}
+
+/// The object a request is about, there or not.
+pub(crate) struct ObjectAddress {
+    pub(crate) bucket: granary_types::BucketName,
+    pub(crate) key: granary_types::ObjectKey,
+}
+
+async fn run_object(
+    context: &Context<'_>,
+    operation: Operation,
+    object: &ObjectAddress,
+    body: Body,
+) -> S3Result<S3Response> {
+    match operation {
+        Operation::GetObject => get::get(context, object).await,
+        Operation::HeadObject => get::head(context, object).await,
+        Operation::PutObject => put::put(context, object, body).await,
+        Operation::DeleteObject => delete::delete_object(context, object).await,
+        Operation::CopyObject => copy::copy_object(context, object).await,
+        Operation::GetObjectAttributes => attributes::get(context, object).await,
+        Operation::CreateMultipartUpload => multipart::create::create(context, object).await,
+        Operation::UploadPart => multipart::part::upload(context, object, body).await,
+        Operation::UploadPartCopy => multipart::part_copy::copy(context, object).await,
+        Operation::CompleteMultipartUpload => multipart::complete::complete(context, object, body).await,
+        Operation::AbortMultipartUpload => multipart::create::abort(context, object).await,
+        Operation::ListParts => multipart::list::parts(context, object).await,
+        other => Err(unrouted(other)),
+    }
+}
+
+/// The table says that the operation is implemented, but no handler takes it: a bug.
+fn unrouted(operation: Operation) -> S3Error {
+    S3Error::new(ErrorCode::InternalError).because(format!("{operation} has no handler"))
+}

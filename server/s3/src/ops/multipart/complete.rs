@@ -1,0 +1,240 @@
+//! CompleteMultipartUpload.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use granary_engine::{CompleteOptions, EngineError, UploadInfo, UploadedPart};
+use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag, PartNumber, UploadId};
+use http::HeaderMap;
+use md5::{Digest as _, Md5};
+
+use super::part::{kept_algorithm, value_of};
+use super::{PART_BYTES_MIN, no_such_upload, upload_id};
+use crate::body::Protection;
+use crate::checksum::combine::{combine, default_kind};
+use crate::checksum::{names, request};
+use crate::conditions;
+use crate::context::Context;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::ops::ObjectAddress;
+use crate::ops::attributes::checksum_elements;
+use crate::ops::put::{check_early, write_error};
+use crate::respond::{self, S3Response};
+use crate::unsupported;
+use crate::xml::XmlWriter;
+use crate::xml::read::Limits;
+use crate::xml::requests::{CompletedPart, parse_complete};
+
+/// How many parts are asked of the engine at once.
+const PAGE: u32 = 1_000;
+
+/// `POST /bucket/key?uploadId=`.
+pub(in crate::ops) async fn complete(
+    context: &Context<'_>,
+    object: &ObjectAddress,
+    body: Body,
+) -> S3Result<S3Response> {
+    let upload = upload_id(context)?;
+    let headers = context.headers();
+    unsupported::check_write(headers)?;
+    let conditions = conditions::of_write(headers)?;
+    let info = context.shared.engine.upload(&object.bucket, &object.key, upload).await?;
+    check_kind(headers, &info)?;
+    check_early(context, object, &conditions).await?;
+    // Checksum headers here are of the object to be, not of this document.
+    let document =
+        context.document(body, Limits::COMPLETE.length_bytes, Protection::ChecksumIsOfTheObject).await?;
+    let named = parse_complete(&document)?;
+    let stored = stored_parts(context, object, upload).await?;
+    let parts = chosen_parts(&named, stored, &info)?;
+    check_object_size(headers, &parts)?;
+    let checksum = object_checksum(&parts, &info)?;
+    check_checksum(headers, checksum.as_ref())?;
+    let options = CompleteOptions { etag: multipart_etag(&parts)?, parts, checksum, conditions };
+    let result = context.shared.engine.complete_upload(&object.bucket, &object.key, upload, options).await;
+    let written = result.map_err(|error| match error {
+        EngineError::NoSuchUpload => no_such_upload(&upload.to_string()),
+        other => write_error(other, context, object),
+    })?;
+    let mut xml = XmlWriter::document("CompleteMultipartUploadResult");
+    xml.text("Location", &location(context, object));
+    xml.text("Bucket", object.bucket.as_str());
+    xml.text("Key", object.key.as_str());
+    xml.etag(written.etag.as_str());
+    if let Some(checksum) = &written.checksum {
+        checksum_elements(&mut xml, checksum);
+        xml.text("ChecksumType", names::kind_value(checksum.kind));
+    }
+    Ok(respond::xml(xml.finish("CompleteMultipartUploadResult")))
+}
+
+/// Where the object is, as the client addressed it.
+fn location(context: &Context<'_>, object: &ObjectAddress) -> String {
+    let uri = &context.parts.uri;
+    let host = if context.host.is_empty() { object.bucket.as_str() } else { context.host };
+    format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path())
+}
+
+/// Every stored part of the upload, by number.
+async fn stored_parts(
+    context: &Context<'_>,
+    object: &ObjectAddress,
+    upload: UploadId,
+) -> S3Result<BTreeMap<PartNumber, UploadedPart>> {
+    let mut stored = BTreeMap::new();
+    let mut after = 0;
+    loop {
+        let page =
+            context.shared.engine.uploaded_parts(&object.bucket, &object.key, upload, after, PAGE).await?;
+        let last = page.parts.last().map(|part| part.number.get());
+        stored.extend(page.parts.into_iter().map(|part| (part.number, part)));
+        match last {
+            Some(last) if page.more => after = last,
+            _ => return Ok(stored),
+        }
+    }
+}
+
+/// The stored parts that the client named, checked against what it says of them.
+fn chosen_parts(
+    named: &[CompletedPart],
+    mut stored: BTreeMap<PartNumber, UploadedPart>,
+    info: &UploadInfo,
+) -> S3Result<Vec<UploadedPart>> {
+    let mut parts: Vec<UploadedPart> = Vec::with_capacity(named.len());
+    for name in named {
+        if let Some(before) = parts.last()
+            && before.length_bytes < PART_BYTES_MIN
+        {
+            return Err(too_small(before));
+        }
+        let part = stored.remove(&name.number).filter(|part| part.etag.as_str() == name.etag);
+        let part = part.ok_or_else(|| invalid_part(name))?;
+        check_part_checksums(name, &part, info)?;
+        parts.push(part);
+    }
+    Ok(parts)
+}
+
+fn invalid_part(part: &CompletedPart) -> S3Error {
+    S3Error::new(ErrorCode::InvalidPart)
+        .field("PartNumber", part.number.get().to_string())
+        .field("ETag", part.etag.clone())
+}
+
+fn too_small(part: &UploadedPart) -> S3Error {
+    S3Error::new(ErrorCode::EntityTooSmall)
+        .field("ProposedSize", part.length_bytes.to_string())
+        .field("MinSizeAllowed", PART_BYTES_MIN.to_string())
+        .field("PartNumber", part.number.get().to_string())
+        .field("ETag", part.etag.as_str())
+}
+
+/// Composite checksums need every part's in the request; what is named must be what is stored. A checksum of
+/// another algorithm than the one kept was verified when its part was uploaded.
+fn check_part_checksums(name: &CompletedPart, part: &UploadedPart, info: &UploadInfo) -> S3Result<()> {
+    let algorithm = kept_algorithm(info);
+    let named = name.checksums.iter().find(|(named, _)| *named == algorithm).map(|(_, value)| value.as_str());
+    match (named, value_of(part.checksum.as_ref(), algorithm)) {
+        (Some(named), Some(stored)) if named == stored => Ok(()),
+        (Some(_), _) => Err(invalid_part(name)),
+        (None, _) => match info.checksum {
+            Some((algorithm, ChecksumKind::Composite)) => Err(S3Error::invalid_request(format!(
+                "The upload was created using a {} checksum. The complete request must include the checksum for \
+                 each part. It was missing for part {} in the request.",
+                names::value(algorithm).to_ascii_lowercase(),
+                name.number.get()
+            ))),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// `md5-N`: the MD5 of the parts' MD5s and their count.
+fn multipart_etag(parts: &[UploadedPart]) -> S3Result<Etag> {
+    let mut md5 = Md5::new();
+    for part in parts {
+        let bytes = hex::decode(part.etag.as_str())
+            .map_err(|error| S3Error::new(ErrorCode::InternalError).because(error))?;
+        md5.update(&bytes);
+    }
+    Ok(Etag::new(format!("{}-{}", hex::encode(md5.finalize()), parts.len())))
+}
+
+/// The algorithm and kind of the object's checksum.
+fn object_kind(info: &UploadInfo) -> (ChecksumAlgorithm, ChecksumKind) {
+    info.checksum.unwrap_or_else(|| {
+        let algorithm = kept_algorithm(info);
+        (algorithm, default_kind(algorithm))
+    })
+}
+
+fn object_checksum(parts: &[UploadedPart], info: &UploadInfo) -> S3Result<Option<Checksum>> {
+    let (algorithm, kind) = object_kind(info);
+    let mut sums = Vec::with_capacity(parts.len());
+    for part in parts {
+        let value = value_of(part.checksum.as_ref(), algorithm).ok_or_else(|| {
+            S3Error::new(ErrorCode::InternalError).because("a stored part lacks its checksum")
+        })?;
+        sums.push((value, part.length_bytes));
+    }
+    Ok(combine(algorithm, kind, sums.into_iter()))
+}
+
+fn check_kind(headers: &HeaderMap, info: &UploadInfo) -> S3Result<()> {
+    let (_, expected) = object_kind(info);
+    match request::kind_header(headers)? {
+        Some(kind) if kind != expected => Err(S3Error::invalid_request(format!(
+            "The upload was created using the {} checksum mode. The complete request must use the same checksum mode.",
+            names::kind_value(expected)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_object_size(headers: &HeaderMap, parts: &[UploadedPart]) -> S3Result<()> {
+    let Some(value) = headers.get("x-amz-mp-object-size") else { return Ok(()) };
+    let computed: u64 = parts.iter().map(|part| part.length_bytes).sum();
+    let text = value.to_str().unwrap_or_default().trim();
+    if text.parse() == Ok(computed) {
+        return Ok(());
+    }
+    Err(S3Error::invalid_request(format!(
+        "The provided 'x-amz-mp-object-size' header value {text} does not match what was computed: {computed}"
+    )))
+}
+
+/// A composite checksum may be sent with or without the count of parts.
+fn is_value(computed: &Checksum, sent: &str) -> bool {
+    let without_count = computed.value.rsplit_once('-').map_or(computed.value.as_str(), |(value, _)| value);
+    sent == computed.value || sent == without_count
+}
+
+/// Compares the checksum of the whole object that the client sent.
+fn check_checksum(headers: &HeaderMap, computed: Option<&Checksum>) -> S3Result<()> {
+    for name in headers.keys() {
+        let Some(algorithm) = names::of_header(name.as_str()) else { continue };
+        let sent = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
+        match computed {
+            Some(computed) if computed.algorithm == algorithm && is_value(computed, sent) => {}
+            Some(computed) if computed.algorithm != algorithm => {
+                return Err(S3Error::invalid_request(format!(
+                    "The upload was created using a {} checksum. The complete request must use the same algorithm.",
+                    names::value(computed.algorithm).to_ascii_lowercase()
+                )));
+            }
+            _ => {
+                let message = format!(
+                    "The {} you specified did not match the calculated checksum.",
+                    names::value(algorithm)
+                );
+                return Err(S3Error::with_message(ErrorCode::BadDigest, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "complete_tests.rs"]
+mod tests;

@@ -1,0 +1,69 @@
+//! CreateMultipartUpload and AbortMultipartUpload.
+
+use granary_engine::UploadOptions;
+use granary_types::{ChecksumAlgorithm, ChecksumKind};
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::upload_id;
+use crate::attributes;
+use crate::checksum::combine::{check_kind, default_kind};
+use crate::checksum::{names, request};
+use crate::context::Context;
+use crate::error::{S3Error, S3Result};
+use crate::ops::{ObjectAddress, bucket};
+use crate::respond::{self, S3Response};
+use crate::unsupported;
+use crate::xml::XmlWriter;
+
+/// `POST /bucket/key?uploads`.
+pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    let headers = context.headers();
+    unsupported::check_write(headers)?;
+    let checksum = checksum_choice(context)?;
+    let options = UploadOptions {
+        owner: bucket::owner(&context.verified.principal).to_owned(),
+        attributes: attributes::of_request(headers)?,
+        storage_class: attributes::storage_class(headers)?,
+        checksum,
+    };
+    let upload = context.shared.engine.create_upload(&object.bucket, &object.key, options).await?;
+    let mut xml = XmlWriter::document("InitiateMultipartUploadResult");
+    xml.text("Bucket", object.bucket.as_str());
+    xml.text("Key", object.key.as_str());
+    xml.plain("UploadId", upload);
+    let mut response = respond::xml(xml.finish("InitiateMultipartUploadResult"));
+    if let Some((algorithm, kind)) = checksum {
+        let headers = response.headers_mut();
+        for (name, value) in [
+            ("x-amz-checksum-algorithm", names::value(algorithm)),
+            ("x-amz-checksum-type", names::kind_value(kind)),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+    }
+    Ok(response)
+}
+
+/// The checksum the client wants for its parts and its object.
+fn checksum_choice(context: &Context<'_>) -> S3Result<Option<(ChecksumAlgorithm, ChecksumKind)>> {
+    let algorithm = request::algorithm_header(context.headers())?;
+    let kind = request::kind_header(context.headers())?;
+    match (algorithm, kind) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(S3Error::invalid_request(
+            "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+        )),
+        (Some(algorithm), kind) => {
+            let kind = kind.unwrap_or_else(|| default_kind(algorithm));
+            check_kind(algorithm, kind)?;
+            Ok(Some((algorithm, kind)))
+        }
+    }
+}
+
+/// `DELETE /bucket/key?uploadId=`.
+pub(in crate::ops) async fn abort(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    let upload = upload_id(context)?;
+    context.shared.engine.abort_upload(&object.bucket, &object.key, upload).await?;
+    Ok(respond::empty(StatusCode::NO_CONTENT))
+}

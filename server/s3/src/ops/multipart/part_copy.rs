@@ -1,0 +1,44 @@
+//! UploadPartCopy.
+
+use granary_engine::ByteRange;
+
+use super::part::kept_algorithm;
+use super::{PART_BYTES_MAX, upload_id};
+use crate::context::Context;
+use crate::copy_body::CopyBody;
+use crate::error::{S3Error, S3Result};
+use crate::ops::attributes::checksum_elements;
+use crate::ops::{ObjectAddress, copy};
+use crate::range::copy_source_range;
+use crate::respond::{self, S3Response};
+use crate::unsupported;
+use crate::xml::XmlWriter;
+
+/// `PUT /bucket/key?partNumber=&uploadId=` with `x-amz-copy-source`.
+pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    let upload = upload_id(context)?;
+    let number = context.part_number()?;
+    unsupported::check_write(context.headers())?;
+    let engine = &context.shared.engine;
+    let upload_info = engine.upload(&object.bucket, &object.key, upload).await?;
+    let (_, opened) = copy::open_source(context).await?;
+    let source_bytes = opened.info().length_bytes;
+    let range = match context.header("x-amz-copy-source-range") {
+        Some(text) => copy_source_range(text, source_bytes)?,
+        None => ByteRange { start: 0, end: source_bytes },
+    };
+    if range.length_bytes() > PART_BYTES_MAX {
+        return Err(S3Error::invalid_request(format!(
+            "The specified copy source is larger than the maximum allowable size for a copy source: {PART_BYTES_MAX}"
+        )));
+    }
+    let mut body = CopyBody::new(opened.read(range), range.length_bytes(), kept_algorithm(&upload_info));
+    let part = engine.put_part(&object.bucket, &object.key, upload, number, &mut body).await?;
+    let mut xml = XmlWriter::document("CopyPartResult");
+    xml.time("LastModified", part.modified);
+    xml.etag(part.etag.as_str());
+    if let Some(checksum) = &part.checksum {
+        checksum_elements(&mut xml, checksum);
+    }
+    Ok(respond::xml(xml.finish("CopyPartResult")))
+}

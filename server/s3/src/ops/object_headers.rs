@@ -1,0 +1,59 @@
+//! The headers that describe an object, on GET, HEAD and what follows a write.
+
+use granary_engine::ObjectInfo;
+use granary_types::{Checksum, StorageClass};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::attributes;
+use crate::checksum::names;
+use crate::context::Context;
+use crate::dates::http_date;
+use crate::respond::set;
+
+/// The query parameters that override a header of the response.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
+const OVERRIDES: [(&str, HeaderName); 6] = [
+    ("response-content-type", header::CONTENT_TYPE),
+    ("response-content-language", header::CONTENT_LANGUAGE),
+    ("response-expires", header::EXPIRES),
+    ("response-cache-control", header::CACHE_CONTROL),
+    ("response-content-disposition", header::CONTENT_DISPOSITION),
+    ("response-content-encoding", header::CONTENT_ENCODING),
+];
+
+/// Adds what describes the object, whichever of its bytes are sent.
+pub(super) fn describe(headers: &mut HeaderMap, info: &ObjectInfo) {
+    set(headers, header::ETAG, info.etag.to_string());
+    set(headers, header::LAST_MODIFIED, http_date(info.modified));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    attributes::add_to(headers, &info.attributes);
+    if info.storage_class != StorageClass::Standard {
+        let class = HeaderValue::from_static(info.storage_class.as_str());
+        headers.insert(HeaderName::from_static("x-amz-storage-class"), class);
+    }
+}
+
+/// Adds a checksum and its kind.
+pub(super) fn checksum(headers: &mut HeaderMap, checksum: &Checksum) {
+    checksum_value(headers, checksum);
+    let kind = HeaderValue::from_static(names::kind_value(checksum.kind));
+    headers.insert(HeaderName::from_static("x-amz-checksum-type"), kind);
+}
+
+/// Adds a checksum alone, as the answer to UploadPart has it.
+pub(super) fn checksum_value(headers: &mut HeaderMap, checksum: &Checksum) {
+    let name = HeaderName::from_static(names::header(checksum.algorithm));
+    set(headers, name, checksum.value.as_str());
+}
+
+/// Applies the `response-*` parameters of a signed request.
+pub(super) fn apply_overrides(headers: &mut HeaderMap, context: &Context<'_>) {
+    if context.query.is_empty() {
+        return;
+    }
+    for (parameter, name) in OVERRIDES {
+        if let Some(value) = context.query.non_empty(parameter) {
+            set(headers, name, value);
+        }
+    }
+}

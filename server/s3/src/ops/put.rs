@@ -1,0 +1,88 @@
+//! PutObject.
+
+use axum::body::Body;
+use granary_engine::{EngineError, PutOptions, WriteConditions};
+use granary_types::ChecksumAlgorithm;
+use http::{StatusCode, header};
+
+use super::ObjectAddress;
+use super::object_headers;
+use crate::attributes;
+use crate::conditions;
+use crate::context::Context;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::respond::{self, S3Response};
+use crate::unsupported;
+
+/// The largest object of a single PUT.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>
+const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+
+/// What a client that sends no checksum gets.
+pub(super) const DEFAULT_CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
+
+/// `PUT /bucket/key`.
+pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Body) -> S3Result<S3Response> {
+    let headers = context.headers();
+    unsupported::check_write(headers)?;
+    let options = PutOptions {
+        attributes: attributes::of_request(headers)?,
+        storage_class: attributes::storage_class(headers)?,
+        conditions: conditions::of_write(headers)?,
+    };
+    let mut source = context.object_body(body, default_checksum(context), PUT_BYTES_MAX)?;
+    check_early(context, object, &options.conditions).await?;
+    let engine = &context.shared.engine;
+    let result = engine.put(&object.bucket, &object.key, options, &mut source).await;
+    context.received.add(source.received_bytes(), source.waited());
+    let written = result.map_err(|error| write_error(error, context, object))?;
+    let mut response = respond::empty(StatusCode::OK);
+    let headers = response.headers_mut();
+    respond::set(headers, header::ETAG, written.etag.to_string());
+    if let Some(checksum) = &written.checksum {
+        object_headers::checksum(headers, checksum);
+    }
+    Ok(response)
+}
+
+/// The checksum to compute when the client sends none.
+fn default_checksum(context: &Context<'_>) -> Option<ChecksumAlgorithm> {
+    let sends_one = context
+        .headers()
+        .keys()
+        .any(|name| name == "x-amz-trailer" || crate::checksum::names::of_header(name.as_str()).is_some());
+    (!sends_one).then_some(DEFAULT_CHECKSUM)
+}
+
+/// Refuses a conditional write before its body is asked for. The engine decides again when it commits.
+pub(super) async fn check_early(
+    context: &Context<'_>,
+    object: &ObjectAddress,
+    conditions: &WriteConditions,
+) -> S3Result<()> {
+    if *conditions == WriteConditions::default() {
+        return Ok(());
+    }
+    let current = match context.shared.engine.head(&object.bucket, &object.key).await {
+        Ok(info) => Some(info),
+        Err(EngineError::NoSuchKey) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let etag = current.as_ref().map(|info| &info.etag);
+    conditions::check_write(conditions, etag).map_err(|error| with_key(error, object))
+}
+
+/// An engine's error on a write, with what the client needs to understand it.
+pub(super) fn write_error(error: EngineError, context: &Context<'_>, object: &ObjectAddress) -> S3Error {
+    let error = S3Error::from(error);
+    if error.code() == ErrorCode::PreconditionFailed && error.fields().is_empty() {
+        let conditional = context.headers().contains_key("if-none-match");
+        return S3Error::precondition_failed(if conditional { "If-None-Match" } else { "If-Match" });
+    }
+    with_key(error, object)
+}
+
+/// Adds the key to errors that say it does not exist.
+pub(super) fn with_key(error: S3Error, object: &ObjectAddress) -> S3Error {
+    if error.code() == ErrorCode::NoSuchKey { error.field("Key", object.key.as_str()) } else { error }
+}

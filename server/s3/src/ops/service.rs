@@ -1,0 +1,63 @@
+//! ListBuckets.
+
+use granary_engine::BucketQuery;
+
+use crate::context::Context;
+use crate::error::{S3Error, S3Result};
+use crate::respond::{self, S3Response};
+use crate::token;
+use crate::xml::XmlWriter;
+
+const BUCKETS_MAX: u32 = 10_000;
+const TOKEN_SCOPE: &str = "ListBuckets";
+
+/// `GET /`: all buckets, or a page of them when the client asks for pages.
+pub(super) async fn list_buckets(context: &Context<'_>) -> S3Result<S3Response> {
+    let query = context.query;
+    let limit = match query.non_empty("max-buckets") {
+        None => BUCKETS_MAX,
+        Some(text) => {
+            text.parse().ok().filter(|limit| (1..=BUCKETS_MAX).contains(limit)).ok_or_else(|| {
+                S3Error::invalid_argument(
+                    "max-buckets",
+                    text,
+                    "Argument max-buckets must be an integer between 1 and 10000.",
+                )
+            })?
+        }
+    };
+    let prefix = query.get("prefix").unwrap_or_default();
+    let after = match query.non_empty("continuation-token") {
+        Some(text) => Some(token::decode(TOKEN_SCOPE, text)?),
+        None => None,
+    };
+    let page =
+        context.shared.engine.list_buckets(&BucketQuery { prefix: prefix.to_owned(), after, limit }).await?;
+    let region = query.non_empty("bucket-region");
+    let mut xml = XmlWriter::document("ListAllMyBucketsResult");
+    owner(&mut xml, "Owner", context);
+    xml.open("Buckets");
+    for bucket in page.buckets.iter().filter(|bucket| region.is_none_or(|region| region == bucket.region)) {
+        xml.open("Bucket");
+        xml.text("Name", bucket.name.as_str());
+        xml.time("CreationDate", bucket.created);
+        xml.text("BucketRegion", &bucket.region);
+        xml.close("Bucket");
+    }
+    xml.close("Buckets");
+    if let (true, Some(last)) = (page.more, page.buckets.last()) {
+        xml.text("ContinuationToken", &token::encode(TOKEN_SCOPE, last.name.as_str()));
+    }
+    if !prefix.is_empty() {
+        xml.text("Prefix", prefix);
+    }
+    Ok(respond::xml(xml.finish("ListAllMyBucketsResult")))
+}
+
+/// Writes the one account that owns everything.
+pub(super) fn owner(xml: &mut XmlWriter, element: &'static str, context: &Context<'_>) {
+    xml.open(element);
+    xml.text("ID", &context.shared.config.owner_id);
+    xml.text("DisplayName", "granary");
+    xml.close(element);
+}

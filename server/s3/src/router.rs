@@ -1,0 +1,119 @@
+//! The way of a request: address, operation, authentication, authorisation, handler, answer.
+
+use std::time::{Instant, SystemTime};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use granary_auth::{Principal, RequestHead, Verified, request_host};
+use http::request::Parts;
+use http::{Method, header};
+
+use crate::address::Address;
+use crate::context::{Context, ReceivedMeter};
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::operation::{Operation, Scope, Status, route};
+use crate::ops;
+use crate::query::Query;
+use crate::respond::{self, ErrorContext, S3Response};
+use crate::state::{S3State, Shared};
+
+/// The S3 service: every method and path.
+pub fn router(state: S3State) -> Router {
+    Router::new().fallback(handle).with_state(state)
+}
+
+async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
+    let shared = &*state.0;
+    let started = Instant::now();
+    let request_id = shared.ids.next();
+    let (parts, body) = request.into_parts();
+    let received = ReceivedMeter::default();
+    let mut operation = None;
+    let result = serve(&state, &parts, body, &received, &mut operation).await;
+    let mut response = match result {
+        Ok(response) => response,
+        Err(error) => {
+            let context = ErrorContext {
+                method: &parts.method,
+                resource: parts.uri.path(),
+                request_id,
+                host_id: shared.ids.host_id(),
+            };
+            log(&error, operation, context);
+            respond::error(&error, context)
+        }
+    };
+    respond::finish(&mut response, request_id, &shared.host_id);
+    shared.metrics.of(operation).record(response.status(), started.elapsed(), received.read());
+    response
+}
+
+fn log(error: &S3Error, operation: Option<Operation>, context: ErrorContext<'_>) {
+    let operation = operation.map_or("-", Operation::name);
+    if respond::is_server_fault(error.code()) {
+        let cause = error.causes();
+        tracing::error!(request_id = %context.request_id, operation, resource = context.resource, %error, cause);
+    } else {
+        tracing::debug!(request_id = %context.request_id, operation, resource = context.resource, %error);
+    }
+}
+
+async fn serve(
+    state: &S3State,
+    parts: &Parts,
+    body: Body,
+    received: &ReceivedMeter,
+    operation: &mut Option<Operation>,
+) -> S3Result<S3Response> {
+    let shared = &*state.0;
+    let head = RequestHead::from(parts);
+    let host = request_host(&head)?.unwrap_or_default();
+    let verified = shared.verifier.verify(head, SystemTime::now());
+    let query = Query::parse(parts.uri.query())?;
+    let routed = resolve(shared, parts, host, &query);
+    if let Ok((found, _)) = &routed {
+        *operation = Some(*found);
+    }
+    let outcome = async {
+        let verified = verified?;
+        let (operation, address) = routed?;
+        authorise(&verified, parts)?;
+        let context = Context { state, shared, parts, host, query: &query, verified: &verified, received };
+        context.check_expected_owner()?;
+        if operation.status() == Status::Missing {
+            return Err(S3Error::not_implemented(operation));
+        }
+        ops::run(&context, operation, address, body).await
+    };
+    outcome.await
+}
+
+/// The address and the operation of a request.
+fn resolve(shared: &Shared, parts: &Parts, host: &str, query: &Query<'_>) -> S3Result<(Operation, Address)> {
+    let path = parts.uri.path();
+    if path == "/WriteGetObjectResponse" && parts.method == Method::POST {
+        return Ok((Operation::WriteGetObjectResponse, Address::Service));
+    }
+    let address = Address::resolve(&shared.config.domains, host, path)?;
+    let scope = match &address {
+        Address::Service => Scope::Service,
+        Address::Bucket(_) => Scope::Bucket,
+        Address::Object(..) => Scope::Object,
+    };
+    Ok((route(&parts.method, scope, query, &parts.headers)?, address))
+}
+
+/// Only the root user may do anything yet; there are no policies that could let others in.
+fn authorise(verified: &Verified, parts: &Parts) -> S3Result<()> {
+    match &verified.principal {
+        Principal::Root { .. } => Ok(()),
+        Principal::Anonymous => {
+            tracing::debug!(
+                has_authorization = parts.headers.contains_key(header::AUTHORIZATION),
+                "anonymous request"
+            );
+            Err(ErrorCode::AccessDenied.into())
+        }
+    }
+}

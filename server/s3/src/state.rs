@@ -1,0 +1,74 @@
+//! What all requests share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use granary_auth::Verifier;
+use granary_engine::Engine;
+use http::HeaderValue;
+
+use crate::address::VirtualHostDomains;
+use crate::metrics::OperationMetrics;
+use crate::request_id::RequestIds;
+
+/// How the S3 service presents itself, and its limits.
+#[derive(Debug, Clone)]
+pub struct S3Config {
+    /// The region of buckets created without a location.
+    pub region: String,
+    /// The domains of virtual-host style requests.
+    pub domains: VirtualHostDomains,
+    /// The canonical id of the account that owns everything, as `<Owner><ID>` shows it.
+    pub owner_id: String,
+    /// The 12-digit account number that `x-amz-expected-bucket-owner` is compared with.
+    pub account_id: String,
+    /// The longest time a request's body may bring nothing, in milliseconds.
+    pub body_idle_ms: u64,
+    /// What names this server in `x-amz-id-2`.
+    pub node: String,
+}
+
+impl Default for S3Config {
+    fn default() -> Self {
+        Self {
+            region: "us-east-1".to_owned(),
+            domains: VirtualHostDomains::default(),
+            // AWS's canonical ids are 64 hexadecimal digits; a store of one account has one constant owner.
+            owner_id: "0".repeat(64),
+            account_id: "000000000000".to_owned(),
+            body_idle_ms: 20_000,
+            node: "granary".to_owned(),
+        }
+    }
+}
+
+/// What all requests share. Cheap to clone.
+#[derive(Clone)]
+pub struct S3State(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) config: S3Config,
+    pub(crate) ids: RequestIds,
+    pub(crate) host_id: HeaderValue,
+    pub(crate) metrics: OperationMetrics,
+}
+
+impl S3State {
+    /// Puts the parts together. Install the metrics recorder before: its handles are taken here. `seed` must be
+    /// random; request ids start there.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>, verifier: Arc<Verifier>, config: S3Config, seed: u64) -> Self {
+        let ids = RequestIds::new(seed, &config.node);
+        // Base64 is always a header value.
+        let host_id = HeaderValue::from_str(ids.host_id()).unwrap_or(HeaderValue::from_static("-"));
+        Self(Arc::new(Shared { engine, verifier, config, ids, host_id, metrics: OperationMetrics::new() }))
+    }
+}
+
+impl Shared {
+    pub(crate) fn body_idle(&self) -> Duration {
+        Duration::from_millis(self.config.body_idle_ms)
+    }
+}
