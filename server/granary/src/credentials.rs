@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use granary_auth::Credentials;
+use granary_drive::IDENTITY_FILE;
 
 pub use file::FILE_NAME;
 
@@ -54,17 +55,18 @@ impl RootCredentials {
         }
     }
 
-    /// Keeps a copy on each of `drives` that has none. Call it when the drives are known to be ours.
+    /// Keeps a copy on each of `drives` that is in use and has none. Call it when the drives have been opened.
     ///
     /// # Errors
-    /// No drive could take a copy. One that cannot is only logged: the store works without it.
+    /// No drive has a copy. One drive that cannot take it is only logged: the store works without.
     pub fn keep(&self, drives: &[PathBuf]) -> Result<()> {
         if matches!(self, Self::Environment(_)) {
             return Ok(());
         }
         let mut kept = 0_usize;
         let mut last_error = None;
-        for drive in drives {
+        // A directory without an identity is missing, empty or somebody else's: nothing is written there.
+        for drive in drives.iter().filter(|drive| drive.join(IDENTITY_FILE).is_file()) {
             match file::write_if_absent(drive, self.get()) {
                 Ok(()) => kept += 1,
                 Err(error) => {
@@ -75,6 +77,7 @@ impl RootCredentials {
         }
         match last_error {
             Some(error) if kept == 0 => Err(error).context("no drive could keep the root credentials"),
+            None if kept == 0 => bail!("no drive is in use that could keep the root credentials"),
             _ => Ok(()),
         }
     }

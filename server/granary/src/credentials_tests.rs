@@ -16,6 +16,12 @@ fn environment(
     }
 }
 
+fn drive() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(IDENTITY_FILE), "{}").unwrap();
+    dir
+}
+
 #[test]
 fn the_environment_needs_both_halves_and_strong_ones() {
     for (access, secret) in [
@@ -34,7 +40,7 @@ fn the_environment_needs_both_halves_and_strong_ones() {
 
 #[test]
 fn generated_credentials_are_kept_on_every_drive_and_found_on_any() {
-    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let dirs = [drive(), drive()];
     let drives: Vec<PathBuf> = dirs.iter().map(|d| d.path().to_owned()).collect();
     let made = RootCredentials::find(no_environment, &drives).unwrap();
     assert!(matches!(made, RootCredentials::Generated(_)));
@@ -59,7 +65,7 @@ fn two_generations_differ() {
 
 #[test]
 fn drives_that_disagree_are_refused() {
-    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let dirs = [drive(), drive()];
     let drives: Vec<PathBuf> = dirs.iter().map(|d| d.path().to_owned()).collect();
     for drive in &drives {
         RootCredentials::Generated(generate().unwrap()).keep(std::slice::from_ref(drive)).unwrap();
@@ -69,7 +75,7 @@ fn drives_that_disagree_are_refused() {
 
 #[test]
 fn a_file_that_others_can_read_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = drive();
     let drives = [dir.path().to_owned()];
     RootCredentials::Generated(generate().unwrap()).keep(&drives).unwrap();
     let path = dir.path().join(FILE_NAME);
@@ -92,4 +98,13 @@ fn a_damaged_file_is_reported_without_its_content() {
 fn missing_drives_are_passed_over() {
     let found = RootCredentials::find(no_environment, &["/no/such/drive".into()]).unwrap();
     assert!(found.keep(&["/no/such/drive".into()]).is_err());
+}
+
+#[test]
+fn nothing_is_written_to_a_directory_that_is_no_drive() {
+    let empty = tempfile::tempdir().unwrap();
+    let used = drive();
+    let drives = [empty.path().to_owned(), used.path().to_owned()];
+    RootCredentials::Generated(generate().unwrap()).keep(&drives).unwrap();
+    assert!(!empty.path().join(FILE_NAME).exists() && used.path().join(FILE_NAME).exists());
 }

@@ -198,3 +198,14 @@ async fn a_drain_ends_by_its_timeout() {
     assert!(started.elapsed() < SOON);
     assert_eq!(read_to_end(&mut stuck).await, "");
 }
+
+#[tokio::test]
+async fn before_the_store_is_open_the_server_is_alive_and_not_ready() {
+    let server = Running::start_closed(limits()).await;
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+    assert!(exchange(&server, &get("/health/live")).await.starts_with("HTTP/1.1 200"));
+    for path in ["/health/ready", "/bucket/key", "/_granary/v1/drives"] {
+        let answer = exchange(&server, &get(path)).await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{path}: {answer}");
+    }
+}

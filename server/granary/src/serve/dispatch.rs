@@ -3,7 +3,7 @@
 //! The health pages and `/metrics` share their paths with the names of buckets. They are served to requests that carry
 //! no authentication; a signed request to the same path is S3's.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -36,11 +36,20 @@ pub enum Readiness {
 /// Tells the readiness now; called for each `/health/ready`.
 pub type ReadinessProbe = Arc<dyn Fn() -> Readiness + Send + Sync>;
 
-/// Everything a request can reach.
+/// What the open store serves.
+#[derive(Clone)]
+pub struct Routes {
+    /// The S3 protocol.
+    pub s3: Router,
+    /// The admin API.
+    pub admin: Router,
+    /// Whether requests can be taken.
+    pub readiness: ReadinessProbe,
+}
+
+/// Everything a request can reach. Until the store is open, that is the health pages and 503 for the rest.
 pub struct App {
-    s3: Router,
-    admin: Router,
-    readiness: ReadinessProbe,
+    routes: OnceLock<Routes>,
     metrics: Option<PrometheusHandle>,
     requests: Arc<Semaphore>,
     stall_timeout: Duration,
@@ -48,24 +57,21 @@ pub struct App {
 }
 
 impl App {
-    /// Puts the parts together.
+    /// An app whose store is still to be opened.
     #[must_use]
-    pub fn new(
-        s3: Router,
-        admin: Router,
-        readiness: ReadinessProbe,
-        metrics: Option<PrometheusHandle>,
-        limits: &Limits,
-    ) -> Self {
+    pub fn new(metrics: Option<PrometheusHandle>, limits: &Limits) -> Self {
         Self {
-            s3,
-            admin,
-            readiness,
+            routes: OnceLock::new(),
             metrics,
             requests: Arc::new(Semaphore::new(limits.max_requests)),
             stall_timeout: limits.stall_timeout,
             max_header_bytes: limits.max_header_bytes,
         }
+    }
+
+    /// Begins to serve the store. Of several calls, the first counts.
+    pub fn open(&self, routes: Routes) {
+        let _ = self.routes.set(routes);
     }
 
     /// Answers one request.
@@ -83,8 +89,9 @@ impl App {
             metrics::counter!("granary_requests_refused_total").increment(1);
             return slow_down();
         };
+        let Some(routes) = self.routes.get() else { return slow_down() };
         let is_admin = request.uri().path().starts_with(ADMIN_PREFIX);
-        let router = if is_admin { self.admin.clone() } else { self.s3.clone() };
+        let router = if is_admin { routes.admin.clone() } else { routes.s3.clone() };
         // A client that stops sending ends its request; the limit is on each step, not on the whole body.
         let request = request.map(|body| Body::new(TimeoutBody::new(self.stall_timeout, body)));
         let response = match router.oneshot(request).await {
@@ -92,6 +99,13 @@ impl App {
             Err(never) => match never {},
         };
         response.map(|body| hold_while_sending(body, permit))
+    }
+
+    fn readiness(&self) -> Readiness {
+        match self.routes.get() {
+            Some(routes) => (routes.readiness)(),
+            None => Readiness::NotReady("the store is being opened".to_owned()),
+        }
     }
 
     fn operations_page(&self, request: &Request<Incoming>) -> Option<Response> {
@@ -102,7 +116,7 @@ impl App {
         }
         match request.uri().path() {
             "/health/live" => Some(plain(StatusCode::OK, "live\n")),
-            "/health/ready" => Some(match (self.readiness)() {
+            "/health/ready" => Some(match self.readiness() {
                 Readiness::Ready => plain(StatusCode::OK, "ready\n"),
                 Readiness::NotReady(reason) => {
                     let mut response =
@@ -143,7 +157,7 @@ fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response {
     response
 }
 
-/// S3's answer to more requests than it will take: clients back off and try again.
+/// S3's answer to requests that it cannot take now: clients back off and try again.
 fn slow_down() -> Response {
     const BODY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>SlowDown</Code>\
                         <Message>Please reduce your request rate.</Message></Error>";

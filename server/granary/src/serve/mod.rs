@@ -40,18 +40,29 @@ pub async fn serve(config: Config) -> Result<()> {
     // Clients are configured with all kinds of regions; what they sign for is verified, not restricted.
     let verifier = Arc::new(Verifier::new(Arc::new(source), RegionPolicy::Any));
 
-    let store = store::open(&config, &verifier).await?;
-    root.keep(&config.drives)?;
-    show_generated(&root);
-
+    // Listening comes first: a taken port is told before a drive is touched, and whoever watches sees a server that is
+    // alive and not ready, however long recovery takes.
     let listening = listener::bind(config.settings.listen)?;
     let address = listening.local_addr().context("the listening address")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    info!(endpoint = format!("{scheme}://{address}"), version = env!("CARGO_PKG_VERSION"), "serving S3");
-    let readiness = Arc::clone(&store.readiness);
-    let app = Arc::new(App::new(store.s3.clone(), store.admin.clone(), readiness, Some(metrics), &limits));
-    let drain = listener::run(listening, tls, app, limits, shutdown).await;
-    store.close().await;
+    let app = Arc::new(App::new(Some(metrics), &limits));
+    let mut stopped = shutdown.clone();
+    let accepting = tokio::spawn(listener::run(listening, tls, Arc::clone(&app), limits, shutdown));
+
+    let opened = tokio::select! {
+        opened = store::open(&config, verifier) => Some(opened?),
+        _ = stopped.wait_for(|stop| *stop) => None,
+    };
+    if let Some((routes, _)) = &opened {
+        root.keep(&config.drives)?;
+        show_generated(&root);
+        app.open(routes.clone());
+        info!(endpoint = format!("{scheme}://{address}"), version = env!("CARGO_PKG_VERSION"), "serving S3");
+    }
+    let drain = accepting.await.context("the accept loop")?;
+    if let Some((_, store)) = opened {
+        store.close().await;
+    }
     match drain {
         Drain::Complete => info!("stopped"),
         Drain::CutOff(connections) => info!(connections, "stopped, with connections cut off"),

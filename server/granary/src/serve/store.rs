@@ -8,18 +8,11 @@ use axum::body::Body;
 use granary_auth::Verifier;
 use http::{Response, StatusCode};
 
-use super::dispatch::{Readiness, ReadinessProbe};
+use super::dispatch::{Readiness, Routes};
 use crate::config::Config;
 
-/// What `serve` needs of the store.
-pub struct Store {
-    /// The S3 protocol.
-    pub s3: Router,
-    /// The admin API.
-    pub admin: Router,
-    /// Whether requests can be taken.
-    pub readiness: ReadinessProbe,
-}
+/// The open store.
+pub struct Store;
 
 impl Store {
     /// Closes it, after the last request.
@@ -30,7 +23,7 @@ impl Store {
 ///
 /// # Errors
 /// Drives or metadata that are missing, foreign or damaged beyond what the erasure code bears.
-pub async fn open(_config: &Config, _verifier: &Arc<Verifier>) -> Result<Store> {
+pub async fn open(_config: &Config, _verifier: Arc<Verifier>) -> Result<(Routes, Store)> {
     // The engine is not wired yet: every request says so, and the server never says that it is ready.
     let not_implemented = || {
         Router::new().fallback(|| async {
@@ -39,9 +32,6 @@ pub async fn open(_config: &Config, _verifier: &Arc<Verifier>) -> Result<Store> 
             response
         })
     };
-    Ok(Store {
-        s3: not_implemented(),
-        admin: not_implemented(),
-        readiness: Arc::new(|| Readiness::NotReady("the store is not open".to_owned())),
-    })
+    let readiness = Arc::new(|| Readiness::NotReady("the engine is not wired".to_owned()));
+    Ok((Routes { s3: not_implemented(), admin: not_implemented(), readiness }, Store))
 }

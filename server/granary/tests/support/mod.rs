@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use granary_server::config::Settings;
-use granary_server::serve::dispatch::{App, Readiness};
+use granary_server::serve::dispatch::{App, Readiness, Routes};
 use granary_server::serve::limits::Limits;
 use granary_server::serve::listener::{self, Drain};
 use http_body_util::BodyExt;
@@ -35,13 +35,22 @@ impl Running {
         Self::start_with(limits, None).await
     }
 
+    /// One whose store is not open yet.
+    pub(crate) async fn start_closed(limits: Limits) -> Self {
+        Self::start_app(limits, None, App::new(None, &limits))
+    }
+
     pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Self {
+        let app = App::new(None, &limits);
+        app.open(Routes { s3: echo("s3"), admin: echo("admin"), readiness: Arc::new(|| Readiness::Ready) });
+        Self::start_app(limits, tls, app)
+    }
+
+    fn start_app(limits: Limits, tls: Option<TlsAcceptor>, app: App) -> Self {
         let listening = listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listening.local_addr().unwrap();
-        let readiness = Arc::new(|| Readiness::Ready);
-        let app = Arc::new(App::new(echo("s3"), echo("admin"), readiness, None, &limits));
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(listener::run(listening, tls, app, limits, stopped));
+        let task = tokio::spawn(listener::run(listening, tls, Arc::new(app), limits, stopped));
         Self { address, stop, task }
     }
 
