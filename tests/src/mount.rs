@@ -21,7 +21,7 @@ impl Mount {
     /// Memory of `size_bytes`, mounted at `path`, which is created.
     pub fn tmpfs(path: &Path, size_bytes: u64) -> Result<Self> {
         let options = format!("size={size_bytes}");
-        Self::mount(path, &["-t", "tmpfs", "-o", &options, "granary-test"])
+        Self::attach(path, &["-t", "tmpfs", "-o", &options, "granary-test"])
     }
 
     /// An ext4 image of `size_bytes` at `image`, made anew.
@@ -34,10 +34,10 @@ impl Mount {
     /// An ext4 image through a loop device, mounted at `path`, which is created.
     pub fn ext4(path: &Path, image: &Path) -> Result<Self> {
         let image = image.to_str().context("a plain path")?;
-        Self::mount(path, &["-t", "ext4", "-o", "loop", image])
+        Self::attach(path, &["-t", "ext4", "-o", "loop", image])
     }
 
-    fn mount(path: &Path, args: &[&str]) -> Result<Self> {
+    fn attach(path: &Path, args: &[&str]) -> Result<Self> {
         ensure!(rustix::process::geteuid().is_root(), "this test mounts file systems: run it as root");
         std::fs::create_dir_all(path).context("mount point")?;
         run(Command::new("mount").args(args).arg(path))?;

@@ -1,2 +1,196 @@
-//! Placeholder until the scenarios land.
-fn main() {}
+//! The load generator of `cargo xtask bench`: starts the servers on this machine, runs the scenarios
+//! against each in turn, and prints the figures. Load goes to 127.0.0.1 only.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a benchmark is for")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, ValueEnum};
+use granary_bench::machine::{Speeds, cpu_seconds, peak_memory_mib, reset_peak_memory};
+use granary_bench::report::{Row, Used, heading, line, ratios};
+use granary_bench::scenarios::{Left, Scale, Scenario};
+use granary_bench::syscalls::Counting;
+use granary_bench::target::{Started, Target, start_garage, start_granary};
+
+const FLUSHES: &str = "granary_flushes_total";
+
+#[derive(Parser)]
+#[command(name = "cargo xtask bench --")]
+struct Args {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Measure a peer in the same run, scenario by scenario.
+    #[arg(long)]
+    compare: Option<Peer>,
+    /// Measure whatever listens at this http:// URL instead of starting anything.
+    #[arg(long)]
+    target: Option<String>,
+    /// Only scenarios whose name contains one of these (those they read from must be among them).
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Seconds each timed scenario runs.
+    #[arg(long, default_value_t = 6.0)]
+    seconds: f64,
+    /// Repeat each scenario so often, the servers taking turns; the median is printed.
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
+    /// Drive directories; six make 4+2.
+    #[arg(long, default_value_t = 6)]
+    drives: usize,
+    /// A million keys to list rather than a tenth of that.
+    #[arg(long)]
+    full: bool,
+    /// Keys to list.
+    #[arg(long)]
+    keys: Option<u64>,
+    /// The streamed object, in GiB.
+    #[arg(long, default_value_t = 5)]
+    stream_gib: u64,
+    /// Count system calls (strace): the rates then mean nothing.
+    #[arg(long)]
+    syscalls: bool,
+    /// Where the drives are made; the file system decides much.
+    #[arg(long, default_value = "target/bench-data")]
+    dir: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Peer {
+    Garage,
+}
+
+struct Contestant {
+    target: Target,
+    left: Left,
+    _process: Option<Started>,
+}
+
+/// One core for the generator, so that the server has the rest.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    std::fs::create_dir_all(&args.dir).context("the bench directory")?;
+    let run_dir = tempfile::Builder::new().prefix("run-").tempdir_in(&args.dir)?;
+    let speeds = Speeds::measure(run_dir.path())?;
+    if !args.json {
+        println!(
+            "machine: {:.0} flushes/s, {:.0} MB/s sequential, MD5 {:.0}, SHA-256 {:.0}, BLAKE3 {:.0} MB/s",
+            speeds.flushes_per_s,
+            speeds.sequential_mb_per_s,
+            speeds.md5_mb_per_s,
+            speeds.sha256_mb_per_s,
+            speeds.blake3_mb_per_s
+        );
+        println!("{}", heading());
+    }
+    let mut contestants = contestants(&args, run_dir.path()).await?;
+    let mut rows = Vec::new();
+    for scenario in Scenario::ALL.into_iter().filter(|scenario| args.selects(*scenario)) {
+        rows.extend(run_scenario(&args, scenario, &mut contestants, run_dir.path()).await?);
+    }
+    ensure!(!rows.is_empty(), "--only selects nothing");
+    if args.json {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&serde_json::json!({ "machine": speeds, "rows": rows }))?
+        );
+    } else if let [first, second, ..] = contestants.as_slice() {
+        println!("{}", ratios(&rows, &first.target.name, &second.target.name));
+    }
+    Ok(())
+}
+
+impl Args {
+    fn selects(&self, scenario: Scenario) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| scenario.name().contains(part.as_str()))
+    }
+
+    fn scale(&self) -> Scale {
+        Scale {
+            time: Duration::from_secs_f64(self.seconds),
+            list_keys: self.keys.unwrap_or(if self.full { 1_000_000 } else { 100_000 }),
+            delete_keys: 64_000,
+            stream_gib: self.stream_gib,
+        }
+    }
+}
+
+async fn contestants(args: &Args, dir: &std::path::Path) -> Result<Vec<Contestant>> {
+    if let Some(url) = &args.target {
+        let target = Target::running(url)?;
+        target.create_bucket().await?;
+        return Ok(vec![Contestant { target, left: Left::default(), _process: None }]);
+    }
+    let mut started = vec![start_granary(&dir.join("granary"), args.drives).await?];
+    if args.compare == Some(Peer::Garage) {
+        started.push(start_garage(&dir.join("garage")).await?);
+    }
+    let contestant = |process: Started| Contestant {
+        target: process.target.clone(),
+        left: Left::default(),
+        _process: Some(process),
+    };
+    Ok(started.into_iter().map(contestant).collect())
+}
+
+/// Runs a scenario on every contestant, in turns; returns each one's median row.
+async fn run_scenario(
+    args: &Args,
+    scenario: Scenario,
+    contestants: &mut [Contestant],
+    dir: &std::path::Path,
+) -> Result<Vec<Row>> {
+    let scale = args.scale();
+    for contestant in contestants.iter_mut() {
+        scenario.prepare(&contestant.target, &mut contestant.left, &scale).await?;
+    }
+    let rounds = if scenario.is_repeatable() { args.rounds.max(1) } else { 1 };
+    let mut rows: Vec<Vec<Row>> = contestants.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        for (contestant, rows) in contestants.iter_mut().zip(&mut rows) {
+            let row = measure(args, scenario, contestant, &scale, dir).await;
+            rows.push(row.with_context(|| format!("{} on {}", scenario.name(), contestant.target.name))?);
+        }
+    }
+    let mut medians = Vec::new();
+    for mut rows in rows {
+        rows.sort_by(|left, right| left.per_s.total_cmp(&right.per_s));
+        medians.extend(rows.get(rows.len() / 2).cloned());
+    }
+    for row in medians.iter().filter(|_| !args.json) {
+        println!("{}", line(row));
+    }
+    Ok(medians)
+}
+
+async fn measure(
+    args: &Args,
+    scenario: Scenario,
+    contestant: &mut Contestant,
+    scale: &Scale,
+    dir: &std::path::Path,
+) -> Result<Row> {
+    let target = contestant.target.clone();
+    let counting = match target.pid.filter(|_| args.syscalls) {
+        Some(pid) => Some(Counting::start(pid, dir.join("strace.txt")).await?),
+        None => None,
+    };
+    if let Some(pid) = target.pid {
+        reset_peak_memory(pid)?;
+    }
+    let own = std::process::id();
+    let before = (target.pid.map(cpu_seconds).transpose()?, cpu_seconds(own)?, target.counter(FLUSHES).await);
+    let outcome = scenario.run(&target, &mut contestant.left, scale).await?;
+    let after = (target.pid.map(cpu_seconds).transpose()?, cpu_seconds(own)?, target.counter(FLUSHES).await);
+    let used = Used {
+        cpu_s: after.0.zip(before.0).map(|(after, before)| after - before),
+        generator_s: after.1 - before.1,
+        flushes: after.2.map(|after| after - before.2.unwrap_or_default()),
+        peak_memory_mib: target.pid.map(peak_memory_mib).transpose()?,
+        syscalls: counting.map(Counting::finish).transpose()?,
+        drives: target.drives,
+    };
+    Ok(Row::new(scenario.name(), &target.name, &outcome, &used))
+}

@@ -1,0 +1,177 @@
+//! The servers that are measured: Granary, a peer, or whatever listens at an address.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::content::seeded_bytes;
+use crate::fast::{Body, Connection, HeadSigner};
+
+const START_DEADLINE: Duration = Duration::from_secs(60);
+const BLOCK_BYTES: usize = 1 << 20;
+const REGION: &str = "us-east-1";
+/// Shaped as the pickiest peer wants its keys; they protect nothing but a benchmark.
+const ACCESS_KEY: &str = "GK0123456789abcdef01234567";
+const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+/// The bucket everything happens in.
+pub const BUCKET: &str = "bench";
+
+/// Where to send requests, and what is known of the process behind it.
+#[derive(Clone)]
+pub struct Target {
+    /// How reports call it.
+    pub name: String,
+    /// `127.0.0.1:port`.
+    pub host: String,
+    /// The server's process, if it was started here.
+    pub pid: Option<u32>,
+    /// Over how many drives it spreads data.
+    pub drives: usize,
+    block: Arc<Vec<u8>>,
+    credentials: (String, String),
+}
+
+impl Target {
+    fn new(name: &str, host: String, pid: Option<u32>, drives: usize) -> Self {
+        let block = Arc::new(seeded_bytes(1, BLOCK_BYTES));
+        let credentials = (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned());
+        Self { name: name.to_owned(), host, pid, drives, block, credentials }
+    }
+
+    /// A server that is already running; its keys come from `AWS_ACCESS_KEY_ID` and
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub fn running(url: &str) -> Result<Self> {
+        let host = url.strip_prefix("http://").context("--target takes an http:// URL")?;
+        let mut target = Self::new("target", host.trim_end_matches('/').to_owned(), None, 1);
+        let variable = |name| std::env::var(name).with_context(|| format!("{name} is not set"));
+        target.credentials = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
+        Ok(target)
+    }
+
+    /// A signer of this target's keys.
+    pub fn signer(&self) -> Result<HeadSigner> {
+        HeadSigner::new(&self.host, &self.credentials.0, &self.credentials.1, REGION)
+    }
+
+    /// A body of that many seeded bytes.
+    pub fn block_body(&self, length_bytes: u64) -> Body<'_> {
+        let short = usize::try_from(length_bytes).ok().and_then(|length| self.block.get(..length));
+        match short {
+            Some(bytes) => Body::Bytes(bytes),
+            None => Body::Repeated { block: &self.block, length_bytes },
+        }
+    }
+
+    /// The sum of a counter on the server's metrics page; `None` if it has no such page or counter.
+    pub async fn counter(&self, name: &str) -> Option<f64> {
+        let mut stream = TcpStream::connect(&self.host).await.ok()?;
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.host);
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.ok()?;
+        let values = page.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (series.split('{').next() == Some(name)).then(|| value.trim().parse::<f64>().ok()).flatten()
+        });
+        values.reduce(|sum, value| sum + value)
+    }
+
+    /// Makes the bucket; one that is already there will do.
+    pub async fn create_bucket(&self) -> Result<()> {
+        let path = format!("/{BUCKET}");
+        let head = self.signer()?.head("PUT", &path, "", 0, "")?;
+        let answer = Connection::open(&self.host).await?.exchange(&head, Body::Bytes(&[])).await?;
+        ensure!(matches!(answer.status, 200 | 409), "creating the bucket answered {}", answer.status);
+        Ok(())
+    }
+}
+
+/// A server started for the benchmark; killed when dropped.
+pub struct Started {
+    /// How to reach it.
+    pub target: Target,
+    child: Child,
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts Granary on `drives` directories below `dir`.
+pub async fn start_granary(dir: &Path, drives: usize) -> Result<Started> {
+    let binary = path_from("GRANARY_BENCH_BINARY")?;
+    let host = free_host()?;
+    let mut command = Command::new(binary);
+    command.args(["serve", "--listen", &host]);
+    for number in 1..=drives {
+        let drive = dir.join(format!("d{number}"));
+        std::fs::create_dir_all(&drive).context("drive directory")?;
+        command.arg("--data").arg(drive);
+    }
+    command.env("GRANARY_ROOT_ACCESS_KEY", ACCESS_KEY).env("GRANARY_ROOT_SECRET_KEY", SECRET_KEY);
+    start("granary", command, dir, host, drives).await
+}
+
+/// Starts Garage as one node, as it comes: it does not flush and keeps one copy.
+pub async fn start_garage(dir: &Path) -> Result<Started> {
+    let binary = path_from("GRANARY_BENCH_GARAGE")?;
+    let (host, rpc, admin) = (free_host()?, free_host()?, free_host()?);
+    let config = format!(
+        "metadata_dir = {:?}\ndata_dir = {:?}\ndb_engine = \"lmdb\"\nreplication_factor = 1\n\
+         rpc_bind_addr = {rpc:?}\nrpc_public_addr = {rpc:?}\n\
+         rpc_secret = \"{SECRET_KEY}\"\n[s3_api]\ns3_region = {REGION:?}\napi_bind_addr = {host:?}\n\
+         root_domain = \".s3.localhost\"\n[admin]\napi_bind_addr = {admin:?}\n",
+        dir.join("meta"),
+        dir.join("data"),
+    );
+    let config_path = dir.join("garage.toml");
+    std::fs::create_dir_all(dir)?;
+    std::fs::write(&config_path, config)?;
+    let mut command = Command::new(binary);
+    command.arg("-c").arg(config_path).args(["server", "--single-node", "--default-bucket"]);
+    command.env("GARAGE_DEFAULT_ACCESS_KEY", ACCESS_KEY).env("GARAGE_DEFAULT_SECRET_KEY", SECRET_KEY);
+    command.env("GARAGE_DEFAULT_BUCKET", BUCKET).env("RUST_LOG", "garage=warn");
+    start("garage", command, dir, host, 1).await
+}
+
+async fn start(name: &str, mut command: Command, dir: &Path, host: String, drives: usize) -> Result<Started> {
+    let log_path = dir.join("server.log");
+    let log = File::create(&log_path).context("server log")?;
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    let child = command.spawn().with_context(|| format!("starting {name}"))?;
+    let target = Target::new(name, host, Some(child.id()), drives);
+    let mut started = Started { target, child };
+    let deadline = Instant::now() + START_DEADLINE;
+    while Instant::now() < deadline {
+        if let Some(status) = started.child.try_wait()? {
+            let log = std::fs::read_to_string(&log_path).unwrap_or_default();
+            bail!("{name} exited with {status}\n{log}");
+        }
+        if started.target.create_bucket().await.is_ok() {
+            return Ok(started);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let log = std::fs::read_to_string(&log_path).unwrap_or_default();
+    bail!("{name} did not come up in {START_DEADLINE:?}\n{log}")
+}
+
+fn path_from(variable: &str) -> Result<PathBuf> {
+    let path = std::env::var_os(variable)
+        .with_context(|| format!("{variable} is not set; use cargo xtask bench"))?;
+    Ok(PathBuf::from(path))
+}
+
+fn free_host() -> Result<String> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("finding a free port")?;
+    Ok(listener.local_addr()?.to_string())
+}
