@@ -3,6 +3,7 @@
 //! `GRANARY_TEST_SECONDS` sets how long each layout runs.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,

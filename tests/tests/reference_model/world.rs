@@ -98,7 +98,7 @@ impl World {
     pub(crate) fn disagree(&self, what: &str) -> ! {
         let history = self.history.join("\n");
         let cut: String = what.chars().take(3000).collect();
-        std::panic::panic_any(format!("after\n{history}\nthe server and the model disagree:\n{cut}"));
+        panic!("after\n{history}\nthe server and the model disagree:\n{cut}");
     }
 
     /// Reads one object from the server: its body, ETag and metadata.
