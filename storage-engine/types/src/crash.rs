@@ -8,7 +8,7 @@
 pub const CRASH_POINTS: &[&str] = &[
     "metadata.before_commit",
     "metadata.after_log_append_before_flush",
-    "metadata.after_log_before_commit",
+    "metadata.after_log_flush",
     "metadata.after_commit_before_log",
     "metadata.after_commit_before_answer",
     "metadata.snapshot_after_copy",

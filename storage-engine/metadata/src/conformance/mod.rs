@@ -11,6 +11,7 @@
 )]
 
 pub mod objects;
+pub mod random;
 pub mod sample;
 
 use std::sync::Arc;

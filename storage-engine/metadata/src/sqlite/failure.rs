@@ -13,6 +13,8 @@ pub(super) enum Failure {
     Corrupt(String),
     /// SQLite failed.
     Sqlite(rusqlite::Error),
+    /// The file system refused.
+    Io(std::io::Error),
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -25,7 +27,7 @@ impl Failure {
     /// Whether the database file itself can no longer be trusted or reached.
     pub(super) fn distrusts_file(&self) -> bool {
         match self {
-            Self::Refused(_) => false,
+            Self::Refused(_) | Self::Io(_) => false,
             Self::Corrupt(_) => true,
             Self::Sqlite(error) => match error {
                 rusqlite::Error::SqliteFailure(failure, _) => matches!(
@@ -50,6 +52,7 @@ impl Failure {
         match self {
             Self::Refused(error) => error,
             Self::Corrupt(what) => MetadataError::Corrupt { context: what },
+            Self::Io(source) => MetadataError::Io { context: context.to_owned(), source },
             Self::Sqlite(source) => MetadataError::Unavailable { context, source: Box::new(source) },
         }
     }

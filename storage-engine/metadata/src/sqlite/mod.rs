@@ -10,8 +10,10 @@ mod queue;
 mod read;
 mod reader;
 mod schema;
+mod serving;
 mod shared;
 mod store;
+mod survive;
 mod writer;
 
 pub use options::{EmbeddedOptions, Existing, Home, SnapshotThresholds};

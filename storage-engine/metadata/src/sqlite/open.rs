@@ -1,49 +1,48 @@
-//! Starting the threads of a store.
+//! Opening the homes and starting the threads of a store.
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::failure::{Failure, unavailable};
-use super::options::EmbeddedOptions;
+use super::failure::unavailable;
+use super::options::{EmbeddedOptions, Home};
 use super::reader;
-use super::schema::{self, Position, Purpose};
 use super::shared::{Serving, Shared};
+use super::survive::{self, Replicas};
 use super::writer::Writer;
 use crate::error::{MetadataError, Result};
 
-/// The database's file name in its home.
-pub(super) const DATABASE: &str = "granary.sqlite";
-
 /// Opens the store and starts its threads.
 pub(super) fn start(options: EmbeddedOptions) -> Result<(Arc<Shared>, Vec<JoinHandle<()>>)> {
-    let home = options.homes.first().ok_or_else(|| unavailable("opening", "no home was given"))?;
-    std::fs::create_dir_all(&home.dir).map_err(|source| io(&home.dir, source))?;
-    let path = home.dir.join(DATABASE);
-    let open = || -> std::result::Result<_, Failure> {
-        let mut connection = schema::open(&path, Purpose::Write)?;
-        schema::migrate(&mut connection)?;
-        let position = match schema::position(&connection)? {
-            Some(position) => position,
-            None => {
-                let store = *granary_types::BlobId::random()
-                    .map_err(|error| Failure::Refused(io(&home.dir, error)))?
-                    .as_bytes();
-                let position = Position { store, generation: 1, seq: 0, chain: [0; 32] };
-                schema::set_position(&connection, &position)?;
-                position
+    let mut homes = Vec::with_capacity(options.homes.len());
+    let mut locks = Vec::with_capacity(options.homes.len());
+    for home in &options.homes {
+        match prepare(home) {
+            Ok(lock) => {
+                homes.push(home.clone());
+                locks.push(lock);
             }
-        };
-        Ok((connection, position))
-    };
-    let (connection, position) = open().map_err(|failure| failure.into_error("opening"))?;
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let why = format!("{} is in use by another process", home.dir.display());
+                return Err(unavailable("opening", why));
+            }
+            Err(error) => tracing::warn!(home = %home.dir.display(), %error, "a metadata home is not usable"),
+        }
+    }
+    if homes.is_empty() {
+        return Err(unavailable("opening", "no home for the metadata is usable"));
+    }
+    let recovered = survive::at_start(&homes, options.existing)?;
     let serving = Serving {
-        epoch: 1,
-        database: Ok(path.clone()),
-        homes: vec![(home.drive, true)],
+        epoch: 0,
+        database: Err("the store is opening".to_owned()),
+        homes: Vec::new(),
         copies_missing: options.copies,
     };
     let shared = Arc::new(Shared::new(serving));
-    let writer = Writer { shared: Arc::clone(&shared), connection, position };
+    let replicas = Replicas::new(homes.clone(), options.copies, options.snapshots);
+    let writer = Writer::start(Arc::clone(&shared), replicas, locks, &homes, recovered)?;
     let mut threads = vec![spawn("metadata-writer", move || writer.run())?];
     for _ in 0..options.readers.max(1) {
         let (shared, readers) = (Arc::clone(&shared), options.readers);
@@ -52,13 +51,18 @@ pub(super) fn start(options: EmbeddedOptions) -> Result<(Arc<Shared>, Vec<JoinHa
     Ok((shared, threads))
 }
 
+/// Makes a home's directory and takes it for this process.
+pub(super) fn prepare(home: &Home) -> std::io::Result<File> {
+    std::fs::create_dir_all(&home.dir)?;
+    if let Some(parent) = home.dir.parent().filter(|parent| *parent != Path::new("")) {
+        File::open(parent)?.sync_all()?;
+    }
+    survive::lock(&home.dir)
+}
+
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(run)
         .map_err(|source| MetadataError::Io { context: format!("starting the thread {name}"), source })
-}
-
-fn io(path: &std::path::Path, source: std::io::Error) -> MetadataError {
-    MetadataError::Io { context: format!("using {}", path.display()), source }
 }

@@ -4,6 +4,7 @@
 //! is the group commit without a timer: what arrives while a batch is being made durable forms the next.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Semaphore;
@@ -73,15 +74,22 @@ impl<T> Queue<T> {
         self.ready.notify_one();
     }
 
-    /// Waits for work and takes short entries until their weights reach `budget`, and one long entry. Empty once the
-    /// queue is closed and drained.
-    pub(super) fn take(&self, budget: usize, weight: impl Fn(&T) -> usize) -> Vec<T> {
+    /// Waits for work, `patience` at most, and takes short entries until their weights reach `budget`, and one long
+    /// entry. `None` once the queue is closed and drained.
+    pub(super) fn take(
+        &self,
+        budget: usize,
+        patience: Duration,
+        weight: impl Fn(&T) -> usize,
+    ) -> Option<Vec<T>> {
         let mut state = self.state.lock();
         while state.short.is_empty() && state.long.is_empty() {
             if state.closed {
-                return Vec::new();
+                return None;
             }
-            self.ready.wait(&mut state);
+            if self.ready.wait_for(&mut state, patience).timed_out() {
+                break;
+            }
         }
         let mut taken = Vec::with_capacity(state.short.len().min(budget).saturating_add(1));
         let mut spent = 0_usize;
@@ -93,7 +101,7 @@ impl<T> Queue<T> {
         taken.extend(state.long.pop_front());
         drop(state);
         self.room.add_permits(taken.len());
-        taken
+        Some(taken)
     }
 
     /// Refuses new entries; what is in is still taken.

@@ -1,24 +1,25 @@
 //! A reader thread: takes all waiting point reads at once and answers them from one state of the database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::failure::Failure;
 use super::queue::Lane;
 use super::schema::{self, Purpose};
-use super::shared::{ReadJob, Request, Shared};
+use super::shared::{Damage, ReadJob, Request, Shared};
 
 /// Point reads answered within one read transaction.
 const READS_PER_TRANSACTION: usize = 32;
 
+/// How often an idle reader looks whether another database is served.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Runs until the queue is closed and drained.
 pub(super) fn run(shared: &Arc<Shared>, readers: u32) {
     let mut reader = Reader { epoch: 0, connection: Err("the store is opening".to_owned()) };
-    loop {
-        let jobs = shared.reads.take(READS_PER_TRANSACTION, |_| 1);
-        if jobs.is_empty() {
-            return;
-        }
+    while let Some(jobs) = shared.reads.take(READS_PER_TRANSACTION, PATIENCE, |_| 1) {
         reader.follow(shared, readers);
         reader.answer(shared, jobs);
     }
@@ -74,8 +75,9 @@ impl Reader {
         if let Some(failure) = distrust {
             let reason = format!("{failure:?}");
             tracing::error!(reason, "a read found the metadata damaged");
+            let damage = if matches!(failure, Failure::Corrupt(_)) { Damage::Row } else { Damage::File };
             // A full queue means that the writer is busy and that the next read will tell it again.
-            shared.writes.try_push(Lane::Short, Request::Suspect { epoch: self.epoch, reason });
+            shared.writes.try_push(Lane::Short, Request::Suspect { epoch: self.epoch, damage, reason });
         }
     }
 }

@@ -37,12 +37,14 @@ pub(super) enum Purpose {
     Read { readers: u32 },
     /// A short-lived connection for checks and copies; it never writes.
     Inspect,
+    /// The target of a copy, which is flushed by its maker.
+    Copy,
 }
 
 /// Opens the file; creates it only for [`Purpose::Write`].
 pub(super) fn open(path: &Path, purpose: Purpose) -> Result<Connection, rusqlite::Error> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if purpose == Purpose::Write {
+    if matches!(purpose, Purpose::Write | Purpose::Copy) {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
     let connection = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
@@ -50,19 +52,24 @@ pub(super) fn open(path: &Path, purpose: Purpose) -> Result<Connection, rusqlite
     let cache_kib = match purpose {
         Purpose::Write => PAGE_CACHE_KIB / 2,
         Purpose::Read { readers } => PAGE_CACHE_KIB / 2 / readers.max(1),
-        Purpose::Inspect => 2 * 1024,
+        Purpose::Inspect | Purpose::Copy => 2 * 1024,
     };
     connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
-    if purpose == Purpose::Write {
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    } else {
-        connection.pragma_update(None, "query_only", true)?;
+    match purpose {
+        Purpose::Write => {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        }
+        Purpose::Copy => {
+            connection.pragma_update(None, "synchronous", "OFF")?;
+            connection.pragma_update(None, "journal_mode", "OFF")?;
+        }
+        Purpose::Read { .. } | Purpose::Inspect => connection.pragma_update(None, "query_only", true)?,
     }
     Ok(connection)
 }

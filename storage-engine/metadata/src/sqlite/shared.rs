@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::failure::Failure;
 use super::op::{Op, Reply};
+use super::options::Home;
 use super::queue::Queue;
 use crate::error::Result;
 
@@ -21,14 +22,25 @@ pub(super) enum Request {
     /// Apply a change and answer when it is durable.
     Apply { op: Op, answer: oneshot::Sender<Result<Reply>> },
     /// A reader of the database opened in `epoch` found it damaged.
-    Suspect { epoch: u64, reason: String },
+    Suspect { epoch: u64, damage: Damage, reason: String },
+    /// Another home may be used, or the directory that is now in place of a lost one.
+    Adopt { home: Home, answer: oneshot::Sender<Result<()>> },
+}
+
+/// What was found damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// One row; the rest may be sound.
+    Row,
+    /// The file.
+    File,
 }
 
 impl Request {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Apply { op, .. } => op.weight(),
-            Self::Suspect { .. } => 1,
+            Self::Suspect { .. } | Self::Adopt { .. } => 1,
         }
     }
 }

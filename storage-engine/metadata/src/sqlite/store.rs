@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 
 use super::failure::{Failure, unavailable};
 use super::op::{Op, Reply};
-use super::options::EmbeddedOptions;
+use super::options::{EmbeddedOptions, Home};
 use super::queue::Lane;
 use super::shared::{ReadJob, Request, Shared};
 use super::writer::mismatched;
-use super::{apply, open, read};
+use super::{apply, open, read, survive};
 use crate::error::{MetadataError, Result};
 use crate::model::{
     BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
@@ -50,6 +50,26 @@ impl SqliteStore {
     #[must_use]
     pub fn copies_missing(&self) -> usize {
         self.shared.serving.lock().copies_missing
+    }
+
+    /// Lets the store use another home, or the directory that is now in place of one that was lost (after a heal).
+    ///
+    /// # Errors
+    /// [`MetadataError::Io`] if the directory cannot be made or locked.
+    pub async fn adopt_home(&self, home: Home) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        let closed = || unavailable("adopting a home", "the metadata store is closed");
+        self.shared.writes.push(Lane::Short, Request::Adopt { home, answer }).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// Checks the structure of the database and every row against its hash; for scrubs. What it finds damaged is
+    /// also rebuilt from a copy, as when a request finds it.
+    ///
+    /// # Errors
+    /// [`MetadataError::Unavailable`] if something is damaged or the store cannot answer.
+    pub async fn verify(&self) -> Result<()> {
+        self.read(Lane::Long, survive::verify).await
     }
 
     async fn apply(&self, op: Op) -> Result<Reply> {

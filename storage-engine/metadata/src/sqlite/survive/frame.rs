@@ -1,0 +1,152 @@
+//! The log's format.
+//!
+//! A segment is a header and frames. A frame is the changes of one committed batch, with the hash of the frame
+//! before it: `hash = BLAKE3(previous hash, number, changes)`. The hashes make one chain through all segments of all
+//! copies, and the database stores the hash it has come to; so a frame found anywhere tells which state it
+//! continues, and frames of different copies can be put together.
+
+use crate::sqlite::op::Op;
+use crate::sqlite::schema::Position;
+
+const SEGMENT_MAGIC: &[u8; 8] = b"GRNMLOG1";
+const FRAME_MAGIC: &[u8; 4] = b"GRNF";
+/// Magic, store, generation, first number, hash before it, hash of all this.
+pub(super) const SEGMENT_HEADER_BYTES: usize = 8 + 16 + 8 + 8 + 32 + 32;
+/// Magic, length, number, previous hash, hash.
+const FRAME_HEADER_BYTES: usize = 4 + 4 + 8 + 32 + 32;
+
+/// A hash of the chain.
+pub(in crate::sqlite) type Chain = [u8; 32];
+
+/// The header of a segment whose first frame follows `position`.
+pub(super) fn segment_header(position: &Position) -> Vec<u8> {
+    let mut header = Vec::with_capacity(SEGMENT_HEADER_BYTES);
+    header.extend_from_slice(SEGMENT_MAGIC);
+    header.extend_from_slice(&position.store);
+    header.extend_from_slice(&position.generation.to_le_bytes());
+    header.extend_from_slice(&position.seq.saturating_add(1).to_le_bytes());
+    header.extend_from_slice(&position.chain);
+    let hash = blake3::hash(&header);
+    header.extend_from_slice(hash.as_bytes());
+    header
+}
+
+/// A frame ready to be written, and the hash it leads to.
+pub(in crate::sqlite) fn frame(
+    position: &Position,
+    ops: &[&Op],
+) -> Result<(Vec<u8>, Position), postcard::Error> {
+    let seq = position.seq.saturating_add(1);
+    let mut bytes = vec![0_u8; FRAME_HEADER_BYTES];
+    bytes = postcard::to_extend(ops, bytes)?;
+    let (head, payload) = bytes.split_at_mut(FRAME_HEADER_BYTES);
+    let chain = chain_hash(&position.chain, seq, payload);
+    let length = u32::try_from(payload.len()).map_err(|_| postcard::Error::SerializeBufferFull)?;
+    let fields: [&[u8]; 5] =
+        [FRAME_MAGIC, &length.to_le_bytes(), &seq.to_le_bytes(), &position.chain, &chain];
+    let mut rest = head;
+    for field in fields {
+        let (slot, tail) = rest.split_at_mut(field.len());
+        slot.copy_from_slice(field);
+        rest = tail;
+    }
+    Ok((bytes, Position { seq, chain, ..*position }))
+}
+
+/// The changes of a frame's payload.
+pub(super) fn decode_ops(payload: &[u8]) -> Result<Vec<Op>, postcard::Error> {
+    postcard::from_bytes(payload)
+}
+
+fn chain_hash(previous: &Chain, seq: u64, payload: &[u8]) -> Chain {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(previous);
+    hasher.update(&seq.to_le_bytes());
+    hasher.update(payload);
+    *hasher.finalize().as_bytes()
+}
+
+/// A frame found in a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) seq: u64,
+    pub(super) previous: Chain,
+    pub(super) chain: Chain,
+    /// Where the payload lies in the segment.
+    pub(super) offset: usize,
+    pub(super) length: usize,
+}
+
+/// What a segment holds.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) store: [u8; 16],
+    pub(super) generation: u64,
+    /// The number of its first frame.
+    pub(super) first: u64,
+    /// The hash before its first frame.
+    pub(super) before: Chain,
+    pub(super) frames: Vec<Found>,
+}
+
+/// Reads all sound frames of a segment, also behind damaged ones. `None` if the header is damaged.
+pub(super) fn read_segment(bytes: &[u8]) -> Option<Segment> {
+    let mut reader = Reader { bytes, at: 0 };
+    let magic: [u8; 8] = reader.take()?;
+    let store: [u8; 16] = reader.take()?;
+    let generation = u64::from_le_bytes(reader.take()?);
+    let first = u64::from_le_bytes(reader.take()?);
+    let before: Chain = reader.take()?;
+    let hashed = bytes.get(..reader.at)?;
+    let hash: Chain = reader.take()?;
+    if magic != *SEGMENT_MAGIC || *blake3::hash(hashed).as_bytes() != hash {
+        return None;
+    }
+    let mut frames = Vec::new();
+    while let Some(start) = find_magic(bytes, reader.at) {
+        match read_frame(bytes, start) {
+            Some(found) => {
+                reader.at = found.offset.saturating_add(found.length);
+                frames.push(found);
+            }
+            None => reader.at = start.saturating_add(1),
+        }
+    }
+    Some(Segment { store, generation, first, before, frames })
+}
+
+/// The next place from `from` on where a frame may begin.
+fn find_magic(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    rest.windows(FRAME_MAGIC.len()).position(|window| window == FRAME_MAGIC).map(|at| at.saturating_add(from))
+}
+
+fn read_frame(bytes: &[u8], start: usize) -> Option<Found> {
+    let mut reader = Reader { bytes, at: start };
+    let _magic: [u8; 4] = reader.take()?;
+    let length = usize::try_from(u32::from_le_bytes(reader.take()?)).ok()?;
+    let seq = u64::from_le_bytes(reader.take()?);
+    let previous: Chain = reader.take()?;
+    let chain: Chain = reader.take()?;
+    let offset = reader.at;
+    let payload = bytes.get(offset..offset.checked_add(length)?)?;
+    (chain_hash(&previous, seq, payload) == chain).then_some(Found { seq, previous, chain, offset, length })
+}
+
+struct Reader<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let end = self.at.checked_add(N)?;
+        let field = self.bytes.get(self.at..end)?.try_into().ok()?;
+        self.at = end;
+        Some(field)
+    }
+}
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

@@ -1,0 +1,110 @@
+//! Snapshots: the whole database in one file, with a seal that tells what it is and that it is whole.
+//!
+//! A snapshot and the log segments behind it are one complete copy of the metadata.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use granary_types::crash_point;
+use rusqlite::backup::Backup;
+use serde::{Deserialize, Serialize};
+
+use super::files::{self, SEAL_NEW, SNAPSHOT_NEW, Stamp};
+use super::verify::verify;
+use crate::sqlite::failure::Failure;
+use crate::sqlite::schema::{self, Position, Purpose};
+
+/// What a snapshot is, kept beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seal {
+    store: [u8; 16],
+    generation: u64,
+    seq: u64,
+    chain: [u8; 32],
+    length_bytes: u64,
+    hash: [u8; 32],
+}
+
+impl Seal {
+    pub(super) fn position(&self) -> Position {
+        Position { store: self.store, generation: self.generation, seq: self.seq, chain: self.chain }
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp { generation: self.generation, seq: self.seq }
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        let mut bytes = postcard::to_stdvec(self)?;
+        let hash = blake3::hash(&bytes);
+        bytes.extend_from_slice(hash.as_bytes());
+        Ok(bytes)
+    }
+
+    /// Reads the seal of a snapshot; `None` if it is damaged.
+    pub(super) fn read(dir: &Path, stamp: Stamp) -> Option<Self> {
+        let bytes = std::fs::read(dir.join(files::seal_name(stamp))).ok()?;
+        let (body, hash) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
+        if blake3::hash(body).as_bytes() != hash {
+            return None;
+        }
+        postcard::from_bytes(body).ok()
+    }
+
+    /// Whether the snapshot's file is whole. Reads all of it.
+    pub(super) fn holds(&self, dir: &Path) -> bool {
+        match hash_file(&dir.join(files::snapshot_name(self.stamp()))) {
+            Ok(found) => found == (self.length_bytes, self.hash),
+            Err(_) => false,
+        }
+    }
+}
+
+fn hash_file(path: &Path) -> io::Result<(u64, [u8; 32])> {
+    let mut file = File::open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0_u8; 256 * 1024];
+    let mut length_bytes = 0_u64;
+    loop {
+        let count = file.read(&mut buffer)?;
+        let Some(read) = buffer.get(..count).filter(|read| !read.is_empty()) else { break };
+        hasher.update(read);
+        length_bytes = length_bytes.saturating_add(u64::try_from(count).unwrap_or(0));
+    }
+    Ok((length_bytes, *hasher.finalize().as_bytes()))
+}
+
+/// Writes a snapshot of the database into a home and returns its seal. The writer goes on meanwhile: the snapshot
+/// is of the moment it began or a later one.
+pub(super) fn take(database: &Path, dir: &Path) -> Result<Seal, Failure> {
+    files::sweep(dir).map_err(Failure::Io)?;
+    let temporary = dir.join(SNAPSHOT_NEW);
+    let position = copy_database(database, &temporary)?;
+    crash_point("metadata.snapshot_after_copy");
+    File::open(&temporary).and_then(|file| file.sync_all()).map_err(Failure::Io)?;
+    let (length_bytes, hash) = hash_file(&temporary).map_err(Failure::Io)?;
+    let Position { store, generation, seq, chain } = position;
+    let seal = Seal { store, generation, seq, chain, length_bytes, hash };
+    let stamp = seal.stamp();
+    crash_point("metadata.snapshot_before_rename");
+    std::fs::rename(&temporary, dir.join(files::snapshot_name(stamp))).map_err(Failure::Io)?;
+    crash_point("metadata.snapshot_after_rename");
+    let bytes = seal.encode().map_err(|error| Failure::Corrupt(error.to_string()))?;
+    files::write_durably(dir, SEAL_NEW, &files::seal_name(stamp), &bytes).map_err(Failure::Io)?;
+    crash_point("metadata.snapshot_before_log_cut");
+    Ok(seal)
+}
+
+fn copy_database(database: &Path, temporary: &Path) -> Result<Position, Failure> {
+    let source = schema::open(database, Purpose::Inspect)?;
+    let mut target = schema::open(temporary, Purpose::Copy)?;
+    // All pages in one step: the copy is of one moment, and writers are not waited for.
+    Backup::new(&source, &mut target)?.step(-1)?;
+    drop(source);
+    // Without a write-ahead log of its own the snapshot is one file.
+    target.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
+    verify(&target)?;
+    let position = schema::position(&target)?;
+    position.ok_or_else(|| Failure::Corrupt("the snapshot has no position".to_owned()))
+}

@@ -1,0 +1,164 @@
+//! A store over several homes that tests can damage.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use granary_metadata::conformance::sample::{bucket, bucket_id, done, etag, key, put_packed, volume, w};
+use granary_metadata::sqlite::{EmbeddedOptions, Existing, Home, SnapshotThresholds, SqliteStore};
+use granary_metadata::{MetadataStore, Result, Write};
+use granary_types::DriveId;
+
+pub const DATABASE: &str = "granary.sqlite";
+
+/// Homes in a temporary directory.
+pub struct Homes {
+    pub root: PathBuf,
+    pub count: u8,
+    pub copies: usize,
+    pub log_bytes_min: u64,
+}
+
+impl Homes {
+    pub fn new(root: &Path, count: u8, copies: usize) -> Self {
+        Self { root: root.to_owned(), count, copies, log_bytes_min: 64 << 20 }
+    }
+
+    pub fn dir(&self, n: u8) -> PathBuf {
+        self.root.join(format!("d{n}/meta"))
+    }
+
+    pub fn home(&self, n: u8) -> Home {
+        Home { drive: DriveId::from_bytes([n; 16]), dir: self.dir(n) }
+    }
+
+    pub fn try_open(&self, existing: Existing) -> Result<SqliteStore> {
+        let homes = (0..self.count).map(|n| self.home(n)).collect();
+        let mut options = EmbeddedOptions::new(homes, self.copies, existing);
+        options.snapshots =
+            SnapshotThresholds { log_bytes_min: self.log_bytes_min, log_percent_of_database: 0 };
+        SqliteStore::open(options)
+    }
+
+    pub fn open(&self, existing: Existing) -> Arc<SqliteStore> {
+        Arc::new(self.try_open(existing).unwrap())
+    }
+
+    /// The home with the database.
+    pub async fn serving(&self, store: &SqliteStore) -> u8 {
+        let homes = store.homes().await.unwrap();
+        let (drive, _) = homes.iter().find(|(_, serves)| *serves).expect("one home serves");
+        drive.as_bytes()[0]
+    }
+
+    /// The homes with complete copies, without the database's.
+    pub async fn copies(&self, store: &SqliteStore) -> Vec<u8> {
+        let homes = store.homes().await.unwrap();
+        homes.iter().filter(|(_, serves)| !serves).map(|(drive, _)| drive.as_bytes()[0]).collect()
+    }
+
+    pub fn lose(&self, n: u8) {
+        std::fs::remove_dir_all(self.root.join(format!("d{n}"))).unwrap();
+    }
+
+    /// Files of a home by the beginnings of their names.
+    pub fn files(&self, n: u8, begins: &str, ends: &str) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.dir(n)) else { return Vec::new() };
+        let mut files: Vec<_> = entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                name.starts_with(begins) && name.ends_with(ends)
+            })
+            .collect();
+        files.sort();
+        files
+    }
+}
+
+pub async fn begin(store: &SqliteStore) {
+    store.create_bucket(bucket(1)).await.unwrap();
+    store.open_volume(volume(1)).await.unwrap();
+}
+
+/// Puts objects `from..to`; each is acknowledged before the next.
+pub async fn put(store: &SqliteStore, from: u64, to: u64) {
+    for n in from..to {
+        done(store, w(put_packed(1, &format!("key-{n:06}"), n, 1, 100))).await;
+    }
+}
+
+pub async fn assert_has(store: &SqliteStore, from: u64, to: u64) {
+    for n in from..to {
+        let row = store.object(bucket_id(1), &key(&format!("key-{n:06}")), None).await.unwrap();
+        assert_eq!(row.map(|row| row.object.etag), Some(etag(n)), "object {n}");
+    }
+}
+
+/// Puts one object, again and again while the store is unavailable.
+pub async fn put_patiently(store: &SqliteStore, n: u64) {
+    let write: Write = w(put_packed(1, &format!("key-{n:06}"), n, 1, 100));
+    for _ in 0..400 {
+        let commit = granary_metadata::Commit { advances: Vec::new(), writes: vec![write.clone()] };
+        match store.commit(commit).await {
+            Ok(_) => return,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(25)).await,
+        }
+    }
+    panic!("the store stays unavailable");
+}
+
+/// Waits until the store has all its copies.
+pub async fn wait_for_copies(store: &SqliteStore) {
+    for _ in 0..400 {
+        if store.copies_missing() == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("copies stay missing");
+}
+
+pub fn flip(path: &Path, at: u64) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x20], at).unwrap();
+}
+
+pub fn truncate(path: &Path, length: u64) {
+    std::fs::File::options().write(true).open(path).unwrap().set_len(length).unwrap();
+}
+
+/// Everything a database holds but its generation, as text.
+pub fn dump(database: &Path) -> String {
+    let connection = rusqlite::Connection::open(database).unwrap();
+    let mut text = String::new();
+    for table in [
+        "buckets",
+        "objects",
+        "object_versions",
+        "uploads",
+        "parts",
+        "blobs",
+        "blob_refs",
+        "volumes",
+        "drives",
+    ] {
+        let mut statement = connection
+            .prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3"))
+            .or_else(|_| connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")))
+            .unwrap();
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            text.push_str(table);
+            for column in 0..columns {
+                text.push_str(&format!(" {:?}", row.get_ref(column).unwrap()));
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
