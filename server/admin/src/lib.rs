@@ -18,6 +18,7 @@ mod client;
 mod error;
 mod model;
 mod router;
+mod tasks;
 mod transport;
 
 pub use backend::AdminBackend;
@@ -28,3 +29,4 @@ pub use model::{
     VolumeReport, VolumeState,
 };
 pub use router::router;
+pub use tasks::{TaskBoard, TaskMeter};

@@ -209,3 +209,20 @@ async fn before_the_store_is_open_the_server_is_alive_and_not_ready() {
         assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{path}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_hung_up_on() {
+    let server = Running::start(Limits { stall_timeout: SHORT, max_requests: 1, ..limits() }).await;
+    let mut deaf = connect(&server).await;
+    deaf.write_all(b"GET /big HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+    let started = Instant::now();
+    while started.elapsed() < SOON {
+        tokio::time::sleep(SHORT).await;
+        let answer = exchange(&server, "GET /k HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await;
+        if answer.contains("s3 /k") {
+            return;
+        }
+        assert!(answer.contains("SlowDown"), "{answer}");
+    }
+    panic!("the answer that nobody takes still holds the only permit");
+}

@@ -61,7 +61,8 @@ impl Running {
     }
 }
 
-/// Answers with its name and the path; `/slow` takes a second, `/read-body` tells how reading the body ended.
+/// Answers with its name and the path; `/slow` takes a second, `/read-body` tells how reading the body ended,
+/// `/big` is 64 MiB.
 fn echo(name: &'static str) -> Router {
     Router::new().fallback(move |request: Request<Body>| async move {
         let path = request.uri().path().to_owned();
@@ -73,6 +74,9 @@ fn echo(name: &'static str) -> Router {
                 Ok(body) => format!("body of {} bytes", body.to_bytes().len()),
                 Err(error) => format!("body failed: {error}"),
             };
+        }
+        if path == "/big" {
+            return "x".repeat(64 * 1024 * 1024);
         }
         format!("{name} {path}")
     })
