@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use granary_types::{ClusterId, DriveId, VolumeId};
@@ -37,7 +37,7 @@ pub struct Drive {
     packed: Lane,
     bulk: Lane,
     failed: AtomicBool,
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 impl Drive {
@@ -63,7 +63,7 @@ impl Drive {
             directory: directory.to_owned(),
             failed: AtomicBool::new(false),
             identity,
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         }))
     }
 
@@ -71,6 +71,17 @@ impl Drive {
     #[must_use]
     pub fn id(&self) -> DriveId {
         self.identity.drive
+    }
+
+    /// Lets other processes use the drive. The caller has ended all writing.
+    pub fn release(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// The identity it was opened with.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Its place in the list of data directories.

@@ -19,7 +19,13 @@ fn volume() -> VolumeId {
 }
 
 fn append(shard: &Arc<ShardFile>, offset: u64, bytes: &[u8], flush: Flush) -> Append {
-    Append { shard: Arc::clone(shard), offset, length_before_bytes: 4096, bytes: bytes.to_vec(), flush }
+    Append {
+        shard: Arc::clone(shard),
+        offset,
+        length_before_bytes: 4096,
+        bytes: bytes::Bytes::copy_from_slice(bytes),
+        flush,
+    }
 }
 
 #[tokio::test]
@@ -29,7 +35,7 @@ async fn what_was_appended_is_read_back() {
     let shard = drive.create_shard(0, volume(), PROFILE).unwrap();
     let first = drive.packed().append(append(&shard, 4096, b"hello", Flush::Later));
     let second = drive.packed().append(append(&shard, 8192, b"world", Flush::Now));
-    assert_eq!(first.await.unwrap(), b"hello");
+    first.await.unwrap();
     second.await.unwrap();
     drop(shard);
     let shard = drive.open_shard(0, volume(), PROFILE).unwrap();

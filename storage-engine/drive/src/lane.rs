@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use granary_types::crash_point;
 use tokio::sync::oneshot;
 
@@ -36,15 +37,15 @@ pub struct Append {
     pub offset: u64,
     /// How long the file must already be; shorter means that somebody cut it.
     pub length_before_bytes: u64,
-    /// The bytes; given back with the answer so that the buffer can be used again.
-    pub bytes: Vec<u8>,
+    /// The bytes.
+    pub bytes: Bytes,
     /// When to answer.
     pub flush: Flush,
 }
 
 struct Job {
     append: Append,
-    reply: oneshot::Sender<Result<Vec<u8>, DriveError>>,
+    reply: oneshot::Sender<Result<(), DriveError>>,
 }
 
 /// One appending thread of a drive.
@@ -70,11 +71,8 @@ impl Lane {
         Ok(Self { queue, directory: directory.to_owned(), deadline })
     }
 
-    /// Queues an append now and returns the wait for its answer: the buffer, for reuse.
-    pub fn append(
-        &self,
-        append: Append,
-    ) -> impl Future<Output = Result<Vec<u8>, DriveError>> + Send + 'static {
+    /// Queues an append now and returns the wait for its answer.
+    pub fn append(&self, append: Append) -> impl Future<Output = Result<(), DriveError>> + Send + 'static {
         let (reply, answer) = oneshot::channel();
         let queued = match self.queue.try_send(Job { append, reply }) {
             Ok(()) => true,
@@ -152,5 +150,5 @@ fn write(append: &Append) -> Result<(), DriveError> {
 
 fn answer(job: Job, result: Result<(), DriveError>) {
     // A waiter that gave up (its deadline passed) has dropped the other end; nobody is left to tell.
-    let _gone = job.reply.send(result.map(|()| job.append.bytes));
+    let _gone = job.reply.send(result);
 }

@@ -35,6 +35,8 @@ pub struct BlobRecords {
     pub blob: BlobId,
     /// Where this block's bytes begin in the blob.
     pub blob_offset: u64,
+    /// How many bytes of data the block holds.
+    pub length_bytes: u32,
     /// BLAKE3 of each [`UNIT_LENGTH_BYTES`] of the block's data, the last perhaps shorter.
     pub units: Vec<[u8; 32]>,
     /// What the blob was written for, opaque here.
@@ -55,7 +57,14 @@ macro_rules! encoding {
             /// The records in `bytes`, which may be followed by padding; `None` if they are damaged.
             #[must_use]
             pub fn decode(bytes: &[u8]) -> Option<Self> {
-                postcard::take_from_bytes(bytes).ok().map(|(records, _)| records)
+                Self::decode_with_length(bytes).map(|(records, _)| records)
+            }
+
+            /// As `decode`, with how many bytes they took.
+            #[must_use]
+            pub fn decode_with_length(bytes: &[u8]) -> Option<(Self, usize)> {
+                let (records, rest) = postcard::take_from_bytes(bytes).ok()?;
+                Some((records, bytes.len() - rest.len()))
             }
         }
     };

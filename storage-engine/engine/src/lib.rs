@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The storage engine: objects on erasure-coded volumes.
+//!
+//! A small body is packed with others into one stripe ([`write`]); a large one streams through full stripes of its
+//! own. Either way the bytes are flushed on every drive before one metadata commit makes them an object. Reading
+//! ([`read`]) checks every byte against its hash and rebuilds what is wrong. Behind both, [`maintain`] heals,
+//! scrubs, compacts and gives room back.
+//!
+//! The engine knows nothing of HTTP, XML or S3 headers.
+
+mod api;
+mod buckets;
+mod drives;
+mod engine;
+mod error;
+mod layout;
+mod maintain;
+mod multipart;
+mod objects;
+mod options;
+mod read;
+mod record;
+mod start;
+mod status;
+mod volume;
+mod write;
+
+pub use api::*;
+pub use drives::{DriveProblem, UnusedDrive};
+pub use engine::Engine;
+pub use error::{EngineError, Result};
+pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
+pub use granary_metadata::{VolumeRow, VolumeState};
+pub use maintain::{TaskId, TaskKind, TaskProgress, TaskState};
+pub use options::EngineOptions;
+pub use read::{ObjectHandle, ObjectStream};
+pub use status::{DriveHealth, DriveStatus};

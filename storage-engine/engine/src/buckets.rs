@@ -1,0 +1,95 @@
+//! Buckets.
+
+use std::collections::HashMap;
+
+use granary_metadata::MetadataError;
+use granary_types::{BucketId, BucketName, UnixMillis};
+use parking_lot::RwLock;
+
+use crate::api::{Bucket, BucketPage, BucketQuery};
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+
+const BUCKETS_CACHED_MAX: usize = 10_000;
+
+/// Buckets looked up before. Only this process changes the embedded metadata, so an entry is right until this
+/// process deletes the bucket; the generation keeps a look-up that raced with a delete from being remembered.
+#[derive(Default)]
+pub(crate) struct BucketCache {
+    entries: RwLock<(u64, HashMap<BucketName, Bucket>)>,
+}
+
+impl BucketCache {
+    fn get(&self, name: &BucketName) -> Result<Bucket, u64> {
+        let entries = self.entries.read();
+        entries.1.get(name).cloned().ok_or(entries.0)
+    }
+
+    fn remember(&self, bucket: &Bucket, generation: u64) {
+        let mut entries = self.entries.write();
+        if entries.0 == generation && entries.1.len() < BUCKETS_CACHED_MAX {
+            entries.1.insert(bucket.name.clone(), bucket.clone());
+        }
+    }
+
+    pub(crate) fn forget(&self, name: &BucketName) {
+        let mut entries = self.entries.write();
+        entries.0 += 1;
+        entries.1.remove(name);
+    }
+}
+
+impl Engine {
+    /// Creates a bucket.
+    ///
+    /// # Errors
+    /// [`EngineError::BucketExists`] if the name is taken.
+    pub async fn create_bucket(&self, name: &BucketName, region: &str, owner: &str) -> Result<Bucket> {
+        let id = BucketId::random()
+            .map_err(|source| EngineError::Io { context: "drawing a bucket id", source })?;
+        let bucket = Bucket {
+            id,
+            name: name.clone(),
+            created: UnixMillis::now(),
+            region: region.to_owned(),
+            owner: owner.to_owned(),
+        };
+        self.inner.store.create_bucket(bucket.clone()).await?;
+        Ok(bucket)
+    }
+
+    /// The bucket of that name.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn bucket(&self, name: &BucketName) -> Result<Bucket> {
+        let generation = match self.inner.buckets.get(name) {
+            Ok(bucket) => return Ok(bucket),
+            Err(generation) => generation,
+        };
+        let bucket = self.inner.store.bucket(name).await?;
+        let bucket = bucket.ok_or_else(|| EngineError::NoSuchBucket(name.clone()))?;
+        self.inner.buckets.remember(&bucket, generation);
+        Ok(bucket)
+    }
+
+    /// Removes an empty bucket.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`], [`EngineError::BucketNotEmpty`].
+    pub async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
+        let deleted = self.inner.store.delete_bucket(name).await;
+        if !matches!(deleted, Err(MetadataError::BucketNotEmpty(_))) {
+            self.inner.buckets.forget(name);
+        }
+        Ok(deleted?)
+    }
+
+    /// Buckets in the order of their names.
+    ///
+    /// # Errors
+    /// When the metadata cannot be read.
+    pub async fn list_buckets(&self, query: BucketQuery) -> Result<BucketPage> {
+        Ok(self.inner.store.list_buckets(query).await?)
+    }
+}

@@ -1,0 +1,91 @@
+//! What can go wrong in the engine, told in its own terms; the frontend maps it to S3's codes.
+
+use granary_drive::DriveError;
+use granary_erasure::ErasureError;
+use granary_metadata::MetadataError;
+use granary_types::{BucketName, PartNumber};
+
+use crate::api::SourceError;
+
+/// The result of an engine call.
+pub type Result<T, E = EngineError> = std::result::Result<T, E>;
+
+/// An error of the engine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// No bucket has that name.
+    #[error("bucket {0} does not exist")]
+    NoSuchBucket(BucketName),
+    /// The bucket of that name exists.
+    #[error("bucket {0} already exists")]
+    BucketExists(BucketName),
+    /// The bucket still holds something.
+    #[error("bucket {0} is not empty")]
+    BucketNotEmpty(BucketName),
+    /// No object has that key (or version).
+    #[error("the key does not exist")]
+    NoSuchKey,
+    /// The upload is not in progress for that key.
+    #[error("the upload does not exist")]
+    NoSuchUpload,
+    /// A part named by a completion is gone or was replaced meanwhile.
+    #[error("part {} is missing or was replaced", .0.get())]
+    InvalidPart(PartNumber),
+    /// A condition of the write did not hold when it was committed.
+    #[error("a precondition does not hold")]
+    PreconditionFailed,
+    /// The caller's [`crate::PutSource`] failed; nothing was stored.
+    #[error("the body could not be read")]
+    Source(#[source] SourceError),
+    /// No drive has room. Reads and deletes go on.
+    #[error("no room left on the drives")]
+    NoSpace,
+    /// Cannot be done now; the same request may succeed later.
+    #[error("unavailable while {context}")]
+    Unavailable {
+        /// What was being done.
+        context: &'static str,
+    },
+    /// More shards are lost or rotten than the code can rebuild. The bytes are not served.
+    #[error("{context}: too many shards are unreadable")]
+    Unreadable {
+        /// Which bytes.
+        context: String,
+    },
+    /// The metadata store failed.
+    #[error("metadata")]
+    Metadata(#[source] MetadataError),
+    /// A drive failed in a way that redundancy could not hide.
+    #[error("drive")]
+    Drive(#[from] DriveError),
+    /// The codec refused its input.
+    #[error("erasure code")]
+    Erasure(#[from] ErasureError),
+    /// The operating system refused something unrelated to drives.
+    #[error("i/o error while {context}")]
+    Io {
+        /// What was being done.
+        context: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The drives given at start do not make up one store.
+    #[error("{0}")]
+    Layout(String),
+    /// An invariant does not hold; a bug. Nothing was acknowledged.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+impl From<MetadataError> for EngineError {
+    fn from(error: MetadataError) -> Self {
+        match error {
+            MetadataError::BucketExists(name) => Self::BucketExists(name),
+            MetadataError::NoSuchBucket(name) => Self::NoSuchBucket(name),
+            MetadataError::BucketNotEmpty(name) => Self::BucketNotEmpty(name),
+            other => Self::Metadata(other),
+        }
+    }
+}

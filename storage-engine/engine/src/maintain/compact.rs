@@ -1,0 +1,142 @@
+//! Compaction: what lives in a wasteful volume is written again, packed full, and the volume is freed.
+//!
+//! Whether something lives is asked by its exact place (packed objects) or its blob id, never by key alone. The move is
+//! a compare-and-swap in the metadata: an object that was overwritten meanwhile is simply not moved.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, PackedEntry};
+use granary_metadata::{Content, ObjectMove, Outcome, PackedLocation, VolumeRow, VolumeState};
+use granary_types::{BlobId, UnixMillis, crash_point};
+
+use super::walk::{Step, Walk};
+use super::{rewrite, scrub};
+use crate::engine::Inner;
+use crate::error::{EngineError, Result};
+use crate::read::Stripe;
+use crate::record::ObjectRecord;
+use crate::volume::VolumeView;
+use crate::write::PackWrite;
+
+/// Objects being moved at the same time: enough to fill several stripes.
+const MOVES_IN_FLIGHT_MAX: usize = 256;
+/// Volumes with less than this are left alone by the background work.
+const STORED_BYTES_MIN: u64 = 8 * 1024 * 1024;
+
+/// Whether more than `percent` of what the volume takes is neither live data nor the parity that full stripes need.
+pub(crate) fn is_wasteful(row: &VolumeRow, percent: u8) -> bool {
+    let columns = u128::from(row.volume.data_columns) + u128::from(row.volume.parity_columns);
+    let needed = u128::from(row.live_bytes) * columns / u128::from(row.volume.data_columns.max(1));
+    let stored = u128::from(row.stored_bytes);
+    row.state == VolumeState::Sealed && needed * 100 < stored * u128::from(100 - percent.min(100))
+}
+
+/// Compacts the most wasteful volume, if any is wasteful enough.
+pub(crate) async fn compact_worst(inner: &Arc<Inner>) -> Result<()> {
+    let percent = inner.options.compact_dead_percent;
+    let volumes = scrub::all_volumes(inner).await?;
+    let mut worst: Vec<VolumeRow> = volumes
+        .into_iter()
+        .filter(|row| row.live_bytes > 0 && row.stored_bytes >= STORED_BYTES_MIN && is_wasteful(row, percent))
+        .collect();
+    worst.sort_by_key(|row| std::cmp::Reverse(row.stored_bytes.saturating_sub(row.live_bytes)));
+    let Some(row) = worst.first() else { return Ok(()) };
+    if inner.pool.holds(row.volume.id).await {
+        return Ok(());
+    }
+    compact_volume(inner, row).await?;
+    Ok(())
+}
+
+/// Moves everything that lives in a volume elsewhere and frees it. Returns the bytes moved.
+pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<u64> {
+    let view = Arc::new(VolumeView::of(row)?);
+    let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
+    let mut blobs: BTreeSet<BlobId> = BTreeSet::new();
+    let mut moved_bytes = 0;
+    while let Some(step) = walk.next(&inner.map).await {
+        let Step::Stripe(stripe) = step else { continue };
+        let data = entries_of(&stripe, &view)?;
+        blobs.extend(data.blobs);
+        let moves = data.packed.into_iter().map(|(at, entry, bytes)| move_packed(inner, at, entry, bytes));
+        let mut moves = futures::stream::iter(moves).buffer_unordered(MOVES_IN_FLIGHT_MAX);
+        while let Some(result) = moves.next().await {
+            moved_bytes += result?;
+        }
+    }
+    let blobs: Vec<BlobId> = blobs.into_iter().collect();
+    for ids in blobs.chunks(1000) {
+        for blob in inner.store.blobs(ids).await? {
+            moved_bytes += rewrite::move_blob(inner, &blob, row.volume.id).await?;
+        }
+    }
+    crash_point("compact.after_move_before_free");
+    let freed = inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
+    metrics::counter!("granary_compacted_bytes_total").increment(moved_bytes);
+    tracing::info!(volume = %row.volume.id, moved_bytes, freed, "compacted a volume");
+    Ok(moved_bytes)
+}
+
+struct StripeData {
+    packed: Vec<(PackedLocation, PackedEntry, bytes::Bytes)>,
+    blobs: Vec<BlobId>,
+}
+
+/// What the data blocks of a stripe hold; lost blocks are rebuilt.
+fn entries_of(stripe: &Stripe, view: &VolumeView) -> Result<StripeData> {
+    use crate::read::Records;
+    let mut found = StripeData { packed: Vec::new(), blobs: Vec::new() };
+    for column in (0_u8..).take(view.codec.profile().data()).filter(|column| stripe.is_written(*column)) {
+        let Some(block) = super::heal::block_of(stripe, view, column)? else { continue };
+        let data = block.data();
+        let base = stripe.header.stripe_offset
+            + BLOCK_HEADER_LENGTH_BYTES as u64
+            + u64::from(block.header.records_length_bytes);
+        match block.records {
+            Records::Blob(records) => found.blobs.push(records.blob),
+            Records::Parity => {}
+            Records::Packed(records) => {
+                for entry in records.entries {
+                    let start = entry.offset as usize;
+                    let end = start + entry.length_bytes as usize;
+                    let bytes = if end <= data.len() { data.slice(start..end) } else { continue };
+                    let location = PackedLocation {
+                        volume: view.id,
+                        stripe_offset: stripe.header.stripe_offset,
+                        column,
+                        offset: base + u64::from(entry.offset),
+                        length_bytes: entry.length_bytes,
+                        hash: entry.hash,
+                    };
+                    found.packed.push((location, entry, bytes));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Moves one object if it still lives where it was found. Returns the bytes moved.
+async fn move_packed(
+    inner: &Inner,
+    from: PackedLocation,
+    entry: PackedEntry,
+    bytes: bytes::Bytes,
+) -> Result<u64> {
+    let record = ObjectRecord::decode(&entry.record)
+        .ok_or_else(|| EngineError::Unreadable { context: format!("a record in volume {}", from.volume) })?;
+    let version = record.object.version;
+    let row = inner.store.object(record.bucket, &record.key, Some(version)).await?;
+    if row.is_none_or(|row| row.object.content != Content::Packed(from.clone())) {
+        return Ok(0);
+    }
+    let length = u64::from(from.length_bytes);
+    crash_point("compact.after_copy_before_move");
+    let moved = ObjectMove { bucket: record.bucket, key: record.key, version, to: from.clone(), from };
+    match inner.packer.write(bytes, entry.record, PackWrite::Move(Box::new(moved))).await? {
+        Outcome::Done { .. } => Ok(length),
+        _ => Ok(0),
+    }
+}

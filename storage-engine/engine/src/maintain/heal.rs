@@ -1,0 +1,232 @@
+//! Healing: every column of every volume back on a drive, every block right.
+//!
+//! A damaged or lost column is rebuilt whole into a new file, block by block from the others, checked, flushed
+//! and put in the place of the old one; then, if it went to another drive, the metadata learns of it. A volume
+//! that is being written is sealed first. Crashes leave the old file or the new one.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use granary_drive::{
+    BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockHeader, BlockKind, Drive, PackedRecords, Replacement,
+    ShardName,
+};
+use granary_metadata::{ShardMove, VolumeRow, VolumeState};
+use granary_types::{DriveId, VolumeId, crash_point};
+
+use super::walk::{Step, Walk};
+use crate::engine::Inner;
+use crate::error::{EngineError, Result};
+use crate::read::{Stripe, VerifiedBlock, verify_body};
+use crate::volume::VolumeView;
+
+/// What an examination of a volume found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// Columns with at least one unreadable or wrong block, or without a file.
+    pub damaged: BTreeSet<u8>,
+    /// Stripes of which too few columns are left to rebuild the rest.
+    pub lost_stripes: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
+}
+
+/// Reads all of a volume and says what is wrong. Bytes read are reported as they are.
+pub(crate) async fn examine(
+    inner: &Inner,
+    row: &VolumeRow,
+    mut progress: impl FnMut(u64),
+) -> Result<Findings> {
+    let view = Arc::new(VolumeView::of(row)?);
+    let mut findings = Findings::default();
+    for column in (0_u8..).take(view.drives.len()) {
+        if inner.map.shard(&view, column).await.is_err() {
+            findings.damaged.insert(column);
+        }
+    }
+    let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
+    while let Some(step) = walk.next(&inner.map).await {
+        match step {
+            Step::Stripe(stripe) => {
+                let lost: Vec<u8> = stripe.lost().collect();
+                let parity = view.codec.profile().parity();
+                findings.lost_stripes += u64::from(lost.len() > parity);
+                findings.damaged.extend(lost);
+                let bytes = stripe.span_bytes() * u64::from(stripe.header.columns_written.count_ones());
+                findings.read_bytes += bytes;
+                progress(bytes);
+            }
+            Step::Gap { from, to } => {
+                tracing::error!(volume = %row.volume.id, from, to, "no column of a stripe is readable");
+                findings.lost_stripes += 1;
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Heals what readers reported.
+pub(crate) async fn heal_reported(inner: &Arc<Inner>) -> Result<()> {
+    let volumes: BTreeSet<VolumeId> = inner.damage.take().into_iter().map(|(volume, _)| volume).collect();
+    for id in volumes {
+        if let Some(row) = inner.store.volume(id).await? {
+            let healed = heal_volume(inner, row, |_| {}).await?;
+            if healed.healed > 0 {
+                tracing::info!(volume = %id, columns = healed.healed, "healed what a reader found damaged");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What became of a volume's damage.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Healed {
+    pub healed: u64,
+    /// Columns that no drive can take now.
+    pub unplaced: u64,
+    pub lost_stripes: u64,
+}
+
+/// Examines a volume and rebuilds its damaged columns.
+pub(crate) async fn heal_volume(
+    inner: &Arc<Inner>,
+    row: VolumeRow,
+    progress: impl FnMut(u64),
+) -> Result<Healed> {
+    if row.state == VolumeState::Freed {
+        return Ok(Healed::default());
+    }
+    let row = seal_if_open(inner, row).await?;
+    let findings = examine(inner, &row, progress).await?;
+    let mut healed = Healed { lost_stripes: findings.lost_stripes, ..Healed::default() };
+    let mut row = row;
+    for column in findings.damaged {
+        let Some(target) = target_drive(inner, &row, column) else {
+            healed.unplaced += 1;
+            continue;
+        };
+        rebuild_column(inner, &row, column, &target).await?;
+        crash_point("heal.after_install_before_move");
+        let slot = row.volume.drives.get_mut(usize::from(column));
+        let from = slot.ok_or(EngineError::Internal("a column without a drive"))?;
+        if *from != target.id() {
+            let shard = ShardMove { volume: row.volume.id, column, from: *from, to: target.id() };
+            inner.store.move_shard(shard).await?;
+            *from = target.id();
+        }
+        inner.map.forget(row.volume.id);
+        metrics::counter!("granary_shards_healed_total").increment(1);
+        healed.healed += 1;
+    }
+    Ok(healed)
+}
+
+async fn seal_if_open(inner: &Arc<Inner>, row: VolumeRow) -> Result<VolumeRow> {
+    if row.state != VolumeState::Open {
+        return Ok(row);
+    }
+    let id = row.volume.id;
+    inner.pool.retire(id).await;
+    while inner.pool.holds(id).await {
+        inner.pool.seal_retired().await?;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let row = inner.store.volume(id).await?;
+    row.ok_or_else(|| EngineError::Unreadable { context: format!("volume {id} is gone") })
+}
+
+/// Where a damaged column goes: to its own drive if that is in use, to the drive that took its place, or to any
+/// usable drive without a column of the volume.
+fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<Drive>> {
+    let own = *row.volume.drives.get(usize::from(column))?;
+    if let Some(drive) = inner.drives.get(own) {
+        return drive.is_usable().then_some(drive);
+    }
+    let taken: HashSet<DriveId> = row.volume.drives.iter().copied().collect();
+    let mut free: Vec<Arc<Drive>> =
+        inner.drives.usable().into_iter().filter(|drive| !taken.contains(&drive.id())).collect();
+    free.sort_by_key(|drive| std::cmp::Reverse(drive.space_bytes().map_or(0, |(free_bytes, _)| free_bytes)));
+    free.into_iter().next()
+}
+
+async fn rebuild_column(inner: &Arc<Inner>, row: &VolumeRow, column: u8, target: &Arc<Drive>) -> Result<()> {
+    let view = Arc::new(VolumeView::of(row)?);
+    let name = ShardName { volume: row.volume.id, column };
+    let codes = view.profile_columns();
+    let replacement = Arc::new(target.create_replacement(name, codes)?);
+    let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
+    while let Some(step) = walk.next(&inner.map).await {
+        let Step::Stripe(stripe) = step else { continue };
+        if !stripe.is_written(column) {
+            continue;
+        }
+        let Some(block) = block_of(&stripe, &view, column)? else { continue };
+        write_block(&replacement, stripe.header.stripe_offset, block).await?;
+    }
+    let target = Arc::clone(target);
+    let installed = tokio::task::spawn_blocking(move || target.install_replacement(&replacement));
+    installed.await.map_err(|_| EngineError::Internal("installing a shard panicked"))??;
+    Ok(())
+}
+
+/// The block as it should be on the drive; `None` if too little of the stripe is left.
+pub(crate) fn block_of(stripe: &Stripe, view: &VolumeView, column: u8) -> Result<Option<VerifiedBlock>> {
+    if let Some(Some(block)) = stripe.blocks.get(usize::from(column)) {
+        return Ok(Some(block.clone()));
+    }
+    let rebuilt = match stripe.rebuild(view, &[column]) {
+        Ok(mut bodies) => bodies.pop(),
+        Err(EngineError::Unreadable { context }) => {
+            tracing::error!(%context, "a stripe cannot be rebuilt");
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let body = rebuilt.ok_or(EngineError::Internal("nothing was rebuilt"))?;
+    let header = header_for(stripe, column, &body);
+    let block = header.and_then(|header| verify_body(header, body));
+    block.map(Some).ok_or_else(|| EngineError::Unreadable {
+        context: format!(
+            "column {column} of stripe {} of volume {} as rebuilt",
+            stripe.header.stripe, view.id
+        ),
+    })
+}
+
+/// The header of a rebuilt block: of the stripe, with what the body says of itself.
+fn header_for(stripe: &Stripe, column: u8, body: &Bytes) -> Option<BlockHeader> {
+    let mut header =
+        BlockHeader { column, records_length_bytes: 0, data_length_bytes: 0, ..stripe.header.clone() };
+    if header.is_parity() {
+        header.hash = *blake3::hash(body).as_bytes();
+        return Some(header);
+    }
+    match header.kind {
+        BlockKind::Packed => {
+            let (records, length) = PackedRecords::decode_with_length(body)?;
+            header.records_length_bytes = u32::try_from(length).ok()?;
+            header.data_length_bytes = records.entries.iter().map(|entry| entry.length_bytes).sum();
+        }
+        BlockKind::Blob => {
+            header.records_length_bytes = crate::layout::BLOB_RECORDS_BYTES;
+            header.data_length_bytes = BlobRecords::decode(body)?.length_bytes;
+        }
+    }
+    header.hash = *blake3::hash(body.get(..header.records_length_bytes as usize)?).as_bytes();
+    Some(header)
+}
+
+async fn write_block(replacement: &Arc<Replacement>, offset: u64, block: VerifiedBlock) -> Result<()> {
+    let replacement = Arc::clone(replacement);
+    let write = move || {
+        let mut bytes = vec![0; BLOCK_HEADER_LENGTH_BYTES];
+        if !block.header.write(&mut bytes) {
+            return Err(EngineError::Internal("a block's header does not fit"));
+        }
+        bytes.extend_from_slice(&block.body);
+        Ok(replacement.write(offset, &bytes)?)
+    };
+    tokio::task::spawn_blocking(write).await.map_err(|_| EngineError::Internal("writing a shard panicked"))?
+}

@@ -1,0 +1,73 @@
+//! What goes on behind the requests: healing, scrubbing, compaction, and giving room back.
+//!
+//! One loop looks every few seconds for what is cheap and due: sealing retired volumes, looking after the drives,
+//! healing what readers found damaged, freeing and removing dead volumes, compacting the worst. Heals, scrubs and
+//! compactions asked for by an operator are [`Tasks`] with progress.
+
+mod compact;
+mod damage;
+mod heal;
+mod reclaim;
+mod rewrite;
+mod scrub;
+mod tasks;
+mod walk;
+mod watch;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::engine::{Engine, Inner};
+use crate::error::Result;
+
+pub(crate) use damage::DamageLog;
+pub(crate) use reclaim::Reclaimer;
+pub(crate) use tasks::Tasks;
+pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
+
+/// The background loop; ends when stopped.
+pub(crate) struct Maintenance {
+    stop: Arc<Notify>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Maintenance {
+    pub(crate) fn start(engine: &Engine) -> Self {
+        let stop = Arc::new(Notify::new());
+        let stopping = Arc::clone(&stop);
+        let inner = Arc::clone(&engine.inner);
+        let task = tokio::spawn(async move {
+            let mut reclaimer = Reclaimer::default();
+            loop {
+                tokio::select! {
+                    () = stopping.notified() => return,
+                    () = tokio::time::sleep(inner.options.maintenance_interval) => {}
+                    () = inner.damage.reported() => {}
+                }
+                let round = round(&inner, &mut reclaimer);
+                tokio::select! {
+                    () = stopping.notified() => return,
+                    result = round => if let Err(error) = result {
+                        tracing::warn!(%error, "background work failed and will be tried again");
+                    }
+                }
+            }
+        });
+        Self { stop, task }
+    }
+
+    /// Ends the loop where it is; whatever it was doing is crash-safe and begun again at the next start.
+    pub(crate) async fn stop(self) {
+        self.stop.notify_one();
+        let _ended = self.task.await;
+    }
+}
+
+async fn round(inner: &Arc<Inner>, reclaimer: &mut Reclaimer) -> Result<()> {
+    watch::watch_drives(inner).await;
+    inner.pool.seal_retired().await?;
+    heal::heal_reported(inner).await?;
+    reclaimer.reclaim(inner).await?;
+    compact::compact_worst(inner).await
+}

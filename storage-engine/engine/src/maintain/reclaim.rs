@@ -1,0 +1,174 @@
+//! Giving room back: dead volumes, uncommitted tails, unknown files. All of it only after the grace period, and only
+//! because committed metadata says so; what metadata does not know is moved aside and kept.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use granary_drive::{Drive, FileHeader, ShardName};
+use granary_metadata::{VolumeRow, VolumeState};
+use granary_types::{DriveId, UnixMillis, VolumeId, crash_point};
+
+use super::scrub;
+use crate::engine::Inner;
+use crate::error::{EngineError, Result};
+
+/// When each thing that may go was first seen in that state.
+#[derive(Default)]
+pub(crate) struct Reclaimer {
+    tails: HashMap<(DriveId, ShardName), Instant>,
+    unknown: HashMap<(DriveId, ShardName), Instant>,
+    looked: Option<Instant>,
+}
+
+impl Reclaimer {
+    pub(crate) async fn reclaim(&mut self, inner: &Arc<Inner>) -> Result<()> {
+        free_dead(inner).await?;
+        remove_freed(inner).await?;
+        // Looking at every file is dear on large stores; a tenth of the grace period is often enough.
+        let pause = (inner.options.grace / 10).max(inner.options.maintenance_interval);
+        if self.looked.is_some_and(|at| at.elapsed() < pause) {
+            return Ok(());
+        }
+        self.looked = Some(Instant::now());
+        self.look_at_files(inner).await
+    }
+
+    async fn look_at_files(&mut self, inner: &Arc<Inner>) -> Result<()> {
+        let mut volumes: HashMap<VolumeId, VolumeRow> = HashMap::new();
+        let mut census: Vec<(Arc<Drive>, ShardName, u64)> = Vec::new();
+        // The files are counted before the volumes are asked: a file made in between is not taken for unknown,
+        // because a volume's row comes after its files and the grace period is longer than that.
+        for drive in inner.drives.usable() {
+            let counting = Arc::clone(&drive);
+            let counted = tokio::task::spawn_blocking(move || counting.census()).await;
+            let Ok(Ok(files)) = counted else { continue };
+            census.extend(files.into_iter().map(|(name, length)| (Arc::clone(&drive), name, length)));
+        }
+        let mut after = None;
+        loop {
+            let page = inner.store.volumes(after, 1000).await?;
+            after = page.last().map(|row| row.volume.id);
+            let last = page.len() < 1000;
+            volumes.extend(page.into_iter().map(|row| (row.volume.id, row)));
+            if last {
+                break;
+            }
+        }
+        let mut seen = HashSet::new();
+        for (drive, name, length) in census {
+            let key = (drive.id(), name);
+            match volumes.get(&name.volume) {
+                Some(row) if belongs(row, &drive, name.column) => {
+                    let end = row.committed_end.max(FileHeader::LENGTH_BYTES);
+                    if row.state == VolumeState::Sealed
+                        && length > end
+                        && due(&mut self.tails, key, inner.options.grace)
+                    {
+                        cut_tail(inner, row, &drive, name, end).await?;
+                    }
+                }
+                _ => {
+                    if due(&mut self.unknown, key, inner.options.grace)
+                        && !inner.pool.holds(name.volume).await
+                    {
+                        tracing::warn!(volume = %name.volume, drive = %drive.directory().display(), "a shard file that no metadata knows is moved to quarantine");
+                        let result = tokio::task::spawn_blocking(move || drive.quarantine_shard(name)).await;
+                        result.map_err(|_| EngineError::Internal("quarantining panicked"))??;
+                        metrics::counter!("granary_shards_quarantined_total").increment(1);
+                    }
+                }
+            }
+            seen.insert(key);
+        }
+        self.tails.retain(|key, _| seen.contains(key));
+        self.unknown.retain(|key, _| seen.contains(key));
+        Ok(())
+    }
+}
+
+/// Whether this drive should hold that column. A freed volume's files belong until they are removed.
+fn belongs(row: &VolumeRow, drive: &Drive, column: u8) -> bool {
+    row.volume.drives.get(usize::from(column)) == Some(&drive.id())
+}
+
+fn due(
+    first_seen: &mut HashMap<(DriveId, ShardName), Instant>,
+    key: (DriveId, ShardName),
+    grace: Duration,
+) -> bool {
+    first_seen.entry(key).or_insert_with(Instant::now).elapsed() >= grace
+}
+
+async fn cut_tail(
+    inner: &Inner,
+    row: &VolumeRow,
+    drive: &Arc<Drive>,
+    name: ShardName,
+    end: u64,
+) -> Result<()> {
+    let profile = (row.volume.data_columns, row.volume.parity_columns);
+    let drive = Arc::clone(drive);
+    let cut = move || drive.open_shard(name.column, name.volume, profile)?.truncate(end);
+    let result =
+        tokio::task::spawn_blocking(cut).await.map_err(|_| EngineError::Internal("cutting panicked"))?;
+    inner.map.forget_shard(name.volume, name.column);
+    if let Err(error) = result {
+        tracing::warn!(volume = %name.volume, %error, "an uncommitted tail could not be cut");
+        inner.damage.report(name.volume, name.column);
+    }
+    Ok(())
+}
+
+/// Frees sealed volumes in which nothing lives.
+async fn free_dead(inner: &Arc<Inner>) -> Result<()> {
+    for row in scrub::all_volumes(inner).await? {
+        if row.state == VolumeState::Sealed && row.live_bytes == 0 && !inner.pool.holds(row.volume.id).await {
+            inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the files of volumes whose grace has passed and that no running read can still be reading.
+async fn remove_freed(inner: &Arc<Inner>) -> Result<()> {
+    let grace_ms = i64::try_from(inner.options.grace.as_millis()).unwrap_or(i64::MAX);
+    let oldest_read_ms = inner.reader.oldest().map_or(0, |began| began.elapsed().as_millis());
+    let mut after = None;
+    loop {
+        let page = inner.store.volumes(after, 1000).await?;
+        after = page.last().map(|row| row.volume.id);
+        for row in page.iter().filter(|row| row.state == VolumeState::Freed) {
+            let age_ms = UnixMillis::now().0.saturating_sub(row.freed.map_or(i64::MAX, |freed| freed.0));
+            if age_ms >= grace_ms && i128::from(age_ms) > i128::try_from(oldest_read_ms).unwrap_or(i128::MAX)
+            {
+                remove_volume(inner, row).await?;
+            }
+        }
+        if page.len() < 1000 {
+            return Ok(());
+        }
+    }
+}
+
+async fn remove_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
+    crash_point("reclaim.after_free_before_remove");
+    let id = row.volume.id;
+    inner.map.forget(id);
+    let mut complete = true;
+    for (column, drive) in (0_u8..).zip(&row.volume.drives) {
+        // A drive that is not here may come back with the file; the row is kept until then unless it was replaced.
+        let Some(drive) = inner.drives.get(*drive) else {
+            complete &= !inner.drives.unused().iter().any(|unused| unused.expected == Some(*drive));
+            continue;
+        };
+        let removing = move || drive.remove_shard(ShardName { volume: id, column });
+        let removed = tokio::task::spawn_blocking(removing).await;
+        complete &= matches!(removed, Ok(Ok(())));
+    }
+    crash_point("reclaim.after_remove_before_forget");
+    if complete {
+        inner.store.forget_volume(id).await?;
+    }
+    Ok(())
+}

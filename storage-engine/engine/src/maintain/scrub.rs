@@ -1,0 +1,64 @@
+//! Tasks an operator starts: heal and scrub go over all volumes, one after the other.
+
+use std::sync::Arc;
+
+use granary_metadata::{VolumeRow, VolumeState};
+
+use super::tasks::{TaskHandle, TaskKind};
+use super::{compact, heal, watch};
+use crate::engine::Inner;
+use crate::error::Result;
+
+const PAGE: u32 = 500;
+
+/// All volumes that are not freed.
+pub(crate) async fn all_volumes(inner: &Inner) -> Result<Vec<VolumeRow>> {
+    let mut all: Vec<VolumeRow> = Vec::new();
+    loop {
+        let page = inner.store.volumes(all.last().map(|row| row.volume.id), PAGE).await?;
+        let last = page.len() < PAGE as usize;
+        all.extend(page);
+        if last {
+            break;
+        }
+    }
+    all.retain(|row| row.state != VolumeState::Freed);
+    Ok(all)
+}
+
+/// Runs a task to its end.
+pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -> Result<()> {
+    if kind == TaskKind::Heal {
+        watch::watch_drives(inner).await;
+        watch::adopt_empty_drives(inner).await?;
+    }
+    let volumes = all_volumes(inner).await?;
+    task.begin(volumes.len() as u64);
+    for row in volumes {
+        match kind {
+            TaskKind::Heal => {
+                let healed = heal::heal_volume(inner, row, |bytes| task.add_bytes(bytes)).await?;
+                task.add_findings(healed.healed + healed.unplaced + healed.lost_stripes);
+                task.add_repaired(healed.healed);
+                task.add_unrepairable(healed.unplaced + healed.lost_stripes);
+            }
+            TaskKind::Scrub => {
+                let findings = heal::examine(inner, &row, |bytes| task.add_bytes(bytes)).await?;
+                task.add_findings(findings.damaged.len() as u64 + findings.lost_stripes);
+                task.add_unrepairable(findings.lost_stripes);
+                for column in findings.damaged {
+                    inner.damage.report(row.volume.id, column);
+                }
+            }
+            TaskKind::Compact => {
+                if compact::is_wasteful(&row, 5) {
+                    let moved = compact::compact_volume(inner, &row).await?;
+                    task.add_bytes(moved);
+                    task.add_repaired(1);
+                }
+            }
+        }
+        task.volume_done();
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! Multipart uploads. A part is a blob; completing an upload makes an object that refers to the blobs of its
+//! parts and moves no data.
+
+use granary_metadata::{
+    Commit, CompleteUpload, Content, NewBlob, NewObject, NewUpload, PartQuery, PartRef, PartRow, PutPart,
+    UploadQuery, UploadRow, VersionKind, Write,
+};
+use granary_types::{
+    BlobId, BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, UploadId, VersionId, WriteId,
+    crash_point,
+};
+
+use crate::api::{
+    CompleteOptions, ListUploadsOptions, PutSource, UploadInfo, UploadOptions, UploadPage, UploadedPart,
+    UploadedPartPage, Written,
+};
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::objects::{Small, Stored, written};
+use crate::record::BlobRecord;
+
+const PARTS_PAGE: u32 = 1000;
+
+fn random(source: std::io::Error) -> EngineError {
+    EngineError::Io { context: "drawing an id", source }
+}
+
+impl Engine {
+    /// Begins an upload.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn create_upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        options: UploadOptions,
+    ) -> Result<UploadId> {
+        let upload = UploadId::random().map_err(random)?;
+        let row = NewUpload {
+            bucket: self.bucket(bucket).await?.id,
+            key: key.clone(),
+            upload,
+            initiated: UnixMillis::now(),
+            owner: options.owner,
+            storage_class: options.storage_class,
+            attributes: options.attributes,
+            checksum: options.checksum,
+        };
+        let commit = Commit { advances: Vec::new(), writes: vec![Write::CreateUpload(Box::new(row))] };
+        let outcome = self.commit_one(commit).await?;
+        self.accepted(bucket, outcome)?;
+        Ok(upload)
+    }
+
+    /// An upload in progress.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`], [`EngineError::NoSuchUpload`].
+    pub async fn upload(&self, bucket: &BucketName, key: &ObjectKey, upload: UploadId) -> Result<UploadInfo> {
+        let row = self.upload_row(self.bucket(bucket).await?.id, key, upload).await?;
+        Ok(UploadInfo {
+            initiated: row.initiated,
+            owner: row.owner,
+            storage_class: row.storage_class,
+            checksum: row.checksum,
+        })
+    }
+
+    async fn upload_row(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<UploadRow> {
+        self.inner.store.upload(bucket, key, upload).await?.ok_or(EngineError::NoSuchUpload)
+    }
+
+    /// Stores a part, in place of an earlier one of the same number.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchUpload`], [`EngineError::Source`], [`EngineError::NoSpace`], …
+    pub async fn put_part(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: UploadId,
+        number: PartNumber,
+        source: &mut dyn PutSource,
+    ) -> Result<UploadedPart> {
+        let id = self.bucket(bucket).await?.id;
+        self.upload_row(id, key, upload).await?;
+        let record = BlobRecord {
+            bucket: id,
+            key: key.clone(),
+            version: VersionId::NULL,
+            part: Some((upload, number)),
+        };
+        let (stored, digests) = self.receive(source, &record, Small::Blob).await?;
+        let (blob, length_bytes, advances, volumes) = match stored {
+            Stored::Blob(blob) => (
+                NewBlob { id: blob.id, extents: blob.extents },
+                blob.length_bytes,
+                blob.advances,
+                blob.volumes,
+            ),
+            Stored::Empty => (
+                NewBlob { id: BlobId::random().map_err(random)?, extents: Vec::new() },
+                0,
+                Vec::new(),
+                Vec::new(),
+            ),
+            Stored::Small(_) => return Err(EngineError::Internal("a part was kept to be packed")),
+        };
+        let part = UploadedPart {
+            number,
+            write: WriteId::random().map_err(random)?,
+            modified: UnixMillis::now(),
+            length_bytes,
+            etag: digests.etag,
+            checksum: digests.checksum,
+        };
+        let write = Write::PutPart(Box::new(PutPart {
+            bucket: id,
+            key: key.clone(),
+            upload,
+            number,
+            write: part.write,
+            modified: part.modified,
+            length_bytes,
+            etag: part.etag.clone(),
+            checksum: part.checksum.clone(),
+            blob,
+        }));
+        let outcome = self.commit_one(Commit { advances, writes: vec![write] }).await?;
+        crash_point("engine.after_commit_before_ack");
+        drop(volumes);
+        self.accepted(bucket, outcome)?;
+        Ok(part)
+    }
+
+    /// Parts of an upload by number.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchUpload`].
+    pub async fn uploaded_parts(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: UploadId,
+        after: u16,
+        limit: u32,
+    ) -> Result<UploadedPartPage> {
+        let bucket = self.bucket(bucket).await?.id;
+        self.upload_row(bucket, key, upload).await?;
+        let query = PartQuery { bucket, key: key.clone(), upload, after, limit };
+        let page = self.inner.store.list_parts(query).await?;
+        Ok(UploadedPartPage { parts: page.parts.into_iter().map(uploaded).collect(), more: page.more })
+    }
+
+    /// Uploads in progress.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn list_uploads(&self, bucket: &BucketName, options: ListUploadsOptions) -> Result<UploadPage> {
+        let query = UploadQuery {
+            bucket: self.bucket(bucket).await?.id,
+            prefix: options.prefix,
+            delimiter: options.delimiter,
+            after_key: options.after_key,
+            after_upload: options.after_upload,
+            limit: options.limit,
+        };
+        Ok(self.inner.store.list_uploads(query).await?)
+    }
+
+    /// Makes an object of an upload's parts.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchUpload`], [`EngineError::InvalidPart`] if a part was replaced since it was listed,
+    /// [`EngineError::PreconditionFailed`], [`EngineError::NoSuchKey`].
+    pub async fn complete_upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: UploadId,
+        options: CompleteOptions,
+    ) -> Result<Written> {
+        let id = self.bucket(bucket).await?.id;
+        let row = self.upload_row(id, key, upload).await?;
+        let blobs = self.part_blobs(id, key, upload).await?;
+        let mut parts = Vec::with_capacity(options.parts.len());
+        for part in &options.parts {
+            let stored = blobs.iter().find(|stored| stored.write == part.write);
+            let blob = stored.ok_or(EngineError::InvalidPart(part.number))?.blob;
+            let checksum = part.checksum.clone();
+            parts.push(PartRef { number: part.number, blob, length_bytes: part.length_bytes, checksum });
+        }
+        let object = NewObject {
+            version: VersionId::NULL,
+            kind: VersionKind::Object,
+            write: WriteId::random().map_err(random)?,
+            modified: UnixMillis::now(),
+            length_bytes: parts.iter().map(|part| part.length_bytes).sum(),
+            etag: options.etag,
+            storage_class: row.storage_class,
+            checksum: options.checksum,
+            attributes: row.attributes,
+            content: Content::Blobs { parts, multipart: true },
+        };
+        let written = written(&object);
+        let write = Write::CompleteUpload(Box::new(CompleteUpload {
+            bucket: id,
+            key: key.clone(),
+            upload,
+            parts: options.parts.iter().map(|part| (part.number, part.write)).collect(),
+            conditions: options.conditions,
+            object,
+        }));
+        let outcome = self.commit_one(Commit { advances: Vec::new(), writes: vec![write] }).await?;
+        self.accepted(bucket, outcome)?;
+        Ok(written)
+    }
+
+    async fn part_blobs(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Vec<PartRow>> {
+        let mut parts: Vec<PartRow> = Vec::new();
+        loop {
+            let after = parts.last().map_or(0, |part| part.number.get());
+            let query = PartQuery { bucket, key: key.clone(), upload, after, limit: PARTS_PAGE };
+            let page = self.inner.store.list_parts(query).await?;
+            parts.extend(page.parts);
+            if !page.more {
+                return Ok(parts);
+            }
+        }
+    }
+
+    /// Drops an upload and its parts.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchUpload`].
+    pub async fn abort_upload(&self, bucket: &BucketName, key: &ObjectKey, upload: UploadId) -> Result<()> {
+        let id = self.bucket(bucket).await?.id;
+        let write = Write::AbortUpload { bucket: id, key: key.clone(), upload };
+        let outcome = self.commit_one(Commit { advances: Vec::new(), writes: vec![write] }).await?;
+        self.accepted(bucket, outcome)
+    }
+}
+
+fn uploaded(row: PartRow) -> UploadedPart {
+    UploadedPart {
+        number: row.number,
+        write: row.write,
+        modified: row.modified,
+        length_bytes: row.length_bytes,
+        etag: row.etag,
+        checksum: row.checksum,
+    }
+}

@@ -1,0 +1,47 @@
+//! What an engine is told at start.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use granary_erasure::Profile;
+
+/// Options of [`crate::Engine::open`].
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// The data directories, one for each drive, always in the same order.
+    pub data: Vec<PathBuf>,
+    /// The code of new volumes; chosen from the number of drives if not given.
+    pub erasure: Option<Profile>,
+    /// A volume whose shard files reach this length takes no more.
+    pub volume_limit_bytes: u64,
+    /// How long freed data and uncommitted tails are kept before their room is used again.
+    pub grace: Duration,
+    /// How often the background work looks for something to do.
+    pub maintenance_interval: Duration,
+    /// A write that a drive has not finished after this long counts as stalled.
+    pub stall_deadline: Duration,
+    /// Memory for large uploads, all together.
+    pub write_budget_bytes: usize,
+    /// Memory for bytes read and not yet sent, all together.
+    pub read_budget_bytes: usize,
+    /// A sealed volume of which more than this share (in percent) is dead or hollow is compacted by itself.
+    pub compact_dead_percent: u8,
+}
+
+impl EngineOptions {
+    /// The usual options for these directories.
+    #[must_use]
+    pub fn new(data: Vec<PathBuf>) -> Self {
+        Self {
+            data,
+            erasure: None,
+            volume_limit_bytes: 1 << 30,
+            grace: Duration::from_mins(10),
+            maintenance_interval: Duration::from_secs(2),
+            stall_deadline: Duration::from_secs(30),
+            write_budget_bytes: 96 << 20,
+            read_budget_bytes: 96 << 20,
+            compact_dead_percent: 25,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Streaming a range of a large object.
+//!
+//! A task of its own reads stripe by stripe, all columns of a stripe at once, checks the units it needs and puts
+//! them in a short channel: one stripe is read while the one before is sent. What is read and not yet sent counts
+//! against a budget that all readers share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlobRecords, UNIT_LENGTH_BYTES};
+use granary_metadata::{Content, Extent};
+use granary_types::BlobId;
+use tokio::sync::mpsc;
+
+use super::block::{BlockPlace, hash_fits, header_at};
+use super::handle::{Chunk, ObjectHandle, Reader};
+use super::stripe::read_stripe;
+use crate::api::ByteRange;
+use crate::error::{EngineError, Result};
+use crate::layout::{BLOB_HEAD_BYTES, BlobBlock, BlobStripe, stripes};
+use crate::volume::VolumeView;
+
+/// How often one read may find that its bytes were moved.
+pub(crate) const RELOCATIONS_MAX: usize = 8;
+const CHUNKS_QUEUED_MAX: usize = 8;
+const HEAD: usize = BLOB_HEAD_BYTES as usize;
+
+/// Starts the task; it ends when the range is sent, a read fails, or the receiver is dropped.
+pub(crate) fn stream(handle: ObjectHandle, range: ByteRange) -> mpsc::Receiver<Result<Chunk>> {
+    let (chunks, receiver) = mpsc::channel(CHUNKS_QUEUED_MAX);
+    tokio::spawn(async move {
+        if let Err(error) = send_range(handle, range, &chunks).await {
+            let _gone = chunks.send(Err(error)).await;
+        }
+    });
+    receiver
+}
+
+async fn send_range(
+    handle: ObjectHandle,
+    range: ByteRange,
+    chunks: &mpsc::Sender<Result<Chunk>>,
+) -> Result<()> {
+    let Content::Blobs { parts, .. } = &handle.row.object.content else {
+        return Err(EngineError::Internal("a large object became something else"));
+    };
+    let mut start = 0_u64;
+    for part in parts {
+        let end = start + part.length_bytes;
+        if end > range.start && start < range.end {
+            let from = range.start.max(start) - start;
+            let to = range.end.min(end) - start;
+            if !send_blob(&handle.reader, part.blob, from, to, chunks).await? {
+                return Ok(());
+            }
+        }
+        start = end;
+    }
+    drop(handle.guard);
+    Ok(())
+}
+
+/// Sends bytes `from..to` of a blob; `false` if nobody listens any more.
+async fn send_blob(
+    reader: &Arc<Reader>,
+    blob: BlobId,
+    from: u64,
+    to: u64,
+    chunks: &mpsc::Sender<Result<Chunk>>,
+) -> Result<bool> {
+    let mut at = from;
+    for _ in 0..RELOCATIONS_MAX {
+        let extents = extents_of(reader, blob).await?;
+        let result = send_extents(reader, &extents, &mut at, to, chunks).await;
+        match result {
+            Ok(listening) => return Ok(listening),
+            Err(error) => {
+                // Compaction may have moved the blob; what was sent stays sent, and the rest comes from there.
+                extents.iter().for_each(|extent| reader.map.forget(extent.volume));
+                if extents_of(reader, blob).await? == extents {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Err(EngineError::Unavailable { context: "reading a blob that keeps moving" })
+}
+
+async fn extents_of(reader: &Reader, blob: BlobId) -> Result<Vec<Extent>> {
+    let rows = reader.store.blobs(&[blob]).await?;
+    let row = rows.into_iter().next();
+    Ok(row.ok_or_else(|| EngineError::Unreadable { context: format!("blob {blob} is gone") })?.extents)
+}
+
+async fn send_extents(
+    reader: &Arc<Reader>,
+    extents: &[Extent],
+    at: &mut u64,
+    to: u64,
+    chunks: &mpsc::Sender<Result<Chunk>>,
+) -> Result<bool> {
+    let mut views: HashMap<_, Arc<VolumeView>> = HashMap::new();
+    let mut start = 0_u64;
+    for extent in extents {
+        let end = start + extent.length_bytes;
+        if end > *at && start < to {
+            let view = match views.get(&extent.volume) {
+                Some(view) => Arc::clone(view),
+                None => {
+                    let view = reader.map.view(extent.volume).await?;
+                    views.insert(extent.volume, Arc::clone(&view));
+                    view
+                }
+            };
+            let (k, _) = view.profile_columns();
+            for stripe in stripes(extent, k, *at - start, to.min(end) - start) {
+                let wanted = (*at - start - stripe.extent_offset, to - start - stripe.extent_offset);
+                let units = u32::try_from(stripe.length_bytes.div_ceil(64 * 1024)).unwrap_or(u32::MAX);
+                let Ok(permit) = Arc::clone(&reader.budget).acquire_many_owned(units).await else {
+                    return Ok(false);
+                };
+                let permit = Some(Arc::new(permit));
+                for bytes in reader.blob_stripe(&view, stripe, wanted).await? {
+                    let length = bytes.len() as u64;
+                    if chunks.send(Ok(Chunk { bytes, _budget: permit.clone() })).await.is_err() {
+                        return Ok(false);
+                    }
+                    *at += length;
+                }
+            }
+        }
+        start = end;
+    }
+    Ok(true)
+}
+
+impl Reader {
+    /// Bytes `wanted` (from, to) of a blob's stripe, in order.
+    pub(crate) async fn blob_stripe(
+        &self,
+        view: &Arc<VolumeView>,
+        stripe: BlobStripe,
+        wanted: (u64, u64),
+    ) -> Result<Vec<Bytes>> {
+        let cut = |block: BlobBlock| {
+            let from = wanted.0.max(block.stripe_offset) - block.stripe_offset;
+            let to = wanted
+                .1
+                .min(block.stripe_offset + u64::from(block.length_bytes))
+                .saturating_sub(block.stripe_offset);
+            (from < to).then_some((block, from, to))
+        };
+        let reads: Vec<_> = stripe.blocks().filter_map(cut).collect();
+        let results =
+            join_all(reads.iter().map(|&(block, from, to)| self.blob_block(view, stripe, block, from, to)))
+                .await;
+        if results.iter().all(Option::is_some) {
+            return Ok(results.into_iter().flatten().collect());
+        }
+        for ((block, _, _), _) in reads.iter().zip(&results).filter(|(_, result)| result.is_none()) {
+            self.damage.report(view.id, block.column);
+            self.map.forget_shard(view.id, block.column);
+        }
+        self.rebuild_blocks(view, stripe, &reads).await
+    }
+
+    /// The fast way: one block, from its header to the last unit that is needed.
+    async fn blob_block(
+        &self,
+        view: &VolumeView,
+        stripe: BlobStripe,
+        block: BlobBlock,
+        from: u64,
+        to: u64,
+    ) -> Option<Bytes> {
+        let (from, to) = (usize::try_from(from).ok()?, usize::try_from(to).ok()?);
+        let unit_from = from / UNIT_LENGTH_BYTES * UNIT_LENGTH_BYTES;
+        let unit_to = to.next_multiple_of(UNIT_LENGTH_BYTES).min(block.length_bytes as usize);
+        let shard = self.map.shard(view, block.column).await.ok()?;
+        let read = shard.read(stripe.offset, HEAD + unit_to).await.ok()?;
+        let place = BlockPlace { volume: view.id, column: block.column, stripe_offset: stripe.offset };
+        let header = header_at(&read, place)?;
+        if header.data_length_bytes != block.length_bytes || header.body_length_bytes != stripe.body_bytes() {
+            return None;
+        }
+        let records_bytes = read.get(BLOCK_HEADER_LENGTH_BYTES..HEAD)?;
+        if header.records_length_bytes as usize != records_bytes.len()
+            || !hash_fits(records_bytes, &header.hash)
+        {
+            return None;
+        }
+        let records = BlobRecords::decode(records_bytes)?;
+        let data = read.get(HEAD + unit_from..HEAD + unit_to)?;
+        let hashes = records.units.iter().skip(unit_from / UNIT_LENGTH_BYTES);
+        let mut units = data.chunks(UNIT_LENGTH_BYTES).zip(hashes);
+        let count = units.len();
+        if count != data.len().div_ceil(UNIT_LENGTH_BYTES) || !units.all(|(unit, hash)| hash_fits(unit, hash))
+        {
+            return None;
+        }
+        Some(read.slice(HEAD + from..HEAD + to))
+    }
+
+    async fn rebuild_blocks(
+        &self,
+        view: &Arc<VolumeView>,
+        stripe: BlobStripe,
+        reads: &[(BlobBlock, u64, u64)],
+    ) -> Result<Vec<Bytes>> {
+        let unreadable = || EngineError::Unreadable { context: format!("a stripe of volume {}", view.id) };
+        let found = read_stripe(&self.map, view, stripe.offset).await.ok_or_else(unreadable)?;
+        let lost: Vec<u8> =
+            reads.iter().map(|(b, _, _)| b.column).filter(|c| found.lost().any(|l| l == *c)).collect();
+        let mut rebuilt: HashMap<u8, Bytes> = lost.iter().copied().zip(found.rebuild(view, &lost)?).collect();
+        metrics::counter!("granary_reads_rebuilt_total").increment(1);
+        let mut out = Vec::with_capacity(reads.len());
+        for &(block, from, to) in reads {
+            let body = match rebuilt.remove(&block.column) {
+                Some(body) => checked_rebuilt(body, block).ok_or_else(unreadable)?,
+                None => {
+                    let whole = found.blocks.get(usize::from(block.column)).and_then(Option::as_ref);
+                    whole.ok_or_else(unreadable)?.body.clone()
+                }
+            };
+            let head = HEAD - BLOCK_HEADER_LENGTH_BYTES;
+            let cut = |at: u64| usize::try_from(at).map(|at| head + at).map_err(|_| unreadable());
+            let (from, to) = (cut(from)?, cut(to)?);
+            if to > body.len() {
+                return Err(unreadable());
+            }
+            out.push(body.slice(from..to));
+        }
+        Ok(out)
+    }
+}
+
+/// A rebuilt body carries its own hashes, covered by the parity it was rebuilt from.
+fn checked_rebuilt(body: Bytes, block: BlobBlock) -> Option<Bytes> {
+    let head = HEAD - BLOCK_HEADER_LENGTH_BYTES;
+    let records = BlobRecords::decode(body.get(..head)?)?;
+    let data = body.get(head..head + block.length_bytes as usize)?;
+    super::block::units_fit(data, &records.units).then_some(body)
+}

@@ -1,0 +1,242 @@
+//! An object opened for reading.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::Stream;
+use granary_metadata::{Content, MetadataStore, ObjectRow, PackedLocation};
+use granary_types::{BucketId, ObjectKey};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::block::hash_fits;
+use super::stripe::read_stripe;
+use crate::api::{ByteRange, ObjectInfo, PartInfo};
+use crate::error::{EngineError, Result};
+use crate::maintain::DamageLog;
+use crate::volume::{VolumeMap, VolumeView};
+
+/// What every read needs.
+pub(crate) struct Reader {
+    pub map: Arc<VolumeMap>,
+    pub store: Arc<dyn MetadataStore>,
+    pub damage: Arc<DamageLog>,
+    /// Bytes read and not yet sent, in units of 64 KiB, over all readers.
+    pub budget: Arc<Semaphore>,
+    running: Mutex<BTreeMap<(Instant, u64), ()>>,
+    next: std::sync::atomic::AtomicU64,
+}
+
+/// Counts a running read, so that no volume is freed under it.
+pub(crate) struct ReadGuard {
+    reader: Arc<Reader>,
+    key: (Instant, u64),
+}
+
+impl Drop for ReadGuard {
+    fn drop(&mut self) {
+        self.reader.running.lock().remove(&self.key);
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(
+        map: Arc<VolumeMap>,
+        store: Arc<dyn MetadataStore>,
+        damage: Arc<DamageLog>,
+        budget: Arc<Semaphore>,
+    ) -> Self {
+        Self {
+            map,
+            store,
+            damage,
+            budget,
+            running: Mutex::default(),
+            next: std::sync::atomic::AtomicU64::new(0),
+        }
+    }
+
+    /// Registers a read that begins now.
+    pub(crate) fn begin(self: &Arc<Self>) -> ReadGuard {
+        let key = (Instant::now(), self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        self.running.lock().insert(key, ());
+        ReadGuard { reader: Arc::clone(self), key }
+    }
+
+    /// When the oldest running read began.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.running.lock().first_key_value().map(|((began, _), ())| *began)
+    }
+
+    /// A packed object, whole and checked.
+    pub(crate) async fn packed(&self, at: &PackedLocation) -> Result<Bytes> {
+        let view = self.map.view(at.volume).await?;
+        if let Some(bytes) = self.packed_fast(&view, at).await {
+            return Ok(bytes);
+        }
+        self.damage.report(at.volume, at.column);
+        self.map.forget_shard(at.volume, at.column);
+        let unreadable =
+            || EngineError::Unreadable { context: format!("an object packed in volume {}", at.volume) };
+        let stripe = read_stripe(&self.map, &view, at.stripe_offset).await.ok_or_else(unreadable)?;
+        let block = stripe.blocks.get(usize::from(at.column)).ok_or_else(unreadable)?;
+        let body = match block {
+            Some(block) => block.body.clone(),
+            None => stripe.rebuild(&view, &[at.column])?.into_iter().next().ok_or_else(unreadable)?,
+        };
+        let start = at.offset - at.stripe_offset - granary_drive::BLOCK_HEADER_LENGTH_BYTES as u64;
+        let start = usize::try_from(start).map_err(|_| unreadable())?;
+        let end = start + at.length_bytes as usize;
+        let bytes = if end <= body.len() { body.slice(start..end) } else { return Err(unreadable()) };
+        metrics::counter!("granary_reads_rebuilt_total").increment(1);
+        hash_fits(&bytes, &at.hash).then_some(bytes).ok_or_else(unreadable)
+    }
+
+    async fn packed_fast(&self, view: &VolumeView, at: &PackedLocation) -> Option<Bytes> {
+        let shard = self.map.shard(view, at.column).await.ok()?;
+        let bytes = shard.read(at.offset, at.length_bytes as usize).await.ok()?;
+        (bytes.len() == at.length_bytes as usize && hash_fits(&bytes, &at.hash)).then_some(bytes)
+    }
+}
+
+/// One version of an object, opened for reading: its record, and its bytes on demand.
+pub struct ObjectHandle {
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) guard: ReadGuard,
+    pub(crate) bucket: BucketId,
+    pub(crate) key: ObjectKey,
+    pub(crate) row: ObjectRow,
+    info: ObjectInfo,
+}
+
+impl ObjectHandle {
+    pub(crate) fn new(
+        reader: Arc<Reader>,
+        guard: ReadGuard,
+        bucket: BucketId,
+        key: ObjectKey,
+        row: ObjectRow,
+    ) -> Self {
+        let object = &row.object;
+        let parts = match &object.content {
+            Content::Blobs { parts, multipart: true } => Some(
+                parts
+                    .iter()
+                    .map(|part| PartInfo {
+                        number: part.number,
+                        length_bytes: part.length_bytes,
+                        checksum: part.checksum.clone(),
+                    })
+                    .collect(),
+            ),
+            _ => None,
+        };
+        let info = ObjectInfo {
+            version: object.version,
+            length_bytes: object.length_bytes,
+            etag: object.etag.clone(),
+            modified: object.modified,
+            storage_class: object.storage_class,
+            checksum: object.checksum.clone(),
+            attributes: object.attributes.clone(),
+            parts,
+        };
+        Self { reader, guard, bucket, key, row, info }
+    }
+
+    /// What HEAD shows.
+    #[must_use]
+    pub fn info(&self) -> &ObjectInfo {
+        &self.info
+    }
+
+    /// The bytes of `range`, each checked against its hash before it comes out. A packed object comes in one chunk. If
+    /// the object is moved while it is read, reading goes on at its new place.
+    #[must_use]
+    pub fn read(self, range: ByteRange) -> ObjectStream {
+        let end = range.end.min(self.info.length_bytes);
+        let range = ByteRange { start: range.start.min(end), end };
+        if range.length_bytes() == 0 {
+            return ObjectStream { state: StreamState::Done };
+        }
+        if matches!(self.row.object.content, Content::Packed(_)) {
+            return ObjectStream { state: StreamState::Packed(Box::pin(self.read_packed(range))) };
+        }
+        ObjectStream { state: StreamState::Blobs(super::blob::stream(self, range)) }
+    }
+
+    async fn read_packed(mut self, range: ByteRange) -> Result<Bytes> {
+        for _ in 0..super::blob::RELOCATIONS_MAX {
+            let Content::Packed(at) = &self.row.object.content else {
+                return Err(EngineError::Internal("a packed object became something else"));
+            };
+            match self.reader.packed(at).await {
+                Ok(bytes) => {
+                    let cut = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                    return Ok(bytes.slice(cut(range.start)..cut(range.end)));
+                }
+                Err(error) => self.relocate(error).await?,
+            }
+        }
+        Err(EngineError::Unavailable { context: "reading an object that keeps moving" })
+    }
+
+    /// Asks where this same version lies now; `error` comes back if it is still where it was, or gone.
+    pub(crate) async fn relocate(&mut self, error: EngineError) -> Result<()> {
+        let version = self.row.object.version;
+        let row = self.reader.store.object(self.bucket, &self.key, Some(version)).await?;
+        match row {
+            Some(row)
+                if row.object.write == self.row.object.write
+                    && row.object.content != self.row.object.content =>
+            {
+                if let Content::Packed(at) = &self.row.object.content {
+                    self.reader.map.forget(at.volume);
+                }
+                self.row = row;
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+}
+
+/// The bytes of an object, in order.
+pub struct ObjectStream {
+    state: StreamState,
+}
+
+enum StreamState {
+    Done,
+    Packed(futures::future::BoxFuture<'static, Result<Bytes>>),
+    Blobs(mpsc::Receiver<Result<Chunk>>),
+}
+
+/// Checked bytes, and the share of the read budget they hold until they are taken.
+pub(crate) struct Chunk {
+    pub bytes: Bytes,
+    pub _budget: Option<Arc<tokio::sync::OwnedSemaphorePermit>>,
+}
+
+impl Stream for ObjectStream {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match &mut self.state {
+            StreamState::Done => Poll::Ready(None),
+            StreamState::Packed(read) => {
+                let result = std::task::ready!(read.as_mut().poll(context));
+                self.state = StreamState::Done;
+                Poll::Ready(Some(result))
+            }
+            StreamState::Blobs(chunks) => {
+                let next = std::task::ready!(chunks.poll_recv(context));
+                Poll::Ready(next.map(|chunk| chunk.map(|chunk| chunk.bytes)))
+            }
+        }
+    }
+}

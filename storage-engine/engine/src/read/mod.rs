@@ -1,0 +1,15 @@
+//! Reading: nothing leaves that was not checked against its hash.
+//!
+//! The fast way reads the one block that holds the bytes. Whatever is wrong with it (the drive is gone, the file
+//! is short, a hash does not match) makes it an erasure: the stripe's other columns are read and checked, the
+//! column is rebuilt and checked, and the damage is reported to be healed.
+
+mod blob;
+mod block;
+mod handle;
+mod stripe;
+
+pub(crate) use block::{Records, VerifiedBlock, verify_body};
+pub(crate) use handle::Reader;
+pub use handle::{ObjectHandle, ObjectStream};
+pub(crate) use stripe::{Stripe, read_stripe};

@@ -1,0 +1,80 @@
+//! Reading a whole stripe from whatever columns are readable, and rebuilding the rest.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockHeader, block_span_bytes};
+use granary_erasure::Column;
+
+use super::block::{BlockPlace, VerifiedBlock, header_at, verify_block};
+use crate::error::{EngineError, Result};
+use crate::volume::{VolumeMap, VolumeView};
+
+/// What was found of a stripe.
+#[derive(Debug)]
+pub(crate) struct Stripe {
+    /// The header of one readable column; what it says of the stripe holds for all.
+    pub header: BlockHeader,
+    /// By column: a checked block, or nothing (not written, unreadable or wrong).
+    pub blocks: Vec<Option<VerifiedBlock>>,
+}
+
+impl Stripe {
+    /// Whether this column was written.
+    pub(crate) fn is_written(&self, column: u8) -> bool {
+        self.header.columns_written & (1 << column) != 0
+    }
+
+    /// Columns that were written and cannot be read.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = u8> {
+        (0_u8..).zip(&self.blocks).filter(|(c, b)| b.is_none() && self.is_written(*c)).map(|(c, _)| c)
+    }
+
+    /// How many bytes of each shard file it takes.
+    pub(crate) fn span_bytes(&self) -> u64 {
+        block_span_bytes(self.header.body_length_bytes)
+    }
+
+    /// Rebuilds the bodies of `wanted` (written columns) from the readable ones.
+    pub(crate) fn rebuild(&self, view: &VolumeView, wanted: &[u8]) -> Result<Vec<Bytes>> {
+        let length = self.header.body_length_bytes as usize;
+        let zeros = vec![0_u8; length];
+        let mut available: Vec<Column<'_>> = Vec::with_capacity(self.blocks.len());
+        for (column, block) in (0_u8..).zip(&self.blocks) {
+            match block {
+                Some(block) => available.push((column.into(), &block.body)),
+                None if !self.is_written(column) => available.push((column.into(), &zeros)),
+                None => {}
+            }
+        }
+        let mut rebuilt: Vec<Vec<u8>> = wanted.iter().map(|_| vec![0; length]).collect();
+        let mut out: Vec<&mut [u8]> = rebuilt.iter_mut().map(Vec::as_mut_slice).collect();
+        let wanted: Vec<usize> = wanted.iter().map(|column| usize::from(*column)).collect();
+        view.codec.reconstruct(&available, &wanted, &mut out).map_err(|error| EngineError::Unreadable {
+            context: format!("stripe {} of volume {}: {error}", self.header.stripe, view.id),
+        })?;
+        Ok(rebuilt.into_iter().map(Bytes::from).collect())
+    }
+}
+
+/// Reads and checks every column of the stripe at `offset`. `None` if not one column has a valid header there.
+pub(crate) async fn read_stripe(map: &VolumeMap, view: &Arc<VolumeView>, offset: u64) -> Option<Stripe> {
+    let columns = u8::try_from(view.drives.len()).unwrap_or(u8::MAX);
+    let headers = join_all((0..columns).map(|column| read_header(map, view, column, offset))).await;
+    let header = headers.into_iter().flatten().next()?;
+    let length = BLOCK_HEADER_LENGTH_BYTES + header.body_length_bytes as usize;
+    let reads = (0..columns).map(|column| async move {
+        let shard = map.shard(view, column).await.ok()?;
+        let block = shard.read(offset, length).await.ok()?;
+        verify_block(&block, BlockPlace { volume: view.id, column, stripe_offset: offset })
+    });
+    let blocks = join_all(reads).await;
+    Some(Stripe { header, blocks })
+}
+
+async fn read_header(map: &VolumeMap, view: &VolumeView, column: u8, offset: u64) -> Option<BlockHeader> {
+    let shard = map.shard(view, column).await.ok()?;
+    let bytes = shard.read(offset, BLOCK_HEADER_LENGTH_BYTES).await.ok()?;
+    header_at(&bytes, BlockPlace { volume: view.id, column, stripe_offset: offset })
+}

@@ -1,0 +1,67 @@
+//! Making drives of empty directories.
+//!
+//! A new store's identities are first written with generation 0, and with generation 1 when its metadata exists: a
+//! crash in between is resumed, not mistaken for a store that lost its metadata.
+
+use std::path::PathBuf;
+
+use granary_drive::{Drive, Identity, Member, write_identity};
+use granary_erasure::Profile;
+use granary_types::{ClusterId, DriveId};
+
+use crate::error::{EngineError, Result};
+
+/// The generation of identities of a store that is being made.
+pub(crate) const GENERATION_FORMATTING: u64 = 0;
+
+pub(crate) fn format(data: &[PathBuf], profile: Profile) -> Result<()> {
+    let random = |source| EngineError::Io { context: "drawing ids", source };
+    let cluster = ClusterId::random().map_err(random)?;
+    let members = (0_u16..)
+        .zip(data)
+        .map(|(slot, _)| Ok(Member { drive: DriveId::random().map_err(random)?, slot }))
+        .collect::<Result<Vec<_>>>()?;
+    for (member, path) in members.iter().zip(data) {
+        let mut identity = Identity::new(cluster, member, &members, &profile.to_string());
+        identity.generation = GENERATION_FORMATTING;
+        write_identity(path, &identity)?;
+    }
+    Ok(())
+}
+
+/// Writes the identities that a crash kept from being written.
+pub(crate) fn resume(data: &[PathBuf], begun: &Identity) -> Result<()> {
+    for (member, path) in begun.members.iter().zip(data) {
+        if matches!(granary_drive::inspect(path), granary_drive::Found::Missing | granary_drive::Found::Empty)
+        {
+            write_identity(path, &Identity { drive: member.drive, slot: member.slot, ..begun.clone() })?;
+        }
+    }
+    Ok(())
+}
+
+/// Marks the store as made: from now on its metadata must be found.
+pub(crate) fn finish_format(drives: &[std::sync::Arc<Drive>]) -> Result<()> {
+    for drive in drives {
+        let mut identity = drive.identity().clone();
+        if identity.generation == GENERATION_FORMATTING {
+            identity.generation = 1;
+            write_identity(drive.directory(), &identity)?;
+        }
+    }
+    Ok(())
+}
+
+/// The identity of a new drive in `slot`, in a membership one generation on.
+pub(crate) fn next_identity(current: &Identity, slot: u16, drive: DriveId) -> Identity {
+    let mut next = current.clone();
+    for member in &mut next.members {
+        if member.slot == slot {
+            member.drive = drive;
+        }
+    }
+    next.generation += 1;
+    next.slot = slot;
+    next.drive = drive;
+    next
+}

@@ -1,0 +1,203 @@
+//! From a list of directories to a set of drives: a new store is formatted, an existing one is checked.
+//!
+//! Mistakes of the operator (a foreign or swapped directory, a wrong number of them) refuse to start and say what
+//! to do. Failures (a directory that is missing, emptied or unreadable) leave that drive unused and start with
+//! the rest, as long as the data can still be read.
+
+mod format;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use granary_cluster::for_drives;
+use granary_drive::{Drive, Found, Identity, inspect};
+use granary_erasure::Profile;
+use granary_types::ClusterId;
+
+use crate::drives::{DriveProblem, UnusedDrive};
+use crate::error::{EngineError, Result};
+use crate::options::EngineOptions;
+
+pub(crate) use format::{finish_format, next_identity};
+
+/// The drives of the store, opened.
+pub(crate) struct Opened {
+    pub cluster: ClusterId,
+    pub profile: Profile,
+    pub drives: Vec<Arc<Drive>>,
+    pub unused: Vec<UnusedDrive>,
+    /// Whether the store is new: no metadata is expected.
+    pub fresh: bool,
+}
+
+/// Inspects, formats if all is new, and opens. Blocks.
+pub(crate) fn open_drives(options: &EngineOptions) -> Result<Opened> {
+    check_paths(&options.data)?;
+    let found: Vec<(&Path, Found)> =
+        options.data.iter().map(|path| (path.as_path(), inspect(path))).collect();
+    let identities: Vec<&Identity> = found
+        .iter()
+        .filter_map(|(_, found)| match found {
+            Found::Drive(identity) => Some(identity),
+            _ => None,
+        })
+        .collect();
+    let newest = identities.iter().max_by_key(|identity| identity.generation);
+    match newest {
+        None => {
+            refuse_unless_new(&found)?;
+            let erasure = chosen_profile(options, options.data.len())?;
+            format::format(&options.data, erasure)?;
+            let mut opened = open_drives(options)?;
+            opened.fresh = true;
+            Ok(opened)
+        }
+        Some(newest) if newest.generation == format::GENERATION_FORMATTING => {
+            format::resume(&options.data, newest)?;
+            let mut opened = open_existing(options, newest, &inspect_all(&options.data))?;
+            opened.fresh = true;
+            Ok(opened)
+        }
+        Some(newest) => open_existing(options, newest, &found),
+    }
+}
+
+fn inspect_all(data: &[PathBuf]) -> Vec<(&Path, Found)> {
+    data.iter().map(|path| (path.as_path(), inspect(path))).collect()
+}
+
+fn check_paths(data: &[PathBuf]) -> Result<()> {
+    if data.is_empty() || data.len() > usize::from(u16::MAX) {
+        return Err(EngineError::Layout("give at least one --data directory".to_owned()));
+    }
+    let mut seen = std::collections::HashSet::new();
+    for path in data {
+        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        if !seen.insert(real) {
+            return Err(EngineError::Layout(format!(
+                "{} is given twice: each drive needs a directory of its own",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_unless_new(found: &[(&Path, Found)]) -> Result<()> {
+    for (path, found) in found {
+        let path = path.display();
+        match found {
+            Found::Missing | Found::Empty => {}
+            Found::Unreadable(error) => {
+                return Err(EngineError::Layout(format!("{path} cannot be read: {error}")));
+            }
+            _ => {
+                return Err(EngineError::Layout(format!(
+                    "{path} holds files that are not Granary's; give an empty directory for a new store"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The code asked for, or the one for that many drives.
+fn chosen_profile(options: &EngineOptions, drives: usize) -> Result<Profile> {
+    let profile = match options.erasure {
+        Some(profile) => profile,
+        None => {
+            let code = for_drives(drives);
+            Profile::new(code.data, code.parity)?
+        }
+    };
+    if profile.columns() > drives {
+        return Err(EngineError::Layout(format!(
+            "erasure code {profile} needs {} drives and {drives} are given: shards never share a drive",
+            profile.columns()
+        )));
+    }
+    Ok(profile)
+}
+
+fn open_existing(options: &EngineOptions, newest: &Identity, found: &[(&Path, Found)]) -> Result<Opened> {
+    if found.len() != newest.members.len() {
+        return Err(EngineError::Layout(format!(
+            "the store has {} drives and {} --data directories are given; name all of them, in their order",
+            newest.members.len(),
+            found.len()
+        )));
+    }
+    let stored: Profile = newest.erasure.parse()?;
+    let profile = match options.erasure {
+        Some(_) => chosen_profile(options, found.len())?,
+        None => stored,
+    };
+    let mut drives = Vec::new();
+    let mut unused = Vec::new();
+    for (slot, (path, found)) in (0_u16..).zip(found) {
+        let expected = newest.members.iter().find(|member| member.slot == slot).map(|member| member.drive);
+        let mut skip = |problem, message: String| {
+            unused.push(UnusedDrive { slot, directory: path.to_path_buf(), expected, problem, message });
+        };
+        match found {
+            Found::Drive(identity) => {
+                check_member(path, slot, identity, newest)?;
+                match Drive::open(path, identity.clone(), options.stall_deadline) {
+                    Ok(drive) => drives.push(drive),
+                    Err(error @ granary_drive::DriveError::Identity { .. }) => return Err(error.into()),
+                    Err(error) => skip(DriveProblem::Unreadable, error.to_string()),
+                }
+            }
+            Found::Missing => skip(DriveProblem::Missing, "the directory does not exist".to_owned()),
+            Found::Empty => skip(
+                DriveProblem::Empty,
+                "the directory is empty; `granary heal` makes a new drive of it".to_owned(),
+            ),
+            Found::Foreign => {
+                skip(DriveProblem::Foreign, "the directory holds files but no granary.json".to_owned())
+            }
+            Found::Unreadable(error) => skip(DriveProblem::Unreadable, error.to_string()),
+        }
+    }
+    if drives.len() < stored.data().min(newest.members.len()) {
+        let missing: Vec<String> =
+            unused.iter().map(|drive| format!("{}: {}", drive.directory.display(), drive.message)).collect();
+        return Err(EngineError::Layout(format!(
+            "only {} of {} drives can be used and {} are needed to read the data ({})",
+            drives.len(),
+            newest.members.len(),
+            stored.data(),
+            missing.join("; ")
+        )));
+    }
+    Ok(Opened { cluster: newest.cluster, profile, drives, unused, fresh: false })
+}
+
+/// Refuses a drive that belongs to another store, was replaced, or is not in its place.
+fn check_member(path: &Path, slot: u16, identity: &Identity, newest: &Identity) -> Result<()> {
+    let path = path.display();
+    if identity.cluster != newest.cluster {
+        return Err(EngineError::Layout(format!(
+            "{path} is a drive of another store ({}, this one is {})",
+            identity.cluster, newest.cluster
+        )));
+    }
+    let Some(member) = newest.members.iter().find(|member| member.drive == identity.drive) else {
+        return Err(EngineError::Layout(format!(
+            "{path} is drive {}, which was replaced in this store; empty it to use it again",
+            identity.drive
+        )));
+    };
+    if member.slot != slot {
+        return Err(EngineError::Layout(format!(
+            "{path} is drive number {} and is given in place {}: drives are swapped; give the --data directories in their order",
+            member.slot + 1,
+            slot + 1
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "start_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+//! Where the shards of each volume are, for readers: a cache of volume rows and of open shard files.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use granary_drive::{DriveError, ShardFile};
+use granary_erasure::{Codec, Profile};
+use granary_metadata::{MetadataStore, VolumeRow};
+use granary_types::{DriveId, VolumeId};
+use parking_lot::RwLock;
+
+use crate::drives::DriveSet;
+use crate::error::{EngineError, Result};
+
+const SHARD_FILES_OPEN_MAX: usize = 4096;
+const VOLUMES_CACHED_MAX: usize = 65_536;
+
+/// What a reader must know of a volume.
+#[derive(Debug)]
+pub(crate) struct VolumeView {
+    pub id: VolumeId,
+    pub codec: Codec,
+    pub drives: Vec<DriveId>,
+}
+
+impl VolumeView {
+    pub(crate) fn of(row: &VolumeRow) -> Result<Self> {
+        let profile = Profile::new(row.volume.data_columns, row.volume.parity_columns)?;
+        Ok(Self { id: row.volume.id, codec: Codec::new(profile)?, drives: row.volume.drives.clone() })
+    }
+
+    pub(crate) fn profile_columns(&self) -> (u8, u8) {
+        let profile = self.codec.profile();
+        (profile.data_columns(), profile.parity_columns())
+    }
+}
+
+type ShardKey = (VolumeId, u8);
+
+/// The cache.
+pub(crate) struct VolumeMap {
+    drives: Arc<DriveSet>,
+    store: Arc<dyn MetadataStore>,
+    views: RwLock<HashMap<VolumeId, Arc<VolumeView>>>,
+    shards: RwLock<HashMap<ShardKey, Arc<ShardFile>>>,
+}
+
+impl VolumeMap {
+    pub(crate) fn new(drives: Arc<DriveSet>, store: Arc<dyn MetadataStore>) -> Self {
+        Self { drives, store, views: RwLock::default(), shards: RwLock::default() }
+    }
+
+    /// The volume; [`EngineError::Unreadable`] if no metadata knows it.
+    pub(crate) async fn view(&self, id: VolumeId) -> Result<Arc<VolumeView>> {
+        if let Some(view) = self.views.read().get(&id) {
+            return Ok(Arc::clone(view));
+        }
+        let row = self.store.volume(id).await?;
+        let row = row.ok_or_else(|| EngineError::Unreadable { context: format!("volume {id} is gone") })?;
+        let view = Arc::new(VolumeView::of(&row)?);
+        let mut views = self.views.write();
+        if views.len() >= VOLUMES_CACHED_MAX {
+            views.clear();
+        }
+        views.insert(id, Arc::clone(&view));
+        Ok(view)
+    }
+
+    /// The open shard file of a column.
+    pub(crate) async fn shard(&self, view: &VolumeView, column: u8) -> Result<Arc<ShardFile>, DriveError> {
+        if let Some(shard) = self.shards.read().get(&(view.id, column)) {
+            return Ok(Arc::clone(shard));
+        }
+        let missing = || DriveError::Identity {
+            path: format!("column {column} of volume {}", view.id).into(),
+            reason: "its drive is not in use".to_owned(),
+        };
+        let id = view.drives.get(usize::from(column)).ok_or_else(missing)?;
+        let drive = self.drives.get(*id).ok_or_else(missing)?;
+        let (volume, profile) = (view.id, view.profile_columns());
+        let opened = tokio::task::spawn_blocking(move || drive.open_shard(column, volume, profile));
+        let shard = opened.await.map_err(|_| missing())??;
+        self.remember(view.id, column, &shard);
+        Ok(shard)
+    }
+
+    /// Keeps the shard files of a volume that was just opened.
+    pub(crate) fn remember(&self, volume: VolumeId, column: u8, shard: &Arc<ShardFile>) {
+        let mut shards = self.shards.write();
+        if shards.len() >= SHARD_FILES_OPEN_MAX {
+            shards.clear();
+        }
+        shards.insert((volume, column), Arc::clone(shard));
+    }
+
+    /// Forgets what is known of a volume: it was healed, moved or freed.
+    pub(crate) fn forget(&self, volume: VolumeId) {
+        self.views.write().remove(&volume);
+        self.shards.write().retain(|(id, _), _| *id != volume);
+    }
+
+    /// Closes the file of one column that turned out damaged; the next reader opens what is there then.
+    pub(crate) fn forget_shard(&self, volume: VolumeId, column: u8) {
+        self.shards.write().remove(&(volume, column));
+    }
+}

@@ -1,0 +1,11 @@
+//! Volumes: being written ([`OpenVolume`], [`VolumePool`]) and being read ([`VolumeMap`]).
+
+mod map;
+mod open;
+mod pool;
+mod run;
+
+pub(crate) use map::{VolumeMap, VolumeView};
+pub(crate) use open::{LaneKind, OpenVolume};
+pub(crate) use pool::VolumePool;
+pub(crate) use run::{Run, RunStripe, seal_stripe};

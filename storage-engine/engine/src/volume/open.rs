@@ -1,0 +1,267 @@
+//! A volume this process opened and appends to.
+//!
+//! Runs are given offsets in the order in which they are queued on the drives, may be in flight together, and
+//! count as committed-able only in order: [`OpenVolume::written_end`] stops at the first run that has not
+//! returned on all its columns, for ever if it failed. A failed or stalled write marks the drive and ends
+//! the volume; the caller writes its run again to another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use granary_drive::{Append, Drive, DriveError, FileHeader, Flush, ShardFile};
+use granary_erasure::Codec;
+use granary_metadata::VolumeAdvance;
+use granary_types::{ClusterId, Epoch, VolumeId};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::run::{Place, Run};
+use crate::error::{EngineError, Result};
+
+/// Which thread of each drive does the writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LaneKind {
+    /// Small stripes, flushed at once.
+    Packed,
+    /// Large runs, flushed when their object is committed.
+    Bulk,
+}
+
+/// One column of an open volume.
+#[derive(Debug)]
+pub(crate) struct OpenColumn {
+    pub drive: Arc<Drive>,
+    pub shard: Arc<ShardFile>,
+}
+
+/// A volume being appended to.
+#[derive(Debug)]
+pub(crate) struct OpenVolume {
+    pub id: VolumeId,
+    pub codec: Arc<Codec>,
+    cluster: ClusterId,
+    epoch: Epoch,
+    lane: LaneKind,
+    columns: Vec<OpenColumn>,
+    limit_bytes: u64,
+    state: Mutex<State>,
+    progress: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    next_offset: u64,
+    next_stripe: u64,
+    column_lengths_bytes: Vec<u64>,
+    in_flight: BTreeSet<u64>,
+    /// The first run that failed: nothing at or after it can ever be committed.
+    failed_at: Option<u64>,
+    closed: bool,
+    /// Bytes of the runs written and not yet reported in an advance, by where they end.
+    unreported_bytes: BTreeMap<u64, u64>,
+}
+
+impl OpenVolume {
+    pub(crate) fn new(
+        id: VolumeId,
+        codec: Arc<Codec>,
+        cluster: ClusterId,
+        lane: LaneKind,
+        columns: Vec<OpenColumn>,
+        limit_bytes: u64,
+    ) -> Self {
+        let state = State {
+            next_offset: FileHeader::LENGTH_BYTES,
+            next_stripe: 0,
+            column_lengths_bytes: vec![FileHeader::LENGTH_BYTES; columns.len()],
+            in_flight: BTreeSet::new(),
+            failed_at: None,
+            closed: false,
+            unreported_bytes: BTreeMap::new(),
+        };
+        let epoch = Epoch::FIRST;
+        Self {
+            id,
+            codec,
+            cluster,
+            epoch,
+            lane,
+            columns,
+            limit_bytes,
+            state: Mutex::new(state),
+            progress: Notify::new(),
+        }
+    }
+
+    /// Whether another run may be appended.
+    pub(crate) fn has_room(&self) -> bool {
+        let state = self.state.lock();
+        !state.closed && state.next_offset < self.limit_bytes
+    }
+
+    /// Takes no more runs. What was written stays committable.
+    pub(crate) fn close(&self) {
+        self.state.lock().closed = true;
+    }
+
+    /// Everything below this offset has been written on all its columns.
+    pub(crate) fn written_end(&self) -> u64 {
+        self.state.lock().written_end()
+    }
+
+    /// Appends a run and waits until all its columns are written (and flushed, if asked). Gives back the offset. Must run to its end: a dropped append would hold up the volume, so callers spawn it.
+    pub(crate) async fn append(&self, run: &mut Run, flush: Flush) -> Result<u64> {
+        let (offset, writes) = self.queue(run, flush)?;
+        let results = join_all(writes).await;
+        let mut failure = None;
+        for (column, result) in results {
+            if let Err(error) = result {
+                self.blame(column, &error);
+                failure = Some(error);
+            }
+        }
+        self.settle(offset, run, failure.is_some());
+        match failure {
+            None => Ok(offset),
+            Some(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives the run its place, stamps it and queues its columns, all under the lock: the order on each drive is
+    /// the order of the offsets.
+    fn queue(&self, run: &mut Run, flush: Flush) -> Result<(u64, Vec<ColumnWrite>)> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(EngineError::Unavailable { context: "appending to a closed volume" });
+        }
+        let offset = state.next_offset;
+        let place = Place {
+            cluster: self.cluster,
+            volume: self.id,
+            epoch: self.epoch,
+            offset,
+            first_stripe: state.next_stripe,
+        };
+        run.stamp(&place)?;
+        state.next_offset += run.span_bytes();
+        state.next_stripe += run.stripes.len() as u64;
+        state.in_flight.insert(offset);
+        let mut writes: Vec<ColumnWrite> = Vec::with_capacity(self.columns.len());
+        for (number, (column, buffer)) in self.columns.iter().zip(&run.columns).enumerate() {
+            let Some(bytes) = buffer.clone() else { continue };
+            let Some(length) = state.column_lengths_bytes.get_mut(number) else { continue };
+            let length_before_bytes = std::mem::replace(length, offset + bytes.len() as u64);
+            let append =
+                Append { shard: Arc::clone(&column.shard), offset, length_before_bytes, bytes, flush };
+            let answer = self.lane_of(column).append(append);
+            writes.push(Box::pin(async move { (number, answer.await) }));
+        }
+        Ok((offset, writes))
+    }
+
+    fn settle(&self, offset: u64, run: &Run, failed: bool) {
+        let mut state = self.state.lock();
+        state.in_flight.remove(&offset);
+        if failed {
+            state.closed = true;
+            state.failed_at = Some(state.failed_at.map_or(offset, |at| at.min(offset)));
+        } else {
+            state.unreported_bytes.insert(offset + run.span_bytes(), run.stored_bytes());
+        }
+        drop(state);
+        self.progress.notify_waiters();
+    }
+
+    /// Flushes all columns. What had been written before the call is durable after it.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        let flushes: Vec<ColumnWrite> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(number, column)| {
+                let append = Append {
+                    shard: Arc::clone(&column.shard),
+                    offset: 0,
+                    length_before_bytes: 0,
+                    bytes: Bytes::new(),
+                    flush: Flush::Now,
+                };
+                let answer = self.lane_of(column).append(append);
+                let flush: ColumnWrite = Box::pin(async move { (number, answer.await) });
+                flush
+            })
+            .collect();
+        let mut failure = None;
+        for (column, result) in join_all(flushes).await {
+            if let Err(error) = result {
+                self.blame(column, &error);
+                self.close();
+                failure = Some(error);
+            }
+        }
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Waits until everything below `end` is written, and flushes it. Returns the offset below which everything is
+    /// durable, or `None` if that can never reach `end`.
+    pub(crate) async fn make_durable(&self, end: u64) -> Result<Option<u64>> {
+        let written = loop {
+            let changed = self.progress.notified();
+            {
+                let state = self.state.lock();
+                let written = state.written_end();
+                if written >= end {
+                    break written;
+                }
+                if state.failed_at.is_some_and(|at| at < end) {
+                    return Ok(None);
+                }
+            }
+            changed.await;
+        };
+        match self.flush().await {
+            Ok(()) => Ok(Some(written)),
+            Err(EngineError::Drive(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The advance that commits everything below `end`.
+    pub(crate) fn advance_to(&self, end: u64) -> VolumeAdvance {
+        let mut state = self.state.lock();
+        let later = state.unreported_bytes.split_off(&(end + 1));
+        let reported = std::mem::replace(&mut state.unreported_bytes, later);
+        VolumeAdvance { volume: self.id, epoch: self.epoch, end, stored_bytes: reported.values().sum() }
+    }
+
+    /// The shard files by column, for readers.
+    pub(crate) fn columns(&self) -> &[OpenColumn] {
+        &self.columns
+    }
+
+    fn lane_of<'a>(&self, column: &'a OpenColumn) -> &'a granary_drive::Lane {
+        match self.lane {
+            LaneKind::Packed => column.drive.packed(),
+            LaneKind::Bulk => column.drive.bulk(),
+        }
+    }
+
+    fn blame(&self, column: usize, error: &DriveError) {
+        let Some(column) = self.columns.get(column) else { return };
+        tracing::warn!(volume = %self.id, drive = %column.drive.directory().display(), %error, "append failed; the volume is sealed");
+        if !error.is_no_space() {
+            column.drive.mark_failed();
+        }
+    }
+}
+
+type ColumnWrite = futures::future::BoxFuture<'static, (usize, Result<(), DriveError>)>;
+
+impl State {
+    fn written_end(&self) -> u64 {
+        let first_open = self.in_flight.first().copied().unwrap_or(self.next_offset);
+        self.failed_at.map_or(first_open, |at| at.min(first_open))
+    }
+}

@@ -1,0 +1,212 @@
+//! The open volumes of this process: one for packed stripes, one for large runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use granary_cluster::{Candidate, Redundancy, degraded, place};
+use granary_drive::{Drive, DriveError};
+use granary_erasure::{Codec, Profile};
+use granary_metadata::{MetadataStore, NewVolume};
+use granary_types::{ClusterId, UnixMillis, VolumeId, crash_point};
+use parking_lot::Mutex;
+
+use super::open::{LaneKind, OpenColumn, OpenVolume};
+use crate::drives::DriveSet;
+use crate::error::{EngineError, Result};
+
+/// A drive with less room than this takes no new volume.
+const FREE_BYTES_MIN: u64 = 16 * 1024 * 1024;
+const ATTEMPTS_MAX: usize = 8;
+
+/// Opens volumes when they are needed and seals them when nobody writes them any more.
+pub(crate) struct VolumePool {
+    drives: Arc<DriveSet>,
+    store: Arc<dyn MetadataStore>,
+    cluster: ClusterId,
+    wanted: Profile,
+    limit_bytes: u64,
+    turn: AtomicU64,
+    packed: tokio::sync::Mutex<Option<Arc<OpenVolume>>>,
+    bulk: tokio::sync::Mutex<Option<Arc<OpenVolume>>>,
+    retiring: Mutex<Vec<Arc<OpenVolume>>>,
+}
+
+impl VolumePool {
+    pub(crate) fn new(
+        drives: Arc<DriveSet>,
+        store: Arc<dyn MetadataStore>,
+        cluster: ClusterId,
+        wanted: Profile,
+        limit_bytes: u64,
+    ) -> Self {
+        Self {
+            drives,
+            store,
+            cluster,
+            wanted,
+            limit_bytes,
+            turn: AtomicU64::new(0),
+            packed: tokio::sync::Mutex::default(),
+            bulk: tokio::sync::Mutex::default(),
+            retiring: Mutex::default(),
+        }
+    }
+
+    /// The volume to append to now.
+    pub(crate) async fn current(&self, lane: LaneKind) -> Result<Arc<OpenVolume>> {
+        let mut slot = self.slot(lane).lock().await;
+        if let Some(volume) = slot.as_ref().filter(|volume| volume.has_room()) {
+            return Ok(Arc::clone(volume));
+        }
+        let volume = Arc::new(self.open(lane).await?);
+        if let Some(old) = slot.replace(Arc::clone(&volume)) {
+            old.close();
+            self.retiring.lock().push(old);
+        }
+        Ok(volume)
+    }
+
+    /// Stops appending to a volume, if it is one of ours; the next append opens another.
+    pub(crate) async fn retire(&self, id: VolumeId) {
+        for lane in [LaneKind::Packed, LaneKind::Bulk] {
+            let mut slot = self.slot(lane).lock().await;
+            if let Some(volume) = slot.take_if(|volume| volume.id == id) {
+                volume.close();
+                self.retiring.lock().push(volume);
+            }
+        }
+    }
+
+    /// Stops appending to all volumes.
+    pub(crate) async fn retire_all(&self) {
+        for lane in [LaneKind::Packed, LaneKind::Bulk] {
+            if let Some(volume) = self.slot(lane).lock().await.take() {
+                volume.close();
+                self.retiring.lock().push(volume);
+            }
+        }
+    }
+
+    /// Whether this process may still commit to the volume.
+    pub(crate) async fn holds(&self, id: VolumeId) -> bool {
+        for lane in [LaneKind::Packed, LaneKind::Bulk] {
+            if self.slot(lane).lock().await.as_ref().is_some_and(|volume| volume.id == id) {
+                return true;
+            }
+        }
+        self.retiring.lock().iter().any(|volume| volume.id == id)
+    }
+
+    /// Seals the retired volumes that no write holds any more.
+    pub(crate) async fn seal_retired(&self) -> Result<()> {
+        let idle: Vec<Arc<OpenVolume>> =
+            self.retiring.lock().iter().filter(|volume| Arc::strong_count(volume) == 1).cloned().collect();
+        for volume in idle {
+            crash_point("volume.before_seal");
+            match self.store.seal_volume(volume.id).await {
+                Ok(_) | Err(granary_metadata::MetadataError::VolumeGone(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.retiring.lock().retain(|kept| kept.id != volume.id);
+        }
+        Ok(())
+    }
+
+    fn slot(&self, lane: LaneKind) -> &tokio::sync::Mutex<Option<Arc<OpenVolume>>> {
+        match lane {
+            LaneKind::Packed => &self.packed,
+            LaneKind::Bulk => &self.bulk,
+        }
+    }
+
+    async fn open(&self, lane: LaneKind) -> Result<OpenVolume> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (drives, profile) = self.choose()?;
+            let id = random_id()?;
+            let creating = drives.clone();
+            let codes = (profile.data_columns(), profile.parity_columns());
+            let created = tokio::task::spawn_blocking(move || create_shards(&creating, id, codes))
+                .await
+                .map_err(|_| EngineError::Internal("creating shard files panicked"))?;
+            let Some(columns) = created else { continue };
+            crash_point("volume.after_files_before_open");
+            let row = NewVolume {
+                id,
+                data_columns: codes.0,
+                parity_columns: codes.1,
+                drives: drives.iter().map(|drive| drive.id()).collect(),
+                opened: UnixMillis::now(),
+            };
+            self.store.open_volume(row).await?;
+            crash_point("volume.after_open_before_write");
+            let codec = Arc::new(Codec::new(profile)?);
+            return Ok(OpenVolume::new(id, codec, self.cluster, lane, columns, self.limit_bytes));
+        }
+        Err(EngineError::Unavailable { context: "opening a volume" })
+    }
+
+    /// The drives for a new volume, and the code: the wanted one while enough drives are usable.
+    fn choose(&self) -> Result<(Vec<Arc<Drive>>, Profile)> {
+        let usable = self.drives.usable();
+        let mut full = 0_usize;
+        let candidates: Vec<Candidate> = usable
+            .iter()
+            .filter_map(|drive| match drive.space_bytes() {
+                Ok((free_bytes, _)) if free_bytes >= FREE_BYTES_MIN => {
+                    Some(Candidate { drive: drive.id(), free_bytes })
+                }
+                Ok(_) => {
+                    full += 1;
+                    None
+                }
+                Err(_) => {
+                    drive.mark_failed();
+                    None
+                }
+            })
+            .collect();
+        let wanted = Redundancy { data: self.wanted.data_columns(), parity: self.wanted.parity_columns() };
+        // Full drives are no lost drives: going on with less redundancy because of them would hide the need for room.
+        if full > 0 && candidates.len() < self.wanted.columns().min(usable.len()) {
+            return Err(EngineError::NoSpace);
+        }
+        let code = degraded(wanted, candidates.len())
+            .ok_or(EngineError::Unavailable { context: "placing a volume: no drive is usable" })?;
+        if code != wanted {
+            metrics::counter!("granary_volumes_opened_degraded_total").increment(1);
+            tracing::warn!(
+                data = code.data,
+                parity = code.parity,
+                "too few usable drives: the new volume has a smaller code"
+            );
+        }
+        let profile = Profile::new(code.data, code.parity)?;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let ids = place(candidates, profile.columns(), turn)
+            .ok_or(EngineError::Unavailable { context: "placing a volume" })?;
+        let drives = ids.iter().filter_map(|id| self.drives.get(*id)).collect();
+        Ok((drives, profile))
+    }
+}
+
+fn random_id() -> Result<VolumeId> {
+    VolumeId::random().map_err(|source| EngineError::Io { context: "drawing a volume id", source })
+}
+
+/// Creates one shard file on each drive; `None` (and the drive marked) if one fails.
+fn create_shards(drives: &[Arc<Drive>], id: VolumeId, profile: (u8, u8)) -> Option<Vec<OpenColumn>> {
+    let mut columns = Vec::with_capacity(drives.len());
+    for (column, drive) in (0_u8..).zip(drives) {
+        match drive.create_shard(column, id, profile) {
+            Ok(shard) => columns.push(OpenColumn { drive: Arc::clone(drive), shard }),
+            Err(error) => {
+                tracing::warn!(drive = %drive.directory().display(), %error, "a shard file cannot be created");
+                if !matches!(error, DriveError::NoSpace { .. }) {
+                    drive.mark_failed();
+                }
+                return None;
+            }
+        }
+    }
+    Some(columns)
+}

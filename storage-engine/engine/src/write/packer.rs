@@ -1,0 +1,253 @@
+//! Group commit of small objects, without a timer.
+//!
+//! Two tasks in a row. The first takes whatever has queued, packs it into stripes and has them written and
+//! flushed; the second commits what the first has flushed. While one group is being flushed the next
+//! queues, and while one is being committed the next is being flushed. So a group costs one flush of each
+//! drive and one metadata commit, and grows with the load. Requests wait on a channel of their own: a client
+//! that hangs up disturbs nobody.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use granary_drive::{FileHeader, Flush};
+use granary_metadata::{
+    Commit, Content, MetadataStore, ObjectMove, Outcome, PackedLocation, PutObject, VolumeAdvance, Write,
+};
+use granary_types::crash_point;
+use tokio::sync::{mpsc, oneshot};
+
+use super::pack::{Item, PackedStripe, Spot, pack_stripe};
+use crate::error::{EngineError, Result};
+use crate::volume::{LaneKind, OpenVolume, VolumeMap, VolumePool};
+
+const QUEUE_LENGTH_MAX: usize = 4096;
+const GROUP_LENGTH_MAX: usize = 1024;
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+const GROUPS_FLUSHED_MAX: usize = 1;
+const ATTEMPTS_MAX: usize = 3;
+
+/// What becomes of a packed object's place.
+#[derive(Debug)]
+pub(crate) enum PackWrite {
+    /// It is the content of a new version.
+    Put(Box<PutObject>),
+    /// It is the new place of a version that lies at `from`; `to` is filled in.
+    Move(Box<ObjectMove>),
+}
+
+impl PackWrite {
+    fn at(self, location: PackedLocation) -> Write {
+        match self {
+            Self::Put(mut put) => {
+                put.object.content = Content::Packed(location);
+                Write::Put(put)
+            }
+            Self::Move(mut moved) => {
+                moved.to = location;
+                Write::MoveObject(moved)
+            }
+        }
+    }
+}
+
+struct Request {
+    item: Item,
+    write: PackWrite,
+    reply: oneshot::Sender<Result<Outcome>>,
+}
+
+struct Flushed {
+    advances: Vec<VolumeAdvance>,
+    writes: Vec<Write>,
+    replies: Vec<oneshot::Sender<Result<Outcome>>>,
+    /// Keeps the volumes from being sealed before the commit.
+    _volumes: Vec<Arc<OpenVolume>>,
+}
+
+/// The entrance to the queue.
+#[derive(Debug)]
+pub(crate) struct Packer {
+    queue: parking_lot::RwLock<Option<mpsc::Sender<Request>>>,
+}
+
+impl Packer {
+    /// Starts both tasks; they end after [`Packer::close`], when everything queued is committed.
+    pub(crate) fn start(
+        pool: Arc<VolumePool>,
+        map: Arc<VolumeMap>,
+        store: Arc<dyn MetadataStore>,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
+        let (queue, requests) = mpsc::channel(QUEUE_LENGTH_MAX);
+        let (flushed, commits) = mpsc::channel(GROUPS_FLUSHED_MAX);
+        tokio::spawn(flush_groups(requests, pool, map, flushed));
+        let committing = tokio::spawn(commit_groups(commits, store));
+        (Self { queue: parking_lot::RwLock::new(Some(queue)) }, committing)
+    }
+
+    /// Takes no more requests.
+    pub(crate) fn close(&self) {
+        self.queue.write().take();
+    }
+
+    /// Stores one small object and returns what became of its write, after it is durable.
+    pub(crate) async fn write(&self, bytes: Bytes, record: Vec<u8>, write: PackWrite) -> Result<Outcome> {
+        let hash = *blake3::hash(&bytes).as_bytes();
+        let (reply, answer) = oneshot::channel();
+        let stopped = EngineError::Unavailable { context: "packing: the store is shutting down" };
+        let request = Request { item: Item { bytes, hash, record }, write, reply };
+        let Some(queue) = self.queue.read().clone() else { return Err(stopped) };
+        if queue.send(request).await.is_err() {
+            return Err(stopped);
+        }
+        drop(queue);
+        answer.await.unwrap_or(Err(stopped))
+    }
+}
+
+async fn flush_groups(
+    mut requests: mpsc::Receiver<Request>,
+    pool: Arc<VolumePool>,
+    map: Arc<VolumeMap>,
+    flushed: mpsc::Sender<Flushed>,
+) {
+    let mut turn = 0;
+    while let Some(first) = requests.recv().await {
+        // The next group may form only when the committer can take this one: that is the whole back-pressure.
+        let Ok(permit) = flushed.reserve().await else { return };
+        let group = collect(first, &mut requests);
+        metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
+        if let Some(done) = flush_group(group, &pool, &map, &mut turn).await {
+            permit.send(done);
+        }
+    }
+}
+
+fn collect(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+    let mut bytes = first.item.bytes.len();
+    let mut group = vec![first];
+    while group.len() < GROUP_LENGTH_MAX && bytes < GROUP_BYTES_MAX {
+        let Ok(request) = requests.try_recv() else { break };
+        bytes += request.item.bytes.len();
+        group.push(request);
+    }
+    group
+}
+
+/// Writes a group, to another volume if one fails; answers the requests itself if none can take it.
+async fn flush_group(
+    group: Vec<Request>,
+    pool: &VolumePool,
+    map: &VolumeMap,
+    turn: &mut usize,
+) -> Option<Flushed> {
+    let started = Instant::now();
+    let (items, rest): (Vec<Item>, Vec<_>) =
+        group.into_iter().map(|request| (request.item, (request.write, request.reply))).unzip();
+    let mut failure = EngineError::Unavailable { context: "packing" };
+    for _ in 0..ATTEMPTS_MAX {
+        match write_items(&items, pool, map, turn).await {
+            Ok((volume, locations, advance)) => {
+                metrics::histogram!("granary_phase_seconds", "phase" => "flush")
+                    .record(started.elapsed().as_secs_f64());
+                crash_point("drive.after_flush_before_commit");
+                let (writes, replies): (Vec<_>, Vec<_>) = rest.into_iter().unzip();
+                let writes = writes.into_iter().zip(locations).map(|(write, at)| write.at(at)).collect();
+                return Some(Flushed { advances: vec![advance], writes, replies, _volumes: vec![volume] });
+            }
+            Err(error) => failure = error,
+        }
+        if matches!(failure, EngineError::NoSpace) {
+            break;
+        }
+    }
+    let full = matches!(&failure, EngineError::NoSpace)
+        || matches!(&failure, EngineError::Drive(error) if error.is_no_space());
+    tracing::error!(error = %failure, objects = rest.len(), "a group of small objects could not be written");
+    for (_, reply) in rest {
+        let error = if full {
+            EngineError::NoSpace
+        } else {
+            EngineError::Unavailable { context: "writing to the drives" }
+        };
+        let _gone = reply.send(Err(error));
+    }
+    None
+}
+
+/// Packs the items and appends the stripes to the current volume, all in flight together.
+async fn write_items(
+    items: &[Item],
+    pool: &VolumePool,
+    map: &VolumeMap,
+    turn: &mut usize,
+) -> Result<(Arc<OpenVolume>, Vec<PackedLocation>, VolumeAdvance)> {
+    let volume = pool.current(LaneKind::Packed).await?;
+    for (number, column) in (0_u8..).zip(volume.columns()) {
+        map.remember(volume.id, number, &column.shard);
+    }
+    let mut rest = items;
+    let mut stripes: Vec<(Vec<Spot>, _)> = Vec::new();
+    while !rest.is_empty() {
+        let PackedStripe { mut run, spots } = pack_stripe(&volume.codec, rest, *turn)?;
+        *turn = turn.wrapping_add(1);
+        rest = rest.get(spots.len()..).unwrap_or_default();
+        let appending = Arc::clone(&volume);
+        stripes.push((spots, tokio::spawn(async move { appending.append(&mut run, Flush::Now).await })));
+    }
+    let mut locations = Vec::with_capacity(items.len());
+    let mut failure = None;
+    for (spots, appended) in stripes {
+        match appended.await.map_err(|_| EngineError::Internal("an append panicked"))? {
+            Ok(offset) => {
+                for spot in spots {
+                    let item =
+                        items.get(locations.len()).ok_or(EngineError::Internal("packing lost count"))?;
+                    locations.push(location(volume.id, offset, spot, item));
+                }
+            }
+            Err(error) => failure = Some(error),
+        }
+    }
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    let end = volume.written_end();
+    debug_assert!(end > FileHeader::LENGTH_BYTES, "a written stripe moves the end");
+    let advance = volume.advance_to(end);
+    Ok((volume, locations, advance))
+}
+
+fn location(volume: granary_types::VolumeId, offset: u64, spot: Spot, item: &Item) -> PackedLocation {
+    PackedLocation {
+        volume,
+        stripe_offset: offset + spot.stripe_at as u64,
+        column: spot.column,
+        offset: offset + spot.at as u64,
+        length_bytes: u32::try_from(item.bytes.len()).unwrap_or(u32::MAX),
+        hash: item.hash,
+    }
+}
+
+async fn commit_groups(mut groups: mpsc::Receiver<Flushed>, store: Arc<dyn MetadataStore>) {
+    while let Some(group) = groups.recv().await {
+        let started = Instant::now();
+        let result = store.commit(Commit { advances: group.advances, writes: group.writes }).await;
+        metrics::histogram!("granary_phase_seconds", "phase" => "metadata")
+            .record(started.elapsed().as_secs_f64());
+        crash_point("engine.after_commit_before_ack");
+        match result {
+            Ok(outcomes) => {
+                for (reply, outcome) in group.replies.into_iter().zip(outcomes) {
+                    let _gone = reply.send(Ok(outcome));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, objects = group.replies.len(), "a group of small objects could not be committed");
+                for reply in group.replies {
+                    let _gone = reply.send(Err(EngineError::Unavailable { context: "committing" }));
+                }
+            }
+        }
+    }
+}

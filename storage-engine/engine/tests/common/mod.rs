@@ -1,0 +1,153 @@
+//! A store in temporary directories, and bodies made of a seed.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use granary_engine::{
+    ByteRange, Digests, Engine, EngineOptions, PutOptions, PutSource, SourceError, TaskKind, TaskProgress,
+    TaskState,
+};
+use granary_types::{BucketName, Etag, ObjectKey};
+
+pub struct Store {
+    pub dir: tempfile::TempDir,
+    pub options: EngineOptions,
+    pub engine: Engine,
+}
+
+pub fn drive(dir: &Path, slot: usize) -> PathBuf {
+    dir.join(format!("d{slot}"))
+}
+
+impl Store {
+    pub async fn open(drives: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = EngineOptions::new((0..drives).map(|slot| drive(dir.path(), slot)).collect());
+        options.grace = Duration::from_millis(300);
+        options.maintenance_interval = Duration::from_millis(100);
+        let engine = Engine::open(options.clone()).await.unwrap();
+        engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
+        Self { dir, options, engine }
+    }
+
+    pub async fn restart(&mut self) {
+        self.engine.close().await.unwrap();
+        self.engine = reopen(&self.options).await;
+    }
+
+    pub async fn put(&self, name: &str, body: &Bytes) {
+        let mut source = Body::new(body.clone());
+        let options = PutOptions::default();
+        self.engine.put_object(&bucket(), &key(name), options, &mut source).await.unwrap();
+    }
+
+    pub async fn get(&self, name: &str) -> Result<Bytes, granary_engine::EngineError> {
+        let object = self.engine.open_object(&bucket(), &key(name), None).await?;
+        let end = object.info().length_bytes;
+        read(object.read(ByteRange { start: 0, end })).await
+    }
+
+    pub async fn task(&self, kind: TaskKind) -> TaskProgress {
+        let id = self.engine.start_task(kind);
+        loop {
+            let progress = self.engine.task(id).unwrap();
+            if progress.state != TaskState::Running {
+                assert_eq!(progress.state, TaskState::Done);
+                return progress;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub fn shard_files(&self, slot: usize) -> Vec<PathBuf> {
+        files_below(&drive(self.dir.path(), slot).join("volumes"))
+    }
+}
+
+/// The former process's threads may hold the drives' locks a moment longer.
+pub async fn reopen(options: &EngineOptions) -> Engine {
+    for _ in 0..100 {
+        match Engine::open(options.clone()).await {
+            Err(error)
+                if error.to_string().contains("drive")
+                    && format!("{error:?}").contains("another granary") =>
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            other => return other.unwrap(),
+        }
+    }
+    panic!("the drives stay locked");
+}
+
+pub async fn read(stream: granary_engine::ObjectStream) -> Result<Bytes, granary_engine::EngineError> {
+    let chunks: Vec<Bytes> = stream.try_collect().await?;
+    Ok(chunks.concat().into())
+}
+
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            found.extend(files_below(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+pub fn bucket() -> BucketName {
+    BucketName::new("bucket").unwrap()
+}
+
+pub fn key(name: &str) -> ObjectKey {
+    ObjectKey::new(name).unwrap()
+}
+
+pub fn bytes(length: usize, seed: u64) -> Bytes {
+    let mut out = vec![0; length];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes());
+    hasher.finalize_xof().fill(&mut out);
+    out.into()
+}
+
+pub struct Body {
+    rest: Bytes,
+    length: u64,
+    pub chunk: usize,
+    pub fail_at_end: bool,
+}
+
+impl Body {
+    pub fn new(rest: Bytes) -> Self {
+        Self { length: rest.len() as u64, rest, chunk: 50_000, fail_at_end: false }
+    }
+}
+
+#[async_trait]
+impl PutSource for Body {
+    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.rest.split_to(self.chunk.min(self.rest.len()))))
+    }
+
+    fn finish(&mut self) -> Result<Digests, SourceError> {
+        if self.fail_at_end {
+            return Err("digest mismatch".into());
+        }
+        Ok(Digests { etag: Etag::new("etag"), checksum: None })
+    }
+
+    fn length_hint_bytes(&self) -> Option<u64> {
+        Some(self.length)
+    }
+}

@@ -1,0 +1,167 @@
+//! The engine through its public API: what was put is read back, whatever happens to the drives.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use bytes::Bytes;
+use common::{Body, Store, bucket, bytes, key, read};
+use granary_engine::{ByteRange, EngineError, PutOptions, TaskKind};
+
+const LENGTHS: [usize; 12] =
+    [0, 1, 100, 10_000, 131_071, 131_072, 131_073, 200_000, 524_288, 524_289, 5_000_000, 20_000_000];
+
+async fn put_all(store: &Store) {
+    for (seed, length) in (0..).zip(LENGTHS) {
+        store.put(&format!("k{length}"), &bytes(length, seed)).await;
+    }
+}
+
+async fn check_all(store: &Store) {
+    for (seed, length) in (0..).zip(LENGTHS) {
+        let got = store.get(&format!("k{length}")).await.unwrap();
+        assert!(got == bytes(length, seed), "{length}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_of_every_size_come_back_after_a_restart() {
+    for drives in [1, 2, 6] {
+        let mut store = Store::open(drives).await;
+        put_all(&store).await;
+        check_all(&store).await;
+        store.restart().await;
+        check_all(&store).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ranges_are_exact() {
+    let store = Store::open(6).await;
+    let body = bytes(3_000_000, 1);
+    store.put("k", &body).await;
+    for (start, end) in
+        [(0, 1), (65_535, 65_537), (524_287, 524_289), (1_000_000, 2_000_000), (2_999_999, 3_000_000)]
+    {
+        let object = store.engine.open_object(&bucket(), &key("k"), None).await.unwrap();
+        let got = read(object.read(ByteRange { start, end })).await.unwrap();
+        assert!(got == body.slice(start as usize..end as usize), "{start}..{end}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_small_puts_share_stripes() {
+    let store = Store::open(6).await;
+    let puts = (0..200_u64).map(|i| {
+        let store = &store;
+        async move { store.put(&format!("k{i}"), &bytes(10_000, i)).await }
+    });
+    futures::future::join_all(puts).await;
+    for i in 0..200 {
+        assert!(store.get(&format!("k{i}")).await.unwrap() == bytes(10_000, i));
+    }
+    let stored: u64 = store.shard_files(0).iter().map(|f| f.metadata().unwrap().len()).sum();
+    assert!(stored * 6 < 200 * 10_000 * 2, "{stored}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_fails_its_digest_is_not_stored() {
+    let store = Store::open(1).await;
+    for length in [10, 1_000_000] {
+        let mut body = Body::new(bytes(length, 1));
+        body.fail_at_end = true;
+        let put = store.engine.put_object(&bucket(), &key("k"), PutOptions::default(), &mut body).await;
+        assert!(matches!(put, Err(EngineError::Source(_))));
+        assert!(matches!(store.get("k").await, Err(EngineError::NoSuchKey)));
+    }
+}
+
+fn destroy(store: &Store, slot: usize, how: &str) {
+    let dir = common::drive(store.dir.path(), slot);
+    match how {
+        "remove" => std::fs::remove_dir_all(&dir).unwrap(),
+        "empty" => {
+            std::fs::remove_dir_all(&dir).unwrap();
+            std::fs::create_dir(&dir).unwrap();
+        }
+        "truncate" => {
+            for file in store.shard_files(slot) {
+                let length = file.metadata().unwrap().len() / 3;
+                std::fs::File::options().write(true).open(file).unwrap().set_len(length).unwrap();
+            }
+        }
+        "flip" => {
+            for file in store.shard_files(slot) {
+                let mut content = std::fs::read(&file).unwrap();
+                for at in (5000..content.len()).step_by(40_000) {
+                    content[at] ^= 0x10;
+                }
+                std::fs::write(file, content).unwrap();
+            }
+        }
+        _ => panic!("{how}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_two_drives_may_be_damaged_and_are_healed() {
+    for how in ["remove", "empty", "truncate", "flip"] {
+        for pair in [[0, 1], [2, 5]] {
+            let mut store = Store::open(6).await;
+            put_all(&store).await;
+            for slot in pair {
+                destroy(&store, slot, how);
+            }
+            check_all(&store).await;
+            store.put("new", &Bytes::from_static(b"written while damaged")).await;
+            store.put("new-large", &bytes(1_000_000, 77)).await;
+            store.restart().await;
+            check_all(&store).await;
+            if how == "remove" {
+                for slot in pair {
+                    std::fs::create_dir(common::drive(store.dir.path(), slot)).unwrap();
+                }
+            }
+            let healed = store.task(TaskKind::Heal).await;
+            assert_eq!(healed.unrepairable, 0, "{how} {pair:?}: {healed:?}");
+            let scrubbed = store.task(TaskKind::Scrub).await;
+            assert_eq!(scrubbed.findings, 0, "{how} {pair:?}: {scrubbed:?}");
+            assert!(store.get("new").await.unwrap() == "written while damaged");
+            assert!(store.get("new-large").await.unwrap() == bytes(1_000_000, 77));
+            for slot in [3, 4] {
+                destroy(&store, slot, "remove");
+            }
+            store.restart().await;
+            check_all(&store).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overwritten_and_deleted_data_gives_its_room_back() {
+    let mut store = Store::open(6).await;
+    for round in 0..3_u64 {
+        for i in 0..40 {
+            store
+                .put(&format!("k{i}"), &bytes(if i % 2 == 0 { 20_000 } else { 900_000 }, round * 100 + i))
+                .await;
+        }
+    }
+    for i in 20..40 {
+        store.engine.delete_object(&bucket(), &key(&format!("k{i}")), Default::default()).await.unwrap();
+    }
+    store.restart().await;
+    let compacted = store.task(TaskKind::Compact).await;
+    assert!(compacted.repaired > 0, "{compacted:?}");
+    store.restart().await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    for i in 0..20 {
+        let length = if i % 2 == 0 { 20_000 } else { 900_000 };
+        assert!(store.get(&format!("k{i}")).await.unwrap() == bytes(length, 200 + i), "{i}");
+    }
+    let live: u64 = 10 * 20_000 + 10 * 900_000;
+    let stored: u64 =
+        (0..6).flat_map(|slot| store.shard_files(slot)).map(|f| f.metadata().unwrap().len()).sum();
+    assert!(stored * 10 < live * 15 * 12, "{stored} for {live}");
+    assert_eq!(store.task(TaskKind::Scrub).await.findings, 0);
+}
