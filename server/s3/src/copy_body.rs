@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use granary_engine::{Digests, ObjectReader, PutSource, SourceError};
+use futures::StreamExt as _;
+use granary_engine::{Digests, ObjectStream, PutSource, SourceError};
 use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag};
 use md5::{Digest as _, Md5};
 
@@ -11,7 +12,7 @@ use crate::error::{ErrorCode, S3Error};
 
 /// Reads an object, and computes the entity tag and the checksum of its copy.
 pub(crate) struct CopyBody {
-    reader: ObjectReader,
+    reader: ObjectStream,
     length_bytes: u64,
     read_bytes: u64,
     digests: Option<(Md5, Hasher)>,
@@ -20,7 +21,7 @@ pub(crate) struct CopyBody {
 
 impl CopyBody {
     /// Copies the `length_bytes` that `reader` gives.
-    pub(crate) fn new(reader: ObjectReader, length_bytes: u64, algorithm: ChecksumAlgorithm) -> Self {
+    pub(crate) fn new(reader: ObjectStream, length_bytes: u64, algorithm: ChecksumAlgorithm) -> Self {
         let digests = Some((Md5::new(), Hasher::new(algorithm)));
         Self { reader, length_bytes, read_bytes: 0, digests, algorithm }
     }
@@ -29,7 +30,7 @@ impl CopyBody {
 #[async_trait]
 impl PutSource for CopyBody {
     async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
-        let data = self.reader.next().await.map_err(S3Error::from)?;
+        let data = self.reader.next().await.transpose().map_err(S3Error::from)?;
         if let (Some(data), Some((md5, hasher))) = (&data, &mut self.digests) {
             md5.update(data);
             hasher.update(data);

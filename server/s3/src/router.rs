@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{Method, header};
 
 use crate::address::Address;
+use crate::body::Leftover;
 use crate::context::{Context, ReceivedMeter};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::operation::{Operation, Scope, Status, route};
@@ -30,10 +31,14 @@ async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
     let (parts, body) = request.into_parts();
     let received = ReceivedMeter::default();
     let mut operation = None;
-    let result = serve(&state, &parts, body, &received, &mut operation).await;
+    let leftover = Leftover::default();
+    let result = serve(&state, &parts, leftover.watch(body), &received, &mut operation).await;
     let mut response = match result {
         Ok(response) => response,
         Err(error) => {
+            if may_still_send(&parts, &error) {
+                leftover.discard().await;
+            }
             let context = ErrorContext {
                 method: &parts.method,
                 resource: parts.uri.path(),
@@ -47,6 +52,13 @@ async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
     respond::finish(&mut response, request_id, &shared.host_id);
     shared.metrics.of(operation).record(response.status(), started.elapsed(), received.read());
     response
+}
+
+/// Whether the client may still be sending the body of a request that was refused. One that waits for `100
+/// Continue` is not, and reading would tell it to begin; one that fell silent or hung up will not go on.
+fn may_still_send(parts: &Parts, error: &S3Error) -> bool {
+    !parts.headers.contains_key(header::EXPECT)
+        && !matches!(error.code(), ErrorCode::RequestTimeout | ErrorCode::IncompleteBody)
 }
 
 fn log(error: &S3Error, operation: Option<Operation>, context: ErrorContext<'_>) {

@@ -10,22 +10,19 @@ use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use granary_engine::{ByteRange, ObjectReader, Opened};
+use futures::{Stream as _, StreamExt as _};
+use granary_engine::{ByteRange, ObjectHandle, ObjectStream};
 use http_body::{Frame, SizeHint};
 
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::operation::Operation;
 use crate::state::S3State;
 
-/// What a read of the next piece gives back: the reader, to go on with, and the piece.
-type Piece = (ObjectReader, Result<Option<Bytes>, granary_engine::EngineError>);
-
 /// The bytes of `range`, which must not be empty.
-pub(crate) async fn object_body(state: &S3State, opened: Opened, range: ByteRange) -> S3Result<Body> {
-    let mut reader = opened.read(range);
+pub(crate) async fn object_body(state: &S3State, opened: ObjectHandle, range: ByteRange) -> S3Result<Body> {
+    let mut stream = opened.read(range);
     let length_bytes = range.length_bytes();
-    let first = reader.next().await?.ok_or_else(ended_early)?;
+    let first = stream.next().await.ok_or_else(ended_early)??;
     let first_bytes = u64::try_from(first.len()).unwrap_or(u64::MAX);
     if first_bytes == length_bytes {
         state.0.metrics.of(Some(Operation::GetObject)).sent_bytes.increment(length_bytes);
@@ -33,8 +30,7 @@ pub(crate) async fn object_body(state: &S3State, opened: Opened, range: ByteRang
     }
     Ok(Body::new(ObjectBody {
         first: Some(first),
-        next: None,
-        reader: Some(reader),
+        stream,
         left_bytes: length_bytes,
         sent_bytes: 0,
         started: Instant::now(),
@@ -49,8 +45,7 @@ fn ended_early() -> S3Error {
 /// A large object being sent.
 struct ObjectBody {
     first: Option<Bytes>,
-    reader: Option<ObjectReader>,
-    next: Option<BoxFuture<'static, Piece>>,
+    stream: ObjectStream,
     left_bytes: u64,
     sent_bytes: u64,
     started: Instant,
@@ -62,18 +57,8 @@ impl ObjectBody {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Ok(Some(first)));
         }
-        if self.next.is_none() {
-            let Some(mut reader) = self.reader.take() else { return Poll::Ready(Ok(None)) };
-            self.next = Some(Box::pin(async move {
-                let piece = reader.next().await;
-                (reader, piece)
-            }));
-        }
-        let Some(next) = &mut self.next else { return Poll::Ready(Ok(None)) };
-        let (reader, piece) = std::task::ready!(next.as_mut().poll(context));
-        self.next = None;
-        self.reader = Some(reader);
-        Poll::Ready(piece.map_err(S3Error::from))
+        let piece = std::task::ready!(Pin::new(&mut self.stream).poll_next(context));
+        Poll::Ready(piece.transpose().map_err(S3Error::from))
     }
 }
 

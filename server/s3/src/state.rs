@@ -47,7 +47,7 @@ impl Default for S3Config {
 pub struct S3State(pub(crate) Arc<Shared>);
 
 pub(crate) struct Shared {
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) engine: Engine,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) config: S3Config,
     pub(crate) ids: RequestIds,
@@ -59,7 +59,7 @@ impl S3State {
     /// Puts the parts together. Install the metrics recorder before: its handles are taken here. `seed` must be
     /// random; request ids start there.
     #[must_use]
-    pub fn new(engine: Arc<Engine>, verifier: Arc<Verifier>, config: S3Config, seed: u64) -> Self {
+    pub fn new(engine: Engine, verifier: Arc<Verifier>, config: S3Config, seed: u64) -> Self {
         let ids = RequestIds::new(seed, &config.node);
         // Base64 is always a header value.
         let host_id = HeaderValue::from_str(ids.host_id()).unwrap_or(HeaderValue::from_static("-"));

@@ -5,7 +5,9 @@
 //! that sends nothing for the idle time is answered `RequestTimeout`.
 
 mod digests;
+mod leftover;
 mod source;
 
 pub(crate) use digests::{BodyDigests, EtagNeed};
+pub(crate) use leftover::Leftover;
 pub(crate) use source::{BodyLimits, BodySource, Protection, read_document};

@@ -59,9 +59,10 @@ pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Resu
     let wanted = Wanted::of(context)?;
     let page = PartsPage::of(context)?;
     version::require_current(context.query.get("versionId"))?;
-    let info = context.shared.engine.head(&object.bucket, &object.key).await;
-    let info = info.map_err(|error| put::with_key(error.into(), object))?;
-    let mut response = respond::xml(document(wanted, page, &info));
+    let opened = context.shared.engine.open_object(&object.bucket, &object.key, None).await;
+    let opened = opened.map_err(|error| put::with_key(error.into(), object))?;
+    let info = opened.info();
+    let mut response = respond::xml(document(wanted, page, info));
     respond::set(response.headers_mut(), header::LAST_MODIFIED, http_date(info.modified));
     Ok(response)
 }

@@ -1,6 +1,6 @@
 //! CopyObject.
 
-use granary_engine::{ByteRange, ObjectInfo, Opened, PutOptions};
+use granary_engine::{ByteRange, ObjectHandle, ObjectInfo, PutOptions};
 use granary_types::Attributes;
 
 use super::attributes::checksum_elements;
@@ -68,7 +68,7 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let reader = opened.read(ByteRange { start: 0, end: length_bytes });
     let mut body = CopyBody::new(reader, length_bytes, algorithm);
     let options = PutOptions { attributes, storage_class, conditions };
-    let result = context.shared.engine.put(&object.bucket, &object.key, options, &mut body).await;
+    let result = context.shared.engine.put_object(&object.bucket, &object.key, options, &mut body).await;
     let written = result.map_err(|error| write_error(error, context, object))?;
     let mut xml = XmlWriter::document("CopyObjectResult");
     xml.time("LastModified", written.modified);
@@ -81,12 +81,12 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
 }
 
 /// The source of a copy, opened, after its conditions held.
-pub(super) async fn open_source(context: &Context<'_>) -> S3Result<(ObjectAddress, Opened)> {
+pub(super) async fn open_source(context: &Context<'_>) -> S3Result<(ObjectAddress, ObjectHandle)> {
     let text = context.header("x-amz-copy-source").unwrap_or_default();
     let source = CopySourceHeader::parse(text)?;
     version::require_current(source.version_id.as_deref())?;
     let source = ObjectAddress { bucket: source.bucket, key: source.key };
-    let opened = context.shared.engine.get(&source.bucket, &source.key).await;
+    let opened = context.shared.engine.open_object(&source.bucket, &source.key, None).await;
     let opened = opened.map_err(|error| super::put::with_key(error.into(), &source))?;
     let info = opened.info();
     conditions::check_copy_source(context.headers(), &info.etag, info.modified)?;

@@ -1,7 +1,7 @@
 //! DeleteObject and DeleteObjects.
 
 use axum::body::Body;
-use granary_engine::{DeleteEntry, EngineError, WriteConditions};
+use granary_engine::{DeleteEntry, WriteConditions};
 use granary_types::{BucketName, ObjectKey};
 use http::StatusCode;
 
@@ -31,11 +31,8 @@ pub(super) async fn delete_object(context: &Context<'_>, object: &ObjectAddress)
             check_early(context, object, &conditions).await?;
         }
         VersionChoice::Current => {
-            let conditional = conditions != WriteConditions::default();
-            match engine.delete(&object.bucket, &object.key, conditions).await {
-                Err(EngineError::NoSuchKey) if !conditional => {}
-                result => result.map_err(|error| write_error(error, context, object))?,
-            }
+            let deleted = engine.delete_object(&object.bucket, &object.key, conditions).await;
+            deleted.map_err(|error| write_error(error, context, object))?;
         }
     }
     Ok(respond::empty(StatusCode::NO_CONTENT))
@@ -107,14 +104,10 @@ async fn delete_targets(
             Err(error) => outcomes.push(Some(Err(error))),
         }
     }
-    let conditional: Vec<bool> =
-        entries.iter().map(|entry| entry.conditions != WriteConditions::default()).collect();
-    let deleted = context.shared.engine.delete_many(bucket, entries).await?;
-    let mut deleted = deleted.into_iter().zip(conditional);
+    let mut deleted = context.shared.engine.delete_objects(bucket, entries).await?.into_iter();
     let settle = |outcome: Option<Outcome>| {
         outcome.unwrap_or_else(|| match deleted.next() {
-            Some((Ok(()), _)) | Some((Err(EngineError::NoSuchKey), false)) => Ok(()),
-            Some((Err(error), _)) => Err(error.into()),
+            Some(result) => result.map_err(S3Error::from),
             None => Err(ErrorCode::InternalError.into()),
         })
     };

@@ -48,7 +48,7 @@ struct Selection {
 /// `GET /bucket/key`.
 pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
     let wanted = check(context)?;
-    let opened = context.shared.engine.get(&object.bucket, &object.key).await;
+    let opened = context.shared.engine.open_object(&object.bucket, &object.key, None).await;
     let opened = opened.map_err(|error| put::with_key(error.into(), object))?;
     check_conditions(context, opened.info())?;
     let (selection, headers) = answer(context, wanted, opened.info())?;
@@ -63,10 +63,10 @@ pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Resu
 /// `HEAD /bucket/key`.
 pub(super) async fn head(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
     let wanted = check(context)?;
-    let info = context.shared.engine.head(&object.bucket, &object.key).await;
-    let info = info.map_err(|error| put::with_key(error.into(), object))?;
-    check_conditions(context, &info)?;
-    let (selection, headers) = answer(context, wanted, &info)?;
+    let opened = context.shared.engine.open_object(&object.bucket, &object.key, None).await;
+    let opened = opened.map_err(|error| put::with_key(error.into(), object))?;
+    check_conditions(context, opened.info())?;
+    let (selection, headers) = answer(context, wanted, opened.info())?;
     Ok(response(selection, headers, Body::empty()))
 }
 

@@ -102,7 +102,7 @@ impl<'a> Listing<'a> {
             after: after.filter(|after| !after.is_empty()).map(str::to_owned),
             limit: self.limit,
         };
-        Ok(engine.list(self.bucket, &options).await?)
+        Ok(engine.list_objects(self.bucket, options).await?)
     }
 
     fn begin(&self, page: &ListPage) -> XmlWriter {

@@ -33,7 +33,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
     let mut source = context.object_body(body, default_checksum(context), PUT_BYTES_MAX)?;
     check_early(context, object, &options.conditions).await?;
     let engine = &context.shared.engine;
-    let result = engine.put(&object.bucket, &object.key, options, &mut source).await;
+    let result = engine.put_object(&object.bucket, &object.key, options, &mut source).await;
     context.received.add(source.received_bytes(), source.waited());
     let written = result.map_err(|error| write_error(error, context, object))?;
     let mut response = respond::empty(StatusCode::OK);
@@ -63,12 +63,12 @@ pub(super) async fn check_early(
     if *conditions == WriteConditions::default() {
         return Ok(());
     }
-    let current = match context.shared.engine.head(&object.bucket, &object.key).await {
-        Ok(info) => Some(info),
+    let current = match context.shared.engine.open_object(&object.bucket, &object.key, None).await {
+        Ok(opened) => Some(opened),
         Err(EngineError::NoSuchKey) => None,
         Err(error) => return Err(error.into()),
     };
-    let etag = current.as_ref().map(|info| &info.etag);
+    let etag = current.as_ref().map(|opened| &opened.info().etag);
     conditions::check_write(conditions, etag).map_err(|error| with_key(error, object))
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn list_buckets(context: &Context<'_>) -> S3Result<S3Response> 
         None => None,
     };
     let page =
-        context.shared.engine.list_buckets(&BucketQuery { prefix: prefix.to_owned(), after, limit }).await?;
+        context.shared.engine.list_buckets(BucketQuery { prefix: prefix.to_owned(), after, limit }).await?;
     let region = query.non_empty("bucket-region");
     let mut xml = XmlWriter::document("ListAllMyBucketsResult");
     owner(&mut xml, "Owner", context);

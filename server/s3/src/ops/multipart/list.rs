@@ -87,7 +87,7 @@ pub(in crate::ops) async fn uploads(context: &Context<'_>, bucket: &BucketName) 
         after_upload,
         limit: limit.max(1),
     };
-    let mut page = context.shared.engine.list_uploads(bucket, &options).await?;
+    let mut page = context.shared.engine.list_uploads(bucket, options.clone()).await?;
     if limit == 0 {
         page.entries.clear();
         page.more = false;
