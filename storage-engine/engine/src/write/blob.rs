@@ -9,28 +9,21 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockKind, Flush, UNIT_LENGTH_BYTES};
-use granary_erasure::Codec;
+use granary_drive::Flush;
 use granary_metadata::{Extent, VolumeAdvance};
 use granary_types::{BlobId, crash_point};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use super::filling::{Filling, RUN_STRIPES_MAX, data_of, stripe_units};
 use crate::error::{EngineError, Result};
-use crate::layout::{
-    BLOB_BLOCK_BYTES, BLOB_HEAD_BYTES, BLOB_RECORDS_BYTES, BlobStripe, extent_end, full_stripe_bytes,
-};
-use crate::volume::{LaneKind, OpenVolume, Run, RunStripe, VolumePool, seal_stripe};
+use crate::layout::{extent_end, full_stripe_bytes};
+use crate::volume::{LaneKind, OpenVolume, VolumePool};
 
-/// Full stripes in a run: 1 MiB of data in each shard file.
-const RUN_STRIPES_MAX: usize = 8;
 /// Runs of one upload that may be on their way to the drives.
 const RUNS_IN_FLIGHT_MAX: usize = 2;
 const ATTEMPTS_MAX: usize = 3;
 const FLUSH_EVERY_BYTES: u64 = 32 * 1024 * 1024;
-/// The budget is counted in units of this.
-pub(crate) const BUDGET_UNIT_BYTES: usize = 64 * 1024;
 
 type Appended = (Arc<OpenVolume>, u64, u64);
 
@@ -55,25 +48,9 @@ pub(crate) struct BlobWriter {
     filling: Option<Filling>,
     base_bytes: u64,
     length_bytes: u64,
-    in_flight: Vec<JoinHandle<Result<Appended>>>,
+    in_flight: Vec<JoinHandle<Result<Vec<Appended>>>>,
     appended: Vec<Appended>,
     unflushed_bytes: u64,
-}
-
-/// The run being filled.
-struct Filling {
-    codec: Arc<Codec>,
-    columns: Vec<Option<Vec<u8>>>,
-    stripes: Vec<RunStripe>,
-    /// Where the stripe being filled begins in the buffers.
-    at: usize,
-    /// Bytes of the blob in that stripe.
-    filled: usize,
-    /// Where that stripe begins in the blob.
-    blob_offset: u64,
-    /// Bytes of the blob in the sealed stripes.
-    sealed_bytes: u64,
-    permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl BlobWriter {
@@ -138,19 +115,10 @@ impl BlobWriter {
     /// Writes what is left and makes everything durable. A blob whose runs met a failing drive is read back by the
     /// caller and written again; that is told by [`Finished::Rewrite`].
     pub(crate) async fn finish(mut self) -> Result<Finished> {
-        if let Some(mut filling) = self.filling.take() {
-            if filling.filled > 0 {
-                let (last, full) = (filling.filled, filling.sealed_bytes);
-                if full > 0 {
-                    // The last stripe has a geometry of its own; it is a run of its own, right behind.
-                    let rest = filling.split_last()?;
-                    self.submit(filling).await?;
-                    filling = rest;
-                }
-                filling.shrink(last);
-                filling.seal(self.id, &self.record)?;
+        if let Some(filling) = self.filling.take() {
+            for run in filling.conclude(self.id, &self.record)? {
+                self.submit(run).await?;
             }
-            self.submit(filling).await?;
         }
         self.settle(0).await?;
         crash_point("blob.after_runs_before_flush");
@@ -167,21 +135,16 @@ impl BlobWriter {
             .acquire_many_owned(units)
             .await
             .map_err(|_| EngineError::Unavailable { context: "waiting for buffers" })?;
-        Ok(Filling::new(codec, self.base_bytes + self.length_bytes, permit))
+        Ok(Filling::new(codec, self.base_bytes + self.length_bytes, vec![permit]))
     }
 
     /// Hands a run to the drives; waits only if too many are on their way already.
-    async fn submit(&mut self, mut filling: Filling) -> Result<()> {
-        if filling.stripes.is_empty() {
-            return Ok(());
-        }
-        for buffer in filling.columns.iter_mut().flatten() {
-            buffer.truncate(filling.at);
-        }
+    async fn submit(&mut self, filling: Filling) -> Result<()> {
         self.settle(RUNS_IN_FLIGHT_MAX - 1).await?;
-        let (volume, pool) = (Arc::clone(&self.volume), Arc::clone(&self.pool));
+        let volume = Arc::clone(&self.volume);
         self.unflushed_bytes += filling.sealed_bytes;
-        self.in_flight.push(tokio::spawn(append(volume, pool, filling)));
+        let rerun = Rerun { blob: self.id, record: self.record.clone(), pool: Arc::clone(&self.pool) };
+        self.in_flight.push(tokio::spawn(append(volume, filling, rerun)));
         if self.unflushed_bytes >= FLUSH_EVERY_BYTES {
             self.unflushed_bytes = 0;
             let volume = Arc::clone(&self.volume);
@@ -196,10 +159,7 @@ impl BlobWriter {
         while self.in_flight.len() > left {
             let run = self.in_flight.remove(0);
             let appended = run.await.map_err(|_| EngineError::Internal("an append panicked"))??;
-            if appended.0.id != self.volume.id && appended.0.has_room() {
-                self.volume = Arc::clone(&appended.0);
-            }
-            self.appended.push(appended);
+            self.appended.extend(appended);
         }
         Ok(())
     }
@@ -250,28 +210,62 @@ pub(crate) enum Finished {
     Rewrite(WrittenBlob),
 }
 
-/// Appends a run, to another volume if the first fails and has the same code.
-async fn append(mut volume: Arc<OpenVolume>, pool: Arc<VolumePool>, filling: Filling) -> Result<Appended> {
-    let Filling { codec, columns, stripes, sealed_bytes, permits, .. } = filling;
-    let profile = (codec.profile().data_columns(), codec.profile().parity_columns());
-    let columns = columns.into_iter().map(|buffer| buffer.map(Bytes::from)).collect();
-    let mut run = Run { kind: BlockKind::Blob, profile, columns, stripes };
+/// What it takes to write a run again.
+struct Rerun {
+    blob: BlobId,
+    record: Vec<u8>,
+    pool: Arc<VolumePool>,
+}
+
+/// Appends a run; if a drive fails, to another volume, laid out anew if that has another code.
+async fn append(mut volume: Arc<OpenVolume>, filling: Filling, rerun: Rerun) -> Result<Vec<Appended>> {
+    let blob_offset = filling.first_blob_offset();
+    let (mut run, length_bytes, permits) = filling.into_run();
     let mut failure = EngineError::Unavailable { context: "writing to the drives" };
     for _ in 0..ATTEMPTS_MAX {
-        if volume.codec.profile() != codec.profile() {
-            return Err(EngineError::Unavailable { context: "writing: the code changed with the drives" });
-        }
-        match volume.append(&mut run, Flush::Later).await {
-            Ok(offset) => {
+        let profile = volume.codec.profile();
+        let result = if run.profile == (profile.data_columns(), profile.parity_columns()) {
+            let appended = volume.append(&mut run, Flush::Later).await;
+            appended.map(|offset| vec![(Arc::clone(&volume), offset, length_bytes)])
+        } else {
+            append_anew(&volume, &data_of(&run), blob_offset, &rerun).await
+        };
+        match result {
+            Ok(appended) => {
                 drop(permits);
-                return Ok((volume, offset, sealed_bytes));
+                return Ok(appended);
             }
             Err(EngineError::Drive(error)) if error.is_no_space() => return Err(EngineError::NoSpace),
             Err(error) => failure = error,
         }
-        volume = pool.current(LaneKind::Bulk).await?;
+        volume = rerun.pool.current(LaneKind::Bulk).await?;
     }
     Err(failure)
+}
+
+/// Lays bytes that were a run of another code out for this volume and appends them.
+async fn append_anew(
+    volume: &Arc<OpenVolume>,
+    mut bytes: &[u8],
+    blob_offset: u64,
+    rerun: &Rerun,
+) -> Result<Vec<Appended>> {
+    let mut filling = Filling::new(Arc::clone(&volume.codec), blob_offset, Vec::new());
+    while !bytes.is_empty() {
+        let taken = filling.fill(bytes);
+        bytes = bytes.get(taken..).unwrap_or_default();
+        if filling.stripe_is_full() {
+            filling.seal(rerun.blob, &rerun.record)?;
+            filling.extend();
+        }
+    }
+    let mut appended = Vec::new();
+    for run in filling.conclude(rerun.blob, &rerun.record)? {
+        let (mut run, length_bytes, _) = run.into_run();
+        let offset = volume.append(&mut run, Flush::Later).await?;
+        appended.push((Arc::clone(volume), offset, length_bytes));
+    }
+    Ok(appended)
 }
 
 /// Adds a run's bytes to the extents, to the last one if it goes on where that ends.
@@ -285,152 +279,4 @@ fn add_extent(extents: &mut Vec<Extent>, volume: &OpenVolume, offset: u64, lengt
         }
     }
     extents.push(Extent { volume: volume.id, offset, length_bytes });
-}
-
-fn stripe_units(codec: &Codec) -> u32 {
-    let bytes = codec.profile().columns() * (BLOB_BLOCK_BYTES + BLOB_HEAD_BYTES) as usize;
-    u32::try_from(bytes.div_ceil(BUDGET_UNIT_BYTES)).unwrap_or(u32::MAX)
-}
-
-const BLOCK: usize = BLOB_BLOCK_BYTES as usize;
-const HEAD: usize = BLOB_HEAD_BYTES as usize;
-
-impl Filling {
-    fn new(codec: Arc<Codec>, blob_offset: u64, permit: OwnedSemaphorePermit) -> Self {
-        let columns = (0..codec.profile().columns()).map(|_| Some(vec![0; HEAD + BLOCK])).collect();
-        let permits = vec![permit];
-        Self { codec, columns, stripes: Vec::new(), at: 0, filled: 0, blob_offset, sealed_bytes: 0, permits }
-    }
-
-    fn stripe_is_full(&self) -> bool {
-        self.filled == BLOCK * self.codec.profile().data()
-    }
-
-    /// Copies as much of `bytes` as the stripe takes.
-    fn fill(&mut self, bytes: &[u8]) -> usize {
-        let mut taken = 0;
-        while taken < bytes.len() && !self.stripe_is_full() {
-            let (column, within) = (self.filled / BLOCK, self.filled % BLOCK);
-            let count = (BLOCK - within).min(bytes.len() - taken);
-            let start = self.at + HEAD + within;
-            let target = self
-                .columns
-                .get_mut(column)
-                .and_then(Option::as_mut)
-                .and_then(|b| b.get_mut(start..start + count));
-            let (Some(target), Some(source)) = (target, bytes.get(taken..taken + count)) else { break };
-            target.copy_from_slice(source);
-            taken += count;
-            self.filled += count;
-        }
-        taken
-    }
-
-    /// Makes room for one more stripe if the budget has it right now.
-    fn grow(&mut self, budget: &Arc<Semaphore>) -> bool {
-        let Ok(permit) = Arc::clone(budget).try_acquire_many_owned(stripe_units(&self.codec)) else {
-            return false;
-        };
-        self.permits.push(permit);
-        for buffer in self.columns.iter_mut().flatten() {
-            buffer.resize(self.at + HEAD + BLOCK, 0);
-        }
-        true
-    }
-
-    /// Takes the stripe being filled out of the run, as a run of its own.
-    fn split_last(&mut self) -> Result<Self> {
-        let at = self.at;
-        let columns =
-            self.columns.iter_mut().map(|buffer| buffer.as_mut().map(|b| b.split_off(at))).collect();
-        let permit = self.permits.pop().ok_or(EngineError::Internal("a stripe without a permit"))?;
-        Ok(Self {
-            codec: Arc::clone(&self.codec),
-            columns,
-            stripes: Vec::new(),
-            at: 0,
-            filled: std::mem::take(&mut self.filled),
-            blob_offset: self.blob_offset,
-            sealed_bytes: 0,
-            permits: vec![permit],
-        })
-    }
-
-    /// Lays the `length` bytes of a last stripe out in as few equal blocks as possible.
-    fn shrink(&mut self, length: usize) {
-        let k = self.codec.profile().data();
-        let stripe = BlobStripe::new(0, 0, length as u64, u8::try_from(k).unwrap_or(1));
-        let block = stripe.block_bytes as usize;
-        if block == BLOCK {
-            for slot in self.columns.iter_mut().take(k).skip(length.div_ceil(BLOCK)) {
-                *slot = None;
-            }
-            return;
-        }
-        let mut bytes = Vec::with_capacity(length);
-        for buffer in self.columns.iter().take(k).flatten() {
-            bytes.extend(buffer.iter().skip(HEAD).take((length - bytes.len()).min(BLOCK)));
-        }
-        for (column, slot) in self.columns.iter_mut().enumerate() {
-            let data =
-                bytes.get(column * block..).map(|rest| rest.get(..block).unwrap_or(rest)).unwrap_or_default();
-            if column < k && data.is_empty() {
-                *slot = None;
-                continue;
-            }
-            let mut buffer = vec![0; HEAD + block];
-            if column < k
-                && let Some(target) = buffer.get_mut(HEAD..HEAD + data.len())
-            {
-                target.copy_from_slice(data);
-            }
-            *slot = Some(buffer);
-        }
-    }
-
-    /// Hashes and encodes the stripe that was filled and starts the next.
-    fn seal(&mut self, blob: BlobId, record: &[u8]) -> Result<()> {
-        let k = self.codec.profile().data();
-        let block =
-            self.columns.iter().flatten().map(Vec::len).max().unwrap_or(0).saturating_sub(self.at + HEAD);
-        let mut data = Vec::with_capacity(k);
-        for column in 0..k.min(self.filled.div_ceil(block.max(1))) {
-            let blob_offset = self.blob_offset + (column * block) as u64;
-            let length = (self.filled - column * block).min(block);
-            let buffer = self.columns.get_mut(column).and_then(Option::as_mut);
-            let buffer = buffer.ok_or(EngineError::Internal("a stripe without a buffer"))?;
-            let records = write_records(buffer, self.at, length, blob, blob_offset, record)?;
-            data.push((column, records, u32::try_from(length).unwrap_or(u32::MAX)));
-        }
-        let body = BLOB_RECORDS_BYTES + u32::try_from(block).unwrap_or(u32::MAX);
-        let stripe = seal_stripe(&self.codec, &mut self.columns, self.at, body, &data)?;
-        self.stripes.push(stripe);
-        self.at += HEAD + block;
-        self.blob_offset += self.filled as u64;
-        self.sealed_bytes += self.filled as u64;
-        self.filled = 0;
-        Ok(())
-    }
-}
-
-/// Puts the records of one block in front of its data; they take the whole rest of the page.
-fn write_records(
-    buffer: &mut [u8],
-    at: usize,
-    length: usize,
-    blob: BlobId,
-    blob_offset: u64,
-    record: &[u8],
-) -> Result<u32> {
-    let page = buffer.get_mut(at..).and_then(|block| block.split_at_mut_checked(HEAD));
-    let (head, rest) = page.ok_or(EngineError::Internal("a block is too short"))?;
-    let data = rest.get(..length).ok_or(EngineError::Internal("a block is too short"))?;
-    let units = data.chunks(UNIT_LENGTH_BYTES).map(|unit| *blake3::hash(unit).as_bytes()).collect();
-    let length_bytes = u32::try_from(length).map_err(|_| EngineError::Internal("a block is too long"))?;
-    let encoded = BlobRecords { blob, blob_offset, length_bytes, units, record: record.to_vec() }.encode()?;
-    let records = head.get_mut(BLOCK_HEADER_LENGTH_BYTES..).unwrap_or_default();
-    let target =
-        records.get_mut(..encoded.len()).ok_or(EngineError::Internal("a blob's records are too long"))?;
-    target.copy_from_slice(&encoded);
-    Ok(BLOB_RECORDS_BYTES)
 }

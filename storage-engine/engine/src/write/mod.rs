@@ -1,9 +1,11 @@
 //! The two ways bytes reach the drives: packed with others ([`Packer`]), or as a blob of their own ([`BlobWriter`]).
 
 mod blob;
+mod filling;
 mod pack;
 mod packer;
 
-pub(crate) use blob::{BUDGET_UNIT_BYTES, BlobWriter, Finished, WrittenBlob};
+pub(crate) use blob::{BlobWriter, Finished, WrittenBlob};
+pub(crate) use filling::BUDGET_UNIT_BYTES;
 pub(crate) use pack::PACKED_LENGTH_BYTES_MAX;
 pub(crate) use packer::{PackWrite, Packer};
