@@ -20,11 +20,10 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// [`AdminError::Invalid`] for an `after` that is no id; [`AdminError::Unavailable`].
     async fn list_volumes(&self, after: Option<&str>, limit: usize) -> Result<VolumePage, AdminError>;
 
-    /// Starts a task in the background. One of each kind runs at a time; asked for again while it runs, the id of the
-    /// running one is returned.
+    /// Starts a task in the background; it waits for its turn if another is at work.
     ///
     /// # Errors
-    /// [`AdminError::NotImplemented`] for a kind that this store does not have; [`AdminError::Unavailable`].
+    /// [`AdminError::Unavailable`] when no task can be started now.
     async fn start(&self, kind: TaskKind) -> Result<TaskId, AdminError>;
 
     /// How far a task is. Finished tasks are remembered for a while, a bounded number of them.

@@ -18,9 +18,6 @@ pub enum AdminError {
     /// There is no such task or path.
     #[error("{0}")]
     NotFound(String),
-    /// This store cannot do that.
-    #[error("not implemented: {0}")]
-    NotImplemented(&'static str),
     /// Not now; later.
     #[error("{0}")]
     Unavailable(String),
@@ -54,7 +51,6 @@ impl AdminError {
             Self::NotRoot => "AccessDenied",
             Self::Invalid(_) => "InvalidRequest",
             Self::NotFound(_) => "NotFound",
-            Self::NotImplemented(_) => "NotImplemented",
             Self::Unavailable(_) => "ServiceUnavailable",
             Self::Transport { .. } => "Transport",
             Self::Refused { code, .. } => code,
@@ -69,7 +65,6 @@ impl AdminError {
             Self::NotRoot => StatusCode::FORBIDDEN,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Transport { .. } => StatusCode::BAD_GATEWAY,
             Self::Refused { status, .. } => *status,

@@ -18,7 +18,6 @@ mod client;
 mod error;
 mod model;
 mod router;
-mod tasks;
 mod transport;
 
 pub use backend::AdminBackend;
@@ -29,4 +28,3 @@ pub use model::{
     VolumeReport, VolumeState,
 };
 pub use router::router;
-pub use tasks::{TaskBoard, TaskMeter};

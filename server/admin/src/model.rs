@@ -10,32 +10,34 @@ use serde::{Deserialize, Serialize};
 pub enum DriveState {
     /// It serves reads and writes.
     Online,
-    /// It answers with errors, or was taken out of use after some.
+    /// It serves reads; a write failed, and new volumes avoid it.
     Failed,
-    /// Nothing is at its path, or it is not the drive that belongs there.
+    /// Nothing is at its path.
     Missing,
-    /// It is empty and can be filled by healing.
+    /// Its directory is empty and can be filled by healing.
     Empty,
+    /// Its directory holds files that are not Granary's.
+    Foreign,
+    /// Its directory or its identity cannot be read.
+    Unreadable,
 }
 
 /// One drive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriveReport {
-    /// Its id; absent while it has none or cannot be read.
+    /// Its place in the list of data directories, from 0.
+    pub slot: u16,
+    /// Its id; of a drive that is not there, the id that should be; absent if that is unknown too.
     pub id: Option<String>,
     /// The directory it was configured with.
     pub path: String,
     /// Whether it can be used.
     pub state: DriveState,
-    /// `ssd` or `hdd`, if known.
-    pub class: Option<String>,
-    /// The size of its file system.
-    pub capacity_bytes: u64,
+    /// The size of its file system, if it can be asked.
+    pub capacity_bytes: Option<u64>,
     /// What is free of it.
-    pub free_bytes: u64,
-    /// Shard files on it.
-    pub shards: u64,
-    /// Why it is not online, for people.
+    pub free_bytes: Option<u64>,
+    /// Why it is not in use, for people.
     pub detail: Option<String>,
 }
 
@@ -67,13 +69,13 @@ pub struct VolumeReport {
     pub state: VolumeState,
     /// Its erasure code, `k+m`.
     pub erasure: String,
+    /// The length of each of its shard files that is committed.
+    pub committed_bytes: u64,
     /// What it takes on all its drives.
     pub stored_bytes: u64,
     /// What of the objects in it is still wanted.
     pub live_bytes: u64,
-    /// Shards that are missing or damaged, as far as is known.
-    pub missing_shards: u32,
-    /// The ids of its drives, in shard order.
+    /// The ids of its drives, in the order of its columns.
     pub drives: Vec<String>,
 }
 
@@ -110,7 +112,7 @@ impl TaskKind {
     }
 }
 
-/// Names one run of a task: 1 to 64 letters, digits or `-`.
+/// Names one run of a task in one life of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TaskId(pub String);
 
@@ -155,8 +157,10 @@ pub struct TaskProgress {
     pub total: u64,
     /// Bytes read and written by it.
     pub bytes: u64,
-    /// Problems found: for a scrub, shards that are wrong; for a heal, what could not be healed.
+    /// Damaged columns and unreadable stripes found.
     pub findings: u64,
-    /// The first findings in words, at most 100.
-    pub finding_details: Vec<String>,
+    /// Columns rebuilt, or volumes compacted.
+    pub repaired: u64,
+    /// Findings that cannot be repaired now: no drive to place a column on, or too few columns left.
+    pub unrepairable: u64,
 }

@@ -14,9 +14,9 @@ fn volume(number: usize) -> VolumeReport {
         id: format!("v{number}"),
         state: VolumeState::Sealed,
         erasure: "4+2".to_owned(),
+        committed_bytes: 1,
         stored_bytes: 6,
         live_bytes: 4,
-        missing_shards: 0,
         drives: Vec::new(),
     }
 }
@@ -25,13 +25,12 @@ fn volume(number: usize) -> VolumeReport {
 impl AdminBackend for Fake {
     async fn list_drives(&self) -> Result<Vec<DriveReport>, AdminError> {
         Ok(vec![DriveReport {
+            slot: 0,
             id: Some("d".to_owned()),
             path: "/mnt/d1".to_owned(),
             state: DriveState::Online,
-            class: None,
-            capacity_bytes: 10,
-            free_bytes: 5,
-            shards: 7,
+            capacity_bytes: Some(10),
+            free_bytes: Some(5),
             detail: None,
         }])
     }
@@ -61,7 +60,8 @@ impl AdminBackend for Fake {
                 total: 2,
                 bytes: 3,
                 findings: 0,
-                finding_details: Vec::new(),
+                repaired: 0,
+                unrepairable: 0,
             }),
             _ => Err(AdminError::NotFound("no such task".to_owned())),
         }

@@ -49,20 +49,20 @@ pub async fn list_drives(target: &Target, format: OutputFormat) -> Result<()> {
         return print_json(&drives);
     }
     print_line(&table(
-        &["PATH", "STATE", "ID", "CLASS", "CAPACITY", "FREE", "SHARDS", "DETAIL"],
+        &["SLOT", "PATH", "STATE", "ID", "CAPACITY", "FREE", "DETAIL"],
         &drives.iter().map(drive_row).collect::<Vec<_>>(),
     ))
 }
 
 fn drive_row(drive: &DriveReport) -> Vec<String> {
+    let dash = || "-".to_owned();
     vec![
+        drive.slot.to_string(),
         drive.path.clone(),
         word(&drive.state),
-        drive.id.clone().unwrap_or_else(|| "-".to_owned()),
-        drive.class.clone().unwrap_or_else(|| "-".to_owned()),
-        size(drive.capacity_bytes),
-        size(drive.free_bytes),
-        drive.shards.to_string(),
+        drive.id.clone().unwrap_or_else(dash),
+        drive.capacity_bytes.map_or_else(dash, size),
+        drive.free_bytes.map_or_else(dash, size),
         drive.detail.clone().unwrap_or_default(),
     ]
 }
@@ -77,7 +77,7 @@ pub async fn list_volumes(target: &Target, format: OutputFormat) -> Result<()> {
         return print_json(&volumes);
     }
     print_line(&table(
-        &["ID", "STATE", "ERASURE", "STORED", "LIVE", "MISSING SHARDS"],
+        &["ID", "STATE", "ERASURE", "STORED", "LIVE"],
         &volumes.iter().map(volume_row).collect::<Vec<_>>(),
     ))
 }
@@ -89,7 +89,6 @@ fn volume_row(volume: &VolumeReport) -> Vec<String> {
         volume.erasure.clone(),
         size(volume.stored_bytes),
         size(volume.live_bytes),
-        volume.missing_shards.to_string(),
     ]
 }
 

@@ -14,7 +14,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// A server that restarts for this long loses the task; a shorter hiccup does not end the command.
 const MAX_FAILED_POLLS: u32 = 20;
 
-/// Starts a task and, unless `detach`, waits for it. The exit code is a failure when it failed or found something.
+/// Starts a task and, unless `detach`, waits for it. The exit code is a failure when the task failed, when a scrub found
+/// damage, or when a heal left some.
 ///
 /// # Errors
 /// The server cannot be reached, or refuses.
@@ -36,8 +37,16 @@ pub async fn run_task(
     }
     let progress = follow(&client, &task, kind, format).await?;
     report(&progress, format)?;
-    let is_clean = progress.state == TaskState::Done && progress.findings == 0;
-    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_success(&progress) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A heal that repaired what it found has done its work; a scrub that found something has bad news.
+fn is_success(progress: &TaskProgress) -> bool {
+    let is_clean = match progress.kind {
+        TaskKind::Scrub => progress.findings == 0,
+        TaskKind::Heal | TaskKind::Compact => progress.unrepairable == 0,
+    };
+    progress.state == TaskState::Done && is_clean
 }
 
 async fn follow(
@@ -92,9 +101,6 @@ fn report(progress: &TaskProgress, format: OutputFormat) -> Result<()> {
     if format == OutputFormat::Json {
         return print_json(progress);
     }
-    for detail in &progress.finding_details {
-        print_line(detail)?;
-    }
     let outcome = match &progress.state {
         TaskState::Failed(error) => {
             print_notice(&format!("granary: the {} failed: {error}", progress.kind.as_str()));
@@ -104,11 +110,13 @@ fn report(progress: &TaskProgress, format: OutputFormat) -> Result<()> {
         TaskState::Done => "done",
     };
     print_line(&format!(
-        "{} {outcome}: {} of {} volumes, {}, {} findings",
+        "{} {outcome}: {} of {} volumes, {}, {} findings, {} repaired, {} unrepairable",
         progress.kind.as_str(),
         progress.done,
         progress.total,
         indicatif::BinaryBytes(progress.bytes),
-        progress.findings
+        progress.findings,
+        progress.repaired,
+        progress.unrepairable
     ))
 }

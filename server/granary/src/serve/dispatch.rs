@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 use tower_http::timeout::TimeoutBody;
 
@@ -33,8 +33,8 @@ pub enum Readiness {
     NotReady(String),
 }
 
-/// Tells the readiness now; called for each `/health/ready`.
-pub type ReadinessProbe = Arc<dyn Fn() -> Readiness + Send + Sync>;
+/// Holds the readiness, as it was found last.
+pub type ReadinessWatch = watch::Receiver<Readiness>;
 
 /// What the open store serves.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ pub struct Routes {
     /// The admin API.
     pub admin: Router,
     /// Whether requests can be taken.
-    pub readiness: ReadinessProbe,
+    pub readiness: ReadinessWatch,
 }
 
 /// Everything a request can reach. Until the store is open, that is the health pages and 503 for the rest.
@@ -103,7 +103,7 @@ impl App {
 
     fn readiness(&self) -> Readiness {
         match self.routes.get() {
-            Some(routes) => (routes.readiness)(),
+            Some(routes) => routes.readiness.borrow().clone(),
             None => Readiness::NotReady("the store is being opened".to_owned()),
         }
     }

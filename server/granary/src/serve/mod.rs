@@ -1,5 +1,6 @@
 //! `granary serve`: opens the store, listens, and stops when told to.
 
+mod backend;
 pub mod connection;
 pub mod dispatch;
 pub mod limits;
@@ -61,7 +62,7 @@ pub async fn serve(config: Config) -> Result<()> {
     }
     let drain = accepting.await.context("the accept loop")?;
     if let Some((_, store)) = opened {
-        store.close().await;
+        store.close().await?;
     }
     match drain {
         Drain::Complete => info!("stopped"),

@@ -1,37 +1,106 @@
 //! Opens the store behind the server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Result;
-use axum::Router;
-use axum::body::Body;
+use anyhow::{Context, Result};
 use granary_auth::Verifier;
-use http::{Response, StatusCode};
+use granary_engine::{Engine, EngineOptions, Profile, measure_acceleration};
+use granary_s3::address::VirtualHostDomains;
+use granary_s3::{S3Config, S3State};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
 
+use super::backend::EngineBackend;
 use super::dispatch::{Readiness, Routes};
 use crate::config::Config;
 
+/// How often readiness is looked at; `/health/ready` tells what was found last.
+const READINESS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The open store.
-pub struct Store;
+pub struct Store {
+    engine: Engine,
+    watching: JoinHandle<()>,
+}
 
 impl Store {
     /// Closes it, after the last request.
-    pub async fn close(self) {}
+    ///
+    /// # Errors
+    /// When the last changes cannot be written.
+    pub async fn close(self) -> Result<()> {
+        self.watching.abort();
+        self.engine.close().await.context("closing the store")
+    }
 }
 
 /// Opens the drives and the metadata and recovers what a crash left.
 ///
 /// # Errors
 /// Drives or metadata that are missing, foreign or damaged beyond what the erasure code bears.
-pub async fn open(_config: &Config, _verifier: Arc<Verifier>) -> Result<(Routes, Store)> {
-    // The engine is not wired yet: every request says so, and the server never says that it is ready.
-    let not_implemented = || {
-        Router::new().fallback(|| async {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
-            response
-        })
+pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, Store)> {
+    check_acceleration();
+    let engine = Engine::open(options(config)?).await.context("opening the store")?;
+    info!(cluster = %engine.cluster(), erasure = %engine.profile(), drives = config.drives.len(), "store open");
+    let (ready, readiness) = watch::channel(readiness(&engine).await);
+    let watching = tokio::spawn(watch_readiness(engine.clone(), ready));
+    let s3 = S3Config {
+        region: config.settings.region.clone(),
+        domains: VirtualHostDomains::new(config.settings.domain.iter().cloned()),
+        body_idle_ms: config.settings.stall_timeout_ms,
+        node: engine.cluster().to_string(),
+        ..S3Config::default()
     };
-    let readiness = Arc::new(|| Readiness::NotReady("the engine is not wired".to_owned()));
-    Ok((Routes { s3: not_implemented(), admin: not_implemented(), readiness }, Store))
+    let state = S3State::new(engine.clone(), Arc::clone(&verifier), s3, random_seed()?);
+    let backend = Arc::new(EngineBackend { engine: engine.clone() });
+    let routes =
+        Routes { s3: granary_s3::router(state), admin: granary_admin::router(backend, verifier), readiness };
+    Ok((routes, Store { engine, watching }))
+}
+
+fn options(config: &Config) -> Result<EngineOptions> {
+    let mut options = EngineOptions::new(config.drives.clone());
+    if let Some(erasure) = config.settings.erasure {
+        options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);
+    }
+    Ok(options)
+}
+
+/// Says whether the vector kernel of the erasure code is really in use: without it, writes are several times slower.
+fn check_acceleration() {
+    let measured = measure_acceleration();
+    if measured.is_accelerated() {
+        info!(speedup = measured.speedup, "the erasure code is accelerated");
+    } else {
+        warn!(
+            speedup = measured.speedup,
+            "the erasure code is NOT accelerated on this machine; writes are slow"
+        );
+    }
+}
+
+fn random_seed() -> Result<u64> {
+    getrandom::u64().map_err(|error| anyhow::anyhow!("the system's random numbers: {error}"))
+}
+
+async fn watch_readiness(engine: Engine, ready: watch::Sender<Readiness>) {
+    loop {
+        tokio::time::sleep(READINESS_INTERVAL).await;
+        let found = readiness(&engine).await;
+        ready.send_if_modified(|known| {
+            let is_new = *known != found;
+            *known = found;
+            is_new
+        });
+    }
+}
+
+async fn readiness(engine: &Engine) -> Readiness {
+    if engine.is_ready().await {
+        Readiness::Ready
+    } else {
+        Readiness::NotReady("the metadata does not answer, or no drive is usable".to_owned())
+    }
 }

@@ -42,7 +42,11 @@ impl Running {
 
     pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Self {
         let app = App::new(None, &limits);
-        app.open(Routes { s3: echo("s3"), admin: echo("admin"), readiness: Arc::new(|| Readiness::Ready) });
+        app.open(Routes {
+            s3: echo("s3"),
+            admin: echo("admin"),
+            readiness: watch::channel(Readiness::Ready).1,
+        });
         Self::start_app(limits, tls, app)
     }
 

@@ -1,0 +1,116 @@
+//! The admin API's view of the engine.
+
+use async_trait::async_trait;
+use granary_admin::{
+    AdminBackend, AdminError, DriveReport, DriveState, TaskId, TaskKind, TaskProgress, TaskState, VolumePage,
+    VolumeReport, VolumeState,
+};
+use granary_engine::{DriveHealth, DriveProblem, DriveStatus, Engine, EngineError, VolumeRow};
+use granary_types::VolumeId;
+
+/// Answers the admin API from the engine.
+pub(super) struct EngineBackend {
+    pub(super) engine: Engine,
+}
+
+#[async_trait]
+impl AdminBackend for EngineBackend {
+    async fn list_drives(&self) -> Result<Vec<DriveReport>, AdminError> {
+        let engine = self.engine.clone();
+        // Asking a file system for its free space can hang with the drive.
+        let drives = tokio::task::spawn_blocking(move || engine.drive_status())
+            .await
+            .map_err(|_| AdminError::Unavailable("the drives could not be asked".to_owned()))?;
+        Ok(drives.into_iter().map(drive_report).collect())
+    }
+
+    async fn list_volumes(&self, after: Option<&str>, limit: usize) -> Result<VolumePage, AdminError> {
+        let after = after
+            .map(str::parse::<VolumeId>)
+            .transpose()
+            .map_err(|_| AdminError::Invalid("after is not the id of a volume".to_owned()))?;
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let rows = self.engine.volume_status(after, limit).await.map_err(|error| unavailable(&error))?;
+        let is_full = u32::try_from(rows.len()).is_ok_and(|count| count >= limit);
+        let next_after = rows.last().filter(|_| is_full).map(|row| row.volume.id.to_string());
+        Ok(VolumePage { volumes: rows.iter().map(volume_report).collect(), next_after })
+    }
+
+    async fn start(&self, kind: TaskKind) -> Result<TaskId, AdminError> {
+        let kind = match kind {
+            TaskKind::Heal => granary_engine::TaskKind::Heal,
+            TaskKind::Scrub => granary_engine::TaskKind::Scrub,
+            TaskKind::Compact => granary_engine::TaskKind::Compact,
+        };
+        Ok(TaskId(self.engine.start_task(kind).0.to_string()))
+    }
+
+    async fn progress(&self, id: &TaskId) -> Result<TaskProgress, AdminError> {
+        let found = id.0.parse().ok().and_then(|number| self.engine.task(granary_engine::TaskId(number)));
+        let progress = found.ok_or_else(|| AdminError::NotFound("there is no such task".to_owned()))?;
+        Ok(TaskProgress {
+            task: id.clone(),
+            kind: match progress.kind {
+                granary_engine::TaskKind::Heal => TaskKind::Heal,
+                granary_engine::TaskKind::Scrub => TaskKind::Scrub,
+                granary_engine::TaskKind::Compact => TaskKind::Compact,
+            },
+            state: match progress.state {
+                granary_engine::TaskState::Running => TaskState::Running,
+                granary_engine::TaskState::Done => TaskState::Done,
+                granary_engine::TaskState::Failed(error) => TaskState::Failed(error),
+            },
+            done: progress.done,
+            total: progress.total,
+            bytes: progress.bytes,
+            findings: progress.findings,
+            repaired: progress.repaired,
+            unrepairable: progress.unrepairable,
+        })
+    }
+}
+
+fn unavailable(error: &EngineError) -> AdminError {
+    AdminError::Unavailable(error.to_string())
+}
+
+fn drive_report(drive: DriveStatus) -> DriveReport {
+    let (state, detail) = match drive.health {
+        DriveHealth::Online => (DriveState::Online, None),
+        DriveHealth::Failed => (DriveState::Failed, Some("a write failed".to_owned())),
+        DriveHealth::Unused(problem, message) => {
+            let state = match problem {
+                DriveProblem::Missing => DriveState::Missing,
+                DriveProblem::Empty => DriveState::Empty,
+                DriveProblem::Foreign => DriveState::Foreign,
+                DriveProblem::Unreadable => DriveState::Unreadable,
+            };
+            (state, Some(message))
+        }
+    };
+    DriveReport {
+        slot: drive.slot,
+        id: drive.drive.map(|id| id.to_string()),
+        path: drive.directory,
+        state,
+        capacity_bytes: drive.space_bytes.map(|(_, capacity)| capacity),
+        free_bytes: drive.space_bytes.map(|(free, _)| free),
+        detail,
+    }
+}
+
+fn volume_report(row: &VolumeRow) -> VolumeReport {
+    VolumeReport {
+        id: row.volume.id.to_string(),
+        state: match row.state {
+            granary_engine::VolumeState::Open => VolumeState::Open,
+            granary_engine::VolumeState::Sealed => VolumeState::Sealed,
+            granary_engine::VolumeState::Freed => VolumeState::Freed,
+        },
+        erasure: format!("{}+{}", row.volume.data_columns, row.volume.parity_columns),
+        committed_bytes: row.committed_end,
+        stored_bytes: row.stored_bytes,
+        live_bytes: row.live_bytes,
+        drives: row.volume.drives.iter().map(ToString::to_string).collect(),
+    }
+}
