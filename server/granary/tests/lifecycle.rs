@@ -9,9 +9,19 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+/// A test that fails must not leave its server behind.
+struct KillOnDrop(Child);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A server on one directory and a free port.
 struct Server {
-    child: Child,
+    child: KillOnDrop,
     /// Standard error up to and with the line that says where it serves.
     log: String,
     stderr: BufReader<std::process::ChildStderr>,
@@ -29,8 +39,8 @@ impl Server {
         let data = data.to_str().unwrap();
         let mut command =
             granary(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--data", data]);
-        let mut child = command.args(extra).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut child = KillOnDrop(command.args(extra).stderr(Stdio::piped()).spawn().unwrap());
+        let mut stderr = BufReader::new(child.0.stderr.take().unwrap());
         let mut log = String::new();
         loop {
             let start = log.len();
@@ -52,14 +62,14 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(Pid::from_child(&self.child.0), signal).unwrap();
     }
 
     /// Waits for the end; returns how, and the rest of the log.
     fn wait(mut self) -> (ExitStatus, String) {
         let mut rest = String::new();
         self.stderr.read_to_string(&mut rest).unwrap();
-        (self.child.wait().unwrap(), rest)
+        (self.child.0.wait().unwrap(), rest)
     }
 }
 
