@@ -257,8 +257,8 @@ impl Server {
         Ok(samples.sum())
     }
 
-    /// Runs another subcommand of the binary with `--data` for every drive; returns its standard
-    /// output, and fails if it does.
+    /// Runs another subcommand of the binary against this server; returns its standard output, and
+    /// fails if it does.
     pub async fn admin(&self, args: &[&str]) -> Result<String> {
         let output = self.admin_output(args).await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -270,9 +270,9 @@ impl Server {
     /// As [`Server::admin`], whatever the exit code.
     pub async fn admin_output(&self, args: &[&str]) -> Result<std::process::Output> {
         let mut command = Command::new(binary()?);
-        command.args(args);
-        for path in &self.drive_paths {
-            command.arg("--data").arg(path);
+        command.args(args).env("GRANARY_ENDPOINT", self.endpoint());
+        if let Some(certificate) = &self.certificate {
+            command.env("GRANARY_CA_CERT", &certificate.certificate_path);
         }
         command.env("GRANARY_ROOT_ACCESS_KEY", ACCESS_KEY).env("GRANARY_ROOT_SECRET_KEY", SECRET_KEY);
         command.stdin(Stdio::null());

@@ -12,6 +12,7 @@ use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
 use granary_tests::{Server, ServerConfig};
 
 const DRIVES: usize = 6;
+const PARITY: usize = 2;
 const WORKERS: u64 = 8;
 const LOAD_TIME: Duration = Duration::from_millis(1500);
 
@@ -98,8 +99,10 @@ async fn heal(server: &Server) {
     }
     let healed = server.admin(&["heal", "--json"]).await.unwrap();
     eprintln!("heal: {healed}");
-    Census::take(server.drive_paths()).unwrap().ensure_complete(DRIVES).unwrap();
+    let volumes = server.admin(&["volume", "list", "--json"]).await.unwrap();
+    let volumes = serde_json::from_str(volumes.trim()).unwrap();
+    Census::take(server.drive_paths()).unwrap().ensure_complete(&volumes, PARITY).unwrap();
     let scrubbed = server.admin(&["scrub", "--json"]).await.unwrap();
     let report: serde_json::Value = serde_json::from_str(scrubbed.trim()).unwrap();
-    assert_eq!(report["damaged_shards"], 0, "scrub found damage after heal: {scrubbed}");
+    assert_eq!(report["findings"], 0, "scrub found damage after heal: {scrubbed}");
 }

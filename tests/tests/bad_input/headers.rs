@@ -48,7 +48,7 @@ async fn absurd_headers_are_refused() {
 #[tokio::test]
 async fn unsupported_features_are_named_as_such() {
     let target = Target::start().await;
-    for query in ["torrent", "website", "replication", "accelerate", "requestPayment"] {
+    for query in ["website", "replication", "accelerate", "requestPayment", "inventory", "object-lock"] {
         let response = target.signed(target.request("GET", "/hostile").query(query, ""), b"").await;
         assert!(response.status == 501 || response.status == 404, "?{query}: {}", response.status);
     }

@@ -126,31 +126,38 @@ impl Model {
         self.uploads.get_mut(id).ok_or_else(no_such_upload)
     }
 
-    /// Completes an upload from `(number, etag)` as the client claims them.
+    /// Completes an upload from `(number, etag)` as the client claims them. When several things are
+    /// wrong at once, S3 does not say which it reports; all are returned.
     pub(crate) fn complete(
         &mut self,
         id: &str,
         claimed: &[(i32, String)],
         condition: &Condition,
-    ) -> Result<String, Refusal> {
-        let upload = self.uploads.get(id).cloned().ok_or_else(no_such_upload)?;
+    ) -> Result<String, Vec<Refusal>> {
+        let upload = self.uploads.get(id).cloned().ok_or_else(|| vec![no_such_upload()])?;
+        let mut faults: Vec<Refusal> = self.check(&upload.key, condition).err().into_iter().collect();
         if claimed.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
-            return Err(Refusal::new(400, "InvalidPartOrder"));
+            faults.push(Refusal::new(400, "InvalidPartOrder"));
         }
         let mut body = Vec::new();
         let mut digests = Vec::new();
         for (position, (number, etag)) in claimed.iter().enumerate() {
-            let part = upload.parts.get(number).filter(|part| etag_of(part) == *etag);
-            let part = part.ok_or_else(|| Refusal::new(400, "InvalidPart"))?;
+            let Some(part) = upload.parts.get(number).filter(|part| etag_of(part) == *etag) else {
+                faults.push(Refusal::new(400, "InvalidPart"));
+                continue;
+            };
             if position + 1 < claimed.len() && part.len() < PART_BYTES_MIN {
-                return Err(Refusal::new(400, "EntityTooSmall"));
+                faults.push(Refusal::new(400, "EntityTooSmall"));
             }
             body.extend_from_slice(part);
             digests.extend_from_slice(&Md5::digest(part));
         }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         let etag = format!("\"{}-{}\"", hex::encode(Md5::digest(&digests)), claimed.len());
-        let object = Object { body: body.into(), etag, origin: upload.origin.clone() };
-        let etag = self.put(&upload.key, object, condition)?;
+        let object = Object { body: body.into(), etag: etag.clone(), origin: upload.origin.clone() };
+        self.objects.insert(upload.key, object);
         self.uploads.remove(id);
         Ok(etag)
     }
