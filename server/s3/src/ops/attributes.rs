@@ -76,14 +76,14 @@ fn document(wanted: Wanted, page: PartsPage, info: &ObjectInfo) -> bytes::Bytes 
     if let (true, Some(checksum)) = (wanted.checksum, &info.checksum) {
         xml.open("Checksum");
         checksum_elements(&mut xml, checksum);
-        xml.text("ChecksumType", names::kind_value(checksum.kind));
+        xml.literal("ChecksumType", names::kind_value(checksum.kind));
         xml.close("Checksum");
     }
     if let (true, Some(parts)) = (wanted.parts, &info.parts) {
         page.write(&mut xml, parts);
     }
     if wanted.storage_class {
-        xml.text("StorageClass", info.storage_class.as_str());
+        xml.literal("StorageClass", info.storage_class.as_str());
     }
     if wanted.size {
         xml.plain("ObjectSize", info.length_bytes);

@@ -74,7 +74,7 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     xml.time("LastModified", written.modified);
     xml.etag(written.etag.as_str());
     if let Some(checksum) = &written.checksum {
-        xml.text("ChecksumType", names::kind_value(checksum.kind));
+        xml.literal("ChecksumType", names::kind_value(checksum.kind));
         checksum_elements(&mut xml, checksum);
     }
     Ok(respond::xml(xml.finish("CopyObjectResult")))

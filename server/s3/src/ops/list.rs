@@ -145,14 +145,14 @@ impl<'a> Listing<'a> {
         xml.time("LastModified", object.modified);
         xml.etag(object.etag.as_str());
         if let Some((algorithm, kind)) = object.checksum {
-            xml.text("ChecksumAlgorithm", names::value(algorithm));
-            xml.text("ChecksumType", names::kind_value(kind));
+            xml.literal("ChecksumAlgorithm", names::value(algorithm));
+            xml.literal("ChecksumType", names::kind_value(kind));
         }
         xml.plain("Size", object.length_bytes);
         if owners == Owners::Shown {
             owner(xml, "Owner", self.context);
         }
-        xml.text("StorageClass", object.storage_class.as_str());
+        xml.literal("StorageClass", object.storage_class.as_str());
         xml.close("Contents");
     }
 }

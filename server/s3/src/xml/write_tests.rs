@@ -30,6 +30,13 @@ fn a_document_has_declaration_and_namespace() {
     assert_eq!(xml.finish("R"), expected.as_bytes());
 }
 
+#[test]
+fn the_quick_check_finds_every_special_byte() {
+    for byte in 0..=u8::MAX {
+        assert!(may_be_special(byte) || !SPECIAL[usize::from(byte)], "{byte}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn escaping_is_undone_by_parsing(text in "\\PC*") {

@@ -63,7 +63,7 @@ pub(in crate::ops) async fn complete(
     xml.etag(written.etag.as_str());
     if let Some(checksum) = &written.checksum {
         checksum_elements(&mut xml, checksum);
-        xml.text("ChecksumType", names::kind_value(checksum.kind));
+        xml.literal("ChecksumType", names::kind_value(checksum.kind));
     }
     Ok(respond::xml(xml.finish("CompleteMultipartUploadResult")))
 }

@@ -30,7 +30,7 @@ pub(in crate::ops) async fn parts(context: &Context<'_>, object: &ObjectAddress)
     xml.plain("UploadId", upload);
     owner(&mut xml, "Initiator", context);
     owner(&mut xml, "Owner", context);
-    xml.text("StorageClass", info.storage_class.as_str());
+    xml.literal("StorageClass", info.storage_class.as_str());
     xml.plain("PartNumberMarker", after);
     xml.plain("NextPartNumberMarker", shown.last().map_or(0, |part| part.number.get()));
     xml.plain("MaxParts", limit);
@@ -63,8 +63,8 @@ fn part_number_marker(context: &Context<'_>) -> S3Result<u16> {
 
 fn checksum_choice(xml: &mut XmlWriter, checksum: Option<(ChecksumAlgorithm, ChecksumKind)>) {
     if let Some((algorithm, kind)) = checksum {
-        xml.text("ChecksumAlgorithm", names::value(algorithm));
-        xml.text("ChecksumType", names::kind_value(kind));
+        xml.literal("ChecksumAlgorithm", names::value(algorithm));
+        xml.literal("ChecksumType", names::kind_value(kind));
     }
 }
 
@@ -136,7 +136,7 @@ fn upload_entries(
             xml.plain("UploadId", upload.upload);
             owner(xml, "Initiator", context);
             owner(xml, "Owner", context);
-            xml.text("StorageClass", upload.storage_class.as_str());
+            xml.literal("StorageClass", upload.storage_class.as_str());
             xml.time("Initiated", upload.initiated);
             checksum_choice(xml, upload.checksum);
             xml.close("Upload");
