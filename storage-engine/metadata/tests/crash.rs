@@ -1,6 +1,13 @@
 //! Killed at every named crash point of the metadata, the store comes back with everything it acknowledged.
 //!
 //! A crash needs a process: the test runs its own binary again, only the worker below, with one point armed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 mod common;
 
@@ -58,7 +65,9 @@ fn run_worker(root: &Path, point: Option<&str>) -> bool {
     };
     let output = command.output().unwrap();
     let aborted = !output.status.success();
-    assert!(aborted || point.is_some(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!aborted || point.is_some(), "{told}");
     aborted
 }
 

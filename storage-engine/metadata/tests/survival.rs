@@ -1,5 +1,12 @@
 //! The embedded metadata survives what the data survives: lost, emptied, truncated and rotten homes, at start and
 //! while running.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 mod common;
 

@@ -10,9 +10,15 @@
     reason = "a suite of tests: panicking is how it tells a failure"
 )]
 
+pub mod buckets;
+pub mod concurrency;
+pub mod lists;
 pub mod objects;
 pub mod random;
 pub mod sample;
+pub mod uploads;
+pub mod versions;
+pub mod volumes;
 
 use std::sync::Arc;
 
@@ -35,20 +41,42 @@ pub trait Harness: Send + Sync {
 #[macro_export]
 macro_rules! conformance_tests {
     ($fresh:expr) => {
-        $crate::conformance_tests!(@cases $fresh;
+        $crate::conformance_tests!(@cases store $fresh;
+            buckets: create_find_delete, only_empty_buckets_are_deleted, listed_in_pages;
             objects: put_get_replace_delete, writes_need_their_bucket, conditional_writes, conditional_deletes,
                 writes_of_one_commit_are_applied_in_order;
+            versions: the_newest_is_current, deleting_uncovers_the_older, delete_markers_hide_the_key;
+            uploads: parts_come_and_go, uploads_belong_to_their_key, completion_hands_the_parts_over,
+                refused_completions_change_nothing, blobs_live_with_their_references,
+                blobs_are_moved_by_comparison, ten_thousand_parts;
+            volumes: ends_are_monotonic, sealing_fences_the_owner, only_empty_sealed_volumes_are_freed,
+                content_needs_its_volumes, objects_are_moved_by_comparison, shards_move_between_drives,
+                listed_in_pages, drives_by_slot;
+            lists: pages_equal_the_reference, entries_show_the_object, many_keys_below_a_common_prefix,
+                upload_pages_equal_the_reference;
+            random: changes_equal_the_model;
+        );
+        $crate::conformance_tests!(@cases harness $fresh;
+            concurrency: one_of_many_wins, writes_of_one_key_keep_an_order, refused_commits_have_no_neighbours,
+                dropped_calls_leave_nothing_in_part, restarts_keep_everything, a_closed_store_refuses;
         );
     };
-    (@cases $fresh:expr; $($module:ident: $($case:ident),+;)+) => {
+    (@cases $with:ident $fresh:expr; $($module:ident: $($case:ident),+;)+) => {
         $(mod $module {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                use $crate::conformance::Harness as _;
-                let harness = $fresh.await;
-                $crate::conformance::$module::$case(&*harness.store()).await;
+                #[allow(unused_mut, reason = "some cases restart the store")]
+                let mut harness = $fresh.await;
+                $crate::conformance_tests!(@run $with harness $module $case);
             })+
         })+
+    };
+    (@run store $harness:ident $module:ident $case:ident) => {{
+        use $crate::conformance::Harness as _;
+        $crate::conformance::$module::$case(&*$harness.store()).await;
+    }};
+    (@run harness $harness:ident $module:ident $case:ident) => {
+        $crate::conformance::$module::$case(&mut $harness).await;
     };
 }

@@ -146,15 +146,8 @@ impl<'a> ObjectColumns<'a> {
             content: &object.content,
         })?;
         let mut columns = Self { object, order, top_order, lock, record, hash: RowHash::default() };
-        columns.hash = hash_object(
-            bucket,
-            key.as_bytes(),
-            columns.object,
-            columns.order,
-            top_order,
-            lock,
-            &columns.record,
-        );
+        columns.hash =
+            hash_object(bucket, key.as_bytes(), columns.object, (order, top_order), lock, &columns.record);
         Ok(columns)
     }
 
@@ -171,8 +164,7 @@ fn hash_object(
     bucket: BucketId,
     key: &[u8],
     object: &NewObject,
-    order: u64,
-    top_order: u64,
+    (order, top_order): (u64, u64),
     lock: LockColumns,
     record: &[u8],
 ) -> RowHash {
@@ -234,7 +226,7 @@ impl StoredObject {
         };
         let order = integer(row, at(8))?.cast_unsigned();
         let top_order = integer(row, at(9))?.cast_unsigned();
-        if hash_object(bucket, key, &object, order, top_order, lock, record_bytes) != blob(row, at(14))? {
+        if hash_object(bucket, key, &object, (order, top_order), lock, record_bytes) != blob(row, at(14))? {
             return Err(Failure::Corrupt("an object row does not match its hash".to_owned()));
         }
         Ok(Self { row: ObjectRow { order, object }, top_order, lock })

@@ -4,7 +4,7 @@
 use granary_types::{BucketName, UnixMillis, VolumeId};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Commit, DriveRow, NewBucket, NewVolume, Outcome, SealedEnd, ShardMove};
+use crate::model::{Commit, Content, DriveRow, NewBucket, NewVolume, Outcome, SealedEnd, ShardMove, Write};
 
 /// One change, as it is applied and as it is logged. New variants go to the end: logs outlive releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,13 +22,30 @@ pub(super) enum Op {
 }
 
 impl Op {
-    /// Roughly how much of a batch's budget the operation takes: its writes.
+    /// Roughly how much of a batch's budget the operation takes: its writes, and the parts they name.
     pub(super) fn weight(&self) -> usize {
         match self {
-            Self::Commit(commit) => 1 + commit.writes.len(),
+            Self::Commit(commit) => commit.writes.iter().map(write_weight).fold(1, usize::saturating_add),
             _ => 1,
         }
     }
+}
+
+/// Parts of an object or extents of a blob that weigh as much as one small write.
+const PARTS_PER_WRITE: usize = 8;
+
+fn write_weight(write: &Write) -> usize {
+    let parts = match write {
+        Write::Put(put) => match &put.object.content {
+            Content::Blobs { parts, .. } => parts.len(),
+            Content::Empty | Content::Packed(_) => 0,
+        },
+        Write::CompleteUpload(complete) => complete.parts.len(),
+        Write::PutPart(part) => part.blob.extents.len(),
+        Write::MoveBlob(moved) => moved.to.len(),
+        Write::Delete(_) | Write::CreateUpload(_) | Write::AbortUpload { .. } | Write::MoveObject(_) => 0,
+    };
+    (parts / PARTS_PER_WRITE).saturating_add(1)
 }
 
 /// What an applied operation answers.

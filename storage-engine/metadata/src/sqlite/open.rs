@@ -14,7 +14,7 @@ use super::writer::Writer;
 use crate::error::{MetadataError, Result};
 
 /// Opens the store and starts its threads.
-pub(super) fn start(options: EmbeddedOptions) -> Result<(Arc<Shared>, Vec<JoinHandle<()>>)> {
+pub(super) fn start(options: &EmbeddedOptions) -> Result<(Arc<Shared>, Vec<JoinHandle<()>>)> {
     let mut homes = Vec::with_capacity(options.homes.len());
     let mut locks = Vec::with_capacity(options.homes.len());
     for home in &options.homes {

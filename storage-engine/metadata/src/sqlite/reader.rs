@@ -66,11 +66,9 @@ impl Reader {
         for job in jobs {
             distrust = job(Ok(connection)).or(distrust);
         }
-        if together {
-            if let Err(error) = connection.execute_batch("COMMIT") {
-                tracing::warn!(%error, "ending a read transaction failed");
-                let _ = connection.execute_batch("ROLLBACK");
-            }
+        if together && let Err(error) = connection.execute_batch("COMMIT") {
+            tracing::warn!(%error, "ending a read transaction failed");
+            let _ = connection.execute_batch("ROLLBACK");
         }
         if let Some(failure) = distrust {
             let reason = format!("{failure:?}");

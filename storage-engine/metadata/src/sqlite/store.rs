@@ -41,8 +41,9 @@ impl SqliteStore {
     /// # Errors
     /// [`MetadataError::Unavailable`] if metadata must exist and no home has a complete copy, or a home belongs to
     /// another store; [`MetadataError::SchemaTooNew`]; [`MetadataError::Io`].
+    #[allow(clippy::needless_pass_by_value, reason = "options are made for this one call")]
     pub fn open(options: EmbeddedOptions) -> Result<Self> {
-        let (shared, threads) = open::start(options)?;
+        let (shared, threads) = open::start(&options)?;
         Ok(Self { shared, threads: Mutex::new(threads) })
     }
 
@@ -120,18 +121,21 @@ impl Drop for SqliteStore {
     }
 }
 
-fn done(reply: Reply) -> Result<()> {
-    if matches!(reply, Reply::Done) { Ok(()) } else { Err(mismatched()) }
+fn done(reply: &Reply) -> Result<()> {
+    match reply {
+        Reply::Done => Ok(()),
+        _ => Err(mismatched()),
+    }
 }
 
-fn changed(reply: Reply) -> Result<bool> {
-    if let Reply::Changed(changed) = reply { Ok(changed) } else { Err(mismatched()) }
+fn changed(reply: &Reply) -> Result<bool> {
+    if let Reply::Changed(changed) = reply { Ok(*changed) } else { Err(mismatched()) }
 }
 
 #[async_trait]
 impl MetadataStore for SqliteStore {
     async fn create_bucket(&self, bucket: NewBucket) -> Result<()> {
-        self.apply(Op::CreateBucket(bucket)).await.and_then(done)
+        self.apply(Op::CreateBucket(bucket)).await.and_then(|reply| done(&reply))
     }
 
     async fn bucket(&self, name: &BucketName) -> Result<Option<Bucket>> {
@@ -144,7 +148,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
-        self.apply(Op::DeleteBucket(name.clone())).await.and_then(done)
+        self.apply(Op::DeleteBucket(name.clone())).await.and_then(|reply| done(&reply))
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
@@ -188,7 +192,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn open_volume(&self, volume: NewVolume) -> Result<()> {
-        self.apply(Op::OpenVolume(volume)).await.and_then(done)
+        self.apply(Op::OpenVolume(volume)).await.and_then(|reply| done(&reply))
     }
 
     async fn seal_volume(&self, volume: VolumeId) -> Result<SealedEnd> {
@@ -208,19 +212,19 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn free_volume(&self, volume: VolumeId, now: UnixMillis) -> Result<bool> {
-        self.apply(Op::FreeVolume { volume, now }).await.and_then(changed)
+        self.apply(Op::FreeVolume { volume, now }).await.and_then(|reply| changed(&reply))
     }
 
     async fn forget_volume(&self, volume: VolumeId) -> Result<bool> {
-        self.apply(Op::ForgetVolume(volume)).await.and_then(changed)
+        self.apply(Op::ForgetVolume(volume)).await.and_then(|reply| changed(&reply))
     }
 
     async fn move_shard(&self, shard: ShardMove) -> Result<bool> {
-        self.apply(Op::MoveShard(shard)).await.and_then(changed)
+        self.apply(Op::MoveShard(shard)).await.and_then(|reply| changed(&reply))
     }
 
     async fn put_drive(&self, drive: DriveRow) -> Result<()> {
-        self.apply(Op::PutDrive(drive)).await.and_then(done)
+        self.apply(Op::PutDrive(drive)).await.and_then(|reply| done(&reply))
     }
 
     async fn drives(&self) -> Result<Vec<DriveRow>> {
@@ -237,11 +241,11 @@ impl MetadataStore for SqliteStore {
     async fn close(&self) -> Result<()> {
         let threads = self.stop();
         let joined = tokio::task::spawn_blocking(move || {
-            threads.into_iter().map(|thread| thread.join().is_ok()).fold(true, |all, one| all && one)
+            threads.into_iter().map(JoinHandle::join).filter(std::result::Result::is_err).count()
         })
         .await;
         match joined {
-            Ok(true) => Ok(()),
+            Ok(0) => Ok(()),
             _ => Err(unavailable("closing", "a metadata thread had panicked")),
         }
     }

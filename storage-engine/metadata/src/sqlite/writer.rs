@@ -68,9 +68,9 @@ struct BatchFailure {
     doubtful: Option<(Position, Answers)>,
 }
 
-impl<F: Into<Failure>> From<F> for BatchFailure {
+impl<F: Into<Failure>> From<F> for Box<BatchFailure> {
     fn from(failure: F) -> Self {
-        Self { failure: failure.into(), culprit: None, doubtful: None }
+        Box::new(BatchFailure { failure: failure.into(), culprit: None, doubtful: None })
     }
 }
 
@@ -152,7 +152,7 @@ impl Writer {
                     crash_point("metadata.after_commit_before_answer");
                     return answer_all(pending, answers);
                 }
-                Err(failed) => failed,
+                Err(failed) => *failed,
             };
             let reason = format!("{failure:?}");
             let rebuildable = failure.distrusts_file() && (culprit.is_none() || self.replicas.any_complete());
@@ -181,7 +181,7 @@ impl Writer {
     }
 
     /// Applies and commits all, or rolls back all.
-    fn try_batch(&mut self, pending: &[Pending]) -> std::result::Result<Answers, BatchFailure> {
+    fn try_batch(&mut self, pending: &[Pending]) -> std::result::Result<Answers, Box<BatchFailure>> {
         let Some(mut database) = self.database.take() else {
             return Err(Failure::Refused(unavailable("committing", "there is no metadata database")).into());
         };
@@ -189,10 +189,10 @@ impl Writer {
             Ok(()) => self.apply_and_commit(&mut database, pending),
             Err(error) => Err(error.into()),
         };
-        if !database.connection.is_autocommit() {
-            if let Err(error) = database.connection.execute_batch("ROLLBACK") {
-                tracing::warn!(%error, "rolling back failed");
-            }
+        if !database.connection.is_autocommit()
+            && let Err(error) = database.connection.execute_batch("ROLLBACK")
+        {
+            tracing::warn!(%error, "rolling back failed");
         }
         self.database = Some(database);
         done
@@ -202,7 +202,7 @@ impl Writer {
         &mut self,
         database: &mut Database,
         pending: &[Pending],
-    ) -> std::result::Result<Answers, BatchFailure> {
+    ) -> std::result::Result<Answers, Box<BatchFailure>> {
         let mut batch = Batch::new(&database.connection);
         let mut answers = Answers::with_capacity(pending.len());
         let mut applied = Vec::with_capacity(pending.len());
@@ -214,7 +214,7 @@ impl Writer {
                 }
                 Err(Failure::Refused(error)) => answers.push(Err(error)),
                 Err(failure @ Failure::Corrupt(_)) => {
-                    return Err(BatchFailure { failure, culprit: Some(index), doubtful: None });
+                    return Err(Box::new(BatchFailure { failure, culprit: Some(index), doubtful: None }));
                 }
                 Err(failure) => return Err(failure.into()),
             }
@@ -238,7 +238,7 @@ impl Writer {
                 Ok(answers)
             }
             Err(failure) if failure.distrusts_file() => {
-                Err(BatchFailure { failure, culprit: None, doubtful: Some((next, answers)) })
+                Err(Box::new(BatchFailure { failure, culprit: None, doubtful: Some((next, answers)) }))
             }
             Err(failure) => {
                 self.retract();

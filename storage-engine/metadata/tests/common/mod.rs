@@ -1,5 +1,12 @@
 //! A store over several homes that tests can damage.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -64,14 +64,12 @@ fn walk(
     let mut steps = 0_u32;
     while let Some(row) = rows.next()? {
         let bytes = blob(row, 0)?;
-        if let Some(prefix) = &rolled {
-            if bytes.starts_with(prefix.as_bytes()) {
-                steps = steps.saturating_add(1);
-                if steps >= STEPS_BEFORE_SEEK {
-                    return Ok(Cursor::past(prefix));
-                }
-                continue;
+        if let Some(prefix) = rolled.as_ref().filter(|prefix| bytes.starts_with(prefix.as_bytes())) {
+            steps = steps.saturating_add(1);
+            if steps >= STEPS_BEFORE_SEEK {
+                return Ok(Cursor::past(prefix));
             }
+            continue;
         }
         if !page.has_room() {
             return Ok(None);
