@@ -43,6 +43,15 @@ enum Command {
     Heal(TaskArgs),
     /// Read and check everything.
     Scrub(TaskArgs),
+    /// For tests of this program.
+    #[command(subcommand, hide = true)]
+    Debug(DebugCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum DebugCommand {
+    /// The names that GRANARY_CRASH_POINT may take in builds with debug assertions.
+    CrashPoints,
 }
 
 #[derive(Debug, Subcommand)]
@@ -168,6 +177,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Volume(VolumeCommand::Compact(args)) => return task(&args, TaskKind::Compact, format),
         Command::Heal(args) => return task(&args, TaskKind::Heal, format),
         Command::Scrub(args) => return task(&args, TaskKind::Scrub, format),
+        Command::Debug(DebugCommand::CrashPoints) => {
+            for name in granary_types::CRASH_POINTS {
+                crate::output::print_line(name)?;
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,7 +15,9 @@
 use granary_types::{ClusterId, Epoch, VolumeId};
 
 /// Stripes begin at multiples of this.
-pub const BLOCK_ALIGNMENT_BYTES: u64 = 4096;
+pub const BLOCK_ALIGNMENT_BYTES: u64 = PAGE_LENGTH_BYTES as u64;
+/// The same as a length in memory.
+pub(crate) const PAGE_LENGTH_BYTES: usize = 4096;
 /// The length of a block's header.
 pub const BLOCK_HEADER_LENGTH_BYTES: usize = 160;
 /// The longest body a header may announce: larger claims are corruption.
@@ -179,7 +181,7 @@ impl FileHeader {
     /// The page.
     #[must_use]
     pub fn to_page(self) -> Vec<u8> {
-        let mut page = vec![0; BLOCK_ALIGNMENT_BYTES as usize];
+        let mut page = vec![0; PAGE_LENGTH_BYTES];
         if let Some(out) = page.get_mut(..BLOCK_HEADER_LENGTH_BYTES) {
             let mut fields = Fields { bytes: out, at: 0 };
             fields.put(&FILE_MAGIC);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustix::io::ReadWriteFlags;
 
-use crate::block::FileHeader;
+use crate::block::{FileHeader, PAGE_LENGTH_BYTES};
 use crate::error::DriveError;
 
 /// An open shard file. Reading never changes it; only a lane of its drive writes it.
@@ -40,7 +40,7 @@ impl ShardFile {
             .write(true)
             .open(path)
             .map_err(|e| DriveError::io("opening", path, e))?;
-        let mut page = [0; FileHeader::LENGTH_BYTES as usize];
+        let mut page = [0; PAGE_LENGTH_BYTES];
         let corrupt =
             || DriveError::Corrupt { path: path.to_owned(), offset: 0, what: "the shard file's header" };
         file.read_exact_at(&mut page, 0).map_err(|_| corrupt())?;

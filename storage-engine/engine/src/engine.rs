@@ -32,6 +32,8 @@ pub(crate) struct Inner {
     pub profile: Profile,
     pub drives: Arc<DriveSet>,
     pub store: Arc<dyn MetadataStore>,
+    /// The same store where it is the embedded one: its copies live on our drives.
+    pub embedded: Arc<SqliteStore>,
     pub pool: Arc<VolumePool>,
     pub map: Arc<VolumeMap>,
     pub packer: Packer,
@@ -64,7 +66,8 @@ impl Engine {
         })
         .await
         .map_err(|_| EngineError::Internal("opening the drives panicked"))??;
-        let store: Arc<dyn MetadataStore> = Arc::new(store);
+        let embedded = Arc::new(store);
+        let store: Arc<dyn MetadataStore> = embedded.clone();
         report_unused(&opened.unused);
         record_drives(store.as_ref(), &opened.drives).await?;
         seal_former_volumes(store.as_ref()).await?;
@@ -95,6 +98,7 @@ impl Engine {
             profile,
             drives,
             store,
+            embedded,
             pool,
             map,
             packer,

@@ -12,7 +12,8 @@ pub(crate) const BLOB_BLOCK_BYTES: u32 = 128 * 1024;
 /// What header and records of a blob's block take together: one page.
 pub(crate) const BLOB_HEAD_BYTES: u32 = 4096;
 /// The records' share of it.
-pub(crate) const BLOB_RECORDS_BYTES: u32 = BLOB_HEAD_BYTES - BLOCK_HEADER_LENGTH_BYTES as u32;
+pub(crate) const BLOB_RECORDS_BYTES: u32 = 3936;
+const _: () = assert!(BLOB_RECORDS_BYTES as usize + BLOCK_HEADER_LENGTH_BYTES == BLOB_HEAD_BYTES as usize);
 /// Blocks of a last stripe are multiples of this.
 const LAST_BLOCK_STEP_BYTES: u64 = 4096;
 

@@ -49,7 +49,7 @@ impl Engine {
         };
         let commit = Commit { advances: Vec::new(), writes: vec![Write::CreateUpload(Box::new(row))] };
         let outcome = self.commit_one(commit).await?;
-        self.accepted(bucket, outcome)?;
+        self.accepted(bucket, &outcome)?;
         Ok(upload)
     }
 
@@ -130,7 +130,7 @@ impl Engine {
         let outcome = self.commit_one(Commit { advances, writes: vec![write] }).await?;
         crash_point("engine.after_commit_before_ack");
         drop(volumes);
-        self.accepted(bucket, outcome)?;
+        self.accepted(bucket, &outcome)?;
         Ok(part)
     }
 
@@ -213,7 +213,7 @@ impl Engine {
             object,
         }));
         let outcome = self.commit_one(Commit { advances: Vec::new(), writes: vec![write] }).await?;
-        self.accepted(bucket, outcome)?;
+        self.accepted(bucket, &outcome)?;
         Ok(written)
     }
 
@@ -238,7 +238,7 @@ impl Engine {
         let id = self.bucket(bucket).await?.id;
         let write = Write::AbortUpload { bucket: id, key: key.clone(), upload };
         let outcome = self.commit_one(Commit { advances: Vec::new(), writes: vec![write] }).await?;
-        self.accepted(bucket, outcome)
+        self.accepted(bucket, &outcome)
     }
 }
 

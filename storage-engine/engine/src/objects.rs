@@ -80,7 +80,7 @@ impl Engine {
                 outcome
             }
         };
-        self.accepted(bucket, outcome)?;
+        self.accepted(bucket, &outcome)?;
         Ok(written)
     }
 
@@ -123,7 +123,7 @@ impl Engine {
     }
 
     /// Turns the outcome of a write into a result.
-    pub(crate) fn accepted(&self, bucket: &BucketName, outcome: Outcome) -> Result<()> {
+    pub(crate) fn accepted(&self, bucket: &BucketName, outcome: &Outcome) -> Result<()> {
         match outcome {
             Outcome::Done { .. } => Ok(()),
             Outcome::PreconditionFailed => Err(EngineError::PreconditionFailed),
@@ -133,7 +133,7 @@ impl Engine {
                 Err(EngineError::NoSuchBucket(bucket.clone()))
             }
             Outcome::NoSuchUpload => Err(EngineError::NoSuchUpload),
-            Outcome::InvalidPart(number) => Err(EngineError::InvalidPart(number)),
+            Outcome::InvalidPart(number) => Err(EngineError::InvalidPart(*number)),
             Outcome::Moved => Err(EngineError::Internal("a write was taken for a move")),
         }
     }
@@ -187,7 +187,7 @@ impl Engine {
             })
             .collect();
         let outcomes = self.inner.store.commit(Commit { advances: Vec::new(), writes }).await?;
-        Ok(outcomes.into_iter().map(|outcome| self.accepted(bucket, outcome)).collect())
+        Ok(outcomes.iter().map(|outcome| self.accepted(bucket, outcome)).collect())
     }
 
     /// One page of a bucket's objects.

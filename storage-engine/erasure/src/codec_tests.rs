@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_truncation, reason = "test data may wrap")]
+
 use proptest::prelude::*;
 use reed_solomon_erasure::galois_8::ReedSolomon;
 

@@ -21,7 +21,7 @@ pub use erasure::ErasureSetting;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 21] = [
     "data",
     "listen",
     "erasure",
@@ -40,6 +40,9 @@ const KEYS: [&str; 18] = [
     "max_header_bytes",
     "h2_max_streams",
     "workers",
+    "grace_ms",
+    "maintenance_interval_ms",
+    "volume_limit_bytes",
 ];
 
 /// Settings as written, before validation of what belongs together.
@@ -84,6 +87,12 @@ pub struct Settings {
     pub h2_max_streams: u32,
     /// Worker threads; 0 is one per core.
     pub workers: usize,
+    /// How long freed data and uncommitted tails are kept before their room is used again.
+    pub grace_ms: u64,
+    /// How often the background work looks for something to do.
+    pub maintenance_interval_ms: u64,
+    /// A volume whose shard files reach this length takes no more.
+    pub volume_limit_bytes: u64,
 }
 
 impl Default for Settings {
@@ -107,6 +116,9 @@ impl Default for Settings {
             max_header_bytes: 16 * 1024,
             h2_max_streams: 128,
             workers: 0,
+            grace_ms: 600_000,
+            maintenance_interval_ms: 2_000,
+            volume_limit_bytes: 1 << 30,
         }
     }
 }
@@ -223,6 +235,15 @@ fn check_bounds(settings: &Settings) -> Result<()> {
         ("workers", settings.workers, 0, 1024),
     ];
     for (name, value, low, high) in sizes {
+        ensure!((low..=high).contains(&value), "{name} must be from {low} to {high}, not {value}");
+    }
+    const DAY_MS: u64 = 24 * HOUR_MS;
+    let ranges = [
+        ("grace_ms", settings.grace_ms, 100, 30 * DAY_MS),
+        ("maintenance_interval_ms", settings.maintenance_interval_ms, 50, HOUR_MS),
+        ("volume_limit_bytes", settings.volume_limit_bytes, 1 << 20, 1 << 40),
+    ];
+    for (name, value, low, high) in ranges {
         ensure!((low..=high).contains(&value), "{name} must be from {low} to {high}, not {value}");
     }
     ensure!((1..=1024).contains(&settings.h2_max_streams), "h2_max_streams must be from 1 to 1024");

@@ -62,6 +62,10 @@ pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, S
 
 fn options(config: &Config) -> Result<EngineOptions> {
     let mut options = EngineOptions::new(config.drives.clone());
+    let settings = &config.settings;
+    options.grace = Duration::from_millis(settings.grace_ms);
+    options.maintenance_interval = Duration::from_millis(settings.maintenance_interval_ms);
+    options.volume_limit_bytes = settings.volume_limit_bytes;
     if let Some(erasure) = config.settings.erasure {
         options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use granary_drive::{Drive, Found, inspect, write_identity};
+use granary_metadata::sqlite::Home;
 use granary_metadata::{DriveRow, DriveState};
 use granary_types::DriveId;
 
@@ -58,7 +59,9 @@ pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
             inner.store.put_drive(row).await?;
         }
         tracing::info!(drive = %drive.id(), directory = %unused.directory.display(), "an empty directory became a new drive");
+        let home = Home { drive: drive.id(), dir: drive.meta_directory() };
         inner.drives.install(drive);
+        inner.embedded.adopt_home(home).await?;
     }
     Ok(())
 }

@@ -154,7 +154,7 @@ fn open_existing(options: &EngineOptions, newest: &Identity, found: &[(&Path, Fo
                 "the directory is empty; `granary heal` makes a new drive of it".to_owned(),
             ),
             Found::Foreign => {
-                skip(DriveProblem::Foreign, "the directory holds files but no granary.json".to_owned())
+                skip(DriveProblem::Foreign, "the directory holds files but no granary.json".to_owned());
             }
             Found::Unreadable(error) => skip(DriveProblem::Unreadable, error.to_string()),
         }

@@ -14,8 +14,9 @@ use super::open::{LaneKind, OpenColumn, OpenVolume};
 use crate::drives::DriveSet;
 use crate::error::{EngineError, Result};
 
-/// A drive with less room than this takes no new volume.
-const FREE_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// Room that no object data is written into: metadata must still grow on a full drive, so that deletes, compaction
+/// and restarts work. A tenth of small drives, this much of large ones.
+const RESERVE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const ATTEMPTS_MAX: usize = 8;
 
 /// Opens volumes when they are needed and seals them when nobody writes them any more.
@@ -56,7 +57,12 @@ impl VolumePool {
     pub(crate) async fn current(&self, lane: LaneKind) -> Result<Arc<OpenVolume>> {
         let mut slot = self.slot(lane).lock().await;
         if let Some(volume) = slot.as_ref().filter(|volume| volume.has_room()) {
-            return Ok(Arc::clone(volume));
+            let full = |column: &OpenColumn| {
+                column.drive.space_bytes().is_ok_and(|(free, total)| !has_room(free, total))
+            };
+            if !volume.columns().iter().any(full) {
+                return Ok(Arc::clone(volume));
+            }
         }
         let volume = Arc::new(self.open(lane).await?);
         if let Some(old) = slot.replace(Arc::clone(&volume)) {
@@ -152,7 +158,7 @@ impl VolumePool {
         let candidates: Vec<Candidate> = usable
             .iter()
             .filter_map(|drive| match drive.space_bytes() {
-                Ok((free_bytes, _)) if free_bytes >= FREE_BYTES_MIN => {
+                Ok((free_bytes, total)) if has_room(free_bytes, total) => {
                     Some(Candidate { drive: drive.id(), free_bytes })
                 }
                 Ok(_) => {
@@ -187,6 +193,10 @@ impl VolumePool {
         let drives = ids.iter().filter_map(|id| self.drives.get(*id)).collect();
         Ok((drives, profile))
     }
+}
+
+fn has_room(free_bytes: u64, total_bytes: u64) -> bool {
+    free_bytes > RESERVE_BYTES_MAX.min(total_bytes / 10)
 }
 
 fn random_id() -> Result<VolumeId> {

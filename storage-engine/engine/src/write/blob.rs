@@ -126,9 +126,7 @@ impl BlobWriter {
     }
 
     async fn new_run(&mut self) -> Result<Filling> {
-        if !self.volume.has_room() {
-            self.volume = self.pool.current(LaneKind::Bulk).await?;
-        }
+        self.volume = self.pool.current(LaneKind::Bulk).await?;
         let codec = Arc::clone(&self.volume.codec);
         let units = stripe_units(&codec);
         let permit = Arc::clone(&self.budget)

@@ -90,7 +90,7 @@ pub(crate) fn pack_stripe(codec: &Codec, items: &[Item], turn: usize) -> Result<
             best = bins;
         }
     }
-    build(codec, chosen, best, turn)
+    build(codec, chosen, &best, turn)
 }
 
 /// Gives each item to the emptiest of `columns` bins until one does not fit. Returns the bins used and the count.
@@ -109,10 +109,10 @@ fn distribute(items: &[Item], columns: usize) -> (Vec<Bin>, usize) {
     (bins, count)
 }
 
-fn build(codec: &Codec, items: &[Item], bins: Vec<Bin>, turn: usize) -> Result<PackedStripe> {
+fn build(codec: &Codec, items: &[Item], bins: &[Bin], turn: usize) -> Result<PackedStripe> {
     let profile = codec.profile();
     let mut blocks = Vec::with_capacity(bins.len());
-    for bin in &bins {
+    for bin in bins {
         blocks.push((records_of(items, bin)?, bin));
     }
     let used = blocks.iter().map(|(records, bin)| records.len() + bin.data_bytes).max().unwrap_or(0);

@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_truncation, reason = "test data may wrap")]
+
 use granary_drive::BlockKind;
 use granary_erasure::Profile;
 use proptest::prelude::*;

@@ -14,18 +14,18 @@ use granary_engine::{
 };
 use granary_types::{BucketName, Etag, ObjectKey};
 
-pub struct Store {
-    pub dir: tempfile::TempDir,
-    pub options: EngineOptions,
-    pub engine: Engine,
+pub(crate) struct Store {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) options: EngineOptions,
+    pub(crate) engine: Engine,
 }
 
-pub fn drive(dir: &Path, slot: usize) -> PathBuf {
+pub(crate) fn drive(dir: &Path, slot: usize) -> PathBuf {
     dir.join(format!("d{slot}"))
 }
 
 impl Store {
-    pub async fn open(drives: usize) -> Self {
+    pub(crate) async fn open(drives: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut options = EngineOptions::new((0..drives).map(|slot| drive(dir.path(), slot)).collect());
         options.grace = Duration::from_millis(300);
@@ -35,24 +35,24 @@ impl Store {
         Self { dir, options, engine }
     }
 
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.engine.close().await.unwrap();
         self.engine = reopen(&self.options).await;
     }
 
-    pub async fn put(&self, name: &str, body: &Bytes) {
+    pub(crate) async fn put(&self, name: &str, body: &Bytes) {
         let mut source = Body::new(body.clone());
         let options = PutOptions::default();
         self.engine.put_object(&bucket(), &key(name), options, &mut source).await.unwrap();
     }
 
-    pub async fn get(&self, name: &str) -> Result<Bytes, granary_engine::EngineError> {
+    pub(crate) async fn get(&self, name: &str) -> Result<Bytes, granary_engine::EngineError> {
         let object = self.engine.open_object(&bucket(), &key(name), None).await?;
         let end = object.info().length_bytes;
         read(object.read(ByteRange { start: 0, end })).await
     }
 
-    pub async fn task(&self, kind: TaskKind) -> TaskProgress {
+    pub(crate) async fn task(&self, kind: TaskKind) -> TaskProgress {
         let id = self.engine.start_task(kind);
         loop {
             let progress = self.engine.task(id).unwrap();
@@ -64,13 +64,13 @@ impl Store {
         }
     }
 
-    pub fn shard_files(&self, slot: usize) -> Vec<PathBuf> {
+    pub(crate) fn shard_files(&self, slot: usize) -> Vec<PathBuf> {
         files_below(&drive(self.dir.path(), slot).join("volumes"))
     }
 }
 
 /// The former process's threads may hold the drives' locks a moment longer.
-pub async fn reopen(options: &EngineOptions) -> Engine {
+pub(crate) async fn reopen(options: &EngineOptions) -> Engine {
     for _ in 0..100 {
         match Engine::open(options.clone()).await {
             Err(error)
@@ -85,12 +85,12 @@ pub async fn reopen(options: &EngineOptions) -> Engine {
     panic!("the drives stay locked");
 }
 
-pub async fn read(stream: granary_engine::ObjectStream) -> Result<Bytes, granary_engine::EngineError> {
+pub(crate) async fn read(stream: granary_engine::ObjectStream) -> Result<Bytes, granary_engine::EngineError> {
     let chunks: Vec<Bytes> = stream.try_collect().await?;
     Ok(chunks.concat().into())
 }
 
-pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.path().is_dir() {
@@ -102,15 +102,15 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-pub fn bucket() -> BucketName {
+pub(crate) fn bucket() -> BucketName {
     BucketName::new("bucket").unwrap()
 }
 
-pub fn key(name: &str) -> ObjectKey {
+pub(crate) fn key(name: &str) -> ObjectKey {
     ObjectKey::new(name).unwrap()
 }
 
-pub fn bytes(length: usize, seed: u64) -> Bytes {
+pub(crate) fn bytes(length: usize, seed: u64) -> Bytes {
     let mut out = vec![0; length];
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
@@ -118,15 +118,15 @@ pub fn bytes(length: usize, seed: u64) -> Bytes {
     out.into()
 }
 
-pub struct Body {
+pub(crate) struct Body {
     rest: Bytes,
     length: u64,
-    pub chunk: usize,
-    pub fail_at_end: bool,
+    pub(crate) chunk: usize,
+    pub(crate) fail_at_end: bool,
 }
 
 impl Body {
-    pub fn new(rest: Bytes) -> Self {
+    pub(crate) fn new(rest: Bytes) -> Self {
         Self { length: rest.len() as u64, rest, chunk: 50_000, fail_at_end: false }
     }
 }
