@@ -121,7 +121,7 @@ async fn reads(store: &Arc<SqliteStore>, objects: u64) {
     }
     for (what, delimiter, markers) in [
         ("pages of 1000 keys at the start, 4 clients", None, 1),
-        ("pages of 1000 keys everywhere, 4 clients", None, FANOUT - 2),
+        ("pages of 1000 keys everywhere, 4 clients", None, FANOUT / 2),
         ("pages of 1000 common prefixes, 4 clients", Some("/"), 1),
     ] {
         let store = Arc::clone(store);
@@ -139,12 +139,17 @@ async fn reads(store: &Arc<SqliteStore>, objects: u64) {
 }
 
 async fn deletes(store: &Arc<SqliteStore>, objects: u64) {
+    // As clients do: what a listing showed, in its order.
+    let mut names: Vec<_> = (0..objects).map(name).collect();
+    names.sort_unstable();
+    let names = Arc::new(names);
     let store = Arc::clone(store);
     rate("objects deleted, 4 clients × commits of 1000", 4, move |n| {
-        let store = Arc::clone(&store);
+        let (store, names) = (Arc::clone(&store), Arc::clone(&names));
         async move {
-            let first = (n * 1000) % objects;
-            let deletes = (first..first + 1000).map(|n| Write::Delete(delete(1, &name(n)))).collect();
+            let from = usize::try_from(n * 1000).expect("small");
+            let Some(names) = names.get(from..from + 1000) else { return 0 };
+            let deletes = names.iter().map(|name| Write::Delete(delete(1, name))).collect();
             store.commit(Commit { advances: Vec::new(), writes: deletes }).await.expect("a commit");
             1000
         }

@@ -61,16 +61,15 @@ impl Reader {
                 return;
             }
         };
-        let together = jobs.len() > 1 && connection.execute_batch("BEGIN").is_ok();
-        let mut distrust = None;
+        // One transaction for all: also the statements of a single job must see one state.
+        let mut distrust = execute(connection, "BEGIN").err();
         for job in jobs {
             distrust = job(Ok(connection)).or(distrust);
         }
-        if together && let Err(error) = connection.execute_batch("COMMIT") {
-            tracing::warn!(%error, "ending a read transaction failed");
-            let _ = connection.execute_batch("ROLLBACK");
+        if let Err(failure) = execute(connection, "COMMIT") {
+            tracing::warn!(?failure, "ending a read transaction failed");
         }
-        if let Some(failure) = distrust {
+        if let Some(failure) = distrust.filter(Failure::distrusts_file) {
             let reason = format!("{failure:?}");
             tracing::error!(reason, "a read found the metadata damaged");
             let damage = if matches!(failure, Failure::Corrupt(_)) { Damage::Row } else { Damage::File };
@@ -78,4 +77,9 @@ impl Reader {
             shared.writes.try_push(Lane::Short, Request::Suspect { epoch: self.epoch, damage, reason });
         }
     }
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), Failure> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }

@@ -16,7 +16,8 @@ const FROM: &str = "SELECT key, length_bytes, modified_ms, etag, storage_class, 
 const AFTER: &str = "SELECT key, length_bytes, modified_ms, etag, storage_class, checksum_algorithm, checksum_kind \
      FROM objects WHERE bucket_id = ?1 AND key > ?2 AND key < ?3 AND kind = 0 ORDER BY key";
 
-/// Rows under one common prefix that are stepped over before a new seek: a seek costs about as much as these.
+/// Rows under one common prefix that are stepped over before a new seek: a seek costs about as much as these. Once
+/// a prefix had more, the next ones are expected to have more too, and are skipped at once.
 const STEPS_BEFORE_SEEK: u32 = 6;
 
 /// One page.
@@ -26,15 +27,20 @@ pub(in crate::sqlite) fn list_objects(
 ) -> Result<ListPage, Failure> {
     let delimiter = query.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-    let mut page = Page { entries: Vec::with_capacity(limit.min(1000)), limit, more: false };
+    let entries = Vec::with_capacity(limit.min(1000));
+    let mut page = Page { entries, limit, more: false, steps: STEPS_BEFORE_SEEK };
     let top = after_prefix(query.prefix.as_bytes()).unwrap_or_else(|| TOP.to_vec());
     let mut from: CachedStatement<'_> = connection.prepare_cached(FROM)?;
     let mut after: CachedStatement<'_> = connection.prepare_cached(AFTER)?;
     let mut next = Cursor::start(&query.prefix, delimiter, query.after.as_deref());
+    for statement in [&mut from, &mut after] {
+        statement.raw_bind_parameter(1, query.bucket.as_bytes())?;
+        statement.raw_bind_parameter(3, &top)?;
+    }
     while let Some(cursor) = next {
         let statement = if cursor.inclusive { &mut from } else { &mut after };
-        let rows = statement.query((query.bucket.as_bytes(), &cursor.bound, &top))?;
-        next = walk(rows, query, delimiter, &mut page)?;
+        statement.raw_bind_parameter(2, &cursor.bound)?;
+        next = walk(statement.raw_query(), query, delimiter, &mut page)?;
     }
     Ok(ListPage { entries: page.entries, more: page.more })
 }
@@ -43,6 +49,8 @@ struct Page {
     entries: Vec<ListEntry>,
     limit: usize,
     more: bool,
+    /// How many rows of a common prefix are stepped over now.
+    steps: u32,
 }
 
 impl Page {
@@ -66,10 +74,14 @@ fn walk(
         let bytes = blob(row, 0)?;
         if let Some(prefix) = rolled.as_ref().filter(|prefix| bytes.starts_with(prefix.as_bytes())) {
             steps = steps.saturating_add(1);
-            if steps >= STEPS_BEFORE_SEEK {
+            if steps >= page.steps {
+                page.steps = 1;
                 return Ok(Cursor::past(prefix));
             }
             continue;
+        }
+        if rolled.take().is_some() {
+            page.steps = STEPS_BEFORE_SEEK;
         }
         if !page.has_room() {
             return Ok(None);
