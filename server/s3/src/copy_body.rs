@@ -39,7 +39,7 @@ impl PutSource for CopyBody {
         Ok(data)
     }
 
-    fn finish(&mut self) -> Result<Digests, SourceError> {
+    async fn finish(&mut self) -> Result<Digests, SourceError> {
         if self.read_bytes != self.length_bytes {
             return Err(S3Error::new(ErrorCode::InternalError)
                 .because("the source of a copy ended early")

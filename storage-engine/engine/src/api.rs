@@ -35,11 +35,12 @@ pub trait PutSource: Send {
     async fn next(&mut self) -> Result<Option<Bytes>, SourceError>;
 
     /// Called once, after `next` gave `None` and before anything is committed: the place to verify lengths,
-    /// signatures and digests.
+    /// signatures and digests. It may wait for digests that are still being computed; what was received is written
+    /// and flushed meanwhile.
     ///
     /// # Errors
     /// Aborts the write: nothing is stored.
-    fn finish(&mut self) -> Result<Digests, SourceError>;
+    async fn finish(&mut self) -> Result<Digests, SourceError>;
 
     /// The length announced, if any. Used to choose the layout; never trusted.
     fn length_hint_bytes(&self) -> Option<u64>;

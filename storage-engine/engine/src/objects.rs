@@ -93,7 +93,7 @@ impl Engine {
     ) -> Result<(Stored, Digests)> {
         let (head, ended) = receive_head(source, small).await?;
         if ended && (small == Small::Pack || head.is_empty()) {
-            let digests = source.finish().map_err(EngineError::Source)?;
+            let digests = source.finish().await.map_err(EngineError::Source)?;
             let stored = match head.concat() {
                 empty if empty.is_empty() => Stored::Empty,
                 bytes => Stored::Small(bytes),
@@ -111,8 +111,9 @@ impl Engine {
                 writer.write(&bytes).await?;
             }
         }
-        let digests = source.finish().map_err(EngineError::Source)?;
-        let blob = self.make_whole(writer.finish().await?, record).await?;
+        let verified = async { source.finish().await.map_err(EngineError::Source) };
+        let (digests, finished) = tokio::try_join!(verified, writer.finish())?;
+        let blob = self.make_whole(finished, record).await?;
         Ok((Stored::Blob(blob), digests))
     }
 

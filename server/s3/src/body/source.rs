@@ -180,7 +180,7 @@ impl PutSource for BodySource {
         self.pull().await.map_err(Into::into)
     }
 
-    fn finish(&mut self) -> Result<Digests, SourceError> {
+    async fn finish(&mut self) -> Result<Digests, SourceError> {
         let verified = self.verify()?;
         Ok(Digests { etag: verified.etag.clone(), checksum: verified.kept.clone() })
     }

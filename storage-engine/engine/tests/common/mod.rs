@@ -140,7 +140,7 @@ impl PutSource for Body {
         Ok(Some(self.rest.split_to(self.chunk.min(self.rest.len()))))
     }
 
-    fn finish(&mut self) -> Result<Digests, SourceError> {
+    async fn finish(&mut self) -> Result<Digests, SourceError> {
         if self.fail_at_end {
             return Err("digest mismatch".into());
         }
