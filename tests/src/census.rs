@@ -136,7 +136,7 @@ impl Census {
 
     /// Fails unless every volume that the server knows has a shard file on as many drives as its
     /// erasure code is wide, and parity of at least `parity_min`. `volumes` is what
-    /// `granary volume list --json` printed.
+    /// `granary volume list --json` printed; those already freed are passed over.
     pub fn ensure_complete(&self, volumes: &serde_json::Value, parity_min: usize) -> Result<()> {
         let volumes = volumes.get("volumes").unwrap_or(volumes).as_array().context("a list of volumes")?;
         ensure!(!volumes.is_empty(), "no volume is listed");
@@ -145,13 +145,14 @@ impl Census {
                 volume.get(name).and_then(serde_json::Value::as_str).with_context(|| name.to_owned())
             };
             let (id, code) = (text("id")?, text("erasure")?);
+            if text("state")? == "freed" {
+                // Nothing in it is wanted; its files go after the grace period.
+                continue;
+            }
             let (data, parity) = code.split_once('+').context("k+m")?;
             let (data, parity): (usize, usize) = (data.parse()?, parity.parse()?);
             let drives = self.volumes.get(id).cloned().unwrap_or_default();
-            ensure!(
-                drives.len() == data + parity,
-                "volume {id} of {code} has shards on drives {drives:?} only"
-            );
+            ensure!(drives.len() == data + parity, "{volume} has shards on drives {drives:?} only");
             ensure!(parity >= parity_min, "volume {id} is only {code}");
         }
         Ok(())
