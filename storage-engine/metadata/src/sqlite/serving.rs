@@ -63,6 +63,7 @@ impl Writer {
         if forming == Forming::Background {
             // Reads go on at once; the copies are made meanwhile.
             self.publish(Ok(path.clone()));
+            self.publish_homes();
         }
         self.replicas.follow(&self.home, path.clone(), &self.position, forming);
         if forming == Forming::Wait {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use granary_types::{
@@ -32,7 +33,12 @@ use crate::store::MetadataStore;
 pub struct SqliteStore {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    has_copies: bool,
 }
+
+/// How long a read waits for another copy to be served.
+const FAIL_OVER_PATIENCE: Duration = Duration::from_secs(5);
+const FAIL_OVER_POLL: Duration = Duration::from_millis(20);
 
 impl SqliteStore {
     /// Opens the newest complete copy of the metadata among the homes, or makes a new store if none was ever made.
@@ -44,7 +50,7 @@ impl SqliteStore {
     #[allow(clippy::needless_pass_by_value, reason = "options are made for this one call")]
     pub fn open(options: EmbeddedOptions) -> Result<Self> {
         let (shared, threads) = open::start(&options)?;
-        Ok(Self { shared, threads: Mutex::new(threads) })
+        Ok(Self { shared, threads: Mutex::new(threads), has_copies: options.copies > 0 })
     }
 
     /// How many of the wanted copies besides the database do not exist now.
@@ -80,20 +86,38 @@ impl SqliteStore {
         answered.await.map_err(|_| MetadataError::OutcomeUnknown { context: "the metadata writer ended" })?
     }
 
+    /// Runs a query on a reader. While the database is being replaced by a copy, it waits and asks again, for a while.
     async fn read<T, F>(&self, lane: Lane, query: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> std::result::Result<T, Failure> + Send + 'static,
+        F: Fn(&Connection) -> std::result::Result<T, Failure> + Send + Sync + 'static,
+    {
+        let query = Arc::new(query);
+        let begun = Instant::now();
+        loop {
+            match self.read_once(lane, Arc::clone(&query)).await? {
+                Ok(value) => return Ok(value),
+                Err(error) if !self.has_copies || begun.elapsed() > FAIL_OVER_PATIENCE => return Err(error),
+                Err(_) => tokio::time::sleep(FAIL_OVER_POLL).await,
+            }
+        }
+    }
+
+    /// The inner error is one that goes away when another copy is served.
+    async fn read_once<T, F>(&self, lane: Lane, query: Arc<F>) -> Result<Result<T>>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> std::result::Result<T, Failure> + Send + Sync + 'static,
     {
         let (answer, answered) = oneshot::channel();
         let job: ReadJob = Box::new(move |connection| {
-            let (result, distrust) = match connection.map(query) {
-                Ok(Ok(value)) => (Ok(value), None),
+            let (result, distrust) = match connection.map(|connection| query(connection)) {
+                Ok(Ok(value)) => (Ok(Ok(value)), None),
                 Ok(Err(failure)) if failure.distrusts_file() => {
-                    (Err(unavailable("reading", format!("{failure:?}"))), Some(failure))
+                    (Ok(Err(unavailable("reading", format!("{failure:?}")))), Some(failure))
                 }
                 Ok(Err(failure)) => (Err(failure.into_error("reading")), None),
-                Err(reason) => (Err(unavailable("reading", reason)), None),
+                Err(reason) => (Ok(Err(unavailable("reading", reason))), None),
             };
             // A caller that went away does not care.
             let _ = answer.send(result);

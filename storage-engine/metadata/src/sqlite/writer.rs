@@ -149,6 +149,9 @@ impl Writer {
         while !pending.is_empty() {
             let BatchFailure { failure, culprit, doubtful } = match self.try_batch(&pending) {
                 Ok(answers) => {
+                    if self.replicas.lost_any() {
+                        self.publish_homes();
+                    }
                     crash_point("metadata.after_commit_before_answer");
                     return answer_all(pending, answers);
                 }

@@ -51,11 +51,16 @@ impl Homes {
         Arc::new(self.try_open(existing).unwrap())
     }
 
-    /// The home with the database.
+    /// The home with the database, as soon as there is one.
     pub async fn serving(&self, store: &SqliteStore) -> u8 {
-        let homes = store.homes().await.unwrap();
-        let (drive, _) = homes.iter().find(|(_, serves)| *serves).expect("one home serves");
-        drive.as_bytes()[0]
+        for _ in 0..400 {
+            let homes = store.homes().await.unwrap();
+            if let Some((drive, _)) = homes.iter().find(|(_, serves)| *serves) {
+                return drive.as_bytes()[0];
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        panic!("no home serves");
     }
 
     /// The homes with complete copies, without the database's.

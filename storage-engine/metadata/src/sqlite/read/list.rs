@@ -16,9 +16,11 @@ const FROM: &str = "SELECT key, length_bytes, modified_ms, etag, storage_class, 
 const AFTER: &str = "SELECT key, length_bytes, modified_ms, etag, storage_class, checksum_algorithm, checksum_kind \
      FROM objects WHERE bucket_id = ?1 AND key > ?2 AND key < ?3 AND kind = 0 ORDER BY key";
 
-/// Rows under one common prefix that are stepped over before a new seek: a seek costs about as much as these. Once
-/// a prefix had more, the next ones are expected to have more too, and are skipped at once.
+/// Rows under one common prefix that are stepped over before a new seek: a seek costs about as much as these.
 const STEPS_BEFORE_SEEK: u32 = 6;
+
+/// Once a prefix had more rows than that, this many next ones are expected to have more too.
+const SKIPS_BEFORE_STEPS: u32 = 50;
 
 /// One page.
 pub(in crate::sqlite) fn list_objects(
@@ -28,7 +30,7 @@ pub(in crate::sqlite) fn list_objects(
     let delimiter = query.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let entries = Vec::with_capacity(limit.min(1000));
-    let mut page = Page { entries, limit, more: false, steps: STEPS_BEFORE_SEEK };
+    let mut page = Page { entries, limit, more: false, skips_left: 0 };
     let top = after_prefix(query.prefix.as_bytes()).unwrap_or_else(|| TOP.to_vec());
     let mut from: CachedStatement<'_> = connection.prepare_cached(FROM)?;
     let mut after: CachedStatement<'_> = connection.prepare_cached(AFTER)?;
@@ -49,8 +51,8 @@ struct Page {
     entries: Vec<ListEntry>,
     limit: usize,
     more: bool,
-    /// How many rows of a common prefix are stepped over now.
-    steps: u32,
+    /// How many common prefixes are skipped without looking how many rows they have.
+    skips_left: u32,
 }
 
 impl Page {
@@ -59,6 +61,16 @@ impl Page {
         self.more = self.entries.len() >= self.limit;
         !self.more
     }
+
+    fn skips_at_once(&mut self) -> bool {
+        let skips = self.skips_left > 0;
+        self.skips_left = self.skips_left.saturating_sub(1);
+        skips
+    }
+}
+
+fn text_of(bytes: &[u8]) -> Result<&str, Failure> {
+    std::str::from_utf8(bytes).map_err(|_| Failure::Corrupt("a key is not UTF-8".to_owned()))
 }
 
 /// Takes rows until the page is full, they end, or a common prefix is worth skipping with a new seek.
@@ -74,26 +86,26 @@ fn walk(
         let bytes = blob(row, 0)?;
         if let Some(prefix) = rolled.as_ref().filter(|prefix| bytes.starts_with(prefix.as_bytes())) {
             steps = steps.saturating_add(1);
-            if steps >= page.steps {
-                page.steps = 1;
+            if steps >= STEPS_BEFORE_SEEK {
+                page.skips_left = SKIPS_BEFORE_STEPS;
                 return Ok(Cursor::past(prefix));
             }
             continue;
         }
-        if rolled.take().is_some() {
-            page.steps = STEPS_BEFORE_SEEK;
-        }
         if !page.has_room() {
             return Ok(None);
         }
-        let key = key(bytes)?;
-        if let Some(prefix) = common_prefix(key.as_str(), &query.prefix, delimiter) {
-            page.entries.push(ListEntry::CommonPrefix(prefix.to_owned()));
-            rolled = Some(prefix.to_owned());
-            steps = 0;
-        } else {
-            page.entries.push(ListEntry::Object(listed(row, key)?));
+        let text = text_of(bytes)?;
+        let Some(prefix) = common_prefix(text, &query.prefix, delimiter) else {
+            page.entries.push(ListEntry::Object(listed(row, key(bytes)?)?));
+            continue;
+        };
+        page.entries.push(ListEntry::CommonPrefix(prefix.to_owned()));
+        if page.skips_at_once() {
+            return Ok(Cursor::past(prefix));
         }
+        rolled = Some(prefix.to_owned());
+        steps = 0;
     }
     Ok(None)
 }

@@ -177,6 +177,7 @@ fn rebuild(
             }
             Err(failure) => {
                 tracing::error!(home = %target.dir.display(), ?failure, "the metadata could not be rebuilt here");
+                let _ = files::sweep(&target.dir);
                 last = failure.into_error("rebuilding the metadata");
             }
         }

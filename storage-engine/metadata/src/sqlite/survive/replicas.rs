@@ -87,6 +87,7 @@ pub(in crate::sqlite) struct Replicas {
     serving: DriveId,
     database: PathBuf,
     short_told: bool,
+    lost: bool,
 }
 
 /// Whether a missing snapshot is waited for.
@@ -108,6 +109,7 @@ impl Replicas {
             serving: DriveId::from_bytes([0; 16]),
             database: PathBuf::new(),
             short_told: false,
+            lost: false,
         }
     }
 
@@ -287,9 +289,15 @@ impl Replicas {
                 false
             }
         });
+        self.lost |= !failed.is_empty();
         for drive in failed {
             self.fail(drive);
         }
+    }
+
+    /// Whether a copy was lost since this was last asked.
+    pub(in crate::sqlite) fn lost_any(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
     }
 
     /// Upkeep between batches: cuts long logs, sees how snapshots ended, replaces lost copies.
@@ -383,7 +391,12 @@ fn in_background(
 /// Takes a snapshot into a home and removes what it makes needless. The segment `first` was begun before, so
 /// everything the snapshot does not have is in it or behind it.
 fn snapshot_and_cut(database: &Path, dir: &Path, first: Stamp) -> Result<(), Failure> {
-    let seal = snapshot::take(database, dir)?;
+    let taken = snapshot::take(database, dir);
+    if taken.is_err() {
+        // On a full drive what was written so far is in the way.
+        let _ = files::sweep(dir);
+    }
+    let seal = taken?;
     let position = seal.position();
     let stamp = Stamp { generation: position.generation, seq: position.seq };
     files::cut(dir, Some(stamp), Some(first)).map_err(Failure::Io)
