@@ -19,6 +19,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::dispatch::App;
+use super::expect::Expectation;
 use super::limits::Limits;
 use super::listener::Shutdown;
 use super::protocol::{Prefixed, Protocol, detect};
@@ -99,7 +100,12 @@ where
 {
     let service = service_fn(move |request: http::Request<Incoming>| {
         let app = Arc::clone(&app);
-        async move { Ok::<_, Infallible>(app.answer(request).await) }
+        let expectation = Expectation::of(&request);
+        async move {
+            let mut response = app.answer(request).await;
+            expectation.settle(&mut response);
+            Ok::<_, Infallible>(response)
+        }
     });
     // hyper's own limit of 100 headers stays: any other makes it allocate for each request.
     let connection = http1::Builder::new()
