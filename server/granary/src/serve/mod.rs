@@ -3,7 +3,7 @@
 mod backend;
 pub mod connection;
 pub mod dispatch;
-mod expect;
+pub mod expect;
 pub mod limits;
 pub mod listener;
 pub mod protocol;
