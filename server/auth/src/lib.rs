@@ -20,6 +20,7 @@ mod canonical;
 pub mod chunked;
 mod credentials;
 mod error;
+mod explain;
 mod payload;
 mod presigned;
 mod query;
@@ -29,6 +30,7 @@ mod verifier;
 
 pub use credentials::{CredentialSource, Credentials, KnownKey, Principal, SecretKey, StaticCredentials};
 pub use error::{AccessDeniedReason, AuthError};
+pub use explain::{ErrorFields, explain};
 pub use payload::{PayloadMode, PayloadSha256, TrailerPresence};
 pub use signing::{Signature, SigningKey, StreamingSignature};
 pub use verifier::{AuthMethod, RegionPolicy, RequestHead, Verified, Verifier, request_host};

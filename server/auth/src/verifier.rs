@@ -21,9 +21,9 @@ use crate::scope::CredentialScope;
 use crate::signing::{Signature, SigningKey, SigningKeyCache, StreamingSignature, sha256_hex};
 
 /// How far the client's clock may be from ours: 15 minutes.
-const MAX_SKEW_S: i64 = 15 * 60;
+pub(crate) const MAX_SKEW_S: i64 = 15 * 60;
 
-const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+pub(crate) const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
@@ -283,7 +283,11 @@ fn payload_mode(claim: &Claim<'_>, seed: Signature, key: SigningKey) -> PayloadM
     }
 }
 
-fn string_to_sign(signed_at: &AmzDate, scope: &CredentialScope<'_>, canonical_hash: &str) -> String {
+pub(crate) fn string_to_sign(
+    signed_at: &AmzDate,
+    scope: &CredentialScope<'_>,
+    canonical_hash: &str,
+) -> String {
     let mut text = String::with_capacity(192);
     for line in [ALGORITHM, signed_at.as_str(), scope.text] {
         text.push_str(line);
@@ -311,7 +315,7 @@ fn anonymous(head: &RequestHead<'_>) -> Result<Verified, AuthError> {
 }
 
 /// `x-amz-date`, or else `Date`.
-fn request_date(headers: &HeaderMap) -> Result<AmzDate, AuthError> {
+pub(crate) fn request_date(headers: &HeaderMap) -> Result<AmzDate, AuthError> {
     let missing = AuthError::AccessDenied(AccessDeniedReason::MissingDate);
     if let Some(value) = single_header(headers, &AMZ_DATE)? {
         return AmzDate::parse_iso8601(value.as_bytes()).ok_or(missing);
@@ -321,7 +325,10 @@ fn request_date(headers: &HeaderMap) -> Result<AmzDate, AuthError> {
 }
 
 /// The value of a header that may be sent once, and must be ASCII text.
-fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, AuthError> {
+pub(crate) fn single_header<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a str>, AuthError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
