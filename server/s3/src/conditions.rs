@@ -94,10 +94,24 @@ pub fn check_copy_source(headers: &HeaderMap, etag: &Etag, modified: UnixMillis)
     }
 }
 
+/// Whether the `Range` of a request is to be honoured: `If-Range`, if there is one, must name the object as it is, by
+/// a strong entity tag or by its exact date. Otherwise the client's first part is of another object, and it gets the
+/// whole (RFC 9110, section 13.1.5).
+#[must_use]
+pub fn if_range_holds(headers: &HeaderMap, etag: &Etag, modified: UnixMillis) -> bool {
+    let Some(value) = headers.get("if-range") else { return true };
+    let value = value.to_str().unwrap_or_default().trim();
+    match parse_http_date(value) {
+        Some(date) => date == modified.seconds(),
+        None => value.starts_with('"') && crate::xml::requests::unquote(value) == etag.as_str(),
+    }
+}
+
 /// Reads `If-Match` and `If-None-Match` of a write.
 ///
 /// # Errors
-/// `NotImplemented` for an `If-None-Match` other than `*`, as AWS answers.
+/// `NotImplemented` for an `If-None-Match` other than `*` and for a date, as AWS answers. A date that was ignored would
+/// let a write through that its sender meant to be refused.
 pub fn of_write(headers: &HeaderMap) -> S3Result<WriteConditions> {
     let mut conditions = WriteConditions::default();
     if let Some(tags) = text(headers, "if-match") {
@@ -110,7 +124,50 @@ pub fn of_write(headers: &HeaderMap) -> S3Result<WriteConditions> {
         }
         conditions.if_none_match = Some(TagMatch::Any);
     }
+    for name in ["if-modified-since", "if-unmodified-since"] {
+        if headers.contains_key(name) {
+            return Err(
+                S3Error::not_implemented(format_args!("The header {name} on a write")).field("Header", name)
+            );
+        }
+    }
     Ok(conditions)
+}
+
+/// Reads the conditions of DeleteObject: those of every write, and the object's time and length. AWS has the last two
+/// for directory buckets only; they hold when there is no object.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html>.
+///
+/// # Errors
+/// As [`of_write`], and `InvalidArgument` for a time or a length that is none.
+pub fn of_delete(headers: &HeaderMap) -> S3Result<WriteConditions> {
+    const TIME: &str = "x-amz-if-match-last-modified-time";
+    const LENGTH: &str = "x-amz-if-match-size";
+    let value = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+    Ok(WriteConditions {
+        if_modified_at: value(TIME).map(|text| modified_at(TIME, text)).transpose()?,
+        if_length_bytes: value(LENGTH).map(|text| length_bytes(LENGTH, text)).transpose()?,
+        ..of_write(headers)?
+    })
+}
+
+/// Reads a condition on the time of the last modification; whole seconds count.
+///
+/// # Errors
+/// `InvalidArgument` for text that is no date.
+pub fn modified_at(name: &'static str, text: &str) -> S3Result<UnixMillis> {
+    let seconds = parse_http_date(text).and_then(|seconds| seconds.checked_mul(1_000));
+    seconds.map(UnixMillis).ok_or_else(|| S3Error::invalid_argument(name, text, "The time is not valid."))
+}
+
+/// Reads a condition on the object's length in bytes.
+///
+/// # Errors
+/// `InvalidArgument` for text that is no length.
+pub fn length_bytes(name: &'static str, text: &str) -> S3Result<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let length = if digits { text.parse().ok() } else { None };
+    length.ok_or_else(|| S3Error::invalid_argument(name, text, "The size is not a valid number of bytes."))
 }
 
 /// Evaluates the conditions of a write against the current object's tag, as the engine will when it commits.

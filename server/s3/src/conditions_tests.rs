@@ -83,3 +83,34 @@ fn conditions_of_writes_against_the_current_object() {
     assert_eq!(check(&[("if-none-match", "*")], None), Ok(()));
     assert_eq!(check(&[("if-none-match", "*")], Some(&tag)), Err(ErrorCode::PreconditionFailed));
 }
+
+#[test]
+fn a_date_on_a_write_was_ignored() {
+    for name in ["if-modified-since", "if-unmodified-since"] {
+        let error = of_write(&headers(&[(name, SAME)])).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::NotImplemented);
+        assert_eq!(error.fields()[0], ("Header", name.to_owned()));
+    }
+}
+
+#[test]
+fn if_range_was_ignored() {
+    let holds = |value| if_range_holds(&headers(&[("if-range", value)]), &Etag::new("abc"), MODIFIED);
+    assert!(if_range_holds(&headers(&[]), &Etag::new("abc"), MODIFIED));
+    assert!(holds("\"abc\"") && holds(SAME));
+    for other in ["\"x\"", "W/\"abc\"", "abc", "", BEFORE, AFTER] {
+        assert!(!holds(other), "{other}");
+    }
+}
+
+#[test]
+fn delete_by_time_and_size_was_not_implemented() {
+    let time = ("x-amz-if-match-last-modified-time", SAME);
+    let conditions = of_delete(&headers(&[time, ("x-amz-if-match-size", "12"), ("if-match", "*")])).unwrap();
+    assert_eq!(conditions.if_modified_at, Some(UnixMillis(1_445_412_480_000)));
+    assert_eq!(conditions.if_length_bytes, Some(12));
+    assert_eq!(conditions.if_match, Some(TagMatch::Any));
+    for bad in [("x-amz-if-match-last-modified-time", "soon"), ("x-amz-if-match-size", "+1")] {
+        assert_eq!(of_delete(&headers(&[bad])).unwrap_err().code(), ErrorCode::InvalidArgument);
+    }
+}

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use granary_auth::{Principal, RequestHead, Verified, request_host};
+use granary_auth::{AuthError, Principal, RequestHead, Verified, explain, request_host};
 use http::request::Parts;
 use http::{Method, header};
 
@@ -81,7 +81,8 @@ async fn serve(
     let shared = &*state.0;
     let head = RequestHead::from(parts);
     let host = request_host(&head)?.unwrap_or_default();
-    let verified = shared.verifier.verify(head, SystemTime::now());
+    let now = SystemTime::now();
+    let verified = shared.verifier.verify(head, now).map_err(|error| refusal(head, now, error));
     let query = Query::parse(parts.uri.query())?;
     let routed = resolve(shared, parts, host, &query);
     if let Ok((found, _)) = &routed {
@@ -99,6 +100,12 @@ async fn serve(
         ops::run(&context, operation, address, body).await
     };
     outcome.await
+}
+
+/// A refused signature with what AWS tells its sender about it.
+fn refusal(head: RequestHead<'_>, now: SystemTime, error: AuthError) -> S3Error {
+    let fields = explain(head, now, &error);
+    fields.into_iter().fold(S3Error::from(error), |error, (name, value)| error.field(name, value))
 }
 
 /// The address and the operation of a request.

@@ -92,8 +92,12 @@ impl App {
         let Some(routes) = self.routes.get() else { return slow_down() };
         let is_admin = request.uri().path().starts_with(ADMIN_PREFIX);
         let router = if is_admin { routes.admin.clone() } else { routes.s3.clone() };
-        // A client that stops sending ends its request; the limit is on each step, not on the whole body.
-        let request = request.map(|body| Body::new(TimeoutBody::new(self.stall_timeout, body)));
+        // A client that stops sending ends its request; the limit is on each step, not on the whole body. S3 keeps
+        // it itself, as it has an error of its own for that.
+        let request = request.map(|body| match is_admin {
+            true => Body::new(TimeoutBody::new(self.stall_timeout, body)),
+            false => Body::new(body),
+        });
         let response = match router.oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

@@ -28,8 +28,8 @@ pub struct RequestedChecksum {
 /// Reads `x-amz-checksum-<algorithm>`, `x-amz-trailer` and `x-amz-sdk-checksum-algorithm`.
 ///
 /// # Errors
-/// `InvalidRequest` for more than one checksum, a value of the wrong length, an unknown trailer, or an algorithm
-/// announced without its value.
+/// `InvalidRequest` for more than one checksum, an unknown algorithm, a value of the wrong length, an unknown trailer,
+/// or an algorithm announced without its value.
 pub fn of_headers(headers: &HeaderMap) -> S3Result<Option<RequestedChecksum>> {
     let mut found = None;
     for (name, value) in headers {
@@ -37,7 +37,13 @@ pub fn of_headers(headers: &HeaderMap) -> S3Result<Option<RequestedChecksum>> {
         if !name.starts_with("x-amz-checksum-") {
             continue;
         }
-        let Some(algorithm) = names::of_header(name) else { continue };
+        if matches!(name, "x-amz-checksum-algorithm" | "x-amz-checksum-type" | "x-amz-checksum-mode") {
+            continue;
+        }
+        // Ignoring a checksum would let its sender believe that it was compared.
+        let algorithm = names::of_header(name).ok_or_else(|| {
+            S3Error::invalid_request("The algorithm type you specified in x-amz-checksum- header is invalid.")
+        })?;
         let decoded = value.to_str().ok().and_then(|value| decode(algorithm, value.trim()));
         let bytes = decoded
             .ok_or_else(|| S3Error::invalid_request(format!("Value for {name} header is invalid.")))?;

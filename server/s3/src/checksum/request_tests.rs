@@ -45,3 +45,9 @@ fn contradictions_are_invalid_requests() {
         assert_eq!(of_headers(&headers(pairs)).unwrap_err().code(), ErrorCode::InvalidRequest, "{pairs:?}");
     }
 }
+
+#[test]
+fn a_checksum_of_an_unknown_algorithm_was_ignored() {
+    let error = of_headers(&headers(&[("x-amz-checksum-crc16", "AAA=")])).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidRequest);
+}

@@ -20,8 +20,7 @@ use crate::xml::requests::{DeleteReport, DeleteTarget, parse_delete};
 
 /// `DELETE /bucket/key`. Deleting what is not there succeeds, unless `If-Match` asks for it.
 pub(super) async fn delete_object(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
-    check_directory_conditions(context)?;
-    let conditions = conditions::of_write(context.headers())?;
+    let conditions = conditions::of_delete(context.headers())?;
     let version = version::choose(context.query.get("versionId"))?;
     let engine = &context.shared.engine;
     match version {
@@ -36,16 +35,6 @@ pub(super) async fn delete_object(context: &Context<'_>, object: &ObjectAddress)
         }
     }
     Ok(respond::empty(StatusCode::NO_CONTENT))
-}
-
-/// AWS has these two conditions for directory buckets only.
-fn check_directory_conditions(context: &Context<'_>) -> S3Result<()> {
-    for name in ["x-amz-if-match-last-modified-time", "x-amz-if-match-size"] {
-        if context.headers().contains_key(name) {
-            return Err(S3Error::not_implemented(format_args!("The header {name}")).field("Header", name));
-        }
-    }
-    Ok(())
 }
 
 /// What became of one key.
@@ -120,7 +109,11 @@ fn entry_of(target: &DeleteTarget) -> S3Result<Option<DeleteEntry>> {
     if version::choose(target.version_id.as_deref())? == VersionChoice::Unknown {
         return Ok(None);
     }
-    let conditions =
-        WriteConditions { if_match: target.etag.as_deref().map(tag_match), ..WriteConditions::default() };
+    let conditions = WriteConditions {
+        if_match: target.etag.as_deref().map(tag_match),
+        if_modified_at: target.modified_at,
+        if_length_bytes: target.length_bytes,
+        ..WriteConditions::default()
+    };
     Ok(Some(DeleteEntry { key, conditions }))
 }

@@ -9,7 +9,6 @@ use super::attributes::find_part;
 use super::{ObjectAddress, object_headers, put, version};
 use crate::conditions::{self, Verdict};
 use crate::context::Context;
-use crate::dates::http_date;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::range::RangeSpec;
 use crate::respond::{self, S3Response};
@@ -34,6 +33,16 @@ impl Wanted {
             (None, Some(_)) => Ok(Self::Part(context.part_number()?)),
             (Some(range), None) => Ok(RangeSpec::parse(range).map_or(Self::Whole, Self::Range)),
             (None, None) => Ok(Self::Whole),
+        }
+    }
+
+    /// Without the range, if `If-Range` speaks of another object than this one.
+    fn if_range(self, context: &Context<'_>, info: &ObjectInfo) -> Self {
+        match self {
+            Self::Range(_) if !conditions::if_range_holds(context.headers(), &info.etag, info.modified) => {
+                Self::Whole
+            }
+            wanted => wanted,
         }
     }
 }
@@ -94,18 +103,18 @@ fn check_conditions(context: &Context<'_>, info: &ObjectInfo) -> S3Result<()> {
     match conditions::READ.evaluate(context.headers(), &info.etag, info.modified) {
         Verdict::Proceed => Ok(()),
         Verdict::Failed(condition) => Err(S3Error::precondition_failed(condition)),
-        Verdict::NotModified => {
-            let mut error = S3Error::new(ErrorCode::NotModified);
-            for (name, value) in
-                [(header::ETAG, info.etag.to_string()), (header::LAST_MODIFIED, http_date(info.modified))]
-            {
-                if let Ok(value) = HeaderValue::try_from(value) {
-                    error = error.header(name, value);
-                }
-            }
-            Err(error)
-        }
+        Verdict::NotModified => Err(not_modified(info)),
     }
+}
+
+/// 304 with what a cache needs to go on using what it has (RFC 9110, section 15.4.5).
+fn not_modified(info: &ObjectInfo) -> S3Error {
+    let mut all = HeaderMap::new();
+    object_headers::describe(&mut all, info);
+    [header::ETAG, header::LAST_MODIFIED, header::CACHE_CONTROL, header::EXPIRES]
+        .into_iter()
+        .filter_map(|name| all.remove(&name).map(|value| (name, value)))
+        .fold(S3Error::new(ErrorCode::NotModified), |error, (name, value)| error.header(name, value))
 }
 
 /// The bytes to send and the headers to send them with.
@@ -115,7 +124,7 @@ fn answer(context: &Context<'_>, wanted: Wanted, info: &ObjectInfo) -> S3Result<
     let whole = ByteRange { start: 0, end: info.length_bytes };
     let show_checksum =
         context.header("x-amz-checksum-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
-    let selection = match wanted {
+    let selection = match wanted.if_range(context, info) {
         Wanted::Whole => {
             if let (true, Some(checksum)) = (show_checksum, &info.checksum) {
                 object_headers::checksum(&mut headers, checksum);
@@ -133,7 +142,7 @@ fn answer(context: &Context<'_>, wanted: Wanted, info: &ObjectInfo) -> S3Result<
         respond::set(&mut headers, header::CONTENT_RANGE, value);
     }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(selection.range.length_bytes()));
-    object_headers::apply_overrides(&mut headers, context);
+    object_headers::apply_overrides(&mut headers, context)?;
     Ok((selection, headers))
 }
 

@@ -62,7 +62,7 @@ async fn run_object(
     object: &ObjectAddress,
     body: Body,
 ) -> S3Result<S3Response> {
-    match operation {
+    let result = match operation {
         Operation::GetObject => get::get(context, object).await,
         Operation::HeadObject => get::head(context, object).await,
         Operation::PutObject => put::put(context, object, body).await,
@@ -76,7 +76,8 @@ async fn run_object(
         Operation::AbortMultipartUpload => multipart::create::abort(context, object).await,
         Operation::ListParts => multipart::list::parts(context, object).await,
         other => Err(unrouted(other)),
-    }
+    };
+    result.map_err(|error| multipart::with_upload(error, context))
 }
 
 /// The table says that the operation is implemented, but no handler takes it: a bug.

@@ -8,6 +8,7 @@ use crate::attributes;
 use crate::checksum::names;
 use crate::context::Context;
 use crate::dates::http_date;
+use crate::error::{S3Error, S3Result};
 use crate::respond::set;
 
 /// The query parameters that override a header of the response.
@@ -47,13 +48,31 @@ pub(super) fn checksum_value(headers: &mut HeaderMap, checksum: &Checksum) {
 }
 
 /// Applies the `response-*` parameters of a signed request.
-pub(super) fn apply_overrides(headers: &mut HeaderMap, context: &Context<'_>) {
+///
+/// # Errors
+/// `InvalidArgument` for a value that no header can carry.
+pub(super) fn apply_overrides(headers: &mut HeaderMap, context: &Context<'_>) -> S3Result<()> {
     if context.query.is_empty() {
-        return;
+        return Ok(());
     }
     for (parameter, name) in OVERRIDES {
         if let Some(value) = context.query.non_empty(parameter) {
-            set(headers, name, value);
+            headers.insert(name, override_value(parameter, value)?);
         }
     }
+    Ok(())
 }
+
+/// A header's value in Latin-1, the one encoding that headers have.
+fn override_value(parameter: &'static str, value: &str) -> S3Result<HeaderValue> {
+    let latin1: Option<Vec<u8>> =
+        value.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect();
+    latin1.and_then(|bytes| HeaderValue::try_from(bytes).ok()).ok_or_else(|| {
+        let message = "Header value cannot be represented using ISO-8859-1.";
+        S3Error::invalid_argument(parameter, value, message)
+    })
+}
+
+#[cfg(test)]
+#[path = "object_headers_tests.rs"]
+mod tests;

@@ -21,6 +21,10 @@ const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 /// What a client that sends no checksum gets.
 pub(super) const DEFAULT_CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
 
+/// The headers that can refuse a write, as an error names them.
+const WRITE_CONDITIONS: [&str; 4] =
+    ["If-None-Match", "If-Match", "x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
+
 /// `PUT /bucket/key`.
 pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Body) -> S3Result<S3Response> {
     let headers = context.headers();
@@ -76,8 +80,8 @@ pub(super) async fn check_early(
 pub(super) fn write_error(error: EngineError, context: &Context<'_>, object: &ObjectAddress) -> S3Error {
     let error = S3Error::from(error);
     if error.code() == ErrorCode::PreconditionFailed && error.fields().is_empty() {
-        let conditional = context.headers().contains_key("if-none-match");
-        return S3Error::precondition_failed(if conditional { "If-None-Match" } else { "If-Match" });
+        let sent = |name: &&str| context.headers().contains_key(*name);
+        return S3Error::precondition_failed(WRITE_CONDITIONS.into_iter().find(sent).unwrap_or("If-Match"));
     }
     with_key(error, object)
 }

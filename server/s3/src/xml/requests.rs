@@ -1,9 +1,10 @@
 //! The request documents: DeleteObjects, CompleteMultipartUpload and CreateBucket.
 
-use granary_types::{ChecksumAlgorithm, PartNumber};
+use granary_types::{ChecksumAlgorithm, PartNumber, UnixMillis};
 
 use super::read::{Element, Limits, malformed, parse};
 use crate::checksum::names;
+use crate::conditions;
 use crate::error::{ErrorCode, S3Error, S3Result};
 
 /// The most keys one DeleteObjects may name.
@@ -28,6 +29,10 @@ pub struct DeleteTarget {
     pub version_id: Option<String>,
     /// Delete only while the object has this entity tag (without quotes, or `*`).
     pub etag: Option<String>,
+    /// Delete only if the object was last modified in this second.
+    pub modified_at: Option<UnixMillis>,
+    /// Delete only while the object has this length.
+    pub length_bytes: Option<u64>,
 }
 
 /// A DeleteObjects request.
@@ -71,19 +76,21 @@ fn parse_delete_target(object: Element) -> S3Result<DeleteTarget> {
     let mut key = None;
     let mut version_id = None;
     let mut etag = None;
+    let mut modified_at = None;
+    let mut length_bytes = None;
     for child in object.children {
         match child.name.as_str() {
             "Key" => key = Some(child.text),
             "VersionId" => version_id = Some(child.text),
             "ETag" => etag = Some(unquote(&child.text).to_owned()),
-            // AWS takes these for directory buckets only.
-            "LastModifiedTime" | "Size" => {
-                return Err(S3Error::not_implemented(format_args!("{} in DeleteObjects", child.name)));
+            "LastModifiedTime" => {
+                modified_at = Some(conditions::modified_at("LastModifiedTime", child.text.trim())?);
             }
+            "Size" => length_bytes = Some(conditions::length_bytes("Size", child.text.trim())?),
             _ => return Err(malformed()),
         }
     }
-    Ok(DeleteTarget { key: key.ok_or_else(malformed)?, version_id, etag })
+    Ok(DeleteTarget { key: key.ok_or_else(malformed)?, version_id, etag, modified_at, length_bytes })
 }
 
 /// One part of a CompleteMultipartUpload request.

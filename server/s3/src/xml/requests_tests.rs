@@ -28,8 +28,20 @@ fn delete_takes_1_to_1000_keys() {
     assert_eq!(code(parse_delete(many(1_001).as_bytes())), ErrorCode::MalformedXML);
     assert_eq!(code(parse_delete(many(0).as_bytes())), ErrorCode::MalformedXML);
     assert_eq!(code(parse_delete(b"<Delete><Object/></Delete>")), ErrorCode::MalformedXML);
-    let size = b"<Delete><Object><Key>k</Key><Size>1</Size></Object></Delete>";
-    assert_eq!(code(parse_delete(size)), ErrorCode::NotImplemented);
+}
+
+#[test]
+fn delete_by_time_and_size_was_not_implemented() {
+    let of = |conditions: &str| {
+        parse_delete(format!("<Delete><Object><Key>k</Key>{conditions}</Object></Delete>").as_bytes())
+    };
+    let both =
+        of("<Size>7</Size><LastModifiedTime>Wed, 21 Oct 2015 07:28:00 GMT</LastModifiedTime>").unwrap();
+    assert_eq!(both.targets[0].length_bytes, Some(7));
+    assert_eq!(both.targets[0].modified_at, Some(UnixMillis(1_445_412_480_000)));
+    for bad in ["<Size>-1</Size>", "<Size/>", "<LastModifiedTime>soon</LastModifiedTime>"] {
+        assert_eq!(code(of(bad)), ErrorCode::InvalidArgument, "{bad}");
+    }
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use granary_engine::{CompleteOptions, EngineError, UploadInfo, UploadedPart};
+use granary_engine::{CompleteOptions, UploadInfo, UploadedPart};
 use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag, PartNumber, UploadId};
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
 
 use super::part::{kept_algorithm, value_of};
-use super::{PART_BYTES_MIN, no_such_upload, upload_id};
+use super::{PART_BYTES_MIN, upload_id};
 use crate::body::Protection;
 use crate::checksum::combine::{combine, default_kind};
 use crate::checksum::{names, request};
@@ -52,10 +52,7 @@ pub(in crate::ops) async fn complete(
     check_checksum(headers, checksum.as_ref())?;
     let options = CompleteOptions { etag: multipart_etag(&parts)?, parts, checksum, conditions };
     let result = context.shared.engine.complete_upload(&object.bucket, &object.key, upload, options).await;
-    let written = result.map_err(|error| match error {
-        EngineError::NoSuchUpload => no_such_upload(&upload.to_string()),
-        other => write_error(other, context, object),
-    })?;
+    let written = result.map_err(|error| write_error(error, context, object))?;
     let mut xml = XmlWriter::document("CompleteMultipartUploadResult");
     xml.text("Location", &location(context, object));
     xml.text("Bucket", object.bucket.as_str());

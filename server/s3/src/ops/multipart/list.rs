@@ -3,7 +3,7 @@
 use granary_engine::{ListUploadsOptions, UploadEntry};
 use granary_types::{BucketName, ChecksumAlgorithm, ChecksumKind};
 
-use super::{no_such_upload, upload_id};
+use super::upload_id;
 use crate::checksum::names;
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
@@ -77,7 +77,9 @@ pub(in crate::ops) async fn uploads(context: &Context<'_>, bucket: &BucketName) 
     // Without a key marker, AWS ignores the upload's.
     let upload_marker = query.non_empty("upload-id-marker").filter(|_| !key_marker.is_empty());
     let after_upload = match upload_marker {
-        Some(text) => Some(text.parse().map_err(|_| no_such_upload(text))?),
+        Some(text) => Some(text.parse().map_err(|error: granary_types::ParseIdError| {
+            S3Error::invalid_argument("upload-id-marker", text, "Invalid uploadId marker").because(error)
+        })?),
         None => None,
     };
     let options = ListUploadsOptions {

@@ -28,7 +28,17 @@ pub(super) fn upload_id(context: &Context<'_>) -> S3Result<UploadId> {
     text.parse().map_err(|error: granary_types::ParseIdError| no_such_upload(text).because(error))
 }
 
+/// Adds the upload to an error that says it does not exist.
+pub(super) fn with_upload(error: S3Error, context: &Context<'_>) -> S3Error {
+    match context.query.get("uploadId") {
+        Some(upload) if error.code() == ErrorCode::NoSuchUpload && error.fields().is_empty() => {
+            error.field("UploadId", upload)
+        }
+        _ => error,
+    }
+}
+
 /// `NoSuchUpload` naming the upload.
-pub(super) fn no_such_upload(upload: &str) -> S3Error {
+fn no_such_upload(upload: &str) -> S3Error {
     S3Error::new(ErrorCode::NoSuchUpload).field("UploadId", upload)
 }
