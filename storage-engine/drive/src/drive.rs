@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,13 +9,15 @@ use granary_types::{ClusterId, DriveId, VolumeId};
 
 use crate::block::FileHeader;
 use crate::error::DriveError;
+use crate::health::Health;
 use crate::identity::{self, Found, Identity};
-use crate::lane::Lane;
+use crate::lane::{Lane, measure_space};
 use crate::shard::ShardFile;
 
 const VOLUMES: &str = "volumes";
 const QUARANTINE: &str = "quarantine";
 const META: &str = "meta";
+const PROBE: &str = ".granary-probe";
 const SUFFIX: &str = "shard";
 const SUFFIX_NEW: &str = "healing";
 
@@ -36,7 +37,7 @@ pub struct Drive {
     directory: PathBuf,
     packed: Lane,
     bulk: Lane,
-    failed: AtomicBool,
+    health: Arc<Health>,
     lock: Mutex<Option<File>>,
 }
 
@@ -56,12 +57,17 @@ impl Drive {
             fs::create_dir_all(&path).map_err(|e| DriveError::io("creating", &path, e))?;
         }
         sync_directory(directory)?;
-        let lane = |kind| Lane::start(format!("{kind}-{}", identity.slot), directory, stall_deadline);
+        remove_unfinished(&directory.join(VOLUMES))?;
+        let health = Arc::new(Health::default());
+        measure_space(directory, &health);
+        let lane = |kind| {
+            Lane::start(format!("{kind}-{}", identity.slot), directory, stall_deadline, Arc::clone(&health))
+        };
         Ok(Arc::new(Self {
             packed: lane("pack")?,
             bulk: lane("bulk")?,
             directory: directory.to_owned(),
-            failed: AtomicBool::new(false),
+            health,
             identity,
             lock: Mutex::new(Some(lock)),
         }))
@@ -122,13 +128,13 @@ impl Drive {
 
     /// Marks the drive as failed: it gets no new volumes until [`Drive::probe`] finds it well.
     pub fn mark_failed(&self) {
-        self.failed.store(true, Ordering::Release);
+        self.health.mark_failed();
     }
 
     /// Whether new volumes may be placed here.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        !self.failed.load(Ordering::Acquire)
+        !self.health.is_failed()
     }
 
     /// Looks whether the directory is still this drive and can be written; a drive that failed and is well
@@ -137,8 +143,16 @@ impl Drive {
     /// # Errors
     /// What is wrong with it.
     pub fn probe(&self) -> Result<(), DriveError> {
-        let result = self.probe_directory();
-        self.failed.store(result.is_err(), Ordering::Release);
+        if !self.is_usable() && !self.health.may_retry() {
+            return Ok(());
+        }
+        let result =
+            self.probe_directory().and_then(|()| if self.is_usable() { Ok(()) } else { self.probe_write() });
+        measure_space(&self.directory, &self.health);
+        match &result {
+            Ok(()) => self.health.mark_well(),
+            Err(_) => self.health.mark_failed(),
+        }
         result
     }
 
@@ -155,19 +169,40 @@ impl Drive {
                 return Err(DriveError::Identity { path: self.directory.clone(), reason: reason.to_owned() });
             }
         }
-        let path = self.directory.join(VOLUMES);
-        fs::create_dir_all(&path).map_err(|e| DriveError::io("creating", &path, e))?;
         Ok(())
     }
 
-    /// Bytes free for new data, and the size of the file system.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn space_bytes(&self) -> Result<(u64, u64), DriveError> {
-        let stat = rustix::fs::statvfs(&self.directory)
-            .map_err(|e| DriveError::io("inspecting", &self.directory, e))?;
-        Ok((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
+    /// A drive that failed must show that it takes a write and flushes it, and that no thread hangs on it.
+    fn probe_write(&self) -> Result<(), DriveError> {
+        if self.health.stuck_lanes.load(std::sync::atomic::Ordering::Acquire) > 0 {
+            return Err(DriveError::Stalled { path: self.directory.clone() });
+        }
+        let path = self.directory.join(PROBE);
+        let write = || -> std::io::Result<()> {
+            fs::write(&path, b"probe")?;
+            File::open(&path)?.sync_all()?;
+            fs::remove_file(&path)
+        };
+        write().map_err(|e| DriveError::io("probing", &path, e))
+    }
+
+    /// Takes the drive out of use for good: its directory is gone or something else is in its place. Appends that
+    /// still go to its open files count as failed.
+    pub fn retire(&self) {
+        self.health.retire();
+        self.release();
+    }
+
+    /// Whether the drive was taken out of use.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.health.is_retired()
+    }
+
+    /// Bytes free for new data and the size of the file system, as of the last append or probe.
+    #[must_use]
+    pub fn space_bytes(&self) -> (u64, u64) {
+        self.health.space()
     }
 
     /// Creates a shard file, durable with its directory entry.
@@ -207,11 +242,13 @@ impl Drive {
                 Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                     return Err(DriveError::io("creating", folder, error));
                 }
-                _ => sync_directory(&parent)?,
+                _ => {}
             }
         }
+        // Another thread or a former life may have made the folder and not lived to flush it.
+        sync_directory(&self.directory.join(VOLUMES))?;
         let header = FileHeader { cluster: self.identity.cluster, volume, column, profile };
-        let shard = ShardFile::create(path, header)?;
+        let shard = ShardFile::create(path, header, Arc::clone(&self.health))?;
         sync_directory(folder)?;
         Ok(shard)
     }
@@ -227,7 +264,8 @@ impl Drive {
         profile: (u8, u8),
     ) -> Result<Arc<ShardFile>, DriveError> {
         let header = FileHeader { cluster: self.identity.cluster, volume, column, profile };
-        ShardFile::open(&self.shard_path(ShardName { volume, column }), header).map(Arc::new)
+        ShardFile::open(&self.shard_path(ShardName { volume, column }), header, Arc::clone(&self.health))
+            .map(Arc::new)
     }
 
     /// Starts a replacement of a shard file under a temporary name; see [`Drive::install_replacement`].
@@ -267,7 +305,7 @@ impl Drive {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(DriveError::io("removing", &path, error))
             }
-            _ => Ok(()),
+            _ => sync_directory(path.parent().unwrap_or(&self.directory)),
         }
     }
 
@@ -311,11 +349,18 @@ impl Drive {
     }
 }
 
-/// A shard file being rebuilt.
+/// A shard file being rebuilt. Dropped before it is installed, it goes away.
 #[derive(Debug)]
 pub struct Replacement {
     shard: ShardFile,
     name: ShardName,
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // After it was installed the temporary name is gone; an error is made good by the next start.
+        let _ = fs::remove_file(self.shard.path());
+    }
 }
 
 impl Replacement {
@@ -334,6 +379,21 @@ impl Replacement {
     pub fn set_length_bytes(&self, length_bytes: u64) -> Result<(), DriveError> {
         self.shard.truncate(length_bytes)
     }
+}
+
+/// Removes replacements that a crash left half-built; they are begun again from the other columns.
+fn remove_unfinished(volumes: &Path) -> Result<(), DriveError> {
+    let list = |path: &Path| fs::read_dir(path).map_err(|e| DriveError::io("listing", path, e));
+    for folder in list(volumes)? {
+        let folder = folder.map_err(|e| DriveError::io("listing", volumes, e))?.path();
+        for entry in if folder.is_dir() { Some(list(&folder)?) } else { None }.into_iter().flatten() {
+            let path = entry.map_err(|e| DriveError::io("listing", &folder, e))?.path();
+            if path.extension().is_some_and(|suffix| suffix == SUFFIX_NEW) {
+                fs::remove_file(&path).map_err(|e| DriveError::io("removing", &path, e))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn file_name(name: ShardName) -> String {

@@ -24,12 +24,12 @@ pub enum DriveError {
         /// The file that could not grow.
         path: PathBuf,
     },
-    /// A file was removed or cut behind our back.
-    #[error("{path} was {what} by someone else")]
+    /// A file was removed or cut behind our back, or failed before.
+    #[error("{path} was {what}")]
     Tampered {
         /// The file.
         path: PathBuf,
-        /// Removed or truncated.
+        /// What happened to it.
         what: &'static str,
     },
     /// Stored bytes do not match their hash or their place.
@@ -69,6 +69,17 @@ impl DriveError {
             return Self::NoSpace { path: path.to_owned() };
         }
         Self::Io { context, path: path.to_owned(), source }
+    }
+
+    /// Whether the file itself is missing or wrong: reading it again will not help, and rebuilding it will. Other
+    /// errors may pass and say nothing of what is stored.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Corrupt { .. } | Self::Identity { .. } | Self::Tampered { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether the drive is merely full.

@@ -139,7 +139,7 @@ fn read_identity(directory: &Path) -> Result<Option<Identity>, DriveError> {
 /// # Errors
 /// When the file system refuses.
 pub fn write_identity(directory: &Path, identity: &Identity) -> Result<(), DriveError> {
-    fs::create_dir_all(directory).map_err(|e| DriveError::io("creating", directory, e))?;
+    create_durably(directory).map_err(|e| DriveError::io("creating", directory, e))?;
     let path = directory.join(IDENTITY_FILE);
     let temporary = directory.join(".granary.json.new");
     let sealed = SealedIdentity { identity: identity.clone(), hash: hash_of(identity)? };
@@ -153,6 +153,19 @@ pub fn write_identity(directory: &Path, identity: &Identity) -> Result<(), Drive
         File::open(directory)?.sync_all()
     };
     write().map_err(|e| DriveError::io("writing", &path, e))
+}
+
+/// Creates a directory and its missing parents, each with its entry flushed.
+fn create_durably(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let parent = directory.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    create_durably(parent)?;
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => File::open(parent)?.sync_all(),
+    }
 }
 
 /// Locks a drive's directory against other processes until the file is dropped.

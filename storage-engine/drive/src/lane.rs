@@ -5,7 +5,9 @@
 //! queues: grouping needs no timer and grows with the load. Packed stripes and large runs have lanes of
 //! their own, so that a small object never waits behind the flush of a checkpoint.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use granary_types::crash_point;
 use tokio::sync::oneshot;
 
 use crate::error::DriveError;
+use crate::health::Health;
 use crate::shard::ShardFile;
 
 const QUEUE_LENGTH_MAX: usize = 4096;
@@ -52,23 +55,32 @@ struct Job {
 #[derive(Debug)]
 pub struct Lane {
     queue: SyncSender<Job>,
-    directory: std::path::PathBuf,
+    directory: PathBuf,
     deadline: Duration,
+    health: Arc<Health>,
+    /// Set when an answer did not come in time, cleared by the thread when it answers again.
+    stuck: Arc<AtomicBool>,
 }
 
 impl Lane {
     /// Starts the thread. Appends that are not answered within `deadline` count as stalled.
     pub(crate) fn start(
         name: String,
-        directory: &std::path::Path,
+        directory: &Path,
         deadline: Duration,
+        health: Arc<Health>,
     ) -> Result<Self, DriveError> {
         let (queue, jobs) = sync_channel(QUEUE_LENGTH_MAX);
+        let stuck = Arc::new(AtomicBool::new(false));
         thread::Builder::new()
             .name(name)
-            .spawn(move || run(&jobs))
+            .spawn({
+                let (stuck, health, directory) =
+                    (Arc::clone(&stuck), Arc::clone(&health), directory.to_owned());
+                move || run(&jobs, &directory, &health, &stuck)
+            })
             .map_err(|e| DriveError::io("starting a thread for", directory, e))?;
-        Ok(Self { queue, directory: directory.to_owned(), deadline })
+        Ok(Self { queue, directory: directory.to_owned(), deadline, health, stuck })
     }
 
     /// Queues an append now and returns the wait for its answer.
@@ -79,20 +91,26 @@ impl Lane {
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         };
         let stalled = DriveError::Stalled { path: self.directory.clone() };
-        let deadline = self.deadline;
+        let (deadline, health, stuck) = (self.deadline, Arc::clone(&self.health), Arc::clone(&self.stuck));
         async move {
             if !queued {
                 return Err(stalled);
             }
             match tokio::time::timeout(deadline, answer).await {
                 Ok(Ok(result)) => result,
-                Ok(Err(_)) | Err(_) => Err(stalled),
+                Ok(Err(_)) => Err(stalled),
+                Err(_) => {
+                    if !stuck.swap(true, Ordering::AcqRel) {
+                        health.stuck_lanes.fetch_add(1, Ordering::AcqRel);
+                    }
+                    Err(stalled)
+                }
             }
         }
     }
 }
 
-fn run(jobs: &Receiver<Job>) {
+fn run(jobs: &Receiver<Job>, directory: &Path, health: &Health, stuck: &AtomicBool) {
     let mut group = Vec::new();
     while let Ok(job) = jobs.recv() {
         group.push(job);
@@ -101,6 +119,20 @@ fn run(jobs: &Receiver<Job>) {
             group.push(job);
         }
         work(&mut group);
+        measure_space(directory, health);
+        if stuck.swap(false, Ordering::AcqRel) {
+            health.stuck_lanes.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Looks how much room is left; asked here, on the drive's own thread, because a hung drive hangs this too.
+pub(crate) fn measure_space(directory: &Path, health: &Health) {
+    if let Ok(stat) = rustix::fs::statvfs(directory) {
+        health.set_space(
+            stat.f_bavail.saturating_mul(stat.f_frsize),
+            stat.f_blocks.saturating_mul(stat.f_frsize),
+        );
     }
 }
 
@@ -132,7 +164,7 @@ fn work(group: &mut Vec<Job>) {
         let flushed = shard.flush();
         for job in same {
             let result = match &flushed {
-                Ok(()) => shard.check_intact(job.append.offset),
+                Ok(()) => shard.check_intact(job.append.offset + job.append.bytes.len() as u64),
                 Err(DriveError::NoSpace { path }) => Err(DriveError::NoSpace { path: path.clone() }),
                 Err(_) => {
                     Err(DriveError::io("flushing", shard.path(), std::io::Error::other("flush failed")))

@@ -10,6 +10,7 @@
 pub mod block;
 mod drive;
 mod error;
+mod health;
 mod identity;
 mod lane;
 mod records;

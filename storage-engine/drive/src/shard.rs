@@ -5,23 +5,33 @@ use std::io::IoSliceMut;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::io::ReadWriteFlags;
 
 use crate::block::{FileHeader, PAGE_LENGTH_BYTES};
 use crate::error::DriveError;
+use crate::health::Health;
+
+/// A read that takes longer counts as failed; the bytes come from other columns then.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
 
 /// An open shard file. Reading never changes it; only a lane of its drive writes it.
 #[derive(Debug)]
 pub struct ShardFile {
     file: File,
     path: PathBuf,
+    /// A write or flush failed. The kernel reports a lost page once and then calls it clean, so a later flush that
+    /// succeeds proves nothing: from the first failure on, every write and flush of this file fails.
+    poisoned: AtomicBool,
+    health: Arc<Health>,
 }
 
 impl ShardFile {
     /// Creates a shard file that must not exist, writes its header and flushes it. The caller flushes the directory.
-    pub(crate) fn create(path: &Path, header: FileHeader) -> Result<Self, DriveError> {
+    pub(crate) fn create(path: &Path, header: FileHeader, health: Arc<Health>) -> Result<Self, DriveError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -30,11 +40,11 @@ impl ShardFile {
             .map_err(|e| DriveError::io("creating", path, e))?;
         file.write_all_at(&header.to_page(), 0).map_err(|e| DriveError::io("writing", path, e))?;
         file.sync_all().map_err(|e| DriveError::io("flushing", path, e))?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self { file, path: path.to_owned(), poisoned: AtomicBool::new(false), health })
     }
 
     /// Opens a shard file and checks that it is the one expected.
-    pub(crate) fn open(path: &Path, expected: FileHeader) -> Result<Self, DriveError> {
+    pub(crate) fn open(path: &Path, expected: FileHeader, health: Arc<Health>) -> Result<Self, DriveError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -45,7 +55,9 @@ impl ShardFile {
             || DriveError::Corrupt { path: path.to_owned(), offset: 0, what: "the shard file's header" };
         file.read_exact_at(&mut page, 0).map_err(|_| corrupt())?;
         match FileHeader::read(&page) {
-            Some(found) if found == expected => Ok(Self { file, path: path.to_owned() }),
+            Some(found) if found == expected => {
+                Ok(Self { file, path: path.to_owned(), poisoned: AtomicBool::new(false), health })
+            }
             _ => Err(corrupt()),
         }
     }
@@ -68,7 +80,7 @@ impl ShardFile {
     /// cache has are read in place; others on the blocking pool, so that a slow drive never holds up the runtime.
     ///
     /// # Errors
-    /// When the drive fails.
+    /// When the drive fails, or does not answer within [`READ_DEADLINE`] (and for a while after that at once).
     pub async fn read(self: &Arc<Self>, offset: u64, length_bytes: usize) -> Result<Bytes, DriveError> {
         let mut buffer = vec![0_u8; length_bytes];
         let cached = rustix::io::preadv2(
@@ -82,10 +94,16 @@ impl ShardFile {
             return Ok(Bytes::from(buffer));
         }
         let shard = Arc::clone(self);
-        let read = move || shard.read_blocking_into(offset, buffer);
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|_| DriveError::Stalled { path: self.path.clone() })?
+        let stalled = || DriveError::Stalled { path: self.path.clone() };
+        if self.health.avoid_reads() {
+            return Err(stalled());
+        }
+        let read = tokio::task::spawn_blocking(move || shard.read_blocking_into(offset, buffer));
+        if let Ok(done) = tokio::time::timeout(READ_DEADLINE, read).await {
+            return done.map_err(|_| stalled())?;
+        }
+        self.health.read_stalled();
+        Err(stalled())
     }
 
     /// As [`ShardFile::read`], on this thread.
@@ -112,12 +130,29 @@ impl ShardFile {
 
     /// Writes `bytes` at `offset`.
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), DriveError> {
-        self.file.write_all_at(bytes, offset).map_err(|e| DriveError::io("writing", &self.path, e))
+        self.guarded("writing", || self.file.write_all_at(bytes, offset))
     }
 
     /// Flushes data and length to the drive.
     pub(crate) fn flush(&self) -> Result<(), DriveError> {
-        self.file.sync_data().map_err(|e| DriveError::io("flushing", &self.path, e))
+        self.guarded("flushing", || self.file.sync_data())
+    }
+
+    fn guarded(
+        &self,
+        context: &'static str,
+        run: impl FnOnce() -> std::io::Result<()>,
+    ) -> Result<(), DriveError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(DriveError::Tampered {
+                path: self.path.clone(),
+                what: "given up after a failed write",
+            });
+        }
+        run().map_err(|error| {
+            self.poisoned.store(true, Ordering::Release);
+            DriveError::io(context, &self.path, error)
+        })
     }
 
     /// Fails if the file was removed, or cut to less than `length_bytes`. A write to a removed file succeeds and

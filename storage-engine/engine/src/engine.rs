@@ -39,9 +39,13 @@ pub(crate) struct Inner {
     pub packer: Packer,
     pub reader: Arc<Reader>,
     pub write_budget: Arc<Semaphore>,
+    /// Buffers of compaction and repair: clients that hold all of theirs must not stop these.
+    pub maintenance_budget: Arc<Semaphore>,
     pub damage: Arc<DamageLog>,
     pub buckets: BucketCache,
     pub tasks: Tasks,
+    /// Held while one volume is healed.
+    pub heal_turn: tokio::sync::Mutex<()>,
     running: Mutex<Option<Running>>,
 }
 
@@ -93,6 +97,7 @@ impl Engine {
         let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&map), Arc::clone(&store));
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
+            maintenance_budget: budget(0),
             options,
             cluster,
             profile,
@@ -106,6 +111,7 @@ impl Engine {
             damage,
             buckets: BucketCache::default(),
             tasks: Tasks::default(),
+            heal_turn: tokio::sync::Mutex::default(),
             running: Mutex::new(None),
         });
         let engine = Self { inner };

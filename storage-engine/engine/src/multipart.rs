@@ -1,6 +1,8 @@
 //! Multipart uploads. A part is a blob; completing an upload makes an object that refers to the blobs of its
 //! parts and moves no data.
 
+use std::collections::HashMap;
+
 use granary_metadata::{
     Commit, CompleteUpload, Content, NewBlob, NewObject, NewUpload, PartQuery, PartRef, PartRow, PutPart,
     UploadQuery, UploadRow, VersionKind, Write,
@@ -183,11 +185,11 @@ impl Engine {
     ) -> Result<Written> {
         let id = self.bucket(bucket).await?.id;
         let row = self.upload_row(id, key, upload).await?;
-        let blobs = self.part_blobs(id, key, upload).await?;
+        let rows = self.part_blobs(id, key, upload).await?;
+        let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
         let mut parts = Vec::with_capacity(options.parts.len());
         for part in &options.parts {
-            let stored = blobs.iter().find(|stored| stored.write == part.write);
-            let blob = stored.ok_or(EngineError::InvalidPart(part.number))?.blob;
+            let blob = *blobs.get(&part.write).ok_or(EngineError::InvalidPart(part.number))?;
             let checksum = part.checksum.clone();
             parts.push(PartRef { number: part.number, blob, length_bytes: part.length_bytes, checksum });
         }

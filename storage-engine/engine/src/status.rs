@@ -42,7 +42,7 @@ impl Engine {
             drive: Some(drive.id()),
             directory: drive.directory().display().to_string(),
             health: if drive.is_usable() { DriveHealth::Online } else { DriveHealth::Failed },
-            space_bytes: drive.space_bytes().ok(),
+            space_bytes: Some(drive.space_bytes()),
         });
         let unused = self.inner.drives.unused().into_iter().map(|unused| DriveStatus {
             slot: unused.slot,

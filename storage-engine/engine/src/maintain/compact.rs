@@ -3,13 +3,14 @@
 //! Whether something lives is asked by its exact place (packed objects) or its blob id, never by key alone. The move is
 //! a compare-and-swap in the metadata: an object that was overwritten meanwhile is simply not moved.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, PackedEntry};
 use granary_metadata::{Content, ObjectMove, Outcome, PackedLocation, VolumeRow, VolumeState};
-use granary_types::{BlobId, UnixMillis, crash_point};
+use granary_types::{BlobId, UnixMillis, VolumeId, crash_point};
 
 use super::walk::{Step, Walk};
 use super::{rewrite, scrub};
@@ -33,30 +34,49 @@ pub(crate) fn is_wasteful(row: &VolumeRow, percent: u8) -> bool {
     row.state == VolumeState::Sealed && needed * 100 < stored * u128::from(100 - percent.min(100))
 }
 
-/// Compacts the most wasteful volume, if any is wasteful enough.
-pub(crate) async fn compact_worst(inner: &Arc<Inner>) -> Result<()> {
-    let percent = inner.options.compact_dead_percent;
-    let volumes = scrub::all_volumes(inner).await?;
-    let mut worst: Vec<VolumeRow> = volumes
-        .into_iter()
-        .filter(|row| row.live_bytes > 0 && row.stored_bytes >= STORED_BYTES_MIN && is_wasteful(row, percent))
-        .collect();
-    worst.sort_by_key(|row| std::cmp::Reverse(row.stored_bytes.saturating_sub(row.live_bytes)));
-    let Some(row) = worst.first() else { return Ok(()) };
-    if inner.pool.holds(row.volume.id).await {
-        return Ok(());
+/// How long a volume that could not be compacted is left alone, so that others get their turn.
+const COMPACT_PAUSE: Duration = Duration::from_mins(10);
+
+/// The background compaction: one volume at a time, the worst first.
+#[derive(Default)]
+pub(crate) struct Compactor {
+    failed: HashMap<VolumeId, Instant>,
+}
+
+impl Compactor {
+    /// Compacts the most wasteful volume, if any is wasteful enough.
+    pub(crate) async fn compact_worst(&mut self, inner: &Arc<Inner>) -> Result<()> {
+        self.failed.retain(|_, since| since.elapsed() < COMPACT_PAUSE);
+        let Some(row) = self.worst(inner).await? else { return Ok(()) };
+        let compacted = compact_volume(inner, &row).await;
+        // A volume that still has something living in it (moved objects lost a race) waits its turn as well.
+        self.failed.insert(row.volume.id, Instant::now());
+        compacted.map(|_| ())
     }
-    compact_volume(inner, row).await?;
-    Ok(())
+
+    async fn worst(&self, inner: &Arc<Inner>) -> Result<Option<VolumeRow>> {
+        let percent = inner.options.compact_dead_percent;
+        let volumes = scrub::all_volumes(inner).await?;
+        let mut worst: Vec<VolumeRow> = volumes
+            .into_iter()
+            .filter(|row| !self.failed.contains_key(&row.volume.id))
+            .filter(|row| {
+                row.live_bytes > 0 && row.stored_bytes >= STORED_BYTES_MIN && is_wasteful(row, percent)
+            })
+            .collect();
+        worst.sort_by_key(|row| std::cmp::Reverse(row.stored_bytes.saturating_sub(row.live_bytes)));
+        Ok(worst.into_iter().next())
+    }
 }
 
 /// Moves everything that lives in a volume elsewhere and frees it. Returns the bytes moved.
 pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<u64> {
     let view = Arc::new(VolumeView::of(row)?);
     let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
-    let mut blobs: BTreeSet<BlobId> = BTreeSet::new();
+    // The record of each blob, to be written with its bytes again.
+    let mut blobs: BTreeMap<BlobId, Vec<u8>> = BTreeMap::new();
     let mut moved_bytes = 0;
-    while let Some(step) = walk.next(&inner.map).await {
+    while let Some(step) = walk.next(&inner.map).await? {
         let Step::Stripe(stripe) = step else { continue };
         let data = entries_of(&stripe, &view)?;
         blobs.extend(data.blobs);
@@ -66,10 +86,16 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
             moved_bytes += result?;
         }
     }
-    let blobs: Vec<BlobId> = blobs.into_iter().collect();
-    for ids in blobs.chunks(1000) {
+    let ids: Vec<BlobId> = blobs.keys().copied().collect();
+    for ids in ids.chunks(1000) {
         for blob in inner.store.blobs(ids).await? {
-            moved_bytes += rewrite::move_blob(inner, &blob, row.volume.id).await?;
+            moved_bytes += rewrite::move_blob(
+                inner,
+                &blob,
+                row.volume.id,
+                blobs.get(&blob.id).cloned().unwrap_or_default(),
+            )
+            .await?;
         }
     }
     crash_point("compact.after_move_before_free");
@@ -81,7 +107,7 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
 
 struct StripeData {
     packed: Vec<(PackedLocation, PackedEntry, bytes::Bytes)>,
-    blobs: Vec<BlobId>,
+    blobs: Vec<(BlobId, Vec<u8>)>,
 }
 
 /// What the data blocks of a stripe hold; lost blocks are rebuilt.
@@ -95,7 +121,7 @@ fn entries_of(stripe: &Stripe, view: &VolumeView) -> Result<StripeData> {
             + BLOCK_HEADER_LENGTH_BYTES as u64
             + u64::from(block.header.records_length_bytes);
         match block.records {
-            Records::Blob(records) => found.blobs.push(records.blob),
+            Records::Blob(records) => found.blobs.push((records.blob, records.record)),
             Records::Parity => {}
             Records::Packed(records) => {
                 for entry in records.entries {

@@ -4,13 +4,14 @@
 //! and put in the place of the old one; then, if it went to another drive, the metadata learns of it. A volume
 //! that is being written is sealed first. Crashes leave the old file or the new one.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use granary_drive::{
     BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockHeader, BlockKind, Drive, PackedRecords, Replacement,
-    ShardName,
+    ShardFile, ShardName,
 };
 use granary_metadata::{ShardMove, VolumeRow, VolumeState};
 use granary_types::{DriveId, VolumeId, crash_point};
@@ -19,7 +20,12 @@ use super::walk::{Step, Walk};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::read::{Stripe, VerifiedBlock, verify_body};
-use crate::volume::VolumeView;
+use crate::volume::{VolumeView, has_room};
+
+/// How long a volume that could not be healed whole is left alone.
+const HEAL_PAUSE: Duration = Duration::from_secs(60);
+/// How long a heal waits for uploads that still write to the volume.
+const SEAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What an examination of a volume found.
 #[derive(Debug, Default)]
@@ -41,12 +47,16 @@ pub(crate) async fn examine(
     let view = Arc::new(VolumeView::of(row)?);
     let mut findings = Findings::default();
     for column in (0_u8..).take(view.drives.len()) {
-        if inner.map.shard(&view, column).await.is_err() {
-            findings.damaged.insert(column);
+        match inner.map.shard(&view, column).await {
+            Ok(_) => {}
+            Err(error) if error.is_lost() => {
+                findings.damaged.insert(column);
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
-    while let Some(step) = walk.next(&inner.map).await {
+    while let Some(step) = walk.next(&inner.map).await? {
         match step {
             Step::Stripe(stripe) => {
                 let lost: Vec<u8> = stripe.lost().collect();
@@ -66,18 +76,35 @@ pub(crate) async fn examine(
     Ok(findings)
 }
 
-/// Heals what readers reported.
+/// Heals what readers reported. A volume that could not be healed whole is left alone for [`HEAL_PAUSE`]: readers
+/// go on reporting it, and examining it again would find the same.
 pub(crate) async fn heal_reported(inner: &Arc<Inner>) -> Result<()> {
-    let volumes: BTreeSet<VolumeId> = inner.damage.take().into_iter().map(|(volume, _)| volume).collect();
-    for id in volumes {
-        if let Some(row) = inner.store.volume(id).await? {
-            let healed = heal_volume(inner, row, |_| {}).await?;
-            if healed.healed > 0 {
-                tracing::info!(volume = %id, columns = healed.healed, "healed what a reader found damaged");
+    let mut volumes: BTreeMap<VolumeId, Vec<u8>> = BTreeMap::new();
+    for (volume, column) in inner.damage.take_due(HEAL_PAUSE) {
+        volumes.entry(volume).or_default().push(column);
+    }
+    let mut failure = None;
+    for (id, columns) in volumes {
+        match heal_if_possible(inner, id, &columns).await {
+            Ok(Healed { unplaced: 0, lost_stripes: 0, healed }) => {
+                tracing::info!(volume = %id, columns = healed, "healed what a reader found damaged");
+            }
+            Ok(_) => inner.damage.pause(id),
+            Err(error) => {
+                inner.damage.pause(id);
+                failure = Some(error);
             }
         }
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
+}
+
+async fn heal_if_possible(inner: &Arc<Inner>, id: VolumeId, columns: &[u8]) -> Result<Healed> {
+    let Some(row) = inner.store.volume(id).await? else { return Ok(Healed::default()) };
+    if columns.iter().all(|column| target_drive(inner, &row, *column).is_none()) {
+        return Ok(Healed { unplaced: columns.len() as u64, ..Healed::default() });
+    }
+    heal_volume(inner, row, |_| {}).await
 }
 
 /// What became of a volume's damage.
@@ -95,10 +122,13 @@ pub(crate) async fn heal_volume(
     row: VolumeRow,
     progress: impl FnMut(u64),
 ) -> Result<Healed> {
-    if row.state == VolumeState::Freed {
-        return Ok(Healed::default());
-    }
-    let row = seal_if_open(inner, row).await?;
+    // Two heals of one column would build the same file; the row may have changed while this one waited.
+    let _turn = inner.heal_turn.lock().await;
+    let row = match inner.store.volume(row.volume.id).await? {
+        Some(row) if row.state != VolumeState::Freed => seal_if_open(inner, row).await?,
+        _ => return Ok(Healed::default()),
+    };
+    inner.map.forget(row.volume.id);
     let findings = examine(inner, &row, progress).await?;
     let mut healed = Healed { lost_stripes: findings.lost_stripes, ..Healed::default() };
     let mut row = row;
@@ -107,13 +137,18 @@ pub(crate) async fn heal_volume(
             healed.unplaced += 1;
             continue;
         };
-        rebuild_column(inner, &row, column, &target).await?;
+        if !rebuild_column(inner, &row, column, &target).await? {
+            healed.unplaced += 1;
+            continue;
+        }
         crash_point("heal.after_install_before_move");
         let slot = row.volume.drives.get_mut(usize::from(column));
         let from = slot.ok_or(EngineError::Internal("a column without a drive"))?;
         if *from != target.id() {
             let shard = ShardMove { volume: row.volume.id, column, from: *from, to: target.id() };
-            inner.store.move_shard(shard).await?;
+            if !inner.store.move_shard(shard).await? {
+                return Err(EngineError::Unavailable { context: "healing: the volume changed meanwhile" });
+            }
             *from = target.id();
         }
         inner.map.forget(row.volume.id);
@@ -129,9 +164,15 @@ async fn seal_if_open(inner: &Arc<Inner>, row: VolumeRow) -> Result<VolumeRow> {
     }
     let id = row.volume.id;
     inner.pool.retire(id).await;
+    let deadline = Instant::now() + SEAL_PATIENCE;
     while inner.pool.holds(id).await {
         inner.pool.seal_retired().await?;
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        if Instant::now() > deadline {
+            return Err(EngineError::Unavailable {
+                context: "healing: an upload still writes to the volume",
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let row = inner.store.volume(id).await?;
     row.ok_or_else(|| EngineError::Unreadable { context: format!("volume {id} is gone") })
@@ -147,27 +188,66 @@ fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<Drive>
     let taken: HashSet<DriveId> = row.volume.drives.iter().copied().collect();
     let mut free: Vec<Arc<Drive>> =
         inner.drives.usable().into_iter().filter(|drive| !taken.contains(&drive.id())).collect();
-    free.sort_by_key(|drive| std::cmp::Reverse(drive.space_bytes().map_or(0, |(free_bytes, _)| free_bytes)));
+    free.retain(|drive| {
+        let (free_bytes, total_bytes) = drive.space_bytes();
+        has_room(free_bytes.saturating_sub(row.committed_end), total_bytes)
+    });
+    free.sort_by_key(|drive| std::cmp::Reverse(drive.space_bytes().0));
     free.into_iter().next()
 }
 
-async fn rebuild_column(inner: &Arc<Inner>, row: &VolumeRow, column: u8, target: &Arc<Drive>) -> Result<()> {
+/// Rebuilds a column on `target`. What cannot be rebuilt is copied as it is if the column stays on its drive, so that
+/// no readable unit is lost; a column that would move with holes is not moved, and `false` comes back.
+async fn rebuild_column(
+    inner: &Arc<Inner>,
+    row: &VolumeRow,
+    column: u8,
+    target: &Arc<Drive>,
+) -> Result<bool> {
     let view = Arc::new(VolumeView::of(row)?);
     let name = ShardName { volume: row.volume.id, column };
     let codes = view.profile_columns();
-    let replacement = Arc::new(target.create_replacement(name, codes)?);
+    let (creating, old) = (Arc::clone(target), inner.map.shard(&view, column).await.ok());
+    let replacement = tokio::task::spawn_blocking(move || creating.create_replacement(name, codes)).await;
+    let replacement = Arc::new(replacement.map_err(|_| EngineError::Internal("creating a shard panicked"))??);
+    let moves = row.volume.drives.get(usize::from(column)) != Some(&target.id());
     let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
-    while let Some(step) = walk.next(&inner.map).await {
-        let Step::Stripe(stripe) = step else { continue };
-        if !stripe.is_written(column) {
-            continue;
+    while let Some(step) = walk.next(&inner.map).await? {
+        let (from, to, block) = match &step {
+            Step::Stripe(stripe) if !stripe.is_written(column) => continue,
+            Step::Stripe(stripe) => {
+                let from = stripe.header.stripe_offset;
+                (from, from + stripe.span_bytes(), block_of(stripe, &view, column)?)
+            }
+            Step::Gap { from, to } => (*from, *to, None),
+        };
+        match (block, &old) {
+            (Some(block), _) => write_block(&replacement, from, block).await?,
+            (None, _) if moves => return Ok(false),
+            (None, Some(old)) => copy_raw(&replacement, old, from, to).await?,
+            (None, None) => {}
         }
-        let Some(block) = block_of(&stripe, &view, column)? else { continue };
-        write_block(&replacement, stripe.header.stripe_offset, block).await?;
     }
     let target = Arc::clone(target);
     let installed = tokio::task::spawn_blocking(move || target.install_replacement(&replacement));
     installed.await.map_err(|_| EngineError::Internal("installing a shard panicked"))??;
+    Ok(true)
+}
+
+async fn copy_raw(replacement: &Arc<Replacement>, old: &Arc<ShardFile>, from: u64, to: u64) -> Result<()> {
+    const PIECE_BYTES: u64 = 1 << 20;
+    let mut at = from;
+    while at < to {
+        let length = usize::try_from((to - at).min(PIECE_BYTES)).unwrap_or(0);
+        let bytes = old.read(at, length).await?;
+        if bytes.is_empty() {
+            break;
+        }
+        let (writing, offset) = (Arc::clone(replacement), at);
+        at += bytes.len() as u64;
+        let written = tokio::task::spawn_blocking(move || writing.write(offset, &bytes)).await;
+        written.map_err(|_| EngineError::Internal("writing a shard panicked"))??;
+    }
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use crate::engine::{Engine, Inner};
 use crate::error::Result;
 
 pub(crate) use damage::DamageLog;
-pub(crate) use reclaim::Reclaimer;
+use reclaim::Reclaimer;
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
 
@@ -38,19 +38,16 @@ impl Maintenance {
         let stopping = Arc::clone(&stop);
         let inner = Arc::clone(&engine.inner);
         let task = tokio::spawn(async move {
-            let mut reclaimer = Reclaimer::default();
+            let mut background = Background::default();
             loop {
                 tokio::select! {
                     () = stopping.notified() => return,
                     () = tokio::time::sleep(inner.options.maintenance_interval) => {}
                     () = inner.damage.reported() => {}
                 }
-                let round = round(&inner, &mut reclaimer);
                 tokio::select! {
                     () = stopping.notified() => return,
-                    result = round => if let Err(error) = result {
-                        tracing::warn!(%error, "background work failed and will be tried again");
-                    }
+                    () = round(&inner, &mut background) => {}
                 }
             }
         });
@@ -64,10 +61,23 @@ impl Maintenance {
     }
 }
 
-async fn round(inner: &Arc<Inner>, reclaimer: &mut Reclaimer) -> Result<()> {
+/// What the loop remembers from round to round.
+#[derive(Default)]
+struct Background {
+    reclaimer: Reclaimer,
+    compactor: compact::Compactor,
+}
+
+/// One round. A step that fails is tried again in the next and does not keep the others from their turn.
+async fn round(inner: &Arc<Inner>, background: &mut Background) {
     watch::watch_drives(inner).await;
-    inner.pool.seal_retired().await?;
-    heal::heal_reported(inner).await?;
-    reclaimer.reclaim(inner).await?;
-    compact::compact_worst(inner).await
+    let said = |step: &str, result: Result<()>| {
+        if let Err(error) = result {
+            tracing::warn!(step, %error, "background work failed and will be tried again");
+        }
+    };
+    said("seal", inner.pool.seal_retired().await);
+    said("heal", heal::heal_reported(inner).await);
+    said("reclaim", background.reclaimer.reclaim(inner).await);
+    said("compact", background.compactor.compact_worst(inner).await);
 }

@@ -18,13 +18,14 @@ use crate::error::{EngineError, Result};
 pub(crate) struct Reclaimer {
     tails: HashMap<(DriveId, ShardName), Instant>,
     unknown: HashMap<(DriveId, ShardName), Instant>,
+    freed: HashMap<VolumeId, Instant>,
     looked: Option<Instant>,
 }
 
 impl Reclaimer {
     pub(crate) async fn reclaim(&mut self, inner: &Arc<Inner>) -> Result<()> {
         free_dead(inner).await?;
-        remove_freed(inner).await?;
+        self.remove_freed(inner).await?;
         // Looking at every file is dear on large stores; a tenth of the grace period is often enough.
         let pause = (inner.options.grace / 10).max(inner.options.maintenance_interval);
         if self.looked.is_some_and(|at| at.elapsed() < pause) {
@@ -32,6 +33,30 @@ impl Reclaimer {
         }
         self.looked = Some(Instant::now());
         self.look_at_files(inner).await
+    }
+
+    /// Removes the files of volumes whose grace has passed and that no running read can still be reading. Ages are
+    /// counted by the monotonic clock from when this process first saw them freed: the wall clock may jump.
+    async fn remove_freed(&mut self, inner: &Arc<Inner>) -> Result<()> {
+        let mut after = None;
+        let mut freed = HashSet::new();
+        loop {
+            let page = inner.store.volumes(after, 1000).await?;
+            after = page.last().map(|row| row.volume.id);
+            for row in page.iter().filter(|row| row.state == VolumeState::Freed) {
+                freed.insert(row.volume.id);
+                let seen = *self.freed.entry(row.volume.id).or_insert_with(Instant::now);
+                let read_since = inner.reader.oldest().is_none_or(|began| began > seen);
+                if seen.elapsed() >= inner.options.grace && read_since {
+                    remove_volume(inner, row).await?;
+                }
+            }
+            if page.len() < 1000 {
+                break;
+            }
+        }
+        self.freed.retain(|id, _| freed.contains(id));
+        Ok(())
     }
 
     async fn look_at_files(&mut self, inner: &Arc<Inner>) -> Result<()> {
@@ -55,20 +80,21 @@ impl Reclaimer {
                 break;
             }
         }
-        let mut seen = HashSet::new();
+        let mut waiting = HashSet::new();
         for (drive, name, length) in census {
             let key = (drive.id(), name);
             match volumes.get(&name.volume) {
                 Some(row) if belongs(row, &drive, name.column) => {
                     let end = row.committed_end.max(FileHeader::LENGTH_BYTES);
-                    if row.state == VolumeState::Sealed
-                        && length > end
-                        && due(&mut self.tails, key, inner.options.grace)
-                    {
-                        cut_tail(inner, row, &drive, name, end).await?;
+                    if row.state == VolumeState::Sealed && length > end {
+                        waiting.insert(key);
+                        if due(&mut self.tails, key, inner.options.grace) {
+                            cut_tail(inner, row, &drive, name, end).await?;
+                        }
                     }
                 }
                 _ => {
+                    waiting.insert(key);
                     if due(&mut self.unknown, key, inner.options.grace)
                         && !inner.pool.holds(name.volume).await
                     {
@@ -79,10 +105,10 @@ impl Reclaimer {
                     }
                 }
             }
-            seen.insert(key);
         }
-        self.tails.retain(|key, _| seen.contains(key));
-        self.unknown.retain(|key, _| seen.contains(key));
+        // What is not waiting any more, waits anew if it ever does again.
+        self.tails.retain(|key, _| waiting.contains(key));
+        self.unknown.retain(|key, _| waiting.contains(key));
         Ok(())
     }
 }
@@ -128,27 +154,6 @@ async fn free_dead(inner: &Arc<Inner>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Removes the files of volumes whose grace has passed and that no running read can still be reading.
-async fn remove_freed(inner: &Arc<Inner>) -> Result<()> {
-    let grace_ms = i64::try_from(inner.options.grace.as_millis()).unwrap_or(i64::MAX);
-    let oldest_read_ms = inner.reader.oldest().map_or(0, |began| began.elapsed().as_millis());
-    let mut after = None;
-    loop {
-        let page = inner.store.volumes(after, 1000).await?;
-        after = page.last().map(|row| row.volume.id);
-        for row in page.iter().filter(|row| row.state == VolumeState::Freed) {
-            let age_ms = UnixMillis::now().0.saturating_sub(row.freed.map_or(i64::MAX, |freed| freed.0));
-            if age_ms >= grace_ms && i128::from(age_ms) > i128::try_from(oldest_read_ms).unwrap_or(i128::MAX)
-            {
-                remove_volume(inner, row).await?;
-            }
-        }
-        if page.len() < 1000 {
-            return Ok(());
-        }
-    }
 }
 
 async fn remove_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {

@@ -22,13 +22,17 @@ struct Rewritten {
 }
 
 /// Moves the extents of a blob that lie in `victim`. Returns the bytes moved; 0 if none lie there any more.
-pub(crate) async fn move_blob(inner: &Arc<Inner>, blob: &BlobRow, victim: VolumeId) -> Result<u64> {
+pub(crate) async fn move_blob(
+    inner: &Arc<Inner>,
+    blob: &BlobRow,
+    victim: VolumeId,
+    record: Vec<u8>,
+) -> Result<u64> {
     if !blob.extents.iter().any(|extent| extent.volume == victim) {
         return Ok(0);
     }
     let bytes = blob.extents.iter().filter(|e| e.volume == victim).map(|e| e.length_bytes).sum();
-    let rewritten =
-        rewrite(inner, blob.id, &blob.extents, Vec::new(), |extent| extent.volume == victim).await?;
+    let rewritten = rewrite(inner, blob.id, &blob.extents, record, |extent| extent.volume == victim).await?;
     let moved = BlobMove { blob: blob.id, from: blob.extents.clone(), to: rewritten.extents };
     let commit = Commit { advances: rewritten.advances, writes: vec![Write::MoveBlob(Box::new(moved))] };
     let outcomes = inner.store.commit(commit).await?;
@@ -72,7 +76,7 @@ async fn copy_extent(
 ) -> Result<WrittenBlob> {
     for _ in 0..ATTEMPTS_MAX {
         let view = inner.map.view(extent.volume).await?;
-        let (pool, budget) = (inner.pool.clone(), inner.write_budget.clone());
+        let (pool, budget) = (inner.pool.clone(), inner.maintenance_budget.clone());
         let mut writer = BlobWriter::start_at(pool, budget, record.clone(), blob, base_bytes).await?;
         let (k, _) = view.profile_columns();
         for stripe in stripes(extent, k, 0, extent.length_bytes) {

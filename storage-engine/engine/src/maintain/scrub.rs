@@ -34,7 +34,15 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
     }
     let volumes = all_volumes(inner).await?;
     task.begin(volumes.len() as u64);
-    for row in volumes {
+    for listed in volumes {
+        // Hours may have passed since the list was made.
+        let row = match inner.store.volume(listed.volume.id).await? {
+            Some(row) if row.state != VolumeState::Freed => row,
+            _ => {
+                task.volume_done();
+                continue;
+            }
+        };
         match kind {
             TaskKind::Heal => {
                 let healed = heal::heal_volume(inner, row, |bytes| task.add_bytes(bytes)).await?;
@@ -43,7 +51,15 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
                 task.add_unrepairable(healed.unplaced + healed.lost_stripes);
             }
             TaskKind::Scrub => {
+                inner.map.forget(row.volume.id);
                 let findings = heal::examine(inner, &row, |bytes| task.add_bytes(bytes)).await?;
+                let now = inner.store.volume(row.volume.id).await?;
+                if now.is_none_or(|now| {
+                    now.state == VolumeState::Freed || now.volume.drives != row.volume.drives
+                }) {
+                    task.volume_done();
+                    continue;
+                }
                 task.add_findings(findings.damaged.len() as u64 + findings.lost_stripes);
                 task.add_unrepairable(findings.lost_stripes);
                 for column in findings.damaged {

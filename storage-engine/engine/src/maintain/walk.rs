@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use granary_drive::{BLOCK_ALIGNMENT_BYTES, FileHeader};
 
-use crate::read::{Stripe, read_stripe};
+use crate::error::{EngineError, Result};
+use crate::read::{Found, Stripe, read_stripe};
 use crate::volume::{VolumeMap, VolumeView};
 
 /// One step of a walk.
@@ -31,18 +32,25 @@ impl Walk {
     }
 
     /// The next stripe or gap, or `None` at the end.
-    pub(crate) async fn next(&mut self, map: &VolumeMap) -> Option<Step> {
+    ///
+    /// # Errors
+    /// When a column could not be read for a reason that may pass: nothing may be concluded from what is missing.
+    pub(crate) async fn next(&mut self, map: &VolumeMap) -> Result<Option<Step>> {
+        let uncertain =
+            || EngineError::Unavailable { context: "walking a volume: a drive cannot be read now" };
         let from = self.at;
         while self.at < self.end {
-            if let Some(stripe) = read_stripe(map, &self.view, self.at).await {
-                if self.at > from {
-                    return Some(Step::Gap { from, to: self.at });
+            match read_stripe(map, &self.view, self.at).await {
+                Found::Stripe(stripe) if stripe.uncertain => return Err(uncertain()),
+                Found::Stripe(_) if self.at > from => return Ok(Some(Step::Gap { from, to: self.at })),
+                Found::Stripe(stripe) => {
+                    self.at += stripe.span_bytes();
+                    return Ok(Some(Step::Stripe(stripe)));
                 }
-                self.at += stripe.span_bytes();
-                return Some(Step::Stripe(Box::new(stripe)));
+                Found::Nothing => self.at += BLOCK_ALIGNMENT_BYTES,
+                Found::Unknown => return Err(uncertain()),
             }
-            self.at += BLOCK_ALIGNMENT_BYTES;
         }
-        (self.at > from).then_some(Step::Gap { from, to: self.at })
+        Ok((self.at > from).then_some(Step::Gap { from, to: self.at }))
     }
 }

@@ -1,6 +1,7 @@
 //! Looking after the drives: is each still what it was, and is an empty directory to become a new drive?
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use granary_drive::{Drive, Found, inspect, write_identity};
 use granary_metadata::sqlite::Home;
@@ -12,34 +13,95 @@ use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::start::next_identity;
 
-/// Takes drives out of use whose directory is gone or was emptied; takes failed ones that are well again back.
+/// A probe that takes longer means that the drive hangs.
+const PROBE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Takes drives out of use whose directory is gone or was emptied; takes failed ones that are well again back, and
+/// those whose directory came back.
 pub(crate) async fn watch_drives(inner: &Arc<Inner>) {
     for drive in inner.drives.all() {
         let probing = Arc::clone(&drive);
-        let Ok(Err(error)) = tokio::task::spawn_blocking(move || probing.probe()).await else { continue };
-        let problem = match inspect(drive.directory()) {
-            Found::Missing => DriveProblem::Missing,
-            Found::Empty => DriveProblem::Empty,
-            Found::Foreign => DriveProblem::Foreign,
-            _ => {
-                tracing::warn!(drive = %drive.directory().display(), %error, "a drive is not well");
-                continue;
-            }
-        };
-        tracing::error!(drive = %drive.directory().display(), %error, "a drive is out of use");
-        inner.drives.remove(UnusedDrive {
-            slot: drive.slot(),
-            directory: drive.directory().to_owned(),
-            expected: Some(drive.id()),
-            problem,
-            message: error.to_string(),
+        let probe = tokio::task::spawn_blocking(move || {
+            let error = probing.probe().err()?;
+            Some((problem_of(&inspect(probing.directory())), error.to_string()))
         });
+        match tokio::time::timeout(PROBE_DEADLINE, probe).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some((Some(problem), message)))) => take_out(inner, &drive, problem, message),
+            Ok(Ok(Some((None, message)))) => {
+                tracing::warn!(drive = %drive.directory().display(), %message, "a drive is not well");
+            }
+            Ok(Err(_)) | Err(_) => {
+                drive.mark_failed();
+                tracing::warn!(drive = %drive.directory().display(), "a drive does not answer");
+            }
+        }
+    }
+    for unused in inner.drives.unused() {
+        take_back(inner, unused).await;
+    }
+}
+
+fn problem_of(found: &Found) -> Option<DriveProblem> {
+    match found {
+        Found::Missing => Some(DriveProblem::Missing),
+        Found::Empty => Some(DriveProblem::Empty),
+        Found::Foreign => Some(DriveProblem::Foreign),
+        Found::Drive(_) | Found::Unreadable(_) => None,
+    }
+}
+
+fn take_out(inner: &Inner, drive: &Arc<Drive>, problem: DriveProblem, message: String) {
+    tracing::error!(drive = %drive.directory().display(), %message, "a drive is out of use");
+    drive.retire();
+    inner.drives.remove(UnusedDrive {
+        slot: drive.slot(),
+        directory: drive.directory().to_owned(),
+        expected: Some(drive.id()),
+        problem,
+        message,
+    });
+    inner.map.forget_files();
+}
+
+/// Uses a drive again whose directory is there again: mounted late, or a cable was plugged in.
+async fn take_back(inner: &Arc<Inner>, unused: UnusedDrive) {
+    let (cluster, deadline) = (inner.cluster, inner.options.stall_deadline);
+    let directory = unused.directory.clone();
+    let open = move || match inspect(&directory) {
+        Found::Drive(identity) if Some(identity.drive) == unused.expected && identity.cluster == cluster => {
+            Drive::open(&directory, identity, deadline).ok()
+        }
+        _ => None,
+    };
+    let opened = tokio::time::timeout(PROBE_DEADLINE, tokio::task::spawn_blocking(open)).await;
+    let Ok(Ok(Some(drive))) = opened else { return };
+    tracing::info!(drive = %drive.directory().display(), "a drive is back in use");
+    let home = Home { drive: drive.id(), dir: drive.meta_directory() };
+    inner.drives.install(drive);
+    inner.map.forget_files();
+    inner.damage.resume();
+    if let Err(error) = inner.embedded.adopt_home(home).await {
+        tracing::warn!(%error, "a drive that came back cannot hold a copy of the metadata");
     }
 }
 
 /// Makes new drives of the empty directories and retires the drives that were there. Only when an operator asks.
+///
+/// # Errors
+/// When more drives are out of use than the code can lose: their data is then needed from themselves, and empty
+/// directories are more likely mount points whose drives are not mounted.
 pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
-    for unused in inner.drives.unused() {
+    let unused = inner.drives.unused();
+    if unused.len() > inner.profile.parity() {
+        return Err(EngineError::Layout(format!(
+            "{} drives are out of use and {} allows {} to be lost: bring some of them back before healing",
+            unused.len(),
+            inner.profile,
+            inner.profile.parity()
+        )));
+    }
+    for unused in unused {
         if !matches!(inspect(&unused.directory), Found::Empty) {
             continue;
         }
@@ -62,6 +124,7 @@ pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
         let home = Home { drive: drive.id(), dir: drive.meta_directory() };
         inner.drives.install(drive);
         inner.embedded.adopt_home(home).await?;
+        inner.damage.resume();
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::block::{BlockPlace, hash_fits, header_at};
 use super::handle::{Chunk, ObjectHandle, Reader};
-use super::stripe::read_stripe;
+use super::stripe::{Found, read_stripe};
 use crate::api::ByteRange;
 use crate::error::{EngineError, Result};
 use crate::layout::{BLOB_HEAD_BYTES, BlobBlock, BlobStripe, stripes};
@@ -133,7 +133,11 @@ async fn send_extents(
         }
         start = end;
     }
-    Ok(true)
+    if *at == to {
+        Ok(true)
+    } else {
+        Err(EngineError::Unreadable { context: "a blob shorter than its object".to_owned() })
+    }
 }
 
 impl Reader {
@@ -210,7 +214,9 @@ impl Reader {
         reads: &[(BlobBlock, u64, u64)],
     ) -> Result<Vec<Bytes>> {
         let unreadable = || EngineError::Unreadable { context: format!("a stripe of volume {}", view.id) };
-        let found = read_stripe(&self.map, view, stripe.offset).await.ok_or_else(unreadable)?;
+        let Found::Stripe(found) = read_stripe(&self.map, view, stripe.offset).await else {
+            return Err(unreadable());
+        };
         let lost: Vec<u8> =
             reads.iter().map(|(b, _, _)| b.column).filter(|c| found.lost().any(|l| l == *c)).collect();
         let mut rebuilt: HashMap<u8, Bytes> = lost.iter().copied().zip(found.rebuild(view, &lost)?).collect();

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::block::hash_fits;
-use super::stripe::read_stripe;
+use super::stripe::{Found, read_stripe};
 use crate::api::{ByteRange, ObjectInfo, PartInfo};
 use crate::error::{EngineError, Result};
 use crate::maintain::DamageLog;
@@ -82,7 +82,9 @@ impl Reader {
         self.map.forget_shard(at.volume, at.column);
         let unreadable =
             || EngineError::Unreadable { context: format!("an object packed in volume {}", at.volume) };
-        let stripe = read_stripe(&self.map, &view, at.stripe_offset).await.ok_or_else(unreadable)?;
+        let Found::Stripe(stripe) = read_stripe(&self.map, &view, at.stripe_offset).await else {
+            return Err(unreadable());
+        };
         let block = stripe.blocks.get(usize::from(at.column)).ok_or_else(unreadable)?;
         let body = match block {
             Some(block) => block.body.clone(),

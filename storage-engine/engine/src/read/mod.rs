@@ -12,4 +12,4 @@ mod stripe;
 pub(crate) use block::{Records, VerifiedBlock, verify_body};
 pub(crate) use handle::Reader;
 pub use handle::{ObjectHandle, ObjectStream};
-pub(crate) use stripe::{Stripe, read_stripe};
+pub(crate) use stripe::{Found, Stripe, read_stripe};

@@ -18,6 +18,8 @@ pub(crate) struct Stripe {
     pub header: BlockHeader,
     /// By column: a checked block, or nothing (not written, unreadable or wrong).
     pub blocks: Vec<Option<VerifiedBlock>>,
+    /// Whether a column could not be read for a reason that may pass: what is missing is then not known to be lost.
+    pub uncertain: bool,
 }
 
 impl Stripe {
@@ -58,23 +60,65 @@ impl Stripe {
     }
 }
 
-/// Reads and checks every column of the stripe at `offset`. `None` if not one column has a valid header there.
-pub(crate) async fn read_stripe(map: &VolumeMap, view: &Arc<VolumeView>, offset: u64) -> Option<Stripe> {
-    let columns = u8::try_from(view.drives.len()).unwrap_or(u8::MAX);
-    let headers = join_all((0..columns).map(|column| read_header(map, view, column, offset))).await;
-    let header = headers.into_iter().flatten().next()?;
-    let length = BLOCK_HEADER_LENGTH_BYTES + header.body_length_bytes as usize;
-    let reads = (0..columns).map(|column| async move {
-        let shard = map.shard(view, column).await.ok()?;
-        let block = shard.read(offset, length).await.ok()?;
-        verify_block(&block, BlockPlace { volume: view.id, column, stripe_offset: offset })
-    });
-    let blocks = join_all(reads).await;
-    Some(Stripe { header, blocks })
+/// What was found where a stripe should begin.
+pub(crate) enum Found {
+    /// At least one column has a valid header there.
+    Stripe(Box<Stripe>),
+    /// No column has, though all that are left were read.
+    Nothing,
+    /// No column has, and some could not be read for a reason that may pass.
+    Unknown,
 }
 
-async fn read_header(map: &VolumeMap, view: &VolumeView, column: u8, offset: u64) -> Option<BlockHeader> {
-    let shard = map.shard(view, column).await.ok()?;
-    let bytes = shard.read(offset, BLOCK_HEADER_LENGTH_BYTES).await.ok()?;
-    header_at(&bytes, BlockPlace { volume: view.id, column, stripe_offset: offset })
+/// Reads and checks every column of the stripe at `offset`.
+pub(crate) async fn read_stripe(map: &VolumeMap, view: &Arc<VolumeView>, offset: u64) -> Found {
+    let columns = u8::try_from(view.drives.len()).unwrap_or(u8::MAX);
+    let headers = join_all((0..columns).map(|column| read_header(map, view, column, offset))).await;
+    let unknown = headers.iter().any(Result::is_err);
+    let Some(header) = headers.into_iter().flatten().flatten().next() else {
+        return if unknown { Found::Unknown } else { Found::Nothing };
+    };
+    let length = BLOCK_HEADER_LENGTH_BYTES + header.body_length_bytes as usize;
+    let reads = (0..columns).map(|column| async move {
+        let block = read_at(map, view, column, offset, length).await?;
+        let place = BlockPlace { volume: view.id, column, stripe_offset: offset };
+        Ok::<_, Uncertain>(block.and_then(|block| verify_block(&block, place)))
+    });
+    let blocks = join_all(reads).await;
+    let uncertain = blocks.iter().any(Result::is_err);
+    let blocks = blocks.into_iter().map(|block| block.unwrap_or_default()).collect();
+    Found::Stripe(Box::new(Stripe { header, blocks, uncertain }))
+}
+
+/// A read failed for a reason that may pass.
+struct Uncertain;
+
+/// Bytes of a column; `None` if the file or its drive is gone or wrong.
+async fn read_at(
+    map: &VolumeMap,
+    view: &VolumeView,
+    column: u8,
+    offset: u64,
+    length: usize,
+) -> Result<Option<Bytes>, Uncertain> {
+    let read = async { map.shard(view, column).await?.read(offset, length).await };
+    match read.await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_lost() => Ok(None),
+        Err(error) => {
+            tracing::warn!(volume = %view.id, column, %error, "a column cannot be read now");
+            Err(Uncertain)
+        }
+    }
+}
+
+async fn read_header(
+    map: &VolumeMap,
+    view: &VolumeView,
+    column: u8,
+    offset: u64,
+) -> Result<Option<BlockHeader>, Uncertain> {
+    let bytes = read_at(map, view, column, offset, BLOCK_HEADER_LENGTH_BYTES).await?;
+    let place = BlockPlace { volume: view.id, column, stripe_offset: offset };
+    Ok(bytes.and_then(|bytes| header_at(&bytes, place)))
 }

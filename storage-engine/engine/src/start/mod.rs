@@ -184,7 +184,8 @@ fn check_member(path: &Path, slot: u16, identity: &Identity, newest: &Identity) 
     }
     let Some(member) = newest.members.iter().find(|member| member.drive == identity.drive) else {
         return Err(EngineError::Layout(format!(
-            "{path} is drive {}, which was replaced in this store; empty it to use it again",
+            "{path} is drive {}, which this store has replaced by another; if its data is still needed, keep it aside and ask \
+             before emptying it",
             identity.drive
         )));
     };

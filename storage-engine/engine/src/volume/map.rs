@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use crate::drives::DriveSet;
 use crate::error::{EngineError, Result};
 
-const SHARD_FILES_OPEN_MAX: usize = 4096;
+const SHARD_FILES_OPEN_MAX: usize = 2048;
 const VOLUMES_CACHED_MAX: usize = 65_536;
 
 /// What a reader must know of a volume.
@@ -41,7 +41,8 @@ type ShardKey = (VolumeId, u8);
 pub(crate) struct VolumeMap {
     drives: Arc<DriveSet>,
     store: Arc<dyn MetadataStore>,
-    views: RwLock<HashMap<VolumeId, Arc<VolumeView>>>,
+    /// A look-up that raced with a change must not be remembered: the number goes up with every change.
+    views: RwLock<(u64, HashMap<VolumeId, Arc<VolumeView>>)>,
     shards: RwLock<HashMap<ShardKey, Arc<ShardFile>>>,
 }
 
@@ -52,17 +53,23 @@ impl VolumeMap {
 
     /// The volume; [`EngineError::Unreadable`] if no metadata knows it.
     pub(crate) async fn view(&self, id: VolumeId) -> Result<Arc<VolumeView>> {
-        if let Some(view) = self.views.read().get(&id) {
-            return Ok(Arc::clone(view));
-        }
+        let generation = {
+            let views = self.views.read();
+            if let Some(view) = views.1.get(&id) {
+                return Ok(Arc::clone(view));
+            }
+            views.0
+        };
         let row = self.store.volume(id).await?;
         let row = row.ok_or_else(|| EngineError::Unreadable { context: format!("volume {id} is gone") })?;
         let view = Arc::new(VolumeView::of(&row)?);
         let mut views = self.views.write();
-        if views.len() >= VOLUMES_CACHED_MAX {
-            views.clear();
+        if views.1.len() >= VOLUMES_CACHED_MAX {
+            views.1.clear();
         }
-        views.insert(id, Arc::clone(&view));
+        if views.0 == generation {
+            views.1.insert(id, Arc::clone(&view));
+        }
         Ok(view)
     }
 
@@ -95,8 +102,17 @@ impl VolumeMap {
 
     /// Forgets what is known of a volume: it was healed, moved or freed.
     pub(crate) fn forget(&self, volume: VolumeId) {
-        self.views.write().remove(&volume);
+        {
+            let mut views = self.views.write();
+            views.0 += 1;
+            views.1.remove(&volume);
+        }
         self.shards.write().retain(|(id, _), _| *id != volume);
+    }
+
+    /// Closes all files: the set of drives has changed.
+    pub(crate) fn forget_files(&self) {
+        self.shards.write().clear();
     }
 
     /// Closes the file of one column that turned out damaged; the next reader opens what is there then.

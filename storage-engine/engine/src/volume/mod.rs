@@ -7,5 +7,5 @@ mod run;
 
 pub(crate) use map::{VolumeMap, VolumeView};
 pub(crate) use open::{LaneKind, OpenVolume};
-pub(crate) use pool::VolumePool;
+pub(crate) use pool::{VolumePool, has_room};
 pub(crate) use run::{Run, RunStripe, seal_stripe};

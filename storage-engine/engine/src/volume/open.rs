@@ -58,6 +58,8 @@ struct State {
     in_flight: BTreeSet<u64>,
     /// The first run that failed: nothing at or after it can ever be committed.
     failed_at: Option<u64>,
+    /// Everything below was flushed on all columns: a failed flush puts what lies above in doubt.
+    durable_end: u64,
     closed: bool,
     /// Bytes of the runs written and not yet reported in an advance, by where they end.
     unreported_bytes: BTreeMap<u64, u64>,
@@ -78,6 +80,7 @@ impl OpenVolume {
             column_lengths_bytes: vec![FileHeader::LENGTH_BYTES; columns.len()],
             in_flight: BTreeSet::new(),
             failed_at: None,
+            durable_end: FileHeader::LENGTH_BYTES,
             closed: false,
             unreported_bytes: BTreeMap::new(),
         };
@@ -114,6 +117,7 @@ impl OpenVolume {
     /// Appends a run and waits until all its columns are written (and flushed, if asked). Gives back the offset. Must run to its end: a dropped append would hold up the volume, so callers spawn it.
     pub(crate) async fn append(&self, run: &mut Run, flush: Flush) -> Result<u64> {
         let (offset, writes) = self.queue(run, flush)?;
+        let mut settle = Settle { volume: self, offset, run_end: None };
         let results = join_all(writes).await;
         let mut failure = None;
         for (column, result) in results {
@@ -122,7 +126,16 @@ impl OpenVolume {
                 failure = Some(error);
             }
         }
-        self.settle(offset, run, failure.is_some());
+        if let Some(retired) = self.columns.iter().find(|column| column.drive.is_retired()) {
+            failure.get_or_insert(DriveError::Tampered {
+                path: retired.drive.directory().to_owned(),
+                what: "taken out of use",
+            });
+        }
+        if failure.is_none() {
+            settle.run_end = Some((offset + run.span_bytes(), run.stored_bytes()));
+        }
+        drop(settle);
         match failure {
             None => Ok(offset),
             Some(error) => Err(error.into()),
@@ -161,21 +174,10 @@ impl OpenVolume {
         Ok((offset, writes))
     }
 
-    fn settle(&self, offset: u64, run: &Run, failed: bool) {
-        let mut state = self.state.lock();
-        state.in_flight.remove(&offset);
-        if failed {
-            state.closed = true;
-            state.failed_at = Some(state.failed_at.map_or(offset, |at| at.min(offset)));
-        } else {
-            state.unreported_bytes.insert(offset + run.span_bytes(), run.stored_bytes());
-        }
-        drop(state);
-        self.progress.notify_waiters();
-    }
-
-    /// Flushes all columns. What had been written before the call is durable after it.
+    /// Flushes all columns. What had been written before the call is durable after it; if one column fails, nothing
+    /// that was not durable before can be committed any more.
     pub(crate) async fn flush(&self) -> Result<()> {
+        let written = self.written_end();
         let flushes: Vec<ColumnWrite> = self
             .columns
             .iter()
@@ -197,11 +199,30 @@ impl OpenVolume {
         for (column, result) in join_all(flushes).await {
             if let Err(error) = result {
                 self.blame(column, &error);
-                self.close();
                 failure = Some(error);
             }
         }
-        failure.map_or(Ok(()), |error| Err(error.into()))
+        if let Some(retired) = self.columns.iter().find(|column| column.drive.is_retired()) {
+            failure.get_or_insert(DriveError::Tampered {
+                path: retired.drive.directory().to_owned(),
+                what: "taken out of use",
+            });
+        }
+        let mut state = self.state.lock();
+        match failure {
+            None => {
+                state.durable_end = state.durable_end.max(written);
+                Ok(())
+            }
+            Some(error) => {
+                state.closed = true;
+                let durable_end = state.durable_end;
+                state.failed_at = Some(state.failed_at.map_or(durable_end, |at| at.min(durable_end)));
+                drop(state);
+                self.progress.notify_waiters();
+                Err(error.into())
+            }
+        }
     }
 
     /// Waits until everything below `end` is written, and flushes it. Returns the offset below which everything is
@@ -222,7 +243,8 @@ impl OpenVolume {
             changed.await;
         };
         match self.flush().await {
-            Ok(()) => Ok(Some(written)),
+            // Another upload's flush may have failed while this one went well; what it lost may be ours.
+            Ok(()) => Ok(Some(written).filter(|_| self.state.lock().failed_at.is_none_or(|at| at >= end))),
             Err(EngineError::Drive(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -254,6 +276,33 @@ impl OpenVolume {
         if !error.is_no_space() {
             column.drive.mark_failed();
         }
+    }
+}
+
+/// Ends a run in flight, also when the append is dropped or panics: a run that did not say that it went well has
+/// failed.
+struct Settle<'a> {
+    volume: &'a OpenVolume,
+    offset: u64,
+    /// Where the run ends and what it takes, once it is written.
+    run_end: Option<(u64, u64)>,
+}
+
+impl Drop for Settle<'_> {
+    fn drop(&mut self) {
+        let mut state = self.volume.state.lock();
+        state.in_flight.remove(&self.offset);
+        match self.run_end {
+            Some((end, stored_bytes)) => {
+                state.unreported_bytes.insert(end, stored_bytes);
+            }
+            None => {
+                state.closed = true;
+                state.failed_at = Some(state.failed_at.map_or(self.offset, |at| at.min(self.offset)));
+            }
+        }
+        drop(state);
+        self.volume.progress.notify_waiters();
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use granary_cluster::{Candidate, Redundancy, degraded, place};
-use granary_drive::{Drive, DriveError};
+use granary_drive::{Drive, DriveError, ShardName};
 use granary_erasure::{Codec, Profile};
 use granary_metadata::{MetadataStore, NewVolume};
 use granary_types::{ClusterId, UnixMillis, VolumeId, crash_point};
@@ -54,15 +54,20 @@ impl VolumePool {
     }
 
     /// The volume to append to now.
-    pub(crate) async fn current(&self, lane: LaneKind) -> Result<Arc<OpenVolume>> {
+    pub(crate) async fn current(self: &Arc<Self>, lane: LaneKind) -> Result<Arc<OpenVolume>> {
+        // In a task of its own: a client that hangs up must not leave a volume open that nobody knows.
+        let pool = Arc::clone(self);
+        if let Some(volume) = self.slot(lane).try_lock().ok().and_then(|slot| fit(slot.as_ref())) {
+            return Ok(volume);
+        }
+        let opening = tokio::spawn(async move { pool.current_or_open(lane).await });
+        opening.await.map_err(|_| EngineError::Internal("opening a volume panicked"))?
+    }
+
+    async fn current_or_open(&self, lane: LaneKind) -> Result<Arc<OpenVolume>> {
         let mut slot = self.slot(lane).lock().await;
-        if let Some(volume) = slot.as_ref().filter(|volume| volume.has_room()) {
-            let full = |column: &OpenColumn| {
-                column.drive.space_bytes().is_ok_and(|(free, total)| !has_room(free, total))
-            };
-            if !volume.columns().iter().any(full) {
-                return Ok(Arc::clone(volume));
-            }
+        if let Some(volume) = fit(slot.as_ref()) {
+            return Ok(volume);
         }
         let volume = Arc::new(self.open(lane).await?);
         if let Some(old) = slot.replace(Arc::clone(&volume)) {
@@ -134,7 +139,9 @@ impl VolumePool {
             let created = tokio::task::spawn_blocking(move || create_shards(&creating, id, codes))
                 .await
                 .map_err(|_| EngineError::Internal("creating shard files panicked"))?;
-            let Some(columns) = created else { continue };
+            let Some(columns) = created.filter(|columns| columns.len() == profile.columns()) else {
+                continue;
+            };
             crash_point("volume.after_files_before_open");
             let row = NewVolume {
                 id,
@@ -157,18 +164,11 @@ impl VolumePool {
         let mut full = 0_usize;
         let candidates: Vec<Candidate> = usable
             .iter()
-            .filter_map(|drive| match drive.space_bytes() {
-                Ok((free_bytes, total)) if has_room(free_bytes, total) => {
-                    Some(Candidate { drive: drive.id(), free_bytes })
-                }
-                Ok(_) => {
-                    full += 1;
-                    None
-                }
-                Err(_) => {
-                    drive.mark_failed();
-                    None
-                }
+            .filter_map(|drive| {
+                let (free_bytes, total_bytes) = drive.space_bytes();
+                let fits = has_room(free_bytes, total_bytes);
+                full += usize::from(!fits);
+                fits.then(|| Candidate { drive: drive.id(), free_bytes })
             })
             .collect();
         let wanted = Redundancy { data: self.wanted.data_columns(), parity: self.wanted.parity_columns() };
@@ -195,7 +195,18 @@ impl VolumePool {
     }
 }
 
-fn has_room(free_bytes: u64, total_bytes: u64) -> bool {
+/// The volume, if it may be appended to: not full, and all its drives well and with room.
+fn fit(volume: Option<&Arc<OpenVolume>>) -> Option<Arc<OpenVolume>> {
+    let volume = volume.filter(|volume| volume.has_room())?;
+    let unfit = |column: &OpenColumn| {
+        let (free_bytes, total_bytes) = column.drive.space_bytes();
+        !column.drive.is_usable() || !has_room(free_bytes, total_bytes)
+    };
+    (!volume.columns().iter().any(unfit)).then(|| Arc::clone(volume))
+}
+
+/// Whether object data may be written to a drive with this much room.
+pub(crate) fn has_room(free_bytes: u64, total_bytes: u64) -> bool {
     free_bytes > RESERVE_BYTES_MAX.min(total_bytes / 10)
 }
 
@@ -213,6 +224,10 @@ fn create_shards(drives: &[Arc<Drive>], id: VolumeId, profile: (u8, u8)) -> Opti
                 tracing::warn!(drive = %drive.directory().display(), %error, "a shard file cannot be created");
                 if !matches!(error, DriveError::NoSpace { .. }) {
                     drive.mark_failed();
+                }
+                // No row refers to them, and nobody else can have made them: they are ours to remove.
+                for (column, drive) in (0_u8..).zip(drives).take(columns.len()) {
+                    let _ = drive.remove_shard(ShardName { volume: id, column });
                 }
                 return None;
             }

@@ -1,10 +1,10 @@
 //! Group commit of small objects, without a timer.
 //!
-//! Two tasks in a row. The first takes whatever has queued, packs it into stripes and has them written and
-//! flushed; the second commits what the first has flushed. While one group is being flushed the next
-//! queues, and while one is being committed the next is being flushed. So a group costs one flush of each
-//! drive and one metadata commit, and grows with the load. Requests wait on a channel of their own: a client
-//! that hangs up disturbs nobody.
+//! One task takes whatever has queued, packs it into stripes, has them written and flushed, and commits them;
+//! meanwhile the next group queues. So a group costs one flush of each drive and one metadata commit, and grows
+//! with the load. Flushing the next group during the commit of this one was measured and is slower: the groups
+//! get smaller, and their flushes compete with the commit's for the same drives (docs/benchmarks.md). Requests
+//! wait on a channel of their own: a client that hangs up disturbs nobody.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +24,6 @@ use crate::volume::{LaneKind, OpenVolume, VolumeMap, VolumePool};
 const QUEUE_LENGTH_MAX: usize = 4096;
 const GROUP_LENGTH_MAX: usize = 1024;
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
-const GROUPS_FLUSHED_MAX: usize = 1;
 const ATTEMPTS_MAX: usize = 3;
 
 /// What becomes of a packed object's place.
@@ -72,17 +71,15 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    /// Starts both tasks; they end after [`Packer::close`], when everything queued is committed.
+    /// Starts the task; it ends after [`Packer::close`], when everything queued is committed.
     pub(crate) fn start(
         pool: Arc<VolumePool>,
         map: Arc<VolumeMap>,
         store: Arc<dyn MetadataStore>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, requests) = mpsc::channel(QUEUE_LENGTH_MAX);
-        let (flushed, commits) = mpsc::channel(GROUPS_FLUSHED_MAX);
-        tokio::spawn(flush_groups(requests, pool, map, flushed));
-        let committing = tokio::spawn(commit_groups(commits, store));
-        (Self { queue: parking_lot::RwLock::new(Some(queue)) }, committing)
+        let task = tokio::spawn(commit_groups(requests, pool, map, store));
+        (Self { queue: parking_lot::RwLock::new(Some(queue)) }, task)
     }
 
     /// Takes no more requests.
@@ -105,20 +102,18 @@ impl Packer {
     }
 }
 
-async fn flush_groups(
+async fn commit_groups(
     mut requests: mpsc::Receiver<Request>,
     pool: Arc<VolumePool>,
     map: Arc<VolumeMap>,
-    flushed: mpsc::Sender<Flushed>,
+    store: Arc<dyn MetadataStore>,
 ) {
     let mut turn = 0;
     while let Some(first) = requests.recv().await {
-        // The next group may form only when the committer can take this one: that is the whole back-pressure.
-        let Ok(permit) = flushed.reserve().await else { return };
         let group = collect(first, &mut requests);
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
-        if let Some(done) = flush_group(group, &pool, &map, &mut turn).await {
-            permit.send(done);
+        if let Some(flushed) = flush_group(group, &pool, &map, &mut turn).await {
+            commit_group(flushed, store.as_ref()).await;
         }
     }
 }
@@ -137,7 +132,7 @@ fn collect(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Reques
 /// Writes a group, to another volume if one fails; answers the requests itself if none can take it.
 async fn flush_group(
     group: Vec<Request>,
-    pool: &VolumePool,
+    pool: &Arc<VolumePool>,
     map: &VolumeMap,
     turn: &mut usize,
 ) -> Option<Flushed> {
@@ -178,7 +173,7 @@ async fn flush_group(
 /// Packs the items and appends the stripes to the current volume, all in flight together.
 async fn write_items(
     items: &[Item],
-    pool: &VolumePool,
+    pool: &Arc<VolumePool>,
     map: &VolumeMap,
     turn: &mut usize,
 ) -> Result<(Arc<OpenVolume>, Vec<PackedLocation>, VolumeAdvance)> {
@@ -193,13 +188,21 @@ async fn write_items(
         *turn = turn.wrapping_add(1);
         rest = rest.get(spots.len()..).unwrap_or_default();
         let appending = Arc::clone(&volume);
-        stripes.push((spots, tokio::spawn(async move { appending.append(&mut run, Flush::Now).await })));
+        stripes.push((
+            spots,
+            tokio::spawn(async move {
+                let offset = appending.append(&mut run, Flush::Now).await?;
+                Ok::<_, EngineError>((offset, run.span_bytes()))
+            }),
+        ));
     }
     let mut locations = Vec::with_capacity(items.len());
     let mut failure = None;
+    let mut needed = FileHeader::LENGTH_BYTES;
     for (spots, appended) in stripes {
         match appended.await.map_err(|_| EngineError::Internal("an append panicked"))? {
-            Ok(offset) => {
+            Ok((offset, span_bytes)) => {
+                needed = needed.max(offset + span_bytes);
                 for spot in spots {
                     let item =
                         items.get(locations.len()).ok_or(EngineError::Internal("packing lost count"))?;
@@ -213,7 +216,11 @@ async fn write_items(
         return Err(error);
     }
     let end = volume.written_end();
-    debug_assert!(end > FileHeader::LENGTH_BYTES, "a written stripe moves the end");
+    if end < needed {
+        // A run before ours never came back: what lies behind it cannot be committed.
+        volume.close();
+        return Err(EngineError::Internal("a run was left in flight"));
+    }
     let advance = volume.advance_to(end);
     Ok((volume, locations, advance))
 }
@@ -229,24 +236,22 @@ fn location(volume: granary_types::VolumeId, offset: u64, spot: Spot, item: &Ite
     }
 }
 
-async fn commit_groups(mut groups: mpsc::Receiver<Flushed>, store: Arc<dyn MetadataStore>) {
-    while let Some(group) = groups.recv().await {
-        let started = Instant::now();
-        let result = store.commit(Commit { advances: group.advances, writes: group.writes }).await;
-        metrics::histogram!("granary_phase_seconds", "phase" => "metadata")
-            .record(started.elapsed().as_secs_f64());
-        crash_point("engine.after_commit_before_ack");
-        match result {
-            Ok(outcomes) => {
-                for (reply, outcome) in group.replies.into_iter().zip(outcomes) {
-                    let _gone = reply.send(Ok(outcome));
-                }
+async fn commit_group(group: Flushed, store: &dyn MetadataStore) {
+    let started = Instant::now();
+    let result = store.commit(Commit { advances: group.advances, writes: group.writes }).await;
+    metrics::histogram!("granary_phase_seconds", "phase" => "metadata")
+        .record(started.elapsed().as_secs_f64());
+    crash_point("engine.after_commit_before_ack");
+    match result {
+        Ok(outcomes) => {
+            for (reply, outcome) in group.replies.into_iter().zip(outcomes) {
+                let _gone = reply.send(Ok(outcome));
             }
-            Err(error) => {
-                tracing::error!(%error, objects = group.replies.len(), "a group of small objects could not be committed");
-                for reply in group.replies {
-                    let _gone = reply.send(Err(EngineError::Unavailable { context: "committing" }));
-                }
+        }
+        Err(error) => {
+            tracing::error!(%error, objects = group.replies.len(), "a group of small objects could not be committed");
+            for reply in group.replies {
+                let _gone = reply.send(Err(EngineError::Unavailable { context: "committing" }));
             }
         }
     }
