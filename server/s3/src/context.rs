@@ -73,7 +73,7 @@ impl<'a> Context<'a> {
         let payload = &self.verified.payload;
         let digests = BodyDigests::new(self.headers(), payload, EtagNeed::Wanted, keep)?;
         let limits = BodyLimits { idle: self.shared.body_idle(), length_bytes: limit_bytes };
-        BodySource::new(body, self.headers(), payload, digests, limits)
+        BodySource::new(body, self.headers(), payload, digests, limits)?.hashed_in(&self.shared.md5_pool)
     }
 
     /// The whole request document.

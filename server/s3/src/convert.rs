@@ -4,6 +4,7 @@ use granary_auth::AuthError;
 use granary_engine::EngineError;
 
 use crate::error::{ErrorCode, S3Error};
+use crate::md5_pool::Md5Lost;
 
 impl From<AuthError> for S3Error {
     fn from(error: AuthError) -> Self {
@@ -16,6 +17,12 @@ impl From<AuthError> for S3Error {
             }
             _ => shown,
         }
+    }
+}
+
+impl From<Md5Lost> for S3Error {
+    fn from(error: Md5Lost) -> Self {
+        Self::new(ErrorCode::InternalError).because(error)
     }
 }
 

@@ -5,25 +5,33 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use granary_engine::{Digests, ObjectStream, PutSource, SourceError};
 use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag};
-use md5::{Digest as _, Md5};
 
 use crate::checksum::Hasher;
-use crate::error::{ErrorCode, S3Error};
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::md5_pool::{BodyMd5, Md5Pool};
 
 /// Reads an object, and computes the entity tag and the checksum of its copy.
 pub(crate) struct CopyBody {
     reader: ObjectStream,
     length_bytes: u64,
     read_bytes: u64,
-    digests: Option<(Md5, Hasher)>,
+    digests: Option<(BodyMd5, Hasher)>,
     algorithm: ChecksumAlgorithm,
 }
 
 impl CopyBody {
     /// Copies the `length_bytes` that `reader` gives.
-    pub(crate) fn new(reader: ObjectStream, length_bytes: u64, algorithm: ChecksumAlgorithm) -> Self {
-        let digests = Some((Md5::new(), Hasher::new(algorithm)));
-        Self { reader, length_bytes, read_bytes: 0, digests, algorithm }
+    ///
+    /// # Errors
+    /// `InternalError` when the hashing threads are gone.
+    pub(crate) fn new(
+        reader: ObjectStream,
+        length_bytes: u64,
+        algorithm: ChecksumAlgorithm,
+        pool: &Md5Pool,
+    ) -> S3Result<Self> {
+        let digests = Some((pool.body(length_bytes)?, Hasher::new(algorithm)));
+        Ok(Self { reader, length_bytes, read_bytes: 0, digests, algorithm })
     }
 }
 
@@ -32,8 +40,8 @@ impl PutSource for CopyBody {
     async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
         let data = self.reader.next().await.transpose().map_err(S3Error::from)?;
         if let (Some(data), Some((md5, hasher))) = (&data, &mut self.digests) {
-            md5.update(data);
             hasher.update(data);
+            md5.update(data).await.map_err(S3Error::from)?;
             self.read_bytes = self.read_bytes.saturating_add(u64::try_from(data.len())?);
         }
         Ok(data)
@@ -51,7 +59,10 @@ impl PutSource for CopyBody {
             kind: ChecksumKind::FullObject,
             value: hasher.finish_base64(),
         };
-        Ok(Digests { etag: Etag::new(hex::encode(md5.finalize())), checksum: Some(checksum) })
+        Ok(Digests {
+            etag: Etag::new(hex::encode(md5.finish().await.map_err(S3Error::from)?)),
+            checksum: Some(checksum),
+        })
     }
 
     fn length_hint_bytes(&self) -> Option<u64> {

@@ -18,6 +18,7 @@ pub mod copy_source;
 pub mod dates;
 pub mod encoding;
 pub mod error;
+mod md5_pool;
 mod metrics;
 pub mod operation;
 mod ops;

@@ -1,5 +1,6 @@
 //! What all requests share.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use granary_engine::Engine;
 use http::HeaderValue;
 
 use crate::address::VirtualHostDomains;
+use crate::md5_pool::Md5Pool;
 use crate::metrics::OperationMetrics;
 use crate::request_id::RequestIds;
 
@@ -53,17 +55,22 @@ pub(crate) struct Shared {
     pub(crate) ids: RequestIds,
     pub(crate) host_id: HeaderValue,
     pub(crate) metrics: OperationMetrics,
+    pub(crate) md5_pool: Md5Pool,
 }
 
 impl S3State {
     /// Puts the parts together. Install the metrics recorder before: its handles are taken here. `seed` must be
     /// random; request ids start there.
-    #[must_use]
-    pub fn new(engine: Engine, verifier: Arc<Verifier>, config: S3Config, seed: u64) -> Self {
+    ///
+    /// # Errors
+    /// When the system gives no thread to hash bodies on.
+    pub fn new(engine: Engine, verifier: Arc<Verifier>, config: S3Config, seed: u64) -> io::Result<Self> {
         let ids = RequestIds::new(seed, &config.node);
         // Base64 is always a header value.
         let host_id = HeaderValue::from_str(ids.host_id()).unwrap_or(HeaderValue::from_static("-"));
-        Self(Arc::new(Shared { engine, verifier, config, ids, host_id, metrics: OperationMetrics::new() }))
+        let metrics = OperationMetrics::new();
+        let md5_pool = Md5Pool::start()?;
+        Ok(Self(Arc::new(Shared { engine, verifier, config, ids, host_id, metrics, md5_pool })))
     }
 }
 

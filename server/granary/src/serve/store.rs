@@ -42,6 +42,7 @@ impl Store {
 /// Drives or metadata that are missing, foreign or damaged beyond what the erasure code bears.
 pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, Store)> {
     check_acceleration();
+    raise_open_files_limit();
     let engine = Engine::open(options(config)?).await.context("opening the store")?;
     info!(cluster = %engine.cluster(), erasure = %engine.profile(), drives = config.drives.len(), "store open");
     let (ready, readiness) = watch::channel(readiness(&engine).await);
@@ -53,7 +54,8 @@ pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, S
         node: engine.cluster().to_string(),
         ..S3Config::default()
     };
-    let state = S3State::new(engine.clone(), Arc::clone(&verifier), s3, random_seed()?);
+    let state = S3State::new(engine.clone(), Arc::clone(&verifier), s3, random_seed()?)
+        .context("starting the hashing threads")?;
     let backend = Arc::new(EngineBackend { engine: engine.clone() });
     let routes =
         Routes { s3: granary_s3::router(state), admin: granary_admin::router(backend, verifier), readiness };
@@ -70,6 +72,16 @@ fn options(config: &Config) -> Result<EngineOptions> {
         options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);
     }
     Ok(options)
+}
+
+/// Every volume keeps files open on several drives; the usual soft limit of 1,024 is too few, the hard one is not.
+fn raise_open_files_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(%error, "the limit of open files could not be raised");
+    }
 }
 
 /// Says whether the vector kernel of the erasure code is really in use: without it, writes are several times slower.

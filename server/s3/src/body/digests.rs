@@ -2,16 +2,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use granary_auth::PayloadMode;
 use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag};
 use http::HeaderMap;
-use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use crate::checksum::hasher::{Hasher, decode};
 use crate::checksum::request::{Expected, RequestedChecksum};
 use crate::checksum::{names, request};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::md5_pool::{BodyMd5, Md5Pool};
 
 /// Whether an entity tag is wanted: for objects and parts it is, for documents only a sent MD5 is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(crate) enum EtagNeed {
 /// The digests of one body.
 #[derive(Debug)]
 pub(crate) struct BodyDigests {
-    md5: Option<Md5>,
+    md5: Option<BodyMd5>,
     content_md5: Option<[u8; 16]>,
     sha256: Option<(Sha256, [u8; 32])>,
     /// The checksum the client sends.
@@ -77,7 +78,7 @@ impl BodyDigests {
         let content_md5 = content_md5(headers)?;
         let keep = keep.filter(|algorithm| sent.as_ref().is_none_or(|sent| sent.algorithm != *algorithm));
         Ok(Self {
-            md5: (etag == EtagNeed::Wanted || content_md5.is_some()).then(Md5::new),
+            md5: (etag == EtagNeed::Wanted || content_md5.is_some()).then(BodyMd5::own_task),
             content_md5,
             sha256: match payload {
                 PayloadMode::Signed(sha256) => Some((Sha256::new(), sha256.0)),
@@ -96,11 +97,23 @@ impl BodyDigests {
         self.content_md5.is_some() || self.sent.is_some()
     }
 
-    /// Adds `data`.
-    pub(crate) fn update(&mut self, data: &[u8]) {
-        if let Some(md5) = &mut self.md5 {
-            md5.update(data);
+    /// Computes the MD5 of a body of `length_bytes` in the pool, if it is long enough. To be called before any data
+    /// is added.
+    ///
+    /// # Errors
+    /// `InternalError` when the hashing threads are gone.
+    pub(crate) fn use_pool(&mut self, pool: &Md5Pool, length_bytes: u64) -> S3Result<()> {
+        if self.md5.is_some() {
+            self.md5 = Some(pool.body(length_bytes)?);
         }
+        Ok(())
+    }
+
+    /// Adds `data`; waits if the MD5 is far behind.
+    ///
+    /// # Errors
+    /// `InternalError` when the hashing threads are gone.
+    pub(crate) async fn update(&mut self, data: &Bytes) -> S3Result<()> {
         if let Some((sha256, _)) = &mut self.sha256 {
             sha256.update(data);
         }
@@ -110,17 +123,24 @@ impl BodyDigests {
         if let Some((_, hasher)) = &mut self.kept {
             hasher.update(data);
         }
+        match &mut self.md5 {
+            Some(md5) => Ok(md5.update(data).await?),
+            None => Ok(()),
+        }
     }
 
     /// Compares everything that was sent. `trailer` gives the value of a trailer.
     ///
     /// # Errors
     /// `XAmzContentSHA256Mismatch`, `BadDigest`, or `MalformedTrailerError` when the announced trailer is missing.
-    pub(crate) fn finish<'t>(self, trailer: impl Fn(&str) -> Option<&'t str>) -> S3Result<Verified> {
+    pub(crate) async fn finish<'t>(self, trailer: impl Fn(&str) -> Option<&'t str>) -> S3Result<Verified> {
         if let Some((sha256, signed)) = self.sha256 {
             check_sha256(&sha256.finalize().into(), &signed)?;
         }
-        let md5: Option<[u8; 16]> = self.md5.map(|md5| md5.finalize().into());
+        let md5 = match self.md5 {
+            Some(md5) => Some(md5.finish().await?),
+            None => None,
+        };
         if let (Some(computed), Some(sent)) = (&md5, &self.content_md5)
             && computed != sent
         {

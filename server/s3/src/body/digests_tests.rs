@@ -17,9 +17,11 @@ fn run(
     trailer: Option<&'static str>,
 ) -> S3Result<Verified> {
     let mut digests = BodyDigests::new(&headers(pairs), payload, EtagNeed::Wanted, keep)?;
-    digests.update(b"hello ");
-    digests.update(b"world");
-    digests.finish(|_| trailer)
+    futures::executor::block_on(async {
+        digests.update(&Bytes::from_static(b"hello ")).await?;
+        digests.update(&Bytes::from_static(b"world")).await?;
+        digests.finish(|_| trailer).await
+    })
 }
 
 fn code(result: S3Result<Verified>) -> ErrorCode {

@@ -14,6 +14,7 @@ use http_body_util::BodyExt as _;
 
 use super::digests::{BodyDigests, EtagNeed, Verified};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::md5_pool::Md5Pool;
 
 /// How much a body may be and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +94,17 @@ impl BodySource {
         })
     }
 
+    /// Computes the MD5 of a long body beside the task that receives it.
+    ///
+    /// # Errors
+    /// `InternalError` when the hashing threads are gone.
+    pub(crate) fn hashed_in(mut self, pool: &Md5Pool) -> S3Result<Self> {
+        if let Some(digests) = &mut self.digests {
+            digests.use_pool(pool, self.length_bytes)?;
+        }
+        Ok(self)
+    }
+
     /// The length announced.
     pub(crate) fn length_bytes(&self) -> u64 {
         self.length_bytes
@@ -122,7 +134,7 @@ impl BodySource {
                     None => Some(std::mem::take(&mut self.input)),
                 };
                 if let Some(data) = data {
-                    self.account(&data)?;
+                    self.account(&data).await?;
                     return Ok(Some(data));
                 }
             }
@@ -146,20 +158,20 @@ impl BodySource {
         }
     }
 
-    fn account(&mut self, data: &[u8]) -> S3Result<()> {
+    async fn account(&mut self, data: &Bytes) -> S3Result<()> {
         self.received_bytes =
             self.received_bytes.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
         if self.received_bytes > self.length_bytes {
             return Err(S3Error::new(ErrorCode::IncompleteBody));
         }
         if let Some(digests) = &mut self.digests {
-            digests.update(data);
+            digests.update(data).await?;
         }
         Ok(())
     }
 
     /// Verifies length, chunk signatures and digests.
-    pub(crate) fn verify(&mut self) -> S3Result<&Verified> {
+    pub(crate) async fn verify(&mut self) -> S3Result<&Verified> {
         if self.received_bytes != self.length_bytes {
             return Err(S3Error::new(ErrorCode::IncompleteBody)
                 .field("NumberBytesExpected", self.length_bytes.to_string())
@@ -170,7 +182,7 @@ impl BodySource {
             None => Trailers::default(),
         };
         let digests = self.digests.take().ok_or(ErrorCode::InternalError)?;
-        Ok(self.verified.insert(digests.finish(|name| trailers.get(name))?))
+        Ok(self.verified.insert(digests.finish(|name| trailers.get(name)).await?))
     }
 }
 
@@ -181,7 +193,7 @@ impl PutSource for BodySource {
     }
 
     async fn finish(&mut self) -> Result<Digests, SourceError> {
-        let verified = self.verify()?;
+        let verified = self.verify().await?;
         Ok(Digests { etag: verified.etag.clone(), checksum: verified.kept.clone() })
     }
 
@@ -223,7 +235,7 @@ pub(crate) async fn read_document(
         ));
     }
     if body.is_end_stream() && !headers.contains_key(header::CONTENT_LENGTH) {
-        digests.finish(|_| None)?;
+        digests.finish(|_| None).await?;
         return Ok(Bytes::new());
     }
     let mut source = match BodySource::new(body, headers, payload, digests, limits) {
@@ -236,7 +248,7 @@ pub(crate) async fn read_document(
     while let Some(data) = source.pull().await? {
         document.extend_from_slice(&data);
     }
-    source.verify()?;
+    source.verify().await?;
     Ok(document.freeze())
 }
 

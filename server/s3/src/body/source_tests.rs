@@ -23,7 +23,7 @@ async fn drain(source: &mut BodySource) -> S3Result<Vec<u8>> {
     while let Some(data) = source.pull().await? {
         all.extend_from_slice(&data);
     }
-    source.verify()?;
+    source.verify().await?;
     Ok(all)
 }
 

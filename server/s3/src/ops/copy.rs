@@ -66,7 +66,7 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     check_early(context, object, &conditions).await?;
     let length_bytes = info.length_bytes;
     let reader = opened.read(ByteRange { start: 0, end: length_bytes });
-    let mut body = CopyBody::new(reader, length_bytes, algorithm);
+    let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
     let options = PutOptions { attributes, storage_class, conditions };
     let result = context.shared.engine.put_object(&object.bucket, &object.key, options, &mut body).await;
     let written = result.map_err(|error| write_error(error, context, object))?;

@@ -32,7 +32,9 @@ pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) 
             "The specified copy source is larger than the maximum allowable size for a copy source: {PART_BYTES_MAX}"
         )));
     }
-    let mut body = CopyBody::new(opened.read(range), range.length_bytes(), kept_algorithm(&upload_info));
+    let (reader, length_bytes) = (opened.read(range), range.length_bytes());
+    let algorithm = kept_algorithm(&upload_info);
+    let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
     let part = engine.put_part(&object.bucket, &object.key, upload, number, &mut body).await?;
     let mut xml = XmlWriter::document("CopyPartResult");
     xml.time("LastModified", part.modified);
