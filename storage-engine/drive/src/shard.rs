@@ -178,3 +178,7 @@ impl ShardFile {
         self.file.sync_all().map_err(|e| DriveError::io("flushing", &self.path, e))
     }
 }
+
+#[cfg(test)]
+#[path = "shard_tests.rs"]
+mod tests;

@@ -1,5 +1,7 @@
 //! Objects: put, open, delete, list.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use granary_metadata::{
     Commit, Content, DeleteObject, ListQuery, NewBlob, NewObject, Outcome, PartRef, PutObject, VersionKind,
@@ -17,6 +19,9 @@ use crate::error::{EngineError, Result};
 use crate::read::ObjectHandle;
 use crate::record::{BlobRecord, ObjectRecord};
 use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, PackWrite, WrittenBlob};
+
+/// A client that sends nothing for this long is slow.
+const IDLE: Duration = Duration::from_millis(500);
 
 /// Where a body went.
 pub(crate) enum Stored {
@@ -107,7 +112,7 @@ impl Engine {
             writer.write(&bytes).await?;
         }
         if !ended {
-            while let Some(bytes) = source.next().await.map_err(EngineError::Source)? {
+            while let Some(bytes) = next_or_idle(source, &mut writer).await? {
                 writer.write(&bytes).await?;
             }
         }
@@ -199,6 +204,19 @@ impl Engine {
         let bucket = self.bucket(bucket).await?.id;
         let ListOptions { prefix, delimiter, after, limit } = options;
         Ok(self.inner.store.list_objects(ListQuery { bucket, prefix, delimiter, after, limit }).await?)
+    }
+}
+
+/// The next bytes of a body. While none come, full stripes are not held back: a slow client keeps one stripe of the
+/// shared buffers, not a whole run.
+async fn next_or_idle(source: &mut dyn PutSource, writer: &mut BlobWriter) -> Result<Option<Bytes>> {
+    let mut next = source.next();
+    match tokio::time::timeout(IDLE, &mut next).await {
+        Ok(bytes) => bytes.map_err(EngineError::Source),
+        Err(_) => {
+            writer.submit_full_stripes().await?;
+            next.await.map_err(EngineError::Source)
+        }
     }
 }
 

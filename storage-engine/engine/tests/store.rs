@@ -165,3 +165,52 @@ async fn overwritten_and_deleted_data_gives_its_room_back() {
     assert!(stored * 10 < live * 15 * 12, "{stored} for {live}");
     assert_eq!(store.task(TaskKind::Scrub).await.findings, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_upload_arrives_whole() {
+    let store = Store::open(6).await;
+    let body = bytes(2_500_000, 5);
+    let mut source = Body::new(body.clone());
+    source.chunk = 700_000;
+    source.pause = std::time::Duration::from_millis(700);
+    store.engine.put_object(&bucket(), &key("slow"), PutOptions::default(), &mut source).await.unwrap();
+    assert!(store.get("slow").await.unwrap() == body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_mount_points_of_too_many_drives_are_not_made_drives() {
+    let mut store = Store::open(6).await;
+    store.put("k", &bytes(3_000_000, 1)).await;
+    store.engine.close().await.unwrap();
+    let away = store.dir.path().join("away");
+    std::fs::create_dir(&away).unwrap();
+    for slot in [0, 1] {
+        let drive = common::drive(store.dir.path(), slot);
+        std::fs::rename(&drive, away.join(slot.to_string())).unwrap();
+        std::fs::create_dir(&drive).unwrap();
+    }
+    store.engine = common::reopen(&store.options).await;
+    let third = common::drive(store.dir.path(), 2);
+    std::fs::rename(&third, away.join("2")).unwrap();
+    std::fs::create_dir(&third).unwrap();
+    let id = store.engine.start_task(TaskKind::Heal);
+    let progress = loop {
+        let progress = store.engine.task(id).unwrap();
+        if progress.state != granary_engine::TaskState::Running {
+            break progress;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    };
+    assert!(matches!(progress.state, granary_engine::TaskState::Failed(_)), "{progress:?}");
+    for slot in [0, 1, 2] {
+        let drive = common::drive(store.dir.path(), slot);
+        assert!(!drive.join("granary.json").exists());
+        std::fs::remove_dir_all(&drive).unwrap();
+        std::fs::rename(away.join(slot.to_string()), &drive).unwrap();
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(store.get("k").await.unwrap() == bytes(3_000_000, 1));
+    assert!(
+        store.engine.drive_status().iter().all(|drive| drive.health == granary_engine::DriveHealth::Online)
+    );
+}

@@ -112,6 +112,17 @@ impl BlobWriter {
         Ok(())
     }
 
+    /// Hands the full stripes of the run being filled to the drives and keeps the one that is not full.
+    pub(crate) async fn submit_full_stripes(&mut self) -> Result<()> {
+        let Some(mut filling) = self.filling.take() else { return Ok(()) };
+        if filling.stripes.is_empty() {
+            self.filling = Some(filling);
+            return Ok(());
+        }
+        self.filling = Some(filling.split_last()?);
+        self.submit(filling).await
+    }
+
     /// Writes what is left and makes everything durable. A blob whose runs met a failing drive is read back by the
     /// caller and written again; that is told by [`Finished::Rewrite`].
     pub(crate) async fn finish(mut self) -> Result<Finished> {

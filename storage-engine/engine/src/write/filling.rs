@@ -127,7 +127,7 @@ impl Filling {
     }
 
     /// Takes the stripe being filled out of the run, as a run of its own.
-    fn split_last(&mut self) -> Result<Self> {
+    pub(crate) fn split_last(&mut self) -> Result<Self> {
         let at = self.at;
         let columns =
             self.columns.iter_mut().map(|buffer| buffer.as_mut().map(|b| b.split_off(at))).collect();

@@ -123,11 +123,13 @@ pub(crate) struct Body {
     length: u64,
     pub(crate) chunk: usize,
     pub(crate) fail_at_end: bool,
+    /// How long it thinks before each chunk.
+    pub(crate) pause: Duration,
 }
 
 impl Body {
     pub(crate) fn new(rest: Bytes) -> Self {
-        Self { length: rest.len() as u64, rest, chunk: 50_000, fail_at_end: false }
+        Self { length: rest.len() as u64, rest, chunk: 50_000, fail_at_end: false, pause: Duration::ZERO }
     }
 }
 
@@ -137,6 +139,7 @@ impl PutSource for Body {
         if self.rest.is_empty() {
             return Ok(None);
         }
+        tokio::time::sleep(self.pause).await;
         Ok(Some(self.rest.split_to(self.chunk.min(self.rest.len()))))
     }
 
