@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use crate::buckets::BucketCache;
 use crate::drives::{DriveSet, UnusedDrive};
 use crate::error::{EngineError, Result};
-use crate::maintain::{DamageLog, Maintenance, Tasks};
+use crate::maintain::{DamageLog, Maintenance, Tasks, has_regressed};
 use crate::options::EngineOptions;
 use crate::read::Reader;
 use crate::start::{Opened, finish_format, open_drives};
@@ -44,6 +44,8 @@ pub(crate) struct Inner {
     pub damage: Arc<DamageLog>,
     pub buckets: BucketCache,
     pub tasks: Tasks,
+    /// The database knows less than was committed: nothing may be freed.
+    pub regressed: bool,
     /// Held while one volume is healed.
     pub heal_turn: tokio::sync::Mutex<()>,
     running: Mutex<Option<Running>>,
@@ -74,6 +76,8 @@ impl Engine {
         let store: Arc<dyn MetadataStore> = embedded.clone();
         report_unused(&opened.unused);
         record_drives(store.as_ref(), &opened.drives).await?;
+        let regressed = has_regressed(store.as_ref(), &opened.drives).await?;
+        metrics::gauge!("granary_metadata_regressed").set(f64::from(u8::from(regressed)));
         seal_former_volumes(store.as_ref()).await?;
         let Opened { cluster, profile, drives, unused, .. } = opened;
         let drives = Arc::new(DriveSet::new(drives, unused));
@@ -111,6 +115,7 @@ impl Engine {
             damage,
             buckets: BucketCache::default(),
             tasks: Tasks::default(),
+            regressed,
             heal_turn: tokio::sync::Mutex::default(),
             running: Mutex::new(None),
         });

@@ -214,3 +214,38 @@ async fn empty_mount_points_of_too_many_drives_are_not_made_drives() {
         store.engine.drive_status().iter().all(|drive| drive.health == granary_engine::DriveHealth::Online)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_database_frees_nothing_that_was_acknowledged() {
+    let mut store = Store::open(1).await;
+    store.put("old", &bytes(50_000, 1)).await;
+    store.restart().await;
+    store.put("first", &bytes(50_000, 2)).await;
+    let meta = common::drive(store.dir.path(), 0).join("meta");
+    let copy = store.dir.path().join("yesterday");
+    let save = |from: &std::path::Path, to: &std::path::Path| {
+        let _ = std::fs::remove_dir_all(to);
+        std::fs::create_dir(to).unwrap();
+        for file in common::files_below(from) {
+            std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+        }
+    };
+    save(&meta, &copy);
+    for i in 0..20 {
+        store.put(&format!("new{i}"), &bytes(50_000, 10 + i)).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let lengths = |store: &Store| -> Vec<u64> {
+        let mut all: Vec<u64> =
+            store.shard_files(0).iter().map(|file| file.metadata().unwrap().len()).collect();
+        all.sort_unstable();
+        all
+    };
+    store.engine.close().await.unwrap();
+    let before = lengths(&store);
+    save(&copy, &meta);
+    store.engine = common::reopen(&store.options).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(lengths(&store), before);
+    assert!(store.get("first").await.unwrap() == bytes(50_000, 2));
+}

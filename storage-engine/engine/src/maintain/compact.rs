@@ -12,8 +12,8 @@ use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, PackedEntry};
 use granary_metadata::{Content, ObjectMove, Outcome, PackedLocation, VolumeRow, VolumeState};
 use granary_types::{BlobId, UnixMillis, VolumeId, crash_point};
 
+use super::rewrite;
 use super::walk::{Step, Walk};
-use super::{rewrite, scrub};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::read::Stripe;
@@ -45,27 +45,24 @@ pub(crate) struct Compactor {
 
 impl Compactor {
     /// Compacts the most wasteful volume, if any is wasteful enough.
-    pub(crate) async fn compact_worst(&mut self, inner: &Arc<Inner>) -> Result<()> {
+    pub(crate) async fn compact_worst(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
         self.failed.retain(|_, since| since.elapsed() < COMPACT_PAUSE);
-        let Some(row) = self.worst(inner).await? else { return Ok(()) };
+        let Some(row) = self.worst(volumes, inner.options.compact_dead_percent) else { return Ok(()) };
         let compacted = compact_volume(inner, &row).await;
         // A volume that still has something living in it (moved objects lost a race) waits its turn as well.
         self.failed.insert(row.volume.id, Instant::now());
         compacted.map(|_| ())
     }
 
-    async fn worst(&self, inner: &Arc<Inner>) -> Result<Option<VolumeRow>> {
-        let percent = inner.options.compact_dead_percent;
-        let volumes = scrub::all_volumes(inner).await?;
-        let mut worst: Vec<VolumeRow> = volumes
-            .into_iter()
+    fn worst(&self, volumes: &[VolumeRow], percent: u8) -> Option<VolumeRow> {
+        volumes
+            .iter()
             .filter(|row| !self.failed.contains_key(&row.volume.id))
             .filter(|row| {
                 row.live_bytes > 0 && row.stored_bytes >= STORED_BYTES_MIN && is_wasteful(row, percent)
             })
-            .collect();
-        worst.sort_by_key(|row| std::cmp::Reverse(row.stored_bytes.saturating_sub(row.live_bytes)));
-        Ok(worst.into_iter().next())
+            .max_by_key(|row| row.stored_bytes.saturating_sub(row.live_bytes))
+            .cloned()
     }
 }
 

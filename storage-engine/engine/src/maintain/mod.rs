@@ -6,6 +6,7 @@
 
 mod compact;
 mod damage;
+mod ends;
 mod heal;
 mod reclaim;
 mod rewrite;
@@ -22,6 +23,7 @@ use crate::engine::{Engine, Inner};
 use crate::error::Result;
 
 pub(crate) use damage::DamageLog;
+pub(crate) use ends::has_regressed;
 use reclaim::Reclaimer;
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
@@ -66,6 +68,7 @@ impl Maintenance {
 struct Background {
     reclaimer: Reclaimer,
     compactor: compact::Compactor,
+    ends: ends::Remembered,
 }
 
 /// One round. A step that fails is tried again in the next and does not keep the others from their turn.
@@ -78,6 +81,14 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
     };
     said("seal", inner.pool.seal_retired().await);
     said("heal", heal::heal_reported(inner).await);
-    said("reclaim", background.reclaimer.reclaim(inner).await);
-    said("compact", background.compactor.compact_worst(inner).await);
+    if inner.regressed {
+        return;
+    }
+    let volumes = match scrub::all_volumes(inner).await {
+        Ok(volumes) => volumes,
+        Err(error) => return said("list", Err(error)),
+    };
+    said("remember", background.ends.remember(&inner.drives, &volumes).await);
+    said("reclaim", background.reclaimer.reclaim(inner, &volumes).await);
+    said("compact", background.compactor.compact_worst(inner, &volumes).await);
 }

@@ -9,7 +9,6 @@ use granary_drive::{Drive, FileHeader, ShardName};
 use granary_metadata::{VolumeRow, VolumeState};
 use granary_types::{DriveId, UnixMillis, VolumeId, crash_point};
 
-use super::scrub;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 
@@ -23,8 +22,8 @@ pub(crate) struct Reclaimer {
 }
 
 impl Reclaimer {
-    pub(crate) async fn reclaim(&mut self, inner: &Arc<Inner>) -> Result<()> {
-        free_dead(inner).await?;
+    pub(crate) async fn reclaim(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
+        free_dead(inner, volumes).await?;
         self.remove_freed(inner).await?;
         // Looking at every file is dear on large stores; a tenth of the grace period is often enough.
         let pause = (inner.options.grace / 10).max(inner.options.maintenance_interval);
@@ -147,8 +146,8 @@ async fn cut_tail(
 }
 
 /// Frees sealed volumes in which nothing lives.
-async fn free_dead(inner: &Arc<Inner>) -> Result<()> {
-    for row in scrub::all_volumes(inner).await? {
+async fn free_dead(inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
+    for row in volumes {
         if row.state == VolumeState::Sealed && row.live_bytes == 0 && !inner.pool.holds(row.volume.id).await {
             inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
         }

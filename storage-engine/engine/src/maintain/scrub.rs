@@ -7,7 +7,7 @@ use granary_metadata::{VolumeRow, VolumeState};
 use super::tasks::{TaskHandle, TaskKind};
 use super::{compact, heal, watch};
 use crate::engine::Inner;
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 
 const PAGE: u32 = 500;
 
@@ -65,6 +65,11 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
                 for column in findings.damaged {
                     inner.damage.report(row.volume.id, column);
                 }
+            }
+            TaskKind::Compact if inner.regressed => {
+                return Err(EngineError::Unavailable {
+                    context: "compacting: the metadata is older than the data",
+                });
             }
             TaskKind::Compact => {
                 if compact::is_wasteful(&row, 5) {

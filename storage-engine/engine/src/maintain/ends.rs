@@ -1,0 +1,101 @@
+//! Has the database gone back in time?
+//!
+//! An operator may restore an old database, or the newest copies may be on drives that are away. Such a database knows
+//! lower committed ends than were acknowledged, and what lies above them looks like uncommitted tails. So every drive
+//! remembers the committed ends of the newest volumes, written by the background loop when they change. If at start
+//! any drive remembers more than the database knows, the database has regressed: nothing is freed, cut or moved in
+//! this life, and operators are told.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use granary_drive::Drive;
+use granary_metadata::{MetadataStore, VolumeRow};
+use granary_types::VolumeId;
+use serde::{Deserialize, Serialize};
+
+use crate::drives::DriveSet;
+use crate::error::{EngineError, Result};
+
+const FILE: &str = "committed-ends.json";
+const FILE_NEW: &str = ".committed-ends.json.new";
+/// Older volumes were sealed long ago; a database that regressed further back has lost the newer ones altogether, and
+/// files of volumes it does not know are only moved aside.
+const VOLUMES_MAX: usize = 2000;
+const FILE_LENGTH_BYTES_MAX: u64 = 1 << 20;
+
+/// Committed ends by volume.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Ends {
+    ends: BTreeMap<String, u64>,
+}
+
+/// What was last written.
+#[derive(Default)]
+pub(crate) struct Remembered {
+    last: Option<Ends>,
+}
+
+impl Remembered {
+    /// Writes the ends of the newest of `volumes` to every drive, if they have changed.
+    pub(crate) async fn remember(&mut self, drives: &DriveSet, volumes: &[VolumeRow]) -> Result<()> {
+        let mut newest: Vec<&VolumeRow> = volumes.iter().filter(|row| row.committed_end > 0).collect();
+        newest.sort_by_key(|row| std::cmp::Reverse(row.volume.opened));
+        let newest = newest.into_iter().take(VOLUMES_MAX);
+        let ends = Ends { ends: newest.map(|row| (row.volume.id.to_string(), row.committed_end)).collect() };
+        if self.last.as_ref() == Some(&ends) {
+            return Ok(());
+        }
+        let (all, writing) = (drives.usable(), ends.clone());
+        let write = move || all.iter().try_for_each(|drive| write_ends(drive.directory(), &writing));
+        let written = tokio::task::spawn_blocking(write).await;
+        written
+            .map_err(|_| EngineError::Internal("remembering the committed ends panicked"))?
+            .map_err(|source| EngineError::Io { context: "remembering the committed ends", source })?;
+        self.last = Some(ends);
+        Ok(())
+    }
+}
+
+/// Whether any drive remembers more than the database knows.
+pub(crate) async fn has_regressed(store: &dyn MetadataStore, drives: &[Arc<Drive>]) -> Result<bool> {
+    let mut regressed = false;
+    for drive in drives {
+        let directory = drive.directory().to_owned();
+        let read = tokio::task::spawn_blocking(move || read_ends(&directory)).await;
+        let Ok(Some(remembered)) = read else { continue };
+        for (volume, end) in remembered.ends {
+            let Ok(id) = volume.parse::<VolumeId>() else { continue };
+            let row = store.volume(id).await?;
+            if let Some(row) = row.filter(|row| row.committed_end < end) {
+                regressed = true;
+                tracing::error!(
+                    %volume, known = row.committed_end, remembered = end, drive = %drive.directory().display(),
+                    "the metadata is older than the data: nothing will be freed until it is repaired"
+                );
+            }
+        }
+    }
+    Ok(regressed)
+}
+
+fn write_ends(directory: &Path, ends: &Ends) -> io::Result<()> {
+    let temporary = directory.join(FILE_NEW);
+    let mut file = File::create(&temporary)?;
+    file.write_all(&serde_json::to_vec(ends)?)?;
+    file.sync_all()?;
+    fs::rename(&temporary, directory.join(FILE))?;
+    File::open(directory)?.sync_all()
+}
+
+/// What a drive remembers; nothing if it cannot be read: another drive remembers the same.
+fn read_ends(directory: &Path) -> Option<Ends> {
+    let path = directory.join(FILE);
+    if fs::metadata(&path).ok()?.len() > FILE_LENGTH_BYTES_MAX {
+        return None;
+    }
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
