@@ -1,5 +1,6 @@
 """What a picky client sees on the wire: each test is named after what was wrong."""
 
+import concurrent.futures
 import datetime
 import http.client
 import re
@@ -174,3 +175,18 @@ def test_a_refused_expectation_asked_for_the_body(server, key):
     link.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
     assert link.sock.recv(65536).startswith(b"HTTP/1.1 412 ")
     link.close()
+
+
+def test_a_race_of_completions_was_an_invalid_part(server, bucket):
+    s3 = server.boto3()
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        for number in range(5):
+            place = {"Bucket": bucket, "Key": f"k{number}"}
+            upload = s3.create_multipart_upload(**place)["UploadId"]
+            tag = s3.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+            document = (f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part>"
+                        "</CompleteMultipartUpload>").encode()
+            target = f"/{bucket}/k{number}?uploadId={upload}"
+            racers = [pool.submit(send, server, "POST", target, (), document) for _ in range(16)]
+            outcomes = {racer.result().outcome for racer in racers}
+            assert (200, None) in outcomes and outcomes <= {(200, None), (404, "NoSuchUpload")}

@@ -46,13 +46,14 @@ pub(in crate::ops) async fn complete(
         context.document(body, Limits::COMPLETE.length_bytes, Protection::ChecksumIsOfTheObject).await?;
     let named = parse_complete(&document)?;
     let stored = stored_parts(context, object, upload).await?;
-    let parts = chosen_parts(&named, stored, &info)?;
+    let parts = gone_or(chosen_parts(&named, stored, &info), context, object, upload).await?;
     check_object_size(headers, &parts)?;
     let checksum = object_checksum(&parts, &info)?;
     check_checksum(headers, checksum.as_ref())?;
     let options = CompleteOptions { etag: multipart_etag(&parts)?, parts, checksum, conditions };
     let result = context.shared.engine.complete_upload(&object.bucket, &object.key, upload, options).await;
-    let written = result.map_err(|error| write_error(error, context, object))?;
+    let result = result.map_err(|error| write_error(error, context, object));
+    let written = gone_or(result, context, object, upload).await?;
     let mut xml = XmlWriter::document("CompleteMultipartUploadResult");
     xml.text("Location", &location(context, object));
     xml.text("Bucket", object.bucket.as_str());
@@ -63,6 +64,22 @@ pub(in crate::ops) async fn complete(
         xml.literal("ChecksumType", names::kind_value(checksum.kind));
     }
     Ok(respond::xml(xml.finish("CompleteMultipartUploadResult")))
+}
+
+/// `NoSuchUpload` instead of `InvalidPart` where the parts are gone because another request completed or aborted the
+/// upload meanwhile.
+async fn gone_or<T>(
+    result: S3Result<T>,
+    context: &Context<'_>,
+    object: &ObjectAddress,
+    upload: UploadId,
+) -> S3Result<T> {
+    if let Err(error) = &result
+        && error.code() == ErrorCode::InvalidPart
+    {
+        context.shared.engine.upload(&object.bucket, &object.key, upload).await?;
+    }
+    result
 }
 
 /// Where the object is, as the client addressed it.
