@@ -147,11 +147,12 @@ impl Writer {
     fn process(&mut self, mut pending: Vec<Pending>) {
         let mut fail_overs = 0;
         while !pending.is_empty() {
-            let BatchFailure { failure, culprit, doubtful } = match self.try_batch(&pending) {
+            let tried = self.try_batch(&pending);
+            if self.replicas.lost_any() {
+                self.publish_homes();
+            }
+            let BatchFailure { failure, culprit, doubtful } = match tried {
                 Ok(answers) => {
-                    if self.replicas.lost_any() {
-                        self.publish_homes();
-                    }
                     crash_point("metadata.after_commit_before_answer");
                     return answer_all(pending, answers);
                 }
