@@ -24,9 +24,10 @@ def server(request):
 
 @pytest.fixture
 def fresh_server():
-    """A six-drive server of the test's own, which the test may kill and restart."""
+    """A six-drive server of the test's own, which the test may kill and restart; it reclaims eagerly."""
     root = scratch_root()
-    server = Server(root, drives=6).start()
+    eager = {"GRANARY_GRACE_MS": "1000", "GRANARY_MAINTENANCE_INTERVAL_MS": "200"}
+    server = Server(root, drives=6, settings=eager).start()
     yield server
     server.kill()
     shutil.rmtree(root, ignore_errors=True)

@@ -37,9 +37,10 @@ def free_port() -> int:
 class Server:
     """A server with its own directories; `start`, `stop`, `kill`, `start` again."""
 
-    def __init__(self, root: Path, drives: int = 1, tls: bool = False):
+    def __init__(self, root: Path, drives: int = 1, tls: bool = False, settings: dict | None = None):
         self.root = root
         self.tls = tls
+        self.settings = settings or {}
         self.port = free_port()
         self.drives = [root / f"d{number + 1}" for number in range(drives)]
         for drive in self.drives:
@@ -75,7 +76,7 @@ class Server:
         if self.tls:
             command += ["--tls-cert", self.certificate, "--tls-key", self.key]
         env = dict(os.environ, GRANARY_ROOT_ACCESS_KEY=ACCESS_KEY, GRANARY_ROOT_SECRET_KEY=SECRET_KEY,
-                   GRANARY_DOMAIN="localhost")
+                   GRANARY_DOMAIN="localhost", **self.settings)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._wait_ready()
@@ -106,6 +107,12 @@ class Server:
         code = self.process.wait(timeout=STOP_DEADLINE_S)
         self.process = None
         assert code == 0, f"the server ended with {code} on SIGTERM: {self.log_tail()}"
+
+    def admin(self, *words) -> str:
+        """Runs another subcommand of the binary against this server."""
+        env = dict(os.environ, GRANARY_ROOT_ACCESS_KEY=ACCESS_KEY, GRANARY_ROOT_SECRET_KEY=SECRET_KEY,
+                   GRANARY_ENDPOINT=self.endpoint)
+        return run([binary(), *words], env=env)
 
     def log_tail(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []

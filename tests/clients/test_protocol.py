@@ -177,6 +177,12 @@ def test_a_refused_expectation_asked_for_the_body(server, key):
     link.close()
 
 
+def complete(server, bucket, key, upload, tag, headers=()):
+    document = (f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part>"
+                "</CompleteMultipartUpload>").encode()
+    return send(server, "POST", f"/{bucket}/{key}?uploadId={upload}", headers, document)
+
+
 def test_a_race_of_completions_was_an_invalid_part(server, bucket):
     s3 = server.boto3()
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
@@ -184,9 +190,21 @@ def test_a_race_of_completions_was_an_invalid_part(server, bucket):
             place = {"Bucket": bucket, "Key": f"k{number}"}
             upload = s3.create_multipart_upload(**place)["UploadId"]
             tag = s3.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
-            document = (f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part>"
-                        "</CompleteMultipartUpload>").encode()
-            target = f"/{bucket}/k{number}?uploadId={upload}"
-            racers = [pool.submit(send, server, "POST", target, (), document) for _ in range(16)]
-            outcomes = {racer.result().outcome for racer in racers}
-            assert (200, None) in outcomes and outcomes <= {(200, None), (404, "NoSuchUpload")}
+            racers = [pool.submit(complete, server, bucket, f"k{number}", upload, tag) for _ in range(16)]
+            assert {racer.result().outcome for racer in racers} == {(200, None)}
+
+
+def test_a_completion_sent_again_was_no_such_upload(server, bucket):
+    s3 = server.boto3()
+    place = {"Bucket": bucket, "Key": "k"}
+    upload = s3.create_multipart_upload(**place)["UploadId"]
+    tag = s3.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+    once = {"If-None-Match": "*"}
+    first, again = (complete(server, bucket, "k", upload, tag, once) for _ in range(2))
+    assert first.outcome == again.outcome == (200, None) and first.body == again.body
+    other = f'"{"0" * 32}"'
+    assert complete(server, bucket, "k", upload, other).outcome == (404, "NoSuchUpload")
+    assert complete(server, bucket, "k", "0" * 32, tag).outcome == (404, "NoSuchUpload")
+    assert send(server, "DELETE", f"/{bucket}/k?uploadId={upload}").outcome == (404, "NoSuchUpload")
+    s3.put_object(**place, Body=b"y")
+    assert complete(server, bucket, "k", upload, tag).outcome == (404, "NoSuchUpload")

@@ -1,19 +1,35 @@
 //! Dies at every named crash point and recovers: everything acknowledged is there, nothing
-//! half-written is visible. A point that the load never reaches fails the test.
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::panic, reason = "tests")]
+//! half-written is visible. A point that is never reached fails the test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::{Result, ensure};
+use granary_tests::census::Harm;
+use granary_tests::content::Choices;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
 use granary_tests::server::binary;
 use granary_tests::{Server, ServerConfig};
 
 const WORKERS: u64 = 8;
-const DEATH_DEADLINE: Duration = Duration::from_secs(30);
-/// The pass to die at: the first, and one in the thick of it.
-const PASSES: [u32; 2] = [1, 25];
+const DEATH_DEADLINE: Duration = Duration::from_secs(40);
+/// How long the load runs alone before anything is provoked.
+const QUIET: Duration = Duration::from_millis(700);
+
+/// Small volumes and an impatient janitor, so that sealing, compaction and reclaiming happen within seconds.
+const SETTINGS: [(&str, &str); 3] = [
+    ("GRANARY_GRACE_MS", "300"),
+    ("GRANARY_MAINTENANCE_INTERVAL_MS", "100"),
+    ("GRANARY_VOLUME_LIMIT_BYTES", "4194304"),
+];
 
 #[tokio::test]
 async fn every_crash_point_recovers() {
@@ -21,9 +37,13 @@ async fn every_crash_point_recovers() {
     assert!(points.len() >= 10, "the registry lists only {points:?}");
     let mut failures = Vec::new();
     for point in &points {
-        if let Err(failure) = die_and_recover(point).await {
-            eprintln!("{point}: {failure:#}");
-            failures.push(point);
+        let started = Instant::now();
+        match die_and_recover(point).await {
+            Ok(()) => eprintln!("{point}: recovered, in {:.1} s", started.elapsed().as_secs_f64()),
+            Err(failure) => {
+                eprintln!("{point}: {failure:#}");
+                failures.push(point);
+            }
         }
     }
     assert!(failures.is_empty(), "{failures:?} of {} crash points failed; see above", points.len());
@@ -37,30 +57,70 @@ fn crash_points() -> Vec<String> {
         "granary debug crash-points: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    let only = std::env::var("GRANARY_TEST_POINT").unwrap_or_default();
+    let points = String::from_utf8(output.stdout).unwrap();
+    points.lines().filter(|point| point.contains(&only)).map(str::to_owned).collect()
 }
 
-async fn die_and_recover(point: &str) -> anyhow::Result<()> {
-    let mut server = Server::start(ServerConfig::drives(6)).await?;
+/// The passes to die at: the first, and, where every write passes, one in the thick of it.
+fn passes(point: &str) -> &'static [u32] {
+    let is_rare = ["snapshot", "rebuild", "volume.", "compact.", "reclaim.", "heal."];
+    if is_rare.iter().any(|part| point.contains(part)) { &[1] } else { &[1, 25] }
+}
+
+/// What makes a server pass a point that a load alone does not reach: the loss of a drive.
+fn provocation(point: &str) -> Option<(usize, Harm)> {
+    match point {
+        // The first drive holds the database, the next two its copies.
+        _ if point.contains("rebuild") => Some((0, Harm::Removed)),
+        _ if point.contains("snapshot") => Some((1, Harm::Emptied)),
+        _ if point.starts_with("heal.") => Some((4, Harm::Emptied)),
+        _ => None,
+    }
+}
+
+fn settings(point: Option<String>) -> Vec<(String, String)> {
+    let fixed = SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    fixed.chain(point.map(|point| ("GRANARY_CRASH_POINT".to_owned(), point))).collect()
+}
+
+async fn die_and_recover(point: &str) -> Result<()> {
+    let config = ServerConfig { env: settings(None), ..ServerConfig::drives(6) };
+    let mut server = Server::start(config).await?;
     server.client()?.create_bucket().bucket(BUCKET).send().await?;
     let ledger = Arc::new(Ledger::default());
-    for pass in PASSES {
+    for pass in passes(point) {
         server.stop().await?;
-        server.set_env(vec![("GRANARY_CRASH_POINT".to_owned(), format!("{point}:{pass}"))]);
+        server.set_env(settings(Some(format!("{point}:{pass}"))));
         server.spawn()?;
-        let died_starting = server.wait_ready().await.is_err();
-        if !died_starting {
-            let load = Load::start(&server.client()?, &ledger, WORKERS, u64::from(pass), OnFailure::Stop);
-            let death = server.wait_exit(DEATH_DEADLINE).await;
-            load.finish().await?;
-            death?;
+        if server.wait_ready().await.is_ok() {
+            die_under_load(&mut server, point, &ledger).await?;
         } else {
+            // It has died while starting; anything else is a failure to start.
+            ensure!(server.try_wait()?.is_some(), "the server does not start");
             server.kill()?;
         }
-        eprintln!("{point}:{pass}: died with {} writes acknowledged", ledger.acknowledged());
-        server.set_env(Vec::new());
+        server.set_env(settings(None));
         server.launch().await?;
         ledger.verify(&server.client()?).await?;
     }
     Ok(())
+}
+
+async fn die_under_load(server: &mut Server, point: &str, ledger: &Arc<Ledger>) -> Result<()> {
+    let load = Load::start(&server.client()?, ledger, WORKERS, 1, OnFailure::Stop);
+    let deadline = Instant::now() + DEATH_DEADLINE;
+    tokio::time::sleep(QUIET).await;
+    if let Some((drive, harm)) = provocation(point) {
+        harm.inflict(&server.drive_paths()[drive], &mut Choices::new(1))?;
+    }
+    while server.try_wait()?.is_none() {
+        ensure!(Instant::now() < deadline, "never reached\n{}", server.log_tail());
+        // The server may die while it is told what to do, so that a command may fail; its death is what counts.
+        for command in [["volume", "compact"].as_slice(), &["heal"]] {
+            server.admin_output(command).await?;
+        }
+    }
+    server.kill()?;
+    load.finish().await
 }
