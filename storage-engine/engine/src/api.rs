@@ -88,6 +88,8 @@ pub struct PartInfo {
 pub struct ObjectInfo {
     /// Its version; null while versioning is off.
     pub version: VersionId,
+    /// The write that made it. A completed upload's has the bytes of the upload's id.
+    pub write: WriteId,
     /// Its length.
     pub length_bytes: u64,
     /// Its entity tag.

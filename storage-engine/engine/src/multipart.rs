@@ -196,7 +196,8 @@ impl Engine {
         let object = NewObject {
             version: VersionId::NULL,
             kind: VersionKind::Object,
-            write: WriteId::random().map_err(random)?,
+            // An upload is completed once, so its id can be the write's, and shows later what it became.
+            write: WriteId::from_bytes(*upload.as_bytes()),
             modified: UnixMillis::now(),
             length_bytes: parts.iter().map(|part| part.length_bytes).sum(),
             etag: options.etag,

@@ -139,6 +139,7 @@ impl ObjectHandle {
         };
         let info = ObjectInfo {
             version: object.version,
+            write: object.write,
             length_bytes: object.length_bytes,
             etag: object.etag.clone(),
             modified: object.modified,

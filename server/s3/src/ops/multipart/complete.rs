@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use granary_engine::{CompleteOptions, UploadInfo, UploadedPart};
+use granary_engine::{CompleteOptions, EngineError, UploadInfo, UploadedPart, WriteConditions};
 use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag, PartNumber, UploadId};
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
 
+use super::completed::{self, Completed};
 use super::part::{kept_algorithm, value_of};
 use super::{PART_BYTES_MIN, upload_id};
 use crate::body::Protection;
@@ -38,22 +39,32 @@ pub(in crate::ops) async fn complete(
     let headers = context.headers();
     unsupported::check_write(headers)?;
     let conditions = conditions::of_write(headers)?;
-    let info = context.shared.engine.upload(&object.bucket, &object.key, upload).await?;
-    check_kind(headers, &info)?;
-    check_early(context, object, &conditions).await?;
+    let info = match context.shared.engine.upload(&object.bucket, &object.key, upload).await {
+        Ok(info) => {
+            check_kind(headers, &info)?;
+            check_early(context, object, &conditions).await?;
+            Some(info)
+        }
+        Err(EngineError::NoSuchUpload) => {
+            completed::object_of(context, object, upload).await?;
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
     // Checksum headers here are of the object to be, not of this document.
     let document =
         context.document(body, Limits::COMPLETE.length_bytes, Protection::ChecksumIsOfTheObject).await?;
     let named = parse_complete(&document)?;
-    let stored = stored_parts(context, object, upload).await?;
-    let parts = gone_or(chosen_parts(&named, stored, &info), context, object, upload).await?;
-    check_object_size(headers, &parts)?;
-    let checksum = object_checksum(&parts, &info)?;
-    check_checksum(headers, checksum.as_ref())?;
-    let options = CompleteOptions { etag: multipart_etag(&parts)?, parts, checksum, conditions };
-    let result = context.shared.engine.complete_upload(&object.bucket, &object.key, upload, options).await;
-    let result = result.map_err(|error| write_error(error, context, object));
-    let written = gone_or(result, context, object, upload).await?;
+    let result = match info {
+        Some(info) => assemble(context, object, upload, &info, &named, conditions).await,
+        None => Err(ErrorCode::NoSuchUpload.into()),
+    };
+    let written = match result {
+        Err(error) if error.code() == ErrorCode::NoSuchUpload => {
+            completed::again(context, object, upload, &named).await?
+        }
+        result => result?,
+    };
     let mut xml = XmlWriter::document("CompleteMultipartUploadResult");
     xml.text("Location", &location(context, object));
     xml.text("Bucket", object.bucket.as_str());
@@ -64,6 +75,29 @@ pub(in crate::ops) async fn complete(
         xml.literal("ChecksumType", names::kind_value(checksum.kind));
     }
     Ok(respond::xml(xml.finish("CompleteMultipartUploadResult")))
+}
+
+/// Makes the object of the parts that the client named.
+async fn assemble(
+    context: &Context<'_>,
+    object: &ObjectAddress,
+    upload: UploadId,
+    info: &UploadInfo,
+    named: &[CompletedPart],
+    conditions: WriteConditions,
+) -> S3Result<Completed> {
+    let headers = context.headers();
+    let stored = stored_parts(context, object, upload).await?;
+    let parts = gone_or(chosen_parts(named, stored, info), context, object, upload).await?;
+    check_object_size(headers, &parts)?;
+    let checksum = object_checksum(&parts, info)?;
+    check_checksum(headers, checksum.as_ref())?;
+    let etag = multipart_etag(parts.iter().map(|part| part.etag.as_str()))?;
+    let options = CompleteOptions { etag, parts, checksum, conditions };
+    let result = context.shared.engine.complete_upload(&object.bucket, &object.key, upload, options).await;
+    let result = result.map_err(|error| write_error(error, context, object));
+    let written = gone_or(result, context, object, upload).await?;
+    Ok(Completed { etag: written.etag, checksum: written.checksum })
 }
 
 /// `NoSuchUpload` instead of `InvalidPart` where the parts are gone because another request completed or aborted the
@@ -165,14 +199,16 @@ fn check_part_checksums(name: &CompletedPart, part: &UploadedPart, info: &Upload
 }
 
 /// `md5-N`: the MD5 of the parts' MD5s and their count.
-fn multipart_etag(parts: &[UploadedPart]) -> S3Result<Etag> {
+pub(super) fn multipart_etag<'a>(tags: impl Iterator<Item = &'a str>) -> S3Result<Etag> {
     let mut md5 = Md5::new();
-    for part in parts {
-        let bytes = hex::decode(part.etag.as_str())
-            .map_err(|error| S3Error::new(ErrorCode::InternalError).because(error))?;
+    let mut count = 0_usize;
+    for tag in tags {
+        let bytes =
+            hex::decode(tag).map_err(|error| S3Error::new(ErrorCode::InternalError).because(error))?;
         md5.update(&bytes);
+        count += 1;
     }
-    Ok(Etag::new(format!("{}-{}", hex::encode(md5.finalize()), parts.len())))
+    Ok(Etag::new(format!("{}-{count}", hex::encode(md5.finalize()))))
 }
 
 /// The algorithm and kind of the object's checksum.

@@ -55,7 +55,10 @@ fn choose(named: &[CompletedPart], parts: Vec<UploadedPart>, info: &UploadInfo) 
 #[test]
 fn the_etag_is_the_md5_of_the_md5s() {
     let parts = [stored(1, MD5_A, 1, None), stored(2, MD5_B, 1, None)];
-    assert_eq!(multipart_etag(&parts).unwrap().as_str(), "96e024ba2074fe77e8e965ba43a704be-2");
+    assert_eq!(
+        multipart_etag(parts.iter().map(|part| part.etag.as_str())).unwrap().as_str(),
+        "96e024ba2074fe77e8e965ba43a704be-2"
+    );
 }
 
 #[test]

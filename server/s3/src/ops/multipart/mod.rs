@@ -1,6 +1,7 @@
 //! Multipart uploads.
 
 pub(super) mod complete;
+mod completed;
 pub(super) mod create;
 pub(super) mod list;
 pub(super) mod part;
