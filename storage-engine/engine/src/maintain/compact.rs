@@ -46,6 +46,8 @@ pub(crate) struct Compactor {
 impl Compactor {
     /// Compacts the most wasteful volume, if any is wasteful enough.
     pub(crate) async fn compact_worst(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
+        // Two compactions of one volume would write everything twice, and one copy would be dead at once.
+        let Some(_turn) = inner.tasks.try_turn() else { return Ok(()) };
         self.failed.retain(|_, since| since.elapsed() < COMPACT_PAUSE);
         let Some(row) = self.worst(volumes, inner.options.compact_dead_percent) else { return Ok(()) };
         let compacted = compact_volume(inner, &row).await;

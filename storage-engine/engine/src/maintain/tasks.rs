@@ -65,6 +65,13 @@ pub(crate) struct Tasks {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
+impl Tasks {
+    /// The turn, if no task is at work: background work that a task may also do must not be done twice.
+    pub(crate) fn try_turn(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        Arc::clone(&self.turn).try_lock_owned().ok()
+    }
+}
+
 /// The worker's side of a task.
 #[derive(Clone)]
 pub(crate) struct TaskHandle {
