@@ -44,7 +44,7 @@ const HEAD: usize = BLOB_HEAD_BYTES as usize;
 
 impl Filling {
     pub(crate) fn new(codec: Arc<Codec>, blob_offset: u64, permits: Vec<OwnedSemaphorePermit>) -> Self {
-        let columns = (0..codec.profile().columns()).map(|_| Some(vec![0; HEAD + BLOCK])).collect();
+        let columns = (0..codec.profile().columns()).map(|_| Some(first_stripe(blob_offset))).collect();
         Self { codec, columns, stripes: Vec::new(), at: 0, filled: 0, blob_offset, sealed_bytes: 0, permits }
     }
 
@@ -85,6 +85,7 @@ impl Filling {
     /// Makes room for one more stripe.
     pub(crate) fn extend(&mut self) {
         for buffer in self.columns.iter_mut().flatten() {
+            buffer.reserve_exact((RUN_STRIPES_MAX * (HEAD + BLOCK)).saturating_sub(self.at));
             buffer.resize(self.at + HEAD + BLOCK, 0);
         }
     }
@@ -198,6 +199,16 @@ impl Filling {
         self.filled = 0;
         Ok(())
     }
+}
+
+/// One column's buffer with the first stripe of a run. A run that does not begin its blob is likely to become full, and
+/// gets room for that at once; a buffer that doubled instead would copy the run once more, to pages that the kernel has
+/// to clear first.
+fn first_stripe(blob_offset: u64) -> Vec<u8> {
+    let stripes = if blob_offset > 0 { RUN_STRIPES_MAX } else { 1 };
+    let mut buffer = Vec::with_capacity(stripes * (HEAD + BLOCK));
+    buffer.resize(HEAD + BLOCK, 0);
+    buffer
 }
 
 /// Puts the records of one block in front of its data; they take the whole rest of the page.
