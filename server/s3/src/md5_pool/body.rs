@@ -11,9 +11,6 @@ use tokio::sync::{Notify, oneshot};
 use super::queue::BodyId;
 use super::worker::{Wake, Worker};
 
-/// What is left at the end is hashed by the body's own task if it is no more than this.
-const LEFT_BYTES_MAX: usize = 32 * 1024;
-
 /// A hashing thread has ended, so that the digest cannot be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the hashing thread has ended")]
@@ -92,7 +89,7 @@ impl OnThread {
 
     async fn finish(self) -> Result<[u8; 16], Md5Lost> {
         let (answer, answered) = oneshot::channel();
-        let short = self.worker.with_queue(|queue| match queue.take_short(self.id, LEFT_BYTES_MAX) {
+        let short = self.worker.with_queue(|queue| match queue.take_short(self.id) {
             // The others need not wait for this body any more.
             Some(short) => (Some(short), Wake::thread_if(queue.is_worth_a_round())),
             None => {

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use granary_simd::md5::{LANES_MAX, Md5};
 use tokio::sync::{Notify, oneshot};
 
-use super::{QUEUE_BYTES_MAX, QUEUE_PIECES_MAX, READY_BYTES, ROUND_BYTES_MAX, URGENT_BYTES};
+use super::{
+    LEFT_ALONE_BYTES_MAX, LEFT_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_PIECES_MAX, READY_BYTES, ROUND_BYTES_MAX,
+    URGENT_BYTES,
+};
 
 /// Names a body within its thread.
 pub(super) type BodyId = u64;
@@ -98,7 +101,9 @@ impl Queue {
     }
 
     /// Takes a body out if the thread is not at it and little is left to do.
-    pub(super) fn take_short(&mut self, id: BodyId, left_bytes_max: usize) -> Option<(Md5, VecDeque<Bytes>)> {
+    pub(super) fn take_short(&mut self, id: BodyId) -> Option<(Md5, VecDeque<Bytes>)> {
+        let alone = self.bodies.len() == 1;
+        let left_bytes_max = if alone { LEFT_ALONE_BYTES_MAX } else { LEFT_BYTES_MAX };
         let queued = self.bodies.get(&id)?;
         if queued.md5.is_none() || queued.pieces_bytes > left_bytes_max {
             return None;
