@@ -126,12 +126,7 @@ impl OpenVolume {
                 failure = Some(error);
             }
         }
-        if let Some(retired) = self.columns.iter().find(|column| column.drive.is_retired()) {
-            failure.get_or_insert(DriveError::Tampered {
-                path: retired.drive.directory().to_owned(),
-                what: "taken out of use",
-            });
-        }
+        failure = failure.or_else(|| self.retired());
         if failure.is_none() {
             settle.run_end = Some((offset + run.span_bytes(), run.stored_bytes()));
         }
@@ -202,12 +197,7 @@ impl OpenVolume {
                 failure = Some(error);
             }
         }
-        if let Some(retired) = self.columns.iter().find(|column| column.drive.is_retired()) {
-            failure.get_or_insert(DriveError::Tampered {
-                path: retired.drive.directory().to_owned(),
-                what: "taken out of use",
-            });
-        }
+        failure = failure.or_else(|| self.retired());
         let mut state = self.state.lock();
         match failure {
             None => {
@@ -223,6 +213,12 @@ impl OpenVolume {
                 Err(error.into())
             }
         }
+    }
+
+    /// The error of a drive that was taken out of use: what its open files took is not on it any more.
+    fn retired(&self) -> Option<DriveError> {
+        let retired = self.columns.iter().find(|column| column.drive.is_retired())?;
+        Some(DriveError::Tampered { path: retired.drive.directory().to_owned(), what: "taken out of use" })
     }
 
     /// Waits until everything below `end` is written, and flushes it. Returns the offset below which everything is
