@@ -65,7 +65,7 @@ impl Running {
     }
 }
 
-/// Answers with its name and the path; `/slow` takes a second, `/read-body` tells how reading the body ended,
+/// Answers with its name and the path; `/slow` takes a second, `…/read-body` tells how reading the body ended,
 /// `/big` is 64 MiB.
 fn echo(name: &'static str) -> Router {
     Router::new().fallback(move |request: Request<Body>| async move {
@@ -73,7 +73,7 @@ fn echo(name: &'static str) -> Router {
         if path == "/slow" {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        if path == "/read-body" {
+        if path.ends_with("/read-body") {
             return match request.into_body().collect().await {
                 Ok(body) => format!("body of {} bytes", body.to_bytes().len()),
                 Err(error) => format!("body failed: {error}"),
