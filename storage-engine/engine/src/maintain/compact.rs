@@ -51,8 +51,11 @@ impl Compactor {
         self.failed.retain(|_, since| since.elapsed() < COMPACT_PAUSE);
         let Some(row) = self.worst(volumes, inner.options.compact_dead_percent) else { return Ok(()) };
         let compacted = compact_volume(inner, &row).await;
-        // A volume that still has something living in it (moved objects lost a race) waits its turn as well.
-        self.failed.insert(row.volume.id, Instant::now());
+        // A volume that still has something living in it (moved objects lost a race) waits its turn as well; want of room
+        // ends as soon as something is freed, and is met again before anything is read.
+        if !matches!(compacted, Err(EngineError::NoSpace)) {
+            self.failed.insert(row.volume.id, Instant::now());
+        }
         compacted.map(|_| ())
     }
 

@@ -18,6 +18,8 @@ use crate::error::{EngineError, Result};
 /// and restarts work. A tenth of small drives, this much of large ones.
 const RESERVE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const ATTEMPTS_MAX: usize = 8;
+const VOLUMES_PER_DRIVE_MIN: u64 = 32;
+const VOLUME_LIMIT_BYTES_MIN: u64 = 1024 * 1024;
 
 /// Opens volumes when they are needed and seals them when nobody writes them any more.
 pub(crate) struct VolumePool {
@@ -153,9 +155,17 @@ impl VolumePool {
             self.store.open_volume(row).await?;
             crash_point("volume.after_open_before_write");
             let codec = Arc::new(Codec::new(profile)?);
-            return Ok(OpenVolume::new(id, codec, self.cluster, lane, columns, self.limit_bytes));
+            let limit_bytes = self.limit_for(&drives);
+            return Ok(OpenVolume::new(id, codec, self.cluster, lane, columns, limit_bytes));
         }
         Err(EngineError::Unavailable { context: "opening a volume" })
+    }
+
+    /// Where a volume on these drives ends: a small drive holds several volumes, so that deleting can empty some and
+    /// compacting the others does not need room for all that lives.
+    fn limit_for(&self, drives: &[Arc<Drive>]) -> u64 {
+        let smallest_bytes = drives.iter().map(|drive| drive.space_bytes().1).min().unwrap_or(u64::MAX);
+        self.limit_bytes.min((smallest_bytes / VOLUMES_PER_DRIVE_MIN).max(VOLUME_LIMIT_BYTES_MIN))
     }
 
     /// The drives for a new volume, and the code: the wanted one while enough drives are usable.
