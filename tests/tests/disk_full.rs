@@ -22,6 +22,12 @@ async fn a_full_disk_refuses_cleanly_and_recovers() {
     let paths: Vec<_> = (0..6).map(|number| dir.path().join(format!("d{number}"))).collect();
     let mounts: Vec<_> = paths.iter().map(|path| Mount::tmpfs(path, DRIVE_BYTES).unwrap()).collect();
     let config = ServerConfig { drive_paths: paths, ..ServerConfig::default() };
+    // Volumes as small beside these drives as the default ones are beside real drives: what was deleted first
+    // leaves whole volumes dead. And freed data is kept for ten minutes by default; this test does not wait as long.
+    let config = config
+        .env("GRANARY_VOLUME_LIMIT_BYTES", "2097152")
+        .env("GRANARY_GRACE_MS", "500")
+        .env("GRANARY_MAINTENANCE_INTERVAL_MS", "200");
     let mut server = Server::start(config).await.unwrap();
     let client = server.client().unwrap();
     client.create_bucket().bucket(BUCKET).send().await.unwrap();
