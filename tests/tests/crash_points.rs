@@ -34,7 +34,8 @@ const SETTINGS: [(&str, &str); 3] = [
 #[tokio::test]
 async fn every_crash_point_recovers() {
     let points = crash_points();
-    assert!(!points.is_empty(), "the registry is empty");
+    let chosen = std::env::var_os("GRANARY_TEST_POINT").is_some();
+    assert!(points.len() >= if chosen { 1 } else { 25 }, "only {points:?}");
     let mut failures = Vec::new();
     for point in &points {
         let started = Instant::now();
