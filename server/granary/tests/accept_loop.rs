@@ -89,7 +89,8 @@ async fn an_admin_body_that_stops_coming_ends_its_request() {
     let server = Running::start(Limits { stall_timeout: SHORT, ..limits() }).await;
     let started = Instant::now();
     let answer =
-        exchange(&server, "PUT /_granary/read-body HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\nabc").await;
+        exchange(&server, "PUT /_granary/read-body HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\nabc")
+            .await;
     assert!(answer.contains("body failed"), "{answer}");
     assert!(started.elapsed() < SOON);
 }
