@@ -5,6 +5,7 @@ switch to it is not used: that falls back to the classic manager silently, and c
 """
 
 import sys
+import time
 from pathlib import Path
 
 import botocore.session
@@ -18,6 +19,14 @@ from s3transfer.crt import (
 from harness import REGION, seeded_bytes
 
 SIZES = [0, 1, 70_000, 30 * 1024 * 1024 + 3]
+
+
+def wait_for(path):
+    """The manager's future is done before its callback has given the downloaded file its name."""
+    deadline = time.monotonic() + 10
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never appeared"
+        time.sleep(0.01)
 
 
 def main(endpoint, bucket, scratch, certificate=None):
@@ -34,6 +43,7 @@ def main(endpoint, bucket, scratch, certificate=None):
             source.write_bytes(seeded_bytes(size, size))
             manager.upload(str(source), bucket, f"crt-{size}").result()
             manager.download(bucket, f"crt-{size}", str(target)).result()
+            wait_for(target)
             assert target.read_bytes() == source.read_bytes(), size
             manager.delete(bucket, f"crt-{size}").result()
 
