@@ -48,11 +48,15 @@ pub(crate) async fn kill_amid_puts(world: &mut World) {
     world.server.launch().await.unwrap();
     world.client = world.server.client().unwrap();
     for ((key, object), acknowledged) in keys.iter().zip(objects).zip(acknowledged) {
-        let now = world.read(key).await.ok().map(|(body, _, _)| body);
-        let is_new = now.as_ref() == Some(&object.body);
-        let old: Option<Bytes> = world.model.objects.get(key).map(|old| old.body.clone());
+        // Two objects may have the same body and still differ in what is said of them.
+        let now = world.read(key).await.ok().map(|(body, _, origin)| (body, origin));
+        let new = (object.body.clone(), object.origin.clone());
+        let is_new = now.as_ref() == Some(&new);
+        let old: Option<(Bytes, String)> =
+            world.model.objects.get(key).map(|old| (old.body.clone(), old.origin.clone()));
         if !is_new && (acknowledged || now != old) {
-            let lengths = (now.map(|body| body.len()), old.map(|body| body.len()), object.body.len());
+            let length = |object: &Option<(Bytes, String)>| object.as_ref().map(|(body, _)| body.len());
+            let lengths = (length(&now), length(&old), object.body.len());
             world.disagree(&format!(
                 "{key:?} acknowledged {acknowledged}: (now, old, new) = {lengths:?} bytes"
             ));
