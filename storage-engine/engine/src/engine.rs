@@ -17,7 +17,7 @@ use crate::maintain::{DamageLog, Maintenance, Tasks, has_regressed};
 use crate::options::EngineOptions;
 use crate::read::Reader;
 use crate::start::{Opened, finish_format, open_drives};
-use crate::volume::{VolumeMap, VolumePool};
+use crate::volume::{VolumeMap, VolumePool, all_rows};
 use crate::write::{BUDGET_UNIT_BYTES, Packer};
 
 /// A store. Cheap to clone; all clones are the same store.
@@ -98,7 +98,7 @@ impl Engine {
             Arc::clone(&damage),
             budget(options.read_budget_bytes),
         );
-        let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&map), Arc::clone(&store));
+        let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&store));
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
             maintenance_budget: budget(0),
@@ -187,16 +187,8 @@ async fn record_drives(store: &dyn MetadataStore, drives: &[Arc<Drive>]) -> Resu
 
 /// A writer appends only to volumes that it opened in this life: whatever a former one left open is sealed.
 async fn seal_former_volumes(store: &dyn MetadataStore) -> Result<()> {
-    const PAGE: u32 = 1000;
-    let mut after = None;
-    loop {
-        let volumes = store.volumes(after, PAGE).await?;
-        for row in volumes.iter().filter(|row| row.state == VolumeState::Open) {
-            store.seal_volume(row.volume.id).await?;
-        }
-        match volumes.last() {
-            Some(last) if volumes.len() == PAGE as usize => after = Some(last.volume.id),
-            _ => return Ok(()),
-        }
+    for row in all_rows(store).await?.iter().filter(|row| row.state == VolumeState::Open) {
+        store.seal_volume(row.volume.id).await?;
     }
+    Ok(())
 }

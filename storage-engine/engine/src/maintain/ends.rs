@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use granary_drive::Drive;
-use granary_metadata::{MetadataStore, VolumeRow};
+use granary_metadata::{MetadataStore, VolumeRow, VolumeState};
 use granary_types::VolumeId;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,8 @@ pub(crate) struct Remembered {
 impl Remembered {
     /// Writes the ends of the newest of `volumes` to every drive, if they have changed.
     pub(crate) async fn remember(&mut self, drives: &DriveSet, volumes: &[VolumeRow]) -> Result<()> {
-        let mut newest: Vec<&VolumeRow> = volumes.iter().filter(|row| row.committed_end > 0).collect();
+        let mut newest: Vec<&VolumeRow> =
+            volumes.iter().filter(|row| row.committed_end > 0 && row.state != VolumeState::Freed).collect();
         newest.sort_by_key(|row| std::cmp::Reverse(row.volume.opened));
         let newest = newest.into_iter().take(VOLUMES_MAX);
         let ends = Ends { ends: newest.map(|row| (row.volume.id.to_string(), row.committed_end)).collect() };

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 
 use crate::engine::{Engine, Inner};
 use crate::error::Result;
+use crate::volume::all_rows;
 
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::has_regressed;
@@ -84,7 +85,7 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
     if inner.regressed {
         return;
     }
-    let volumes = match scrub::all_volumes(inner).await {
+    let volumes = match all_rows(inner.store.as_ref()).await {
         Ok(volumes) => volumes,
         Err(error) => return said("list", Err(error)),
     };

@@ -11,6 +11,7 @@ use granary_types::{DriveId, UnixMillis, VolumeId, crash_point};
 
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::volume::all_rows;
 
 /// When each thing that may go was first seen in that state.
 #[derive(Default)]
@@ -24,7 +25,7 @@ pub(crate) struct Reclaimer {
 impl Reclaimer {
     pub(crate) async fn reclaim(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
         free_dead(inner, volumes).await?;
-        self.remove_freed(inner).await?;
+        self.remove_freed(inner, volumes).await?;
         // Looking at every file is dear on large stores; a tenth of the grace period is often enough.
         let pause = (inner.options.grace / 10).max(inner.options.maintenance_interval);
         if self.looked.is_some_and(|at| at.elapsed() < pause) {
@@ -36,22 +37,14 @@ impl Reclaimer {
 
     /// Removes the files of volumes whose grace has passed and that no running read can still be reading. Ages are
     /// counted by the monotonic clock from when this process first saw them freed: the wall clock may jump.
-    async fn remove_freed(&mut self, inner: &Arc<Inner>) -> Result<()> {
-        let mut after = None;
+    async fn remove_freed(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
         let mut freed = HashSet::new();
-        loop {
-            let page = inner.store.volumes(after, 1000).await?;
-            after = page.last().map(|row| row.volume.id);
-            for row in page.iter().filter(|row| row.state == VolumeState::Freed) {
-                freed.insert(row.volume.id);
-                let seen = *self.freed.entry(row.volume.id).or_insert_with(Instant::now);
-                let read_since = inner.reader.oldest().is_none_or(|began| began > seen);
-                if seen.elapsed() >= inner.options.grace && read_since {
-                    remove_volume(inner, row).await?;
-                }
-            }
-            if page.len() < 1000 {
-                break;
+        for row in volumes.iter().filter(|row| row.state == VolumeState::Freed) {
+            freed.insert(row.volume.id);
+            let seen = *self.freed.entry(row.volume.id).or_insert_with(Instant::now);
+            let read_since = inner.reader.oldest().is_none_or(|began| began > seen);
+            if seen.elapsed() >= inner.options.grace && read_since {
+                remove_volume(inner, row).await?;
             }
         }
         self.freed.retain(|id, _| freed.contains(id));
@@ -59,7 +52,6 @@ impl Reclaimer {
     }
 
     async fn look_at_files(&mut self, inner: &Arc<Inner>) -> Result<()> {
-        let mut volumes: HashMap<VolumeId, VolumeRow> = HashMap::new();
         let mut census: Vec<(Arc<Drive>, ShardName, u64)> = Vec::new();
         // The files are counted before the volumes are asked: a file made in between is not taken for unknown,
         // because a volume's row comes after its files and the grace period is longer than that.
@@ -69,16 +61,9 @@ impl Reclaimer {
             let Ok(Ok(files)) = counted else { continue };
             census.extend(files.into_iter().map(|(name, length)| (Arc::clone(&drive), name, length)));
         }
-        let mut after = None;
-        loop {
-            let page = inner.store.volumes(after, 1000).await?;
-            after = page.last().map(|row| row.volume.id);
-            let last = page.len() < 1000;
-            volumes.extend(page.into_iter().map(|row| (row.volume.id, row)));
-            if last {
-                break;
-            }
-        }
+        let rows = all_rows(inner.store.as_ref()).await?;
+        let volumes: HashMap<VolumeId, VolumeRow> =
+            rows.into_iter().map(|row| (row.volume.id, row)).collect();
         let mut waiting = HashSet::new();
         for (drive, name, length) in census {
             let key = (drive.id(), name);

@@ -2,29 +2,13 @@
 
 use std::sync::Arc;
 
-use granary_metadata::{VolumeRow, VolumeState};
+use granary_metadata::VolumeState;
 
 use super::tasks::{TaskHandle, TaskKind};
 use super::{compact, heal, watch};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-
-const PAGE: u32 = 500;
-
-/// All volumes that are not freed.
-pub(crate) async fn all_volumes(inner: &Inner) -> Result<Vec<VolumeRow>> {
-    let mut all: Vec<VolumeRow> = Vec::new();
-    loop {
-        let page = inner.store.volumes(all.last().map(|row| row.volume.id), PAGE).await?;
-        let last = page.len() < PAGE as usize;
-        all.extend(page);
-        if last {
-            break;
-        }
-    }
-    all.retain(|row| row.state != VolumeState::Freed);
-    Ok(all)
-}
+use crate::volume::all_rows;
 
 /// Runs a task to its end.
 pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -> Result<()> {
@@ -32,7 +16,8 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
         watch::watch_drives(inner).await;
         watch::adopt_empty_drives(inner).await?;
     }
-    let volumes = all_volumes(inner).await?;
+    let mut volumes = all_rows(inner.store.as_ref()).await?;
+    volumes.retain(|row| row.state != VolumeState::Freed);
     task.begin(volumes.len() as u64);
     for listed in volumes {
         // Hours may have passed since the list was made.

@@ -35,6 +35,20 @@ impl VolumeView {
     }
 }
 
+/// The rows of all volumes, freed ones too, by id.
+pub(crate) async fn all_rows(store: &dyn MetadataStore) -> Result<Vec<VolumeRow>> {
+    const PAGE: u32 = 1000;
+    let mut rows: Vec<VolumeRow> = Vec::new();
+    loop {
+        let page = store.volumes(rows.last().map(|row| row.volume.id), PAGE).await?;
+        let is_last = page.len() < PAGE as usize;
+        rows.extend(page);
+        if is_last {
+            return Ok(rows);
+        }
+    }
+}
+
 type ShardKey = (VolumeId, u8);
 
 /// The cache.
@@ -87,17 +101,13 @@ impl VolumeMap {
         let (volume, profile) = (view.id, view.profile_columns());
         let opened = tokio::task::spawn_blocking(move || drive.open_shard(column, volume, profile));
         let shard = opened.await.map_err(|_| missing())??;
-        self.remember(view.id, column, &shard);
-        Ok(shard)
-    }
-
-    /// Keeps the shard files of a volume that was just opened.
-    pub(crate) fn remember(&self, volume: VolumeId, column: u8, shard: &Arc<ShardFile>) {
         let mut shards = self.shards.write();
         if shards.len() >= SHARD_FILES_OPEN_MAX {
             shards.clear();
         }
-        shards.insert((volume, column), Arc::clone(shard));
+        shards.insert((view.id, column), Arc::clone(&shard));
+        drop(shards);
+        Ok(shard)
     }
 
     /// Forgets what is known of a volume: it was healed, moved or freed.

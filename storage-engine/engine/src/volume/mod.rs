@@ -5,7 +5,7 @@ mod open;
 mod pool;
 mod run;
 
-pub(crate) use map::{VolumeMap, VolumeView};
+pub(crate) use map::{VolumeMap, VolumeView, all_rows};
 pub(crate) use open::{LaneKind, OpenVolume};
 pub(crate) use pool::{VolumePool, has_room};
 pub(crate) use run::{Run, RunStripe, seal_stripe};

@@ -73,31 +73,33 @@ impl VolumePool {
         }
         let volume = Arc::new(self.open(lane).await?);
         if let Some(old) = slot.replace(Arc::clone(&volume)) {
-            old.close();
-            self.retiring.lock().push(old);
+            self.set_aside(old);
         }
         Ok(volume)
     }
 
     /// Stops appending to a volume, if it is one of ours; the next append opens another.
     pub(crate) async fn retire(&self, id: VolumeId) {
-        for lane in [LaneKind::Packed, LaneKind::Bulk] {
-            let mut slot = self.slot(lane).lock().await;
-            if let Some(volume) = slot.take_if(|volume| volume.id == id) {
-                volume.close();
-                self.retiring.lock().push(volume);
-            }
-        }
+        self.retire_if(|volume| volume.id == id).await;
     }
 
     /// Stops appending to all volumes.
     pub(crate) async fn retire_all(&self) {
+        self.retire_if(|_| true).await;
+    }
+
+    async fn retire_if(&self, chosen: impl Fn(&OpenVolume) -> bool) {
         for lane in [LaneKind::Packed, LaneKind::Bulk] {
-            if let Some(volume) = self.slot(lane).lock().await.take() {
-                volume.close();
-                self.retiring.lock().push(volume);
+            if let Some(volume) = self.slot(lane).lock().await.take_if(|volume| chosen(volume)) {
+                self.set_aside(volume);
             }
         }
+    }
+
+    /// Closes a volume and keeps it until no write holds it and it can be sealed.
+    fn set_aside(&self, volume: Arc<OpenVolume>) {
+        volume.close();
+        self.retiring.lock().push(volume);
     }
 
     /// Whether this process may still commit to the volume.

@@ -34,7 +34,6 @@ pub(crate) struct Item {
 /// Where an item lies in its run: offsets count from the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Spot {
-    pub stripe_at: usize,
     pub column: u8,
     pub at: usize,
 }
@@ -73,14 +72,13 @@ impl Bin {
 /// Packs the first of `items` into one stripe; the number of spots tells how many. `turn` rotates the first column.
 pub(crate) fn pack_stripe(codec: &Codec, items: &[Item], turn: usize) -> Result<PackedStripe> {
     let k = codec.profile().data();
-    let count = distribute(items, k).1;
+    let (mut best, count) = distribute(items, k);
     let chosen = items.get(..count).ok_or(EngineError::Internal("packing lost count"))?;
     let parity = codec.profile().parity();
     let cost = |bins: &[Bin]| {
         let body = bins.iter().map(Bin::fill).max().unwrap_or(0);
         (bins.len() + parity) as u64 * block_span_bytes(u32::try_from(body).unwrap_or(u32::MAX))
     };
-    let mut best = distribute(chosen, k).0;
     for columns in (1..k.min(count)).rev() {
         let (bins, fitted) = distribute(chosen, columns);
         if fitted < count {
@@ -122,7 +120,7 @@ fn build(codec: &Codec, items: &[Item], bins: &[Bin], turn: usize) -> Result<Pac
     let length = BLOCK_HEADER_LENGTH_BYTES + body;
     let mut columns: Vec<Option<Vec<u8>>> = (0..profile.columns()).map(|_| None).collect();
     let mut sealed = Vec::with_capacity(blocks.len());
-    let mut spots = vec![Spot { stripe_at: 0, column: 0, at: 0 }; items.len()];
+    let mut spots = vec![Spot { column: 0, at: 0 }; items.len()];
     let narrow = blocks.len() < profile.data();
     for (number, (records, bin)) in blocks.iter().enumerate() {
         let column = if narrow { (turn + number) % profile.data() } else { number };
@@ -131,7 +129,7 @@ fn build(codec: &Codec, items: &[Item], bins: &[Bin], turn: usize) -> Result<Pac
         buffer.extend_from_slice(records);
         for &index in &bin.items {
             let (Some(item), Some(spot)) = (items.get(index), spots.get_mut(index)) else { continue };
-            *spot = Spot { stripe_at: 0, column: u8::try_from(column).unwrap_or(0), at: buffer.len() };
+            *spot = Spot { column: u8::try_from(column).unwrap_or(0), at: buffer.len() };
             buffer.extend_from_slice(&item.bytes);
         }
         buffer.resize(length, 0);

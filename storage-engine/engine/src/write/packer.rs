@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::pack::{Item, PackedStripe, Spot, pack_stripe};
 use crate::error::{EngineError, Result};
-use crate::volume::{LaneKind, OpenVolume, VolumeMap, VolumePool};
+use crate::volume::{LaneKind, OpenVolume, VolumePool};
 
 const QUEUE_LENGTH_MAX: usize = 4096;
 const GROUP_LENGTH_MAX: usize = 1024;
@@ -74,11 +74,10 @@ impl Packer {
     /// Starts the task; it ends after [`Packer::close`], when everything queued is committed.
     pub(crate) fn start(
         pool: Arc<VolumePool>,
-        map: Arc<VolumeMap>,
         store: Arc<dyn MetadataStore>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, requests) = mpsc::channel(QUEUE_LENGTH_MAX);
-        let task = tokio::spawn(commit_groups(requests, pool, map, store));
+        let task = tokio::spawn(commit_groups(requests, pool, store));
         (Self { queue: parking_lot::RwLock::new(Some(queue)) }, task)
     }
 
@@ -105,14 +104,13 @@ impl Packer {
 async fn commit_groups(
     mut requests: mpsc::Receiver<Request>,
     pool: Arc<VolumePool>,
-    map: Arc<VolumeMap>,
     store: Arc<dyn MetadataStore>,
 ) {
     let mut turn = 0;
     while let Some(first) = requests.recv().await {
         let group = collect(first, &mut requests);
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
-        if let Some(flushed) = flush_group(group, &pool, &map, &mut turn).await {
+        if let Some(flushed) = flush_group(group, &pool, &mut turn).await {
             commit_group(flushed, store.as_ref()).await;
         }
     }
@@ -130,18 +128,13 @@ fn collect(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Reques
 }
 
 /// Writes a group, to another volume if one fails; answers the requests itself if none can take it.
-async fn flush_group(
-    group: Vec<Request>,
-    pool: &Arc<VolumePool>,
-    map: &VolumeMap,
-    turn: &mut usize,
-) -> Option<Flushed> {
+async fn flush_group(group: Vec<Request>, pool: &Arc<VolumePool>, turn: &mut usize) -> Option<Flushed> {
     let started = Instant::now();
     let (items, rest): (Vec<Item>, Vec<_>) =
         group.into_iter().map(|request| (request.item, (request.write, request.reply))).unzip();
     let mut failure = EngineError::Unavailable { context: "packing" };
     for _ in 0..ATTEMPTS_MAX {
-        match write_items(&items, pool, map, turn).await {
+        match write_items(&items, pool, turn).await {
             Ok((volume, locations, advance)) => {
                 metrics::histogram!("granary_phase_seconds", "phase" => "flush")
                     .record(started.elapsed().as_secs_f64());
@@ -174,13 +167,9 @@ async fn flush_group(
 async fn write_items(
     items: &[Item],
     pool: &Arc<VolumePool>,
-    map: &VolumeMap,
     turn: &mut usize,
 ) -> Result<(Arc<OpenVolume>, Vec<PackedLocation>, VolumeAdvance)> {
     let volume = pool.current(LaneKind::Packed).await?;
-    for (number, column) in (0_u8..).zip(volume.columns()) {
-        map.remember(volume.id, number, &column.shard);
-    }
     let mut rest = items;
     let mut stripes: Vec<(Vec<Spot>, _)> = Vec::new();
     while !rest.is_empty() {
@@ -228,7 +217,7 @@ async fn write_items(
 fn location(volume: granary_types::VolumeId, offset: u64, spot: Spot, item: &Item) -> PackedLocation {
     PackedLocation {
         volume,
-        stripe_offset: offset + spot.stripe_at as u64,
+        stripe_offset: offset,
         column: spot.column,
         offset: offset + spot.at as u64,
         length_bytes: u32::try_from(item.bytes.len()).unwrap_or(u32::MAX),
