@@ -56,15 +56,31 @@ impl Totals {
     }
 }
 
+/// What a test run needs, found or made.
+struct Kit {
+    root: PathBuf,
+    /// The server under test.
+    binary: PathBuf,
+    /// The `bin` directory of the Python that has the clients.
+    python_bin: PathBuf,
+}
+
+impl Kit {
+    fn prepare() -> Result<Self> {
+        let root = workspace_root()?;
+        let target = target_dir()?;
+        let python_bin = python::ensure(&root, &target)?;
+        let binary = build_binary(&root, &target)?;
+        Ok(Self { root, binary, python_bin })
+    }
+}
+
 /// Unit tests, whole-system tests, then the clients.
 pub(crate) fn run(filter: &[String]) -> Result<()> {
-    let root = workspace_root()?;
-    let target = target_dir()?;
-    let python_bin = python::ensure(&root, &target)?;
-    let binary = build_binary(&root, &target)?;
+    let kit = Kit::prepare()?;
     let mut totals = Totals::default();
-    let cargo_ok = run_cargo(&root, filter, &binary, &python_bin, &mut totals)?;
-    let clients_ok = run_pytest(&root, filter, &binary, &python_bin, &mut totals)?;
+    let cargo_ok = run_cargo(&kit, filter, &mut totals)?;
+    let clients_ok = run_pytest(&kit, filter, &mut totals)?;
     totals.conclude()?;
     if !cargo_ok || !clients_ok {
         bail!("a test runner failed without counting a failed test; see above");
@@ -74,12 +90,9 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
 
 /// Only the client tests.
 pub(crate) fn run_clients_only(filter: &[String]) -> Result<()> {
-    let root = workspace_root()?;
-    let target = target_dir()?;
-    let python_bin = python::ensure(&root, &target)?;
-    let binary = build_binary(&root, &target)?;
+    let kit = Kit::prepare()?;
     let mut totals = Totals::default();
-    let ok = run_pytest(&root, filter, &binary, &python_bin, &mut totals)?;
+    let ok = run_pytest(&kit, filter, &mut totals)?;
     totals.conclude()?;
     if !ok {
         bail!("pytest failed without counting a failed test; see above");
@@ -98,13 +111,8 @@ fn build_binary(root: &Path, target: &Path) -> Result<PathBuf> {
     Ok(binary)
 }
 
-fn run_cargo(
-    root: &Path,
-    filter: &[String],
-    binary: &Path,
-    python_bin: &Path,
-    totals: &mut Totals,
-) -> Result<bool> {
+fn run_cargo(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool> {
+    let Kit { root, binary, python_bin } = kit;
     let mut command = cargo(root);
     command
         .args(["test", "--workspace", "--locked", "--no-fail-fast", "--"])
@@ -115,13 +123,8 @@ fn run_cargo(
     Ok(code == Some(0))
 }
 
-fn run_pytest(
-    root: &Path,
-    filter: &[String],
-    binary: &Path,
-    python_bin: &Path,
-    totals: &mut Totals,
-) -> Result<bool> {
+fn run_pytest(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool> {
+    let Kit { root, binary, python_bin } = kit;
     let mut command = Command::new(python_bin.join("python"));
     command
         .args(["-m", "pytest", "-ra", "--durations=10", "--color=no", "-p", "no:cacheprovider"])

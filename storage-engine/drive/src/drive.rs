@@ -371,14 +371,6 @@ impl Replacement {
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), DriveError> {
         self.shard.write(offset, bytes)
     }
-
-    /// Sets the length, leaving a hole behind the last written byte. Blocks.
-    ///
-    /// # Errors
-    /// When the drive fails.
-    pub fn set_length_bytes(&self, length_bytes: u64) -> Result<(), DriveError> {
-        self.shard.truncate(length_bytes)
-    }
 }
 
 /// Removes replacements that a crash left half-built; they are begun again from the other columns.

@@ -79,8 +79,8 @@ fn an_unmounted_drive_swallows_nothing() {
     assert!(!drive.is_usable());
 }
 
-#[test]
-fn a_replacement_takes_the_place_of_a_damaged_file() {
+#[tokio::test]
+async fn a_replacement_takes_the_place_of_a_damaged_file() {
     let dir = tempfile::tempdir().unwrap();
     let drive = drive(dir.path());
     let name = ShardName { volume: volume(), column: 0 };
@@ -90,5 +90,5 @@ fn a_replacement_takes_the_place_of_a_damaged_file() {
     replacement.write(4096, b"right").unwrap();
     drive.install_replacement(&replacement).unwrap();
     let shard = drive.open_shard(0, volume(), PROFILE).unwrap();
-    assert_eq!(shard.read_blocking(4096, 10).unwrap(), "right");
+    assert_eq!(shard.read(4096, 10).await.unwrap(), "right");
 }

@@ -98,7 +98,7 @@ impl ShardFile {
         if self.health.avoid_reads() {
             return Err(stalled());
         }
-        let read = tokio::task::spawn_blocking(move || shard.read_blocking_into(offset, buffer));
+        let read = tokio::task::spawn_blocking(move || shard.read_blocking(offset, buffer));
         if let Ok(done) = tokio::time::timeout(READ_DEADLINE, read).await {
             return done.map_err(|_| stalled())?;
         }
@@ -106,15 +106,7 @@ impl ShardFile {
         Err(stalled())
     }
 
-    /// As [`ShardFile::read`], on this thread.
-    ///
-    /// # Errors
-    /// When the drive fails.
-    pub fn read_blocking(&self, offset: u64, length_bytes: usize) -> Result<Bytes, DriveError> {
-        self.read_blocking_into(offset, vec![0; length_bytes])
-    }
-
-    fn read_blocking_into(&self, offset: u64, mut buffer: Vec<u8>) -> Result<Bytes, DriveError> {
+    fn read_blocking(&self, offset: u64, mut buffer: Vec<u8>) -> Result<Bytes, DriveError> {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.file.read_at(rest, offset + filled as u64) {

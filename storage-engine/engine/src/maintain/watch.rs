@@ -77,13 +77,18 @@ async fn take_back(inner: &Arc<Inner>, unused: UnusedDrive) {
     let opened = tokio::time::timeout(PROBE_DEADLINE, tokio::task::spawn_blocking(open)).await;
     let Ok(Ok(Some(drive))) = opened else { return };
     tracing::info!(drive = %drive.directory().display(), "a drive is back in use");
+    if let Err(error) = put_in_use(inner, drive).await {
+        tracing::warn!(%error, "a drive that came back cannot hold a copy of the metadata");
+    }
+}
+
+/// Uses a drive from now on: for volumes, for healing what waits for a drive, and for a copy of the metadata.
+async fn put_in_use(inner: &Inner, drive: Arc<Drive>) -> Result<()> {
     let home = Home { drive: drive.id(), dir: drive.meta_directory() };
     inner.drives.install(drive);
     inner.map.forget_files();
     inner.damage.resume();
-    if let Err(error) = inner.embedded.adopt_home(home).await {
-        tracing::warn!(%error, "a drive that came back cannot hold a copy of the metadata");
-    }
+    Ok(inner.embedded.adopt_home(home).await?)
 }
 
 /// Makes new drives of the empty directories and retires the drives that were there. Only when an operator asks.
@@ -121,10 +126,7 @@ pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
             inner.store.put_drive(row).await?;
         }
         tracing::info!(drive = %drive.id(), directory = %unused.directory.display(), "an empty directory became a new drive");
-        let home = Home { drive: drive.id(), dir: drive.meta_directory() };
-        inner.drives.install(drive);
-        inner.embedded.adopt_home(home).await?;
-        inner.damage.resume();
+        put_in_use(inner, drive).await?;
     }
     Ok(())
 }
