@@ -11,7 +11,7 @@ use crate::block::FileHeader;
 use crate::error::DriveError;
 use crate::health::Health;
 use crate::identity::{self, Found, Identity};
-use crate::lane::{Lane, measure_space};
+use crate::lane::{Cache, Lane, measure_space};
 use crate::shard::ShardFile;
 
 const VOLUMES: &str = "volumes";
@@ -369,7 +369,7 @@ impl Replacement {
     /// # Errors
     /// When the drive fails.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), DriveError> {
-        self.shard.write(offset, bytes)
+        self.shard.write(offset, bytes, Cache::Bypass)
     }
 }
 

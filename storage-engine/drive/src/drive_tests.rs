@@ -24,6 +24,7 @@ fn append(shard: &Arc<ShardFile>, offset: u64, bytes: &[u8], flush: Flush) -> Ap
         offset,
         length_before_bytes: 4096,
         bytes: bytes::Bytes::copy_from_slice(bytes),
+        cache: Cache::Keep,
         flush,
     }
 }

@@ -32,6 +32,16 @@ pub enum Flush {
     Later,
 }
 
+/// Whether the page cache keeps what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cache {
+    /// Small objects are likely to be read soon, and in one piece.
+    Keep,
+    /// Large ones are written to be kept; copying them through the cache costs more than the drive's own time, and
+    /// drives out what is hot.
+    Bypass,
+}
+
 /// Bytes to put at the end of a shard file. With no bytes, a mere flush.
 pub struct Append {
     /// The file.
@@ -42,6 +52,8 @@ pub struct Append {
     pub length_before_bytes: u64,
     /// The bytes.
     pub bytes: Bytes,
+    /// What the page cache does with them.
+    pub cache: Cache,
     /// When to answer.
     pub flush: Flush,
 }
@@ -177,7 +189,7 @@ fn work(group: &mut Vec<Job>) {
 
 fn write(append: &Append) -> Result<(), DriveError> {
     append.shard.check_intact(append.length_before_bytes)?;
-    append.shard.write(append.offset, &append.bytes)
+    append.shard.write(append.offset, &append.bytes, append.cache)
 }
 
 fn answer(job: Job, result: Result<(), DriveError>) {

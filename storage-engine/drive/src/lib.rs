@@ -5,8 +5,10 @@
 //! * A shard file is a [`FileHeader`] page and then blocks, each a [`BlockHeader`] and a body; see [`block`].
 //! * [`Drive`] appends with group flush: each lane has one thread that takes whatever has queued, writes it,
 //!   flushes every touched file once, and then answers everybody.
+//! * Runs of large objects are written past the page cache, from [`aligned_buffer`]s.
 //! * [`ShardFile::read`] reads without a thread hop when the page cache has the bytes.
 
+mod aligned;
 pub mod block;
 mod drive;
 mod error;
@@ -16,12 +18,13 @@ mod lane;
 mod records;
 mod shard;
 
+pub use aligned::aligned_buffer;
 pub use block::{
     BLOCK_ALIGNMENT_BYTES, BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, FileHeader, block_span_bytes,
 };
 pub use drive::{Drive, Replacement, ShardName};
 pub use error::DriveError;
 pub use identity::{Found, IDENTITY_FILE, Identity, Member, inspect, lock, write_identity};
-pub use lane::{Append, Flush, Lane};
+pub use lane::{Append, Cache, Flush, Lane};
 pub use records::{BlobRecords, PackedEntry, PackedRecords, UNIT_LENGTH_BYTES};
 pub use shard::ShardFile;

@@ -2,18 +2,21 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::IoSliceMut;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::fs::OFlags;
 use rustix::io::ReadWriteFlags;
 
+use crate::aligned::is_aligned;
 use crate::block::{FileHeader, PAGE_LENGTH_BYTES};
 use crate::error::DriveError;
 use crate::health::Health;
+use crate::lane::Cache;
 
 /// A read that takes longer counts as failed; the bytes come from other columns then.
 const READ_DEADLINE: Duration = Duration::from_secs(5);
@@ -22,6 +25,9 @@ const READ_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct ShardFile {
     file: File,
+    /// The same file, opened to be written past the page cache; none where the file system cannot, and for files
+    /// that were opened to be read.
+    direct: Option<File>,
     path: PathBuf,
     /// A write or flush failed. The kernel reports a lost page once and then calls it clean, so a later flush that
     /// succeeds proves nothing: from the first failure on, every write and flush of this file fails.
@@ -40,7 +46,9 @@ impl ShardFile {
             .map_err(|e| DriveError::io("creating", path, e))?;
         file.write_all_at(&header.to_page(), 0).map_err(|e| DriveError::io("writing", path, e))?;
         file.sync_all().map_err(|e| DriveError::io("flushing", path, e))?;
-        Ok(Self { file, path: path.to_owned(), poisoned: AtomicBool::new(false), health })
+        let flags = OFlags::DIRECT.bits().cast_signed();
+        let direct = OpenOptions::new().write(true).custom_flags(flags).open(path).ok();
+        Ok(Self { file, direct, path: path.to_owned(), poisoned: AtomicBool::new(false), health })
     }
 
     /// Opens a shard file and checks that it is the one expected.
@@ -55,9 +63,13 @@ impl ShardFile {
             || DriveError::Corrupt { path: path.to_owned(), offset: 0, what: "the shard file's header" };
         file.read_exact_at(&mut page, 0).map_err(|_| corrupt())?;
         match FileHeader::read(&page) {
-            Some(found) if found == expected => {
-                Ok(Self { file, path: path.to_owned(), poisoned: AtomicBool::new(false), health })
-            }
+            Some(found) if found == expected => Ok(Self {
+                file,
+                direct: None,
+                path: path.to_owned(),
+                poisoned: AtomicBool::new(false),
+                health,
+            }),
             _ => Err(corrupt()),
         }
     }
@@ -121,8 +133,31 @@ impl ShardFile {
     }
 
     /// Writes `bytes` at `offset`.
-    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), DriveError> {
-        self.guarded("writing", || self.file.write_all_at(bytes, offset))
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8], cache: Cache) -> Result<(), DriveError> {
+        self.guarded("writing", || match cache {
+            Cache::Keep => self.file.write_all_at(bytes, offset),
+            Cache::Bypass => self.write_past_the_cache(offset, bytes),
+        })
+    }
+
+    /// Writes the whole pages of an aligned buffer directly and what is left as usual. Nobody reads these bytes before
+    /// they are committed, so the cache holds no older form of them; the flush that follows covers both ways.
+    fn write_past_the_cache(&self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
+        let whole = bytes.len() - bytes.len() % PAGE_LENGTH_BYTES;
+        let aligned = is_aligned(bytes) && offset.is_multiple_of(PAGE_LENGTH_BYTES as u64);
+        let (Some(direct), true, Some((pages, rest))) =
+            (&self.direct, aligned && whole > 0, bytes.split_at_checked(whole))
+        else {
+            return self.file.write_all_at(bytes, offset);
+        };
+        match direct.write_all_at(pages, offset) {
+            // The file system takes the flag and then wants more than a page's alignment.
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                self.file.write_all_at(pages, offset)?;
+            }
+            other => other?,
+        }
+        self.file.write_all_at(rest, offset + whole as u64)
     }
 
     /// Flushes data and length to the drive.

@@ -5,6 +5,7 @@ fn failing() -> ShardFile {
     let path = Path::new("/dev/full");
     ShardFile {
         file: OpenOptions::new().write(true).open(path).unwrap(),
+        direct: None,
         path: path.to_owned(),
         poisoned: AtomicBool::new(false),
         health: Arc::default(),
@@ -14,9 +15,9 @@ fn failing() -> ShardFile {
 #[test]
 fn a_flush_after_a_failed_write_does_not_pretend_that_all_is_well() {
     let shard = failing();
-    assert!(shard.write(0, b"x").unwrap_err().is_no_space());
+    assert!(shard.write(0, b"x", Cache::Bypass).unwrap_err().is_no_space());
     assert!(matches!(shard.flush(), Err(DriveError::Tampered { .. })));
-    assert!(matches!(shard.write(0, b""), Err(DriveError::Tampered { .. })));
+    assert!(matches!(shard.write(0, b"", Cache::Keep), Err(DriveError::Tampered { .. })));
 }
 
 #[tokio::test]
@@ -27,6 +28,7 @@ async fn a_drive_that_hung_is_not_asked_again_at_once() {
     let health = Arc::new(Health::default());
     let shard = Arc::new(ShardFile {
         file: File::open(&path).unwrap(),
+        direct: None,
         path,
         poisoned: AtomicBool::new(false),
         health: Arc::clone(&health),
@@ -34,4 +36,28 @@ async fn a_drive_that_hung_is_not_asked_again_at_once() {
     assert_eq!(shard.read(0, 200).await.unwrap().len(), 100);
     health.read_stalled();
     assert!(matches!(shard.read(0, 200).await, Err(DriveError::Stalled { .. })));
+}
+
+#[tokio::test]
+async fn bytes_written_past_the_cache_are_read_back_whatever_their_length_and_alignment() {
+    let dir = tempfile::tempdir().unwrap();
+    let header = FileHeader {
+        cluster: granary_types::ClusterId::from_bytes([1; 16]),
+        volume: granary_types::VolumeId::from_bytes([2; 16]),
+        column: 0,
+        profile: (1, 0),
+    };
+    let shard = ShardFile::create(&dir.path().join("shard"), header, Arc::default()).unwrap();
+    let mut expected = Vec::new();
+    for (round, length) in [8192, 5000, 4096, 3, 12288].into_iter().enumerate() {
+        let mut buffer = crate::aligned_buffer(length + 8);
+        buffer.resize(length + 8, u8::try_from(round + 1).unwrap());
+        let bytes = if round == 4 { &buffer[8..] } else { &buffer[..length] };
+        shard.write(4096 + expected.len() as u64, bytes, Cache::Bypass).unwrap();
+        expected.extend_from_slice(bytes);
+        expected.resize(expected.len().next_multiple_of(4096), 0);
+    }
+    shard.flush().unwrap();
+    let read = Arc::new(shard).read(4096, expected.len()).await.unwrap();
+    assert!(read == expected);
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use granary_drive::{
     BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockHeader, BlockKind, Drive, PackedRecords, Replacement,
-    ShardFile, ShardName,
+    ShardFile, ShardName, aligned_buffer,
 };
 use granary_metadata::{ShardMove, VolumeRow, VolumeState};
 use granary_types::{DriveId, VolumeId, crash_point};
@@ -301,7 +301,8 @@ fn header_for(stripe: &Stripe, column: u8, body: &Bytes) -> Option<BlockHeader> 
 async fn write_block(replacement: &Arc<Replacement>, offset: u64, block: VerifiedBlock) -> Result<()> {
     let replacement = Arc::clone(replacement);
     let write = move || {
-        let mut bytes = vec![0; BLOCK_HEADER_LENGTH_BYTES];
+        let mut bytes = aligned_buffer(BLOCK_HEADER_LENGTH_BYTES + block.body.len());
+        bytes.resize(BLOCK_HEADER_LENGTH_BYTES, 0);
         if !block.header.write(&mut bytes) {
             return Err(EngineError::Internal("a block's header does not fit"));
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use granary_drive::{Append, Drive, DriveError, FileHeader, Flush, ShardFile};
+use granary_drive::{Append, Cache, Drive, DriveError, FileHeader, Flush, ShardFile};
 use granary_erasure::Codec;
 use granary_metadata::VolumeAdvance;
 use granary_types::{ClusterId, Epoch, VolumeId};
@@ -161,8 +161,14 @@ impl OpenVolume {
             let Some(bytes) = buffer.clone() else { continue };
             let Some(length) = state.column_lengths_bytes.get_mut(number) else { continue };
             let length_before_bytes = std::mem::replace(length, offset + bytes.len() as u64);
-            let append =
-                Append { shard: Arc::clone(&column.shard), offset, length_before_bytes, bytes, flush };
+            let append = Append {
+                shard: Arc::clone(&column.shard),
+                offset,
+                length_before_bytes,
+                bytes,
+                cache: run.cache(),
+                flush,
+            };
             let answer = self.lane_of(column).append(append);
             writes.push(Box::pin(async move { (number, answer.await) }));
         }
@@ -183,6 +189,7 @@ impl OpenVolume {
                     offset: 0,
                     length_before_bytes: 0,
                     bytes: Bytes::new(),
+                    cache: Cache::Keep,
                     flush: Flush::Now,
                 };
                 let answer = self.lane_of(column).append(append);

@@ -5,7 +5,9 @@
 //! so the expensive work is done in parallel and a run can be stamped again for another volume.
 
 use bytes::{Bytes, BytesMut};
-use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, block_span_bytes};
+use granary_drive::{
+    BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, Cache, aligned_buffer, block_span_bytes,
+};
 use granary_erasure::{Codec, Column};
 use granary_types::{ClusterId, Epoch, VolumeId};
 
@@ -55,6 +57,14 @@ impl Run {
         self.stripes.iter().map(|stripe| block_span_bytes(stripe.body_length_bytes)).sum()
     }
 
+    /// What the page cache is to do with it.
+    pub(crate) fn cache(&self) -> Cache {
+        match self.kind {
+            BlockKind::Packed => Cache::Keep,
+            BlockKind::Blob => Cache::Bypass,
+        }
+    }
+
     /// How many bytes it takes in all shard files together.
     pub(crate) fn stored_bytes(&self) -> u64 {
         self.stripes
@@ -67,7 +77,11 @@ impl Run {
     pub(crate) fn stamp(&mut self, place: &Place) -> Result<()> {
         for (column, slot) in (0_u8..).zip(&mut self.columns) {
             let Some(bytes) = slot.take() else { continue };
-            let mut buffer = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
+            let mut buffer = bytes.try_into_mut().unwrap_or_else(|shared| {
+                let mut copy = aligned_buffer(shared.len());
+                copy.extend_from_slice(&shared);
+                copy
+            });
             for (index, stripe) in (0_u64..).zip(&self.stripes) {
                 let header = header(self.kind, self.profile, column, stripe, index, place);
                 let written = header.is_none_or(|header| {
@@ -117,7 +131,7 @@ fn header(
 /// the parity blocks. `data` holds (column, records length, data length) of the data blocks that are written.
 pub(crate) fn seal_stripe(
     codec: &Codec,
-    columns: &mut [Option<Vec<u8>>],
+    columns: &mut [Option<BytesMut>],
     at: usize,
     body_length_bytes: u32,
     data: &[(usize, u32, u32)],

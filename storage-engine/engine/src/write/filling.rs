@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockKind, UNIT_LENGTH_BYTES};
+use bytes::BytesMut;
+use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockKind, UNIT_LENGTH_BYTES, aligned_buffer};
 use granary_erasure::Codec;
 use granary_types::BlobId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,7 +20,7 @@ pub(crate) const BUDGET_UNIT_BYTES: usize = 64 * 1024;
 /// The run being filled.
 pub(crate) struct Filling {
     codec: Arc<Codec>,
-    columns: Vec<Option<Vec<u8>>>,
+    columns: Vec<Option<BytesMut>>,
     pub(crate) stripes: Vec<RunStripe>,
     /// Where the stripe being filled begins in the buffers.
     at: usize,
@@ -85,8 +85,13 @@ impl Filling {
     /// Makes room for one more stripe.
     pub(crate) fn extend(&mut self) {
         for buffer in self.columns.iter_mut().flatten() {
-            buffer.reserve_exact((RUN_STRIPES_MAX * (HEAD + BLOCK)).saturating_sub(self.at));
-            buffer.resize(self.at + HEAD + BLOCK, 0);
+            let length = self.at + HEAD + BLOCK;
+            if buffer.capacity() < length {
+                let mut larger = aligned_buffer(length.max(RUN_STRIPES_MAX * (HEAD + BLOCK)));
+                larger.extend_from_slice(buffer);
+                *buffer = larger;
+            }
+            buffer.resize(length, 0);
         }
     }
 
@@ -119,7 +124,7 @@ impl Filling {
         }
         let profile = self.codec.profile();
         let profile = (profile.data_columns(), profile.parity_columns());
-        let columns = self.columns.into_iter().map(|buffer| buffer.map(Bytes::from)).collect();
+        let columns = self.columns.into_iter().map(|buffer| buffer.map(BytesMut::freeze)).collect();
         (
             Run { kind: BlockKind::Blob, profile, columns, stripes: self.stripes },
             self.sealed_bytes,
@@ -130,8 +135,7 @@ impl Filling {
     /// Takes the stripe being filled out of the run, as a run of its own.
     pub(crate) fn split_last(&mut self) -> Result<Self> {
         let at = self.at;
-        let columns =
-            self.columns.iter_mut().map(|buffer| buffer.as_mut().map(|b| b.split_off(at))).collect();
+        let columns = self.columns.iter_mut().map(|slot| slot.as_mut().map(|b| take_from(b, at))).collect();
         Ok(Self {
             codec: Arc::clone(&self.codec),
             columns,
@@ -166,7 +170,8 @@ impl Filling {
                 *slot = None;
                 continue;
             }
-            let mut buffer = vec![0; HEAD + block];
+            let mut buffer = aligned_buffer(HEAD + block);
+            buffer.resize(HEAD + block, 0);
             if column < k
                 && let Some(target) = buffer.get_mut(HEAD..HEAD + data.len())
             {
@@ -179,8 +184,14 @@ impl Filling {
     /// Hashes and encodes the stripe that was filled and starts the next.
     pub(crate) fn seal(&mut self, blob: BlobId, record: &[u8]) -> Result<()> {
         let k = self.codec.profile().data();
-        let block =
-            self.columns.iter().flatten().map(Vec::len).max().unwrap_or(0).saturating_sub(self.at + HEAD);
+        let block = self
+            .columns
+            .iter()
+            .flatten()
+            .map(BytesMut::len)
+            .max()
+            .unwrap_or(0)
+            .saturating_sub(self.at + HEAD);
         let mut data = Vec::with_capacity(k);
         for column in 0..k.min(self.filled.div_ceil(block.max(1))) {
             let blob_offset = self.blob_offset + (column * block) as u64;
@@ -204,11 +215,20 @@ impl Filling {
 /// One column's buffer with the first stripe of a run. A run that does not begin its blob is likely to become full, and
 /// gets room for that at once; a buffer that doubled instead would copy the run once more, to pages that the kernel has
 /// to clear first.
-fn first_stripe(blob_offset: u64) -> Vec<u8> {
+fn first_stripe(blob_offset: u64) -> BytesMut {
     let stripes = if blob_offset > 0 { RUN_STRIPES_MAX } else { 1 };
-    let mut buffer = Vec::with_capacity(stripes * (HEAD + BLOCK));
+    let mut buffer = aligned_buffer(stripes * (HEAD + BLOCK));
     buffer.resize(HEAD + BLOCK, 0);
     buffer
+}
+
+/// Moves what lies at and after `at` to a buffer of its own. Two halves of one buffer could not be stamped without a copy.
+fn take_from(buffer: &mut BytesMut, at: usize) -> BytesMut {
+    let tail = buffer.get(at..).unwrap_or_default();
+    let mut taken = aligned_buffer(tail.len());
+    taken.extend_from_slice(tail);
+    buffer.truncate(at);
+    taken
 }
 
 /// Puts the records of one block in front of its data; they take the whole rest of the page.

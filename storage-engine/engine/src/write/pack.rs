@@ -5,8 +5,10 @@
 //! columns that costs least on disk, parity included, is used. So a lone object makes one data block and m
 //! parity blocks, and a busy store makes full stripes.
 
-use bytes::Bytes;
-use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry, PackedRecords, block_span_bytes};
+use bytes::{Bytes, BytesMut};
+use granary_drive::{
+    BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry, PackedRecords, aligned_buffer, block_span_bytes,
+};
 use granary_erasure::Codec;
 
 use crate::error::{EngineError, Result};
@@ -118,13 +120,13 @@ fn build(codec: &Codec, items: &[Item], bins: &[Bin], turn: usize) -> Result<Pac
     let body_length_bytes =
         u32::try_from(body).map_err(|_| EngineError::Internal("a packed block is too long"))?;
     let length = BLOCK_HEADER_LENGTH_BYTES + body;
-    let mut columns: Vec<Option<Vec<u8>>> = (0..profile.columns()).map(|_| None).collect();
+    let mut columns: Vec<Option<BytesMut>> = (0..profile.columns()).map(|_| None).collect();
     let mut sealed = Vec::with_capacity(blocks.len());
     let mut spots = vec![Spot { column: 0, at: 0 }; items.len()];
     let narrow = blocks.len() < profile.data();
     for (number, (records, bin)) in blocks.iter().enumerate() {
         let column = if narrow { (turn + number) % profile.data() } else { number };
-        let mut buffer = Vec::with_capacity(length);
+        let mut buffer = aligned_buffer(length);
         buffer.resize(BLOCK_HEADER_LENGTH_BYTES, 0);
         buffer.extend_from_slice(records);
         for &index in &bin.items {
@@ -142,11 +144,13 @@ fn build(codec: &Codec, items: &[Item], bins: &[Bin], turn: usize) -> Result<Pac
         }
     }
     for slot in columns.iter_mut().skip(profile.data()) {
-        *slot = Some(vec![0; length]);
+        let mut buffer = aligned_buffer(length);
+        buffer.resize(length, 0);
+        *slot = Some(buffer);
     }
     let stripe: RunStripe = seal_stripe(codec, &mut columns, 0, body_length_bytes, &sealed)?;
     let profile = (profile.data_columns(), profile.parity_columns());
-    let columns = columns.into_iter().map(|buffer| buffer.map(Bytes::from)).collect();
+    let columns = columns.into_iter().map(|buffer| buffer.map(BytesMut::freeze)).collect();
     Ok(PackedStripe { run: Run { kind: BlockKind::Packed, profile, columns, stripes: vec![stripe] }, spots })
 }
 
