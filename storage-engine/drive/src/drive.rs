@@ -52,11 +52,7 @@ impl Drive {
         stall_deadline: Duration,
     ) -> Result<Arc<Self>, DriveError> {
         let lock = identity::lock(directory)?;
-        for folder in [VOLUMES, QUARANTINE, META] {
-            let path = directory.join(folder);
-            fs::create_dir_all(&path).map_err(|e| DriveError::io("creating", &path, e))?;
-        }
-        sync_directory(directory)?;
+        make_folders(directory, &identity)?;
         remove_unfinished(&directory.join(VOLUMES))?;
         let health = Arc::new(Health::default());
         measure_space(directory, &health);
@@ -371,6 +367,28 @@ impl Replacement {
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), DriveError> {
         self.shard.write(offset, bytes, Cache::Bypass)
     }
+}
+
+/// Makes the folders that are missing. A directory that is being emptied at this moment, or another file system that was
+/// mounted on it, is left as it is: with folders and no identity it would be nobody's, and never offered for healing.
+fn make_folders(directory: &Path, identity: &Identity) -> Result<(), DriveError> {
+    let mut made = Vec::new();
+    for folder in [VOLUMES, QUARANTINE, META] {
+        let path = directory.join(folder);
+        match fs::create_dir(&path) {
+            Ok(()) => made.push(path),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(DriveError::io("creating", &path, error)),
+        }
+    }
+    if !matches!(identity::inspect(directory), identity::Found::Drive(found) if found == *identity) {
+        for path in made {
+            let _ = fs::remove_dir(path);
+        }
+        let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(DriveError::io("reading the identity in", directory, gone));
+    }
+    sync_directory(directory)
 }
 
 /// Removes replacements that a crash left half-built; they are begun again from the other columns.

@@ -93,3 +93,13 @@ async fn a_replacement_takes_the_place_of_a_damaged_file() {
     let shard = drive.open_shard(0, volume(), PROFILE).unwrap();
     assert_eq!(shard.read(4096, 10).await.unwrap(), "right");
 }
+
+#[test]
+fn a_directory_emptied_while_it_is_opened_stays_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = drive(dir.path()).identity().clone();
+    fs::remove_dir_all(dir.path()).unwrap();
+    fs::create_dir(dir.path()).unwrap();
+    assert!(Drive::open(dir.path(), identity, Duration::from_secs(5)).is_err());
+    assert!(matches!(identity::inspect(dir.path()), identity::Found::Empty));
+}
