@@ -41,7 +41,7 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<(Arc<Shared>, Vec<JoinH
         copies_missing: options.copies,
     };
     let shared = Arc::new(Shared::new(serving));
-    let replicas = Replicas::new(homes.clone(), options.copies, options.snapshots);
+    let replicas = Replicas::new(options);
     let writer = Writer::start(Arc::clone(&shared), replicas, locks, &homes, recovered)?;
     let mut threads = vec![spawn("metadata-writer", move || writer.run())?];
     for _ in 0..options.readers.max(1) {

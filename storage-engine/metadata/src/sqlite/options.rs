@@ -1,6 +1,7 @@
 //! How the embedded store is opened.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use granary_types::DriveId;
 
@@ -51,12 +52,17 @@ pub struct EmbeddedOptions {
     pub snapshots: SnapshotThresholds,
     /// Reader threads; at least one is started.
     pub readers: u32,
+    /// How long a copy may take to flush a batch. Commits wait for it; then the copy is given up and another home
+    /// takes over, if there is one.
+    pub copy_deadline: Duration,
 }
 
 impl EmbeddedOptions {
-    /// Options with two readers and the usual thresholds.
+    /// Options with two readers, the usual thresholds and ten seconds for a copy: rarely does a slow but sound disk
+    /// need so long, and replacing a copy means a snapshot.
     #[must_use]
     pub fn new(homes: Vec<Home>, copies: usize, existing: Existing) -> Self {
-        Self { homes, copies, existing, snapshots: SnapshotThresholds::default(), readers: 2 }
+        let snapshots = SnapshotThresholds::default();
+        Self { homes, copies, existing, snapshots, readers: 2, copy_deadline: Duration::from_secs(10) }
     }
 }

@@ -115,7 +115,7 @@ impl Writer {
                 }
             }
             self.process(pending);
-            if idle || self.tended.elapsed() >= TEND_EVERY {
+            if idle || self.replicas.any_full() || self.tended.elapsed() >= TEND_EVERY {
                 self.tend();
                 self.tended = Instant::now();
             }

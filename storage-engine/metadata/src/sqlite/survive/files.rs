@@ -18,6 +18,9 @@ pub(super) const SNAPSHOT_NEW: &str = "snapshot.new";
 /// Its seal being written.
 pub(super) const SEAL_NEW: &str = "snapshot.seal.new";
 
+/// The next segment of a log, prepared with zeros; it has no name of its own yet and holds nothing.
+pub(super) const SPARE: &str = "log.spare";
+
 /// A snapshot's place in the order of things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stamp {

@@ -4,6 +4,9 @@
 //! before it: `hash = BLAKE3(previous hash, number, changes)`. The hashes make one chain through all segments of all
 //! copies, and the database stores the hash it has come to; so a frame found anywhere tells which state it
 //! continues, and frames of different copies can be put together.
+//!
+//! A segment is prepared with zeros and frames overwrite them, so behind the last frame there may be zeros, and behind
+//! a torn one too. A segment is never written again where it holds anything: stale frames cannot follow new ones.
 
 use crate::sqlite::op::Op;
 use crate::sqlite::schema::Position;
@@ -14,6 +17,11 @@ const FRAME_MAGIC: &[u8; 4] = b"GRNF";
 pub(super) const SEGMENT_HEADER_BYTES: usize = 8 + 16 + 8 + 8 + 32 + 32;
 /// Magic, length, number, previous hash, hash.
 const FRAME_HEADER_BYTES: usize = 4 + 4 + 8 + 32 + 32;
+
+/// Zeros are passed over in chunks of this.
+const ZEROS: [u8; 256] = [0; 256];
+/// Between two looks for zeros this much is searched for the next frame.
+const PIECE_BYTES: usize = 1024;
 
 /// A hash of the chain.
 pub(in crate::sqlite) type Chain = [u8; 32];
@@ -117,8 +125,24 @@ pub(super) fn read_segment(bytes: &[u8]) -> Option<Segment> {
 
 /// The next place from `from` on where a frame may begin.
 fn find_magic(bytes: &[u8], from: usize) -> Option<usize> {
-    let rest = bytes.get(from..)?;
-    rest.windows(FRAME_MAGIC.len()).position(|window| window == FRAME_MAGIC).map(|at| at.saturating_add(from))
+    let mut at = from;
+    loop {
+        let rest = bytes.get(at..)?;
+        // Prepared and unused: the log ends here, unless a damaged stretch only reads as zeros and frames follow.
+        let zeros =
+            rest.chunks(ZEROS.len()).take_while(|chunk| ZEROS.starts_with(chunk)).map(<[u8]>::len).sum();
+        let piece = rest.get(zeros..)?;
+        let searched = piece.get(..PIECE_BYTES).unwrap_or(piece);
+        if searched.len() < FRAME_MAGIC.len() {
+            return None;
+        }
+        at = at.saturating_add(zeros);
+        if let Some(found) = searched.windows(FRAME_MAGIC.len()).position(|window| window == FRAME_MAGIC) {
+            return Some(at.saturating_add(found));
+        }
+        // The last bytes may begin a magic that goes on behind the piece.
+        at = at.saturating_add(searched.len().saturating_sub(FRAME_MAGIC.len() - 1));
+    }
 }
 
 fn read_frame(bytes: &[u8], start: usize) -> Option<Found> {

@@ -12,6 +12,7 @@ mod recover;
 mod replicas;
 mod scan;
 mod snapshot;
+mod spare;
 mod verify;
 
 pub(super) use files::{DATABASE, Identity, lock, wal};

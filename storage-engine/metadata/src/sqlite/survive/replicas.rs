@@ -3,37 +3,37 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use granary_types::DriveId;
 
 use super::files::{self, Identity, Listing, Stamp};
-use super::log::Log;
+use super::log::{InUse, Log, end_within};
 use super::scan::{Base, Databases, reach, scan};
 use super::snapshot;
 use crate::sqlite::failure::Failure;
-use crate::sqlite::options::{Home, SnapshotThresholds};
+use crate::sqlite::options::{EmbeddedOptions, Home, SnapshotThresholds};
 use crate::sqlite::schema::Position;
 
 /// A home that failed is tried again after this.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// A segment is closed at this length, so that reading one needs little memory.
-const SEGMENT_BYTES_MAX: u64 = 32 << 20;
-
 /// A home as the store knows it.
+#[derive(Clone)]
 struct Known {
     home: Home,
     /// The directory when the store was opened. Another one in its place is another drive, not ours to use.
     directory: Option<Identity>,
     retry_at: Option<Instant>,
+    in_use: InUse,
 }
 
 impl Known {
-    fn new(home: Home) -> Self {
+    fn new(home: Home, in_use: InUse) -> Self {
         let directory = Identity::of(&home.dir).ok();
-        Self { home, directory, retry_at: None }
+        Self { home, directory, retry_at: None, in_use }
     }
 
     /// Whether the directory is still the one that was opened.
@@ -44,8 +44,29 @@ impl Known {
         }
     }
 
-    fn usable(&self) -> bool {
-        self.is_here() && self.retry_at.is_none_or(|at| Instant::now() >= at)
+    /// Whether no thread works in it. One that was left behind on a drive that hangs still does.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.in_use) == 1
+    }
+
+    fn may_be_tried(&self) -> bool {
+        self.is_idle() && self.retry_at.is_none_or(|at| Instant::now() >= at)
+    }
+
+    /// Whether it is still here and, if that is asked, holds everything up to `position`. `None` if it cannot be used
+    /// or does not tell in time.
+    fn examine(&self, position: &Position, looking: Looking, deadline: Duration) -> Option<bool> {
+        let (known, position) = (self.clone(), *position);
+        let (answer, told) = sync_channel(1);
+        let look = move || {
+            let here = known.is_here();
+            let found = here.then(|| looking == Looking::AtCopies && reaches(&known.home, &position));
+            // Who gets the answer may ask at once whether the home is idle.
+            drop(known);
+            let _ = answer.send(found);
+        };
+        std::thread::Builder::new().name("metadata-home".to_owned()).spawn(look).ok()?;
+        told.recv_timeout(deadline).ok()?
     }
 }
 
@@ -60,12 +81,14 @@ struct Replica {
     /// Whether snapshot and log together reach the present.
     complete: Arc<AtomicBool>,
     snapshot: Option<JoinHandle<Result<(), Failure>>>,
+    in_use: InUse,
+    deadline: Duration,
 }
 
 impl Drop for Replica {
     fn drop(&mut self) {
         if let Some(running) = self.snapshot.take() {
-            let _ = running.join();
+            end_within(running, if self.log.is_hung() { Duration::ZERO } else { self.deadline });
         }
     }
 }
@@ -84,6 +107,7 @@ pub(in crate::sqlite) struct Replicas {
     active: Vec<Replica>,
     wanted: usize,
     thresholds: SnapshotThresholds,
+    deadline: Duration,
     serving: DriveId,
     database: PathBuf,
     short_told: bool,
@@ -99,13 +123,24 @@ pub(in crate::sqlite) enum Forming {
     Background,
 }
 
+/// Whether it is looked for copies that are complete already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    /// Yes: nothing is committed meanwhile.
+    AtCopies,
+    /// No: that would read whole snapshots while commits wait, and the copy of a home that was left is behind.
+    AtDirectories,
+}
+
 impl Replicas {
-    pub(in crate::sqlite) fn new(homes: Vec<Home>, wanted: usize, thresholds: SnapshotThresholds) -> Self {
+    pub(in crate::sqlite) fn new(options: &EmbeddedOptions) -> Self {
+        let known = options.homes.iter().map(|home| Known::new(home.clone(), InUse::default()));
         Self {
-            known: homes.into_iter().map(Known::new).collect(),
+            known: known.collect(),
             active: Vec::new(),
-            wanted,
-            thresholds,
+            wanted: options.copies,
+            thresholds: options.snapshots,
+            deadline: options.copy_deadline,
             serving: DriveId::from_bytes([0; 16]),
             database: PathBuf::new(),
             short_told: false,
@@ -115,13 +150,15 @@ impl Replicas {
 
     /// Adds a home or takes the directory that is there now for the drive's home.
     pub(in crate::sqlite) fn adopt(&mut self, home: Home) {
-        self.known.retain(|known| known.home.drive != home.drive);
-        self.known.push(Known::new(home));
+        let former = self.known.iter().position(|known| known.home.drive == home.drive);
+        let in_use = former.map(|at| self.known.remove(at).in_use).unwrap_or_default();
+        self.known.push(Known::new(home, in_use));
     }
 
-    /// The homes whose directories are still there.
+    /// The homes whose directories are still there, without those whose drives hang. To be asked after [`Self::stop`].
     pub(in crate::sqlite) fn homes(&self) -> Vec<Home> {
-        self.known.iter().filter(|known| known.is_here()).map(|known| known.home.clone()).collect()
+        let here = self.known.iter().filter(|known| known.is_idle() && known.is_here());
+        here.map(|known| known.home.clone()).collect()
     }
 
     /// Whether a copy other than the database holds everything.
@@ -155,18 +192,20 @@ impl Replicas {
         self.stop();
         self.serving = serving.drive;
         self.database = database;
-        self.form(position, forming);
+        self.form(position, forming, Looking::AtCopies);
         self.sweep_others();
     }
 
     /// Makes copies until there are as many as wanted.
-    fn form(&mut self, position: &Position, forming: Forming) {
+    fn form(&mut self, position: &Position, forming: Forming, looking: Looking) {
+        // At start nothing waits but the start itself, and copies may be large.
+        let deadline = if forming == Forming::Wait { Duration::MAX } else { self.deadline };
         let mut candidates: Vec<(bool, Home)> = self
             .known
             .iter()
-            .filter(|known| known.usable() && known.home.drive != self.serving)
+            .filter(|known| known.may_be_tried() && known.home.drive != self.serving)
             .filter(|known| self.active.iter().all(|replica| replica.home.drive != known.home.drive))
-            .map(|known| (reaches(&known.home, position), known.home.clone()))
+            .filter_map(|known| Some((known.examine(position, looking, deadline)?, known.home.clone())))
             .collect();
         // Homes that hold a copy already need no snapshot. The sort is stable: slot order otherwise.
         candidates.sort_by_key(|(reaches, _)| !reaches);
@@ -201,7 +240,9 @@ impl Replicas {
         reaches: bool,
         forming: Forming,
     ) -> Result<(), Failure> {
-        let log = Log::start(&home.dir, position).map_err(Failure::Io)?;
+        let known = self.known.iter().find(|known| known.home.drive == home.drive);
+        let in_use = known.map(|known| Arc::clone(&known.in_use)).unwrap_or_default();
+        let log = Log::start(&home.dir, position, self.deadline, Arc::clone(&in_use)).map_err(Failure::Io)?;
         let log_bytes = if reaches { bytes_of_log(&home.dir) } else { 0 };
         let mut replica = Replica {
             home: home.clone(),
@@ -210,6 +251,8 @@ impl Replicas {
             log_bytes,
             complete: Arc::new(AtomicBool::new(reaches)),
             snapshot: None,
+            in_use,
+            deadline: self.deadline,
         };
         if !reaches {
             let first = first_of(position);
@@ -235,9 +278,12 @@ impl Replicas {
         if self.active.len() < self.wanted {
             return;
         }
-        for known in self.known.iter().filter(|known| known.is_here()) {
+        for known in self.known.iter() {
             let home = &known.home;
             let active = self.active.iter().any(|replica| replica.home.drive == home.drive);
+            if !(active || known.is_idle()) || !known.is_here() {
+                continue;
+            }
             let mut swept = Ok(());
             if home.drive != self.serving {
                 swept = Listing::read(&home.dir)
@@ -269,9 +315,9 @@ impl Replicas {
 
     /// Takes the last frame back. `false` if a copy keeps it: the caller must raise the generation.
     pub(in crate::sqlite) fn retract(&mut self) -> bool {
-        let before = self.active.len();
         self.each("retracting", |replica| replica.log.retract());
-        self.active.len() == before
+        // A copy that was given up while it appended may have the frame too.
+        !self.lost
     }
 
     /// Begins new segments, after the generation was raised.
@@ -303,14 +349,17 @@ impl Replicas {
     /// Upkeep between batches: cuts long logs, sees how snapshots ended, replaces lost copies.
     pub(in crate::sqlite) fn tend(&mut self, position: &Position) -> Trouble {
         let trouble = self.reap();
-        self.each("rotating", |replica| {
-            if replica.segment_bytes < SEGMENT_BYTES_MAX { Ok(()) } else { replica.rotate(position) }
-        });
+        self.each("rotating", |replica| if replica.is_full() { replica.rotate(position) } else { Ok(()) });
         self.cut_long_logs(position);
         if self.active.len() < self.wanted {
-            self.form(position, Forming::Background);
+            self.form(position, Forming::Background, Looking::AtDirectories);
         }
         trouble
+    }
+
+    /// Whether [`Self::tend`] should begin a new segment.
+    pub(in crate::sqlite) fn any_full(&self) -> bool {
+        self.active.iter().any(Replica::is_full)
     }
 
     fn reap(&mut self) -> Trouble {
@@ -361,6 +410,10 @@ impl Replicas {
 }
 
 impl Replica {
+    fn is_full(&self) -> bool {
+        self.log.is_full(self.segment_bytes)
+    }
+
     fn rotate(&mut self, position: &Position) -> std::io::Result<()> {
         self.log.rotate(*position)?;
         self.segment_bytes = 0;
@@ -380,7 +433,9 @@ fn in_background(
 ) -> Result<JoinHandle<Result<(), Failure>>, Failure> {
     let (database, dir) = (database.to_owned(), replica.home.dir.clone());
     let complete = Arc::clone(&replica.complete);
+    let in_use = Arc::clone(&replica.in_use);
     let run = move || {
+        let _in_use = in_use;
         snapshot_and_cut(&database, &dir, first)?;
         complete.store(true, Ordering::Release);
         Ok(())
@@ -419,3 +474,7 @@ fn reaches(home: &Home, position: &Position) -> bool {
             && seal.holds(&home.dir)
     })
 }
+
+#[cfg(test)]
+#[path = "replicas_tests.rs"]
+mod tests;

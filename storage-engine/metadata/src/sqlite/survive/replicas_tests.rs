@@ -1,0 +1,111 @@
+use std::path::Path;
+
+use crate::conformance::sample::{bucket, bucket_id, done, key, put_packed, volume, w};
+use crate::sqlite::{EmbeddedOptions, Existing, SqliteStore};
+use crate::store::MetadataStore;
+
+use super::*;
+
+const DEADLINE: Duration = Duration::from_millis(300);
+
+fn options(root: &Path, homes: u8, copies: usize) -> EmbeddedOptions {
+    let home = |n: u8| Home { drive: DriveId::from_bytes([n; 16]), dir: root.join(format!("d{n}")) };
+    let mut options = EmbeddedOptions::new((0..homes).map(home).collect(), copies, Existing::MayBeNew);
+    options.copy_deadline = DEADLINE;
+    options
+}
+
+async fn put(store: &SqliteStore, n: u64) {
+    done(store, w(put_packed(1, &format!("key-{n}"), n, 1, 100))).await;
+}
+
+async fn copies(store: &SqliteStore) -> Vec<u8> {
+    let homes = store.homes().await.unwrap();
+    homes.iter().filter(|(_, serves)| !serves).map(|(drive, _)| drive.as_bytes()[0]).collect()
+}
+
+async fn copies_become(store: &SqliteStore, wanted: &[u8]) {
+    for _ in 0..400 {
+        let mut found = copies(store).await;
+        found.sort_unstable();
+        if found == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the copies stay {:?} instead of {wanted:?}", copies(store).await);
+}
+
+#[tokio::test]
+async fn a_drive_that_hangs_does_not_stop_commits_and_another_home_takes_over() {
+    let root = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(options(root.path(), 4, 2)).unwrap();
+    store.create_bucket(bucket(1)).await.unwrap();
+    store.open_volume(volume(1)).await.unwrap();
+    put(&store, 0).await;
+    copies_become(&store, &[1, 2]).await;
+    std::fs::write(root.path().join("d1/hang"), "").unwrap();
+    let begun = Instant::now();
+    put(&store, 1).await;
+    let took = begun.elapsed();
+    assert!(took >= DEADLINE && took < 10 * DEADLINE, "{took:?}");
+    let begun = Instant::now();
+    for n in 2..30 {
+        put(&store, n).await;
+    }
+    assert!(begun.elapsed() < 5 * DEADLINE, "later commits wait for the drive too");
+    copies_become(&store, &[2, 3]).await;
+    // The thread wakes up, and what it does changes nothing.
+    std::fs::remove_file(root.path().join("d1/hang")).unwrap();
+    put(&store, 30).await;
+    copies_become(&store, &[2, 3]).await;
+    store.close().await.unwrap();
+    drop(store);
+    for n in [0, 2] {
+        std::fs::remove_dir_all(root.path().join(format!("d{n}"))).unwrap();
+    }
+    let store = SqliteStore::open(options(root.path(), 4, 2)).unwrap();
+    for n in 0..31 {
+        let row = store.object(bucket_id(1), &key(&format!("key-{n}")), None).await.unwrap();
+        assert!(row.is_some(), "object {n}");
+    }
+}
+
+#[tokio::test]
+async fn a_hung_home_is_used_again_only_after_its_thread_has_ended() {
+    let root = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(options(root.path(), 2, 1)).unwrap();
+    store.create_bucket(bucket(1)).await.unwrap();
+    store.open_volume(volume(1)).await.unwrap();
+    std::fs::write(root.path().join("d1/hang"), "").unwrap();
+    put(&store, 0).await;
+    assert_eq!(store.copies_missing(), 1);
+    let begun = Instant::now();
+    // Longer than a failed home is left alone, so that it would be tried.
+    while begun.elapsed() < RETRY_AFTER + Duration::from_secs(2) {
+        put(&store, 1).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(store.copies_missing(), 1);
+    std::fs::remove_file(root.path().join("d1/hang")).unwrap();
+    copies_become(&store, &[1]).await;
+    put(&store, 2).await;
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_a_drive_that_hangs() {
+    let root = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(options(root.path(), 3, 2)).unwrap();
+    store.create_bucket(bucket(1)).await.unwrap();
+    std::fs::write(root.path().join("d1/hang"), "").unwrap();
+    std::fs::write(root.path().join("d2/hang"), "").unwrap();
+    let begun = Instant::now();
+    store.open_volume(volume(1)).await.unwrap();
+    put(&store, 0).await;
+    store.close().await.unwrap();
+    assert!(begun.elapsed() < 10 * DEADLINE, "{:?}", begun.elapsed());
+    for n in [1, 2] {
+        std::fs::remove_file(root.path().join(format!("d{n}/hang"))).unwrap();
+    }
+}
