@@ -6,6 +6,7 @@ pub mod census;
 pub mod client;
 pub mod load;
 pub mod mount;
+pub mod postgres;
 pub mod raw;
 pub mod server;
 pub mod tls;

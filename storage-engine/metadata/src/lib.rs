@@ -2,12 +2,14 @@
 //!
 //! [`MetadataStore`] is the only serialisation point of Granary: conditional writes, volume ownership and
 //! garbage accounting are decided inside one committed [`Commit`]. Every implementation passes the same
-//! conformance suite (feature `conformance`). [`sqlite`] is the embedded store.
+//! conformance suite (feature `conformance`). [`sqlite`] is the embedded store, [`postgres`] that of
+//! clusters.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
 mod model;
+pub mod postgres;
 pub mod sqlite;
 mod store;
 

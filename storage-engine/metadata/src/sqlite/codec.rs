@@ -12,10 +12,10 @@ use super::failure::Failure;
 use crate::model::{Content, NewObject, ObjectRow, VersionKind};
 
 /// The first half of a BLAKE3.
-pub(super) type RowHash = [u8; 16];
+pub(crate) type RowHash = [u8; 16];
 
 /// The hash of a row of the small tables: its table, its key and its record.
-pub(super) fn row_hash(table: &str, key: &[&[u8]], record: &[u8]) -> RowHash {
+pub(crate) fn row_hash(table: &str, key: &[&[u8]], record: &[u8]) -> RowHash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(table.as_bytes());
     for part in key {
@@ -33,13 +33,13 @@ fn truncated(hasher: &blake3::Hasher) -> RowHash {
 }
 
 /// Encodes a record of a row.
-pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
     postcard::to_stdvec(value)
         .map_err(|error| Failure::Corrupt(format!("a record cannot be encoded: {error}")))
 }
 
 /// Checks a row of the small tables and decodes its record.
-pub(super) fn decode_checked<T: DeserializeOwned>(
+pub(crate) fn decode_checked<T: DeserializeOwned>(
     table: &str,
     key: &[&[u8]],
     hash: &[u8],
@@ -53,12 +53,12 @@ pub(super) fn decode_checked<T: DeserializeOwned>(
 }
 
 /// The blob in a column.
-pub(super) fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], Failure> {
+pub(crate) fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], Failure> {
     row.get_ref(column)?.as_blob().map_err(|_| wrong_type(column))
 }
 
 /// The text in a column.
-pub(super) fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, Failure> {
+pub(crate) fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, Failure> {
     row.get_ref(column)?.as_str().map_err(|_| wrong_type(column))
 }
 
@@ -75,36 +75,36 @@ fn wrong_type(column: usize) -> Failure {
 }
 
 /// 16 bytes of a column, for ids.
-pub(super) fn id_bytes(bytes: &[u8]) -> Result<[u8; 16], Failure> {
+pub(crate) fn id_bytes(bytes: &[u8]) -> Result<[u8; 16], Failure> {
     bytes.try_into().map_err(|_| Failure::Corrupt("an id is not 16 bytes long".to_owned()))
 }
 
 /// A key as it comes out of a row.
-pub(super) fn key(bytes: &[u8]) -> Result<ObjectKey, Failure> {
+pub(crate) fn key(bytes: &[u8]) -> Result<ObjectKey, Failure> {
     let text = std::str::from_utf8(bytes).map_err(|_| Failure::Corrupt("a key is not UTF-8".to_owned()))?;
     ObjectKey::new(text).map_err(|error| Failure::Corrupt(format!("a stored key is not valid: {error}")))
 }
 
 /// The columns of `objects` and `object_versions` in the order [`StoredObject::read`] expects.
-pub(super) const OBJECT_COLUMNS: &str = "kind, length_bytes, modified_ms, etag, storage_class, \
+pub(crate) const OBJECT_COLUMNS: &str = "kind, length_bytes, modified_ms, etag, storage_class, \
      checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, \
      legal_hold, row_hash, record";
 
 /// Object lock, carried along until it is used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct LockColumns {
-    pub(super) mode: Option<i64>,
-    pub(super) until_ms: Option<i64>,
-    pub(super) legal_hold: i64,
+pub(crate) struct LockColumns {
+    pub(crate) mode: Option<i64>,
+    pub(crate) until_ms: Option<i64>,
+    pub(crate) legal_hold: i64,
 }
 
 /// A version with what only the store needs of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct StoredObject {
-    pub(super) row: ObjectRow,
+pub(crate) struct StoredObject {
+    pub(crate) row: ObjectRow,
     /// The highest order the key ever gave.
-    pub(super) top_order: u64,
-    pub(super) lock: LockColumns,
+    pub(crate) top_order: u64,
+    pub(crate) lock: LockColumns,
 }
 
 /// What lies in `record`.
@@ -123,17 +123,17 @@ struct Record {
 }
 
 /// The columns of a version as they are bound.
-pub(super) struct ObjectColumns<'a> {
-    pub(super) object: &'a NewObject,
-    pub(super) order: u64,
-    pub(super) top_order: u64,
-    pub(super) lock: LockColumns,
-    pub(super) record: Vec<u8>,
-    pub(super) hash: RowHash,
+pub(crate) struct ObjectColumns<'a> {
+    pub(crate) object: &'a NewObject,
+    pub(crate) order: u64,
+    pub(crate) top_order: u64,
+    pub(crate) lock: LockColumns,
+    pub(crate) record: Vec<u8>,
+    pub(crate) hash: RowHash,
 }
 
 impl<'a> ObjectColumns<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         bucket: BucketId,
         key: &ObjectKey,
         object: &'a NewObject,
@@ -151,11 +151,11 @@ impl<'a> ObjectColumns<'a> {
         Ok(columns)
     }
 
-    pub(super) fn algorithm(&self) -> Option<i64> {
+    pub(crate) fn algorithm(&self) -> Option<i64> {
         self.object.checksum.as_ref().map(|checksum| algorithm_code(checksum.algorithm))
     }
 
-    pub(super) fn kind(&self) -> Option<i64> {
+    pub(crate) fn kind(&self) -> Option<i64> {
         self.object.checksum.as_ref().map(|checksum| kind_code(checksum.kind))
     }
 }
@@ -199,42 +199,78 @@ fn hash_object(
     truncated(&hasher)
 }
 
-impl StoredObject {
-    /// Reads, decodes and checks a row that was selected with [`OBJECT_COLUMNS`] from `first` on.
-    pub(super) fn read(row: &Row<'_>, bucket: BucketId, key: &[u8], first: usize) -> Result<Self, Failure> {
-        let at = |offset: usize| first.saturating_add(offset);
-        let record_bytes = blob(row, at(15))?;
-        let record: Record = postcard::from_bytes(record_bytes)
+/// The columns of a version as a database gave them.
+pub(crate) struct RawObject<'r> {
+    pub(crate) kind: i64,
+    pub(crate) length_bytes: i64,
+    pub(crate) modified_ms: i64,
+    pub(crate) etag: &'r str,
+    pub(crate) storage_class: i64,
+    pub(crate) checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    pub(crate) version: &'r [u8],
+    pub(crate) order: i64,
+    pub(crate) top_order: i64,
+    pub(crate) write: &'r [u8],
+    pub(crate) lock: LockColumns,
+    pub(crate) hash: &'r [u8],
+    pub(crate) record: &'r [u8],
+}
+
+impl RawObject<'_> {
+    /// Decodes the columns and checks them against the row's hash.
+    pub(crate) fn decode(self, bucket: BucketId, key: &[u8]) -> Result<StoredObject, Failure> {
+        let record: Record = postcard::from_bytes(self.record)
             .map_err(|error| Failure::Corrupt(format!("an object record cannot be decoded: {error}")))?;
-        let lock = LockColumns {
-            mode: optional_integer(row, at(11))?,
-            until_ms: optional_integer(row, at(12))?,
-            legal_hold: integer(row, at(13))?,
-        };
-        let checksum = checksum_codes(row, at(5))?.zip(record.checksum);
+        let checksum = self.checksum.zip(record.checksum);
         let object = NewObject {
-            version: VersionId::from_bytes(id_bytes(blob(row, at(7))?)?),
-            kind: version_kind(integer(row, at(0))?)?,
-            write: WriteId::from_bytes(id_bytes(blob(row, at(10))?)?),
-            modified: UnixMillis(integer(row, at(2))?),
-            length_bytes: integer(row, at(1))?.cast_unsigned(),
-            etag: Etag::new(text(row, at(3))?),
-            storage_class: storage_class(integer(row, at(4))?)?,
+            version: VersionId::from_bytes(id_bytes(self.version)?),
+            kind: version_kind(self.kind)?,
+            write: WriteId::from_bytes(id_bytes(self.write)?),
+            modified: UnixMillis(self.modified_ms),
+            length_bytes: self.length_bytes.cast_unsigned(),
+            etag: Etag::new(self.etag),
+            storage_class: storage_class(self.storage_class)?,
             checksum: checksum.map(|((algorithm, kind), value)| Checksum { algorithm, kind, value }),
             attributes: record.attributes,
             content: record.content,
         };
-        let order = integer(row, at(8))?.cast_unsigned();
-        let top_order = integer(row, at(9))?.cast_unsigned();
-        if hash_object(bucket, key, &object, (order, top_order), lock, record_bytes) != blob(row, at(14))? {
+        let (order, top_order) = (self.order.cast_unsigned(), self.top_order.cast_unsigned());
+        if hash_object(bucket, key, &object, (order, top_order), self.lock, self.record) != self.hash {
             return Err(Failure::Corrupt("an object row does not match its hash".to_owned()));
         }
-        Ok(Self { row: ObjectRow { order, object }, top_order, lock })
+        Ok(StoredObject { row: ObjectRow { order, object }, top_order, lock: self.lock })
+    }
+}
+
+impl StoredObject {
+    /// Reads, decodes and checks a row that was selected with [`OBJECT_COLUMNS`] from `first` on.
+    pub(crate) fn read(row: &Row<'_>, bucket: BucketId, key: &[u8], first: usize) -> Result<Self, Failure> {
+        let at = |offset: usize| first.saturating_add(offset);
+        RawObject {
+            kind: integer(row, at(0))?,
+            length_bytes: integer(row, at(1))?,
+            modified_ms: integer(row, at(2))?,
+            etag: text(row, at(3))?,
+            storage_class: integer(row, at(4))?,
+            checksum: checksum_codes(row, at(5))?,
+            version: blob(row, at(7))?,
+            order: integer(row, at(8))?,
+            top_order: integer(row, at(9))?,
+            write: blob(row, at(10))?,
+            lock: LockColumns {
+                mode: optional_integer(row, at(11))?,
+                until_ms: optional_integer(row, at(12))?,
+                legal_hold: integer(row, at(13))?,
+            },
+            hash: blob(row, at(14))?,
+            record: blob(row, at(15))?,
+        }
+        .decode(bucket, key)
     }
 }
 
 /// The two checksum columns from `first` on.
-pub(super) fn checksum_codes(
+pub(crate) fn checksum_codes(
     row: &Row<'_>,
     first: usize,
 ) -> Result<Option<(ChecksumAlgorithm, ChecksumKind)>, Failure> {
@@ -246,12 +282,12 @@ pub(super) fn checksum_codes(
 macro_rules! codes {
     ($encode:ident, $decode:ident, $type:ty, $what:literal, $($variant:path = $code:literal),+ $(,)?) => {
         /// The number a row holds for the value. The numbers are part of the schema.
-        pub(super) fn $encode(value: $type) -> i64 {
+        pub(crate) fn $encode(value: $type) -> i64 {
             match value { $($variant => $code),+ }
         }
 
         /// The value a row's number stands for.
-        pub(super) fn $decode(code: i64) -> Result<$type, Failure> {
+        pub(crate) fn $decode(code: i64) -> Result<$type, Failure> {
             match code {
                 $($code => Ok($variant),)+
                 _ => Err(Failure::Corrupt(format!(concat!("unknown ", $what, " {}"), code))),

@@ -6,7 +6,7 @@ use crate::error::MetadataError;
 
 /// Why an operation or a read did not succeed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The operation was refused and changed nothing.
     Refused(MetadataError),
     /// A row does not match its hash or cannot be decoded.
@@ -61,9 +61,9 @@ impl Failure {
 /// An error text as a source for [`MetadataError::Unavailable`].
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Reason(pub(super) String);
+pub(crate) struct Reason(pub(crate) String);
 
 /// The store cannot answer now.
-pub(super) fn unavailable(context: &'static str, why: impl Into<String>) -> MetadataError {
+pub(crate) fn unavailable(context: &'static str, why: impl Into<String>) -> MetadataError {
     MetadataError::Unavailable { context, source: Box::new(Reason(why.into())) }
 }

@@ -14,14 +14,14 @@
 //! reads is found by the next snapshot, [`SqliteStore::verify`], or a restart's structural check, not before. Listings do
 //! not check row hashes.
 
-mod apply;
-mod codec;
-mod failure;
-mod op;
+pub(crate) mod apply;
+pub(crate) mod codec;
+pub(crate) mod failure;
+pub(crate) mod op;
 mod open;
 mod options;
 mod queue;
-mod read;
+pub(crate) mod read;
 mod reader;
 mod schema;
 mod serving;

@@ -8,7 +8,7 @@ use crate::model::{Commit, Content, DriveRow, NewBucket, NewVolume, Outcome, Sea
 
 /// One change, as it is applied and as it is logged. New variants go to the end: logs outlive releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Op {
+pub(crate) enum Op {
     Commit(Commit),
     CreateBucket(NewBucket),
     DeleteBucket(BucketName),
@@ -23,7 +23,7 @@ pub(super) enum Op {
 
 impl Op {
     /// Roughly how much of a batch's budget the operation takes: its writes, and the parts they name.
-    pub(super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Commit(commit) => commit.writes.iter().map(write_weight).fold(1, usize::saturating_add),
             _ => 1,
@@ -50,7 +50,7 @@ fn write_weight(write: &Write) -> usize {
 
 /// What an applied operation answers.
 #[derive(Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Done,
     Outcomes(Vec<Outcome>),
     Sealed(SealedEnd),

@@ -9,11 +9,11 @@ use crate::sqlite::codec::{blob, decode_checked, encode, row_hash};
 use crate::sqlite::failure::Failure;
 
 /// Who refers to a blob: a place in an object's list or a part of an upload.
-pub(super) type Referrer = [u8; 20];
+pub(crate) type Referrer = [u8; 20];
 
 /// The referrer for the blob at `index` of a version. The order is in it, so that a version that replaces another
 /// and shares a blob with it holds a reference of its own.
-pub(super) fn object_referrer(bucket: BucketId, key: &ObjectKey, order: u64, index: u32) -> Referrer {
+pub(crate) fn object_referrer(bucket: BucketId, key: &ObjectKey, order: u64, index: u32) -> Referrer {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"object");
     hasher.update(bucket.as_bytes());
@@ -25,7 +25,7 @@ pub(super) fn object_referrer(bucket: BucketId, key: &ObjectKey, order: u64, ind
 }
 
 /// The referrer for a part's blob.
-pub(super) fn part_referrer(upload: UploadId, number: PartNumber) -> Referrer {
+pub(crate) fn part_referrer(upload: UploadId, number: PartNumber) -> Referrer {
     join(*upload.as_bytes(), u32::from(number.get()))
 }
 

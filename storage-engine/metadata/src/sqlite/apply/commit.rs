@@ -37,10 +37,10 @@ impl Batch<'_> {
 }
 
 /// Calls `visit` with each volume that a write's new content lies in.
-fn new_volumes(
+pub(crate) fn new_volumes<E>(
     write: &Write,
-    visit: &mut impl FnMut(VolumeId) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    visit: &mut impl FnMut(VolumeId) -> Result<(), E>,
+) -> Result<(), E> {
     let mut extents = |extents: &[Extent]| extents.iter().try_for_each(|extent| visit(extent.volume));
     match write {
         Write::Put(put) => {
@@ -60,7 +60,7 @@ fn new_volumes(
 }
 
 /// What a condition makes of the current version; `None` if all hold. A delete marker is no current object.
-pub(super) fn refused(conditions: &WriteConditions, current: Option<&ObjectRow>) -> Option<Outcome> {
+pub(crate) fn refused(conditions: &WriteConditions, current: Option<&ObjectRow>) -> Option<Outcome> {
     let current = current.filter(|row| row.object.kind == VersionKind::Object).map(|row| &row.object);
     let matches = |tags: &TagMatch| match (tags, current) {
         (_, None) => false,

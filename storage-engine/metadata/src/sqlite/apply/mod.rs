@@ -5,12 +5,12 @@
 //! batch need no savepoints, and a refused one disturbs no neighbour. What fails later is the file or a rotten row,
 //! and then the writer rolls the whole batch back.
 
-mod blobs;
+pub(crate) mod blobs;
 mod buckets;
-mod commit;
-mod objects;
+pub(crate) mod commit;
+pub(crate) mod objects;
 mod recount;
-mod uploads;
+pub(crate) mod uploads;
 mod volumes;
 
 use std::collections::{BTreeMap, HashMap};

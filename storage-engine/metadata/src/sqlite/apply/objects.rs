@@ -107,7 +107,7 @@ fn store(
     Ok(())
 }
 
-fn parts_of(object: &NewObject) -> &[PartRef] {
+pub(crate) fn parts_of(object: &NewObject) -> &[PartRef] {
     match &object.content {
         Content::Blobs { parts, .. } => parts,
         Content::Empty | Content::Packed(_) => &[],
@@ -266,6 +266,6 @@ impl Batch<'_> {
 }
 
 /// The order the next version of the key gets.
-pub(super) fn next_order(current: Option<&StoredObject>) -> u64 {
+pub(crate) fn next_order(current: Option<&StoredObject>) -> u64 {
     current.map_or(1, |stored| stored.top_order.saturating_add(1))
 }

@@ -18,7 +18,7 @@ const DONE: Outcome = Outcome::Done { replaced: None, order: 0 };
 
 /// A part as stored under its upload and number.
 #[derive(Serialize, Deserialize)]
-struct PartRecord {
+pub(crate) struct PartRecord {
     write: WriteId,
     modified: UnixMillis,
     length_bytes: u64,
@@ -27,22 +27,40 @@ struct PartRecord {
     blob: BlobId,
 }
 
+impl PartRecord {
+    pub(crate) fn of(part: &PutPart) -> Self {
+        Self {
+            write: part.write,
+            modified: part.modified,
+            length_bytes: part.length_bytes,
+            etag: part.etag.clone(),
+            checksum: part.checksum.clone(),
+            blob: part.blob.id,
+        }
+    }
+
+    /// The part of that number.
+    pub(crate) fn numbered(self, number: u16) -> Result<PartRow, Failure> {
+        let number = PartNumber::new(u32::from(number))
+            .map_err(|_| Failure::Corrupt(format!("stored part number {number}")))?;
+        Ok(PartRow {
+            number,
+            write: self.write,
+            modified: self.modified,
+            length_bytes: self.length_bytes,
+            etag: self.etag,
+            checksum: self.checksum,
+            blob: self.blob,
+        })
+    }
+}
+
 /// Decodes a row selected as `number, row_hash, record`.
 pub(in crate::sqlite) fn read_part(upload: UploadId, row: &Row<'_>) -> Result<PartRow, Failure> {
     let number: u16 = row.get(0)?;
     let record: PartRecord =
         decode_checked("parts", &[upload.as_bytes(), &number.to_be_bytes()], blob(row, 1)?, blob(row, 2)?)?;
-    let number = PartNumber::new(u32::from(number))
-        .map_err(|_| Failure::Corrupt(format!("stored part number {number}")))?;
-    Ok(PartRow {
-        number,
-        write: record.write,
-        modified: record.modified,
-        length_bytes: record.length_bytes,
-        etag: record.etag,
-        checksum: record.checksum,
-        blob: record.blob,
-    })
+    record.numbered(number)
 }
 
 /// Decodes an upload selected as `row_hash, record` from column `first` on.
@@ -132,14 +150,7 @@ impl Batch<'_> {
         let referrer = part_referrer(part.upload, part.number);
         self.add_blob(&part.blob)?;
         self.add_reference(part.blob.id, &referrer)?;
-        let record = encode(&PartRecord {
-            write: part.write,
-            modified: part.modified,
-            length_bytes: part.length_bytes,
-            etag: part.etag.clone(),
-            checksum: part.checksum.clone(),
-            blob: part.blob.id,
-        })?;
+        let record = encode(&PartRecord::of(part))?;
         let number = part.number.get();
         let hash = row_hash("parts", &[part.upload.as_bytes(), &number.to_be_bytes()], &record);
         self.connection
@@ -217,7 +228,10 @@ impl Batch<'_> {
 }
 
 /// The first part of the completion that is not there as it was checked.
-fn unfit_part(complete: &CompleteUpload, stored: &HashMap<PartNumber, PartRow>) -> Option<PartNumber> {
+pub(crate) fn unfit_part(
+    complete: &CompleteUpload,
+    stored: &HashMap<PartNumber, PartRow>,
+) -> Option<PartNumber> {
     let Content::Blobs { parts, .. } = &complete.object.content else {
         return complete.parts.first().map(|(number, _)| *number);
     };

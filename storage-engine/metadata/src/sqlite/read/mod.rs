@@ -3,7 +3,7 @@
 mod list;
 mod point;
 mod uploads;
-mod walk;
+pub(crate) mod walk;
 
 pub(super) use list::list_objects;
 pub(super) use point::{blobs, bucket, drives, list_buckets, list_parts, object, volumes};

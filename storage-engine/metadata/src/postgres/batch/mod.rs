@@ -1,0 +1,159 @@
+//! The commits of one transaction.
+//!
+//! A batch locks and loads every row its writes can touch, applies the writes in their order to what it loaded, and
+//! stores what changed with one statement for each kind of change. Rows are locked in one order by everyone (buckets,
+//! volumes, keys, uploads, blobs, each by primary key), so batches of several nodes wait for each other but seldom
+//! deadlock. What is not there cannot be locked: if another writer makes the same key meanwhile, the insert finds it, the
+//! transaction is rolled back, and the batch is tried again from its beginning, this time seeing that key.
+//!
+//! Refused commits leave no trace: everything that can refuse one whole is checked before it changes anything.
+
+mod blobs;
+mod flush;
+mod load;
+mod objects;
+mod store_objects;
+mod uploads;
+mod volumes;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VolumeId, WriteId};
+
+use crate::error::MetadataError;
+use crate::model::{Commit, Extent, NewUpload, Outcome, PartRow, VolumeState, Write};
+use crate::sqlite::apply::blobs::Referrer;
+use crate::sqlite::apply::commit::new_volumes;
+use crate::sqlite::codec::StoredObject;
+
+/// A key of a bucket.
+type Key = (BucketId, ObjectKey);
+
+/// What a batch knows of the rows it may touch.
+#[derive(Default)]
+pub(super) struct Batch {
+    buckets: HashSet<BucketId>,
+    volumes: HashMap<VolumeId, Volume>,
+    /// Bytes and items added to what lives in volumes.
+    deltas: BTreeMap<VolumeId, (i64, i64)>,
+    keys: BTreeMap<Key, KeyState>,
+    uploads: BTreeMap<(BucketId, UploadId), UploadState>,
+    parts: BTreeMap<(BucketId, UploadId, u16), PartState>,
+    blobs: BTreeMap<BlobId, BlobState>,
+    references: BTreeMap<(BlobId, Referrer), Presence>,
+}
+
+/// A volume's row that is locked.
+struct Volume {
+    state: VolumeState,
+    epoch: Epoch,
+    committed_end: u64,
+    stored_bytes: u64,
+    changed: bool,
+}
+
+/// A key's versions, as far as they matter.
+#[derive(Default)]
+struct KeyState {
+    /// Whether the key was there.
+    found: bool,
+    changed: bool,
+    current: Option<StoredObject>,
+    older_count: i64,
+    /// By order. All that the batch names, and enough of the newest.
+    older: BTreeMap<u64, OlderState>,
+}
+
+struct OlderState {
+    found: bool,
+    changed: bool,
+    /// `None` if it is gone now.
+    row: Option<StoredObject>,
+}
+
+struct UploadState {
+    found: bool,
+    row: Option<NewUpload>,
+}
+
+struct PartState {
+    changed: bool,
+    row: Option<PartRow>,
+    /// What wrote it, encoded, if it has to be stored.
+    record: Vec<u8>,
+}
+
+#[derive(Default)]
+struct BlobState {
+    found: bool,
+    changed: bool,
+    extents: Option<Vec<Extent>>,
+    references: i64,
+}
+
+/// Whether a row was there and whether it shall be.
+#[derive(Default)]
+struct Presence {
+    found: bool,
+    wanted: bool,
+}
+
+/// Which transaction a batch is stored by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BatchName {
+    pub(super) writer: WriteId,
+    pub(super) number: u64,
+}
+
+impl Batch {
+    /// Applies one commit to what was loaded.
+    pub(super) fn commit(&mut self, commit: &Commit) -> Result<Vec<Outcome>, MetadataError> {
+        for advance in &commit.advances {
+            self.check_advance(advance)?;
+        }
+        for write in &commit.writes {
+            new_volumes(write, &mut |volume| self.check_reference(volume))?;
+        }
+        for advance in &commit.advances {
+            self.advance(advance);
+        }
+        Ok(commit.writes.iter().map(|write| self.write(write)).collect())
+    }
+
+    fn write(&mut self, write: &Write) -> Outcome {
+        let (bucket, _) = match touched(write) {
+            Some(place) => place,
+            None => match write {
+                Write::MoveBlob(moved) => return self.move_blob(moved),
+                _ => return Outcome::Moved,
+            },
+        };
+        if !matches!(write, Write::MoveObject(_)) && !self.buckets.contains(&bucket) {
+            return Outcome::NoSuchBucket;
+        }
+        match write {
+            Write::Put(put) => self.put_object(put),
+            Write::Delete(delete) => self.delete_object(delete),
+            Write::CreateUpload(upload) => self.create_upload(upload),
+            Write::PutPart(part) => self.put_part(part),
+            Write::CompleteUpload(complete) => self.complete_upload(complete),
+            Write::AbortUpload { bucket, key, upload } => self.abort_upload(*bucket, key, *upload),
+            Write::MoveObject(moved) => self.move_object(moved),
+            Write::MoveBlob(moved) => self.move_blob(moved),
+        }
+    }
+}
+
+/// The bucket and key a write is for; blobs belong to none.
+fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
+    match write {
+        Write::Put(put) => Some((put.bucket, &put.key)),
+        Write::Delete(delete) => Some((delete.bucket, &delete.key)),
+        Write::CreateUpload(upload) => Some((upload.bucket, &upload.key)),
+        Write::PutPart(part) => Some((part.bucket, &part.key)),
+        Write::CompleteUpload(complete) => Some((complete.bucket, &complete.key)),
+        Write::AbortUpload { bucket, key, .. } => Some((*bucket, key)),
+        Write::MoveObject(moved) => Some((moved.bucket, &moved.key)),
+        Write::MoveBlob(_) => None,
+    }
+}

@@ -1,0 +1,146 @@
+//! The rare changes: each is a transaction of its own.
+
+use granary_types::{BucketId, BucketName, Epoch, UnixMillis, VolumeId};
+use sqlx::Row;
+
+use super::connect::Session;
+use super::failure::Failure;
+use super::{rows, sql};
+use crate::error::MetadataError;
+use crate::model::{DriveRow, NewBucket, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};
+use crate::sqlite::codec::{encode, row_hash};
+use crate::sqlite::op::{Op, Reply};
+
+/// The answer, or why nothing was changed.
+pub(super) type Answer = Result<Reply, MetadataError>;
+
+/// Applies a change that is no commit, inside the transaction that is open on `session`.
+pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<Answer, Failure> {
+    match op {
+        Op::CreateBucket(bucket) => create_bucket(session, bucket).await,
+        Op::DeleteBucket(name) => delete_bucket(session, name).await,
+        Op::OpenVolume(volume) => open_volume(session, volume).await,
+        Op::SealVolume(volume) => seal_volume(session, *volume).await,
+        Op::FreeVolume { volume, now } => free_volume(session, *volume, *now).await,
+        Op::ForgetVolume(volume) => forget_volume(session, *volume).await,
+        Op::MoveShard(shard) => move_shard(session, shard).await,
+        Op::PutDrive(drive) => put_drive(session, drive).await,
+        Op::Commit(_) | Op::Recount => Err(Failure::Refused("this change does not come here".to_owned())),
+    }
+}
+
+async fn create_bucket(session: &mut Session, bucket: &NewBucket) -> Result<Answer, Failure> {
+    let name = bucket.name.as_str().as_bytes();
+    let record = encode(bucket)?;
+    let hash = row_hash("buckets", &[name], &record);
+    let query =
+        sqlx::query(sql::buckets::INSERT).bind(name).bind(*bucket.id.as_bytes()).bind(hash).bind(record);
+    let made = session.execute(query).await? == 1;
+    Ok(if made { Ok(Reply::Done) } else { Err(MetadataError::BucketExists(bucket.name.clone())) })
+}
+
+async fn delete_bucket(session: &mut Session, name: &BucketName) -> Result<Answer, Failure> {
+    let key = name.as_str().as_bytes();
+    let found = session.fetch(sqlx::query(sql::buckets::LOCK_NAME).bind(key)).await?;
+    let Some(row) = found.first() else { return Ok(Err(MetadataError::NoSuchBucket(name.clone()))) };
+    let id = BucketId::from_bytes(rows::id(row, 0)?);
+    let used = session.fetch(sqlx::query(sql::buckets::IN_USE).bind(*id.as_bytes())).await?;
+    if used.first().map(|row| row.try_get::<bool, _>(0)).transpose()?.unwrap_or(true) {
+        return Ok(Err(MetadataError::BucketNotEmpty(name.clone())));
+    }
+    session.execute(sqlx::query(sql::buckets::DELETE).bind(key)).await?;
+    Ok(Ok(Reply::Done))
+}
+
+fn count(columns: u8) -> i16 {
+    i16::from(columns)
+}
+
+async fn open_volume(session: &mut Session, volume: &NewVolume) -> Result<Answer, Failure> {
+    let drives: Vec<u8> = volume.drives.iter().flat_map(|drive| *drive.as_bytes()).collect();
+    let query = sqlx::query(sql::volumes::OPEN)
+        .bind(*volume.id.as_bytes())
+        .bind(count(volume.data_columns))
+        .bind(count(volume.parity_columns))
+        .bind(drives)
+        .bind(volume.opened.0)
+        .bind(Epoch::FIRST.0.cast_signed());
+    if session.execute(query).await? == 1 {
+        return Ok(Ok(Reply::Done));
+    }
+    // The same call again, after an answer that was lost, is no error; any other reuse of an id is.
+    let same = locked(session, volume.id)
+        .await?
+        .is_some_and(|(row, _)| row.volume == *volume && row.epoch == Epoch::FIRST);
+    Ok(if same {
+        Ok(Reply::Done)
+    } else {
+        Err(MetadataError::Fenced { volume: volume.id, epoch: Epoch::FIRST })
+    })
+}
+
+/// Locks a volume and reads it and how many items live in it.
+async fn locked(session: &mut Session, id: VolumeId) -> Result<Option<(VolumeRow, u64)>, Failure> {
+    // First the lock, then a statement that sees what the lock's last holder left in all tables.
+    session.fetch(sqlx::query(sql::volumes::LOCK_ONE).bind(*id.as_bytes())).await?;
+    let found = session.fetch(sqlx::query(sql::volumes::READ).bind(vec![*id.as_bytes()])).await?;
+    found.first().map(rows::volume).transpose()
+}
+
+async fn seal_volume(session: &mut Session, volume: VolumeId) -> Result<Answer, Failure> {
+    let sealed = session.fetch(sqlx::query(sql::volumes::SEAL).bind(*volume.as_bytes())).await?;
+    let Some(row) = sealed.first() else { return Ok(Err(MetadataError::VolumeGone(volume))) };
+    let (epoch, committed_end) = (Epoch(rows::unsigned(row, 0)?), rows::unsigned(row, 1)?);
+    Ok(Ok(Reply::Sealed(SealedEnd { epoch, committed_end })))
+}
+
+async fn free_volume(session: &mut Session, volume: VolumeId, now: UnixMillis) -> Result<Answer, Failure> {
+    let empty = locked(session, volume)
+        .await?
+        .is_some_and(|(row, items)| row.state == VolumeState::Sealed && row.live_bytes == 0 && items == 0);
+    if !empty {
+        return Ok(Ok(Reply::Changed(false)));
+    }
+    let query = sqlx::query(sql::volumes::FREE).bind(*volume.as_bytes()).bind(now.0);
+    Ok(Ok(Reply::Changed(session.execute(query).await? == 1)))
+}
+
+async fn forget_volume(session: &mut Session, volume: VolumeId) -> Result<Answer, Failure> {
+    let gone = session.execute(sqlx::query(sql::volumes::FORGET).bind(*volume.as_bytes())).await? == 1;
+    if gone {
+        session.execute(sqlx::query(sql::volumes::TAKE_DELTAS).bind(*volume.as_bytes())).await?;
+    }
+    Ok(Ok(Reply::Changed(gone)))
+}
+
+async fn move_shard(session: &mut Session, shard: &ShardMove) -> Result<Answer, Failure> {
+    let Some((row, _)) = locked(session, shard.volume).await? else {
+        return Ok(Ok(Reply::Changed(false)));
+    };
+    let mut drives = row.volume.drives;
+    let matches = match drives.get_mut(usize::from(shard.column)) {
+        Some(drive) if row.state != VolumeState::Freed && *drive == shard.from => {
+            *drive = shard.to;
+            true
+        }
+        _ => false,
+    };
+    if matches {
+        let drives: Vec<u8> = drives.iter().flat_map(|drive| *drive.as_bytes()).collect();
+        let query = sqlx::query(sql::volumes::SET_DRIVES).bind(*shard.volume.as_bytes()).bind(drives);
+        session.execute(query).await?;
+    }
+    Ok(Ok(Reply::Changed(matches)))
+}
+
+async fn put_drive(session: &mut Session, drive: &DriveRow) -> Result<Answer, Failure> {
+    let record = encode(drive)?;
+    let hash = row_hash("drives", &[drive.id.as_bytes()], &record);
+    let query = sqlx::query(sql::volumes::PUT_DRIVE)
+        .bind(*drive.id.as_bytes())
+        .bind(i32::from(drive.slot))
+        .bind(hash)
+        .bind(record);
+    session.execute(query).await?;
+    Ok(Ok(Reply::Done))
+}

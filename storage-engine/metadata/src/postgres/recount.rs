@@ -1,0 +1,145 @@
+//! Counting anew what lives in each volume.
+//!
+//! Everything is read from one state of the database, so what is counted and what was accounted belong together however
+//! many batches are committed meanwhile. What they differ by is inserted as one more delta, which is right after those
+//! batches too.
+
+use std::collections::BTreeMap;
+
+use granary_types::{BucketId, VolumeId, WriteId};
+use sqlx::Row;
+
+use super::connect::{Locator, Session};
+use super::failure::Failure;
+use super::{rows, sql};
+use crate::model::{Content, VolumeRow};
+
+/// Rows of one query.
+const PAGE: i64 = 2_000;
+
+/// Bytes and items that live in each volume.
+type Counted = BTreeMap<VolumeId, (u64, u64)>;
+
+/// Volumes with what was accounted and what was counted.
+type Drifted = Vec<(VolumeId, u64, u64)>;
+
+fn count(counted: &mut Counted, volume: VolumeId, length_bytes: u64) {
+    let (bytes, items) = counted.entry(volume).or_default();
+    *bytes = bytes.saturating_add(length_bytes);
+    *items = items.saturating_add(1);
+}
+
+/// Counts, and repairs what drifted.
+pub(super) async fn run(locator: &Locator) -> Result<Drifted, Failure> {
+    let mut session = locator.connect().await?;
+    session.run(sql::BEGIN_SNAPSHOT).await?;
+    let drifted = recount(&mut session).await?;
+    session.run(sql::COMMIT).await?;
+    Ok(drifted)
+}
+
+async fn recount(session: &mut Session) -> Result<Drifted, Failure> {
+    let mut counted = Counted::new();
+    count_current(session, &mut counted).await?;
+    count_older(session, &mut counted).await?;
+    count_blobs(session, &mut counted).await?;
+    let name = WriteId::random()
+        .map_err(|error| Failure::Refused(format!("no id for the repair could be drawn: {error}")))?;
+    let mut drifted = Drifted::new();
+    for (row, items) in all_volumes(session).await? {
+        let id = row.volume.id;
+        let (counted_bytes, counted_items) = counted.get(&id).copied().unwrap_or_default();
+        if (row.live_bytes, items) == (counted_bytes, counted_items) {
+            continue;
+        }
+        tracing::warn!(volume = %id, was = row.live_bytes, is = counted_bytes, "live bytes had drifted");
+        drifted.push((id, row.live_bytes, counted_bytes));
+        let (bytes, items) = (counted_bytes.wrapping_sub(row.live_bytes), counted_items.wrapping_sub(items));
+        let query = sqlx::query(sql::volumes::INSERT_DELTAS)
+            .bind(*name.as_bytes())
+            .bind(0_i64)
+            .bind(vec![*id.as_bytes()])
+            .bind(vec![bytes.cast_signed()])
+            .bind(vec![items.cast_signed()]);
+        session.execute(query).await?;
+    }
+    Ok(drifted)
+}
+
+async fn all_volumes(session: &mut Session) -> Result<Vec<(VolumeRow, u64)>, Failure> {
+    let mut all: Vec<(VolumeRow, u64)> = Vec::new();
+    loop {
+        let after = all.last().map(|(row, _)| row.volume.id.as_bytes().to_vec()).unwrap_or_default();
+        let found = session.fetch(sqlx::query(sql::volumes::LIST).bind(after).bind(PAGE)).await?;
+        for row in &found {
+            all.push(rows::volume(row)?);
+        }
+        if found.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
+fn count_packed(
+    row: &sqlx::postgres::PgRow,
+    counted: &mut Counted,
+) -> Result<(Vec<u8>, Vec<u8>, i64), Failure> {
+    let bucket = rows::id(row, rows::OBJECT_COLUMNS)?;
+    let key = rows::bytes(row, rows::OBJECT_COLUMNS.saturating_add(1))?;
+    let stored = rows::object(row, BucketId::from_bytes(bucket), key)?;
+    if let Content::Packed(location) = &stored.row.object.content {
+        count(counted, location.volume, u64::from(location.length_bytes));
+    }
+    Ok((bucket.to_vec(), key.to_vec(), row.try_get(8)?))
+}
+
+async fn count_current(session: &mut Session, counted: &mut Counted) -> Result<(), Failure> {
+    let mut after = (Vec::new(), Vec::new());
+    loop {
+        let query = sqlx::query(sql::objects::WALK).bind(after.0.clone()).bind(after.1.clone()).bind(PAGE);
+        let found = session.fetch(query).await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        for row in &found {
+            let (bucket, key, _) = count_packed(row, counted)?;
+            after = (bucket, key);
+        }
+    }
+}
+
+async fn count_older(session: &mut Session, counted: &mut Counted) -> Result<(), Failure> {
+    let mut after = (Vec::new(), Vec::new(), i64::MIN);
+    loop {
+        let query = sqlx::query(sql::objects::WALK_OLDER)
+            .bind(after.0.clone())
+            .bind(after.1.clone())
+            .bind(after.2)
+            .bind(PAGE);
+        let found = session.fetch(query).await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        for row in &found {
+            after = count_packed(row, counted)?;
+        }
+    }
+}
+
+/// Counts the blobs that something refers to.
+async fn count_blobs(session: &mut Session, counted: &mut Counted) -> Result<(), Failure> {
+    let mut after = Vec::new();
+    loop {
+        let found = session.fetch(sqlx::query(sql::blobs::WALK).bind(after.clone()).bind(PAGE)).await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        for row in &found {
+            let (id, extents) = rows::blob(row)?;
+            after = id.as_bytes().to_vec();
+            for extent in extents {
+                count(counted, extent.volume, extent.length_bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Sessions and the schema's version.
+
+/// What tells whether this server may be written to and keeps what it acknowledges. A setting that the server does not
+/// know is null.
+pub(in crate::postgres) const PROBE: &str = "SELECT pg_is_in_recovery(), \
+     current_setting('transaction_read_only'), current_setting('synchronous_commit', true), \
+     current_setting('fsync', true)";
+
+/// Waits for the flush, and for the synchronous standbys if there are any.
+pub(in crate::postgres) const SET_SYNCHRONOUS: &str = "SET synchronous_commit = 'on'";
+
+/// $1 … are milliseconds; set as text because SET takes no parameters.
+pub(in crate::postgres) const SET_LIMITS: &str = "SELECT set_config('statement_timeout', $1, false), \
+     set_config('lock_timeout', $2, false), \
+     set_config('idle_in_transaction_session_timeout', $3, false)";
+
+/// The row every migration locks, and the version it made.
+pub(in crate::postgres) const CREATE_SCHEMA_TABLE: &str = "CREATE TABLE IF NOT EXISTS granary_schema ( \
+     one SMALLINT PRIMARY KEY, version BIGINT NOT NULL, oldest_binary BIGINT NOT NULL)";
+
+pub(in crate::postgres) const SCHEMA_TABLE_EXISTS: &str = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'granary_schema' \
+     AND table_schema = current_schema()";
+
+pub(in crate::postgres) const FIRST_SCHEMA_ROW: &str =
+    "INSERT INTO granary_schema (one, version, oldest_binary) VALUES (1, 0, 0) ON CONFLICT (one) DO NOTHING";
+
+pub(in crate::postgres) const LOCK_SCHEMA: &str =
+    "SELECT version, oldest_binary FROM granary_schema WHERE one = 1 FOR UPDATE";
+
+pub(in crate::postgres) const READ_SCHEMA: &str =
+    "SELECT version, oldest_binary FROM granary_schema WHERE one = 1";
+
+pub(in crate::postgres) const SET_SCHEMA: &str =
+    "UPDATE granary_schema SET version = $1, oldest_binary = $2 WHERE one = 1";
+
+/// The migrations in order; the version of one is its place, from 1. Beside each: the oldest binary it serves.
+pub(in crate::postgres) const MIGRATIONS: &[(&str, u32)] =
+    &[(include_str!("../../../../../migrations/postgres/0001_init.sql"), 1)];

@@ -1,0 +1,236 @@
+//! The handle.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use granary_types::{BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::connect::Locator;
+use super::options::PostgresOptions;
+use super::reader::{self, Asked, READS_PER_QUERY, Read};
+use super::writer::{Pending, Writer};
+use super::{recount, schema, upkeep};
+use crate::error::{MetadataError, Result};
+use crate::model::{
+    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
+    ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery, UploadRow,
+    VolumeRow,
+};
+use crate::sqlite::failure::unavailable;
+use crate::sqlite::op::{Op, Reply};
+use crate::store::MetadataStore;
+
+/// How many changes may wait; callers wait for room.
+const WRITES_WAITING_MAX: usize = 4_096;
+/// How many reads may wait.
+const READS_WAITING_MAX: usize = READS_PER_QUERY * 16;
+
+/// The ends of the queues that callers hold while the store is open.
+#[derive(Clone)]
+struct Queues {
+    writes: mpsc::Sender<Pending>,
+    reads: mpsc::Sender<Read>,
+}
+
+/// The metadata store of clusters: one Postgres, written and read by any number of nodes. See the module's documentation.
+///
+/// Needs a tokio runtime. Dropping it lets what is queued be written; [`MetadataStore::close`] waits for that.
+pub struct PostgresStore {
+    locator: Arc<Locator>,
+    queues: Mutex<Option<Queues>>,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl PostgresStore {
+    /// Connects, checks and if wanted migrates the schema, and starts the store's tasks.
+    ///
+    /// # Errors
+    /// [`MetadataError::Unavailable`] if no server can be written to within [`PostgresOptions::patience`] or the one
+    /// found must not be used; [`MetadataError::SchemaTooNew`].
+    pub async fn open(options: PostgresOptions) -> Result<Self> {
+        let locator = Locator::new(options);
+        let ready = Arc::clone(&locator);
+        // In a task of its own: dropping the caller must not leave half a statement on a connection.
+        let prepared = tokio::spawn(async move {
+            let deadline = std::time::Instant::now() + ready.options.patience;
+            let connected = ready.connect_by(deadline).await;
+            let mut session = connected.map_err(|failure| failure.to_error("opening"))?;
+            schema::open(&mut session, ready.options.migration).await
+        });
+        prepared.await.map_err(|_| unavailable("opening", "opening ended early"))??;
+        let (writes, write_queue) = mpsc::channel(WRITES_WAITING_MAX);
+        let (reads, read_queue) = mpsc::channel(READS_WAITING_MAX);
+        let (stop, stopped) = watch::channel(false);
+        let writer = Writer::new(Arc::clone(&locator))?;
+        let mut tasks = vec![
+            tokio::spawn(writer.run(write_queue)),
+            tokio::spawn(upkeep::run(Arc::clone(&locator), stopped)),
+        ];
+        let read_queue = Arc::new(tokio::sync::Mutex::new(read_queue));
+        for _ in 0..locator.options.readers.max(1) {
+            tasks.push(tokio::spawn(reader::run(Arc::clone(&locator), Arc::clone(&read_queue))));
+        }
+        let queues = Mutex::new(Some(Queues { writes, reads }));
+        Ok(Self { locator, queues, stop, tasks: Mutex::new(tasks) })
+    }
+
+    fn queues(&self, context: &'static str) -> Result<Queues> {
+        self.queues.lock().clone().ok_or_else(|| unavailable(context, "the metadata store is closed"))
+    }
+
+    async fn apply(&self, op: Op) -> Result<Reply> {
+        let (answer, answered) = oneshot::channel();
+        let closed = || unavailable("writing", "the metadata store is closed");
+        let queues = self.queues("writing")?;
+        queues.writes.send(Pending { op, answer }).await.map_err(|_| closed())?;
+        drop(queues);
+        answered.await.map_err(|_| MetadataError::OutcomeUnknown { context: "the metadata writer ended" })?
+    }
+
+    async fn read<Q, A>(&self, wrap: fn(Asked<Q, A>) -> Read, question: Q) -> Result<A> {
+        let (answer, answered) = oneshot::channel();
+        let closed = || unavailable("reading", "the metadata store is closed");
+        let queues = self.queues("reading")?;
+        queues.reads.send(wrap(Asked { question, answer })).await.map_err(|_| closed())?;
+        drop(queues);
+        answered.await.map_err(|_| closed())?
+    }
+
+    async fn apply_simple(&self, op: Op) -> Result<()> {
+        match self.apply(op).await? {
+            Reply::Done => Ok(()),
+            _ => Err(mismatched()),
+        }
+    }
+
+    async fn apply_if(&self, op: Op) -> Result<bool> {
+        match self.apply(op).await? {
+            Reply::Changed(changed) => Ok(changed),
+            _ => Err(mismatched()),
+        }
+    }
+}
+
+fn mismatched() -> MetadataError {
+    MetadataError::Corrupt { context: "a reply does not belong to its request".to_owned() }
+}
+
+#[async_trait]
+impl MetadataStore for PostgresStore {
+    async fn create_bucket(&self, bucket: NewBucket) -> Result<()> {
+        self.apply_simple(Op::CreateBucket(bucket)).await
+    }
+
+    async fn bucket(&self, name: &BucketName) -> Result<Option<Bucket>> {
+        self.read(Read::Bucket, name.clone()).await
+    }
+
+    async fn list_buckets(&self, query: BucketQuery) -> Result<BucketPage> {
+        self.read(Read::Buckets, query).await
+    }
+
+    async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
+        self.apply_simple(Op::DeleteBucket(name.clone())).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
+        match self.apply(Op::Commit(commit)).await? {
+            Reply::Outcomes(outcomes) => Ok(outcomes),
+            _ => Err(mismatched()),
+        }
+    }
+
+    async fn object(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+    ) -> Result<Option<ObjectRow>> {
+        match version {
+            None => self.read(Read::Current, (bucket, key.clone())).await,
+            Some(version) => self.read(Read::Version, (bucket, key.clone(), version)).await,
+        }
+    }
+
+    async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>> {
+        self.read(Read::Blobs, ids.to_vec()).await
+    }
+
+    async fn list_objects(&self, query: ListQuery) -> Result<ListPage> {
+        self.read(Read::Objects, query).await
+    }
+
+    async fn upload(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Option<UploadRow>> {
+        self.read(Read::Upload, (bucket, key.clone(), upload)).await
+    }
+
+    async fn list_parts(&self, query: PartQuery) -> Result<PartPage> {
+        self.read(Read::Parts, query).await
+    }
+
+    async fn list_uploads(&self, query: UploadQuery) -> Result<UploadPage> {
+        self.read(Read::Uploads, query).await
+    }
+
+    async fn open_volume(&self, volume: NewVolume) -> Result<()> {
+        self.apply_simple(Op::OpenVolume(volume)).await
+    }
+
+    async fn seal_volume(&self, volume: VolumeId) -> Result<SealedEnd> {
+        match self.apply(Op::SealVolume(volume)).await? {
+            Reply::Sealed(end) => Ok(end),
+            _ => Err(mismatched()),
+        }
+    }
+
+    async fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRow>> {
+        self.read(Read::Volume, volume).await
+    }
+
+    async fn volumes(&self, after: Option<VolumeId>, limit: u32) -> Result<Vec<VolumeRow>> {
+        self.read(Read::Volumes, (after, limit)).await
+    }
+
+    async fn free_volume(&self, volume: VolumeId, now: UnixMillis) -> Result<bool> {
+        self.apply_if(Op::FreeVolume { volume, now }).await
+    }
+
+    async fn forget_volume(&self, volume: VolumeId) -> Result<bool> {
+        self.apply_if(Op::ForgetVolume(volume)).await
+    }
+
+    async fn move_shard(&self, shard: ShardMove) -> Result<bool> {
+        self.apply_if(Op::MoveShard(shard)).await
+    }
+
+    async fn put_drive(&self, drive: DriveRow) -> Result<()> {
+        self.apply_simple(Op::PutDrive(drive)).await
+    }
+
+    async fn drives(&self) -> Result<Vec<DriveRow>> {
+        self.read(Read::Drives, ()).await
+    }
+
+    async fn recount(&self) -> Result<Vec<(VolumeId, u64, u64)>> {
+        drop(self.queues("counting")?);
+        let locator = Arc::clone(&self.locator);
+        // In a task of its own: dropping the caller must not leave half a statement on a connection.
+        let counted = tokio::spawn(async move { recount::run(&locator).await });
+        let counted = counted.await.map_err(|_| unavailable("counting", "the recount ended early"))?;
+        counted.map_err(|failure| failure.to_error("counting"))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.queues.lock().take();
+        self.stop.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            task.await.map_err(|_| unavailable("closing", "a metadata task had panicked"))?;
+        }
+        Ok(())
+    }
+}
