@@ -1,5 +1,7 @@
-//! Which code a store uses and which drives a new volume goes to. Pure decisions; no I/O.
+//! The drives of a store and what is decided about them: which code a store uses, which drives a new volume goes to
+//! (pure decisions, no I/O), and how a drive is reached, on this machine or another.
 
+pub mod access;
 mod placement;
 mod profile;
 
