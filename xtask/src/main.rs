@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask test | clients | tidy | bench`.
+//! The project's own commands: `cargo xtask test | clients | tidy | fuzz | bench`.
 //!
 //! Each command finds or installs what it needs. A dependency that cannot be had is a failure, never
 //! a skipped test, so that a green run always means that everything ran.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line tool is for")]
 
 mod bench;
+mod fuzz;
 mod process;
 mod python;
 mod test;
@@ -37,6 +38,15 @@ enum Command {
     },
     /// Check file and function lengths, layering, lints and forbidden text.
     Tidy,
+    /// Run the fuzz targets: everything that reads what clients or disks hold.
+    Fuzz {
+        /// Only those whose name (`auth/verify`) contains this.
+        #[arg(default_value = "")]
+        target: String,
+        /// How long each is run.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Build the release binary and measure it.
     Bench {
         /// Arguments for the load generator; see `cargo xtask bench -- --help`.
@@ -50,6 +60,7 @@ fn main() -> ExitCode {
         Command::Test { filter } => test::run(&filter),
         Command::Clients { filter } => test::run_clients_only(&filter),
         Command::Tidy => tidy::run(),
+        Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),
         Command::Bench { args } => bench::run(&args),
     };
     match outcome {

@@ -1,8 +1,9 @@
-//! The drives this process uses.
+//! The drives of the store: those of this machine, and those of other nodes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use granary_cluster::access::{DriveAccess, LocalDrive};
 use granary_drive::Drive;
 use granary_types::DriveId;
 use parking_lot::RwLock;
@@ -47,18 +48,26 @@ impl DriveSet {
         Self { drives: RwLock::new(drives), unused: RwLock::new(unused) }
     }
 
-    /// The drive of that id, if it is here (perhaps failed).
-    pub(crate) fn get(&self, id: DriveId) -> Option<Arc<Drive>> {
-        self.drives.read().iter().find(|drive| drive.id() == id).cloned()
-    }
-
-    /// All drives that are here.
-    pub(crate) fn all(&self) -> Vec<Arc<Drive>> {
-        self.drives.read().clone()
+    /// The drive of that id, if it is in use (perhaps failed).
+    pub(crate) fn get(&self, id: DriveId) -> Option<Arc<dyn DriveAccess>> {
+        let drives = self.drives.read();
+        let drive = drives.iter().find(|drive| drive.id() == id)?;
+        Some(Arc::new(LocalDrive(Arc::clone(drive))))
     }
 
     /// The drives that may take new volumes.
-    pub(crate) fn usable(&self) -> Vec<Arc<Drive>> {
+    pub(crate) fn usable(&self) -> Vec<Arc<dyn DriveAccess>> {
+        let access = |drive| Arc::new(LocalDrive(drive)) as Arc<dyn DriveAccess>;
+        self.usable_local().into_iter().map(access).collect()
+    }
+
+    /// All drives of this machine that are in use.
+    pub(crate) fn local(&self) -> Vec<Arc<Drive>> {
+        self.drives.read().clone()
+    }
+
+    /// Those of this machine that are well.
+    pub(crate) fn usable_local(&self) -> Vec<Arc<Drive>> {
         self.drives.read().iter().filter(|drive| drive.is_usable()).cloned().collect()
     }
 

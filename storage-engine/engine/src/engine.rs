@@ -152,7 +152,7 @@ impl Engine {
         self.inner.pool.retire_all().await;
         self.inner.pool.seal_retired().await?;
         self.inner.store.close().await?;
-        for drive in self.inner.drives.all() {
+        for drive in self.inner.drives.local() {
             drive.release();
         }
         Ok(())

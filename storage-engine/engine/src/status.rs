@@ -37,7 +37,7 @@ impl Engine {
     /// All drives, by slot.
     #[must_use]
     pub fn drive_status(&self) -> Vec<DriveStatus> {
-        let online = self.inner.drives.all().into_iter().map(|drive| DriveStatus {
+        let online = self.inner.drives.local().into_iter().map(|drive| DriveStatus {
             slot: drive.slot(),
             drive: Some(drive.id()),
             directory: drive.directory().display().to_string(),

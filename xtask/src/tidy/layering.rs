@@ -12,12 +12,12 @@ use crate::process;
 
 /// Height of each crate in the design's picture: a crate may depend only on lower ones.
 const RANKS: [(&str, u8); 11] = [
-    ("granary", 6),
-    ("granary-s3", 5),
-    ("granary-admin", 5),
-    ("granary-auth", 4),
-    ("granary-engine", 3),
-    ("granary-cluster", 2),
+    ("granary", 7),
+    ("granary-s3", 6),
+    ("granary-admin", 6),
+    ("granary-auth", 5),
+    ("granary-engine", 4),
+    ("granary-cluster", 3),
     ("granary-metadata", 2),
     ("granary-drive", 2),
     ("granary-erasure", 2),

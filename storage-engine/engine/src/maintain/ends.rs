@@ -50,7 +50,7 @@ impl Remembered {
         if self.last.as_ref() == Some(&ends) {
             return Ok(());
         }
-        let (all, writing) = (drives.usable(), ends.clone());
+        let (all, writing) = (drives.usable_local(), ends.clone());
         let write = move || all.iter().try_for_each(|drive| write_ends(drive.directory(), &writing));
         let written = tokio::task::spawn_blocking(write).await;
         written

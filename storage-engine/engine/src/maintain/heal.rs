@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use granary_cluster::access::{DriveAccess, ReplacementAccess, ShardAccess};
 use granary_drive::{
-    BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockHeader, BlockKind, Drive, PackedRecords, Replacement,
-    ShardFile, ShardName, aligned_buffer,
+    BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockHeader, BlockKind, PackedRecords, ShardName, aligned_buffer,
 };
 use granary_metadata::{ShardMove, VolumeRow, VolumeState};
 use granary_types::{DriveId, VolumeId, crash_point};
@@ -180,13 +180,13 @@ async fn seal_if_open(inner: &Arc<Inner>, row: VolumeRow) -> Result<VolumeRow> {
 
 /// Where a damaged column goes: to its own drive if that is in use, to the drive that took its place, or to any
 /// usable drive without a column of the volume.
-fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<Drive>> {
+fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<dyn DriveAccess>> {
     let own = *row.volume.drives.get(usize::from(column))?;
     if let Some(drive) = inner.drives.get(own) {
         return drive.is_usable().then_some(drive);
     }
     let taken: HashSet<DriveId> = row.volume.drives.iter().copied().collect();
-    let mut free: Vec<Arc<Drive>> =
+    let mut free: Vec<Arc<dyn DriveAccess>> =
         inner.drives.usable().into_iter().filter(|drive| !taken.contains(&drive.id())).collect();
     free.retain(|drive| {
         let (free_bytes, total_bytes) = drive.space_bytes();
@@ -202,14 +202,13 @@ async fn rebuild_column(
     inner: &Arc<Inner>,
     row: &VolumeRow,
     column: u8,
-    target: &Arc<Drive>,
+    target: &Arc<dyn DriveAccess>,
 ) -> Result<bool> {
     let view = Arc::new(VolumeView::of(row)?);
     let name = ShardName { volume: row.volume.id, column };
     let codes = view.profile_columns();
-    let (creating, old) = (Arc::clone(target), inner.map.shard(&view, column).await.ok());
-    let replacement = tokio::task::spawn_blocking(move || creating.create_replacement(name, codes)).await;
-    let replacement = Arc::new(replacement.map_err(|_| EngineError::Internal("creating a shard panicked"))??);
+    let old = inner.map.shard(&view, column).await.ok();
+    let replacement = target.create_replacement(name, codes).await?;
     let moves = row.volume.drives.get(usize::from(column)) != Some(&target.id());
     let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
     while let Some(step) = walk.next(&inner.map).await? {
@@ -222,19 +221,22 @@ async fn rebuild_column(
             Step::Gap { from, to } => (*from, *to, None),
         };
         match (block, &old) {
-            (Some(block), _) => write_block(&replacement, from, block).await?,
+            (Some(block), _) => write_block(replacement.as_ref(), from, &block).await?,
             (None, _) if moves => return Ok(false),
-            (None, Some(old)) => copy_raw(&replacement, old, from, to).await?,
+            (None, Some(old)) => copy_raw(replacement.as_ref(), old.as_ref(), from, to).await?,
             (None, None) => {}
         }
     }
-    let target = Arc::clone(target);
-    let installed = tokio::task::spawn_blocking(move || target.install_replacement(&replacement));
-    installed.await.map_err(|_| EngineError::Internal("installing a shard panicked"))??;
+    replacement.install().await?;
     Ok(true)
 }
 
-async fn copy_raw(replacement: &Arc<Replacement>, old: &Arc<ShardFile>, from: u64, to: u64) -> Result<()> {
+async fn copy_raw(
+    replacement: &dyn ReplacementAccess,
+    old: &dyn ShardAccess,
+    from: u64,
+    to: u64,
+) -> Result<()> {
     const PIECE_BYTES: u64 = 1 << 20;
     let mut at = from;
     while at < to {
@@ -243,10 +245,9 @@ async fn copy_raw(replacement: &Arc<Replacement>, old: &Arc<ShardFile>, from: u6
         if bytes.is_empty() {
             break;
         }
-        let (writing, offset) = (Arc::clone(replacement), at);
+        let offset = at;
         at += bytes.len() as u64;
-        let written = tokio::task::spawn_blocking(move || writing.write(offset, &bytes)).await;
-        written.map_err(|_| EngineError::Internal("writing a shard panicked"))??;
+        replacement.write(offset, bytes).await?;
     }
     Ok(())
 }
@@ -298,16 +299,12 @@ fn header_for(stripe: &Stripe, column: u8, body: &Bytes) -> Option<BlockHeader> 
     Some(header)
 }
 
-async fn write_block(replacement: &Arc<Replacement>, offset: u64, block: VerifiedBlock) -> Result<()> {
-    let replacement = Arc::clone(replacement);
-    let write = move || {
-        let mut bytes = aligned_buffer(BLOCK_HEADER_LENGTH_BYTES + block.body.len());
-        bytes.resize(BLOCK_HEADER_LENGTH_BYTES, 0);
-        if !block.header.write(&mut bytes) {
-            return Err(EngineError::Internal("a block's header does not fit"));
-        }
-        bytes.extend_from_slice(&block.body);
-        Ok(replacement.write(offset, &bytes)?)
-    };
-    tokio::task::spawn_blocking(write).await.map_err(|_| EngineError::Internal("writing a shard panicked"))?
+async fn write_block(replacement: &dyn ReplacementAccess, offset: u64, block: &VerifiedBlock) -> Result<()> {
+    let mut bytes = aligned_buffer(BLOCK_HEADER_LENGTH_BYTES + block.body.len());
+    bytes.resize(BLOCK_HEADER_LENGTH_BYTES, 0);
+    if !block.header.write(&mut bytes) {
+        return Err(EngineError::Internal("a block's header does not fit"));
+    }
+    bytes.extend_from_slice(&block.body);
+    Ok(replacement.write(offset, bytes.freeze()).await?)
 }

@@ -55,7 +55,7 @@ impl Reclaimer {
         let mut census: Vec<(Arc<Drive>, ShardName, u64)> = Vec::new();
         // The files are counted before the volumes are asked: a file made in between is not taken for unknown,
         // because a volume's row comes after its files and the grace period is longer than that.
-        for drive in inner.drives.usable() {
+        for drive in inner.drives.usable_local() {
             let counting = Arc::clone(&drive);
             let counted = tokio::task::spawn_blocking(move || counting.census()).await;
             let Ok(Ok(files)) = counted else { continue };
@@ -151,9 +151,7 @@ async fn remove_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
             complete &= !inner.drives.unused().iter().any(|unused| unused.expected == Some(*drive));
             continue;
         };
-        let removing = move || drive.remove_shard(ShardName { volume: id, column });
-        let removed = tokio::task::spawn_blocking(removing).await;
-        complete &= matches!(removed, Ok(Ok(())));
+        complete &= drive.remove_shard(ShardName { volume: id, column }).await.is_ok();
     }
     crash_point("reclaim.after_remove_before_forget");
     if complete {

@@ -19,7 +19,7 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 /// Takes drives out of use whose directory is gone or was emptied; takes failed ones that are well again back, and
 /// those whose directory came back.
 pub(crate) async fn watch_drives(inner: &Arc<Inner>) {
-    for drive in inner.drives.all() {
+    for drive in inner.drives.local() {
         let probing = Arc::clone(&drive);
         let probe = tokio::task::spawn_blocking(move || {
             let error = probing.probe().err()?;
@@ -134,7 +134,7 @@ pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
 /// Writes the new membership to the new drive first: the highest generation counts, so a crash leaves the old
 /// membership or the new one.
 fn adopt(inner: &Inner, slot: u16, directory: &std::path::Path) -> Result<Arc<Drive>> {
-    let others = inner.drives.all();
+    let others = inner.drives.local();
     let newest = others.iter().filter_map(|drive| match inspect(drive.directory()) {
         Found::Drive(identity) => Some(identity),
         _ => None,

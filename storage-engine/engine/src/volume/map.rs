@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use granary_drive::{DriveError, ShardFile};
+use granary_cluster::access::ShardAccess;
+use granary_drive::{DriveError, ShardName};
 use granary_erasure::{Codec, Profile};
 use granary_metadata::{MetadataStore, VolumeRow};
 use granary_types::{DriveId, VolumeId};
@@ -57,7 +58,7 @@ pub(crate) struct VolumeMap {
     store: Arc<dyn MetadataStore>,
     /// A look-up that raced with a change must not be remembered: the number goes up with every change.
     views: RwLock<(u64, HashMap<VolumeId, Arc<VolumeView>>)>,
-    shards: RwLock<HashMap<ShardKey, Arc<ShardFile>>>,
+    shards: RwLock<HashMap<ShardKey, Arc<dyn ShardAccess>>>,
 }
 
 impl VolumeMap {
@@ -88,7 +89,11 @@ impl VolumeMap {
     }
 
     /// The open shard file of a column.
-    pub(crate) async fn shard(&self, view: &VolumeView, column: u8) -> Result<Arc<ShardFile>, DriveError> {
+    pub(crate) async fn shard(
+        &self,
+        view: &VolumeView,
+        column: u8,
+    ) -> Result<Arc<dyn ShardAccess>, DriveError> {
         if let Some(shard) = self.shards.read().get(&(view.id, column)) {
             return Ok(Arc::clone(shard));
         }
@@ -98,9 +103,7 @@ impl VolumeMap {
         };
         let id = view.drives.get(usize::from(column)).ok_or_else(missing)?;
         let drive = self.drives.get(*id).ok_or_else(missing)?;
-        let (volume, profile) = (view.id, view.profile_columns());
-        let opened = tokio::task::spawn_blocking(move || drive.open_shard(column, volume, profile));
-        let shard = opened.await.map_err(|_| missing())??;
+        let shard = drive.open_shard(ShardName { volume: view.id, column }, view.profile_columns()).await?;
         let mut shards = self.shards.write();
         if shards.len() >= SHARD_FILES_OPEN_MAX {
             shards.clear();

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use granary_drive::{Append, Cache, Drive, DriveError, FileHeader, Flush, ShardFile};
+use granary_cluster::access::{DriveAccess, LaneKind, ShardAccess, ShardAppend};
+use granary_drive::{Cache, DriveError, FileHeader, Flush};
 use granary_erasure::Codec;
 use granary_metadata::VolumeAdvance;
 use granary_types::{ClusterId, Epoch, VolumeId};
@@ -20,20 +21,11 @@ use tokio::sync::Notify;
 use super::run::{Place, Run};
 use crate::error::{EngineError, Result};
 
-/// Which thread of each drive does the writing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LaneKind {
-    /// Small stripes, flushed at once.
-    Packed,
-    /// Large runs, flushed when their object is committed.
-    Bulk,
-}
-
 /// One column of an open volume.
 #[derive(Debug)]
 pub(crate) struct OpenColumn {
-    pub drive: Arc<Drive>,
-    pub shard: Arc<ShardFile>,
+    pub drive: Arc<dyn DriveAccess>,
+    pub shard: Arc<dyn ShardAccess>,
 }
 
 /// A volume being appended to.
@@ -161,15 +153,9 @@ impl OpenVolume {
             let Some(bytes) = buffer.clone() else { continue };
             let Some(length) = state.column_lengths_bytes.get_mut(number) else { continue };
             let length_before_bytes = std::mem::replace(length, offset + bytes.len() as u64);
-            let append = Append {
-                shard: Arc::clone(&column.shard),
-                offset,
-                length_before_bytes,
-                bytes,
-                cache: run.cache(),
-                flush,
-            };
-            let answer = self.lane_of(column).append(append);
+            let (lane, cache) = (self.lane, run.cache());
+            let append = ShardAppend { lane, offset, length_before_bytes, bytes, cache, flush };
+            let answer = column.shard.append(append);
             writes.push(Box::pin(async move { (number, answer.await) }));
         }
         Ok((offset, writes))
@@ -184,15 +170,15 @@ impl OpenVolume {
             .iter()
             .enumerate()
             .map(|(number, column)| {
-                let append = Append {
-                    shard: Arc::clone(&column.shard),
+                let append = ShardAppend {
+                    lane: self.lane,
                     offset: 0,
                     length_before_bytes: 0,
                     bytes: Bytes::new(),
                     cache: Cache::Keep,
                     flush: Flush::Now,
                 };
-                let answer = self.lane_of(column).append(append);
+                let answer = column.shard.append(append);
                 let flush: ColumnWrite = Box::pin(async move { (number, answer.await) });
                 flush
             })
@@ -225,7 +211,7 @@ impl OpenVolume {
     /// The error of a drive that was taken out of use: what its open files took is not on it any more.
     fn retired(&self) -> Option<DriveError> {
         let retired = self.columns.iter().find(|column| column.drive.is_retired())?;
-        Some(DriveError::Tampered { path: retired.drive.directory().to_owned(), what: "taken out of use" })
+        Some(DriveError::Tampered { path: retired.drive.place().into(), what: "taken out of use" })
     }
 
     /// Waits until everything below `end` is written, and flushes it. Returns the offset below which everything is
@@ -266,16 +252,9 @@ impl OpenVolume {
         &self.columns
     }
 
-    fn lane_of<'a>(&self, column: &'a OpenColumn) -> &'a granary_drive::Lane {
-        match self.lane {
-            LaneKind::Packed => column.drive.packed(),
-            LaneKind::Bulk => column.drive.bulk(),
-        }
-    }
-
     fn blame(&self, column: usize, error: &DriveError) {
         let Some(column) = self.columns.get(column) else { return };
-        tracing::warn!(volume = %self.id, drive = %column.drive.directory().display(), %error, "append failed; the volume is sealed");
+        tracing::warn!(volume = %self.id, drive = %column.drive.place(), %error, "append failed; the volume is sealed");
         if !error.is_no_space() {
             column.drive.mark_failed();
         }

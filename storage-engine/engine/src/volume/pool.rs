@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures::future::join_all;
+use granary_cluster::access::{DriveAccess, LaneKind};
 use granary_cluster::{Candidate, Redundancy, degraded, place};
-use granary_drive::{Drive, DriveError, ShardName};
+use granary_drive::{DriveError, ShardName};
 use granary_erasure::{Codec, Profile};
 use granary_metadata::{MetadataStore, NewVolume};
 use granary_types::{ClusterId, UnixMillis, VolumeId, crash_point};
 use parking_lot::Mutex;
 
-use super::open::{LaneKind, OpenColumn, OpenVolume};
+use super::open::{OpenColumn, OpenVolume};
 use crate::drives::DriveSet;
 use crate::error::{EngineError, Result};
 
@@ -138,12 +140,10 @@ impl VolumePool {
         for _ in 0..ATTEMPTS_MAX {
             let (drives, profile) = self.choose()?;
             let id = random_id()?;
-            let creating = drives.clone();
             let codes = (profile.data_columns(), profile.parity_columns());
-            let created = tokio::task::spawn_blocking(move || create_shards(&creating, id, codes))
-                .await
-                .map_err(|_| EngineError::Internal("creating shard files panicked"))?;
-            let Some(columns) = created.filter(|columns| columns.len() == profile.columns()) else {
+            let Some(columns) =
+                create_shards(&drives, id, codes).await.filter(|columns| columns.len() == profile.columns())
+            else {
                 continue;
             };
             crash_point("volume.after_files_before_open");
@@ -165,13 +165,13 @@ impl VolumePool {
 
     /// Where a volume on these drives ends: a small drive holds several volumes, so that deleting can empty some and
     /// compacting the others does not need room for all that lives.
-    fn limit_for(&self, drives: &[Arc<Drive>]) -> u64 {
+    fn limit_for(&self, drives: &[Arc<dyn DriveAccess>]) -> u64 {
         let smallest_bytes = drives.iter().map(|drive| drive.space_bytes().1).min().unwrap_or(u64::MAX);
         self.limit_bytes.min((smallest_bytes / VOLUMES_PER_DRIVE_MIN).max(VOLUME_LIMIT_BYTES_MIN))
     }
 
     /// The drives for a new volume, and the code: the wanted one while enough drives are usable.
-    fn choose(&self) -> Result<(Vec<Arc<Drive>>, Profile)> {
+    fn choose(&self) -> Result<(Vec<Arc<dyn DriveAccess>>, Profile)> {
         let usable = self.drives.usable();
         let mut full = 0_usize;
         let candidates: Vec<Candidate> = usable
@@ -226,24 +226,39 @@ fn random_id() -> Result<VolumeId> {
     VolumeId::random().map_err(|source| EngineError::Io { context: "drawing a volume id", source })
 }
 
-/// Creates one shard file on each drive; `None` (and the drive marked) if one fails.
-fn create_shards(drives: &[Arc<Drive>], id: VolumeId, profile: (u8, u8)) -> Option<Vec<OpenColumn>> {
-    let mut columns = Vec::with_capacity(drives.len());
-    for (column, drive) in (0_u8..).zip(drives) {
-        match drive.create_shard(column, id, profile) {
-            Ok(shard) => columns.push(OpenColumn { drive: Arc::clone(drive), shard }),
-            Err(error) => {
-                tracing::warn!(drive = %drive.directory().display(), %error, "a shard file cannot be created");
+/// Creates one shard on each drive, all at once; `None` (and the drives marked) if any fails.
+async fn create_shards(
+    drives: &[Arc<dyn DriveAccess>],
+    id: VolumeId,
+    profile: (u8, u8),
+) -> Option<Vec<OpenColumn>> {
+    let creating = (0_u8..).zip(drives).map(|(column, drive)| async move {
+        let created = drive.create_shard(ShardName { volume: id, column }, profile).await;
+        created.map(|shard| OpenColumn { drive: Arc::clone(drive), shard }).map_err(|error| (drive, error))
+    });
+    let (mut columns, mut failed) = (Vec::with_capacity(drives.len()), false);
+    for created in join_all(creating).await {
+        match created {
+            Ok(column) => columns.push(column),
+            Err((drive, error)) => {
+                tracing::warn!(drive = %drive.place(), %error, "a shard cannot be created");
                 if !matches!(error, DriveError::NoSpace { .. }) {
                     drive.mark_failed();
                 }
-                // No row refers to them, and nobody else can have made them: they are ours to remove.
-                for (column, drive) in (0_u8..).zip(drives).take(columns.len()) {
-                    let _ = drive.remove_shard(ShardName { volume: id, column });
-                }
-                return None;
+                failed = true;
             }
         }
     }
-    Some(columns)
+    if !failed {
+        return Some(columns);
+    }
+    // No row refers to them, and nobody else can have made them: they are ours to remove.
+    let remove =
+        (0_u8..).zip(drives).map(|(column, drive)| drive.remove_shard(ShardName { volume: id, column }));
+    for removed in join_all(remove).await {
+        if let Err(error) = removed {
+            tracing::debug!(%error, "a shard of a volume that was not opened stays until it is quarantined");
+        }
+    }
+    None
 }

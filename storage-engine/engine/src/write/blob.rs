@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use granary_cluster::access::LaneKind;
 use granary_drive::Flush;
 use granary_metadata::{Extent, VolumeAdvance};
 use granary_types::{BlobId, crash_point};
@@ -18,7 +19,7 @@ use tokio::task::JoinHandle;
 use super::filling::{Filling, RUN_STRIPES_MAX, data_of, stripe_units};
 use crate::error::{EngineError, Result};
 use crate::layout::{extent_end, full_stripe_bytes};
-use crate::volume::{LaneKind, OpenVolume, VolumePool};
+use crate::volume::{OpenVolume, VolumePool};
 
 /// Runs of one upload that may be on their way to the drives.
 const RUNS_IN_FLIGHT_MAX: usize = 2;

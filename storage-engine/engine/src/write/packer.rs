@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use granary_cluster::access::LaneKind;
 use granary_drive::{FileHeader, Flush};
 use granary_metadata::{
     Commit, Content, MetadataStore, ObjectMove, Outcome, PackedLocation, PutObject, VolumeAdvance, Write,
@@ -19,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::pack::{Item, PackedStripe, Spot, pack_stripe};
 use crate::error::{EngineError, Result};
-use crate::volume::{LaneKind, OpenVolume, VolumePool};
+use crate::volume::{OpenVolume, VolumePool};
 
 const QUEUE_LENGTH_MAX: usize = 4096;
 const GROUP_LENGTH_MAX: usize = 1024;
