@@ -13,6 +13,10 @@ pub mod postgres;
 pub mod sqlite;
 mod store;
 
+/// For fuzz targets only.
+#[cfg(fuzzing)]
+pub use sqlite::fuzzing;
+
 pub use error::{MetadataError, Result};
 pub use model::*;
 pub use store::MetadataStore;

@@ -30,5 +30,8 @@ mod store;
 mod survive;
 mod writer;
 
+#[cfg(fuzzing)]
+pub use survive::fuzzing;
+
 pub use options::{EmbeddedOptions, Existing, Home, SnapshotThresholds};
 pub use store::SqliteStore;

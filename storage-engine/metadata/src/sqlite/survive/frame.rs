@@ -44,9 +44,21 @@ pub(in crate::sqlite) fn frame(
     position: &Position,
     ops: &[&Op],
 ) -> Result<(Vec<u8>, Position), postcard::Error> {
+    finish(position, postcard::to_extend(ops, vec![0_u8; FRAME_HEADER_BYTES])?)
+}
+
+/// A frame with any payload.
+#[cfg(fuzzing)]
+pub(super) fn frame_of_payload(
+    position: &Position,
+    payload: &[u8],
+) -> Result<(Vec<u8>, Position), postcard::Error> {
+    finish(position, [&[0; FRAME_HEADER_BYTES], payload].concat())
+}
+
+/// Fills in the header before the payload.
+fn finish(position: &Position, mut bytes: Vec<u8>) -> Result<(Vec<u8>, Position), postcard::Error> {
     let seq = position.seq.saturating_add(1);
-    let mut bytes = vec![0_u8; FRAME_HEADER_BYTES];
-    bytes = postcard::to_extend(ops, bytes)?;
     let (head, payload) = bytes.split_at_mut(FRAME_HEADER_BYTES);
     let chain = chain_hash(&position.chain, seq, payload);
     let length = u32::try_from(payload.len()).map_err(|_| postcard::Error::SerializeBufferFull)?;

@@ -7,6 +7,8 @@
 
 mod files;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod log;
 mod recover;
 mod replicas;

@@ -35,7 +35,7 @@ impl Seal {
         Stamp { generation: self.generation, seq: self.seq }
     }
 
-    fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+    pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
         let mut bytes = postcard::to_stdvec(self)?;
         let hash = blake3::hash(&bytes);
         bytes.extend_from_slice(hash.as_bytes());
@@ -44,7 +44,10 @@ impl Seal {
 
     /// Reads the seal of a snapshot; `None` if it is damaged.
     pub(super) fn read(dir: &Path, stamp: Stamp) -> Option<Self> {
-        let bytes = std::fs::read(dir.join(files::seal_name(stamp))).ok()?;
+        Self::decode(&std::fs::read(dir.join(files::seal_name(stamp))).ok()?)
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (body, hash) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
         if blake3::hash(body).as_bytes() != hash {
             return None;

@@ -1,0 +1,17 @@
+//! Any XML body: never a panic, and what is accepted keeps the limits.
+
+#![no_main]
+
+use granary_s3::xml::{parse_complete, parse_create_bucket, parse_delete};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(delete) = parse_delete(data) {
+        assert!((1..=1000).contains(&delete.objects.len()));
+    }
+    if let Ok(parts) = parse_complete(data) {
+        assert!(parts.windows(2).all(|pair| pair[0].number < pair[1].number));
+        assert!((1..=10_000).contains(&parts.len()));
+    }
+    let _ = parse_create_bucket(data);
+});
