@@ -2,12 +2,12 @@
 
 #![no_main]
 
-use granary_s3::xml::{parse_complete, parse_create_bucket, parse_delete};
+use granary_s3::xml::requests::{parse_complete, parse_create_bucket, parse_delete};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(delete) = parse_delete(data) {
-        assert!((1..=1000).contains(&delete.objects.len()));
+        assert!((1..=1000).contains(&delete.targets.len()));
     }
     if let Ok(parts) = parse_complete(data) {
         assert!(parts.windows(2).all(|pair| pair[0].number < pair[1].number));
