@@ -1,9 +1,12 @@
 //! The drives of a store and what is decided about them: which code a store uses, which drives a new volume goes to
-//! (pure decisions, no I/O), and how a drive is reached, on this machine or another.
+//! (pure decisions, no I/O), and how a drive is reached, on this machine ([`access`]) or another ([`rpc`]).
 
 pub mod access;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod placement;
 mod profile;
+pub mod rpc;
 
 pub use placement::{Candidate, place};
 pub use profile::{Redundancy, degraded, for_drives};

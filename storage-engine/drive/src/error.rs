@@ -56,6 +56,14 @@ pub enum DriveError {
         /// The directory.
         path: PathBuf,
     },
+    /// The node that has the drive could not be asked, or its answer cannot be used. Says nothing of what is stored.
+    #[error("{place}: {reason}")]
+    Peer {
+        /// The drive, or the node if no drive was meant.
+        place: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Records do not fit or cannot be encoded.
     #[error("records cannot be encoded: {0}")]
     Records(&'static str),

@@ -75,6 +75,9 @@ id128!(
     /// A drive: one data directory, for its whole life, wherever it is mounted.
     DriveId, "drive");
 id128!(
+    /// A node: one process that serves drives, for as long as it keeps them.
+    NodeId, "node");
+id128!(
     /// A volume: an append-only container spread over k+m drives.
     VolumeId, "volume");
 id128!(

@@ -8,7 +8,7 @@ mod object;
 
 pub use crash::{CRASH_POINT_VARIABLE, CRASH_POINTS, crash_point};
 pub use id::{
-    BlobId, BucketId, ClusterId, DriveId, Epoch, ParseIdError, UploadId, VersionId, VolumeId, WriteId,
+    BlobId, BucketId, ClusterId, DriveId, Epoch, NodeId, ParseIdError, UploadId, VersionId, VolumeId, WriteId,
 };
 pub use name::{BucketName, BucketNameError, KEY_LENGTH_BYTES_MAX, KeyError, ObjectKey};
 pub use object::{

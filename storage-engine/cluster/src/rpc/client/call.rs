@@ -1,0 +1,360 @@
+//! One request to another node, and what is known of that node.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use granary_drive::DriveError;
+use granary_types::NodeId;
+use http::Request;
+use http::header::CONTENT_LENGTH;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+
+use super::body::{Pieces, Progress};
+use super::link::{Connection, Link};
+use super::{PeerOptions, PeerState};
+use crate::rpc::auth::{self, HEADER, RequestHead, Verified};
+use crate::rpc::error::RpcError;
+use crate::rpc::limits::{CONTROL_LENGTH_BYTES_MAX, READ_LENGTH_BYTES_MAX};
+use crate::rpc::wire::{self, Failure, Handle, HelloAnswer, LifeId, Operation};
+use crate::rpc::wire_error::peer_error;
+
+const REASON_LENGTH_BYTES_MAX: usize = 300;
+/// Handles that wait to be closed. Beyond that the other side closes them by itself, when they are idle.
+const CLOSING_MAX: usize = 65_536;
+
+/// Why a call gave nothing.
+#[derive(Debug)]
+pub(super) enum CallError {
+    /// Nothing was sent.
+    Unreachable(String),
+    /// No progress within the deadline. It may have been done.
+    Stalled,
+    /// The connection ended. It may have been done.
+    CutOff(String),
+    /// The node refuses the request, or its answer cannot be used.
+    Refused(String),
+    /// The process there is another than the one that was asked.
+    OtherLife,
+    /// The handle was closed there.
+    NoHandle,
+    /// The drive said so.
+    Drive(crate::rpc::wire_error::WireError),
+}
+
+impl CallError {
+    /// The error for whoever asked for something of the drive at `place` of `node`.
+    pub(super) fn into_drive_error(self, node: &str, place: &str) -> DriveError {
+        match self {
+            Self::Stalled => DriveError::Stalled { path: place.into() },
+            Self::Unreachable(reason) | Self::CutOff(reason) | Self::Refused(reason) => {
+                peer_error(place, reason)
+            }
+            Self::OtherLife => {
+                peer_error(place, "the node was started anew, and what was open there is closed")
+            }
+            Self::NoHandle => peer_error(place, "the node has closed the shard"),
+            Self::Drive(error) => error.into_drive_error(node),
+        }
+    }
+
+    /// Text for the log.
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Self::Unreachable(reason) | Self::CutOff(reason) | Self::Refused(reason) => reason,
+            Self::Stalled => "no answer in time",
+            Self::OtherLife => "another life",
+            Self::NoHandle => "no such handle",
+            Self::Drive(_) => "an error of a drive",
+        }
+    }
+}
+
+impl From<Failure> for CallError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Drive(error) => Self::Drive(error),
+            Failure::NoHandle => Self::NoHandle,
+            Failure::OtherLife => Self::OtherLife,
+        }
+    }
+}
+
+/// Which connection takes a request: small appends and heartbeats never wait behind runs of large objects.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way {
+    Control,
+    Bulk,
+    Read,
+}
+
+/// What a node is known to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) node: Option<NodeId>,
+    pub(super) life: LifeId,
+    heard: Option<Instant>,
+    stalled: Option<Instant>,
+}
+
+/// What all drives of one node share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) options: PeerOptions,
+    /// This life of this process, as the other side knows it.
+    own_life: LifeId,
+    links: [Link; 3],
+    known: Mutex<Known>,
+    closing: Mutex<Vec<(LifeId, Handle)>>,
+    /// Asks for a heartbeat now.
+    pub(super) wake: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(options: PeerOptions) -> Result<Self, RpcError> {
+        let own_life =
+            LifeId::random().map_err(|source| RpcError::Io { context: "drawing a random id", source })?;
+        Ok(Self {
+            options,
+            own_life,
+            links: [Link::new(), Link::new(), Link::new()],
+            known: Mutex::new(Known { node: None, life: LifeId::ANY, heard: None, stalled: None }),
+            closing: Mutex::default(),
+            wake: Notify::new(),
+        })
+    }
+
+    fn link(&self, way: Way) -> &Link {
+        let [control, bulk, read] = &self.links;
+        match way {
+            Way::Control => control,
+            Way::Bulk => bulk,
+            Way::Read => read,
+        }
+    }
+
+    pub(super) fn known(&self) -> Known {
+        *self.known.lock()
+    }
+
+    pub(super) fn state(&self) -> PeerState {
+        let Some(heard) = self.known().heard else { return PeerState::Dead { quiet: None } };
+        let (quiet, timing) = (heard.elapsed(), &self.options.timing);
+        if quiet < timing.suspect_after {
+            PeerState::Alive { quiet }
+        } else if quiet < timing.dead_after {
+            PeerState::Suspect { quiet }
+        } else {
+            PeerState::Dead { quiet: Some(quiet) }
+        }
+    }
+
+    /// Whether it is of use to ask: a node that stopped answering is not waited for again and again.
+    fn check_alive(&self) -> Result<(), CallError> {
+        let known = self.known();
+        match self.state() {
+            PeerState::Dead { .. } => Err(CallError::Unreachable("the node does not answer".to_owned())),
+            PeerState::Suspect { .. } if known.stalled > known.heard => Err(CallError::Stalled),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks who is there.
+    pub(super) async fn hello(&self) -> Result<HelloAnswer, CallError> {
+        let deadline = self.options.timing.suspect_after;
+        let body = vec![Bytes::from(encode(&())?)];
+        let answer = self
+            .exchange(Way::Control, Operation::Hello, LifeId::ANY, body, CONTROL_LENGTH_BYTES_MAX, deadline)
+            .await;
+        if matches!(answer, Err(CallError::Stalled)) {
+            self.link(Way::Control).give_up().await;
+        }
+        let hello: HelloAnswer = decode(&answer?)?;
+        if hello.cluster != self.options.cluster {
+            return Err(CallError::Refused("it belongs to another cluster".to_owned()));
+        }
+        if self.options.expected.is_some_and(|expected| expected != hello.node) {
+            return Err(CallError::Refused(format!("another node answers there: {}", hello.node)));
+        }
+        let mut known = self.known.lock();
+        known.heard = Some(Instant::now());
+        known.node = Some(hello.node);
+        known.life = hello.life;
+        Ok(hello)
+    }
+
+    /// Asks for something with a control message and gets one.
+    pub(super) async fn ask<T: Serialize, R: DeserializeOwned>(
+        &self,
+        operation: Operation,
+        life: LifeId,
+        message: &T,
+    ) -> Result<R, CallError> {
+        let body = vec![Bytes::from(encode(message)?)];
+        decode(&self.call(Way::Control, operation, life, body).await?)
+    }
+
+    /// One request and its answer. `life` is whom it is for.
+    pub(super) async fn call(
+        &self,
+        way: Way,
+        operation: Operation,
+        life: LifeId,
+        body: Vec<Bytes>,
+    ) -> Result<Bytes, CallError> {
+        self.check_alive()?;
+        if life != self.known().life {
+            return Err(CallError::OtherLife);
+        }
+        let answer_max = READ_LENGTH_BYTES_MAX.max(CONTROL_LENGTH_BYTES_MAX);
+        let deadline = self.options.timing.progress_deadline;
+        let answer = self.exchange(way, operation, life, body, answer_max, deadline).await;
+        let mut known = self.known.lock();
+        match &answer {
+            Err(CallError::Stalled) => known.stalled = Some(Instant::now()),
+            // Whatever it answers to its own handles, it answers.
+            Ok(_) | Err(CallError::Drive(_) | CallError::NoHandle) if known.life == life => {
+                known.heard = Some(Instant::now());
+            }
+            Err(CallError::OtherLife) => self.wake.notify_one(),
+            _ => {}
+        }
+        answer
+    }
+
+    async fn exchange(
+        &self,
+        way: Way,
+        operation: Operation,
+        life: LifeId,
+        body: Vec<Bytes>,
+        answer_max: usize,
+        deadline: Duration,
+    ) -> Result<Bytes, CallError> {
+        let link = self.link(way);
+        let closed = || CallError::Unreachable("the link is closed".to_owned());
+        let turn = tokio::time::timeout(deadline, link.in_flight.acquire()).await;
+        let _turn = turn.map_err(|_| CallError::Stalled)?.map_err(|_| closed())?;
+        let connection = link.connection(&self.options).await?;
+        let progress = Progress::new();
+        let pieces = Pieces::new(body, std::sync::Arc::clone(&progress));
+        let (request, verified) = self.sign(&connection, operation, life, pieces)?;
+        let mut sender = connection.sender.clone();
+        let exchange = async {
+            sender.ready().await.map_err(|error| CallError::CutOff(error.to_string()))?;
+            let answer = sender.send_request(request).await;
+            progress.note();
+            let answer = answer.map_err(|error| CallError::CutOff(error.to_string()))?;
+            let (parts, body) = answer.into_parts();
+            let body = collect(body, answer_max, &progress).await?;
+            Ok::<_, CallError>((parts, body))
+        };
+        let (parts, body) = progress.watch(deadline, exchange).await.ok_or(CallError::Stalled)??;
+        let status = parts.status.as_u16();
+        if !verified.vouches(&self.options.secret, status, &parts.headers, &body) {
+            let said = if status == 200 { "nothing that can be believed".into() } else { text(&body) };
+            return Err(CallError::Refused(format!("an answer that is not authentic ({status}): {said}")));
+        }
+        link.proven(&connection).await;
+        match status {
+            200 => Ok(body),
+            422 => Err(decode::<Failure>(&body)?.into()),
+            _ => Err(CallError::Refused(format!("refused ({status}): {}", text(&body)))),
+        }
+    }
+
+    fn sign(
+        &self,
+        connection: &Connection,
+        operation: Operation,
+        life: LifeId,
+        body: Pieces,
+    ) -> Result<(Request<Pieces>, Verified), CallError> {
+        let head = RequestHead {
+            cluster: self.options.cluster,
+            sender: self.options.node,
+            sender_life: self.own_life,
+            life,
+            timestamp_ms: auth::now_ms(),
+            session: connection.session,
+            number: connection.next_number(),
+            body_hash: *body.hash().as_bytes(),
+        };
+        let unsigned = || CallError::Refused("the request cannot be signed".to_owned());
+        let (value, verified) = auth::sign(&self.options.secret, operation, head).ok_or_else(unsigned)?;
+        let scheme = if self.options.tls.is_some() { "https" } else { "http" };
+        let request = Request::post(format!("{scheme}://granary{}", operation.path()))
+            .header(HEADER, value)
+            .header(CONTENT_LENGTH, body.length_bytes())
+            .body(body)
+            .map_err(|_| unsigned())?;
+        Ok((request, verified))
+    }
+
+    /// Has a handle closed with one of the next heartbeats.
+    pub(super) fn close_later(&self, life: LifeId, handle: Handle) {
+        let mut closing = self.closing.lock();
+        if closing.len() < CLOSING_MAX {
+            closing.push((life, handle));
+        }
+    }
+
+    /// Closes what waits for it.
+    pub(super) async fn close_handles(&self) {
+        const AT_ONCE_MAX: usize = 4096;
+        let life = self.known().life;
+        let handles: Vec<Handle> = {
+            let mut closing = self.closing.lock();
+            closing.retain(|(of, _)| *of == life);
+            let count = closing.len().min(AT_ONCE_MAX);
+            closing.drain(..count).map(|(_, handle)| handle).collect()
+        };
+        if handles.is_empty() {
+            return;
+        }
+        if self.ask::<_, ()>(Operation::Close, life, &handles).await.is_err() {
+            self.closing.lock().extend(handles.into_iter().map(|handle| (life, handle)));
+        }
+    }
+}
+
+async fn collect(mut body: Incoming, length_max: usize, progress: &Progress) -> Result<Bytes, CallError> {
+    let too_long = || CallError::Refused(format!("an answer of more than {length_max} bytes"));
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if expected > length_max {
+        return Err(too_long());
+    }
+    let mut collected = BytesMut::with_capacity(expected);
+    while let Some(frame) = body.frame().await {
+        progress.note();
+        let frame = frame.map_err(|error| CallError::CutOff(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if collected.len() + data.len() > length_max {
+            return Err(too_long());
+        }
+        if collected.is_empty() && data.len() == expected {
+            // An answer that came in one frame is handed on as it is.
+            collected = BytesMut::from(data);
+            continue;
+        }
+        collected.extend_from_slice(&data);
+    }
+    Ok(collected.freeze())
+}
+
+fn text(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body.get(..REASON_LENGTH_BYTES_MAX).unwrap_or(body));
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+pub(super) fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, CallError> {
+    wire::encode(message).map_err(|error| CallError::Refused(error.to_string()))
+}
+
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CallError> {
+    wire::decode(bytes).map_err(|error| CallError::Refused(error.to_string()))
+}

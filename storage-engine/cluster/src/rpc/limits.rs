@@ -1,0 +1,31 @@
+//! The bounds of the protocol. Both sides keep them.
+
+use std::time::Duration;
+
+/// The longest read that is one request; longer ones are cut into several.
+pub const READ_LENGTH_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The longest single append.
+pub const APPEND_LENGTH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A group of appends stops growing here: large enough to keep a link busy, small enough that its answer comes soon.
+pub(super) const GROUP_LENGTH_BYTES: usize = 4 * 1024 * 1024;
+/// Appends in one group.
+pub(super) const GROUP_COUNT_MAX: usize = 512;
+/// The longest control message.
+pub(super) const CONTROL_LENGTH_BYTES_MAX: usize = 256 * 1024;
+/// The longest body of a request that carries bytes to be written.
+pub(super) const BULK_LENGTH_BYTES_MAX: usize =
+    4 + CONTROL_LENGTH_BYTES_MAX + APPEND_LENGTH_BYTES_MAX + GROUP_LENGTH_BYTES;
+
+/// HTTP/2: frames, windows and heads.
+pub(super) const FRAME_LENGTH_BYTES_MAX: u32 = 256 * 1024;
+pub(super) const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+pub(super) const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+pub(super) const SEND_BUFFER_BYTES: usize = 1024 * 1024;
+pub(super) const HEADER_LIST_BYTES_MAX: u32 = 8 * 1024;
+pub(super) const STREAMS_MAX: u32 = 128;
+/// Resets that a peer may cause before it is hung up on (the "rapid reset" attack).
+pub(super) const RESETS_MAX: usize = 256;
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(2);
+pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(4);
+/// A connection on which nothing moves this long, not even a ping, is closed.
+pub(super) const CONNECTION_IDLE: Duration = Duration::from_secs(30);

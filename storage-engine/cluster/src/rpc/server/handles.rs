@@ -1,0 +1,162 @@
+//! The shards and replacements that other nodes have open here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use granary_drive::ShardName;
+use granary_types::DriveId;
+use parking_lot::Mutex;
+
+use crate::access::{DriveAccess, ReplacementAccess, ShardAccess};
+use crate::rpc::wire::{Failure, Handle, LifeId, OnShard};
+
+/// Each shard that was created has two files open, one that is read has one.
+const SHARDS_MAX: usize = 4096;
+const REPLACEMENTS_MAX: usize = 64;
+const LIVES_MAX: usize = 1024;
+
+/// Whether the handle of a shard takes appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// By the life of the node that created it.
+    Append,
+    Read,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct OpenShard {
+    pub(super) drive: Arc<dyn DriveAccess>,
+    pub(super) shard: Arc<dyn ShardAccess>,
+}
+
+#[derive(Debug)]
+struct ShardEntry {
+    open: OpenShard,
+    allowed: Use,
+    owner: LifeId,
+    used: Instant,
+}
+
+#[derive(Debug)]
+struct ReplacementEntry {
+    replacement: Arc<dyn ReplacementAccess>,
+    drive: DriveId,
+    name: ShardName,
+    owner: LifeId,
+    used: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Handles {
+    next: AtomicU64,
+    shards: Mutex<HashMap<Handle, ShardEntry>>,
+    replacements: Mutex<HashMap<Handle, ReplacementEntry>>,
+    /// When each life of another node was last heard.
+    heard: Mutex<HashMap<LifeId, Instant>>,
+}
+
+impl Handles {
+    fn next(&self) -> Handle {
+        Handle(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Remembers that a node lives.
+    pub(super) fn hear(&self, life: LifeId) {
+        let mut heard = self.heard.lock();
+        if heard.len() < LIVES_MAX || heard.contains_key(&life) {
+            heard.insert(life, Instant::now());
+        }
+    }
+
+    /// Keeps a shard open. When there are too many, the one that was longest not read makes room; its reader opens it
+    /// again. `None` if all are being appended to.
+    pub(super) fn add_shard(&self, open: OpenShard, allowed: Use, owner: LifeId) -> Option<Handle> {
+        let mut shards = self.shards.lock();
+        if shards.len() >= SHARDS_MAX {
+            let readers = shards.iter().filter(|(_, entry)| entry.allowed == Use::Read);
+            let oldest = *readers.min_by_key(|(_, entry)| entry.used)?.0;
+            shards.remove(&oldest);
+        }
+        let handle = self.next();
+        shards.insert(handle, ShardEntry { open, allowed, owner, used: Instant::now() });
+        Some(handle)
+    }
+
+    /// A shard that `owner` opened. Appending needs a handle that was given for it.
+    pub(super) fn shard(&self, handle: Handle, wanted: Use, owner: LifeId) -> Result<OpenShard, Failure> {
+        let mut shards = self.shards.lock();
+        let entry = shards.get_mut(&handle).filter(|entry| entry.owner == owner);
+        let entry = entry.filter(|entry| wanted == Use::Read || entry.allowed == Use::Append);
+        let entry = entry.ok_or(Failure::NoHandle)?;
+        entry.used = Instant::now();
+        Ok(entry.open.clone())
+    }
+
+    /// Forgets an unfinished replacement of the same shard, so that a new one can begin. `false` if it is being
+    /// written at this moment or there are too many.
+    pub(super) fn make_room_for_replacement(&self, on: &OnShard) -> bool {
+        let mut replacements = self.replacements.lock();
+        let same = |entry: &ReplacementEntry| entry.drive == on.drive && entry.name == on.name();
+        let found = replacements.iter().find(|(_, entry)| same(entry));
+        if let Some((handle, is_busy)) =
+            found.map(|(handle, entry)| (*handle, Arc::strong_count(&entry.replacement) > 1))
+        {
+            if is_busy {
+                return false;
+            }
+            replacements.remove(&handle);
+        }
+        replacements.len() < REPLACEMENTS_MAX
+    }
+
+    pub(super) fn add_replacement(
+        &self,
+        replacement: Arc<dyn ReplacementAccess>,
+        on: &OnShard,
+        owner: LifeId,
+    ) -> Handle {
+        let handle = self.next();
+        let (drive, name, used) = (on.drive, on.name(), Instant::now());
+        self.replacements.lock().insert(handle, ReplacementEntry { replacement, drive, name, owner, used });
+        handle
+    }
+
+    pub(super) fn replacement(
+        &self,
+        handle: Handle,
+        owner: LifeId,
+    ) -> Result<(Arc<dyn ReplacementAccess>, DriveId), Failure> {
+        let mut replacements = self.replacements.lock();
+        let entry = replacements.get_mut(&handle).filter(|entry| entry.owner == owner);
+        let entry = entry.ok_or(Failure::NoHandle)?;
+        entry.used = Instant::now();
+        Ok((Arc::clone(&entry.replacement), entry.drive))
+    }
+
+    pub(super) fn close(&self, handles: &[Handle], owner: LifeId) {
+        let (mut shards, mut replacements) = (self.shards.lock(), self.replacements.lock());
+        for handle in handles {
+            if shards.get(handle).is_some_and(|entry| entry.owner == owner) {
+                shards.remove(handle);
+            }
+            if replacements.get(handle).is_some_and(|entry| entry.owner == owner) {
+                replacements.remove(handle);
+            }
+        }
+    }
+
+    /// Drops what was not used for long, and what belongs to lives that were not heard for as long.
+    pub(super) fn sweep(&self, idle_limit: Duration) {
+        let mut heard = self.heard.lock();
+        heard.retain(|_, at| at.elapsed() < idle_limit);
+        self.shards.lock().retain(|_, entry| {
+            heard.contains_key(&entry.owner)
+                && (entry.allowed == Use::Append || entry.used.elapsed() < idle_limit)
+        });
+        self.replacements
+            .lock()
+            .retain(|_, entry| heard.contains_key(&entry.owner) && entry.used.elapsed() < idle_limit);
+    }
+}
