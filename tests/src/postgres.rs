@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -109,7 +110,9 @@ impl PostgresCluster {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let data = dir.join("data");
         let script = r#"cat >/dev/null; "$0" -D "$1" -m immediate -w stop >/dev/null 2>&1; rm -rf "$2""#;
+        // In a process group of its own, so that what ends the tests does not end the guard too.
         let guard = as_postgres(OsStr::new("sh"))
+            .process_group(0)
             .args(["-c", script])
             .args([bin.join("pg_ctl").as_os_str(), data.as_os_str(), dir.as_os_str()])
             .current_dir("/")
@@ -145,7 +148,7 @@ impl PostgresCluster {
             text.push_str(&format!("{name} = '{value}'\n"));
         }
         let path = self.data().join("postgresql.auto.conf");
-        let kept = run(self.program("cat").arg(&path)).unwrap_or_default();
+        let kept = run(as_postgres(OsStr::new("cat")).current_dir("/").arg(&path))?;
         let own = self.dir.join("settings.conf");
         std::fs::write(&own, format!("{kept}{text}"))?;
         run(as_postgres(OsStr::new("cp")).current_dir("/").arg(&own).arg(&path)).map(drop)

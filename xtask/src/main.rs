@@ -6,6 +6,7 @@
 
 mod bench;
 mod fuzz;
+mod postgres;
 mod process;
 mod python;
 mod test;

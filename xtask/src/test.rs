@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{process, python, target_dir, workspace_root};
+use crate::{postgres, process, python, target_dir, workspace_root};
 
 /// pytest's exit code when a filter selects nothing.
 const PYTEST_NOTHING_SELECTED: i32 = 5;
@@ -113,11 +113,13 @@ fn build_binary(root: &Path, target: &Path) -> Result<PathBuf> {
 
 fn run_cargo(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool> {
     let Kit { root, binary, python_bin } = kit;
+    let postgres_bin = postgres::ensure()?;
     let mut command = cargo(root);
     command
         .args(["test", "--workspace", "--locked", "--no-fail-fast", "--"])
         .args(filter)
         .env("GRANARY_TEST_BINARY", binary)
+        .env("GRANARY_TEST_POSTGRES_BIN", postgres_bin)
         .env("GRANARY_TEST_PYTHON", python_bin.join("python"));
     let code = process::run_watched(&mut command, |line| totals.add_closing_line(line))?;
     Ok(code == Some(0))

@@ -129,6 +129,7 @@ impl Session {
                 return Err(Failure::Refused("the database refuses synchronous_commit = on".to_owned()));
             }
         }
+        timed(limit, sqlx::query(setup::SET_PLANS).fetch_all(&mut self.connection)).await?;
         self.set_limits(options.statement_timeout, options.lock_timeout, options.idle_transaction_timeout)
             .await
     }

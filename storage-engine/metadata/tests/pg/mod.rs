@@ -10,6 +10,7 @@
 
 #[path = "../../../../tests/src/postgres.rs"]
 pub mod cluster;
+pub mod load;
 mod spread;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -14,6 +14,12 @@ pub(in crate::postgres) const SET_LIMITS: &str = "SELECT set_config('statement_t
      set_config('lock_timeout', $2, false), \
      set_config('idle_in_transaction_session_timeout', $3, false)";
 
+/// Every statement looks rows up by a key or walks a key's order. A plan that was made while a table was empty reads the
+/// whole table and may stay cached when it has a million rows, so such plans are ruled out. With them goes the
+/// compiler, which the high costs of what is ruled out would call. Settings that a server does not have are left out.
+pub(in crate::postgres) const SET_PLANS: &str = "SELECT set_config(name, 'off', false) FROM pg_settings \
+     WHERE name IN ('enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'enable_bitmapscan', 'jit')";
+
 /// The row every migration locks, and the version it made.
 pub(in crate::postgres) const CREATE_SCHEMA_TABLE: &str = "CREATE TABLE IF NOT EXISTS granary_schema ( \
      one SMALLINT PRIMARY KEY, version BIGINT NOT NULL, oldest_binary BIGINT NOT NULL)";
