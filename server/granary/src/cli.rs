@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use granary_admin::TaskKind;
 use serde::Serialize;
 
-use crate::config::{self, Config, ErasureSetting};
+use crate::config::{self, Config, ErasureSetting, MetadataSetting};
 use crate::operate::{self, Target};
 use crate::output::{OutputFormat, print_notice};
 use crate::serve;
@@ -98,6 +98,10 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
+    /// Where the metadata is: embedded on the drives, or a postgres:// URL [default: embedded].
+    #[arg(long, value_name = "URL", env = "GRANARY_METADATA", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<MetadataSetting>,
     /// The erasure code, k+m [default: by the number of drives].
     #[arg(long, value_name = "K+M")]
     #[serde(skip_serializing_if = "Option::is_none")]

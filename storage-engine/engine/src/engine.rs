@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use granary_drive::Drive;
 use granary_erasure::Profile;
-use granary_metadata::sqlite::{EmbeddedOptions, Existing, Home, SqliteStore};
+use granary_metadata::sqlite::SqliteStore;
 use granary_metadata::{DriveRow, DriveState, MetadataStore, VolumeState};
 use granary_types::ClusterId;
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use crate::error::{EngineError, Result};
 use crate::maintain::{DamageLog, Maintenance, Tasks, has_regressed};
 use crate::options::EngineOptions;
 use crate::read::Reader;
-use crate::start::{Opened, finish_format, open_drives};
+use crate::start::{Metadata, Opened, finish_format, open_drives, open_metadata};
 use crate::volume::{VolumeMap, VolumePool, all_rows};
 use crate::write::{BUDGET_UNIT_BYTES, Packer};
 
@@ -33,7 +33,7 @@ pub(crate) struct Inner {
     pub drives: Arc<DriveSet>,
     pub store: Arc<dyn MetadataStore>,
     /// The same store where it is the embedded one: its copies live on our drives.
-    pub embedded: Arc<SqliteStore>,
+    pub embedded: Option<Arc<SqliteStore>>,
     pub pool: Arc<VolumePool>,
     pub map: Arc<VolumeMap>,
     pub packer: Packer,
@@ -64,16 +64,10 @@ impl Engine {
     /// [`EngineError::Layout`] when the directories do not make up one store; metadata and drive errors otherwise.
     pub async fn open(options: EngineOptions) -> Result<Self> {
         let opening = options.clone();
-        let (opened, store) = tokio::task::spawn_blocking(move || {
-            let opened = open_drives(&opening)?;
-            let store = open_metadata(&opened)?;
-            finish_format(&opened.drives)?;
-            Ok::<_, EngineError>((opened, store))
-        })
-        .await
-        .map_err(|_| EngineError::Internal("opening the drives panicked"))??;
-        let embedded = Arc::new(store);
-        let store: Arc<dyn MetadataStore> = embedded.clone();
+        let opened = blocking(move || open_drives(&opening)).await?;
+        let Metadata { store, embedded } = open_metadata(&options.metadata, &opened).await?;
+        let formatted = opened.drives.clone();
+        blocking(move || finish_format(&formatted)).await?;
         report_unused(&opened.unused);
         record_drives(store.as_ref(), &opened.drives).await?;
         let regressed = has_regressed(store.as_ref(), &opened.drives).await?;
@@ -159,11 +153,9 @@ impl Engine {
     }
 }
 
-fn open_metadata(opened: &Opened) -> Result<SqliteStore> {
-    let homes = opened.drives.iter().map(|d| Home { drive: d.id(), dir: d.meta_directory() }).collect();
-    let existing = if opened.fresh { Existing::MayBeNew } else { Existing::Expected };
-    let options = EmbeddedOptions::new(homes, opened.profile.parity(), existing);
-    Ok(SqliteStore::open(options)?)
+async fn blocking<T: Send + 'static>(run: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(run).await;
+    done.map_err(|_| EngineError::Internal("opening the drives panicked"))?
 }
 
 fn report_unused(unused: &[UnusedDrive]) {

@@ -4,12 +4,24 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use granary_erasure::Profile;
+use granary_metadata::postgres::PostgresOptions;
+
+/// Where the metadata is.
+#[derive(Debug, Clone)]
+pub enum MetadataChoice {
+    /// In SQLite on the drives themselves, with copies on as many other drives as may be lost.
+    Embedded,
+    /// In a Postgres database.
+    Postgres(Box<PostgresOptions>),
+}
 
 /// Options of [`crate::Engine::open`].
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// The data directories, one for each drive, always in the same order.
     pub data: Vec<PathBuf>,
+    /// Where the metadata is; always the same for one store.
+    pub metadata: MetadataChoice,
     /// The code of new volumes; chosen from the number of drives if not given.
     pub erasure: Option<Profile>,
     /// A volume whose shard files reach this length takes no more.
@@ -34,6 +46,7 @@ impl EngineOptions {
     pub fn new(data: Vec<PathBuf>) -> Self {
         Self {
             data,
+            metadata: MetadataChoice::Embedded,
             erasure: None,
             volume_limit_bytes: 1 << 30,
             grace: Duration::from_mins(10),

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use granary_tests::ServerConfig;
 use granary_tests::content::Choices;
+use granary_tests::postgres::{Flushing, PostgresCluster};
 
 use world::World;
 
@@ -41,6 +42,14 @@ async fn two_drives_never_disagree() {
 #[tokio::test]
 async fn six_drives_never_disagree() {
     run("six drives", ServerConfig::drives(6)).await;
+}
+
+#[tokio::test]
+async fn metadata_in_postgres_never_disagrees() {
+    let database = PostgresCluster::start(Flushing::On).unwrap();
+    database.create_database("granary").unwrap();
+    let config = ServerConfig::drives(2).env("GRANARY_METADATA", &database.url("granary"));
+    run("two drives, metadata in Postgres", config).await;
 }
 
 async fn run(layout: &str, config: ServerConfig) {

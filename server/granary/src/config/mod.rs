@@ -6,6 +6,7 @@
 mod brace;
 mod erasure;
 mod lists;
+mod metadata;
 mod report;
 
 use std::net::SocketAddr;
@@ -18,11 +19,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::telemetry::LogFormat;
 pub use erasure::ErasureSetting;
+pub use metadata::MetadataSetting;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "data",
+    "metadata",
     "listen",
     "erasure",
     "region",
@@ -54,6 +57,8 @@ pub struct Settings {
     pub data: Vec<String>,
     /// The address to serve S3 at.
     pub listen: SocketAddr,
+    /// Where the metadata is.
+    pub metadata: MetadataSetting,
     /// `k+m`; by the number of drives if unset.
     pub erasure: Option<ErasureSetting>,
     /// The region that the store says it is in.
@@ -100,6 +105,7 @@ impl Default for Settings {
         Self {
             data: Vec::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 9000)),
+            metadata: MetadataSetting::EMBEDDED,
             erasure: None,
             region: "us-east-1".to_owned(),
             domain: Vec::new(),

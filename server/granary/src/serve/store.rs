@@ -65,6 +65,8 @@ pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, S
 fn options(config: &Config) -> Result<EngineOptions> {
     let mut options = EngineOptions::new(config.drives.clone());
     let settings = &config.settings;
+    options.metadata =
+        settings.metadata.choice().map_err(anyhow::Error::msg).context("the metadata setting")?;
     options.grace = Duration::from_millis(settings.grace_ms);
     options.maintenance_interval = Duration::from_millis(settings.maintenance_interval_ms);
     options.volume_limit_bytes = settings.volume_limit_bytes;

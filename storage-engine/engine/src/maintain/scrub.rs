@@ -67,7 +67,8 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
         task.volume_done();
     }
     if kind == TaskKind::Scrub
-        && let Err(error) = inner.embedded.verify().await
+        && let Some(embedded) = &inner.embedded
+        && let Err(error) = embedded.verify().await
     {
         // The store rebuilds itself from its copies once it knows; the finding is what the operator asked for.
         tracing::error!(%error, "the metadata does not verify");

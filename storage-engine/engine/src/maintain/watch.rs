@@ -88,7 +88,10 @@ async fn put_in_use(inner: &Inner, drive: Arc<Drive>) -> Result<()> {
     inner.drives.install(drive);
     inner.map.forget_files();
     inner.damage.resume();
-    Ok(inner.embedded.adopt_home(home).await?)
+    if let Some(embedded) = &inner.embedded {
+        embedded.adopt_home(home).await?;
+    }
+    Ok(())
 }
 
 /// Makes new drives of the empty directories and retires the drives that were there. Only when an operator asks.

@@ -5,6 +5,7 @@
 //! the rest, as long as the data can still be read.
 
 mod format;
+mod metadata;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,13 +13,14 @@ use std::sync::Arc;
 use granary_cluster::for_drives;
 use granary_drive::{Drive, Found, Identity, inspect};
 use granary_erasure::Profile;
-use granary_types::ClusterId;
+use granary_types::{ClusterId, DriveId};
 
 use crate::drives::{DriveProblem, UnusedDrive};
 use crate::error::{EngineError, Result};
 use crate::options::EngineOptions;
 
 pub(crate) use format::{finish_format, next_identity};
+pub(crate) use metadata::{Metadata, open_metadata};
 
 /// The drives of the store, opened.
 pub(crate) struct Opened {
@@ -26,6 +28,8 @@ pub(crate) struct Opened {
     pub profile: Profile,
     pub drives: Vec<Arc<Drive>>,
     pub unused: Vec<UnusedDrive>,
+    /// All drives that the store should have.
+    pub members: Vec<DriveId>,
     /// Whether the store is new: no metadata is expected.
     pub fresh: bool,
 }
@@ -170,7 +174,8 @@ fn open_existing(options: &EngineOptions, newest: &Identity, found: &[(&Path, Fo
             missing.join("; ")
         )));
     }
-    Ok(Opened { cluster: newest.cluster, profile, drives, unused, fresh: false })
+    let members = newest.members.iter().map(|member| member.drive).collect();
+    Ok(Opened { cluster: newest.cluster, profile, drives, unused, members, fresh: false })
 }
 
 /// Refuses a drive that belongs to another store, was replaced, or is not in its place.

@@ -1,0 +1,80 @@
+//! Opening the metadata, and checking that it is the metadata of these drives.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use granary_metadata::postgres::{PostgresOptions, PostgresStore};
+use granary_metadata::sqlite::{EmbeddedOptions, Existing, Home, SqliteStore};
+use granary_metadata::{DriveRow, DriveState, MetadataStore};
+use granary_types::DriveId;
+
+use super::Opened;
+use crate::error::{EngineError, Result};
+use crate::options::MetadataChoice;
+
+/// The metadata, opened.
+pub(crate) struct Metadata {
+    pub store: Arc<dyn MetadataStore>,
+    /// The same store where it is the embedded one.
+    pub embedded: Option<Arc<SqliteStore>>,
+}
+
+/// Opens the metadata of these drives.
+///
+/// # Errors
+/// When it cannot be opened, or is that of other drives.
+pub(crate) async fn open_metadata(choice: &MetadataChoice, opened: &Opened) -> Result<Metadata> {
+    match choice {
+        MetadataChoice::Embedded => {
+            let homes: Vec<Home> =
+                opened.drives.iter().map(|d| Home { drive: d.id(), dir: d.meta_directory() }).collect();
+            let existing = if opened.fresh { Existing::MayBeNew } else { Existing::Expected };
+            let options = EmbeddedOptions::new(homes, opened.profile.parity(), existing);
+            let store = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
+            let store = store.map_err(|_| EngineError::Internal("opening the metadata panicked"))??;
+            let embedded = Arc::new(store);
+            Ok(Metadata { store: embedded.clone(), embedded: Some(embedded) })
+        }
+        MetadataChoice::Postgres(options) => {
+            let store = open_postgres(options, opened).await?;
+            Ok(Metadata { store: Arc::new(store), embedded: None })
+        }
+    }
+}
+
+async fn open_postgres(options: &PostgresOptions, opened: &Opened) -> Result<PostgresStore> {
+    let store = PostgresStore::open(options.clone()).await?;
+    let ours: HashSet<DriveId> = opened.members.iter().copied().collect();
+    check_drives(&store.drives().await?, &ours, opened.fresh)?;
+    Ok(store)
+}
+
+/// Refuses a database that does not belong to these drives: data that it does not know would count as nobody's.
+fn check_drives(known: &[DriveRow], ours: &HashSet<DriveId>, fresh: bool) -> Result<()> {
+    let active = known.iter().filter(|row| row.state == DriveState::Active);
+    let (mut mine, mut others) = (0_usize, 0_usize);
+    for row in active {
+        if ours.contains(&row.id) {
+            mine += 1;
+        } else {
+            others += 1;
+        }
+    }
+    match (fresh, mine, others) {
+        (true, 0, 0) => Ok(()),
+        (_, 0, 0) => Err(EngineError::Layout(
+            "the database is empty and the drives hold a store: is this the right database? A store that was kept in the \
+             embedded metadata cannot be moved to a database yet"
+                .to_owned(),
+        )),
+        (_, _, 0) => Ok(()),
+        _ => Err(EngineError::Layout(format!(
+            "the database knows {others} drives that are not given here: it belongs to another store or node, and stores of \
+             several nodes are not implemented yet"
+        ))),
+    }
+}
+
+#[cfg(test)]
+#[path = "metadata_tests.rs"]
+mod tests;
