@@ -54,9 +54,7 @@ impl From<EngineError> for S3Error {
                 "There is no room left on the drives. Reads and deletes go on.",
             )
             .because(error),
-            EngineError::Unavailable { .. } | EngineError::Unreadable { .. } => {
-                Self::new(ErrorCode::ServiceUnavailable).because(error)
-            }
+            error if error.may_pass() => Self::new(ErrorCode::ServiceUnavailable).because(error),
             other => Self::new(ErrorCode::InternalError).because(other),
         }
     }

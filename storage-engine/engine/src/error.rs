@@ -79,6 +79,20 @@ pub enum EngineError {
     Internal(&'static str),
 }
 
+impl EngineError {
+    /// Whether the same request may succeed later: the frontend asks the client to come back.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Unreadable { .. } | Self::NoSpace => true,
+            Self::Metadata(error) => {
+                matches!(error, MetadataError::Unavailable { .. } | MetadataError::OutcomeUnknown { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
 impl From<MetadataError> for EngineError {
     fn from(error: MetadataError) -> Self {
         match error {
@@ -89,3 +103,7 @@ impl From<MetadataError> for EngineError {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;
