@@ -29,13 +29,33 @@ fn count(counted: &mut Counted, volume: VolumeId, length_bytes: u64) {
     *items = items.saturating_add(1);
 }
 
+/// How often a count that was disturbed is begun anew.
+const TRIES: u32 = 3;
+
 /// Counts, and repairs what drifted.
 pub(super) async fn run(locator: &Locator) -> Result<Drifted, Failure> {
+    let mut tries = 1;
+    loop {
+        match attempt(locator).await {
+            Err(failure) if failure.is_passing() && tries < TRIES => {
+                tracing::warn!(?failure, "a recount was disturbed and is begun anew");
+                tries = tries.saturating_add(1);
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn attempt(locator: &Locator) -> Result<Drifted, Failure> {
     let mut session = locator.connect().await?;
     session.run(sql::BEGIN_SNAPSHOT).await?;
     let drifted = recount(&mut session).await?;
-    session.run(sql::COMMIT).await?;
-    Ok(drifted)
+    match session.run(sql::COMMIT).await {
+        // Nothing was repaired, so it does not matter what became of the transaction.
+        Err(_) if drifted.is_empty() => Ok(drifted),
+        Err(_) => Err(Failure::Unknown),
+        Ok(()) => Ok(drifted),
+    }
 }
 
 async fn recount(session: &mut Session) -> Result<Drifted, Failure> {

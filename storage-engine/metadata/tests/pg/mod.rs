@@ -11,6 +11,7 @@
 #[path = "../../../../tests/src/postgres.rs"]
 pub mod cluster;
 pub mod load;
+pub mod proxy;
 mod spread;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,10 +33,15 @@ pub fn shared() -> &'static PostgresCluster {
 
 /// The URL of a new, empty database on the shared cluster.
 pub fn fresh_database() -> String {
+    fresh_named_database().0
+}
+
+/// The URL and the name of a new, empty database on the shared cluster.
+pub fn fresh_named_database() -> (String, String) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let name = format!("granary_{}", NEXT.fetch_add(1, Ordering::SeqCst));
     shared().create_database(&name).unwrap();
-    shared().url(&name)
+    (shared().url(&name), name)
 }
 
 /// Options for a test server.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use granary_metadata::postgres::PostgresStore;
@@ -16,15 +17,49 @@ use granary_types::{BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadI
 pub struct Spread {
     stores: Vec<Arc<PostgresStore>>,
     next: AtomicUsize,
+    /// Calls whose caller went away while a node was still at them.
+    abandoned: Arc<AtomicUsize>,
+}
+
+/// Counts a call as abandoned from when its caller goes away.
+struct Watch {
+    abandoned: Arc<AtomicUsize>,
+    call: Option<tokio::task::JoinHandle<Result<Vec<Outcome>>>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let Some(call) = self.call.take() else { return };
+        let abandoned = Arc::clone(&self.abandoned);
+        abandoned.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move {
+            let _ = call.await;
+            abandoned.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
 }
 
 impl Spread {
     pub fn new(stores: Vec<Arc<PostgresStore>>) -> Self {
-        Self { stores, next: AtomicUsize::new(0) }
+        Self { stores, next: AtomicUsize::new(0), abandoned: Arc::default() }
     }
 
-    fn next(&self) -> &PostgresStore {
+    fn next(&self) -> &Arc<PostgresStore> {
         &self.stores[self.next.fetch_add(1, Ordering::Relaxed) % self.stores.len()]
+    }
+
+    /// One node applies an abandoned call before a later one; of two nodes nothing orders them, so it is waited for.
+    async fn commit_in_order(&self, commit: Commit) -> Result<Vec<Outcome>> {
+        while self.abandoned.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let store = Arc::clone(self.next());
+        let call = tokio::spawn(async move { store.commit(commit).await });
+        let mut watch = Watch { abandoned: Arc::clone(&self.abandoned), call: Some(call) };
+        let call = watch.call.as_mut().expect("it has just been begun");
+        let result = call.await.expect("a commit does not panic");
+        watch.call = None;
+        result
     }
 }
 
@@ -35,6 +70,10 @@ macro_rules! forward {
             $(async fn $name(&self, $($argument: $type),*) -> Result<$answer> {
                 self.next().$name($($argument),*).await
             })+
+
+            async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
+                self.commit_in_order(commit).await
+            }
 
             async fn close(&self) -> Result<()> {
                 for store in &self.stores {
@@ -51,7 +90,6 @@ forward! {
     bucket(name: &BucketName) -> Option<Bucket>;
     list_buckets(query: BucketQuery) -> BucketPage;
     delete_bucket(name: &BucketName) -> ();
-    commit(commit: Commit) -> Vec<Outcome>;
     object(bucket: BucketId, key: &ObjectKey, version: Option<VersionId>) -> Option<ObjectRow>;
     blobs(ids: &[BlobId]) -> Vec<BlobRow>;
     list_objects(query: ListQuery) -> ListPage;
