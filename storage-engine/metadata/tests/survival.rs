@@ -305,6 +305,8 @@ async fn a_replaced_home_is_used_after_it_was_adopted() {
     std::fs::create_dir_all(homes.dir(2)).unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(700)).await;
     assert_eq!(store.copies_missing(), 1);
+    assert!(store.adopt_home(homes.home(7)).await.is_err());
+    assert!(!homes.dir(7).exists(), "a directory that is gone was made anew");
     store.adopt_home(homes.home(2)).await.unwrap();
     wait_for_copies(&store).await;
     put(&store, 40, 50).await;

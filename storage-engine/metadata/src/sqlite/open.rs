@@ -52,7 +52,7 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<(Arc<Shared>, Vec<JoinH
 }
 
 /// Makes a home's directory and takes it for this process.
-pub(super) fn prepare(home: &Home) -> std::io::Result<File> {
+fn prepare(home: &Home) -> std::io::Result<File> {
     std::fs::create_dir_all(&home.dir)?;
     if let Some(parent) = home.dir.parent().filter(|parent| *parent != Path::new("")) {
         File::open(parent)?.sync_all()?;

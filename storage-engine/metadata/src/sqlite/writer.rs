@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 use super::apply::Batch;
 use super::failure::{Failure, unavailable};
 use super::op::{Op, Reply};
-use super::open;
 use super::options::Home;
 use super::schema::{self, Position};
 use super::serving::Database;
@@ -132,7 +131,8 @@ impl Writer {
     }
 
     fn adopt(&mut self, home: Home) -> Result<()> {
-        let locked = open::prepare(&home);
+        // Its directory must be there: one that went away since the drive was looked at is not made anew.
+        let locked = survive::lock(&home.dir);
         let context = || format!("taking {} as a metadata home", home.dir.display());
         match locked {
             Ok(lock) => self.locks.push(lock),
