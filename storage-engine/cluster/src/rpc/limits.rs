@@ -16,9 +16,10 @@ pub(super) const CONTROL_LENGTH_BYTES_MAX: usize = 256 * 1024;
 pub(super) const BULK_LENGTH_BYTES_MAX: usize =
     4 + CONTROL_LENGTH_BYTES_MAX + APPEND_LENGTH_BYTES_MAX + GROUP_LENGTH_BYTES;
 
-/// HTTP/2: frames, windows and heads.
-pub(super) const FRAME_LENGTH_BYTES_MAX: u32 = 256 * 1024;
-pub(super) const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// HTTP/2: frames, windows and heads. What lies in a stream's window and in the send buffer has left the sender's sight:
+/// progress is seen as long as so much of a body (3 MiB) gets through within the deadline.
+pub(super) const FRAME_LENGTH_BYTES_MAX: u32 = 64 * 1024;
+pub(super) const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 pub(super) const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 pub(super) const SEND_BUFFER_BYTES: usize = 1024 * 1024;
 pub(super) const HEADER_LIST_BYTES_MAX: u32 = 8 * 1024;

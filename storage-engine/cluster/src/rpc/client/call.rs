@@ -23,6 +23,11 @@ use crate::rpc::limits::{CONTROL_LENGTH_BYTES_MAX, READ_LENGTH_BYTES_MAX};
 use crate::rpc::wire::{self, Failure, Handle, HelloAnswer, LifeId, Operation};
 use crate::rpc::wire_error::peer_error;
 
+const ANSWER_LENGTH_BYTES_MAX: usize = if READ_LENGTH_BYTES_MAX > CONTROL_LENGTH_BYTES_MAX {
+    READ_LENGTH_BYTES_MAX
+} else {
+    CONTROL_LENGTH_BYTES_MAX
+};
 const REASON_LENGTH_BYTES_MAX: usize = 300;
 /// Handles that wait to be closed. Beyond that the other side closes them by itself, when they are idle.
 const CLOSING_MAX: usize = 65_536;
@@ -90,6 +95,14 @@ pub(super) enum Way {
     Control,
     Bulk,
     Read,
+}
+
+/// What is asked of whom.
+struct Ask {
+    way: Way,
+    operation: Operation,
+    life: LifeId,
+    deadline: Duration,
 }
 
 /// What a node is known to be.
@@ -165,11 +178,11 @@ impl Shared {
 
     /// Asks who is there.
     pub(super) async fn hello(&self) -> Result<HelloAnswer, CallError> {
-        let deadline = self.options.timing.suspect_after;
+        // So that several are missed, on connections of their own, before the node is suspected.
+        let deadline = self.options.timing.suspect_after / 3;
         let body = vec![Bytes::from(encode(&())?)];
-        let answer = self
-            .exchange(Way::Control, Operation::Hello, LifeId::ANY, body, CONTROL_LENGTH_BYTES_MAX, deadline)
-            .await;
+        let ask = Ask { way: Way::Control, operation: Operation::Hello, life: LifeId::ANY, deadline };
+        let answer = self.exchange(ask, body).await;
         if matches!(answer, Err(CallError::Stalled)) {
             self.link(Way::Control).give_up().await;
         }
@@ -210,9 +223,8 @@ impl Shared {
         if life != self.known().life {
             return Err(CallError::OtherLife);
         }
-        let answer_max = READ_LENGTH_BYTES_MAX.max(CONTROL_LENGTH_BYTES_MAX);
         let deadline = self.options.timing.progress_deadline;
-        let answer = self.exchange(way, operation, life, body, answer_max, deadline).await;
+        let answer = self.exchange(Ask { way, operation, life, deadline }, body).await;
         let mut known = self.known.lock();
         match &answer {
             Err(CallError::Stalled) => known.stalled = Some(Instant::now()),
@@ -226,15 +238,8 @@ impl Shared {
         answer
     }
 
-    async fn exchange(
-        &self,
-        way: Way,
-        operation: Operation,
-        life: LifeId,
-        body: Vec<Bytes>,
-        answer_max: usize,
-        deadline: Duration,
-    ) -> Result<Bytes, CallError> {
+    async fn exchange(&self, ask: Ask, body: Vec<Bytes>) -> Result<Bytes, CallError> {
+        let Ask { way, operation, life, deadline } = ask;
         let link = self.link(way);
         let closed = || CallError::Unreachable("the link is closed".to_owned());
         let turn = tokio::time::timeout(deadline, link.in_flight.acquire()).await;
@@ -250,7 +255,7 @@ impl Shared {
             progress.note();
             let answer = answer.map_err(|error| CallError::CutOff(error.to_string()))?;
             let (parts, body) = answer.into_parts();
-            let body = collect(body, answer_max, &progress).await?;
+            let body = collect(body, ANSWER_LENGTH_BYTES_MAX, &progress).await?;
             Ok::<_, CallError>((parts, body))
         };
         let (parts, body) = progress.watch(deadline, exchange).await.ok_or(CallError::Stalled)??;
@@ -293,6 +298,13 @@ impl Shared {
             .body(body)
             .map_err(|_| unsigned())?;
         Ok((request, verified))
+    }
+
+    /// Gives all connections up, so that a node that comes back is met on new ones.
+    pub(super) async fn hang_up(&self) {
+        for link in &self.links {
+            link.give_up().await;
+        }
     }
 
     /// Has a handle closed with one of the next heartbeats.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use granary_types::{DriveId, NodeId};
 use parking_lot::Mutex;
@@ -83,6 +84,7 @@ async fn beat(watched: Arc<Watched>) {
     let shared = Arc::clone(&watched.shared);
     let mut was_alive = false;
     loop {
+        let begun = Instant::now();
         match shared.hello().await {
             Ok(hello) => watched.learn(hello),
             Err(error) => watched.note_problem(&error),
@@ -94,14 +96,16 @@ async fn beat(watched: Arc<Watched>) {
                 tracing::info!(address, "a node answers");
             } else {
                 tracing::warn!(address, ?problem, "a node does not answer");
+                shared.hang_up().await;
             }
             was_alive = is_alive;
         }
         if is_alive {
             shared.close_handles().await;
         }
+        let pause = shared.options.timing.heartbeat_interval.saturating_sub(begun.elapsed());
         tokio::select! {
-            () = tokio::time::sleep(shared.options.timing.heartbeat_interval) => {}
+            () = tokio::time::sleep(pause) => {}
             () = shared.wake.notified() => {}
         }
     }

@@ -85,6 +85,8 @@ impl RemoteShard {
                 let held = self.reopen(held).await?;
                 self.try_read(held, offset, length_bytes).await
             }
+            // The connection ended, perhaps in good order. To read again does no harm.
+            Err(CallError::CutOff(_)) => self.try_read(held, offset, length_bytes).await,
             other => other,
         }
         .map_err(|error| self.core.error(error))

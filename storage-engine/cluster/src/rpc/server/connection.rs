@@ -26,7 +26,10 @@ pub(super) async fn serve_connection(
     stream.set_nodelay(true)?;
     let deadline = server.options.progress_deadline;
     // Whoever says nothing at first (not even HTTP/2's preface) is hung up on.
-    timeout(deadline, stream.readable()).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let first = timeout(deadline, stream.peek(&mut [0; 1])).await;
+    if first.map_err(|_| io::ErrorKind::TimedOut)?? == 0 {
+        return Ok(());
+    }
     let mut stream = TimeoutStream::new(stream);
     stream.set_read_timeout(Some(limits::CONNECTION_IDLE));
     stream.set_write_timeout(Some(limits::CONNECTION_IDLE));

@@ -26,6 +26,8 @@ use crate::rpc::wire::{self, DecodeError, Failure, LifeId, Operation};
 
 /// Calls that block, at work on one drive at once. A drive that hangs must not take all threads.
 const BLOCKING_MAX: usize = 32;
+/// Bodies up to this length are bounded by the number of streams.
+const SHORT_LENGTH_BYTES_MAX: usize = 4096;
 /// Of an operation that was understood and not done.
 pub(in crate::rpc) const STATUS_FAILURE: u16 = 422;
 
@@ -33,7 +35,7 @@ pub(in crate::rpc) const STATUS_FAILURE: u16 = 422;
 pub(super) struct Server {
     pub(super) options: RpcServerOptions,
     pub(super) drives: Arc<dyn LocalDrives>,
-    pub(super) handles: Handles,
+    pub(super) handles: Arc<Handles>,
     pub(super) life: LifeId,
     replays: ReplayGuard,
     bodies: Arc<Semaphore>,
@@ -131,11 +133,11 @@ impl Server {
         let life =
             LifeId::random().map_err(|source| RpcError::Io { context: "drawing a random id", source })?;
         // Room for one body of the largest size, or nothing would ever be taken.
-        let bodies = options.bodies_bytes_max.max(BULK_LENGTH_BYTES_MAX).min(Semaphore::MAX_PERMITS);
+        let bodies = options.bodies_bytes_max.clamp(BULK_LENGTH_BYTES_MAX, Semaphore::MAX_PERMITS);
         Ok(Self {
             options,
             drives,
-            handles: Handles::default(),
+            handles: Arc::default(),
             life,
             replays: ReplayGuard::default(),
             bodies: Arc::new(Semaphore::new(bodies)),
@@ -189,7 +191,9 @@ impl Server {
         }
         self.handles.hear(verified.head.sender_life);
         let length_bytes = body_length(&request, operation)?;
-        let _room = self.room(length_bytes).await?;
+        // Short ones, heartbeats above all, never wait for the memory that long ones hold.
+        let _room =
+            if length_bytes > SHORT_LENGTH_BYTES_MAX { Some(self.room(length_bytes).await?) } else { None };
         let body = BodyReader::new(request.into_body(), length_bytes, self.options.progress_deadline);
         self.perform(operation, Call { verified, body }).await
     }

@@ -1,6 +1,6 @@
 //! The shards and replacements that other nodes have open here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -48,11 +48,25 @@ struct ReplacementEntry {
     used: Instant,
 }
 
+/// A replacement that is being begun. Two of one shard would share a file.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    handles: Arc<Handles>,
+    of: (DriveId, ShardName),
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        self.handles.beginning.lock().remove(&self.of);
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Handles {
     next: AtomicU64,
     shards: Mutex<HashMap<Handle, ShardEntry>>,
     replacements: Mutex<HashMap<Handle, ReplacementEntry>>,
+    beginning: Mutex<HashSet<(DriveId, ShardName)>>,
     /// When each life of another node was last heard.
     heard: Mutex<HashMap<LifeId, Instant>>,
 }
@@ -94,21 +108,23 @@ impl Handles {
         Ok(entry.open.clone())
     }
 
-    /// Forgets an unfinished replacement of the same shard, so that a new one can begin. `false` if it is being
-    /// written at this moment or there are too many.
-    pub(super) fn make_room_for_replacement(&self, on: &OnShard) -> bool {
-        let mut replacements = self.replacements.lock();
-        let same = |entry: &ReplacementEntry| entry.drive == on.drive && entry.name == on.name();
-        let found = replacements.iter().find(|(_, entry)| same(entry));
-        if let Some((handle, is_busy)) =
-            found.map(|(handle, entry)| (*handle, Arc::strong_count(&entry.replacement) > 1))
-        {
-            if is_busy {
-                return false;
+    /// Forgets an unfinished replacement of the same shard, so that a new one can begin. `None` if it is being written or
+    /// begun at this moment or there are too many.
+    pub(super) fn begin_replacement(self: &Arc<Self>, on: &OnShard) -> Option<Beginning> {
+        let of = (on.drive, on.name());
+        let (mut replacements, mut beginning) = (self.replacements.lock(), self.beginning.lock());
+        let older = replacements.iter().find(|(_, entry)| (entry.drive, entry.name) == of);
+        if let Some((handle, entry)) = older {
+            let handle = *handle;
+            if Arc::strong_count(&entry.replacement) > 1 {
+                return None;
             }
             replacements.remove(&handle);
         }
-        replacements.len() < REPLACEMENTS_MAX
+        if replacements.len() + beginning.len() >= REPLACEMENTS_MAX || !beginning.insert(of) {
+            return None;
+        }
+        Some(Beginning { handles: Arc::clone(self), of })
     }
 
     pub(super) fn add_replacement(
@@ -160,3 +176,7 @@ impl Handles {
             .retain(|_, entry| heard.contains_key(&entry.owner) && entry.used.elapsed() < idle_limit);
     }
 }
+
+#[cfg(test)]
+#[path = "handles_tests.rs"]
+mod tests;

@@ -103,30 +103,34 @@ pub async fn serve(
     let mut stop = shutdown.clone();
     let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
     loop {
-        tokio::select! {
+        let accepted = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            _ = sweep.tick() => server.sweep(),
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-                        tracing::warn!("too many connections of other nodes: one was refused");
-                        continue;
-                    };
-                    let (server, shutdown) = (Arc::clone(&server), shutdown.clone());
-                    connections.spawn(async move {
-                        let _slot = slot;
-                        if let Err(error) = serve_connection(server, stream, shutdown).await {
-                            tracing::debug!(%error, "a connection of another node ended");
-                        }
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "no connection of another node can be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
+            _ = sweep.tick() => {
+                server.sweep();
+                continue;
+            }
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "no connection of another node can be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            tracing::warn!("too many connections of other nodes: one was refused");
+            continue;
+        };
+        let (server, shutdown) = (Arc::clone(&server), shutdown.clone());
+        connections.spawn(async move {
+            let _slot = slot;
+            if let Err(error) = serve_connection(server, stream, shutdown).await {
+                tracing::debug!(%error, "a connection of another node ended");
+            }
+        });
     }
     drop(listener);
     let drained = tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} });

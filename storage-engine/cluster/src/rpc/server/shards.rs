@@ -173,12 +173,13 @@ impl Server {
             Ok(drive) => drive,
             Err(error) => return Ok(failure(&error).into()),
         };
-        if !self.handles.make_room_for_replacement(&on) {
+        let Some(beginning) = self.handles.begin_replacement(&on) else {
             let busy = peer_error(&drive.place(), "the shard is being replaced, or too many others are");
             return Ok(failure(&busy).into());
-        }
+        };
         let (server, sender, held) = (Arc::clone(self), call.sender(), Arc::clone(&drive));
         let created = self.apart(&drive, async move {
+            let _beginning = beginning;
             let replacement = held.create_replacement(on.name(), on.profile).await?;
             Ok(server.handles.add_replacement(replacement, &on, sender))
         });
