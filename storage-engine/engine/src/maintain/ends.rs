@@ -51,7 +51,12 @@ impl Remembered {
             return Ok(());
         }
         let (all, writing) = (drives.usable_local(), ends.clone());
-        let write = move || all.iter().try_for_each(|drive| write_ends(drive.directory(), &writing));
+        // One drive that fails does not keep the others from remembering.
+        let write = move || {
+            let written =
+                all.iter().map(|drive| write_ends(drive.directory(), &drive.meta_directory(), &writing));
+            written.fold(Ok(()), Result::and)
+        };
         let written = tokio::task::spawn_blocking(write).await;
         written
             .map_err(|_| EngineError::Internal("remembering the committed ends panicked"))?
@@ -83,8 +88,10 @@ pub(crate) async fn has_regressed(store: &dyn MetadataStore, drives: &[Arc<Drive
     Ok(regressed)
 }
 
-fn write_ends(directory: &Path, ends: &Ends) -> io::Result<()> {
-    let temporary = directory.join(FILE_NEW);
+/// The file is made in a folder that only a drive in use has and then moved to its place: a directory that was emptied, or
+/// on which nothing is mounted any more, stays empty.
+fn write_ends(directory: &Path, folder: &Path, ends: &Ends) -> io::Result<()> {
+    let temporary = folder.join(FILE_NEW);
     let mut file = File::create(&temporary)?;
     file.write_all(&serde_json::to_vec(ends)?)?;
     file.sync_all()?;
@@ -100,3 +107,7 @@ fn read_ends(directory: &Path) -> Option<Ends> {
     }
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
+
+#[cfg(test)]
+#[path = "ends_tests.rs"]
+mod tests;
