@@ -99,30 +99,12 @@ impl PostgresStore {
         drop(queues);
         answered.await.map_err(|_| closed())?
     }
-
-    async fn apply_simple(&self, op: Op) -> Result<()> {
-        match self.apply(op).await? {
-            Reply::Done => Ok(()),
-            _ => Err(mismatched()),
-        }
-    }
-
-    async fn apply_if(&self, op: Op) -> Result<bool> {
-        match self.apply(op).await? {
-            Reply::Changed(changed) => Ok(changed),
-            _ => Err(mismatched()),
-        }
-    }
-}
-
-fn mismatched() -> MetadataError {
-    MetadataError::Corrupt { context: "a reply does not belong to its request".to_owned() }
 }
 
 #[async_trait]
 impl MetadataStore for PostgresStore {
     async fn create_bucket(&self, bucket: NewBucket) -> Result<()> {
-        self.apply_simple(Op::CreateBucket(bucket)).await
+        self.apply(Op::CreateBucket(bucket)).await?.done()
     }
 
     async fn bucket(&self, name: &BucketName) -> Result<Option<Bucket>> {
@@ -134,14 +116,11 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
-        self.apply_simple(Op::DeleteBucket(name.clone())).await
+        self.apply(Op::DeleteBucket(name.clone())).await?.done()
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
-        match self.apply(Op::Commit(commit)).await? {
-            Reply::Outcomes(outcomes) => Ok(outcomes),
-            _ => Err(mismatched()),
-        }
+        self.apply(Op::Commit(commit)).await?.outcomes()
     }
 
     async fn object(
@@ -177,14 +156,11 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn open_volume(&self, volume: NewVolume) -> Result<()> {
-        self.apply_simple(Op::OpenVolume(volume)).await
+        self.apply(Op::OpenVolume(volume)).await?.done()
     }
 
     async fn seal_volume(&self, volume: VolumeId) -> Result<SealedEnd> {
-        match self.apply(Op::SealVolume(volume)).await? {
-            Reply::Sealed(end) => Ok(end),
-            _ => Err(mismatched()),
-        }
+        self.apply(Op::SealVolume(volume)).await?.sealed()
     }
 
     async fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRow>> {
@@ -196,19 +172,19 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn free_volume(&self, volume: VolumeId, now: UnixMillis) -> Result<bool> {
-        self.apply_if(Op::FreeVolume { volume, now }).await
+        self.apply(Op::FreeVolume { volume, now }).await?.changed()
     }
 
     async fn forget_volume(&self, volume: VolumeId) -> Result<bool> {
-        self.apply_if(Op::ForgetVolume(volume)).await
+        self.apply(Op::ForgetVolume(volume)).await?.changed()
     }
 
     async fn move_shard(&self, shard: ShardMove) -> Result<bool> {
-        self.apply_if(Op::MoveShard(shard)).await
+        self.apply(Op::MoveShard(shard)).await?.changed()
     }
 
     async fn put_drive(&self, drive: DriveRow) -> Result<()> {
-        self.apply_simple(Op::PutDrive(drive)).await
+        self.apply(Op::PutDrive(drive)).await?.done()
     }
 
     async fn drives(&self) -> Result<Vec<DriveRow>> {

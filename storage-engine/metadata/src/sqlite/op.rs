@@ -4,6 +4,7 @@
 use granary_types::{BucketName, UnixMillis, VolumeId};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{MetadataError, Result};
 use crate::model::{Commit, Content, DriveRow, NewBucket, NewVolume, Outcome, SealedEnd, ShardMove, Write};
 
 /// One change, as it is applied and as it is logged. New variants go to the end: logs outlive releases.
@@ -58,4 +59,31 @@ pub(crate) enum Reply {
     Changed(bool),
     /// Volumes with what was counted before and what is there.
     Recounted(Vec<(VolumeId, u64, u64)>),
+}
+
+impl Reply {
+    pub(crate) fn done(self) -> Result<()> {
+        if let Self::Done = self { Ok(()) } else { Err(mismatched()) }
+    }
+
+    pub(crate) fn outcomes(self) -> Result<Vec<Outcome>> {
+        if let Self::Outcomes(outcomes) = self { Ok(outcomes) } else { Err(mismatched()) }
+    }
+
+    pub(crate) fn sealed(self) -> Result<SealedEnd> {
+        if let Self::Sealed(end) = self { Ok(end) } else { Err(mismatched()) }
+    }
+
+    pub(crate) fn changed(self) -> Result<bool> {
+        if let Self::Changed(changed) = self { Ok(changed) } else { Err(mismatched()) }
+    }
+
+    pub(crate) fn recounted(self) -> Result<Vec<(VolumeId, u64, u64)>> {
+        if let Self::Recounted(volumes) = self { Ok(volumes) } else { Err(mismatched()) }
+    }
+}
+
+/// An answer of the wrong kind: a bug, told instead of panicking.
+fn mismatched() -> MetadataError {
+    MetadataError::Corrupt { context: "the writer answered with the wrong kind of reply".to_owned() }
 }

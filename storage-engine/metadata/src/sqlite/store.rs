@@ -17,7 +17,6 @@ use super::op::{Op, Reply};
 use super::options::{EmbeddedOptions, Home};
 use super::queue::Lane;
 use super::shared::{ReadJob, Request, Shared};
-use super::writer::mismatched;
 use super::{apply, open, read, survive};
 use crate::error::{MetadataError, Result};
 use crate::model::{
@@ -145,21 +144,10 @@ impl Drop for SqliteStore {
     }
 }
 
-fn done(reply: &Reply) -> Result<()> {
-    match reply {
-        Reply::Done => Ok(()),
-        _ => Err(mismatched()),
-    }
-}
-
-fn changed(reply: &Reply) -> Result<bool> {
-    if let Reply::Changed(changed) = reply { Ok(*changed) } else { Err(mismatched()) }
-}
-
 #[async_trait]
 impl MetadataStore for SqliteStore {
     async fn create_bucket(&self, bucket: NewBucket) -> Result<()> {
-        self.apply(Op::CreateBucket(bucket)).await.and_then(|reply| done(&reply))
+        self.apply(Op::CreateBucket(bucket)).await?.done()
     }
 
     async fn bucket(&self, name: &BucketName) -> Result<Option<Bucket>> {
@@ -172,14 +160,11 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
-        self.apply(Op::DeleteBucket(name.clone())).await.and_then(|reply| done(&reply))
+        self.apply(Op::DeleteBucket(name.clone())).await?.done()
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
-        match self.apply(Op::Commit(commit)).await? {
-            Reply::Outcomes(outcomes) => Ok(outcomes),
-            _ => Err(mismatched()),
-        }
+        self.apply(Op::Commit(commit)).await?.outcomes()
     }
 
     async fn object(
@@ -216,14 +201,11 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn open_volume(&self, volume: NewVolume) -> Result<()> {
-        self.apply(Op::OpenVolume(volume)).await.and_then(|reply| done(&reply))
+        self.apply(Op::OpenVolume(volume)).await?.done()
     }
 
     async fn seal_volume(&self, volume: VolumeId) -> Result<SealedEnd> {
-        match self.apply(Op::SealVolume(volume)).await? {
-            Reply::Sealed(end) => Ok(end),
-            _ => Err(mismatched()),
-        }
+        self.apply(Op::SealVolume(volume)).await?.sealed()
     }
 
     async fn volume(&self, volume: VolumeId) -> Result<Option<VolumeRow>> {
@@ -236,19 +218,19 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn free_volume(&self, volume: VolumeId, now: UnixMillis) -> Result<bool> {
-        self.apply(Op::FreeVolume { volume, now }).await.and_then(|reply| changed(&reply))
+        self.apply(Op::FreeVolume { volume, now }).await?.changed()
     }
 
     async fn forget_volume(&self, volume: VolumeId) -> Result<bool> {
-        self.apply(Op::ForgetVolume(volume)).await.and_then(|reply| changed(&reply))
+        self.apply(Op::ForgetVolume(volume)).await?.changed()
     }
 
     async fn move_shard(&self, shard: ShardMove) -> Result<bool> {
-        self.apply(Op::MoveShard(shard)).await.and_then(|reply| changed(&reply))
+        self.apply(Op::MoveShard(shard)).await?.changed()
     }
 
     async fn put_drive(&self, drive: DriveRow) -> Result<()> {
-        self.apply(Op::PutDrive(drive)).await.and_then(|reply| done(&reply))
+        self.apply(Op::PutDrive(drive)).await?.done()
     }
 
     async fn drives(&self) -> Result<Vec<DriveRow>> {
@@ -256,10 +238,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn recount(&self) -> Result<Vec<(VolumeId, u64, u64)>> {
-        match self.apply(Op::Recount).await? {
-            Reply::Recounted(volumes) => Ok(volumes),
-            _ => Err(mismatched()),
-        }
+        self.apply(Op::Recount).await?.recounted()
     }
 
     async fn close(&self) -> Result<()> {

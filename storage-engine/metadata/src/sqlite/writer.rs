@@ -282,8 +282,3 @@ fn unknown(pending: Vec<Pending>) {
         let _ = request.answer.send(Err(MetadataError::OutcomeUnknown { context }));
     }
 }
-
-/// An answer of the wrong kind: a bug, told instead of panicking.
-pub(super) fn mismatched() -> MetadataError {
-    MetadataError::Corrupt { context: "the writer answered with the wrong kind of reply".to_owned() }
-}
