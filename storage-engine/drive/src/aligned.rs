@@ -17,6 +17,14 @@ pub fn aligned_buffer(capacity_bytes: usize) -> BytesMut {
     buffer
 }
 
+/// The same bytes in a buffer that begins on a page.
+#[must_use]
+pub fn aligned_copy(bytes: &[u8]) -> BytesMut {
+    let mut copy = aligned_buffer(bytes.len());
+    copy.extend_from_slice(bytes);
+    copy
+}
+
 /// Whether `bytes` begin on a page boundary.
 pub(crate) fn is_aligned(bytes: &[u8]) -> bool {
     bytes.as_ptr().align_offset(PAGE_LENGTH_BYTES) == 0

@@ -18,7 +18,7 @@ mod lane;
 mod records;
 mod shard;
 
-pub use aligned::aligned_buffer;
+pub use aligned::{aligned_buffer, aligned_copy};
 pub use block::{
     BLOCK_ALIGNMENT_BYTES, BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, FileHeader, block_span_bytes,
 };

@@ -12,11 +12,11 @@ use tokio::sync::Semaphore;
 
 use crate::buckets::BucketCache;
 use crate::drives::{DriveSet, UnusedDrive};
-use crate::error::{EngineError, Result};
+use crate::error::Result;
 use crate::maintain::{DamageLog, Maintenance, Tasks, has_regressed};
 use crate::options::EngineOptions;
 use crate::read::Reader;
-use crate::start::{Metadata, Opened, finish_format, open_drives, open_metadata};
+use crate::start::{Metadata, Opened, blocking, finish_format, open_drives, open_metadata};
 use crate::volume::{VolumeMap, VolumePool, all_rows};
 use crate::write::{BUDGET_UNIT_BYTES, Packer};
 
@@ -151,11 +151,6 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-async fn blocking<T: Send + 'static>(run: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(run).await;
-    done.map_err(|_| EngineError::Internal("opening the drives panicked"))?
 }
 
 fn report_unused(unused: &[UnusedDrive]) {

@@ -8,7 +8,7 @@ use granary_metadata::sqlite::{EmbeddedOptions, Existing, Home, SqliteStore};
 use granary_metadata::{DriveRow, DriveState, MetadataStore};
 use granary_types::DriveId;
 
-use super::Opened;
+use super::{Opened, blocking};
 use crate::error::{EngineError, Result};
 use crate::options::MetadataChoice;
 
@@ -30,9 +30,7 @@ pub(crate) async fn open_metadata(choice: &MetadataChoice, opened: &Opened) -> R
                 opened.drives.iter().map(|d| Home { drive: d.id(), dir: d.meta_directory() }).collect();
             let existing = if opened.fresh { Existing::MayBeNew } else { Existing::Expected };
             let options = EmbeddedOptions::new(homes, opened.profile.parity(), existing);
-            let store = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
-            let store = store.map_err(|_| EngineError::Internal("opening the metadata panicked"))??;
-            let embedded = Arc::new(store);
+            let embedded = Arc::new(blocking(move || Ok(SqliteStore::open(options)?)).await?);
             Ok(Metadata { store: embedded.clone(), embedded: Some(embedded) })
         }
         MetadataChoice::Postgres(options) => {

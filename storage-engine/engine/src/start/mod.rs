@@ -34,6 +34,13 @@ pub(crate) struct Opened {
     pub fresh: bool,
 }
 
+/// Runs what blocks: opening waits for drives that may be slow.
+pub(crate) async fn blocking<T: Send + 'static>(
+    run: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(run).await.map_err(|_| EngineError::Internal("opening the store panicked"))?
+}
+
 /// Inspects, formats if all is new, and opens. Blocks.
 pub(crate) fn open_drives(options: &EngineOptions) -> Result<Opened> {
     check_paths(&options.data)?;

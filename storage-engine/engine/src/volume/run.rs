@@ -6,7 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 use granary_drive::{
-    BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, Cache, aligned_buffer, block_span_bytes,
+    BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, Cache, aligned_copy, block_span_bytes,
 };
 use granary_erasure::{Codec, Column};
 use granary_types::{ClusterId, Epoch, VolumeId};
@@ -77,11 +77,7 @@ impl Run {
     pub(crate) fn stamp(&mut self, place: &Place) -> Result<()> {
         for (column, slot) in (0_u8..).zip(&mut self.columns) {
             let Some(bytes) = slot.take() else { continue };
-            let mut buffer = bytes.try_into_mut().unwrap_or_else(|shared| {
-                let mut copy = aligned_buffer(shared.len());
-                copy.extend_from_slice(&shared);
-                copy
-            });
+            let mut buffer = bytes.try_into_mut().unwrap_or_else(|shared| aligned_copy(&shared));
             for (index, stripe) in (0_u64..).zip(&self.stripes) {
                 let header = header(self.kind, self.profile, column, stripe, index, place);
                 let written = header.is_none_or(|header| {

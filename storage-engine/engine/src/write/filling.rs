@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockKind, UNIT_LENGTH_BYTES, aligned_buffer};
+use granary_drive::{
+    BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockKind, UNIT_LENGTH_BYTES, aligned_buffer, aligned_copy,
+};
 use granary_erasure::Codec;
 use granary_types::BlobId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -224,9 +226,7 @@ fn first_stripe(blob_offset: u64) -> BytesMut {
 
 /// Moves what lies at and after `at` to a buffer of its own. Two halves of one buffer could not be stamped without a copy.
 fn take_from(buffer: &mut BytesMut, at: usize) -> BytesMut {
-    let tail = buffer.get(at..).unwrap_or_default();
-    let mut taken = aligned_buffer(tail.len());
-    taken.extend_from_slice(tail);
+    let taken = aligned_copy(buffer.get(at..).unwrap_or_default());
     buffer.truncate(at);
     taken
 }

@@ -6,9 +6,7 @@
 //! parity blocks, and a busy store makes full stripes.
 
 use bytes::{Bytes, BytesMut};
-use granary_drive::{
-    BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry, PackedRecords, aligned_buffer, block_span_bytes,
-};
+use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry, PackedRecords, block_span_bytes};
 use granary_erasure::Codec;
 
 use crate::error::{EngineError, Result};
@@ -126,7 +124,7 @@ fn build(codec: &Codec, items: &[Item], bins: &[Bin], turn: usize) -> Result<Pac
     let narrow = blocks.len() < profile.data();
     for (number, (records, bin)) in blocks.iter().enumerate() {
         let column = if narrow { (turn + number) % profile.data() } else { number };
-        let mut buffer = aligned_buffer(length);
+        let mut buffer = BytesMut::with_capacity(length);
         buffer.resize(BLOCK_HEADER_LENGTH_BYTES, 0);
         buffer.extend_from_slice(records);
         for &index in &bin.items {
@@ -144,9 +142,7 @@ fn build(codec: &Codec, items: &[Item], bins: &[Bin], turn: usize) -> Result<Pac
         }
     }
     for slot in columns.iter_mut().skip(profile.data()) {
-        let mut buffer = aligned_buffer(length);
-        buffer.resize(length, 0);
-        *slot = Some(buffer);
+        *slot = Some(BytesMut::zeroed(length));
     }
     let stripe: RunStripe = seal_stripe(codec, &mut columns, 0, body_length_bytes, &sealed)?;
     let profile = (profile.data_columns(), profile.parity_columns());
