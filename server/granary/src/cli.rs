@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use granary_admin::TaskKind;
 use serde::Serialize;
 
-use crate::config::{self, Config, ErasureSetting, MetadataSetting};
+use crate::config::{self, Config, ErasureSetting};
 use crate::operate::{self, Target};
 use crate::output::{OutputFormat, print_notice};
 use crate::serve;
@@ -99,9 +99,10 @@ struct ServeArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
     /// Where the metadata is: embedded on the drives, or a postgres:// URL [default: embedded].
-    #[arg(long, value_name = "URL", env = "GRANARY_METADATA", hide_env_values = true)]
+    #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<MetadataSetting>,
+    // Read with the other settings: an argument that clap refuses is printed, and this one may hold a password.
+    metadata: Option<String>,
     /// The erasure code, k+m [default: by the number of drives].
     #[arg(long, value_name = "K+M")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -62,10 +62,9 @@ impl TryFrom<String> for MetadataSetting {
     }
 }
 
-/// As written, password included: settings given on the command line are handed on in this form.
 impl From<MetadataSetting> for String {
     fn from(setting: MetadataSetting) -> Self {
-        setting.url.unwrap_or_else(|| "embedded".to_owned())
+        setting.shown()
     }
 }
 

@@ -10,10 +10,7 @@ use crate::output::{OutputFormat, print_json, print_line, table};
 /// # Errors
 /// Failure to write.
 pub fn report(config: &Config, format: OutputFormat) -> Result<()> {
-    let mut value = serde_json::to_value(&config.settings)?;
-    if let Some(metadata) = value.get_mut("metadata") {
-        *metadata = serde_json::Value::String(config.settings.metadata.to_string());
-    }
+    let value = serde_json::to_value(&config.settings)?;
     if format == OutputFormat::Json {
         return print_json(&serde_json::json!({ "drives": config.drives, "settings": value }));
     }
