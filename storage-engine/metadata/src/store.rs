@@ -7,9 +7,9 @@ use granary_types::{
 
 use crate::error::Result;
 use crate::model::{
-    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
-    ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery, UploadRow,
-    VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket,
+    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery,
+    UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 
 /// The metadata of one store.
@@ -38,6 +38,12 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// [`crate::MetadataError::NoSuchBucket`], [`crate::MetadataError::BucketNotEmpty`].
     async fn delete_bucket(&self, name: &BucketName) -> Result<()>;
 
+    /// Changes the settings of a bucket. Commits that are applied later, on whatever node, are decided by them.
+    ///
+    /// # Errors
+    /// [`crate::MetadataError::NoSuchBucket`], [`crate::MetadataError::BucketSettings`] if those it has forbid it.
+    async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()>;
+
     /// Applies a commit whole or not at all and returns one outcome for each of its writes.
     ///
     /// # Errors
@@ -58,6 +64,9 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// One page of a bucket's current objects (no delete markers).
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage>;
+
+    /// One page of all versions of a bucket's keys, delete markers too.
+    async fn list_versions(&self, query: VersionQuery) -> Result<VersionPage>;
 
     /// The upload, if it is in progress for that key.
     async fn upload(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Option<UploadRow>>;

@@ -4,17 +4,24 @@ mod bucket;
 mod commit;
 mod list;
 mod object;
+mod settings;
 mod upload;
+mod versions;
 mod volume;
 
 pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket};
+pub(crate) use commit::fits;
 pub use commit::{
     BlobMove, Commit, CompleteUpload, DeleteObject, NewUpload, ObjectMove, Outcome, PutObject, PutPart,
-    TagMatch, VolumeAdvance, Write, WriteConditions,
+    RemoveObject, TagMatch, VolumeAdvance, Write, WriteConditions,
 };
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};
 pub use object::{
     BlobRow, Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, PartRef, VersionKind,
 };
+pub use settings::{
+    BucketChange, BucketLock, BucketSettings, DefaultRetention, LockMode, RetentionPeriod, Versioning,
+};
 pub use upload::{PartPage, PartQuery, PartRow, UploadEntry, UploadPage, UploadQuery, UploadRow};
+pub use versions::{ListedVersion, VersionEntry, VersionMarker, VersionPage, VersionQuery};
 pub use volume::{DriveRow, DriveState, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};

@@ -7,7 +7,9 @@ use super::connect::Session;
 use super::failure::Failure;
 use super::{rows, sql};
 use crate::error::MetadataError;
-use crate::model::{DriveRow, NewBucket, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};
+use crate::model::{
+    Bucket, BucketChange, DriveRow, NewBucket, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState,
+};
 use crate::sqlite::codec::{encode, row_hash};
 use crate::sqlite::op::{Op, Reply};
 
@@ -17,7 +19,9 @@ pub(super) type Answer = Result<Reply, MetadataError>;
 /// Applies a change that is no commit, inside the transaction that is open on `session`.
 pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<Answer, Failure> {
     match op {
-        Op::CreateBucket(bucket) => create_bucket(session, bucket).await,
+        Op::CreateBucket(bucket) => create_bucket(session, &bucket.clone().into()).await,
+        Op::CreateBucketWith(bucket) => create_bucket(session, bucket).await,
+        Op::ChangeBucket { name, change } => change_bucket(session, name, *change).await,
         Op::DeleteBucket(name) => delete_bucket(session, name).await,
         Op::OpenVolume(volume) => open_volume(session, volume).await,
         Op::SealVolume(volume) => seal_volume(session, *volume).await,
@@ -49,6 +53,27 @@ async fn delete_bucket(session: &mut Session, name: &BucketName) -> Result<Answe
         return Ok(Err(MetadataError::BucketNotEmpty(name.clone())));
     }
     session.execute(sqlx::query(sql::buckets::DELETE).bind(key)).await?;
+    Ok(Ok(Reply::Done))
+}
+
+async fn change_bucket(
+    session: &mut Session,
+    name: &BucketName,
+    change: BucketChange,
+) -> Result<Answer, Failure> {
+    let key = name.as_str().as_bytes();
+    // First the lock, then a statement that sees what the lock's last holder left.
+    session.fetch(sqlx::query(sql::buckets::LOCK_NAME).bind(key)).await?;
+    let found = session.fetch(sqlx::query(sql::buckets::READ).bind(vec![key])).await?;
+    let Some(row) = found.first() else { return Ok(Err(MetadataError::NoSuchBucket(name.clone()))) };
+    let mut bucket: Bucket = rows::record("buckets", row, 0)?;
+    let Some(settings) = bucket.settings.changed(change) else {
+        return Ok(Err(MetadataError::BucketSettings(name.clone())));
+    };
+    bucket.settings = settings;
+    let record = encode(&bucket)?;
+    let hash = row_hash("buckets", &[key], &record);
+    session.execute(sqlx::query(sql::buckets::UPDATE).bind(key).bind(hash).bind(record)).await?;
     Ok(Ok(Reply::Done))
 }
 

@@ -12,7 +12,7 @@ use super::read;
 use crate::error::Result;
 use crate::model::{
     BlobRow, Bucket, BucketPage, BucketQuery, DriveRow, ListPage, ListQuery, NewUpload, ObjectRow, PartPage,
-    PartQuery, UploadPage, UploadQuery, VolumeRow,
+    PartQuery, UploadPage, UploadQuery, VersionPage, VersionQuery, VolumeRow,
 };
 
 /// Questions answered together.
@@ -65,6 +65,8 @@ reads! {
     Parts(PartQuery) -> PartPage;
     /// A page of uploads.
     Uploads(UploadQuery) -> UploadPage;
+    /// A page of versions.
+    ObjectVersions(VersionQuery) -> VersionPage;
     /// A page of volumes.
     Volumes((Option<VolumeId>, u32)) -> Vec<VolumeRow>;
     /// All drives.

@@ -15,9 +15,9 @@ use super::writer::{Pending, Writer};
 use super::{recount, schema, upkeep};
 use crate::error::{MetadataError, Result};
 use crate::model::{
-    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
-    ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery, UploadRow,
-    VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket,
+    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery,
+    UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use crate::sqlite::failure::unavailable;
 use crate::sqlite::op::{Op, Reply};
@@ -104,7 +104,7 @@ impl PostgresStore {
 #[async_trait]
 impl MetadataStore for PostgresStore {
     async fn create_bucket(&self, bucket: NewBucket) -> Result<()> {
-        self.apply(Op::CreateBucket(bucket)).await?.done()
+        self.apply(Op::CreateBucketWith(bucket)).await?.done()
     }
 
     async fn bucket(&self, name: &BucketName) -> Result<Option<Bucket>> {
@@ -117,6 +117,10 @@ impl MetadataStore for PostgresStore {
 
     async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
         self.apply(Op::DeleteBucket(name.clone())).await?.done()
+    }
+
+    async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
+        self.apply(Op::ChangeBucket { name: name.clone(), change }).await?.done()
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
@@ -141,6 +145,10 @@ impl MetadataStore for PostgresStore {
 
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage> {
         self.read(Read::Objects, query).await
+    }
+
+    async fn list_versions(&self, query: VersionQuery) -> Result<VersionPage> {
+        self.read(Read::ObjectVersions, query).await
     }
 
     async fn upload(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Option<UploadRow>> {

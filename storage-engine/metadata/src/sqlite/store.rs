@@ -20,9 +20,9 @@ use super::shared::{ReadJob, Request, Shared};
 use super::{apply, open, read, survive};
 use crate::error::{MetadataError, Result};
 use crate::model::{
-    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
-    ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery, UploadRow,
-    VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket,
+    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery,
+    UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use crate::store::MetadataStore;
 
@@ -147,7 +147,7 @@ impl Drop for SqliteStore {
 #[async_trait]
 impl MetadataStore for SqliteStore {
     async fn create_bucket(&self, bucket: NewBucket) -> Result<()> {
-        self.apply(Op::CreateBucket(bucket)).await?.done()
+        self.apply(Op::CreateBucketWith(bucket)).await?.done()
     }
 
     async fn bucket(&self, name: &BucketName) -> Result<Option<Bucket>> {
@@ -161,6 +161,10 @@ impl MetadataStore for SqliteStore {
 
     async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
         self.apply(Op::DeleteBucket(name.clone())).await?.done()
+    }
+
+    async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
+        self.apply(Op::ChangeBucket { name: name.clone(), change }).await?.done()
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
@@ -185,6 +189,10 @@ impl MetadataStore for SqliteStore {
 
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage> {
         self.read(Lane::Long, move |c| read::list_objects(c, &query)).await
+    }
+
+    async fn list_versions(&self, query: VersionQuery) -> Result<VersionPage> {
+        self.read(Lane::Long, move |c| read::list_versions(c, &query)).await
     }
 
     async fn upload(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Option<UploadRow>> {

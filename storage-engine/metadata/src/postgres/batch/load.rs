@@ -6,7 +6,7 @@ use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VersionId, Vol
 use sqlx::Row;
 
 use super::{Batch, BlobState, Key, KeyState, OlderState, PartState, Presence, UploadState, Volume, touched};
-use crate::model::{Commit, PartRow, Write};
+use crate::model::{Bucket, Commit, PartRow, Write};
 use crate::postgres::connect::Session;
 use crate::postgres::failure::Failure;
 use crate::postgres::rows;
@@ -66,6 +66,11 @@ impl<'c> Wanted<'c> {
             Write::Delete(delete) => {
                 let key = self.key(delete.bucket, &delete.key);
                 key.versions.insert(delete.version);
+                key.deletes = true;
+            }
+            Write::Remove(remove) => {
+                let key = self.key(remove.bucket, &remove.key);
+                key.versions.extend([remove.version, VersionId::NULL]);
                 key.deletes = true;
             }
             Write::CreateUpload(upload) => {
@@ -134,7 +139,8 @@ impl Batch {
         }
         let named = ids(wanted.buckets.iter().map(BucketId::as_bytes));
         for row in session.fetch(sqlx::query(sql::buckets::LOCK).bind(named)).await? {
-            self.buckets.insert(BucketId::from_bytes(rows::id(&row, 0)?));
+            let bucket: Bucket = rows::record("buckets", &row, 1)?;
+            self.buckets.insert(bucket.id, bucket.settings);
         }
         Ok(())
     }

@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use granary_types::{BucketId, ObjectKey, VersionId};
 
 use super::{Batch, KeyState, OlderState};
-use crate::model::{Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PutObject};
+use crate::model::{
+    Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PutObject, RemoveObject, fits,
+};
 use crate::sqlite::apply::blobs::object_referrer;
 use crate::sqlite::apply::commit::refused;
-use crate::sqlite::apply::objects::{next_order, parts_of};
+use crate::sqlite::apply::objects::{marker_version, next_order, parts_of};
 use crate::sqlite::codec::{LockColumns, StoredObject};
 
 impl KeyState {
@@ -89,6 +91,9 @@ impl Batch {
     }
 
     pub(super) fn put_object(&mut self, put: &PutObject) -> Outcome {
+        if !fits(self.settings(put.bucket), put.object.version) {
+            return Outcome::VersioningChanged;
+        }
         let state = self.key(put.bucket, &put.key);
         if let Some(outcome) = refused(&put.conditions, state.current_row()) {
             return outcome;
@@ -147,6 +152,26 @@ impl Batch {
             self.drop_content(delete.bucket, &delete.key, row);
         }
         Outcome::Done { replaced: gone.map(Box::new), order: 0 }
+    }
+
+    /// Deletes the key for good or by a delete marker, as the bucket's versioning says.
+    pub(super) fn remove_object(&mut self, remove: &RemoveObject) -> Outcome {
+        let (bucket, key) = (remove.bucket, &remove.key);
+        let Some(version) = marker_version(self.settings(bucket), remove.version) else {
+            return self.delete_object(&DeleteObject {
+                bucket,
+                key: key.clone(),
+                version: VersionId::NULL,
+                conditions: remove.conditions.clone(),
+            });
+        };
+        let state = self.key(bucket, key);
+        if let Some(outcome) = refused(&remove.conditions, state.current_row()) {
+            return outcome;
+        }
+        let order = next_order(state.current.as_ref());
+        self.place(bucket, key, &remove.marker(version), order);
+        Outcome::Marked { version, order }
     }
 
     pub(super) fn move_object(&mut self, moved: &ObjectMove) -> Outcome {

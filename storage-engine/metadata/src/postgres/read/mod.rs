@@ -3,6 +3,7 @@
 mod list;
 mod point;
 mod uploads;
+mod versions;
 
 use super::connect::Session;
 use super::failure::Failure;
@@ -81,5 +82,6 @@ pub(super) async fn answer(session: &mut Session, waiting: &mut Vec<Read>) -> Re
     apart!(session, waiting, Parts, uploads::parts);
     apart!(session, waiting, Objects, list::objects);
     apart!(session, waiting, Uploads, uploads::uploads);
+    apart!(session, waiting, ObjectVersions, versions::versions);
     Ok(())
 }

@@ -8,7 +8,10 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Batch;
 use super::blobs::object_referrer;
 use super::commit::refused;
-use crate::model::{Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PartRef, PutObject};
+use crate::model::{
+    BucketSettings, Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PartRef, PutObject,
+    RemoveObject, Versioning, fits,
+};
 use crate::sqlite::codec::{LockColumns, ObjectColumns, StoredObject};
 use crate::sqlite::failure::Failure;
 
@@ -116,8 +119,9 @@ pub(crate) fn parts_of(object: &NewObject) -> &[PartRef] {
 
 impl Batch<'_> {
     pub(super) fn put_object(&mut self, put: &PutObject) -> Result<Outcome, Failure> {
-        if !self.bucket_exists(put.bucket)? {
-            return Ok(Outcome::NoSuchBucket);
+        let Some(settings) = self.bucket_settings(put.bucket)? else { return Ok(Outcome::NoSuchBucket) };
+        if !fits(settings, put.object.version) {
+            return Ok(Outcome::VersioningChanged);
         }
         let current = load_current(self.connection, put.bucket, &put.key)?;
         if let Some(outcome) = refused(&put.conditions, current.as_ref().map(|stored| &stored.row)) {
@@ -229,6 +233,27 @@ impl Batch<'_> {
         Ok(Outcome::Done { replaced: gone.map(Box::new), order: 0 })
     }
 
+    /// Deletes the key for good or by a delete marker, as the bucket's versioning says.
+    pub(super) fn remove_object(&mut self, remove: &RemoveObject) -> Result<Outcome, Failure> {
+        let (bucket, key) = (remove.bucket, &remove.key);
+        let Some(settings) = self.bucket_settings(bucket)? else { return Ok(Outcome::NoSuchBucket) };
+        let Some(version) = marker_version(settings, remove.version) else {
+            return self.delete_object(&DeleteObject {
+                bucket,
+                key: key.clone(),
+                version: VersionId::NULL,
+                conditions: remove.conditions.clone(),
+            });
+        };
+        let current = load_current(self.connection, bucket, key)?;
+        if let Some(outcome) = refused(&remove.conditions, current.as_ref().map(|stored| &stored.row)) {
+            return Ok(outcome);
+        }
+        let order = next_order(current.as_ref());
+        self.place(bucket, key, current, &remove.marker(version))?;
+        Ok(Outcome::Marked { version, order })
+    }
+
     /// Removes the current version; the newest older one takes its place and remembers the highest order.
     fn delete_current(&self, bucket: BucketId, key: &ObjectKey, top_order: u64) -> Result<(), Failure> {
         let Some(older) = load_newest_older(self.connection, bucket, key)? else {
@@ -262,6 +287,15 @@ impl Batch<'_> {
         self.add_live(moved.to.volume, u64::from(moved.to.length_bytes))?;
         self.drop_live(moved.from.volume, u64::from(moved.from.length_bytes))?;
         Ok(Outcome::Done { replaced: None, order: 0 })
+    }
+}
+
+/// The version of a delete marker, or `None` where deletes are for good.
+pub(crate) fn marker_version(settings: BucketSettings, enabled: VersionId) -> Option<VersionId> {
+    match settings.versioning {
+        Versioning::Never => None,
+        Versioning::Enabled => Some(enabled),
+        Versioning::Suspended => Some(VersionId::NULL),
     }
 }
 

@@ -3,8 +3,10 @@
 mod list;
 mod point;
 mod uploads;
+pub(crate) mod versions;
 pub(crate) mod walk;
 
 pub(super) use list::list_objects;
 pub(super) use point::{blobs, bucket, drives, list_buckets, list_parts, object, volumes};
 pub(super) use uploads::list_uploads;
+pub(super) use versions::list_versions;
