@@ -151,7 +151,7 @@ operations! {
     GetBucketReplication: GET Bucket Subresource("replication") Missing;
     GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Missing;
     GetBucketTagging: GET Bucket Subresource("tagging") Missing;
-    GetBucketVersioning: GET Bucket Subresource("versioning") Missing;
+    GetBucketVersioning: GET Bucket Subresource("versioning") Implemented;
     GetBucketWebsite: GET Bucket Subresource("website") Missing;
     GetObject: GET Object Plain Implemented;
     GetObjectAcl: GET Object Subresource("acl") Missing;
@@ -171,7 +171,7 @@ operations! {
     ListBuckets: GET Service Plain Implemented;
     ListDirectoryBuckets: GET Service Elsewhere("the endpoint of directory buckets") Missing;
     ListMultipartUploads: GET Bucket Subresource("uploads") Implemented;
-    ListObjectVersions: GET Bucket Subresource("versions") Missing;
+    ListObjectVersions: GET Bucket Subresource("versions") Implemented;
     ListObjects: GET Bucket Plain Implemented;
     ListObjectsV2: GET Bucket ListType2 Implemented;
     ListParts: GET Object Upload Implemented;
@@ -194,7 +194,7 @@ operations! {
     PutBucketReplication: PUT Bucket Subresource("replication") Missing;
     PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Missing;
     PutBucketTagging: PUT Bucket Subresource("tagging") Missing;
-    PutBucketVersioning: PUT Bucket Subresource("versioning") Missing;
+    PutBucketVersioning: PUT Bucket Subresource("versioning") Implemented;
     PutBucketWebsite: PUT Bucket Subresource("website") Missing;
     PutObject: PUT Object Plain Implemented;
     PutObjectAcl: PUT Object Subresource("acl") Missing;

@@ -6,7 +6,7 @@ use granary_metadata::MetadataError;
 use granary_types::{BucketId, BucketName, UnixMillis};
 use parking_lot::RwLock;
 
-use crate::api::{Bucket, BucketPage, BucketQuery};
+use crate::api::{Bucket, BucketChange, BucketPage, BucketQuery, BucketSettings};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 
@@ -53,6 +53,7 @@ impl Engine {
             created: UnixMillis::now(),
             region: region.to_owned(),
             owner: owner.to_owned(),
+            settings: BucketSettings::default(),
         };
         self.inner.store.create_bucket(bucket.clone()).await?;
         Ok(bucket)
@@ -71,6 +72,26 @@ impl Engine {
         let bucket = bucket.ok_or_else(|| EngineError::NoSuchBucket(name.clone()))?;
         self.inner.buckets.remember(&bucket, generation);
         Ok(bucket)
+    }
+
+    /// The settings of a bucket as the metadata has them now, whatever this node remembers.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn bucket_settings(&self, name: &BucketName) -> Result<BucketSettings> {
+        self.inner.buckets.forget(name);
+        Ok(self.bucket(name).await?.settings)
+    }
+
+    /// Changes the settings of a bucket. Writes that other nodes begin in the belief that it is as it was are decided
+    /// by the new settings all the same.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`], [`EngineError::BucketSettings`] if those it has forbid it.
+    pub async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
+        let changed = self.inner.store.change_bucket(name, change).await;
+        self.inner.buckets.forget(name);
+        Ok(changed?)
     }
 
     /// Removes an empty bucket.

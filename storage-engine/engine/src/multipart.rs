@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use granary_metadata::{
-    Commit, CompleteUpload, Content, NewBlob, NewObject, NewUpload, PartQuery, PartRef, PartRow, PutPart,
-    UploadQuery, UploadRow, VersionKind, Write,
+    Commit, CompleteUpload, Content, NewBlob, NewObject, NewUpload, Outcome, PartQuery, PartRef, PartRow,
+    PutPart, UploadQuery, UploadRow, VersionKind, Write,
 };
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, UploadId, VersionId, WriteId,
@@ -18,7 +18,7 @@ use crate::api::{
 };
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
-use crate::objects::{Small, Stored, written};
+use crate::objects::{Small, Stored, VERSIONING_TRIES_MAX, new_version, written};
 use crate::record::BlobRecord;
 
 const PARTS_PAGE: u32 = 1000;
@@ -183,7 +183,8 @@ impl Engine {
         upload: UploadId,
         options: CompleteOptions,
     ) -> Result<Written> {
-        let id = self.bucket(bucket).await?.id;
+        let mut found = self.bucket(bucket).await?;
+        let id = found.id;
         let row = self.upload_row(id, key, upload).await?;
         let rows = self.part_blobs(id, key, upload).await?;
         let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
@@ -193,7 +194,7 @@ impl Engine {
             let checksum = part.checksum.clone();
             parts.push(PartRef { number: part.number, blob, length_bytes: part.length_bytes, checksum });
         }
-        let object = NewObject {
+        let mut object = NewObject {
             version: VersionId::NULL,
             kind: VersionKind::Object,
             // An upload is completed once, so its id can be the write's, and shows later what it became.
@@ -206,18 +207,27 @@ impl Engine {
             attributes: row.attributes,
             content: Content::Blobs { parts, multipart: true },
         };
-        let written = written(&object);
-        let write = Write::CompleteUpload(Box::new(CompleteUpload {
-            bucket: id,
-            key: key.clone(),
-            upload,
-            parts: options.parts.iter().map(|part| (part.number, part.write)).collect(),
-            conditions: options.conditions,
-            object,
-        }));
-        let outcome = self.commit_one(Commit { advances: Vec::new(), writes: vec![write] }).await?;
-        self.accepted(bucket, &outcome)?;
-        Ok(written)
+        let mut tries = 0;
+        loop {
+            object.version = new_version(found.settings)?;
+            let write = Write::CompleteUpload(Box::new(CompleteUpload {
+                bucket: id,
+                key: key.clone(),
+                upload,
+                parts: options.parts.iter().map(|part| (part.number, part.write)).collect(),
+                conditions: options.conditions.clone(),
+                object: object.clone(),
+            }));
+            let outcome = self.commit_one(Commit { advances: Vec::new(), writes: vec![write] }).await?;
+            tries += 1;
+            if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {
+                self.inner.buckets.forget(bucket);
+                found = self.bucket(bucket).await?;
+                continue;
+            }
+            self.accepted(bucket, &outcome)?;
+            return Ok(written(&object, found.settings));
+        }
     }
 
     async fn part_blobs(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Vec<PartRow>> {

@@ -12,7 +12,7 @@ use crate::conditions;
 use crate::context::Context;
 use crate::copy_body::CopyBody;
 use crate::copy_source::CopySourceHeader;
-use crate::error::{S3Error, S3Result};
+use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::respond::{self, S3Response};
 use crate::unsupported;
 use crate::xml::XmlWriter;
@@ -52,14 +52,17 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let wanted_algorithm = request::algorithm_header(headers)?;
     let storage_class = attributes::storage_class(headers)?;
     let conditions = conditions::of_write(headers)?;
-    let (source, opened) = open_source(context).await?;
+    let (source, version_id, opened) = open_source(context).await?;
     let info = opened.info();
     if info.length_bytes > COPY_BYTES_MAX {
         return Err(S3Error::invalid_request(format!(
             "The specified copy source is larger than the maximum allowable size for a copy source: {COPY_BYTES_MAX}"
         )));
     }
-    check_changes(context, object, &source, directive)?;
+    if version_id.is_none() {
+        check_changes(context, object, &source, directive)?;
+    }
+    let source_version = info.version;
     let attributes = attributes_of_copy(context, info, directive)?;
     let of_source = info.checksum.as_ref().map(|checksum| checksum.algorithm);
     let algorithm = wanted_algorithm.or(of_source).unwrap_or(DEFAULT_CHECKSUM);
@@ -77,20 +80,30 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
         xml.literal("ChecksumType", names::kind_value(checksum.kind));
         checksum_elements(&mut xml, checksum);
     }
-    Ok(respond::xml(xml.finish("CopyObjectResult")))
+    let mut response = respond::xml(xml.finish("CopyObjectResult"));
+    version::show(response.headers_mut(), version::VERSION, written.version);
+    version::show(response.headers_mut(), version::SOURCE_VERSION, source_version);
+    Ok(response)
 }
 
-/// The source of a copy, opened, after its conditions held.
-pub(super) async fn open_source(context: &Context<'_>) -> S3Result<(ObjectAddress, ObjectHandle)> {
+/// The source of a copy, the version named for it, and it opened, after its conditions held.
+pub(super) async fn open_source(
+    context: &Context<'_>,
+) -> S3Result<(ObjectAddress, Option<String>, ObjectHandle)> {
     let text = context.header("x-amz-copy-source").unwrap_or_default();
     let source = CopySourceHeader::parse(text)?;
-    version::require_current(source.version_id.as_deref())?;
+    let version_id = source.version_id;
     let source = ObjectAddress { bucket: source.bucket, key: source.key };
-    let opened = context.shared.engine.open_object(&source.bucket, &source.key, None).await;
-    let opened = opened.map_err(|error| super::put::with_key(error.into(), &source))?;
+    let opened = version::open(context, &source, version_id.as_deref()).await;
+    let opened = opened.map_err(|error| match error.code() {
+        ErrorCode::MethodNotAllowed => S3Error::invalid_request(
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        ),
+        _ => error,
+    })?;
     let info = opened.info();
     conditions::check_copy_source(context.headers(), &info.etag, info.modified)?;
-    Ok((source, opened))
+    Ok((source, version_id, opened))
 }
 
 /// A copy onto itself must change something.

@@ -6,11 +6,13 @@ mod copy;
 mod delete;
 mod get;
 mod list;
+mod list_versions;
 mod multipart;
 mod object_headers;
 mod put;
 mod service;
-mod version;
+pub(crate) mod version;
+mod versioning;
 
 use axum::body::Body;
 
@@ -40,6 +42,9 @@ pub(crate) async fn run(
             Operation::CreateBucket => bucket::create(context, &bucket, body).await,
             Operation::DeleteBucket => bucket::delete(context, &bucket).await,
             Operation::GetBucketLocation => bucket::location(context, &bucket).await,
+            Operation::ListObjectVersions => list_versions::list(context, &bucket).await,
+            Operation::GetBucketVersioning => versioning::get(context, &bucket).await,
+            Operation::PutBucketVersioning => versioning::put(context, &bucket, body).await,
             Operation::ListMultipartUploads => multipart::list::uploads(context, &bucket).await,
             other => Err(unrouted(other)),
         },

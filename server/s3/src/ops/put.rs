@@ -6,7 +6,7 @@ use granary_types::ChecksumAlgorithm;
 use http::{StatusCode, header};
 
 use super::ObjectAddress;
-use super::object_headers;
+use super::{object_headers, version};
 use crate::attributes;
 use crate::conditions;
 use crate::context::Context;
@@ -43,6 +43,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
     let mut response = respond::empty(StatusCode::OK);
     let headers = response.headers_mut();
     respond::set(headers, header::ETAG, written.etag.to_string());
+    version::show(headers, version::VERSION, written.version);
     if let Some(checksum) = &written.checksum {
         object_headers::checksum(headers, checksum);
     }
@@ -69,7 +70,7 @@ pub(super) async fn check_early(
     }
     let current = match context.shared.engine.open_object(&object.bucket, &object.key, None).await {
         Ok(opened) => Some(opened),
-        Err(EngineError::NoSuchKey) => None,
+        Err(EngineError::NoSuchKey | EngineError::DeleteMarker { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let etag = current.as_ref().map(|opened| &opened.info().etag);

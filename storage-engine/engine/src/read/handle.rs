@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::Stream;
-use granary_metadata::{Content, MetadataStore, ObjectRow, PackedLocation};
+use granary_metadata::{BucketSettings, Content, MetadataStore, ObjectRow, PackedLocation};
 use granary_types::{BucketId, ObjectKey};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
@@ -18,6 +18,7 @@ use super::stripe::{Found, read_stripe};
 use crate::api::{ByteRange, ObjectInfo, PartInfo};
 use crate::error::{EngineError, Result};
 use crate::maintain::DamageLog;
+use crate::objects::shown_version;
 use crate::volume::{VolumeMap, VolumeView};
 
 /// What every read needs.
@@ -119,7 +120,7 @@ impl ObjectHandle {
     pub(crate) fn new(
         reader: Arc<Reader>,
         guard: ReadGuard,
-        bucket: BucketId,
+        (bucket, settings): (BucketId, BucketSettings),
         key: ObjectKey,
         row: ObjectRow,
     ) -> Self {
@@ -138,7 +139,7 @@ impl ObjectHandle {
             _ => None,
         };
         let info = ObjectInfo {
-            version: object.version,
+            version: shown_version(object.version, settings),
             write: object.write,
             length_bytes: object.length_bytes,
             etag: object.etag.clone(),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{
-    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, MetadataStore,
+    BlobRow, Bucket, BucketChange, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, MetadataStore,
     NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, Result, SealedEnd, ShardMove, UploadPage,
-    UploadQuery, UploadRow, VolumeRow,
+    UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use granary_types::{BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId};
 
@@ -89,6 +89,8 @@ forward! {
     create_bucket(bucket: NewBucket) -> ();
     bucket(name: &BucketName) -> Option<Bucket>;
     list_buckets(query: BucketQuery) -> BucketPage;
+    change_bucket(name: &BucketName, change: BucketChange) -> ();
+    list_versions(query: VersionQuery) -> VersionPage;
     delete_bucket(name: &BucketName) -> ();
     object(bucket: BucketId, key: &ObjectKey, version: Option<VersionId>) -> Option<ObjectRow>;
     blobs(ids: &[BlobId]) -> Vec<BlobRow>;
