@@ -67,7 +67,7 @@ pub struct Written {
     pub checksum: Option<Checksum>,
     /// Its length.
     pub length_bytes: u64,
-    /// Its version; `None` if its bucket never had versioning.
+    /// Its version; `None` for the null version.
     pub version: Option<VersionId>,
     /// When it was written.
     pub modified: UnixMillis,

@@ -226,7 +226,7 @@ impl Engine {
                 continue;
             }
             self.accepted(bucket, &outcome)?;
-            return Ok(written(&object, found.settings));
+            return Ok(written(&object));
         }
     }
 

@@ -77,7 +77,7 @@ impl Engine {
             }
             drop(stored);
             self.accepted(bucket, &outcome)?;
-            return Ok(written(&object.0, found.settings));
+            return Ok(written(&object.0));
         }
     }
 
@@ -364,12 +364,12 @@ fn new_object(
     Ok((object, options.conditions))
 }
 
-pub(crate) fn written(object: &NewObject, settings: BucketSettings) -> Written {
+pub(crate) fn written(object: &NewObject) -> Written {
     Written {
         etag: object.etag.clone(),
         checksum: object.checksum.clone(),
         length_bytes: object.length_bytes,
-        version: shown_version(object.version, settings),
+        version: Some(object.version).filter(|version| !version.is_null()),
         modified: object.modified,
     }
 }

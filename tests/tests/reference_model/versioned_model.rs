@@ -49,7 +49,8 @@ impl Versioned {
         let known = |id: &str| self.keys.get(key).into_iter().flatten().any(|version| version.id == id);
         match self.status {
             Status::Never => id.is_none(),
-            Status::Suspended => id == Some("null"),
+            // A write tells no null version, a delete marker does.
+            Status::Suspended => id.is_none_or(|id| id == "null"),
             Status::Enabled => id.is_some_and(|id| id != "null" && !known(id)),
         }
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{
-    BlobRow, Bucket, BucketChange, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, MetadataStore,
-    NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, Result, SealedEnd, ShardMove, UploadPage,
-    UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery,
+    MetadataStore, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, Result, SealedEnd,
+    ShardMove, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use granary_types::{BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId};
 
