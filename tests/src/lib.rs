@@ -4,6 +4,7 @@
 
 pub mod census;
 pub mod client;
+pub mod cluster;
 pub mod load;
 pub mod mount;
 pub mod postgres;

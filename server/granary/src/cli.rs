@@ -36,6 +36,9 @@ enum Command {
     /// The drives of a running server.
     #[command(subcommand)]
     Drive(DriveCommand),
+    /// The nodes of a running store.
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// The volumes of a running server.
     #[command(subcommand)]
     Volume(VolumeCommand),
@@ -64,6 +67,19 @@ enum ConfigCommand {
 enum DriveCommand {
     /// List the drives and their state.
     List(Target),
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// List the nodes and whether they live.
+    List(Target),
+    /// Remove a dead node for good; what it held is rebuilt on the others.
+    Remove {
+        /// The id of the node.
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -143,6 +159,26 @@ struct ServeArgs {
     #[arg(long, value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     drain_timeout_ms: Option<u64>,
+    /// Makes this one of several nodes of a store: where the other nodes are listened to.
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_listen: Option<SocketAddr>,
+    /// What other nodes connect to [default: as --node-listen].
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_address: Option<String>,
+    /// A file with the secret that all nodes share, if it is not in GRANARY_CLUSTER_SECRET.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_secret_file: Option<PathBuf>,
+    /// What fails together with this node, a rack or a site.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
+    /// Let empty drives join the store that the database belongs to.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    join: bool,
 }
 
 impl ServeArgs {
@@ -175,6 +211,12 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Config(ConfigCommand::Check(args)) => config::report(&args.load()?, format)?,
         Command::Drive(DriveCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_drives(&target, format))?;
+        }
+        Command::Node(NodeCommand::List(target)) => {
+            runtime(1)?.block_on(operate::list_nodes(&target, format))?;
+        }
+        Command::Node(NodeCommand::Remove { id, target }) => {
+            runtime(1)?.block_on(operate::remove_node(&target, &id))?;
         }
         Command::Volume(VolumeCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;

@@ -124,7 +124,11 @@ impl Engine {
 
     /// Commits one write.
     pub(crate) async fn commit_one(&self, commit: Commit) -> Result<Outcome> {
-        let outcomes = self.inner.store.commit(commit).await?;
+        let committed = self.inner.store.commit(commit).await;
+        if let Err(error) = &committed {
+            self.inner.pool.leave_fenced(error).await;
+        }
+        let outcomes = committed?;
         outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use granary_erasure::Profile;
 use granary_metadata::postgres::PostgresOptions;
 
+use crate::nodes::NodeOptions;
+
 /// Where the metadata is.
 #[derive(Debug, Clone)]
 pub enum MetadataChoice {
@@ -22,6 +24,8 @@ pub struct EngineOptions {
     pub data: Vec<PathBuf>,
     /// Where the metadata is; always the same for one store.
     pub metadata: MetadataChoice,
+    /// Makes this process one of several nodes of a store; the metadata must then be in Postgres.
+    pub node: Option<NodeOptions>,
     /// The code of new volumes; chosen from the number of drives if not given.
     pub erasure: Option<Profile>,
     /// A volume whose shard files reach this length takes no more.
@@ -47,6 +51,7 @@ impl EngineOptions {
         Self {
             data,
             metadata: MetadataChoice::Embedded,
+            node: None,
             erasure: None,
             volume_limit_bytes: 1 << 30,
             grace: Duration::from_mins(10),

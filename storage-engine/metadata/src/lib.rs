@@ -8,6 +8,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod membership;
 mod model;
 pub mod postgres;
 pub mod sqlite;
@@ -18,5 +19,6 @@ mod store;
 pub use sqlite::fuzzing;
 
 pub use error::{MetadataError, Result};
+pub use membership::Membership;
 pub use model::*;
 pub use store::MetadataStore;

@@ -7,6 +7,7 @@ mod brace;
 mod erasure;
 mod lists;
 mod metadata;
+mod node;
 mod report;
 
 use std::net::SocketAddr;
@@ -20,10 +21,11 @@ use serde::{Deserialize, Serialize};
 use crate::telemetry::LogFormat;
 pub use erasure::ErasureSetting;
 pub use metadata::MetadataSetting;
+pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 27] = [
     "data",
     "metadata",
     "listen",
@@ -46,6 +48,11 @@ const KEYS: [&str; 22] = [
     "grace_ms",
     "maintenance_interval_ms",
     "volume_limit_bytes",
+    "node_listen",
+    "node_address",
+    "cluster_secret_file",
+    "zone",
+    "join",
 ];
 
 /// Settings as written, before validation of what belongs together.
@@ -98,6 +105,16 @@ pub struct Settings {
     pub maintenance_interval_ms: u64,
     /// A volume whose shard files reach this length takes no more.
     pub volume_limit_bytes: u64,
+    /// Where other nodes of the store are listened to; unset for a store on one machine.
+    pub node_listen: Option<SocketAddr>,
+    /// What other nodes connect to, `host:port`; as `node_listen` if unset.
+    pub node_address: Option<String>,
+    /// A file with the secret that all nodes share.
+    pub cluster_secret_file: Option<PathBuf>,
+    /// What fails together with this node, a rack or a site.
+    pub zone: String,
+    /// Whether empty drives may join the store that the database belongs to.
+    pub join: bool,
 }
 
 impl Default for Settings {
@@ -125,6 +142,11 @@ impl Default for Settings {
             grace_ms: 600_000,
             maintenance_interval_ms: 2_000,
             volume_limit_bytes: 1 << 30,
+            node_listen: None,
+            node_address: None,
+            cluster_secret_file: None,
+            zone: String::new(),
+            join: false,
         }
     }
 }
@@ -143,6 +165,8 @@ pub struct TlsFiles {
 pub struct Config {
     /// Drive directories, expanded, each once.
     pub drives: Vec<PathBuf>,
+    /// What makes it a node, if it is one.
+    pub node: Option<NodeConfig>,
     /// TLS, if both files are given.
     pub tls: Option<TlsFiles>,
     /// Everything else as written.
@@ -172,7 +196,8 @@ impl Config {
     pub fn validate(settings: Settings) -> Result<Self> {
         let drives = expand_data(&settings.data)?;
         ensure!(!drives.is_empty(), "no drive is given: use --data DIRECTORY, once for each drive");
-        if let Some(erasure) = settings.erasure {
+        let node = NodeConfig::of(&settings)?;
+        if let Some(erasure) = settings.erasure.filter(|_| node.is_none()) {
             ensure!(
                 erasure.drives() <= drives.len(),
                 "the erasure code {erasure} needs {} drives, and {} are given",
@@ -189,7 +214,7 @@ impl Config {
         };
         check_names(&settings)?;
         check_bounds(&settings)?;
-        Ok(Self { drives, tls, settings })
+        Ok(Self { drives, node, tls, settings })
     }
 }
 

@@ -67,6 +67,10 @@ fn options(config: &Config) -> Result<EngineOptions> {
     let settings = &config.settings;
     options.metadata =
         settings.metadata.choice().map_err(anyhow::Error::msg).context("the metadata setting")?;
+    options.node = match &config.node {
+        Some(node) => Some(node.options(|name| std::env::var(name).ok())?),
+        None => None,
+    };
     options.grace = Duration::from_millis(settings.grace_ms);
     options.maintenance_interval = Duration::from_millis(settings.maintenance_interval_ms);
     options.volume_limit_bytes = settings.volume_limit_bytes;

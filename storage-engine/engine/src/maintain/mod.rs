@@ -11,6 +11,7 @@ mod heal;
 mod reclaim;
 mod rewrite;
 mod scrub;
+mod shared;
 mod tasks;
 mod walk;
 mod watch;
@@ -89,7 +90,15 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
         Ok(volumes) => volumes,
         Err(error) => return said("list", Err(error)),
     };
+    if inner.does_shared_work()
+        && let Some(nodes) = &inner.nodes
+    {
+        said("adopt", shared::seal_abandoned(inner, nodes).await);
+        shared::report_retired(inner, &volumes);
+    }
     said("remember", background.ends.remember(&inner.drives, &volumes).await);
     said("reclaim", background.reclaimer.reclaim(inner, &volumes).await);
-    said("compact", background.compactor.compact_worst(inner, &volumes).await);
+    if inner.does_shared_work() {
+        said("compact", background.compactor.compact_worst(inner, &volumes).await);
+    }
 }

@@ -35,7 +35,11 @@ pub(crate) async fn move_blob(
     let rewritten = rewrite(inner, blob.id, &blob.extents, record, |extent| extent.volume == victim).await?;
     let moved = BlobMove { blob: blob.id, from: blob.extents.clone(), to: rewritten.extents };
     let commit = Commit { advances: rewritten.advances, writes: vec![Write::MoveBlob(Box::new(moved))] };
-    let outcomes = inner.store.commit(commit).await?;
+    let committed = inner.store.commit(commit).await;
+    if let Err(error) = &committed {
+        inner.pool.leave_fenced(error).await;
+    }
+    let outcomes = committed?;
     drop(rewritten.volumes);
     match outcomes.first() {
         Some(Outcome::Done { .. }) => Ok(bytes),

@@ -15,8 +15,9 @@ use granary_types::BlobId;
 use tokio::sync::mpsc;
 
 use super::block::{BlockPlace, hash_fits, header_at};
+use super::gather::{gather_stripe, hedged};
 use super::handle::{Chunk, ObjectHandle, Reader};
-use super::stripe::{Found, read_stripe};
+use super::stripe::Found;
 use crate::api::ByteRange;
 use crate::error::{EngineError, Result};
 use crate::layout::{BLOB_HEAD_BYTES, BlobBlock, BlobStripe, stripes};
@@ -157,13 +158,20 @@ impl Reader {
             (from < to).then_some((block, from, to))
         };
         let reads: Vec<_> = stripe.blocks().filter_map(cut).collect();
-        let results =
-            join_all(reads.iter().map(|&(block, from, to)| self.blob_block(view, stripe, block, from, to)))
-                .await;
-        if results.iter().all(Option::is_some) {
-            return Ok(results.into_iter().flatten().collect());
+        let results = join_all(
+            reads
+                .iter()
+                .map(|&(block, from, to)| hedged(&self.map, self.blob_block(view, stripe, block, from, to))),
+        );
+        let results = results.await;
+        if results.iter().all(|result| matches!(result, Some(Some(_)))) {
+            return Ok(results.into_iter().flatten().flatten().collect());
         }
-        for ((block, _, _), _) in reads.iter().zip(&results).filter(|(_, result)| result.is_none()) {
+        if let Some(moved) = self.map.moved(view).await {
+            return Box::pin(self.blob_stripe(&moved, stripe, wanted)).await;
+        }
+        // What is merely slow is not reported.
+        for ((block, _, _), _) in reads.iter().zip(&results).filter(|(_, result)| **result == Some(None)) {
             self.damage.report(view.id, block.column);
             self.map.forget_shard(view.id, block.column);
         }
@@ -214,7 +222,7 @@ impl Reader {
         reads: &[(BlobBlock, u64, u64)],
     ) -> Result<Vec<Bytes>> {
         let unreadable = || EngineError::Unreadable { context: format!("a stripe of volume {}", view.id) };
-        let Found::Stripe(found) = read_stripe(&self.map, view, stripe.offset).await else {
+        let Found::Stripe(found) = gather_stripe(&self.map, view, stripe.offset).await else {
             return Err(unreadable());
         };
         let lost: Vec<u8> =

@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::block::hash_fits;
-use super::stripe::{Found, read_stripe};
+use super::gather::{gather_stripe, hedged};
+use super::stripe::Found;
 use crate::api::{ByteRange, ObjectInfo, PartInfo};
 use crate::error::{EngineError, Result};
 use crate::maintain::DamageLog;
@@ -74,21 +75,39 @@ impl Reader {
 
     /// A packed object, whole and checked.
     pub(crate) async fn packed(&self, at: &PackedLocation) -> Result<Bytes> {
-        let view = self.map.view(at.volume).await?;
-        if let Some(bytes) = self.packed_fast(&view, at).await {
-            return Ok(bytes);
+        let mut view = self.map.view(at.volume).await?;
+        let mut fast = hedged(&self.map, self.packed_fast(&view, at)).await;
+        if fast == Some(None)
+            && let Some(moved) = self.map.moved(&view).await
+        {
+            view = moved;
+            fast = hedged(&self.map, self.packed_fast(&view, at)).await;
         }
-        self.damage.report(at.volume, at.column);
-        self.map.forget_shard(at.volume, at.column);
+        match fast {
+            Some(Some(bytes)) => Ok(bytes),
+            Some(None) => {
+                self.damage.report(at.volume, at.column);
+                self.map.forget_shard(at.volume, at.column);
+                self.packed_rebuilt(&view, at).await
+            }
+            // Slow is not damaged. If the others cannot help, it is waited for after all.
+            None => match self.packed_rebuilt(&view, at).await {
+                Ok(bytes) => Ok(bytes),
+                Err(error) => self.packed_fast(&view, at).await.ok_or(error),
+            },
+        }
+    }
+
+    async fn packed_rebuilt(&self, view: &Arc<VolumeView>, at: &PackedLocation) -> Result<Bytes> {
         let unreadable =
             || EngineError::Unreadable { context: format!("an object packed in volume {}", at.volume) };
-        let Found::Stripe(stripe) = read_stripe(&self.map, &view, at.stripe_offset).await else {
+        let Found::Stripe(stripe) = gather_stripe(&self.map, view, at.stripe_offset).await else {
             return Err(unreadable());
         };
         let block = stripe.blocks.get(usize::from(at.column)).ok_or_else(unreadable)?;
         let body = match block {
             Some(block) => block.body.clone(),
-            None => stripe.rebuild(&view, &[at.column])?.into_iter().next().ok_or_else(unreadable)?,
+            None => stripe.rebuild(view, &[at.column])?.into_iter().next().ok_or_else(unreadable)?,
         };
         let start = at.offset - at.stripe_offset - granary_drive::BLOCK_HEADER_LENGTH_BYTES as u64;
         let start = usize::try_from(start).map_err(|_| unreadable())?;

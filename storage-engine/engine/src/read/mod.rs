@@ -6,6 +6,7 @@
 
 mod blob;
 mod block;
+mod gather;
 mod handle;
 mod stripe;
 

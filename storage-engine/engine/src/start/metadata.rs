@@ -67,8 +67,8 @@ fn check_drives(known: &[DriveRow], ours: &HashSet<DriveId>, fresh: bool) -> Res
         )),
         (_, _, 0) => Ok(()),
         _ => Err(EngineError::Layout(format!(
-            "the database knows {others} drives that are not given here: it belongs to another store or node, and stores of \
-             several nodes are not implemented yet"
+            "the database knows {others} drives that are not given here: it belongs to another store, or to one of several \
+             nodes, which needs --node-listen"
         ))),
     }
 }

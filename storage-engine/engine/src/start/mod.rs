@@ -6,6 +6,8 @@
 
 mod format;
 mod metadata;
+mod node;
+mod node_file;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::options::EngineOptions;
 
 pub(crate) use format::{finish_format, next_identity};
 pub(crate) use metadata::{Metadata, open_metadata};
+pub(crate) use node::{NodeStart, open_node};
 
 /// The drives of the store, opened.
 pub(crate) struct Opened {
@@ -43,6 +46,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 /// Inspects, formats if all is new, and opens. Blocks.
 pub(crate) fn open_drives(options: &EngineOptions) -> Result<Opened> {
+    open_drives_of(options, None)
+}
+
+/// As [`open_drives`]; new drives become those of `cluster`.
+fn open_drives_of(options: &EngineOptions, cluster: Option<ClusterId>) -> Result<Opened> {
     check_paths(&options.data)?;
     let found: Vec<(&Path, Found)> =
         options.data.iter().map(|path| (path.as_path(), inspect(path))).collect();
@@ -58,8 +66,8 @@ pub(crate) fn open_drives(options: &EngineOptions) -> Result<Opened> {
         None => {
             refuse_unless_new(&found)?;
             let erasure = chosen_profile(options, options.data.len())?;
-            format::format(&options.data, erasure)?;
-            let mut opened = open_drives(options)?;
+            format::format(&options.data, erasure, cluster)?;
+            let mut opened = open_drives_of(options, cluster)?;
             opened.fresh = true;
             Ok(opened)
         }
@@ -121,7 +129,8 @@ fn chosen_profile(options: &EngineOptions, drives: usize) -> Result<Profile> {
             Profile::new(code.data, code.parity)?
         }
     };
-    if profile.columns() > drives {
+    // The drives of other nodes count too, and they are not known yet.
+    if options.node.is_none() && profile.columns() > drives {
         return Err(EngineError::Layout(format!(
             "erasure code {profile} needs {} drives and {drives} are given: shards never share a drive",
             profile.columns()
@@ -170,14 +179,15 @@ fn open_existing(options: &EngineOptions, newest: &Identity, found: &[(&Path, Fo
             Found::Unreadable(error) => skip(DriveProblem::Unreadable, error.to_string()),
         }
     }
-    if drives.len() < stored.data().min(newest.members.len()) {
+    // The other nodes hold shards too; one drive is enough to take part.
+    let needed = if options.node.is_some() { 1 } else { stored.data().min(newest.members.len()) };
+    if drives.len() < needed {
         let missing: Vec<String> =
             unused.iter().map(|drive| format!("{}: {}", drive.directory.display(), drive.message)).collect();
         return Err(EngineError::Layout(format!(
-            "only {} of {} drives can be used and {} are needed to read the data ({})",
+            "only {} of {} drives can be used and {needed} are needed to read the data ({})",
             drives.len(),
             newest.members.len(),
-            stored.data(),
             missing.join("; ")
         )));
     }

@@ -112,7 +112,7 @@ async fn commit_groups(
         let group = collect(first, &mut requests);
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
         if let Some(flushed) = flush_group(group, &pool, &mut turn).await {
-            commit_group(flushed, store.as_ref()).await;
+            commit_group(flushed, &pool, store.as_ref()).await;
         }
     }
 }
@@ -226,7 +226,7 @@ fn location(volume: granary_types::VolumeId, offset: u64, spot: Spot, item: &Ite
     }
 }
 
-async fn commit_group(group: Flushed, store: &dyn MetadataStore) {
+async fn commit_group(group: Flushed, pool: &VolumePool, store: &dyn MetadataStore) {
     let started = Instant::now();
     let result = store.commit(Commit { advances: group.advances, writes: group.writes }).await;
     metrics::histogram!("granary_phase_seconds", "phase" => "metadata")
@@ -240,6 +240,7 @@ async fn commit_group(group: Flushed, store: &dyn MetadataStore) {
         }
         Err(error) => {
             tracing::error!(%error, objects = group.replies.len(), "a group of small objects could not be committed");
+            pool.leave_fenced(&error).await;
             for reply in group.replies {
                 let _gone = reply.send(Err(EngineError::Unavailable { context: "committing" }));
             }

@@ -13,6 +13,7 @@
 pub mod buckets;
 pub mod concurrency;
 pub mod lists;
+pub mod membership;
 pub mod objects;
 pub mod random;
 pub mod sample;

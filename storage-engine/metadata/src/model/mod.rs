@@ -3,6 +3,7 @@
 mod bucket;
 mod commit;
 mod list;
+mod node;
 mod object;
 mod upload;
 mod volume;
@@ -13,6 +14,7 @@ pub use commit::{
     TagMatch, VolumeAdvance, Write, WriteConditions,
 };
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};
+pub use node::{LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
 pub use object::{
     BlobRow, Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, PartRef, VersionKind,
 };

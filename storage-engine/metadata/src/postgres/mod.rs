@@ -34,6 +34,7 @@ mod batch;
 mod connect;
 mod failure;
 mod hosts;
+mod membership;
 mod ops;
 mod options;
 mod read;

@@ -9,11 +9,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::connect::Locator;
+use super::membership::Members;
 use super::options::PostgresOptions;
 use super::reader::{self, Asked, READS_PER_QUERY, Read};
 use super::writer::{Pending, Writer};
 use super::{recount, schema, upkeep};
 use crate::error::{MetadataError, Result};
+use crate::membership::Membership;
 use crate::model::{
     BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
     ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery, UploadRow,
@@ -43,6 +45,7 @@ pub struct PostgresStore {
     queues: Mutex<Option<Queues>>,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    members: Arc<Members>,
 }
 
 impl PostgresStore {
@@ -75,7 +78,14 @@ impl PostgresStore {
             tasks.push(tokio::spawn(reader::run(Arc::clone(&locator), Arc::clone(&read_queue))));
         }
         let queues = Mutex::new(Some(Queues { writes, reads }));
-        Ok(Self { locator, queues, stop, tasks: Mutex::new(tasks) })
+        let members = Arc::new(Members::new(Arc::clone(&locator)));
+        Ok(Self { locator, queues, stop, tasks: Mutex::new(tasks), members })
+    }
+
+    /// The nodes that share this database.
+    #[must_use]
+    pub fn membership(&self) -> Arc<dyn Membership> {
+        Arc::clone(&self.members) as Arc<dyn Membership>
     }
 
     fn queues(&self, context: &'static str) -> Result<Queues> {
@@ -203,6 +213,7 @@ impl MetadataStore for PostgresStore {
     async fn close(&self) -> Result<()> {
         self.queues.lock().take();
         self.stop.send_replace(true);
+        self.members.close().await;
         let tasks = std::mem::take(&mut *self.tasks.lock());
         for task in tasks {
             task.await.map_err(|_| unavailable("closing", "a metadata task had panicked"))?;
