@@ -10,6 +10,7 @@ pub mod conformance;
 mod error;
 mod membership;
 mod model;
+pub mod moving;
 pub mod postgres;
 pub mod sqlite;
 mod store;

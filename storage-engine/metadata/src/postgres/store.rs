@@ -13,7 +13,7 @@ use super::membership::Members;
 use super::options::PostgresOptions;
 use super::reader::{self, Asked, READS_PER_QUERY, Read};
 use super::writer::{Pending, Writer};
-use super::{recount, schema, upkeep};
+use super::{moving, recount, schema, upkeep};
 use crate::error::{MetadataError, Result};
 use crate::membership::Membership;
 use crate::model::{
@@ -62,7 +62,8 @@ impl PostgresStore {
             let deadline = std::time::Instant::now() + ready.options.patience;
             let connected = ready.connect_by(deadline).await;
             let mut session = connected.map_err(|failure| failure.to_error("opening"))?;
-            schema::open(&mut session, ready.options.migration).await
+            schema::open(&mut session, ready.options.migration).await?;
+            moving::refuse_unfinished(&mut session).await
         });
         prepared.await.map_err(|_| unavailable("opening", "opening ended early"))??;
         let (writes, write_queue) = mpsc::channel(WRITES_WAITING_MAX);

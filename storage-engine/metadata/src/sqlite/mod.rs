@@ -16,7 +16,10 @@
 
 pub(crate) mod apply;
 pub(crate) mod codec;
+mod export;
 pub(crate) mod failure;
+mod import;
+mod moved;
 pub(crate) mod op;
 mod open;
 mod options;
@@ -33,5 +36,7 @@ mod writer;
 #[cfg(fuzzing)]
 pub use survive::fuzzing;
 
-pub use options::{EmbeddedOptions, Existing, Home, SnapshotThresholds};
+pub use import::SqliteImport;
+pub use moved::{mark_moved, moved};
+pub use options::{EmbeddedOptions, Existing, Home, SnapshotThresholds, WhenMoved};
 pub use store::SqliteStore;

@@ -86,7 +86,7 @@ impl SqliteStore {
     }
 
     /// Runs a query on a reader. While the database is being replaced by a copy, it waits and asks again, for a while.
-    async fn read<T, F>(&self, lane: Lane, query: F) -> Result<T>
+    pub(super) async fn read<T, F>(&self, lane: Lane, query: F) -> Result<T>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> std::result::Result<T, Failure> + Send + Sync + 'static,

@@ -7,6 +7,7 @@
 pub(super) mod blobs;
 pub(super) mod buckets;
 pub(super) mod nodes;
+pub(super) mod moving;
 pub(super) mod objects;
 pub(super) mod setup;
 pub(super) mod uploads;

@@ -204,3 +204,11 @@ pub(in crate::postgres) const WALK_OLDER: &str = concat!(
     ", o.bucket_id, o.key FROM object_versions o \
      WHERE (o.bucket_id, o.key, o.ord) > ($1, $2, $3) ORDER BY o.bucket_id, o.key, o.ord LIMIT $4"
 );
+
+/// As [`WALK`], with how many older versions each key has.
+pub(in crate::postgres) const WALK_COUNTED: &str = concat!(
+    "SELECT ",
+    columns!("o"),
+    ", o.bucket_id, o.key, o.older_count FROM objects o \
+     WHERE (o.bucket_id, o.key) > ($1, $2) ORDER BY o.bucket_id, o.key LIMIT $3"
+);

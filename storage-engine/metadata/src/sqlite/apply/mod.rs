@@ -8,6 +8,7 @@
 pub(crate) mod blobs;
 mod buckets;
 pub(crate) mod commit;
+mod import;
 pub(crate) mod objects;
 mod recount;
 pub(crate) mod uploads;

@@ -21,11 +21,11 @@ const SELECT_VERSION: &str = "SELECT kind, length_bytes, modified_ms, etag, stor
 const SELECT_NEWEST_OLDER: &str = "SELECT kind, length_bytes, modified_ms, etag, storage_class, \
      checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, \
      row_hash, record FROM object_versions WHERE bucket_id = ?1 AND key = ?2 ORDER BY ord DESC LIMIT 1";
-const REPLACE_CURRENT: &str = "REPLACE INTO objects (bucket_id, key, kind, length_bytes, modified_ms, etag, \
+pub(super) const REPLACE_CURRENT: &str = "REPLACE INTO objects (bucket_id, key, kind, length_bytes, modified_ms, etag, \
      storage_class, checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, \
      lock_until_ms, legal_hold, row_hash, record) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
-const REPLACE_VERSION: &str = "REPLACE INTO object_versions (bucket_id, key, kind, length_bytes, modified_ms, etag, \
+pub(super) const REPLACE_VERSION: &str = "REPLACE INTO object_versions (bucket_id, key, kind, length_bytes, modified_ms, etag, \
      storage_class, checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, \
      lock_until_ms, legal_hold, row_hash, record) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
@@ -75,7 +75,7 @@ fn load_newest_older(
         .transpose()
 }
 
-fn store(
+pub(super) fn store(
     connection: &Connection,
     statement: &str,
     bucket: BucketId,
