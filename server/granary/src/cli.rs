@@ -10,6 +10,7 @@ use granary_admin::TaskKind;
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};
+use crate::metadata::{self, MetadataCommand};
 use crate::operate::{self, Target};
 use crate::output::{OutputFormat, print_notice};
 use crate::serve;
@@ -42,6 +43,9 @@ enum Command {
     /// The volumes of a running server.
     #[command(subcommand)]
     Volume(VolumeCommand),
+    /// The metadata of a store that is not running.
+    #[command(subcommand)]
+    Metadata(MetadataCommand),
     /// Rebuild missing and damaged shards.
     Heal(TaskArgs),
     /// Read and check everything.
@@ -221,6 +225,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Volume(VolumeCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
+        Command::Metadata(command) => runtime(0)?.block_on(metadata::run(&command, format))?,
         Command::Volume(VolumeCommand::Compact(args)) => return task(&args, TaskKind::Compact, format),
         Command::Heal(args) => return task(&args, TaskKind::Heal, format),
         Command::Scrub(args) => return task(&args, TaskKind::Scrub, format),
@@ -266,6 +271,7 @@ mod tests {
             "granary --json drive list",
             "granary volume list --endpoint https://h:9000 --ca-cert c.pem",
             "granary volume compact --detach",
+            "granary metadata copy --from sqlite:/mnt/d{1...6} --to postgres://h/granary --json",
             "granary heal",
             "granary scrub --json",
         ] {

@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod layout;
 mod maintain;
+pub mod moving;
 mod multipart;
 mod nodes;
 mod objects;

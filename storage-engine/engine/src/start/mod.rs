@@ -22,7 +22,7 @@ use crate::error::{EngineError, Result};
 use crate::options::EngineOptions;
 
 pub(crate) use format::{finish_format, next_identity};
-pub(crate) use metadata::{Metadata, open_metadata};
+pub(crate) use metadata::{Metadata, homes, open_metadata};
 pub(crate) use node::{NodeStart, open_node};
 
 /// The drives of the store, opened.
@@ -42,6 +42,29 @@ pub(crate) async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(run).await.map_err(|_| EngineError::Internal("opening the store panicked"))?
+}
+
+/// Opens the drives of a store that exists, all of them; formats nothing. For work on the whole metadata. Blocks.
+pub(crate) fn open_all_drives(data: &[PathBuf]) -> Result<Opened> {
+    check_paths(data)?;
+    let found = inspect_all(data);
+    let identities = found.iter().filter_map(|(_, found)| match found {
+        Found::Drive(identity) => Some(identity),
+        _ => None,
+    });
+    let newest = identities.max_by_key(|identity| identity.generation);
+    let Some(newest) = newest.filter(|newest| newest.generation != format::GENERATION_FORMATTING) else {
+        return Err(EngineError::Layout("no store is in these directories".to_owned()));
+    };
+    let opened = open_existing(&EngineOptions::new(data.to_vec()), newest, &found)?;
+    match opened.unused.first() {
+        None => Ok(opened),
+        Some(unused) => Err(EngineError::Layout(format!(
+            "{}: {}; every drive must be usable, as each may hold a copy of the metadata: heal the store first",
+            unused.directory.display(),
+            unused.message
+        ))),
+    }
 }
 
 /// Inspects, formats if all is new, and opens. Blocks.

@@ -63,7 +63,7 @@ impl PostgresStore {
             let connected = ready.connect_by(deadline).await;
             let mut session = connected.map_err(|failure| failure.to_error("opening"))?;
             schema::open(&mut session, ready.options.migration).await?;
-            moving::refuse_unfinished(&mut session).await
+            moving::refuse_marked(&mut session).await
         });
         prepared.await.map_err(|_| unavailable("opening", "opening ended early"))??;
         let (writes, write_queue) = mpsc::channel(WRITES_WAITING_MAX);

@@ -1,5 +1,6 @@
 //! Filling an empty database with what another store knew.
 
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
 use super::super::batch::store_objects::Versions;
@@ -11,23 +12,54 @@ use crate::moving::{CopyState, Entry, VersionEntry};
 use crate::sqlite::apply::uploads::PartRecord;
 use crate::sqlite::codec::{RowHash, StoredObject, encode, row_hash};
 
-fn decode(row: &sqlx::postgres::PgRow) -> Result<Option<CopyState>, Failure> {
+/// What the one row of `granary_copy` tells.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Mark {
+    /// A copy into this database, finished or not.
+    Copy(CopyState),
+    /// The metadata was moved to the place that is named, and must not be opened here any more.
+    Moved(String),
+}
+
+fn decode(row: &sqlx::postgres::PgRow) -> Result<Option<Mark>, Failure> {
     let bytes: &[u8] = row.try_get(0)?;
     if bytes.is_empty() {
         return Ok(None);
     }
-    let state = postcard::from_bytes(bytes);
-    state.map(Some).map_err(|_| Failure::Corrupt("the row that tells of a copy cannot be decoded".to_owned()))
+    let mark = postcard::from_bytes(bytes);
+    mark.map(Some).map_err(|_| Failure::Corrupt("the row that tells of a copy cannot be decoded".to_owned()))
 }
 
-/// The copy that was begun in this database, if one was.
-pub(in crate::postgres) async fn state(session: &mut Session) -> Result<Option<CopyState>, Failure> {
+/// What is marked in this database, if anything.
+pub(super) async fn mark(session: &mut Session) -> Result<Option<Mark>, Failure> {
     let tables = session.fetch(sqlx::query(moving::TABLE_EXISTS)).await?;
     if tables.first().map(|row| row.try_get::<i64, _>(0)).transpose()?.unwrap_or_default() == 0 {
         return Ok(None);
     }
     let rows = session.fetch(sqlx::query(moving::READ_STATE)).await?;
     rows.first().map_or(Ok(None), decode)
+}
+
+/// The copy that was begun in this database, if one was.
+pub(super) async fn state(session: &mut Session) -> Result<Option<CopyState>, Failure> {
+    match mark(session).await? {
+        Some(Mark::Copy(state)) => Ok(Some(state)),
+        Some(Mark::Moved(_)) | None => Ok(None),
+    }
+}
+
+/// How many other sessions use the database.
+pub(super) async fn others(session: &mut Session) -> Result<u64, Failure> {
+    let rows = session.fetch(sqlx::query(moving::OTHER_SESSIONS)).await?;
+    rows.first().map_or(Ok(0), |row| super::super::rows::unsigned(row, 0))
+}
+
+/// Marks the metadata here as moved.
+pub(super) async fn set_moved(session: &mut Session, to: &str) -> Result<(), Failure> {
+    session.run(moving::CREATE_TABLE).await?;
+    session.execute(sqlx::query(moving::FIRST_ROW).bind(Vec::<u8>::new())).await?;
+    let bytes = encode(&Mark::Moved(to.to_owned()))?;
+    session.execute(sqlx::query(moving::SET_STATE).bind(bytes)).await.map(drop)
 }
 
 pub(super) async fn begin(session: &mut Session, state: &CopyState) -> Result<(), Failure> {
@@ -66,11 +98,14 @@ async fn begin_locked(session: &mut Session, state: &CopyState) -> Result<(), Fa
 
 async fn locked(session: &mut Session) -> Result<Option<CopyState>, Failure> {
     let rows = session.fetch(sqlx::query(moving::LOCK_STATE)).await?;
-    rows.first().map_or(Ok(None), decode)
+    match rows.first().map_or(Ok(None), decode)? {
+        Some(Mark::Copy(state)) => Ok(Some(state)),
+        Some(Mark::Moved(_)) | None => Ok(None),
+    }
 }
 
 async fn set(session: &mut Session, state: &CopyState) -> Result<(), Failure> {
-    let bytes = encode(state)?;
+    let bytes = encode(&Mark::Copy(state.clone()))?;
     session.execute(sqlx::query(moving::SET_STATE).bind(bytes)).await.map(drop)
 }
 

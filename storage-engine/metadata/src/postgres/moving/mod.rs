@@ -69,6 +69,27 @@ impl PostgresCopy {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// How many other sessions use the database; nodes that are running keep theirs open.
+    ///
+    /// # Errors
+    /// [`crate::MetadataError::Unavailable`].
+    pub async fn other_sessions(&self) -> Result<u64> {
+        self.run("counting sessions", |session| Box::pin(import::others(session))).await
+    }
+
+    /// Marks the metadata here as moved to `to`, which is shown to people: no password. Nothing opens it any more.
+    ///
+    /// # Errors
+    /// [`crate::MetadataError::Unavailable`].
+    pub async fn mark_moved(&self, to: &str) -> Result<()> {
+        let to = to.to_owned();
+        self.run("marking the metadata as moved", move |session| {
+            let to = to.clone();
+            Box::pin(async move { import::set_moved(session, &to).await })
+        })
+        .await
+    }
+
     /// Runs `work` in a task of its own on the session: dropping the caller must not leave half a statement on it.
     async fn run<T, F>(&self, context: &'static str, work: F) -> Result<T>
     where
@@ -182,18 +203,20 @@ impl Import for PostgresCopy {
     }
 }
 
-/// Refuses a database that holds a copy that was not finished: it lacks data.
-pub(super) async fn refuse_unfinished(session: &mut Session) -> Result<()> {
-    let found = import::state(session).await.map_err(|failure| failure.to_error("opening"))?;
-    match found {
-        Some(state) if !state.complete => Err(unavailable(
-            "opening",
-            format!(
-                "the database holds an unfinished copy ({} entries so far): run the same `granary metadata copy` or \
-                 `restore` again to finish it",
-                state.stored
-            ),
-        )),
-        _ => Ok(()),
-    }
+/// Refuses a database that holds a copy that was not finished, as it lacks data, and one whose metadata was moved
+/// elsewhere, as it is out of date.
+pub(super) async fn refuse_marked(session: &mut Session) -> Result<()> {
+    let mark = import::mark(session).await.map_err(|failure| failure.to_error("opening"))?;
+    let why = match mark {
+        Some(import::Mark::Copy(state)) if !state.complete => format!(
+            "the database holds an unfinished copy ({} entries so far): run the same `granary metadata copy` or \
+             `restore` again to finish it",
+            state.stored
+        ),
+        Some(import::Mark::Moved(to)) => {
+            format!("the metadata of this store was moved to {to}; serve it from there (--metadata)")
+        }
+        Some(import::Mark::Copy(_)) | None => return Ok(()),
+    };
+    Err(unavailable("opening", why))
 }

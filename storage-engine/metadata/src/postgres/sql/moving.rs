@@ -16,6 +16,10 @@ pub(in crate::postgres) const LOCK_STATE: &str = "SELECT state FROM granary_copy
 
 pub(in crate::postgres) const SET_STATE: &str = "UPDATE granary_copy SET state = $1 WHERE one = 1";
 
+/// Sessions of others on this database: nodes keep theirs open.
+pub(in crate::postgres) const OTHER_SESSIONS: &str = "SELECT count(*) FROM pg_stat_activity \
+     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
 /// Whether anything is stored here.
 pub(in crate::postgres) const IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM drives) \
      OR EXISTS (SELECT 1 FROM volumes) OR EXISTS (SELECT 1 FROM buckets) OR EXISTS (SELECT 1 FROM blobs) \
