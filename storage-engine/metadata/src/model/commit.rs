@@ -7,6 +7,7 @@ use granary_types::{
 use serde::{Deserialize, Serialize};
 
 use super::object::{Extent, NewBlob, NewObject, ObjectRow, PackedLocation};
+use super::side::Tagging;
 
 /// Which entity tags satisfy a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +162,7 @@ pub enum Write {
     AbortUpload { bucket: BucketId, key: ObjectKey, upload: UploadId },
     MoveObject(Box<ObjectMove>),
     MoveBlob(Box<BlobMove>),
+    Tag(Box<Tagging>),
 }
 
 /// Moves a volume's committed end forward, if the volume is still open at `epoch`.

@@ -5,6 +5,7 @@ mod commit;
 mod list;
 mod node;
 mod object;
+mod side;
 mod upload;
 mod volume;
 
@@ -18,5 +19,6 @@ pub use node::{LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
 pub use object::{
     BlobRow, Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, PartRef, VersionKind,
 };
+pub use side::{BucketDocument, DocumentQuery, Tag, Tagging};
 pub use upload::{PartPage, PartQuery, PartRow, UploadEntry, UploadPage, UploadQuery, UploadRow};
 pub use volume::{DriveRow, DriveState, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};

@@ -7,7 +7,9 @@ use super::connect::Session;
 use super::failure::Failure;
 use super::{rows, sql};
 use crate::error::MetadataError;
-use crate::model::{DriveRow, NewBucket, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};
+use crate::model::{
+    BucketDocument, DriveRow, NewBucket, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState,
+};
 use crate::sqlite::codec::{encode, row_hash};
 use crate::sqlite::op::{Op, Reply};
 
@@ -27,6 +29,7 @@ pub(super) async fn apply(session: &mut Session, op: &Op, node: Option<NodeId>) 
         Op::ForgetVolume(volume) => forget_volume(session, *volume).await,
         Op::MoveShard(shard) => move_shard(session, shard).await,
         Op::PutDrive(drive) => put_drive(session, drive, node).await,
+        Op::PutDocument(put) => put_document(session, put).await,
         Op::Commit(_) | Op::Recount => Err(Failure::Refused("this change does not come here".to_owned())),
     }
 }
@@ -51,7 +54,28 @@ async fn delete_bucket(session: &mut Session, name: &BucketName) -> Result<Answe
         return Ok(Err(MetadataError::BucketNotEmpty(name.clone())));
     }
     session.execute(sqlx::query(sql::buckets::DELETE).bind(key)).await?;
+    session.execute(sqlx::query(sql::side::DELETE_DOCUMENTS).bind(*id.as_bytes())).await?;
+    session.execute(sqlx::query(sql::side::COUNT_CHANGE)).await?;
     Ok(Ok(Reply::Done))
+}
+
+async fn put_document(session: &mut Session, put: &BucketDocument) -> Result<Answer, Failure> {
+    let bucket = *put.bucket.as_bytes();
+    if session.fetch(sqlx::query(sql::buckets::LOCK).bind(vec![bucket])).await?.is_empty() {
+        return Ok(Ok(Reply::Changed(false)));
+    }
+    let name = put.name.as_bytes();
+    let query = match &put.document {
+        Some(document) => {
+            let record = encode(document)?;
+            let hash = row_hash("bucket_documents", &[&bucket, name], &record);
+            sqlx::query(sql::side::PUT_DOCUMENT).bind(bucket).bind(name).bind(hash).bind(record)
+        }
+        None => sqlx::query(sql::side::DELETE_DOCUMENT).bind(bucket).bind(name),
+    };
+    session.execute(query).await?;
+    session.execute(sqlx::query(sql::side::COUNT_CHANGE)).await?;
+    Ok(Ok(Reply::Changed(true)))
 }
 
 fn count(columns: u8) -> i16 {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use granary_types::{BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId};
+use granary_types::{
+    BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId, WriteId,
+};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -17,9 +19,9 @@ use super::{moving, recount, schema, upkeep};
 use crate::error::{MetadataError, Result};
 use crate::membership::Membership;
 use crate::model::{
-    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
-    ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery, UploadRow,
-    VolumeRow,
+    BlobRow, Bucket, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow, ListPage,
+    ListQuery, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, Tag,
+    UploadPage, UploadQuery, UploadRow, VolumeRow,
 };
 use crate::sqlite::failure::unavailable;
 use crate::sqlite::op::{Op, Reply};
@@ -144,6 +146,22 @@ impl MetadataStore for PostgresStore {
             None => self.read(Read::Current, (bucket, key.clone())).await,
             Some(version) => self.read(Read::Version, (bucket, key.clone(), version)).await,
         }
+    }
+
+    async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {
+        self.read(Read::Tags, (bucket, key.clone(), write)).await
+    }
+
+    async fn put_bucket_document(&self, put: BucketDocument) -> Result<bool> {
+        self.apply(Op::PutDocument(put)).await?.changed()
+    }
+
+    async fn bucket_documents(&self, query: DocumentQuery) -> Result<Vec<BucketDocument>> {
+        self.read(Read::Documents, query).await
+    }
+
+    async fn configuration_generation(&self) -> Result<u64> {
+        self.read(Read::Generation, ()).await
     }
 
     async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>> {

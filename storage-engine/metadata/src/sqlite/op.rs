@@ -5,7 +5,9 @@ use granary_types::{BucketName, UnixMillis, VolumeId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{MetadataError, Result};
-use crate::model::{Commit, Content, DriveRow, NewBucket, NewVolume, Outcome, SealedEnd, ShardMove, Write};
+use crate::model::{
+    BucketDocument, Commit, Content, DriveRow, NewBucket, NewVolume, Outcome, SealedEnd, ShardMove, Write,
+};
 
 /// One change, as it is applied and as it is logged. New variants go to the end: logs outlive releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,7 @@ pub(crate) enum Op {
     MoveShard(ShardMove),
     PutDrive(DriveRow),
     Recount,
+    PutDocument(BucketDocument),
 }
 
 impl Op {
@@ -44,7 +47,11 @@ fn write_weight(write: &Write) -> usize {
         Write::CompleteUpload(complete) => complete.parts.len(),
         Write::PutPart(part) => part.blob.extents.len(),
         Write::MoveBlob(moved) => moved.to.len(),
-        Write::Delete(_) | Write::CreateUpload(_) | Write::AbortUpload { .. } | Write::MoveObject(_) => 0,
+        Write::Delete(_)
+        | Write::CreateUpload(_)
+        | Write::AbortUpload { .. }
+        | Write::MoveObject(_)
+        | Write::Tag(_) => 0,
     };
     (parts / PARTS_PER_WRITE).saturating_add(1)
 }

@@ -10,6 +10,7 @@ pub(super) mod nodes;
 pub(super) mod moving;
 pub(super) mod objects;
 pub(super) mod setup;
+pub(super) mod side;
 pub(super) mod uploads;
 pub(super) mod volumes;
 

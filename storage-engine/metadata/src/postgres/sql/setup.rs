@@ -43,4 +43,5 @@ pub(in crate::postgres) const SET_SCHEMA: &str =
 pub(in crate::postgres) const MIGRATIONS: &[(&str, u32)] = &[
     (include_str!("../../../../../migrations/postgres/0001_init.sql"), 1),
     (include_str!("../../../../../migrations/postgres/0002_nodes.sql"), 1),
+    (include_str!("../../../../../migrations/postgres/0003_side_tables.sql"), 1),
 ];
