@@ -29,6 +29,7 @@ mod respond;
 mod router;
 mod send;
 mod state;
+pub mod tags;
 pub mod token;
 pub mod unsupported;
 pub mod xml;

@@ -1,6 +1,6 @@
 //! Every operation of S3 and how a request names it.
 //!
-//! The table holds the 111 operations of botocore's model of S3, whether implemented here or not. A request is
+//! The table holds the 116 operations of botocore's model of S3, whether implemented here or not. A request is
 //! routed over the whole table, so that an operation that is missing is answered with `NotImplemented` and its
 //! name, and is never mistaken for another one: `PUT /bucket/key?tagging` must not replace the object.
 
@@ -31,6 +31,8 @@ pub enum Selector {
     Subresource(&'static str),
     /// A query parameter of this name together with `id`.
     SubresourceWithId(&'static str),
+    /// `annotation` together with `annotationName`.
+    NamedAnnotation,
     /// `uploadId` (or `partNumber` on a PUT) in the query.
     Upload,
     /// As [`Selector::Upload`], with an `x-amz-copy-source` header.
@@ -50,6 +52,8 @@ pub enum Selector {
 pub enum Status {
     /// It does.
     Implemented,
+    /// What is put is checked, kept and returned, and has no other effect here.
+    Stored,
     /// It answers `NotImplemented`.
     Missing,
 }
@@ -125,7 +129,8 @@ operations! {
     DeleteBucketTagging: DELETE Bucket Subresource("tagging") Missing;
     DeleteBucketWebsite: DELETE Bucket Subresource("website") Missing;
     DeleteObject: DELETE Object Plain Implemented;
-    DeleteObjectTagging: DELETE Object Subresource("tagging") Missing;
+    DeleteObjectAnnotation: DELETE Object Subresource("annotation") Missing;
+    DeleteObjectTagging: DELETE Object Subresource("tagging") Implemented;
     DeleteObjects: POST Bucket Subresource("delete") Implemented;
     DeletePublicAccessBlock: DELETE Bucket Subresource("publicAccessBlock") Missing;
     GetBucketAbac: GET Bucket Subresource("abac") Missing;
@@ -155,11 +160,12 @@ operations! {
     GetBucketWebsite: GET Bucket Subresource("website") Missing;
     GetObject: GET Object Plain Implemented;
     GetObjectAcl: GET Object Subresource("acl") Missing;
+    GetObjectAnnotation: GET Object NamedAnnotation Missing;
     GetObjectAttributes: GET Object Subresource("attributes") Implemented;
     GetObjectLegalHold: GET Object Subresource("legal-hold") Missing;
     GetObjectLockConfiguration: GET Bucket Subresource("object-lock") Missing;
     GetObjectRetention: GET Object Subresource("retention") Missing;
-    GetObjectTagging: GET Object Subresource("tagging") Missing;
+    GetObjectTagging: GET Object Subresource("tagging") Implemented;
     GetObjectTorrent: GET Object Subresource("torrent") Missing;
     GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Missing;
     HeadBucket: HEAD Bucket Plain Implemented;
@@ -171,6 +177,7 @@ operations! {
     ListBuckets: GET Service Plain Implemented;
     ListDirectoryBuckets: GET Service Elsewhere("the endpoint of directory buckets") Missing;
     ListMultipartUploads: GET Bucket Subresource("uploads") Implemented;
+    ListObjectAnnotations: GET Object Subresource("annotation") Missing;
     ListObjectVersions: GET Bucket Subresource("versions") Missing;
     ListObjects: GET Bucket Plain Implemented;
     ListObjectsV2: GET Bucket ListType2 Implemented;
@@ -198,14 +205,16 @@ operations! {
     PutBucketWebsite: PUT Bucket Subresource("website") Missing;
     PutObject: PUT Object Plain Implemented;
     PutObjectAcl: PUT Object Subresource("acl") Missing;
+    PutObjectAnnotation: PUT Object Subresource("annotation") Missing;
     PutObjectLegalHold: PUT Object Subresource("legal-hold") Missing;
     PutObjectLockConfiguration: PUT Bucket Subresource("object-lock") Missing;
     PutObjectRetention: PUT Object Subresource("retention") Missing;
-    PutObjectTagging: PUT Object Subresource("tagging") Missing;
+    PutObjectTagging: PUT Object Subresource("tagging") Implemented;
     PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Missing;
     RenameObject: PUT Object Subresource("renameObject") Missing;
     RestoreObject: POST Object Subresource("restore") Missing;
     SelectObjectContent: POST Object Subresource("select") Missing;
+    UpdateBucketMetadataAnnotationTableConfiguration: PUT Bucket Subresource("metadataAnnotationTable") Missing;
     UpdateBucketMetadataInventoryTableConfiguration: PUT Bucket Subresource("metadataInventoryTable") Missing;
     UpdateBucketMetadataJournalTableConfiguration: PUT Bucket Subresource("metadataJournalTable") Missing;
     UpdateObjectEncryption: PUT Object Subresource("encryption") Missing;
@@ -269,6 +278,10 @@ fn by_query(
         return Ok(Some(operation));
     }
     let mut selects_another = false;
+    let names_annotation = query.get("annotation").is_some() && query.get("annotationName").is_some();
+    if scope == Scope::Object && *method == Method::GET && names_annotation {
+        return Ok(Some(Operation::GetObjectAnnotation));
+    }
     for (name, _) in query.pairs() {
         let mut without_id = None;
         for operation in Operation::ALL {

@@ -8,8 +8,8 @@ use granary_types::{
 };
 
 pub use granary_metadata::{
-    Bucket, BucketPage, BucketQuery, ListEntry, ListPage, ListedObject, TagMatch, UploadEntry, UploadPage,
-    WriteConditions,
+    Bucket, BucketPage, BucketQuery, ListEntry, ListPage, ListedObject, Tag, TagMatch, UploadEntry,
+    UploadPage, WriteConditions,
 };
 
 /// An error of the caller's own making inside a [`PutSource`]; handed back as it came in
@@ -55,6 +55,8 @@ pub struct PutOptions {
     pub storage_class: StorageClass,
     /// Decided when the object is committed.
     pub conditions: WriteConditions,
+    /// Its tags.
+    pub tags: Vec<Tag>,
 }
 
 /// An object was written.
@@ -104,6 +106,8 @@ pub struct ObjectInfo {
     pub attributes: Attributes,
     /// Its parts if a multipart upload made it, in order; `None` if it was put whole.
     pub parts: Option<Vec<PartInfo>>,
+    /// How many tags it has.
+    pub tag_count: u16,
 }
 
 /// Bytes `start` up to but not including `end` of an object.
@@ -162,6 +166,8 @@ pub struct UploadOptions {
     pub storage_class: StorageClass,
     /// The checksum the client chose, kept for the parts and the completion.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    /// The tags of the object to be.
+    pub tags: Vec<Tag>,
 }
 
 /// An upload in progress.

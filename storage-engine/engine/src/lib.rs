@@ -9,6 +9,7 @@
 
 mod api;
 mod buckets;
+mod documents;
 mod drives;
 mod engine;
 mod error;
@@ -23,6 +24,7 @@ mod read;
 mod record;
 mod start;
 mod status;
+mod tags;
 mod volume;
 mod write;
 
@@ -33,8 +35,7 @@ pub use error::{EngineError, Result};
 pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
 pub use granary_metadata::postgres::PostgresOptions;
-pub use granary_metadata::{NodeRow, NodeState};
-pub use granary_metadata::{VolumeRow, VolumeState};
+pub use granary_metadata::{BucketDocument, NodeRow, NodeState, VolumeRow, VolumeState};
 pub use maintain::{TaskId, TaskKind, TaskProgress, TaskState};
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};

@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::objects::{Small, Stored, written};
 use crate::record::BlobRecord;
+use crate::tags::{keep_upload_tags, tag_write, take_upload_tags};
 
 const PARTS_PAGE: u32 = 1000;
 
@@ -39,6 +40,8 @@ impl Engine {
         options: UploadOptions,
     ) -> Result<UploadId> {
         let upload = UploadId::random().map_err(random)?;
+        let mut attributes = options.attributes;
+        keep_upload_tags(&mut attributes, options.tags);
         let row = NewUpload {
             bucket: self.bucket(bucket).await?.id,
             key: key.clone(),
@@ -46,7 +49,7 @@ impl Engine {
             initiated: UnixMillis::now(),
             owner: options.owner,
             storage_class: options.storage_class,
-            attributes: options.attributes,
+            attributes,
             checksum: options.checksum,
         };
         let commit = Commit { advances: Vec::new(), writes: vec![Write::CreateUpload(Box::new(row))] };
@@ -184,7 +187,8 @@ impl Engine {
         options: CompleteOptions,
     ) -> Result<Written> {
         let id = self.bucket(bucket).await?.id;
-        let row = self.upload_row(id, key, upload).await?;
+        let mut row = self.upload_row(id, key, upload).await?;
+        let tags = take_upload_tags(&mut row.attributes);
         let rows = self.part_blobs(id, key, upload).await?;
         let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
         let mut parts = Vec::with_capacity(options.parts.len());
@@ -207,6 +211,7 @@ impl Engine {
             content: Content::Blobs { parts, multipart: true },
         };
         let written = written(&object);
+        let tagging = tag_write(id, key, &object, tags);
         let write = Write::CompleteUpload(Box::new(CompleteUpload {
             bucket: id,
             key: key.clone(),
@@ -215,7 +220,8 @@ impl Engine {
             conditions: options.conditions,
             object,
         }));
-        let outcome = self.commit_one(Commit { advances: Vec::new(), writes: vec![write] }).await?;
+        let writes = std::iter::once(write).chain(tagging).collect();
+        let outcome = self.commit_one(Commit { advances: Vec::new(), writes }).await?;
         self.accepted(bucket, &outcome)?;
         Ok(written)
     }

@@ -18,6 +18,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::read::ObjectHandle;
 use crate::record::{BlobRecord, ObjectRecord};
+use crate::tags::tag_write;
 use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, PackWrite, WrittenBlob};
 
 /// A client that sends nothing for this long is slow.
@@ -57,6 +58,7 @@ impl Engine {
         let (stored, digests) = self.receive(source, &record, Small::Pack).await?;
         let mut object = new_object(options.clone(), digests, &stored)?;
         let written = written(&object);
+        let tagging = tag_write(bucket_id, key, &object, options.tags);
         let outcome = match stored {
             Stored::Small(bytes) => {
                 let record = ObjectRecord::encode(bucket_id, key, &object)?;
@@ -67,11 +69,12 @@ impl Engine {
                     object,
                     blobs: Vec::new(),
                 };
-                self.inner.packer.write(bytes, record, PackWrite::Put(Box::new(put))).await?
+                self.inner.packer.write(bytes, record, PackWrite::Put(Box::new(put), tagging)).await?
             }
             Stored::Empty => {
                 let put = put_of(bucket_id, key, options.conditions, object, Vec::new());
-                self.commit_one(Commit { advances: Vec::new(), writes: vec![put] }).await?
+                let writes = std::iter::once(put).chain(tagging).collect();
+                self.commit_one(Commit { advances: Vec::new(), writes }).await?
             }
             Stored::Blob(blob) => {
                 let number = PartNumber::new(1).map_err(|_| EngineError::Internal("part 1"))?;
@@ -79,7 +82,8 @@ impl Engine {
                 object.content = Content::Blobs { parts: vec![part], multipart: false };
                 let blobs = vec![NewBlob { id: blob.id, extents: blob.extents }];
                 let put = put_of(bucket_id, key, options.conditions, object, blobs);
-                let outcome = self.commit_one(Commit { advances: blob.advances, writes: vec![put] }).await?;
+                let writes = std::iter::once(put).chain(tagging).collect();
+                let outcome = self.commit_one(Commit { advances: blob.advances, writes }).await?;
                 crash_point("engine.after_commit_before_ack");
                 drop(blob.volumes);
                 outcome

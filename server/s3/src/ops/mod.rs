@@ -10,6 +10,7 @@ mod multipart;
 mod object_headers;
 mod put;
 mod service;
+mod tagging;
 mod version;
 
 use axum::body::Body;
@@ -69,6 +70,9 @@ async fn run_object(
         Operation::DeleteObject => delete::delete_object(context, object).await,
         Operation::CopyObject => copy::copy_object(context, object).await,
         Operation::GetObjectAttributes => attributes::get(context, object).await,
+        Operation::GetObjectTagging => tagging::get(context, object).await,
+        Operation::PutObjectTagging => tagging::put(context, object, body).await,
+        Operation::DeleteObjectTagging => tagging::delete(context, object).await,
         Operation::CreateMultipartUpload => multipart::create::create(context, object).await,
         Operation::UploadPart => multipart::part::upload(context, object, body).await,
         Operation::UploadPartCopy => multipart::part_copy::copy(context, object).await,

@@ -166,6 +166,7 @@ impl ObjectHandle {
             checksum: object.checksum.clone(),
             attributes: object.attributes.clone(),
             parts,
+            tag_count: row.tag_count,
         };
         Self { reader, guard, bucket, key, row, info }
     }
