@@ -15,6 +15,7 @@ mod context;
 mod convert;
 mod copy_body;
 pub mod copy_source;
+mod cors;
 pub mod dates;
 pub mod encoding;
 pub mod error;

@@ -114,50 +114,50 @@ operations! {
     CreateMultipartUpload: POST Object Subresource("uploads") Implemented;
     CreateSession: GET Bucket Subresource("session") Missing;
     DeleteBucket: DELETE Bucket Plain Implemented;
-    DeleteBucketAnalyticsConfiguration: DELETE Bucket SubresourceWithId("analytics") Missing;
-    DeleteBucketCors: DELETE Bucket Subresource("cors") Missing;
+    DeleteBucketAnalyticsConfiguration: DELETE Bucket SubresourceWithId("analytics") Stored;
+    DeleteBucketCors: DELETE Bucket Subresource("cors") Implemented;
     DeleteBucketEncryption: DELETE Bucket Subresource("encryption") Missing;
-    DeleteBucketIntelligentTieringConfiguration: DELETE Bucket SubresourceWithId("intelligent-tiering") Missing;
-    DeleteBucketInventoryConfiguration: DELETE Bucket SubresourceWithId("inventory") Missing;
+    DeleteBucketIntelligentTieringConfiguration: DELETE Bucket SubresourceWithId("intelligent-tiering") Stored;
+    DeleteBucketInventoryConfiguration: DELETE Bucket SubresourceWithId("inventory") Stored;
     DeleteBucketLifecycle: DELETE Bucket Subresource("lifecycle") Missing;
     DeleteBucketMetadataConfiguration: DELETE Bucket Subresource("metadataConfiguration") Missing;
     DeleteBucketMetadataTableConfiguration: DELETE Bucket Subresource("metadataTable") Missing;
-    DeleteBucketMetricsConfiguration: DELETE Bucket SubresourceWithId("metrics") Missing;
-    DeleteBucketOwnershipControls: DELETE Bucket Subresource("ownershipControls") Missing;
+    DeleteBucketMetricsConfiguration: DELETE Bucket SubresourceWithId("metrics") Stored;
+    DeleteBucketOwnershipControls: DELETE Bucket Subresource("ownershipControls") Stored;
     DeleteBucketPolicy: DELETE Bucket Subresource("policy") Missing;
     DeleteBucketReplication: DELETE Bucket Subresource("replication") Missing;
-    DeleteBucketTagging: DELETE Bucket Subresource("tagging") Missing;
-    DeleteBucketWebsite: DELETE Bucket Subresource("website") Missing;
+    DeleteBucketTagging: DELETE Bucket Subresource("tagging") Implemented;
+    DeleteBucketWebsite: DELETE Bucket Subresource("website") Stored;
     DeleteObject: DELETE Object Plain Implemented;
     DeleteObjectAnnotation: DELETE Object Subresource("annotation") Missing;
     DeleteObjectTagging: DELETE Object Subresource("tagging") Implemented;
     DeleteObjects: POST Bucket Subresource("delete") Implemented;
-    DeletePublicAccessBlock: DELETE Bucket Subresource("publicAccessBlock") Missing;
+    DeletePublicAccessBlock: DELETE Bucket Subresource("publicAccessBlock") Stored;
     GetBucketAbac: GET Bucket Subresource("abac") Missing;
-    GetBucketAccelerateConfiguration: GET Bucket Subresource("accelerate") Missing;
+    GetBucketAccelerateConfiguration: GET Bucket Subresource("accelerate") Stored;
     GetBucketAcl: GET Bucket Subresource("acl") Missing;
-    GetBucketAnalyticsConfiguration: GET Bucket SubresourceWithId("analytics") Missing;
-    GetBucketCors: GET Bucket Subresource("cors") Missing;
+    GetBucketAnalyticsConfiguration: GET Bucket SubresourceWithId("analytics") Stored;
+    GetBucketCors: GET Bucket Subresource("cors") Implemented;
     GetBucketEncryption: GET Bucket Subresource("encryption") Missing;
-    GetBucketIntelligentTieringConfiguration: GET Bucket SubresourceWithId("intelligent-tiering") Missing;
-    GetBucketInventoryConfiguration: GET Bucket SubresourceWithId("inventory") Missing;
+    GetBucketIntelligentTieringConfiguration: GET Bucket SubresourceWithId("intelligent-tiering") Stored;
+    GetBucketInventoryConfiguration: GET Bucket SubresourceWithId("inventory") Stored;
     GetBucketLifecycle: GET Bucket Elsewhere("GetBucketLifecycleConfiguration") Missing;
     GetBucketLifecycleConfiguration: GET Bucket Subresource("lifecycle") Missing;
     GetBucketLocation: GET Bucket Subresource("location") Implemented;
-    GetBucketLogging: GET Bucket Subresource("logging") Missing;
+    GetBucketLogging: GET Bucket Subresource("logging") Stored;
     GetBucketMetadataConfiguration: GET Bucket Subresource("metadataConfiguration") Missing;
     GetBucketMetadataTableConfiguration: GET Bucket Subresource("metadataTable") Missing;
-    GetBucketMetricsConfiguration: GET Bucket SubresourceWithId("metrics") Missing;
+    GetBucketMetricsConfiguration: GET Bucket SubresourceWithId("metrics") Stored;
     GetBucketNotification: GET Bucket Elsewhere("GetBucketNotificationConfiguration") Missing;
-    GetBucketNotificationConfiguration: GET Bucket Subresource("notification") Missing;
-    GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Missing;
+    GetBucketNotificationConfiguration: GET Bucket Subresource("notification") Stored;
+    GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Stored;
     GetBucketPolicy: GET Bucket Subresource("policy") Missing;
     GetBucketPolicyStatus: GET Bucket Subresource("policyStatus") Missing;
     GetBucketReplication: GET Bucket Subresource("replication") Missing;
-    GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Missing;
-    GetBucketTagging: GET Bucket Subresource("tagging") Missing;
+    GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Stored;
+    GetBucketTagging: GET Bucket Subresource("tagging") Implemented;
     GetBucketVersioning: GET Bucket Subresource("versioning") Missing;
-    GetBucketWebsite: GET Bucket Subresource("website") Missing;
+    GetBucketWebsite: GET Bucket Subresource("website") Stored;
     GetObject: GET Object Plain Implemented;
     GetObjectAcl: GET Object Subresource("acl") Missing;
     GetObjectAnnotation: GET Object NamedAnnotation Missing;
@@ -167,13 +167,13 @@ operations! {
     GetObjectRetention: GET Object Subresource("retention") Missing;
     GetObjectTagging: GET Object Subresource("tagging") Implemented;
     GetObjectTorrent: GET Object Subresource("torrent") Missing;
-    GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Missing;
+    GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Stored;
     HeadBucket: HEAD Bucket Plain Implemented;
     HeadObject: HEAD Object Plain Implemented;
-    ListBucketAnalyticsConfigurations: GET Bucket Subresource("analytics") Missing;
-    ListBucketIntelligentTieringConfigurations: GET Bucket Subresource("intelligent-tiering") Missing;
-    ListBucketInventoryConfigurations: GET Bucket Subresource("inventory") Missing;
-    ListBucketMetricsConfigurations: GET Bucket Subresource("metrics") Missing;
+    ListBucketAnalyticsConfigurations: GET Bucket Subresource("analytics") Stored;
+    ListBucketIntelligentTieringConfigurations: GET Bucket Subresource("intelligent-tiering") Stored;
+    ListBucketInventoryConfigurations: GET Bucket Subresource("inventory") Stored;
+    ListBucketMetricsConfigurations: GET Bucket Subresource("metrics") Stored;
     ListBuckets: GET Service Plain Implemented;
     ListDirectoryBuckets: GET Service Elsewhere("the endpoint of directory buckets") Missing;
     ListMultipartUploads: GET Bucket Subresource("uploads") Implemented;
@@ -183,26 +183,26 @@ operations! {
     ListObjectsV2: GET Bucket ListType2 Implemented;
     ListParts: GET Object Upload Implemented;
     PutBucketAbac: PUT Bucket Subresource("abac") Missing;
-    PutBucketAccelerateConfiguration: PUT Bucket Subresource("accelerate") Missing;
+    PutBucketAccelerateConfiguration: PUT Bucket Subresource("accelerate") Stored;
     PutBucketAcl: PUT Bucket Subresource("acl") Missing;
-    PutBucketAnalyticsConfiguration: PUT Bucket SubresourceWithId("analytics") Missing;
-    PutBucketCors: PUT Bucket Subresource("cors") Missing;
+    PutBucketAnalyticsConfiguration: PUT Bucket SubresourceWithId("analytics") Stored;
+    PutBucketCors: PUT Bucket Subresource("cors") Implemented;
     PutBucketEncryption: PUT Bucket Subresource("encryption") Missing;
-    PutBucketIntelligentTieringConfiguration: PUT Bucket SubresourceWithId("intelligent-tiering") Missing;
-    PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Missing;
+    PutBucketIntelligentTieringConfiguration: PUT Bucket SubresourceWithId("intelligent-tiering") Stored;
+    PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Stored;
     PutBucketLifecycle: PUT Bucket Elsewhere("PutBucketLifecycleConfiguration") Missing;
     PutBucketLifecycleConfiguration: PUT Bucket Subresource("lifecycle") Missing;
-    PutBucketLogging: PUT Bucket Subresource("logging") Missing;
-    PutBucketMetricsConfiguration: PUT Bucket SubresourceWithId("metrics") Missing;
+    PutBucketLogging: PUT Bucket Subresource("logging") Stored;
+    PutBucketMetricsConfiguration: PUT Bucket SubresourceWithId("metrics") Stored;
     PutBucketNotification: PUT Bucket Elsewhere("PutBucketNotificationConfiguration") Missing;
-    PutBucketNotificationConfiguration: PUT Bucket Subresource("notification") Missing;
-    PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Missing;
+    PutBucketNotificationConfiguration: PUT Bucket Subresource("notification") Stored;
+    PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Stored;
     PutBucketPolicy: PUT Bucket Subresource("policy") Missing;
     PutBucketReplication: PUT Bucket Subresource("replication") Missing;
-    PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Missing;
-    PutBucketTagging: PUT Bucket Subresource("tagging") Missing;
+    PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Stored;
+    PutBucketTagging: PUT Bucket Subresource("tagging") Implemented;
     PutBucketVersioning: PUT Bucket Subresource("versioning") Missing;
-    PutBucketWebsite: PUT Bucket Subresource("website") Missing;
+    PutBucketWebsite: PUT Bucket Subresource("website") Stored;
     PutObject: PUT Object Plain Implemented;
     PutObjectAcl: PUT Object Subresource("acl") Missing;
     PutObjectAnnotation: PUT Object Subresource("annotation") Missing;
@@ -210,7 +210,7 @@ operations! {
     PutObjectLockConfiguration: PUT Bucket Subresource("object-lock") Missing;
     PutObjectRetention: PUT Object Subresource("retention") Missing;
     PutObjectTagging: PUT Object Subresource("tagging") Implemented;
-    PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Missing;
+    PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Stored;
     RenameObject: PUT Object Subresource("renameObject") Missing;
     RestoreObject: POST Object Subresource("restore") Missing;
     SelectObjectContent: POST Object Subresource("select") Missing;
@@ -232,12 +232,8 @@ impl fmt::Display for Operation {
 /// Finds the operation of a request.
 ///
 /// # Errors
-/// `MethodNotAllowed` when no operation has this method here, `NotImplemented` for a browser's POST upload, and
-/// `AccessForbidden` for a CORS preflight, as no bucket can have CORS rules yet.
+/// `MethodNotAllowed` when no operation has this method here, and `NotImplemented` for a browser's POST upload.
 pub fn route(method: &Method, scope: Scope, query: &Query<'_>, headers: &HeaderMap) -> S3Result<Operation> {
-    if *method == Method::OPTIONS {
-        return Err(S3Error::new(ErrorCode::AccessForbidden));
-    }
     if !query.is_empty()
         && let Some(operation) = by_query(method, scope, query, headers)?
     {

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod bucket;
+mod configs;
 mod copy;
 mod delete;
 mod get;
@@ -42,7 +43,10 @@ pub(crate) async fn run(
             Operation::DeleteBucket => bucket::delete(context, &bucket).await,
             Operation::GetBucketLocation => bucket::location(context, &bucket).await,
             Operation::ListMultipartUploads => multipart::list::uploads(context, &bucket).await,
-            other => Err(unrouted(other)),
+            other => match configs::of(other) {
+                Some(found) => configs::run(context, found, &bucket, body).await,
+                None => Err(unrouted(other)),
+            },
         },
         Address::Object(bucket, key) => {
             let object = ObjectAddress { bucket, key };
