@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use granary_tests::census::Census;
+use granary_tests::census::{Census, stored_bytes};
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
@@ -175,6 +175,63 @@ async fn an_empty_node_takes_the_place_of_a_lost_one() {
     for client in cluster.clients().unwrap() {
         ledger.verify(&client).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn room_is_given_back_while_other_nodes_read() {
+    let grace = [("GRANARY_GRACE_MS", "2000"), ("GRANARY_MAINTENANCE_INTERVAL_MS", "500")];
+    let cluster = Cluster::start_with(6, 1, &grace).await.unwrap();
+    let clients = cluster.clients().unwrap();
+    clients[0].create_bucket().bucket(BUCKET).send().await.unwrap();
+    for number in 0..12_u64 {
+        put(&clients[number as usize % 6], &format!("{number}"), number, 8_000_000).await;
+    }
+    let full = stored_bytes(&cluster.drives()).unwrap();
+    // A long read on one node, begun before another deletes what it reads.
+    let reading = clients[3].get_object().bucket(BUCKET).key("3").send().await.unwrap();
+    for number in 0..12_u64 {
+        clients[5].delete_object().bucket(BUCKET).key(format!("{number}")).send().await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let read = reading.body.collect().await.unwrap().to_vec();
+    assert!(read == seeded_bytes(3, 8_000_000), "a read did not outlive a delete");
+    // The volumes still open hold what they hold; each node has one for large objects.
+    for number in 0..6_u64 {
+        put(&clients[number as usize], "last", number, 10_000).await;
+    }
+    let begun = Instant::now();
+    let mut cluster = cluster;
+    for node in &mut cluster.nodes {
+        node.stop_and_restart().await.unwrap();
+    }
+    while stored_bytes(&cluster.drives()).unwrap() > full / 4 {
+        let taken = stored_bytes(&cluster.drives()).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(90), "{taken} bytes of {full} are still taken");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let client = cluster.nodes[1].client().unwrap();
+    assert!(get(&client, "last").await == seeded_bytes(5, 10_000));
+}
+
+#[tokio::test]
+async fn all_nodes_are_restarted_in_turn_under_load() {
+    let mut cluster = Cluster::start(6, 1).await.unwrap();
+    cluster.clients().unwrap()[0].create_bucket().bucket(BUCKET).send().await.unwrap();
+    let ledger = Arc::new(Ledger::default());
+    for turn in 0..6 {
+        let others: Vec<Client> =
+            (0..6).filter(|n| *n != turn).map(|n| cluster.nodes[n].client().unwrap()).collect();
+        let load = Load::spread(&others, &ledger, WORKERS, turn as u64, OnFailure::AcceptUnavailable);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        cluster.nodes[turn].stop_and_restart().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        load.finish().await.unwrap();
+        cluster.wait_for(6).await.unwrap();
+    }
+    for client in cluster.clients().unwrap() {
+        ledger.verify(&client).await.unwrap();
+    }
+    wait_complete(&cluster).await;
 }
 
 #[tokio::test]

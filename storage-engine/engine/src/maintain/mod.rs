@@ -81,6 +81,9 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
             tracing::warn!(step, %error, "background work failed and will be tried again");
         }
     };
+    if inner.nodes.is_some() {
+        inner.pool.retire_unfit().await;
+    }
     said("seal", inner.pool.seal_retired().await);
     said("heal", heal::heal_reported(inner).await);
     if inner.regressed {

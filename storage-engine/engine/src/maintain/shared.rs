@@ -22,9 +22,9 @@ pub(super) async fn seal_abandoned(inner: &Inner, nodes: &Nodes) -> Result<()> {
     Ok(())
 }
 
-/// Has the columns rebuilt that lie on drives which were retired.
+/// Has the columns rebuilt that lie on drives which were retired. Open volumes are sealed by whoever writes them first.
 pub(super) fn report_retired(inner: &Inner, volumes: &[VolumeRow]) {
-    for row in volumes.iter().filter(|row| row.state != VolumeState::Freed) {
+    for row in volumes.iter().filter(|row| row.state == VolumeState::Sealed) {
         for (column, drive) in (0_u8..).zip(&row.volume.drives) {
             if inner.drives.is_retired(*drive) {
                 inner.damage.report(row.volume.id, column);

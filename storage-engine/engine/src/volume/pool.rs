@@ -104,6 +104,20 @@ impl VolumePool {
         self.retire_if(|_| true).await;
     }
 
+    /// Stops appending to volumes that the next write would leave: while nobody writes, what a drive that is gone held of
+    /// them could not be rebuilt.
+    pub(crate) async fn retire_unfit(&self) {
+        let is_unfit = |volume: &Arc<OpenVolume>| {
+            let is_retired = |column: &OpenColumn| self.drives.is_retired(column.drive.id());
+            self.fit(Some(volume)).is_none() || volume.columns().iter().any(is_retired)
+        };
+        for lane in [LaneKind::Packed, LaneKind::Bulk] {
+            if let Some(volume) = self.slot(lane).lock().await.take_if(|volume| is_unfit(volume)) {
+                self.set_aside(volume);
+            }
+        }
+    }
+
     /// Stops appending to the volume that a commit was refused for: another node took this one for dead and sealed it, so
     /// nothing that is written there can be committed any more.
     pub(crate) async fn leave_fenced(&self, error: &MetadataError) {
@@ -223,7 +237,7 @@ impl VolumePool {
 
     /// Whether a volume could be opened now.
     pub(crate) fn can_place(&self) -> bool {
-        matches!(self.choose(), Ok(_) | Err(EngineError::NoSpace))
+        matches!(self.candidates(), Ok(_) | Err(EngineError::NoSpace))
     }
 
     /// Where a volume on these drives ends: a small drive holds several volumes, so that deleting can empty some and
@@ -235,6 +249,25 @@ impl VolumePool {
 
     /// The drives for a new volume, and the code: the wanted one while enough drives are usable.
     fn choose(&self) -> Result<(Vec<Arc<dyn DriveAccess>>, Profile)> {
+        let (candidates, code) = self.candidates()?;
+        if code != self.wanted_code() {
+            metrics::counter!("granary_volumes_opened_degraded_total").increment(1);
+            tracing::warn!(
+                data = code.data,
+                parity = code.parity,
+                "too few usable drives: the new volume has a smaller code"
+            );
+        }
+        let profile = Profile::new(code.data, code.parity)?;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let ids = place(candidates, profile.columns(), turn)
+            .ok_or(EngineError::Unavailable { context: "placing a volume" })?;
+        let drives = ids.iter().filter_map(|id| self.drives.get(*id)).collect();
+        Ok((drives, profile))
+    }
+
+    /// The drives that could take a new volume now, and the code it would have.
+    fn candidates(&self) -> Result<(Vec<Candidate>, Redundancy)> {
         let usable = self.drives.usable();
         let mut full = 0_usize;
         let candidates: Vec<Candidate> = usable
@@ -259,20 +292,7 @@ impl VolumePool {
         if code.parity < wanted.parity && all > usize::from(wanted.parity) {
             return Err(EngineError::Unavailable { context: "placing a volume: too few drives answer" });
         }
-        if code != wanted {
-            metrics::counter!("granary_volumes_opened_degraded_total").increment(1);
-            tracing::warn!(
-                data = code.data,
-                parity = code.parity,
-                "too few usable drives: the new volume has a smaller code"
-            );
-        }
-        let profile = Profile::new(code.data, code.parity)?;
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let ids = place(candidates, profile.columns(), turn)
-            .ok_or(EngineError::Unavailable { context: "placing a volume" })?;
-        let drives = ids.iter().filter_map(|id| self.drives.get(*id)).collect();
-        Ok((drives, profile))
+        Ok((candidates, code))
     }
 }
 
