@@ -1,5 +1,5 @@
 //! Several nodes, one store: six processes of the real binary and one real Postgres.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -183,8 +183,8 @@ async fn room_is_given_back_while_other_nodes_read() {
     let cluster = Cluster::start_with(6, 1, &grace).await.unwrap();
     let clients = cluster.clients().unwrap();
     clients[0].create_bucket().bucket(BUCKET).send().await.unwrap();
-    for number in 0..12_u64 {
-        put(&clients[number as usize % 6], &format!("{number}"), number, 8_000_000).await;
+    for (number, client) in (0..12_u64).zip(clients.iter().cycle()) {
+        put(client, &format!("{number}"), number, 8_000_000).await;
     }
     let full = stored_bytes(&cluster.drives()).unwrap();
     // A long read on one node, begun before another deletes what it reads.
@@ -196,8 +196,8 @@ async fn room_is_given_back_while_other_nodes_read() {
     let read = reading.body.collect().await.unwrap().to_vec();
     assert!(read == seeded_bytes(3, 8_000_000), "a read did not outlive a delete");
     // The volumes still open hold what they hold; each node has one for large objects.
-    for number in 0..6_u64 {
-        put(&clients[number as usize], "last", number, 10_000).await;
+    for (number, client) in (0..6_u64).zip(&clients) {
+        put(client, "last", number, 10_000).await;
     }
     let begun = Instant::now();
     let mut cluster = cluster;
