@@ -10,6 +10,7 @@ use granary_admin::TaskKind;
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};
+use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::{self, MetadataCommand};
 use crate::operate::{self, Target};
 use crate::output::{OutputFormat, print_notice};
@@ -46,6 +47,8 @@ enum Command {
     /// The metadata of a store that is not running.
     #[command(subcommand)]
     Metadata(MetadataCommand),
+    /// Bring the schema of the metadata's database up to this version; what `serve` does by itself at start.
+    Migrate(MigrateArgs),
     /// Rebuild missing and damaged shards.
     Heal(TaskArgs),
     /// Read and check everything.
@@ -226,6 +229,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
         Command::Metadata(command) => runtime(0)?.block_on(metadata::run(&command, format))?,
+        Command::Migrate(args) => runtime(1)?.block_on(migrate(&args, format))?,
         Command::Volume(VolumeCommand::Compact(args)) => return task(&args, TaskKind::Compact, format),
         Command::Heal(args) => return task(&args, TaskKind::Heal, format),
         Command::Scrub(args) => return task(&args, TaskKind::Scrub, format),
@@ -272,6 +276,10 @@ mod tests {
             "granary volume list --endpoint https://h:9000 --ca-cert c.pem",
             "granary volume compact --detach",
             "granary metadata copy --from sqlite:/mnt/d{1...6} --to postgres://h/granary --json",
+            "granary migrate --metadata postgres://h/granary",
+            "granary metadata backup --from postgres://h/granary --to file:/b/granary.backup",
+            "granary metadata backups --data /mnt/d{1...6}",
+            "granary metadata restore --from drives:/mnt/d{1...6} --to postgres://h/granary",
             "granary heal",
             "granary scrub --json",
         ] {

@@ -34,6 +34,10 @@ pub struct EngineOptions {
     pub grace: Duration,
     /// How often the background work looks for something to do.
     pub maintenance_interval: Duration,
+    /// How often the metadata is backed up to the drives; zero is never.
+    pub backup_interval: Duration,
+    /// How many of these backups are kept.
+    pub backups_kept: usize,
     /// A write that a drive has not finished after this long counts as stalled.
     pub stall_deadline: Duration,
     /// Memory for large uploads, all together.
@@ -56,6 +60,8 @@ impl EngineOptions {
             volume_limit_bytes: 1 << 30,
             grace: Duration::from_mins(10),
             maintenance_interval: Duration::from_secs(2),
+            backup_interval: Duration::from_hours(6),
+            backups_kept: 4,
             stall_deadline: Duration::from_secs(30),
             write_budget_bytes: 96 << 20,
             read_budget_bytes: 96 << 20,

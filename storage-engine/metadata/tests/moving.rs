@@ -10,6 +10,7 @@
 mod common;
 mod pg;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use async_trait::async_trait;
 use common::Homes;
 use granary_metadata::conformance::random::everything;
 use granary_metadata::moving::{
-    CopyOptions, CopyState, Digests, Entry, Export, Import, Page, Place, Source, Table, copy, digests,
+    Backup, CopyOptions, CopyState, Digests, Entry, Export, FrameFile, FrameFileSink, Import, Page, Place,
+    Source, Table, back_up, copy, digests,
 };
 use granary_metadata::postgres::{Consistency, PostgresCopy, PostgresStore};
 use granary_metadata::sqlite::{Existing, SqliteImport, SqliteStore, mark_moved};
@@ -250,4 +252,85 @@ async fn a_difference_is_found_before_the_target_is_taken_into_use() {
     let refused = copy(&*store, &up, SMALL, |_| {}).await.unwrap_err();
     assert!(format!("{refused:?}").contains("first in volumes"), "{refused:?}");
     assert!(PostgresStore::open(pg::options(&url)).await.is_err());
+}
+
+fn open_backup(path: &std::path::Path) -> std::io::Result<Backup> {
+    Ok(Backup::open(Arc::new(FrameFile::open(path)?)).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_of_one_moment_and_is_restored_into_either_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = homes(&dir).open(Existing::MayBeNew);
+    fill(&*store, 17).await;
+    let frozen = store.freeze().await.unwrap();
+    let before = all(&*store).await;
+    // Nodes write on.
+    for slot in 10..60 {
+        let id = DriveId::from_bytes([slot; 16]);
+        let row = DriveRow { id, slot: slot.into(), path: String::new(), state: DriveState::Retired };
+        store.put_drive(row).await.unwrap();
+    }
+    let path = dir.path().join("backup");
+    let sink = Box::new(FrameFileSink::create(&path).unwrap());
+    assert!(!path.exists(), "what is not whole has another name");
+    let manifest = back_up(&frozen, sink, 5, |_| {}).await.unwrap();
+    assert_eq!(manifest.digests, before);
+    assert!(all(&*store).await != before);
+    assert!(FrameFileSink::create(&path).is_err(), "a backup is not overwritten");
+
+    let backup = open_backup(&path).unwrap();
+    assert_eq!(all(&backup).await, before);
+    let (url, up) = postgres_copy().await;
+    copy_dying(&backup, &up).await;
+    assert_eq!(all(&up).await, before);
+    let restored = pg::open(&url).await;
+    assert_eq!(restored.recount().await.unwrap(), []);
+    // A database is backed up while it is open, and at one moment too.
+    let snapshot = PostgresCopy::new(pg::options(&url), Consistency::Snapshot).unwrap();
+    snapshot.source().await.unwrap();
+    let row = DriveRow {
+        id: DriveId::from_bytes([99; 16]),
+        slot: 99,
+        path: String::new(),
+        state: DriveState::Retired,
+    };
+    restored.put_drive(row).await.unwrap();
+    let second = dir.path().join("second");
+    let sink = Box::new(FrameFileSink::create(&second).unwrap());
+    assert_eq!(back_up(&snapshot, sink, 6, |_| {}).await.unwrap().digests, before);
+    restored.close().await.unwrap();
+
+    let fresh = tempfile::tempdir().unwrap();
+    let down = import(&homes(&fresh)).unwrap();
+    copy_dying(&open_backup(&second).unwrap(), &down).await;
+    drop(down);
+    let back = homes(&fresh).open(Existing::Expected);
+    assert_eq!(all(&*back).await, before);
+    assert_eq!(back.recount().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_backup_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = homes(&dir).open(Existing::MayBeNew);
+    fill(&*store, 18).await;
+    let path = dir.path().join("backup");
+    let sink = Box::new(FrameFileSink::create(&path).unwrap());
+    back_up(&*store, sink, 5, |_| {}).await.unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    for at in (0..whole.len()).step_by(whole.len() / 64) {
+        std::fs::write(&path, &whole[..at]).unwrap();
+        assert!(FrameFile::open(&path).is_err(), "cut at {at}");
+        if at < 8 {
+            // The magic at the beginning is for people and `file`; the one at the end is checked.
+            continue;
+        }
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        std::fs::write(&path, &flipped).unwrap();
+        let Ok(file) = FrameFile::open(&path) else { continue };
+        let Ok(backup) = Backup::open(Arc::new(file)) else { continue };
+        assert!(digests(&backup, |_, _| {}).await.is_err(), "flipped at {at}");
+    }
 }

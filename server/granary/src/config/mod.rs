@@ -25,7 +25,7 @@ pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 29] = [
     "data",
     "metadata",
     "listen",
@@ -53,6 +53,8 @@ const KEYS: [&str; 27] = [
     "cluster_secret_file",
     "zone",
     "join",
+    "metadata_backup_interval_ms",
+    "metadata_backups_kept",
 ];
 
 /// Settings as written, before validation of what belongs together.
@@ -115,6 +117,10 @@ pub struct Settings {
     pub zone: String,
     /// Whether empty drives may join the store that the database belongs to.
     pub join: bool,
+    /// How often the metadata is backed up to the drives; 0 is never.
+    pub metadata_backup_interval_ms: u64,
+    /// How many of these backups are kept.
+    pub metadata_backups_kept: usize,
 }
 
 impl Default for Settings {
@@ -147,6 +153,8 @@ impl Default for Settings {
             cluster_secret_file: None,
             zone: String::new(),
             join: false,
+            metadata_backup_interval_ms: 6 * 3_600_000,
+            metadata_backups_kept: 4,
         }
     }
 }
@@ -264,6 +272,7 @@ fn check_bounds(settings: &Settings) -> Result<()> {
         ("max_requests", settings.max_requests, 1, 1 << 20),
         ("max_header_bytes", settings.max_header_bytes, 8 * 1024, 128 * 1024),
         ("workers", settings.workers, 0, 1024),
+        ("metadata_backups_kept", settings.metadata_backups_kept, 0, 1024),
     ];
     for (name, value, low, high) in sizes {
         ensure!((low..=high).contains(&value), "{name} must be from {low} to {high}, not {value}");
@@ -272,6 +281,7 @@ fn check_bounds(settings: &Settings) -> Result<()> {
     let ranges = [
         ("grace_ms", settings.grace_ms, 100, 30 * DAY_MS),
         ("maintenance_interval_ms", settings.maintenance_interval_ms, 50, HOUR_MS),
+        ("metadata_backup_interval_ms", settings.metadata_backup_interval_ms, 0, 30 * DAY_MS),
         ("volume_limit_bytes", settings.volume_limit_bytes, 1 << 20, 1 << 40),
     ];
     for (name, value, low, high) in ranges {

@@ -34,6 +34,8 @@ pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
 pub(crate) struct Maintenance {
     stop: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
+    /// Beside the loop, as it may take minutes.
+    backups: tokio::task::JoinHandle<()>,
 }
 
 impl Maintenance {
@@ -55,13 +57,16 @@ impl Maintenance {
                 }
             }
         });
-        Self { stop, task }
+        let backups = tokio::spawn(crate::moving::back_up_forever(Arc::clone(&engine.inner)));
+        Self { stop, task, backups }
     }
 
     /// Ends the loop where it is; whatever it was doing is crash-safe and begun again at the next start.
     pub(crate) async fn stop(self) {
+        self.backups.abort();
         self.stop.notify_one();
         let _ended = self.task.await;
+        let _aborted = self.backups.await;
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use granary_types::BucketId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Entry, Table};
 use crate::error::{MetadataError, Result};
 
 /// A count of entries and the sum of their hashes, in four lanes: the same for the same set, in whatever order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetDigest {
     /// How many.
     pub count: u64,
@@ -35,7 +35,7 @@ impl SetDigest {
 }
 
 /// A digest for each table, and for each bucket in the tables of buckets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests(BTreeMap<(Table, Option<BucketId>), SetDigest>);
 
 /// One table, or one bucket of it, that differs.

@@ -9,8 +9,10 @@
 //!
 //! What is not moved: what only the backend itself needs (logs, generations, the rows of writers).
 
+mod backup;
 mod copy;
 mod digest;
+mod frame_file;
 
 use async_trait::async_trait;
 use granary_types::{BlobId, BucketId, ObjectKey, UploadId};
@@ -21,8 +23,10 @@ use crate::model::{Bucket, DriveRow, Extent, NewUpload, ObjectRow, PartRow, Volu
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::codec::{LockColumns, StoredObject};
 
+pub use backup::{Backup, FrameSink, FrameSource, Manifest, back_up};
 pub use copy::{CopyOptions, CopyReport, Phase, Progress, copy, digests};
 pub use digest::{Difference, Digests, SetDigest};
+pub use frame_file::{FrameFile, FrameFileSink};
 
 /// What a store is made of, in the order it is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -18,6 +18,7 @@ pub(crate) mod apply;
 pub(crate) mod codec;
 mod export;
 pub(crate) mod failure;
+mod frozen;
 mod import;
 mod moved;
 pub(crate) mod op;
@@ -36,6 +37,7 @@ mod writer;
 #[cfg(fuzzing)]
 pub use survive::fuzzing;
 
+pub use frozen::SqliteFrozen;
 pub use import::SqliteImport;
 pub use moved::{mark_moved, moved};
 pub use options::{EmbeddedOptions, Existing, Home, SnapshotThresholds, WhenMoved};

@@ -78,6 +78,12 @@ impl SqliteStore {
         self.read(Lane::Long, survive::verify).await
     }
 
+    /// The database that is served.
+    pub(super) fn database(&self) -> Result<std::path::PathBuf> {
+        let database = self.shared.serving.lock().database.clone();
+        database.map_err(|why| unavailable("freezing", why))
+    }
+
     async fn apply(&self, op: Op) -> Result<Reply> {
         let (answer, answered) = oneshot::channel();
         let closed = || unavailable("writing", "the metadata store is closed");

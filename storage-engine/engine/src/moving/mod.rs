@@ -4,6 +4,9 @@
 //! moved, so that nobody opens it; then the target is made the one that may be opened. In between neither opens, and the
 //! same command again goes on from there.
 
+mod backups;
+mod shards;
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +22,11 @@ use granary_types::DriveId;
 
 use crate::error::{EngineError, Result};
 use crate::start::{Opened, blocking, homes, open_all_drives};
+
+pub(crate) use backups::back_up_forever;
+pub use backups::{BackupPlace, StoredBackup, back_up_metadata, list_backups, restore_metadata};
+pub use granary_metadata::moving::Manifest;
+pub use granary_metadata::postgres::SchemaVersion;
 
 /// Where a store's metadata is or goes.
 #[derive(Debug, Clone)]
@@ -152,6 +160,14 @@ async fn active_drives(from: &dyn Export) -> Result<HashSet<DriveId>> {
             None => return Ok(drives),
         }
     }
+}
+
+/// Brings a database's schema up to this binary's, under the lock that nodes take too. Returns what it was and what it is.
+///
+/// # Errors
+/// When it does not answer, or its schema does not serve this binary any more.
+pub async fn migrate_metadata(options: &PostgresOptions) -> Result<(SchemaVersion, SchemaVersion)> {
+    Ok(granary_metadata::postgres::migrate(options).await?)
 }
 
 /// Moves the metadata of a store that is not running. `shown` names the target to people: no password. Killed at any
