@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 const FOLDER: &str = "backups";
 const PREFIX: &str = "metadata-";
 const SUFFIX: &str = ".shard";
+/// The end of the name of a shard that is being written.
+const UNFINISHED: &str = ".shard.new";
 const FORMAT: u32 = 1;
 /// In front of each block: the length of the frame it is a part of.
 const HEAD_BYTES: usize = 4;
@@ -185,9 +187,12 @@ fn open_shard(path: &Path) -> io::Result<(Header, FrameFile)> {
     Ok((header, file))
 }
 
+/// A backup's header and its columns that were found.
+type Found = (Header, Vec<(usize, FrameFile)>);
+
 /// The backups that can be read from these drives' directories, the newest first.
 pub(super) fn find(directories: &[PathBuf]) -> Vec<ShardSource> {
-    let mut found: BTreeMap<(i64, [u8; 16]), (Header, Vec<(usize, FrameFile)>)> = BTreeMap::new();
+    let mut found: BTreeMap<(i64, [u8; 16]), Found> = BTreeMap::new();
     for path in directories.iter().flat_map(|directory| shards_in(directory)) {
         match open_shard(&path) {
             Ok((header, file)) => {
@@ -220,16 +225,13 @@ pub(super) fn retain(directories: &[PathBuf], kept: usize) -> io::Result<()> {
         .take(kept)
         .map(|backup| ClusterId::from_bytes(backup.id).to_string())
         .collect();
-    // With none that can be read, what is there may become readable when a drive is back.
-    if keep.is_empty() {
-        return Ok(());
-    }
     for directory in directories {
         let Ok(entries) = std::fs::read_dir(directory.join(FOLDER)) else { continue };
         for path in entries.flatten().map(|entry| entry.path()) {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let is_kept = keep.iter().any(|id| name.contains(id.as_str())) && is_shard(&path, SUFFIX);
-            if !is_kept && (is_shard(&path, SUFFIX) || is_shard(&path, ".shard.new")) {
+            // With none that can be read, what is there may become readable when a drive is back.
+            let is_old = !keep.is_empty() && !keep.iter().any(|id| name.contains(id.as_str()));
+            if is_shard(&path, UNFINISHED) || (is_shard(&path, SUFFIX) && is_old) {
                 std::fs::remove_file(&path)?;
             }
         }

@@ -73,11 +73,14 @@ fn only_the_newest_backups_are_kept_and_unfinished_ones_are_removed() {
         write(&paths, created_ms);
     }
     let profile = Profile::new(4, 2).unwrap();
+    let folder = paths[0].join(FOLDER);
     drop(ShardSink::create(&paths, profile, ClusterId::from_bytes([7; 16]), 6).unwrap());
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 5, "a backup that failed takes its files along");
+    fs::write(folder.join("metadata-00000000000000000006-killed-0.shard.new"), b"x").unwrap();
     retain(&paths, 2).unwrap();
     let kept: Vec<i64> = find(&paths).iter().map(|backup| backup.created_ms).collect();
     assert_eq!(kept, [5, 4]);
-    assert_eq!(fs::read_dir(paths[0].join(FOLDER)).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
     retain(&paths[..2], 1).unwrap();
     assert_eq!(find(&paths).len(), 2, "with too few drives nothing is removed");
 }

@@ -26,6 +26,16 @@ pub struct FrameFileSink {
     path: PathBuf,
     offset: u64,
     index: Vec<u64>,
+    is_finished: bool,
+}
+
+impl Drop for FrameFileSink {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // What stays is overwritten or removed by the next backup.
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
 }
 
 impl FrameFileSink {
@@ -42,7 +52,7 @@ impl FrameFileSink {
         let temporary = PathBuf::from(temporary);
         let mut file = BufWriter::new(File::create(&temporary)?);
         file.write_all(MAGIC)?;
-        Ok(Self { file, temporary, path: path.to_owned(), offset: 8, index: Vec::new() })
+        Ok(Self { file, temporary, path: path.to_owned(), offset: 8, index: Vec::new(), is_finished: false })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -72,6 +82,7 @@ impl FrameSink for FrameFileSink {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
         std::fs::rename(&self.temporary, &self.path)?;
+        self.is_finished = true;
         let parent = self.path.parent().filter(|parent| *parent != Path::new(""));
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     }

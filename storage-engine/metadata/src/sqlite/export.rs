@@ -16,18 +16,21 @@ use super::store::SqliteStore;
 use crate::error::Result;
 use crate::moving::{Entry, Export, Page, Place, Source, Table, VersionEntry};
 
-/// How a table is walked: its columns, its key, and where `OBJECT_COLUMNS` are asked for.
+/// Makes an entry of a row.
+type Decode = fn(&Row<'_>) -> Result<Entry, Failure>;
+
+/// How a table is walked.
 struct Walk {
     select: String,
     /// The primary key, whose columns come first in `select`.
     key: &'static [&'static str],
-    decode: fn(&Row<'_>) -> Result<Entry, Failure>,
+    decode: Decode,
 }
 
 fn walk(table: Table) -> Walk {
     let small = |table: &str, id: &str| format!("SELECT {id}, row_hash, record FROM {table}");
     let object = |table: &str, head: &str| format!("SELECT {head}, {OBJECT_COLUMNS} FROM {table} o");
-    let (select, key, decode): (String, &[&str], fn(&Row<'_>) -> Result<Entry, Failure>) = match table {
+    let (select, key, decode): (String, &[&str], Decode) = match table {
         Table::Drives => (small("drives", "id"), &["id"], |row| Ok(Entry::Drive(record("drives", row)?))),
         Table::Volumes => (small("volumes", "id"), &["id"], |row| {
             let stored: StoredVolume = record("volumes", row)?;

@@ -102,8 +102,16 @@ fn the_bucket_comes_first_in_the_primary_key_of_what_belongs_to_one() {
     }
 }
 
-/// The tables that the migrations and the statements make: name, columns with their types, and primary key.
-fn tables() -> Vec<(String, Vec<(String, String)>, Vec<String>)> {
+/// A table that a migration or a statement makes.
+struct Made {
+    name: String,
+    /// With their types.
+    columns: Vec<(String, String)>,
+    key: Vec<String>,
+}
+
+/// The tables that the migrations and the statements make.
+fn tables() -> Vec<Made> {
     let text: String = sources().into_iter().map(|(_, text)| text.replace("\\\n", " ")).collect();
     let mut tables = Vec::new();
     for begin in text.split("CREATE TABLE IF NOT EXISTS ").skip(1) {
@@ -123,7 +131,7 @@ fn tables() -> Vec<(String, Vec<(String, String)>, Vec<String>)> {
             }
             columns.push((column.to_owned(), kind.to_owned()));
         }
-        tables.push((name.trim().to_owned(), columns, key));
+        tables.push(Made { name: name.trim().to_owned(), columns, key });
     }
     tables
 }
@@ -135,7 +143,7 @@ fn every_table_has_a_primary_key_and_keys_are_bytes() {
     const TYPES: &[&str] = &["BYTEA", "BIGINT", "INTEGER", "SMALLINT", "TEXT", "TIMESTAMPTZ"];
     let tables = tables();
     assert!(tables.len() >= 13, "{} tables", tables.len());
-    for (table, columns, key) in tables {
+    for Made { name: table, columns, key } in tables {
         assert!(!key.is_empty() && !key.iter().any(String::is_empty), "{table} has no primary key");
         for (column, kind) in &columns {
             assert!(TYPES.contains(&kind.as_str()), "{table}.{column} is {kind}");
