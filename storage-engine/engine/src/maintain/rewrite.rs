@@ -84,7 +84,7 @@ async fn copy_extent(
         let mut writer = BlobWriter::start_at(pool, budget, record.clone(), blob, base_bytes).await?;
         let (k, _) = view.profile_columns();
         for stripe in stripes(extent, k, 0, extent.length_bytes) {
-            for bytes in inner.reader.blob_stripe(&view, stripe, (0, stripe.length_bytes)).await? {
+            for bytes in inner.reader.blob_stripe(&view, stripe, (0, stripe.length_bytes), &[]).await? {
                 writer.write(&bytes).await?;
             }
         }

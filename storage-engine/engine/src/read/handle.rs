@@ -28,6 +28,8 @@ pub(crate) struct Reader {
     pub damage: Arc<DamageLog>,
     /// Bytes read and not yet sent, in units of 64 KiB, over all readers.
     pub budget: Arc<Semaphore>,
+    /// As many of them are not used to read ahead.
+    pub reserve_units: usize,
     running: Mutex<BTreeMap<(Instant, u64), ()>>,
     next: std::sync::atomic::AtomicU64,
 }
@@ -55,6 +57,7 @@ impl Reader {
             map,
             store,
             damage,
+            reserve_units: budget.available_permits() / 2,
             budget,
             running: Mutex::default(),
             next: std::sync::atomic::AtomicU64::new(0),
@@ -178,7 +181,8 @@ impl ObjectHandle {
     }
 
     /// The bytes of `range`, each checked against its hash before it comes out. A packed object comes in one chunk. If
-    /// the object is moved while it is read, reading goes on at its new place.
+    /// the object is moved while it is read, reading goes on at its new place. The chunks of a large object hold a share of
+    /// the memory of all readers until they are dropped: whoever collects them waits for himself.
     #[must_use]
     pub fn read(self, range: ByteRange) -> ObjectStream {
         let end = range.end.min(self.info.length_bytes);
@@ -236,13 +240,7 @@ pub struct ObjectStream {
 enum StreamState {
     Done,
     Packed(futures::future::BoxFuture<'static, Result<Bytes>>),
-    Blobs(mpsc::Receiver<Result<Chunk>>),
-}
-
-/// Checked bytes, and the share of the read budget they hold until they are taken.
-pub(crate) struct Chunk {
-    pub bytes: Bytes,
-    pub _budget: Option<Arc<tokio::sync::OwnedSemaphorePermit>>,
+    Blobs(mpsc::Receiver<Result<Bytes>>),
 }
 
 impl Stream for ObjectStream {
@@ -256,10 +254,7 @@ impl Stream for ObjectStream {
                 self.state = StreamState::Done;
                 Poll::Ready(Some(result))
             }
-            StreamState::Blobs(chunks) => {
-                let next = std::task::ready!(chunks.poll_recv(context));
-                Poll::Ready(next.map(|chunk| chunk.map(|chunk| chunk.bytes)))
-            }
+            StreamState::Blobs(chunks) => chunks.poll_recv(context),
         }
     }
 }
