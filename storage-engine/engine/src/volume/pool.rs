@@ -197,9 +197,11 @@ impl VolumePool {
             let (drives, profile) = self.choose()?;
             let id = random_id()?;
             let codes = (profile.data_columns(), profile.parity_columns());
-            let Some(columns) =
-                create_shards(&drives, id, codes).await.filter(|columns| columns.len() == profile.columns())
-            else {
+            // A drive that was chosen may have gone since; shards made for fewer would belong to nobody.
+            if drives.len() != profile.columns() {
+                continue;
+            }
+            let Some(columns) = create_shards(&drives, id, codes).await else {
                 continue;
             };
             crash_point("volume.after_files_before_open");
