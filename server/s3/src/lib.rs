@@ -35,5 +35,9 @@ pub mod token;
 pub mod unsupported;
 pub mod xml;
 
+/// For fuzz targets only.
+#[cfg(fuzzing)]
+pub use ops::check_configurations;
+
 pub use router::router;
 pub use state::{S3Config, S3State};

@@ -46,6 +46,8 @@ pub fn of_header(headers: &HeaderMap) -> S3Result<Vec<Tag>> {
         tags.push((key.into_owned(), value.into_owned()));
     }
     check(&tags, OBJECT_TAGS_MAX)?;
+    // AWS gives them back in this order.
+    tags.sort();
     Ok(tags)
 }
 
@@ -77,6 +79,7 @@ pub fn of_element(root: &Element, limit: usize) -> S3Result<Vec<Tag>> {
         tags.push((text(tag, "Key")?, text(tag, "Value")?));
     }
     check(&tags, limit)?;
+    tags.sort();
     Ok(tags)
 }
 

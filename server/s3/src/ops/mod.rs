@@ -14,6 +14,9 @@ mod service;
 mod tagging;
 mod version;
 
+#[cfg(fuzzing)]
+pub use configs::check_all as check_configurations;
+
 use axum::body::Body;
 
 use crate::address::Address;

@@ -154,6 +154,23 @@ async fn list(context: &Context<'_>, kind: &Kind, bucket: &BucketName) -> S3Resu
     Ok(respond::xml(xml.finish(kind.list_root)))
 }
 
+/// Takes any bytes for a document of every kind. What is kept of one must be taken, as it is, again.
+#[cfg(fuzzing)]
+pub fn check_all(document: &[u8]) {
+    let Ok(root) = read::parse(document, &LIMITS) else { return };
+    for kind in kinds::ALL {
+        let Ok(content) = schema::check(&root, kind.schema) else { continue };
+        if (kind.check)(&root).is_err() {
+            continue;
+        }
+        let again = format!("<{0}>{content}</{0}>", kind.root);
+        let limits = Limits { length_bytes: usize::MAX, ..LIMITS };
+        // Characters that XML cannot carry are written all the same, as S3 does, and are not read again.
+        let Ok(parsed) = read::parse(again.as_bytes(), &limits) else { continue };
+        assert_eq!(schema::check(&parsed, kind.schema).ok(), Some(content), "{}", kind.root);
+    }
+}
+
 #[cfg(test)]
 #[path = "configs_tests.rs"]
 mod tests;
