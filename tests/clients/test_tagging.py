@@ -125,4 +125,7 @@ def test_a_bucket_has_tags_of_its_own(server, bucket):
     s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": many[:50]})
     s3.delete_bucket_tagging(Bucket=bucket)
     assert code(s3.get_bucket_tagging, Bucket=bucket) == (404, "NoSuchTagSet")
+    first = {"Tags": tag_set(first="1")}
+    s3.create_bucket(Bucket=bucket + "-tagged", CreateBucketConfiguration=first)
+    assert s3.get_bucket_tagging(Bucket=bucket + "-tagged")["TagSet"] == first["Tags"]
     assert code(s3.get_bucket_tagging, Bucket=bucket + "-none") == (404, "NoSuchBucket")

@@ -66,9 +66,14 @@ pub fn of_document(document: &[u8], limit: usize) -> S3Result<Vec<Tag>> {
 /// As [`of_document`].
 pub fn of_element(root: &Element, limit: usize) -> S3Result<Vec<Tag>> {
     let [set] = root.children.as_slice() else { return Err(malformed()) };
-    if set.name != "TagSet" {
-        return Err(malformed());
-    }
+    if set.name == "TagSet" { of_set(set, limit) } else { Err(malformed()) }
+}
+
+/// Reads the tags in an element.
+///
+/// # Errors
+/// As [`of_document`].
+pub fn of_set(set: &Element, limit: usize) -> S3Result<Vec<Tag>> {
     let text =
         |tag: &Element, name: &str| tag.child(name).map(|child| child.text.clone()).ok_or_else(malformed);
     let mut tags = Vec::with_capacity(set.children.len());

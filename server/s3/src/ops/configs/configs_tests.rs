@@ -64,3 +64,15 @@ fn what_would_have_no_effect_is_refused() {
     );
     assert_eq!(checked("NotificationConfiguration", "<NotificationConfiguration/>").unwrap(), "");
 }
+
+#[test]
+fn what_is_kept_is_taken_again() {
+    for document in [
+        "<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>",
+        "<CORSConfiguration><CORSRule><ID>&#x1;&lt;</ID><AllowedOrigin> http://*.a </AllowedOrigin>\
+         <AllowedMethod>GET</AllowedMethod><MaxAgeSeconds>5</MaxAgeSeconds></CORSRule></CORSConfiguration>",
+        "<WebsiteConfiguration><IndexDocument><Suffix>&amp;\u{d}\n</Suffix></IndexDocument></WebsiteConfiguration>",
+    ] {
+        check_all(document.as_bytes());
+    }
+}

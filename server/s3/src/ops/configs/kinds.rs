@@ -12,6 +12,9 @@ use crate::error::{ErrorCode, S3Result};
 use crate::operation::Operation;
 use crate::xml::read::Element;
 
+/// The name of a bucket's tags.
+pub(super) const TAGGING: &str = "tagging/";
+
 /// A kind of configuration.
 pub(in crate::ops) struct Kind {
     /// What the names of its documents begin with.
@@ -77,7 +80,7 @@ const DESTINATION: &[Member] = &[
 
 pub(super) const ALL: &[Kind] = &[
     Kind {
-        name: "tagging/",
+        name: TAGGING,
         root: "Tagging",
         operations: [
             Some(Operation::GetBucketTagging),

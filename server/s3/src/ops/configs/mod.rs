@@ -8,6 +8,7 @@ mod kinds;
 mod schema;
 
 use axum::body::Body;
+use granary_engine::Tag;
 use granary_types::BucketName;
 use http::StatusCode;
 
@@ -15,6 +16,7 @@ use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::operation::Operation;
 use crate::respond::{self, S3Response};
+use crate::tags;
 use crate::token;
 use crate::xml::XmlWriter;
 use crate::xml::read::{self, Limits, malformed};
@@ -121,6 +123,14 @@ async fn put(context: &Context<'_>, kind: &Kind, bucket: &BucketName, body: Body
     Ok(respond::empty(kind.put_status))
 }
 
+/// Gives a bucket its first tags.
+pub(super) async fn tag_bucket(context: &Context<'_>, bucket: &BucketName, tags: &[Tag]) -> S3Result<()> {
+    let mut xml = XmlWriter::fragment();
+    tags::write(&mut xml, tags);
+    let content = xml.into_text().into_bytes();
+    Ok(context.shared.engine.put_bucket_document(bucket, kinds::TAGGING, Some(content)).await?)
+}
+
 async fn delete(context: &Context<'_>, kind: &Kind, bucket: &BucketName) -> S3Result<S3Response> {
     let name = document_name(context, kind)?;
     let engine = &context.shared.engine;
@@ -155,7 +165,8 @@ async fn list(context: &Context<'_>, kind: &Kind, bucket: &BucketName) -> S3Resu
 }
 
 /// Takes any bytes for a document of every kind. What is kept of one must be taken, as it is, again.
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(test, allow(unreachable_pub, reason = "only fuzz targets reach it from outside"))]
 pub fn check_all(document: &[u8]) {
     let Ok(root) = read::parse(document, &LIMITS) else { return };
     for kind in kinds::ALL {
