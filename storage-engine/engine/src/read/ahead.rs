@@ -9,13 +9,12 @@
 //! nothing waits for room for one stripe, so that everybody goes on; longer runs, and a run while another is held, are only
 //! read while half the budget is free: many readers, or slow ones, get shorter runs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
 use granary_metadata::Extent;
-use granary_types::VolumeId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
@@ -95,18 +94,13 @@ impl Hold {
 impl Plan {
     /// Bytes `at..to` of the blob that these extents make up.
     pub(super) async fn new(reader: &Reader, extents: &[Extent], at: u64, to: u64) -> Result<Self> {
-        let mut views: HashMap<VolumeId, Arc<VolumeView>> = HashMap::new();
         let mut needed = VecDeque::new();
         let mut start = 0_u64;
         for extent in extents {
             let end = start + extent.length_bytes;
             if end > at && start < to {
-                if !views.contains_key(&extent.volume) {
-                    views.insert(extent.volume, reader.map.view(extent.volume).await?);
-                }
-                if let Some(view) = views.get(&extent.volume) {
-                    needed.push_back((Arc::clone(view), extent.clone(), start));
-                }
+                let view = reader.map.view(extent.volume).await?;
+                needed.push_back((view, extent.clone(), start));
             }
             start = end;
         }
