@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use granary_drive::{Found, inspect};
+use granary_erasure::Profile;
 use granary_metadata::moving::{
     Backup, CopyOptions, CopyReport, Export, FrameFile, FrameFileSink, Manifest, Progress, back_up, copy,
 };
@@ -190,7 +191,9 @@ async fn until_due(inner: &Inner, every: Duration) -> Result<Duration> {
 
 async fn make(inner: &Inner) -> Result<()> {
     let (directories, now) = (directories(inner), UnixMillis::now().0);
-    let (profile, cluster, kept) = (inner.profile, inner.cluster, inner.options.backups_kept);
+    let code = inner.pool.wanted_code();
+    let profile = Profile::new(code.data, code.parity)?;
+    let (cluster, kept) = (inner.cluster, inner.options.backups_kept);
     let begun = std::time::Instant::now();
     let making = directories.clone();
     let sink = blocking(move || {
