@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_s3::Client;
 
+use crate::gate::Gate;
 use crate::postgres::{Flushing, PostgresCluster};
 use crate::{Server, ServerConfig};
 
@@ -22,6 +23,8 @@ pub struct Cluster {
     pub database: PostgresCluster,
     /// Its nodes.
     pub nodes: Vec<Server>,
+    /// The ways into the nodes for other nodes, if there are gates.
+    pub gates: Vec<Gate>,
     env: Vec<(String, String)>,
 }
 
@@ -33,19 +36,41 @@ impl Cluster {
 
     /// As [`Cluster::start`], with more environment variables.
     pub async fn start_with(nodes: usize, drives: usize, env: &[(&str, &str)]) -> Result<Self> {
+        let mut cluster = Self::prepare(nodes, drives, env)?;
+        cluster.launch().await?;
+        Ok(cluster)
+    }
+
+    /// As [`Cluster::start`], with a gate before each node that other nodes have to pass. Clients do not.
+    pub async fn start_gated(nodes: usize, drives: usize) -> Result<Self> {
+        let mut cluster = Self::prepare(nodes, drives, &[])?;
+        for node in &mut cluster.nodes {
+            let gate = Gate::before(&node.node_host()).await?;
+            node.add_argument("--node-address");
+            node.add_argument(&gate.address());
+            cluster.gates.push(gate);
+        }
+        cluster.launch().await?;
+        Ok(cluster)
+    }
+
+    fn prepare(nodes: usize, drives: usize, env: &[(&str, &str)]) -> Result<Self> {
         let database = PostgresCluster::start(Flushing::On)?;
         database.create_database(DATABASE)?;
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut cluster = Self { database, nodes: Vec::new(), env };
+        let mut cluster = Self { database, nodes: Vec::new(), gates: Vec::new(), env };
         for _ in 0..nodes {
             let config = cluster.node_config(drives);
             cluster.nodes.push(Server::prepare(config)?);
         }
-        for node in &mut cluster.nodes {
+        Ok(cluster)
+    }
+
+    async fn launch(&mut self) -> Result<()> {
+        for node in &mut self.nodes {
             node.spawn()?;
         }
-        cluster.wait_for(nodes).await?;
-        Ok(cluster)
+        self.wait_for(self.nodes.len()).await
     }
 
     /// The settings of one more node.

@@ -5,6 +5,7 @@
 pub mod census;
 pub mod client;
 pub mod cluster;
+pub mod gate;
 pub mod load;
 pub mod mount;
 pub mod postgres;

@@ -185,6 +185,11 @@ impl Server {
         self.launch().await
     }
 
+    /// Adds an argument to the next start.
+    pub fn add_argument(&mut self, argument: &str) {
+        self.config.args.push(argument.to_owned());
+    }
+
     /// Replaces the environment variables of the next start.
     pub fn set_env(&mut self, env: Vec<(String, String)>) {
         self.config.env = env;

@@ -234,6 +234,52 @@ async fn all_nodes_are_restarted_in_turn_under_load() {
     wait_complete(&cluster).await;
 }
 
+/// Nodes whose ways in say nothing: what others ask of them gets no answer, while they reach others and the database.
+async fn behind_shut_gates(shut: &[usize]) {
+    let mut cluster = Cluster::start_gated(6, 1).await.unwrap();
+    cluster.clients().unwrap()[0].create_bucket().bucket(BUCKET).send().await.unwrap();
+    let ledger = Arc::new(Ledger::default());
+    let clients = cluster.clients().unwrap();
+    let load = Load::spread(&clients, &ledger, WORKERS, 1, OnFailure::AcceptUnavailable);
+    tokio::time::sleep(LOAD_TIME).await;
+    for number in shut {
+        cluster.gates[*number].shut();
+    }
+    tokio::time::sleep(LOAD_TIME * 3).await;
+    let before = ledger.acknowledged();
+    tokio::time::sleep(LOAD_TIME).await;
+    if shut.len() <= 2 {
+        assert!(ledger.acknowledged() > before + 20, "writes did not go on");
+    }
+    load.finish().await.unwrap();
+    if shut.len() <= 2 {
+        for client in &clients {
+            ledger.verify(client).await.unwrap();
+        }
+    }
+    for gate in &cluster.gates {
+        gate.open();
+    }
+    cluster.wait_for(6).await.unwrap();
+    let load = Load::spread(&clients, &ledger, WORKERS, 2, OnFailure::AcceptUnavailable);
+    tokio::time::sleep(LOAD_TIME).await;
+    load.finish().await.unwrap();
+    for client in &clients {
+        ledger.verify(client).await.unwrap();
+    }
+    wait_complete(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_that_take_connections_and_say_nothing_are_gone_around() {
+    behind_shut_gates(&[1, 4]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_cut_off_from_the_rest_lose_nothing() {
+    behind_shut_gates(&[0, 2, 5]).await;
+}
+
 #[tokio::test]
 async fn stores_are_not_mixed_by_mistake() {
     let cluster = Cluster::start(2, 1).await.unwrap();

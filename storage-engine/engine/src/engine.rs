@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use granary_drive::Drive;
 use granary_metadata::sqlite::SqliteStore;
-use granary_metadata::{DriveRow, DriveState, MetadataStore, VolumeState};
+use granary_metadata::{MetadataStore, VolumeState};
 use granary_types::ClusterId;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -18,6 +17,7 @@ use crate::options::EngineOptions;
 use crate::read::Reader;
 use crate::start::{
     Metadata, NodeStart, Opened, blocking, finish_format, open_drives, open_metadata, open_node,
+    record_drives,
 };
 use crate::volume::{VolumeMap, VolumePool, Wanted, all_rows};
 use crate::write::{BUDGET_UNIT_BYTES, Packer};
@@ -182,16 +182,6 @@ fn report_unused(unused: &[UnusedDrive]) {
             "a drive is not in use: its data is served from the others"
         );
     }
-}
-
-async fn record_drives(store: &dyn MetadataStore, drives: &[Arc<Drive>]) -> Result<()> {
-    for drive in drives {
-        let path = drive.directory().display().to_string();
-        store
-            .put_drive(DriveRow { id: drive.id(), slot: drive.slot(), path, state: DriveState::Active })
-            .await?;
-    }
-    Ok(())
 }
 
 /// Opens the drives and the metadata, in the order that suits: a node asks the database first.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use granary_cluster::for_drives;
 use granary_drive::{Drive, Found, Identity, inspect};
 use granary_erasure::Profile;
+use granary_metadata::{DriveRow, DriveState, MetadataStore};
 use granary_types::{ClusterId, DriveId};
 
 use crate::drives::{DriveProblem, UnusedDrive};
@@ -35,6 +36,17 @@ pub(crate) struct Opened {
     pub members: Vec<DriveId>,
     /// Whether the store is new: no metadata is expected.
     pub fresh: bool,
+}
+
+/// Tells the metadata of the drives that are here.
+pub(crate) async fn record_drives(store: &dyn MetadataStore, drives: &[Arc<Drive>]) -> Result<()> {
+    for drive in drives {
+        let path = drive.directory().display().to_string();
+        store
+            .put_drive(DriveRow { id: drive.id(), slot: drive.slot(), path, state: DriveState::Active })
+            .await?;
+    }
+    Ok(())
 }
 
 /// Runs what blocks: opening waits for drives that may be slow.

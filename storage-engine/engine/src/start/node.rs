@@ -13,7 +13,7 @@ use granary_types::{ClusterId, DriveId, NodeId};
 use tokio::net::TcpListener;
 
 use super::node_file;
-use super::{Metadata, Opened, blocking, open_drives_of};
+use super::{Metadata, Opened, blocking, open_drives_of, record_drives};
 use crate::error::{EngineError, Result};
 use crate::nodes::{Join, NodeOptions};
 use crate::options::{EngineOptions, MetadataChoice};
@@ -54,6 +54,8 @@ pub(crate) async fn open_node(
     let (drives, written) = (opened.drives.clone(), cluster);
     blocking(move || drives.iter().try_for_each(|drive| node_file::write(drive.directory(), id, written)))
         .await?;
+    // Whoever sees the node sees its drives too: the code of new volumes follows from their number.
+    record_drives(store.as_ref(), &opened.drives).await?;
     let joined = membership.join(NewNode {
         id,
         address: node.address.clone(),

@@ -237,6 +237,11 @@ impl VolumePool {
         }
     }
 
+    /// The parity a volume opened now would have.
+    pub(crate) fn placeable_parity(&self) -> Option<u8> {
+        self.candidates().ok().map(|(_, code)| code.parity)
+    }
+
     /// Whether a volume could be opened now.
     pub(crate) fn can_place(&self) -> bool {
         matches!(self.candidates(), Ok(_) | Err(EngineError::NoSpace))
