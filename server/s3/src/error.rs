@@ -54,6 +54,7 @@ error_codes! {
     AuthorizationHeaderMalformed = BAD_REQUEST, "The authorization header you provided is invalid.";
     AuthorizationQueryParametersError = BAD_REQUEST, "The authorization query parameters that you provided are not valid.";
     BadDigest = BAD_REQUEST, "The Content-MD5 or checksum value that you specified did not match what the server received.";
+    BadRequest = BAD_REQUEST, "Bad Request";
     BucketAlreadyExists = CONFLICT, "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Select a different name and try again.";
     BucketAlreadyOwnedByYou = CONFLICT, "Your previous request to create the named bucket succeeded and you already own it.";
     BucketNotEmpty = CONFLICT, "The bucket you tried to delete is not empty. You must delete all versions in the bucket.";
@@ -79,6 +80,8 @@ error_codes! {
     InvalidRequest = BAD_REQUEST, "Invalid Request";
     InvalidSecurity = FORBIDDEN, "The provided security credentials are not valid.";
     InvalidStorageClass = BAD_REQUEST, "The storage class you specified is not valid";
+    InvalidTag = BAD_REQUEST, "The tag provided was not a valid tag.";
+    InvalidTargetBucketForLogging = BAD_REQUEST, "The target bucket for logging does not exist";
     InvalidToken = BAD_REQUEST, "The provided token is malformed or otherwise invalid.";
     InvalidURI = BAD_REQUEST, "Couldn't parse the specified URI.";
     KeyTooLongError = BAD_REQUEST, "Your key is too long";
@@ -91,12 +94,18 @@ error_codes! {
     MissingRequestBodyError = BAD_REQUEST, "Request Body is empty";
     MissingSecurityHeader = BAD_REQUEST, "Your request was missing a required header.";
     NoSuchBucket = NOT_FOUND, "The specified bucket does not exist";
+    NoSuchCORSConfiguration = NOT_FOUND, "The CORS configuration does not exist";
+    NoSuchConfiguration = NOT_FOUND, "The specified configuration does not exist.";
     NoSuchKey = NOT_FOUND, "The specified key does not exist.";
+    NoSuchPublicAccessBlockConfiguration = NOT_FOUND, "The public access block configuration was not found";
+    NoSuchTagSet = NOT_FOUND, "The TagSet does not exist";
     NoSuchUpload = NOT_FOUND, "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
     NoSuchVersion = NOT_FOUND, "The specified version does not exist.";
+    NoSuchWebsiteConfiguration = NOT_FOUND, "The specified bucket does not have a website configuration";
     NotImplemented = NOT_IMPLEMENTED, "A header or query you provided implies functionality that is not implemented.";
     NotModified = NOT_MODIFIED, "Not Modified";
     OperationAborted = CONFLICT, "A conflicting conditional operation is currently in progress against this resource. Please try again.";
+    OwnershipControlsNotFoundError = NOT_FOUND, "The bucket ownership controls were not found";
     PreconditionFailed = PRECONDITION_FAILED, "At least one of the pre-conditions you specified did not hold";
     RequestHeaderSectionTooLarge = BAD_REQUEST, "Your request header section exceeds the maximum allowed size.";
     RequestTimeTooSkewed = FORBIDDEN, "The difference between the request time and the server's time is too large.";
@@ -104,6 +113,7 @@ error_codes! {
     ServiceUnavailable = SERVICE_UNAVAILABLE, "Service is unable to handle request.";
     SignatureDoesNotMatch = FORBIDDEN, "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
     SlowDown = SERVICE_UNAVAILABLE, "Please reduce your request rate.";
+    TooManyConfigurations = BAD_REQUEST, "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
     TooManyBuckets = BAD_REQUEST, "You have attempted to create more buckets than allowed";
     UserKeyMustBeSpecified = BAD_REQUEST, "The bucket POST must contain the specified field name. If it is specified, please check the order of the fields.";
     XAmzContentSHA256Mismatch = BAD_REQUEST, "The provided 'x-amz-content-sha256' header does not match what was computed.";

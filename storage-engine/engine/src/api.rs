@@ -9,7 +9,7 @@ use granary_types::{
 
 pub use granary_metadata::{
     Bucket, BucketChange, BucketLock, BucketPage, BucketQuery, BucketSettings, DefaultRetention, ListEntry,
-    ListPage, ListedObject, ListedVersion, LockMode, RetentionPeriod, TagMatch, UploadEntry, UploadPage,
+    ListPage, ListedObject, ListedVersion, LockMode, RetentionPeriod, Tag, TagMatch, UploadEntry, UploadPage,
     VersionEntry, VersionKind, VersionMarker, VersionPage, Versioning, WriteConditions,
 };
 
@@ -56,6 +56,8 @@ pub struct PutOptions {
     pub storage_class: StorageClass,
     /// Decided when the object is committed.
     pub conditions: WriteConditions,
+    /// Its tags.
+    pub tags: Vec<Tag>,
 }
 
 /// An object was written.
@@ -105,6 +107,8 @@ pub struct ObjectInfo {
     pub attributes: Attributes,
     /// Its parts if a multipart upload made it, in order; `None` if it was put whole.
     pub parts: Option<Vec<PartInfo>>,
+    /// How many tags it has.
+    pub tag_count: u16,
 }
 
 /// Bytes `start` up to but not including `end` of an object.
@@ -178,6 +182,8 @@ pub struct UploadOptions {
     pub storage_class: StorageClass,
     /// The checksum the client chose, kept for the parts and the completion.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    /// The tags of the object to be.
+    pub tags: Vec<Tag>,
 }
 
 /// An upload in progress.

@@ -12,8 +12,8 @@ use crate::error::{EngineError, Result};
 
 const BUCKETS_CACHED_MAX: usize = 10_000;
 
-/// Buckets looked up before. Only this process changes the embedded metadata, so an entry is right until this
-/// process deletes the bucket; the generation keeps a look-up that raced with a delete from being remembered.
+/// Buckets looked up before, for a store on one machine. Only this process changes its metadata, so an entry is right
+/// until this process deletes the bucket; with several nodes the metadata is always asked. The generation keeps a look-up that raced with a delete from being remembered.
 #[derive(Default)]
 pub(crate) struct BucketCache {
     entries: RwLock<(u64, HashMap<BucketName, Bucket>)>,
@@ -70,7 +70,9 @@ impl Engine {
         };
         let bucket = self.inner.store.bucket(name).await?;
         let bucket = bucket.ok_or_else(|| EngineError::NoSuchBucket(name.clone()))?;
-        self.inner.buckets.remember(&bucket, generation);
+        if self.inner.nodes.is_none() {
+            self.inner.buckets.remember(&bucket, generation);
+        }
         Ok(bucket)
     }
 

@@ -100,7 +100,14 @@ impl EngineError {
         match self {
             Self::Unavailable { .. } | Self::Unreadable { .. } | Self::NoSpace => true,
             Self::Metadata(error) => {
-                matches!(error, MetadataError::Unavailable { .. } | MetadataError::OutcomeUnknown { .. })
+                // Another node sealed the volume, taking this one for dead: the same request goes to another volume.
+                matches!(
+                    error,
+                    MetadataError::Unavailable { .. }
+                        | MetadataError::OutcomeUnknown { .. }
+                        | MetadataError::Fenced { .. }
+                        | MetadataError::VolumeGone(_)
+                )
             }
             _ => false,
         }

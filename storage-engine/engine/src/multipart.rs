@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::objects::{Small, Stored, VERSIONING_TRIES_MAX, new_version, written};
 use crate::record::BlobRecord;
+use crate::tags::{keep_upload_tags, tag_write, take_upload_tags};
 
 const PARTS_PAGE: u32 = 1000;
 
@@ -39,6 +40,8 @@ impl Engine {
         options: UploadOptions,
     ) -> Result<UploadId> {
         let upload = UploadId::random().map_err(random)?;
+        let mut attributes = options.attributes;
+        keep_upload_tags(&mut attributes, options.tags);
         let row = NewUpload {
             bucket: self.bucket(bucket).await?.id,
             key: key.clone(),
@@ -46,7 +49,7 @@ impl Engine {
             initiated: UnixMillis::now(),
             owner: options.owner,
             storage_class: options.storage_class,
-            attributes: options.attributes,
+            attributes,
             checksum: options.checksum,
         };
         let commit = Commit { advances: Vec::new(), writes: vec![Write::CreateUpload(Box::new(row))] };
@@ -185,7 +188,8 @@ impl Engine {
     ) -> Result<Written> {
         let mut found = self.bucket(bucket).await?;
         let id = found.id;
-        let row = self.upload_row(id, key, upload).await?;
+        let mut row = self.upload_row(id, key, upload).await?;
+        let tags = take_upload_tags(&mut row.attributes);
         let rows = self.part_blobs(id, key, upload).await?;
         let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
         let mut parts = Vec::with_capacity(options.parts.len());
@@ -210,6 +214,7 @@ impl Engine {
         let mut tries = 0;
         loop {
             object.version = new_version(found.settings)?;
+            let tagging = tag_write(id, key, &object, tags.clone());
             let write = Write::CompleteUpload(Box::new(CompleteUpload {
                 bucket: id,
                 key: key.clone(),
@@ -218,7 +223,8 @@ impl Engine {
                 conditions: options.conditions.clone(),
                 object: object.clone(),
             }));
-            let outcome = self.commit_one(Commit { advances: Vec::new(), writes: vec![write] }).await?;
+            let writes = std::iter::once(write).chain(tagging).collect();
+            let outcome = self.commit_one(Commit { advances: Vec::new(), writes }).await?;
             tries += 1;
             if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {
                 self.inner.buckets.forget(bucket);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use granary_metadata::{
-    Commit, Content, DeleteObject, ListQuery, NewBlob, NewObject, Outcome, PartRef, PutObject, RemoveObject,
-    VersionKind, VersionQuery, Write,
+    Commit, Content, DeleteObject, ListQuery, NewBlob, NewObject, ObjectRow, Outcome, PartRef, PutObject,
+    RemoveObject, VersionKind, VersionQuery, Write,
 };
 use granary_types::{
     BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, VersionId, WriteId, crash_point,
@@ -13,12 +13,13 @@ use granary_types::{
 
 use crate::api::{
     Bucket, BucketSettings, DeleteEntry, Deleted, Digests, ListOptions, ListPage, ListVersionsOptions,
-    PutOptions, PutSource, VersionPage, Versioning, WriteConditions, Written,
+    PutOptions, PutSource, Tag, VersionPage, Versioning, WriteConditions, Written,
 };
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::read::ObjectHandle;
 use crate::record::{BlobRecord, ObjectRecord};
+use crate::tags::tag_write;
 use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, PackWrite, WrittenBlob};
 
 /// A client that sends nothing for this long is slow.
@@ -60,11 +61,11 @@ impl Engine {
         let mut version = new_version(found.settings)?;
         let record = BlobRecord { bucket: found.id, key: key.clone(), version, part: None };
         let (stored, digests) = self.receive(source, &record, Small::Pack).await?;
-        let mut object = new_object(options, digests, &stored)?;
+        let mut new = new_object(options, digests, &stored)?;
         let mut tries = 0;
         loop {
-            object.0.version = version;
-            let outcome = self.commit_put(found.id, key, &object, &stored).await?;
+            new.object.version = version;
+            let outcome = self.commit_put(found.id, key, &new, &stored).await?;
             tries += 1;
             if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {
                 self.inner.buckets.forget(bucket);
@@ -77,7 +78,7 @@ impl Engine {
             }
             drop(stored);
             self.accepted(bucket, &outcome)?;
-            return Ok(written(&object.0));
+            return Ok(written(&new.object));
         }
     }
 
@@ -86,7 +87,7 @@ impl Engine {
         &self,
         bucket: BucketId,
         key: &ObjectKey,
-        (object, conditions): &(NewObject, WriteConditions),
+        New { object, conditions, tags }: &New,
         stored: &Stored,
     ) -> Result<Outcome> {
         let mut put = PutObject {
@@ -96,11 +97,13 @@ impl Engine {
             object: object.clone(),
             blobs: Vec::new(),
         };
+        let tagging = tag_write(bucket, key, object, tags.clone());
         let mut advances = Vec::new();
         match stored {
             Stored::Small(bytes) => {
                 let record = ObjectRecord::encode(bucket, key, object)?;
-                return self.inner.packer.write(bytes.clone(), record, PackWrite::Put(Box::new(put))).await;
+                let write = PackWrite::Put(Box::new(put), tagging);
+                return self.inner.packer.write(bytes.clone(), record, write).await;
             }
             Stored::Empty => {}
             Stored::Blob(blob) => {
@@ -111,7 +114,8 @@ impl Engine {
                 advances.clone_from(&blob.advances);
             }
         }
-        self.commit_one(Commit { advances, writes: vec![Write::Put(Box::new(put))] }).await
+        let writes = std::iter::once(Write::Put(Box::new(put))).chain(tagging).collect();
+        self.commit_one(Commit { advances, writes }).await
     }
 
     /// Reads a body to its end: small ones stay in memory, others go to the drives and are flushed.
@@ -149,7 +153,11 @@ impl Engine {
 
     /// Commits one write.
     pub(crate) async fn commit_one(&self, commit: Commit) -> Result<Outcome> {
-        let outcomes = self.inner.store.commit(commit).await?;
+        let committed = self.inner.store.commit(commit).await;
+        if let Err(error) = &committed {
+            self.inner.pool.leave_fenced(error).await;
+        }
+        let outcomes = committed?;
         outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
     }
 
@@ -186,14 +194,25 @@ impl Engine {
     ) -> Result<ObjectHandle> {
         let Bucket { id, settings, .. } = self.bucket(bucket).await?;
         let guard = self.inner.reader.begin();
-        let row = self.inner.store.object(id, key, version).await?;
+        let row = self.object_row(id, key, version).await?;
+        Ok(ObjectHandle::new(self.inner.reader.clone(), guard, (id, settings), key.clone(), row))
+    }
+
+    /// The current version of a key, or the one named, if it is no delete marker.
+    pub(crate) async fn object_row(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+    ) -> Result<ObjectRow> {
+        let row = self.inner.store.object(bucket, key, version).await?;
         let missing = if version.is_some() { EngineError::NoSuchVersion } else { EngineError::NoSuchKey };
         let row = row.ok_or(missing)?;
         if row.object.kind == VersionKind::DeleteMarker {
             let NewObject { version, modified, .. } = row.object;
             return Err(EngineError::DeleteMarker { version, modified });
         }
-        Ok(ObjectHandle::new(self.inner.reader.clone(), guard, (id, settings), key.clone(), row))
+        Ok(row)
     }
 
     /// Deletes a key or one version of it. What is not there counts as deleted, unless a condition asked for it.
@@ -339,11 +358,14 @@ pub(crate) fn new_version(settings: BucketSettings) -> Result<VersionId> {
     }
 }
 
-fn new_object(
-    options: PutOptions,
-    digests: Digests,
-    stored: &Stored,
-) -> Result<(NewObject, WriteConditions)> {
+/// An object whose body is received, but for its version; its content is still in [`Stored`].
+struct New {
+    object: NewObject,
+    conditions: WriteConditions,
+    tags: Vec<Tag>,
+}
+
+fn new_object(options: PutOptions, digests: Digests, stored: &Stored) -> Result<New> {
     let length_bytes = match stored {
         Stored::Empty => 0,
         Stored::Small(bytes) => bytes.len() as u64,
@@ -361,7 +383,7 @@ fn new_object(
         attributes: options.attributes,
         content: Content::Empty,
     };
-    Ok((object, options.conditions))
+    Ok(New { object, conditions: options.conditions, tags: options.tags })
 }
 
 pub(crate) fn written(object: &NewObject) -> Written {

@@ -55,7 +55,10 @@ pub enum MetadataError {
         context: String,
     },
     /// The schema was made by a newer release that this binary must not touch.
-    #[error("the metadata has schema {found}, this binary serves up to {supported}")]
+    #[error(
+        "the metadata has schema {found}, which does not serve this version of granary any more (it knows up to schema \
+         {supported}): use a newer version"
+    )]
     SchemaTooNew {
         /// The schema found.
         found: u32,

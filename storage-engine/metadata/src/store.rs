@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use granary_types::{
     BlobId, BucketId, BucketName, DriveId, Epoch, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId,
+    WriteId,
 };
 
 use crate::error::Result;
 use crate::model::{
-    BlobRow, Bucket, BucketChange, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket,
-    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery,
-    UploadRow, VersionPage, VersionQuery, VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
+    ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove,
+    Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 
 /// The metadata of one store.
@@ -58,6 +59,18 @@ pub trait MetadataStore: Send + Sync + 'static {
         key: &ObjectKey,
         version: Option<VersionId>,
     ) -> Result<Option<ObjectRow>>;
+
+    /// The tags of the version that `write` made; none if it is gone or has none.
+    async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>>;
+
+    /// Stores or removes a configuration. `false` if the bucket is gone.
+    async fn put_bucket_document(&self, put: BucketDocument) -> Result<bool>;
+
+    /// Configurations of a bucket, in the order of their names.
+    async fn bucket_documents(&self, query: DocumentQuery) -> Result<Vec<BucketDocument>>;
+
+    /// Counts the changes of configurations of buckets, so that who remembers one learns that it may have changed.
+    async fn configuration_generation(&self) -> Result<u64>;
 
     /// The blobs of these ids that exist, in no particular order. At most 10,000.
     async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>>;

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod bucket;
+mod configs;
 mod copy;
 mod delete;
 mod get;
@@ -11,8 +12,12 @@ mod multipart;
 mod object_headers;
 mod put;
 mod service;
+mod tagging;
 pub(crate) mod version;
 mod versioning;
+
+#[cfg(fuzzing)]
+pub use configs::check_all as check_configurations;
 
 use axum::body::Body;
 
@@ -46,7 +51,10 @@ pub(crate) async fn run(
             Operation::GetBucketVersioning => versioning::get(context, &bucket).await,
             Operation::PutBucketVersioning => versioning::put(context, &bucket, body).await,
             Operation::ListMultipartUploads => multipart::list::uploads(context, &bucket).await,
-            other => Err(unrouted(other)),
+            other => match configs::of(other) {
+                Some(found) => configs::run(context, found, &bucket, body).await,
+                None => Err(unrouted(other)),
+            },
         },
         Address::Object(bucket, key) => {
             let object = ObjectAddress { bucket, key };
@@ -74,6 +82,9 @@ async fn run_object(
         Operation::DeleteObject => delete::delete_object(context, object).await,
         Operation::CopyObject => copy::copy_object(context, object).await,
         Operation::GetObjectAttributes => attributes::get(context, object).await,
+        Operation::GetObjectTagging => tagging::get(context, object).await,
+        Operation::PutObjectTagging => tagging::put(context, object, body).await,
+        Operation::DeleteObjectTagging => tagging::delete(context, object).await,
         Operation::CreateMultipartUpload => multipart::create::create(context, object).await,
         Operation::UploadPart => multipart::part::upload(context, object, body).await,
         Operation::UploadPartCopy => multipart::part_copy::copy(context, object).await,

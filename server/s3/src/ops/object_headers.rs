@@ -30,6 +30,9 @@ pub(super) fn describe(headers: &mut HeaderMap, info: &ObjectInfo) {
     version::show(headers, version::VERSION, info.version);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     attributes::add_to(headers, &info.attributes);
+    if info.tag_count > 0 {
+        headers.insert(HeaderName::from_static("x-amz-tagging-count"), HeaderValue::from(info.tag_count));
+    }
     if info.storage_class != StorageClass::Standard {
         let class = HeaderValue::from_static(info.storage_class.as_str());
         headers.insert(HeaderName::from_static("x-amz-storage-class"), class);

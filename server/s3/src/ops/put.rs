@@ -12,6 +12,7 @@ use crate::conditions;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::respond::{self, S3Response};
+use crate::tags;
 use crate::unsupported;
 
 /// The largest object of a single PUT.
@@ -33,6 +34,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
         attributes: attributes::of_request(headers)?,
         storage_class: attributes::storage_class(headers)?,
         conditions: conditions::of_write(headers)?,
+        tags: tags::of_header(headers)?,
     };
     let mut source = context.object_body(body, default_checksum(context), PUT_BYTES_MAX)?;
     check_early(context, object, &options.conditions).await?;

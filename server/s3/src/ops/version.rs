@@ -56,8 +56,18 @@ pub(super) async fn open(
 ) -> S3Result<ObjectHandle> {
     let version = named(version_id)?;
     let opened = context.shared.engine.open_object(&object.bucket, &object.key, version).await;
-    opened.map_err(|error| match error {
-        EngineError::DeleteMarker { version: marker, modified } if version.is_some() => {
+    opened.map_err(|error| not_found(error, context, object, version_id))
+}
+
+/// What answers that an object, or the version of it that `version_id` names, was not found.
+pub(super) fn not_found(
+    error: EngineError,
+    context: &Context<'_>,
+    object: &ObjectAddress,
+    version_id: Option<&str>,
+) -> S3Error {
+    match error {
+        EngineError::DeleteMarker { version: marker, modified } if version_id.is_some() => {
             let error = S3Error::new(ErrorCode::MethodNotAllowed)
                 .field("Method", context.parts.method.as_str())
                 .field("ResourceType", "DeleteMarker")
@@ -69,7 +79,7 @@ pub(super) async fn open(
             }
         }
         error => with_version(put::with_key(error.into(), object), object, version_id),
-    })
+    }
 }
 
 /// An error with the headers that tell the delete marker it is about.

@@ -13,10 +13,12 @@
 pub mod buckets;
 pub mod concurrency;
 pub mod lists;
+pub mod membership;
 pub mod objects;
 pub mod random;
 pub mod sample;
 pub mod settings;
+pub mod side;
 pub mod uploads;
 pub mod versioning;
 pub mod versions;
@@ -54,6 +56,8 @@ macro_rules! conformance_tests {
             uploads: parts_come_and_go, uploads_belong_to_their_key, completion_hands_the_parts_over,
                 refused_completions_change_nothing, blobs_live_with_their_references,
                 blobs_are_moved_by_comparison, ten_thousand_parts;
+            side: tags_live_with_their_version, tags_are_for_one_write, older_versions_keep_their_tags,
+                documents_belong_to_their_bucket;
             volumes: ends_are_monotonic, sealing_fences_the_owner, only_empty_sealed_volumes_are_freed,
                 content_needs_its_volumes, objects_are_moved_by_comparison, shards_move_between_drives,
                 listed_in_pages, drives_by_slot;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::object::{Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, VersionKind};
 use super::settings::{BucketSettings, Versioning};
+use super::side::Tagging;
 
 /// Which entity tags satisfy a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,6 +208,7 @@ pub enum Write {
     AbortUpload { bucket: BucketId, key: ObjectKey, upload: UploadId },
     MoveObject(Box<ObjectMove>),
     MoveBlob(Box<BlobMove>),
+    Tag(Box<Tagging>),
     Remove(Box<RemoveObject>),
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{MetadataError, Result};
 use crate::model::{
-    BucketChange, BucketSettings, Commit, Content, DriveRow, NewBucket, NewVolume, Outcome, SealedEnd,
-    ShardMove, Write,
+    BucketChange, BucketDocument, BucketSettings, Commit, Content, DriveRow, NewBucket, NewVolume, Outcome,
+    SealedEnd, ShardMove, Write,
 };
 
 /// One change, as it is applied and as it is logged. New variants go to the end: logs outlive releases.
@@ -27,6 +27,7 @@ pub(crate) enum Op {
     MoveShard(ShardMove),
     PutDrive(DriveRow),
     Recount,
+    PutDocument(BucketDocument),
     CreateBucketWith(NewBucket),
     ChangeBucket {
         name: BucketName,
@@ -76,7 +77,8 @@ fn write_weight(write: &Write) -> usize {
         | Write::Remove(_)
         | Write::CreateUpload(_)
         | Write::AbortUpload { .. }
-        | Write::MoveObject(_) => 0,
+        | Write::MoveObject(_)
+        | Write::Tag(_) => 0,
     };
     (parts / PARTS_PER_WRITE).saturating_add(1)
 }

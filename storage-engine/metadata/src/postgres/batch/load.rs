@@ -94,6 +94,9 @@ impl<'c> Wanted<'c> {
             Write::MoveObject(moved) => {
                 self.key(moved.bucket, &moved.key).versions.insert(moved.version);
             }
+            Write::Tag(tagging) => {
+                self.key(tagging.bucket, &tagging.key).versions.insert(tagging.version);
+            }
             Write::MoveBlob(moved) => {
                 self.blobs.insert(moved.blob);
             }

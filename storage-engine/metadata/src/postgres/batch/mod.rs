@@ -12,7 +12,8 @@ mod blobs;
 mod flush;
 mod load;
 mod objects;
-mod store_objects;
+mod side;
+pub(super) mod store_objects;
 mod uploads;
 mod volumes;
 
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VolumeId, WriteId};
 
 use crate::error::MetadataError;
-use crate::model::{BucketSettings, Commit, Extent, NewUpload, Outcome, PartRow, VolumeState, Write};
+use crate::model::{BucketSettings, Commit, Extent, NewUpload, Outcome, PartRow, Tag, VolumeState, Write};
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::apply::commit::new_volumes;
 use crate::sqlite::codec::StoredObject;
@@ -42,6 +43,8 @@ pub(super) struct Batch {
     parts: BTreeMap<(BucketId, UploadId, u16), PartState>,
     blobs: BTreeMap<BlobId, BlobState>,
     references: BTreeMap<(BlobId, Referrer), Presence>,
+    /// Versions whose tags are others now, or gone.
+    tags: BTreeMap<(BucketId, ObjectKey, WriteId), Vec<Tag>>,
 }
 
 /// A volume's row that is locked.
@@ -141,6 +144,7 @@ impl Batch {
             Write::AbortUpload { bucket, key, upload } => self.abort_upload(*bucket, key, *upload),
             Write::MoveObject(moved) => self.move_object(moved),
             Write::MoveBlob(moved) => self.move_blob(moved),
+            Write::Tag(tagging) => self.tag_object(tagging),
             Write::Remove(remove) => self.remove_object(remove),
         }
     }
@@ -160,6 +164,7 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::CompleteUpload(complete) => Some((complete.bucket, &complete.key)),
         Write::AbortUpload { bucket, key, .. } => Some((*bucket, key)),
         Write::MoveObject(moved) => Some((moved.bucket, &moved.key)),
+        Write::Tag(tagging) => Some((tagging.bucket, &tagging.key)),
         Write::Remove(remove) => Some((remove.bucket, &remove.key)),
         Write::MoveBlob(_) => None,
     }

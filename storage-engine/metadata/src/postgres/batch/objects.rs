@@ -54,7 +54,7 @@ impl KeyState {
             }
             None => None,
         };
-        let row = ObjectRow { order, object: object.clone() };
+        let row = ObjectRow { order, object: object.clone(), tag_count: 0 };
         self.current = Some(StoredObject { row, top_order: order, lock: LockColumns::default() });
         replaced
     }
@@ -75,7 +75,7 @@ impl KeyState {
         Some(current.row)
     }
 
-    fn version_mut(&mut self, version: VersionId) -> Option<(&mut StoredObject, &mut bool)> {
+    pub(super) fn version_mut(&mut self, version: VersionId) -> Option<(&mut StoredObject, &mut bool)> {
         if self.current.as_ref()?.row.object.version == version {
             return self.current.as_mut().map(|current| (current, &mut self.changed));
         }
@@ -132,7 +132,7 @@ impl Batch {
         Outcome::Done { replaced: replaced.map(Box::new), order }
     }
 
-    /// The bytes of a version that is gone are garbage, unless something else refers to them.
+    /// The tags of a version that is gone go too; its bytes are garbage, unless something else refers to them.
     fn drop_content(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) {
         if let Content::Packed(location) = &row.object.content {
             self.drop_live(location.volume, u64::from(location.length_bytes));
@@ -140,6 +140,7 @@ impl Batch {
         for (index, part) in (0_u32..).zip(parts_of(&row.object)) {
             self.drop_reference(part.blob, object_referrer(bucket, key, row.order, index));
         }
+        self.drop_tags(bucket, key, row.object.write);
     }
 
     pub(super) fn delete_object(&mut self, delete: &DeleteObject) -> Outcome {

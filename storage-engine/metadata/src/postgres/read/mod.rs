@@ -2,6 +2,7 @@
 
 mod list;
 mod point;
+mod side;
 mod uploads;
 mod versions;
 
@@ -76,6 +77,9 @@ pub(super) async fn answer(session: &mut Session, waiting: &mut Vec<Read>) -> Re
     together!(session, waiting, Upload, point::upload);
     together!(session, waiting, Volume, point::volume);
     together!(session, waiting, Blobs, point::blobs);
+    apart!(session, waiting, Tags, side::tags);
+    apart!(session, waiting, Documents, side::documents);
+    apart!(session, waiting, Generation, side::generation);
     apart!(session, waiting, Drives, point::drives);
     apart!(session, waiting, Volumes, point::volumes);
     apart!(session, waiting, Buckets, point::buckets);

@@ -6,8 +6,11 @@
 
 pub(super) mod blobs;
 pub(super) mod buckets;
+pub(super) mod moving;
+pub(super) mod nodes;
 pub(super) mod objects;
 pub(super) mod setup;
+pub(super) mod side;
 pub(super) mod uploads;
 pub(super) mod versions;
 pub(super) mod volumes;

@@ -52,6 +52,7 @@ impl Batch<'_> {
         self.connection
             .prepare_cached("DELETE FROM buckets WHERE name = ?1")?
             .execute([name.as_str().as_bytes()])?;
+        self.drop_documents(id)?;
         self.buckets.insert(id, None);
         Ok(())
     }

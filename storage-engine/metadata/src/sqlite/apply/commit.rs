@@ -32,6 +32,7 @@ impl Batch<'_> {
             Write::AbortUpload { bucket, key, upload } => self.abort_upload(*bucket, key, *upload),
             Write::MoveObject(moved) => self.move_object(moved),
             Write::MoveBlob(moved) => self.move_blob(moved),
+            Write::Tag(tagging) => self.tag_object(tagging),
             Write::Remove(remove) => self.remove_object(remove),
         }
     }
@@ -58,7 +59,8 @@ pub(crate) fn new_volumes<E>(
         | Write::Remove(_)
         | Write::CreateUpload(_)
         | Write::CompleteUpload(_)
-        | Write::AbortUpload { .. } => Ok(()),
+        | Write::AbortUpload { .. }
+        | Write::Tag(_) => Ok(()),
     }
 }
 

@@ -8,8 +8,10 @@
 pub(crate) mod blobs;
 mod buckets;
 pub(crate) mod commit;
+mod import;
 pub(crate) mod objects;
 mod recount;
+pub(crate) mod side;
 pub(crate) mod uploads;
 mod volumes;
 
@@ -57,6 +59,7 @@ impl<'c> Batch<'c> {
             Op::ForgetVolume(volume) => self.forget_volume(*volume).map(Reply::Changed),
             Op::MoveShard(shard) => self.move_shard(shard).map(Reply::Changed),
             Op::PutDrive(drive) => self.put_drive(drive).map(|()| Reply::Done),
+            Op::PutDocument(put) => self.put_document(put).map(Reply::Changed),
             Op::Recount => self.recount().map(Reply::Recounted),
         }
     }

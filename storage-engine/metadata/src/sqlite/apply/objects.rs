@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Batch;
 use super::blobs::object_referrer;
 use super::commit::refused;
+use super::side::drop_tags;
 use crate::model::{
     BucketSettings, Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PartRef, PutObject,
     RemoveObject, Versioning, fits,
@@ -16,19 +17,23 @@ use crate::sqlite::codec::{LockColumns, ObjectColumns, StoredObject};
 use crate::sqlite::failure::Failure;
 
 const SELECT_CURRENT: &str = "SELECT kind, length_bytes, modified_ms, etag, storage_class, checksum_algorithm, \
-     checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record \
+     checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record, \
+     (SELECT tag_count FROM object_tags t WHERE t.bucket_id = objects.bucket_id AND t.key = objects.key \
+     AND t.write_id = objects.write_id) \
      FROM objects WHERE bucket_id = ?1 AND key = ?2";
 const SELECT_VERSION: &str = "SELECT kind, length_bytes, modified_ms, etag, storage_class, checksum_algorithm, \
-     checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record \
+     checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record, \
+     (SELECT tag_count FROM object_tags t WHERE t.bucket_id = object_versions.bucket_id AND t.key = object_versions.key \
+     AND t.write_id = object_versions.write_id) \
      FROM object_versions WHERE bucket_id = ?1 AND key = ?2 AND version_id = ?3";
 const SELECT_NEWEST_OLDER: &str = "SELECT kind, length_bytes, modified_ms, etag, storage_class, \
      checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, \
      row_hash, record FROM object_versions WHERE bucket_id = ?1 AND key = ?2 ORDER BY ord DESC LIMIT 1";
-const REPLACE_CURRENT: &str = "REPLACE INTO objects (bucket_id, key, kind, length_bytes, modified_ms, etag, \
+pub(super) const REPLACE_CURRENT: &str = "REPLACE INTO objects (bucket_id, key, kind, length_bytes, modified_ms, etag, \
      storage_class, checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, \
      lock_until_ms, legal_hold, row_hash, record) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
-const REPLACE_VERSION: &str = "REPLACE INTO object_versions (bucket_id, key, kind, length_bytes, modified_ms, etag, \
+pub(super) const REPLACE_VERSION: &str = "REPLACE INTO object_versions (bucket_id, key, kind, length_bytes, modified_ms, etag, \
      storage_class, checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, \
      lock_until_ms, legal_hold, row_hash, record) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
@@ -42,7 +47,7 @@ pub(in crate::sqlite) fn load_current(
     connection
         .prepare_cached(SELECT_CURRENT)?
         .query_row((bucket.as_bytes(), key.as_bytes()), |row| {
-            Ok(StoredObject::read(row, bucket, key.as_bytes(), 0))
+            Ok(StoredObject::read_with_tags(row, bucket, key.as_bytes()))
         })
         .optional()?
         .transpose()
@@ -58,7 +63,7 @@ pub(in crate::sqlite) fn load_older(
     connection
         .prepare_cached(SELECT_VERSION)?
         .query_row((bucket.as_bytes(), key.as_bytes(), version.as_bytes()), |row| {
-            Ok(StoredObject::read(row, bucket, key.as_bytes(), 0))
+            Ok(StoredObject::read_with_tags(row, bucket, key.as_bytes()))
         })
         .optional()?
         .transpose()
@@ -78,7 +83,7 @@ fn load_newest_older(
         .transpose()
 }
 
-fn store(
+pub(super) fn store(
     connection: &Connection,
     statement: &str,
     bucket: BucketId,
@@ -193,7 +198,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The bytes of a version that is gone are garbage, unless something else refers to them.
+    /// The tags of a version that is gone go too; its bytes are garbage, unless something else refers to them.
     fn drop_content(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) -> Result<(), Failure> {
         if let Content::Packed(location) = &row.object.content {
             self.drop_live(location.volume, u64::from(location.length_bytes))?;
@@ -201,7 +206,7 @@ impl Batch<'_> {
         for (index, part) in (0_u32..).zip(parts_of(&row.object)) {
             self.drop_reference(part.blob, &object_referrer(bucket, key, row.order, index))?;
         }
-        Ok(())
+        drop_tags(self.connection, bucket, key, row.object.write)
     }
 
     pub(super) fn delete_object(&mut self, delete: &DeleteObject) -> Result<Outcome, Failure> {

@@ -39,6 +39,18 @@ impl PartRecord {
         }
     }
 
+    /// The record of a part that is stored as it was elsewhere.
+    pub(crate) fn again(part: &PartRow) -> Self {
+        Self {
+            write: part.write,
+            modified: part.modified,
+            length_bytes: part.length_bytes,
+            etag: part.etag.clone(),
+            checksum: part.checksum.clone(),
+            blob: part.blob,
+        }
+    }
+
     /// The part of that number.
     pub(crate) fn numbered(self, number: u16) -> Result<PartRow, Failure> {
         let number = PartNumber::new(u32::from(number))
