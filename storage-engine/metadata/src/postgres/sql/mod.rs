@@ -6,8 +6,8 @@
 
 pub(super) mod blobs;
 pub(super) mod buckets;
-pub(super) mod nodes;
 pub(super) mod moving;
+pub(super) mod nodes;
 pub(super) mod objects;
 pub(super) mod setup;
 pub(super) mod side;
