@@ -17,14 +17,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::Homes;
 use granary_metadata::conformance::random::everything;
+use granary_metadata::conformance::sample::{bucket, bucket_id, commit, id, key, put_empty, version_id, w};
 use granary_metadata::moving::{
     Backup, CopyOptions, CopyState, Digests, Entry, Export, FrameFile, FrameFileSink, Import, Page, Place,
     Source, Table, back_up, copy, digests,
 };
 use granary_metadata::postgres::{Consistency, PostgresCopy, PostgresStore};
 use granary_metadata::sqlite::{Existing, SqliteImport, SqliteStore, mark_moved};
-use granary_metadata::{DriveRow, DriveState, MetadataError, MetadataStore, Result};
-use granary_types::DriveId;
+use granary_metadata::{
+    BucketDocument, DriveRow, DriveState, MetadataError, MetadataStore, Outcome, Result, Tagging, Write,
+};
+use granary_types::{DriveId, WriteId};
 
 const STEPS: u64 = 400;
 /// Few entries a step, so that there are many places to be cut off at.
@@ -100,6 +103,22 @@ async fn fill(store: &dyn MetadataStore, seed: u64) {
         store.put_drive(row).await.unwrap();
     }
     everything(store, seed, STEPS).await;
+    store.create_bucket(bucket(77)).await.unwrap();
+    let (write, name) = (WriteId::from_bytes(id(9_999)), "cors".to_owned());
+    let tagging = Tagging {
+        bucket: bucket_id(77),
+        key: key("tagged"),
+        version: version_id(0),
+        write,
+        tags: vec![("k".to_owned(), "v".to_owned())],
+    };
+    let outcomes =
+        commit(store, vec![w(put_empty(77, "tagged", 9_999)), Write::Tag(Box::new(tagging))]).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done { .. })), "{outcomes:?}");
+    let document = Some(b"<CORSConfiguration/>".to_vec());
+    assert!(
+        store.put_bucket_document(BucketDocument { bucket: bucket_id(77), name, document }).await.unwrap()
+    );
 }
 
 async fn all(export: &dyn Export) -> Digests {

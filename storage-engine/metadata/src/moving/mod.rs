@@ -15,11 +15,11 @@ mod digest;
 mod frame_file;
 
 use async_trait::async_trait;
-use granary_types::{BlobId, BucketId, ObjectKey, UploadId};
+use granary_types::{BlobId, BucketId, ObjectKey, UploadId, WriteId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::model::{Bucket, DriveRow, Extent, NewUpload, ObjectRow, PartRow, VolumeRow};
+use crate::model::{Bucket, BucketDocument, DriveRow, Extent, NewUpload, ObjectRow, PartRow, Tag, VolumeRow};
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::codec::{LockColumns, StoredObject};
 
@@ -42,11 +42,13 @@ pub enum Table {
     Versions,
     Uploads,
     Parts,
+    Tags,
+    Documents,
 }
 
 impl Table {
     /// All of them, in the order they are copied.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Drives,
         Self::Volumes,
         Self::Buckets,
@@ -56,6 +58,8 @@ impl Table {
         Self::Versions,
         Self::Uploads,
         Self::Parts,
+        Self::Tags,
+        Self::Documents,
     ];
 
     /// The name shown to people.
@@ -71,6 +75,8 @@ impl Table {
             Self::Versions => "versions",
             Self::Uploads => "uploads",
             Self::Parts => "parts",
+            Self::Tags => "tags",
+            Self::Documents => "configurations",
         }
     }
 }
@@ -127,6 +133,10 @@ pub enum Entry {
     Upload(NewUpload),
     /// A part of one.
     Part(BucketId, UploadId, PartRow),
+    /// The tags of the version that a write made.
+    Tags(BucketId, ObjectKey, WriteId, Vec<Tag>),
+    /// A configuration of a bucket.
+    Document(BucketDocument),
 }
 
 impl Entry {
@@ -143,6 +153,8 @@ impl Entry {
             Self::Version(_) => Table::Versions,
             Self::Upload(_) => Table::Uploads,
             Self::Part(..) => Table::Parts,
+            Self::Tags(..) => Table::Tags,
+            Self::Document(_) => Table::Documents,
         }
     }
 
@@ -154,7 +166,8 @@ impl Entry {
             Self::Bucket(bucket) => Some(bucket.id),
             Self::Object(version) | Self::Version(version) => Some(version.bucket),
             Self::Upload(upload) => Some(upload.bucket),
-            Self::Part(bucket, ..) => Some(*bucket),
+            Self::Part(bucket, ..) | Self::Tags(bucket, ..) => Some(*bucket),
+            Self::Document(document) => Some(document.bucket),
         }
     }
 }

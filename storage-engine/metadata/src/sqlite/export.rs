@@ -1,19 +1,20 @@
 //! Reading everything the embedded store knows, page by page along the primary keys.
 
 use async_trait::async_trait;
-use granary_types::{BlobId, BucketId, UploadId};
+use granary_types::{BlobId, BucketId, UploadId, WriteId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use serde::de::DeserializeOwned;
 
 use super::apply::uploads::PartRecord;
 use super::apply::{StoredVolume, read_upload};
-use super::codec::{OBJECT_COLUMNS, StoredObject, blob, decode_checked, id_bytes, key};
+use super::codec::{OBJECT_COLUMNS, StoredObject, blob, decode_checked, document_name, id_bytes, key};
 use super::failure::Failure;
 use super::queue::Lane;
 use super::schema;
 use super::store::SqliteStore;
 use crate::error::Result;
+use crate::model::BucketDocument;
 use crate::moving::{Entry, Export, Page, Place, Source, Table, VersionEntry};
 
 /// Makes an entry of a row.
@@ -72,6 +73,16 @@ fn walk(table: Table) -> Walk {
             &["upload_id", "number"],
             part,
         ),
+        Table::Tags => (
+            "SELECT bucket_id, key, write_id, row_hash, record FROM object_tags".to_owned(),
+            &["bucket_id", "key", "write_id"],
+            tags,
+        ),
+        Table::Documents => (
+            "SELECT bucket_id, name, row_hash, record FROM bucket_documents".to_owned(),
+            &["bucket_id", "name"],
+            document,
+        ),
     };
     Walk { select, key, decode }
 }
@@ -103,6 +114,22 @@ fn part(row: &Row<'_>) -> Result<Entry, Failure> {
     let key: [&[u8]; 2] = [upload.as_bytes(), &number.to_be_bytes()];
     let record: PartRecord = decode_checked("parts", &key, blob(row, 3)?, blob(row, 4)?)?;
     Ok(Entry::Part(BucketId::from_bytes(id_bytes(&bucket)?), upload, record.numbered(number)?))
+}
+
+fn tags(row: &Row<'_>) -> Result<Entry, Failure> {
+    let place = [blob(row, 0)?, blob(row, 1)?, blob(row, 2)?];
+    let [bucket, object, write] = place;
+    let tags = decode_checked("object_tags", &place, blob(row, 3)?, blob(row, 4)?)?;
+    let (bucket, write) = (BucketId::from_bytes(id_bytes(bucket)?), WriteId::from_bytes(id_bytes(write)?));
+    Ok(Entry::Tags(bucket, key(object)?, write, tags))
+}
+
+fn document(row: &Row<'_>) -> Result<Entry, Failure> {
+    let place = [blob(row, 0)?, blob(row, 1)?];
+    let [bucket, name] = place;
+    let document = decode_checked("bucket_documents", &place, blob(row, 2)?, blob(row, 3)?)?;
+    let bucket = BucketId::from_bytes(id_bytes(bucket)?);
+    Ok(Entry::Document(BucketDocument { bucket, name: document_name(name)?, document: Some(document) }))
 }
 
 /// A place is the key's columns: integers and blobs.
@@ -177,6 +204,8 @@ pub(super) const fn table_name(table: Table) -> &'static str {
         Table::Versions => "object_versions",
         Table::Uploads => "uploads",
         Table::Parts => "parts",
+        Table::Tags => "object_tags",
+        Table::Documents => "bucket_documents",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading everything, page by page along the primary keys.
 
-use granary_types::BlobId;
+use granary_types::{BlobId, BucketId, WriteId};
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -9,8 +9,9 @@ use super::super::connect::Session;
 use super::super::failure::Failure;
 use super::super::rows;
 use super::super::sql::{moving, objects, volumes};
+use crate::model::BucketDocument;
 use crate::moving::{Entry, Page, Place, Table, VersionEntry};
-use crate::sqlite::codec::encode;
+use crate::sqlite::codec::{decode_checked, document_name, encode};
 
 /// Where a walk stands: the columns of the primary key, in the places their types have.
 #[derive(Default, Serialize, Deserialize)]
@@ -66,6 +67,8 @@ pub(super) async fn count(session: &mut Session, table: Table) -> Result<u64, Fa
         Table::Versions => moving::COUNT_VERSIONS,
         Table::Uploads => moving::COUNT_UPLOADS,
         Table::Parts => moving::COUNT_PARTS,
+        Table::Tags => moving::COUNT_TAGS,
+        Table::Documents => moving::COUNT_DOCUMENTS,
     };
     let rows = session.fetch(sqlx::query(statement)).await?;
     rows.first().map_or(Ok(0), |row| super::super::rows::unsigned(row, 0))
@@ -95,6 +98,8 @@ pub(super) async fn page(
             sqlx::query(moving::WALK_UPLOADS).bind(at.first).bind(at.second).bind(at.number).bind(at.last)
         }
         Table::Parts => sqlx::query(moving::WALK_PARTS).bind(at.first).bind(at.second).bind(at.number),
+        Table::Tags => sqlx::query(moving::WALK_TAGS).bind(at.first).bind(at.second).bind(at.last),
+        Table::Documents => sqlx::query(moving::WALK_DOCUMENTS).bind(at.first).bind(at.second),
     };
     let found = session.fetch(query.bind(limit)).await?;
     let mut page = Page { entries: Vec::with_capacity(found.len()), next: None };
@@ -129,7 +134,27 @@ fn entry(table: Table, row: &PgRow) -> Result<Entry, Failure> {
             let (bucket, upload, part) = rows::part(row)?;
             Entry::Part(bucket, upload, part)
         }
+        Table::Tags => tags(row)?,
+        Table::Documents => document(row)?,
     })
+}
+
+fn tags(row: &PgRow) -> Result<Entry, Failure> {
+    let place = [rows::bytes(row, 0)?, rows::bytes(row, 1)?, rows::bytes(row, 2)?];
+    let tags = decode_checked("object_tags", &place, rows::bytes(row, 3)?, rows::bytes(row, 4)?)?;
+    let (bucket, key) = rows::place(row, 0)?;
+    Ok(Entry::Tags(bucket, key, WriteId::from_bytes(rows::id(row, 2)?), tags))
+}
+
+fn document(row: &PgRow) -> Result<Entry, Failure> {
+    let place = [rows::bytes(row, 0)?, rows::bytes(row, 1)?];
+    let document = decode_checked("bucket_documents", &place, rows::bytes(row, 2)?, rows::bytes(row, 3)?)?;
+    let name = document_name(rows::bytes(row, 1)?)?;
+    Ok(Entry::Document(BucketDocument {
+        bucket: BucketId::from_bytes(rows::id(row, 0)?),
+        name,
+        document: Some(document),
+    }))
 }
 
 fn referrer(row: &PgRow) -> Result<[u8; 20], Failure> {
@@ -155,5 +180,7 @@ fn place(table: Table, row: &PgRow) -> Result<At, Failure> {
             At { number: row.try_get(5)?, last: rows::bytes(row, 0)?.to_vec(), ..At::two(row, 3)? }
         }
         Table::Parts => At { number: i64::from(row.try_get::<i32, _>(2)?), ..At::two(row, 0)? },
+        Table::Tags => At { last: rows::bytes(row, 2)?.to_vec(), ..At::two(row, 0)? },
+        Table::Documents => At::two(row, 0)?,
     })
 }

@@ -1,13 +1,14 @@
 //! Filling an empty database with what another store knew.
 
+use granary_types::{BucketId, ObjectKey, WriteId};
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
 use super::super::batch::store_objects::Versions;
 use super::super::connect::{CallFailure, Session, Statement};
 use super::super::failure::{Failure, is_rolled_back};
-use super::super::sql::{self, blobs, moving, objects, uploads, volumes};
-use crate::model::{Bucket, DriveRow, NewUpload, PartRow, VolumeRow, VolumeState};
+use super::super::sql::{self, blobs, moving, objects, side, uploads, volumes};
+use crate::model::{Bucket, BucketDocument, DriveRow, NewUpload, PartRow, Tag, VolumeRow, VolumeState};
 use crate::moving::{CopyState, Entry, VersionEntry};
 use crate::sqlite::apply::uploads::PartRecord;
 use crate::sqlite::codec::{RowHash, StoredObject, encode, row_hash};
@@ -164,6 +165,8 @@ struct Sorted<'e> {
     older: Vec<&'e VersionEntry>,
     uploads: Vec<&'e NewUpload>,
     parts: Vec<([u8; 16], [u8; 16], &'e PartRow)>,
+    tags: Vec<(BucketId, &'e ObjectKey, WriteId, &'e Vec<Tag>)>,
+    documents: Vec<&'e BucketDocument>,
 }
 
 async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure> {
@@ -184,13 +187,16 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
             Entry::Part(bucket, upload, part) => {
                 sorted.parts.push((*bucket.as_bytes(), *upload.as_bytes(), part));
             }
+            Entry::Tags(bucket, key, write, tags) => sorted.tags.push((*bucket, key, *write, tags)),
+            Entry::Document(document) => sorted.documents.push(document),
         }
     }
     for drive in &sorted.drives {
         let record = encode(drive)?;
         let hash = row_hash("drives", &[drive.id.as_bytes()], &record);
         let query = sqlx::query(volumes::PUT_DRIVE).bind(*drive.id.as_bytes()).bind(i32::from(drive.slot));
-        session.execute(query.bind(hash).bind(record)).await?;
+        // Whose drive it is, its node says when it starts.
+        session.execute(query.bind(hash).bind(record).bind(None::<[u8; 16]>)).await?;
     }
     run(session, volume_rows(&sorted.volumes), sorted.volumes.len()).await?;
     run(session, bucket_rows(&sorted.buckets)?, sorted.buckets.len()).await?;
@@ -199,7 +205,39 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
     insert_versions(session, &sorted.current, objects::INSERT).await?;
     insert_versions(session, &sorted.older, objects::UPSERT_OLDER).await?;
     run(session, upload_rows(&sorted.uploads)?, sorted.uploads.len()).await?;
-    run(session, part_rows(&sorted.parts)?, sorted.parts.len()).await
+    run(session, part_rows(&sorted.parts)?, sorted.parts.len()).await?;
+    run(session, tag_rows(&sorted.tags)?, sorted.tags.len()).await?;
+    for document in &sorted.documents {
+        put_document(session, document).await?;
+    }
+    Ok(())
+}
+
+async fn put_document(session: &mut Session, put: &BucketDocument) -> Result<(), Failure> {
+    let (bucket, name) = (*put.bucket.as_bytes(), put.name.as_bytes());
+    let Some(document) = &put.document else { return Ok(()) };
+    let record = encode(document)?;
+    let hash = row_hash("bucket_documents", &[&bucket, name], &record);
+    let query = sqlx::query(side::PUT_DOCUMENT).bind(bucket).bind(name.to_vec()).bind(hash).bind(record);
+    session.execute(query).await.map(drop)
+}
+
+fn tag_rows(rows: &[(BucketId, &ObjectKey, WriteId, &Vec<Tag>)]) -> Result<Statement<'static>, Failure> {
+    let (mut hashes, mut records) = (Vec::new(), Vec::new());
+    for (bucket, key, write, tags) in rows {
+        let record = encode(tags)?;
+        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
+        hashes.push(row_hash("object_tags", &place, &record));
+        records.push(record);
+    }
+    let count = |tags: &[Tag]| i16::try_from(tags.len()).unwrap_or(i16::MAX);
+    Ok(sqlx::query(side::UPSERT_TAGS)
+        .bind(rows.iter().map(|row| *row.0.as_bytes()).collect::<Vec<[u8; 16]>>())
+        .bind(rows.iter().map(|row| row.1.as_bytes().to_vec()).collect::<Vec<Vec<u8>>>())
+        .bind(rows.iter().map(|row| *row.2.as_bytes()).collect::<Vec<[u8; 16]>>())
+        .bind(rows.iter().map(|row| count(row.3)).collect::<Vec<i16>>())
+        .bind(hashes)
+        .bind(records))
 }
 
 /// Runs an insert of that many rows; each must be new.

@@ -24,10 +24,11 @@ pub(in crate::postgres) const OTHER_SESSIONS: &str = "SELECT count(*) FROM pg_st
 pub(in crate::postgres) const IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM drives) \
      OR EXISTS (SELECT 1 FROM volumes) OR EXISTS (SELECT 1 FROM buckets) OR EXISTS (SELECT 1 FROM blobs) \
      OR EXISTS (SELECT 1 FROM blob_refs) OR EXISTS (SELECT 1 FROM objects) \
-     OR EXISTS (SELECT 1 FROM object_versions) OR EXISTS (SELECT 1 FROM uploads) OR EXISTS (SELECT 1 FROM parts)";
+     OR EXISTS (SELECT 1 FROM object_versions) OR EXISTS (SELECT 1 FROM uploads) OR EXISTS (SELECT 1 FROM parts) \
+     OR EXISTS (SELECT 1 FROM object_tags) OR EXISTS (SELECT 1 FROM bucket_documents)";
 
 pub(in crate::postgres) const EMPTY: &str = "TRUNCATE TABLE drives, volumes, volume_deltas, buckets, blobs, \
-     blob_refs, objects, object_versions, uploads, parts, writers";
+     blob_refs, objects, object_versions, uploads, parts, object_tags, bucket_documents, writers";
 
 pub(in crate::postgres) const COUNT_DRIVES: &str = "SELECT count(*) FROM drives";
 pub(in crate::postgres) const COUNT_VOLUMES: &str = "SELECT count(*) FROM volumes";
@@ -38,6 +39,8 @@ pub(in crate::postgres) const COUNT_OBJECTS: &str = "SELECT count(*) FROM object
 pub(in crate::postgres) const COUNT_VERSIONS: &str = "SELECT count(*) FROM object_versions";
 pub(in crate::postgres) const COUNT_UPLOADS: &str = "SELECT count(*) FROM uploads";
 pub(in crate::postgres) const COUNT_PARTS: &str = "SELECT count(*) FROM parts";
+pub(in crate::postgres) const COUNT_TAGS: &str = "SELECT count(*) FROM object_tags";
+pub(in crate::postgres) const COUNT_DOCUMENTS: &str = "SELECT count(*) FROM bucket_documents";
 
 pub(in crate::postgres) const WALK_DRIVES: &str =
     "SELECT id, row_hash, record FROM drives WHERE id > $1 ORDER BY id LIMIT $2";
@@ -52,6 +55,11 @@ pub(in crate::postgres) const WALK_UPLOADS: &str = "SELECT upload_id, row_hash, 
      ORDER BY bucket_id, key, initiated_ms, upload_id LIMIT $5";
 pub(in crate::postgres) const WALK_PARTS: &str = "SELECT bucket_id, upload_id, number, row_hash, record FROM parts \
      WHERE (bucket_id, upload_id, number) > ($1, $2, $3) ORDER BY bucket_id, upload_id, number LIMIT $4";
+
+pub(in crate::postgres) const WALK_TAGS: &str = "SELECT bucket_id, key, write_id, row_hash, record FROM object_tags \
+     WHERE (bucket_id, key, write_id) > ($1, $2, $3) ORDER BY bucket_id, key, write_id LIMIT $4";
+pub(in crate::postgres) const WALK_DOCUMENTS: &str = "SELECT bucket_id, name, row_hash, record \
+     FROM bucket_documents WHERE (bucket_id, name) > ($1, $2) ORDER BY bucket_id, name LIMIT $3";
 
 pub(in crate::postgres) const INSERT_BUCKETS: &str = "INSERT INTO buckets (name, id, row_hash, record) \
      SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[])";

@@ -3,7 +3,7 @@
 use super::objects::{REPLACE_CURRENT, REPLACE_VERSION, store};
 use super::uploads::PartRecord;
 use super::{Batch, StoredVolume};
-use crate::model::{Bucket, NewUpload, PartRow};
+use crate::model::{Bucket, BucketDocument, NewUpload, PartRow};
 use crate::moving::{Entry, VersionEntry};
 use crate::sqlite::codec::{ObjectColumns, encode, row_hash};
 use crate::sqlite::failure::Failure;
@@ -24,7 +24,16 @@ impl Batch<'_> {
             Entry::Version(version) => self.import_version(version, REPLACE_VERSION),
             Entry::Upload(upload) => self.import_upload(upload),
             Entry::Part(_, upload, part) => self.import_part(*upload, part),
+            Entry::Tags(bucket, key, write, tags) => self.store_tags(*bucket, key, *write, tags),
+            Entry::Document(document) => self.import_document(document),
         }
+    }
+
+    fn import_document(&mut self, document: &BucketDocument) -> Result<(), Failure> {
+        if self.put_document(document)? {
+            return Ok(());
+        }
+        Err(Failure::Corrupt(format!("a configuration belongs to no bucket: {}", document.bucket)))
     }
 
     fn import_bucket(&self, bucket: &Bucket) -> Result<(), Failure> {

@@ -5,12 +5,12 @@ use rusqlite::Connection;
 
 use super::Batch;
 use super::objects::{load_current, load_older};
-use crate::model::{BucketDocument, Outcome, Tagging};
+use crate::model::{BucketDocument, Outcome, Tag, Tagging};
 use crate::sqlite::codec::{encode, row_hash};
 use crate::sqlite::failure::Failure;
 
 /// How many tags a row may count: far more than a frontend lets through.
-pub(crate) fn tag_count(tags: &[crate::model::Tag]) -> u16 {
+pub(crate) fn tag_count(tags: &[Tag]) -> u16 {
     u16::try_from(tags.len()).unwrap_or(u16::MAX)
 }
 
@@ -33,24 +33,28 @@ impl Batch<'_> {
         if tags.is_empty() {
             drop_tags(self.connection, *bucket, key, *write)?;
         } else {
-            let record = encode(tags)?;
-            let hash =
-                row_hash("object_tags", &[bucket.as_bytes(), key.as_bytes(), write.as_bytes()], &record);
-            self.connection
-                .prepare_cached(
-                    "REPLACE INTO object_tags (bucket_id, key, write_id, tag_count, row_hash, record) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )?
-                .execute((
-                    bucket.as_bytes(),
-                    key.as_bytes(),
-                    write.as_bytes(),
-                    tag_count(tags),
-                    hash,
-                    record,
-                ))?;
+            self.store_tags(*bucket, key, *write, tags)?;
         }
         Ok(Outcome::Done { replaced: None, order: 0 })
+    }
+
+    pub(super) fn store_tags(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+        tags: &[Tag],
+    ) -> Result<(), Failure> {
+        let record = encode(&tags)?;
+        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
+        let hash = row_hash("object_tags", &place, &record);
+        self.connection
+            .prepare_cached(
+                "REPLACE INTO object_tags (bucket_id, key, write_id, tag_count, row_hash, record) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute((bucket.as_bytes(), key.as_bytes(), write.as_bytes(), tag_count(tags), hash, record))?;
+        Ok(())
     }
 
     pub(super) fn put_document(&mut self, put: &BucketDocument) -> Result<bool, Failure> {
