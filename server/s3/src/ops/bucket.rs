@@ -30,7 +30,7 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
     match context.shared.engine.create_bucket(bucket, &region, owner(&context.verified.principal)).await {
         // A crash in between leaves a bucket whose creation was not acknowledged.
         Ok(_) if !request.tags.is_empty() => {
-            super::configs::tag_bucket(context, bucket, &request.tags).await?
+            super::configs::tag_bucket(context, bucket, &request.tags).await?;
         }
         Ok(_) => {}
         Err(EngineError::BucketExists(_)) if region == LEGACY_REGION => {
