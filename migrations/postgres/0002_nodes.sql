@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS nodes (
 
 -- Background work is done by whoever holds its lease.
 CREATE TABLE IF NOT EXISTS leases (
-    name   TEXT   PRIMARY KEY,
+    name   BYTEA  PRIMARY KEY,
     holder BYTEA  NOT NULL,
     epoch  BIGINT NOT NULL,  -- goes up with each new holder
     beats  BIGINT NOT NULL   -- goes up while it is held

@@ -206,13 +206,13 @@ impl Membership for Members {
     }
 
     async fn lease(&self, name: &str) -> Result<Option<LeaseRow>> {
-        let name = name.to_owned();
+        let name = name.as_bytes().to_vec();
         let found = self.rows(move || sqlx::query(statements::LEASE).bind(name)).await?;
         found.first().map(|row| read(lease(row))).transpose()
     }
 
     async fn take_lease(&self, name: &str, holder: NodeId, seen: Option<LeaseRow>) -> Result<Option<Epoch>> {
-        let name = name.to_owned();
+        let name = name.as_bytes().to_vec();
         let (changed, epoch) = match seen {
             None => {
                 let first = move || sqlx::query(statements::FIRST_LEASE).bind(name).bind(*holder.as_bytes());
@@ -234,7 +234,7 @@ impl Membership for Members {
     }
 
     async fn renew_lease(&self, name: &str, holder: NodeId, epoch: Epoch) -> Result<bool> {
-        let name = name.to_owned();
+        let name = name.as_bytes().to_vec();
         let changed = self.change(move || {
             let renew = sqlx::query(statements::RENEW_LEASE).bind(name).bind(*holder.as_bytes());
             renew.bind(epoch.0.cast_signed())

@@ -88,7 +88,14 @@ async fn put_document(session: &mut Session, put: &BucketDocument) -> Result<Ans
     if session.fetch(sqlx::query(sql::buckets::LOCK).bind(vec![bucket])).await?.is_empty() {
         return Ok(Ok(Reply::Changed(false)));
     }
-    let name = put.name.as_bytes();
+    store_document(session, put).await?;
+    session.execute(sqlx::query(sql::side::COUNT_CHANGE)).await?;
+    Ok(Ok(Reply::Changed(true)))
+}
+
+/// Stores or removes a configuration's row.
+pub(super) async fn store_document(session: &mut Session, put: &BucketDocument) -> Result<(), Failure> {
+    let (bucket, name) = (*put.bucket.as_bytes(), put.name.as_bytes());
     let query = match &put.document {
         Some(document) => {
             let record = encode(document)?;
@@ -97,9 +104,7 @@ async fn put_document(session: &mut Session, put: &BucketDocument) -> Result<Ans
         }
         None => sqlx::query(sql::side::DELETE_DOCUMENT).bind(bucket).bind(name),
     };
-    session.execute(query).await?;
-    session.execute(sqlx::query(sql::side::COUNT_CHANGE)).await?;
-    Ok(Ok(Reply::Changed(true)))
+    session.execute(query).await.map(drop)
 }
 
 fn count(columns: u8) -> i16 {

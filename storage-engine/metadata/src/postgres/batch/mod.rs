@@ -12,7 +12,7 @@ mod blobs;
 mod flush;
 mod load;
 mod objects;
-mod side;
+pub(super) mod side;
 pub(super) mod store_objects;
 mod uploads;
 mod volumes;

@@ -3,12 +3,12 @@
 use granary_types::{BucketId, ObjectKey, WriteId};
 
 use super::Batch;
-use crate::model::{Outcome, Tagging};
-use crate::postgres::connect::Session;
+use crate::model::{Outcome, Tag, Tagging};
+use crate::postgres::connect::{Session, Statement};
 use crate::postgres::failure::Failure;
 use crate::postgres::sql;
 use crate::sqlite::apply::side::tag_count;
-use crate::sqlite::codec::{encode, row_hash};
+use crate::sqlite::codec::{RowHash, encode, row_hash};
 
 impl Batch {
     pub(super) fn tag_object(&mut self, tagging: &Tagging) -> Outcome {
@@ -29,40 +29,71 @@ impl Batch {
     }
 
     pub(super) async fn store_tags(&self, session: &mut Session) -> Result<(), Failure> {
-        let (mut buckets, mut keys, mut writes) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut counts, mut hashes, mut records) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rows = TagRows::default();
         let (mut gone_buckets, mut gone_keys, mut gone_writes) = (Vec::new(), Vec::new(), Vec::new());
         for ((bucket, key, write), tags) in &self.tags {
             if tags.is_empty() {
                 gone_buckets.push(*bucket.as_bytes());
                 gone_keys.push(key.as_bytes());
                 gone_writes.push(*write.as_bytes());
-                continue;
+            } else {
+                rows.push(*bucket, key, *write, tags)?;
             }
-            let record = encode(tags)?;
-            let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
-            buckets.push(*bucket.as_bytes());
-            keys.push(key.as_bytes());
-            writes.push(*write.as_bytes());
-            counts.push(i16::try_from(tag_count(tags)).unwrap_or(i16::MAX));
-            hashes.push(row_hash("object_tags", &place, &record));
-            records.push(record);
         }
         if !gone_keys.is_empty() {
             let query =
                 sqlx::query(sql::side::DELETE_TAGS).bind(gone_buckets).bind(gone_keys).bind(gone_writes);
             session.execute(query).await?;
         }
-        if !keys.is_empty() {
-            let query = sqlx::query(sql::side::UPSERT_TAGS)
-                .bind(buckets)
-                .bind(keys)
-                .bind(writes)
-                .bind(counts)
-                .bind(hashes)
-                .bind(records);
-            session.execute(query).await?;
+        if rows.len() > 0 {
+            session.execute(rows.bind()).await?;
         }
         Ok(())
+    }
+}
+
+/// The columns of rows of tags, each a list of the same length.
+#[derive(Default)]
+pub(in crate::postgres) struct TagRows<'t> {
+    buckets: Vec<[u8; 16]>,
+    keys: Vec<&'t [u8]>,
+    writes: Vec<[u8; 16]>,
+    counts: Vec<i16>,
+    hashes: Vec<RowHash>,
+    records: Vec<Vec<u8>>,
+}
+
+impl<'t> TagRows<'t> {
+    pub(in crate::postgres) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(in crate::postgres) fn push(
+        &mut self,
+        bucket: BucketId,
+        key: &'t ObjectKey,
+        write: WriteId,
+        tags: &[Tag],
+    ) -> Result<(), Failure> {
+        let record = encode(&tags)?;
+        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
+        self.buckets.push(*bucket.as_bytes());
+        self.keys.push(key.as_bytes());
+        self.writes.push(*write.as_bytes());
+        self.counts.push(i16::try_from(tag_count(tags)).unwrap_or(i16::MAX));
+        self.hashes.push(row_hash("object_tags", &place, &record));
+        self.records.push(record);
+        Ok(())
+    }
+
+    /// The statement that stores them.
+    pub(in crate::postgres) fn bind(self) -> Statement<'static> {
+        sqlx::query(sql::side::UPSERT_TAGS)
+            .bind(self.buckets)
+            .bind(self.keys)
+            .bind(self.writes)
+            .bind(self.counts)
+            .bind(self.hashes)
+            .bind(self.records)
     }
 }

@@ -1,14 +1,15 @@
 //! Filling an empty database with what another store knew.
 
-use granary_types::{BucketId, ObjectKey, WriteId};
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
+use super::super::batch::side::TagRows;
 use super::super::batch::store_objects::Versions;
 use super::super::connect::{CallFailure, Session, Statement};
 use super::super::failure::{Failure, is_rolled_back};
-use super::super::sql::{self, blobs, moving, objects, side, uploads, volumes};
-use crate::model::{Bucket, BucketDocument, DriveRow, NewUpload, PartRow, Tag, VolumeRow, VolumeState};
+use super::super::ops::{put_drive, store_document};
+use super::super::sql::{self, blobs, moving, objects, uploads};
+use crate::model::{Bucket, BucketDocument, DriveRow, NewUpload, PartRow, VolumeRow, VolumeState};
 use crate::moving::{CopyState, Entry, VersionEntry};
 use crate::sqlite::apply::uploads::PartRecord;
 use crate::sqlite::codec::{RowHash, StoredObject, encode, row_hash};
@@ -67,13 +68,8 @@ pub(super) async fn begin(session: &mut Session, state: &CopyState) -> Result<()
     session.run(moving::CREATE_TABLE).await?;
     session.execute(sqlx::query(moving::FIRST_ROW).bind(Vec::<u8>::new())).await?;
     session.run(sql::BEGIN).await?;
-    match begin_locked(session, state).await {
-        Ok(()) => commit(session).await,
-        Err(failure) => {
-            session.run(sql::ROLLBACK).await?;
-            Err(failure)
-        }
-    }
+    let done = begin_locked(session, state).await;
+    end(session, done).await
 }
 
 async fn begin_locked(session: &mut Session, state: &CopyState) -> Result<(), Failure> {
@@ -110,9 +106,13 @@ async fn set(session: &mut Session, state: &CopyState) -> Result<(), Failure> {
     session.execute(sqlx::query(moving::SET_STATE).bind(bytes)).await.map(drop)
 }
 
-/// Ends the transaction. When the connection dies here the step is tried again, and finds its own state if it was
-/// committed.
-async fn commit(session: &mut Session) -> Result<(), Failure> {
+/// Ends the transaction in which a step was done, or failed. When the connection dies here the step is tried again, and
+/// finds its own state if it was committed.
+async fn end(session: &mut Session, done: Result<(), Failure>) -> Result<(), Failure> {
+    if let Err(failure) = done {
+        session.run(sql::ROLLBACK).await?;
+        return Err(failure);
+    }
     match session.run(sql::COMMIT).await {
         Err(CallFailure::Answered(error)) if !is_rolled_back(&error) => Err(Failure::Lost(error.to_string())),
         result => Ok(result?),
@@ -126,13 +126,8 @@ pub(super) async fn store(
     after: &CopyState,
 ) -> Result<(), Failure> {
     session.run(sql::BEGIN).await?;
-    match store_locked(session, entries, before, after).await {
-        Ok(()) => commit(session).await,
-        Err(failure) => {
-            session.run(sql::ROLLBACK).await?;
-            Err(failure)
-        }
-    }
+    let done = store_locked(session, entries, before, after).await;
+    end(session, done).await
 }
 
 async fn store_locked(
@@ -165,7 +160,7 @@ struct Sorted<'e> {
     older: Vec<&'e VersionEntry>,
     uploads: Vec<&'e NewUpload>,
     parts: Vec<([u8; 16], [u8; 16], &'e PartRow)>,
-    tags: Vec<(BucketId, &'e ObjectKey, WriteId, &'e Vec<Tag>)>,
+    tags: TagRows<'e>,
     documents: Vec<&'e BucketDocument>,
 }
 
@@ -187,16 +182,13 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
             Entry::Part(bucket, upload, part) => {
                 sorted.parts.push((*bucket.as_bytes(), *upload.as_bytes(), part));
             }
-            Entry::Tags(bucket, key, write, tags) => sorted.tags.push((*bucket, key, *write, tags)),
+            Entry::Tags(bucket, key, write, tags) => sorted.tags.push(*bucket, key, *write, tags)?,
             Entry::Document(document) => sorted.documents.push(document),
         }
     }
     for drive in &sorted.drives {
-        let record = encode(drive)?;
-        let hash = row_hash("drives", &[drive.id.as_bytes()], &record);
-        let query = sqlx::query(volumes::PUT_DRIVE).bind(*drive.id.as_bytes()).bind(i32::from(drive.slot));
         // Whose drive it is, its node says when it starts.
-        session.execute(query.bind(hash).bind(record).bind(None::<[u8; 16]>)).await?;
+        let _done = put_drive(session, drive, None).await?;
     }
     run(session, volume_rows(&sorted.volumes), sorted.volumes.len()).await?;
     run(session, bucket_rows(&sorted.buckets)?, sorted.buckets.len()).await?;
@@ -206,38 +198,12 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
     insert_versions(session, &sorted.older, objects::UPSERT_OLDER).await?;
     run(session, upload_rows(&sorted.uploads)?, sorted.uploads.len()).await?;
     run(session, part_rows(&sorted.parts)?, sorted.parts.len()).await?;
-    run(session, tag_rows(&sorted.tags)?, sorted.tags.len()).await?;
+    let tags = sorted.tags.len();
+    run(session, sorted.tags.bind(), tags).await?;
     for document in &sorted.documents {
-        put_document(session, document).await?;
+        store_document(session, document).await?;
     }
     Ok(())
-}
-
-async fn put_document(session: &mut Session, put: &BucketDocument) -> Result<(), Failure> {
-    let (bucket, name) = (*put.bucket.as_bytes(), put.name.as_bytes());
-    let Some(document) = &put.document else { return Ok(()) };
-    let record = encode(document)?;
-    let hash = row_hash("bucket_documents", &[&bucket, name], &record);
-    let query = sqlx::query(side::PUT_DOCUMENT).bind(bucket).bind(name.to_vec()).bind(hash).bind(record);
-    session.execute(query).await.map(drop)
-}
-
-fn tag_rows(rows: &[(BucketId, &ObjectKey, WriteId, &Vec<Tag>)]) -> Result<Statement<'static>, Failure> {
-    let (mut hashes, mut records) = (Vec::new(), Vec::new());
-    for (bucket, key, write, tags) in rows {
-        let record = encode(tags)?;
-        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
-        hashes.push(row_hash("object_tags", &place, &record));
-        records.push(record);
-    }
-    let count = |tags: &[Tag]| i16::try_from(tags.len()).unwrap_or(i16::MAX);
-    Ok(sqlx::query(side::UPSERT_TAGS)
-        .bind(rows.iter().map(|row| *row.0.as_bytes()).collect::<Vec<[u8; 16]>>())
-        .bind(rows.iter().map(|row| row.1.as_bytes().to_vec()).collect::<Vec<Vec<u8>>>())
-        .bind(rows.iter().map(|row| *row.2.as_bytes()).collect::<Vec<[u8; 16]>>())
-        .bind(rows.iter().map(|row| count(row.3)).collect::<Vec<i16>>())
-        .bind(hashes)
-        .bind(records))
 }
 
 /// Runs an insert of that many rows; each must be new.
