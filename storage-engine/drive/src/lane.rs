@@ -35,10 +35,11 @@ pub enum Flush {
 /// Whether the page cache keeps what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cache {
-    /// Small objects are likely to be read soon, and in one piece.
+    /// It does. Also what becomes of bytes that are not whole pages in memory that begins on one.
     Keep,
-    /// Large ones are written to be kept; copying them through the cache costs more than the drive's own time, and
-    /// drives out what is hot.
+    /// It does not. What is written is mostly read much later, if ever, parity least of all; copying it through the
+    /// cache costs processor time, makes the flush that follows slower (a third for packed stripes, see
+    /// `docs/benchmarks.md`), and drives out what is hot.
     Bypass,
 }
 

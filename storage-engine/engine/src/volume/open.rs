@@ -153,7 +153,7 @@ impl OpenVolume {
             let Some(bytes) = buffer.clone() else { continue };
             let Some(length) = state.column_lengths_bytes.get_mut(number) else { continue };
             let length_before_bytes = std::mem::replace(length, offset + bytes.len() as u64);
-            let (lane, cache) = (self.lane, run.cache());
+            let (lane, cache) = (self.lane, Cache::Bypass);
             let append = ShardAppend { lane, offset, length_before_bytes, bytes, cache, flush };
             let answer = column.shard.append(append);
             writes.push(Box::pin(async move { (number, answer.await) }));

@@ -5,9 +5,7 @@
 //! so the expensive work is done in parallel and a run can be stamped again for another volume.
 
 use bytes::{Bytes, BytesMut};
-use granary_drive::{
-    BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, Cache, aligned_copy, block_span_bytes,
-};
+use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, aligned_copy, block_span_bytes};
 use granary_erasure::{Codec, Column};
 use granary_types::{ClusterId, Epoch, VolumeId};
 
@@ -55,14 +53,6 @@ impl Run {
     /// How many bytes of each shard file the run takes.
     pub(crate) fn span_bytes(&self) -> u64 {
         self.stripes.iter().map(|stripe| block_span_bytes(stripe.body_length_bytes)).sum()
-    }
-
-    /// What the page cache is to do with it.
-    pub(crate) fn cache(&self) -> Cache {
-        match self.kind {
-            BlockKind::Packed => Cache::Keep,
-            BlockKind::Blob => Cache::Bypass,
-        }
     }
 
     /// How many bytes it takes in all shard files together.

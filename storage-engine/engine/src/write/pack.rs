@@ -6,7 +6,9 @@
 //! parity blocks, and a busy store makes full stripes.
 
 use bytes::{Bytes, BytesMut};
-use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry, PackedRecords, block_span_bytes};
+use granary_drive::{
+    BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry, PackedRecords, aligned_buffer, block_span_bytes,
+};
 use granary_erasure::Codec;
 
 use crate::error::{EngineError, Result};
@@ -117,14 +119,16 @@ fn build(codec: &Codec, items: &[Item], bins: &[Bin], turn: usize) -> Result<Pac
     let body = used.next_multiple_of(BODY_STEP_BYTES);
     let body_length_bytes =
         u32::try_from(body).map_err(|_| EngineError::Internal("a packed block is too long"))?;
-    let length = BLOCK_HEADER_LENGTH_BYTES + body;
+    // Whole pages on a page boundary, so that the drives can write them past the page cache.
+    let span = usize::try_from(block_span_bytes(body_length_bytes))
+        .map_err(|_| EngineError::Internal("a packed block is too long"))?;
     let mut columns: Vec<Option<BytesMut>> = (0..profile.columns()).map(|_| None).collect();
     let mut sealed = Vec::with_capacity(blocks.len());
     let mut spots = vec![Spot { column: 0, at: 0 }; items.len()];
     let narrow = blocks.len() < profile.data();
     for (number, (records, bin)) in blocks.iter().enumerate() {
         let column = if narrow { (turn + number) % profile.data() } else { number };
-        let mut buffer = BytesMut::with_capacity(length);
+        let mut buffer = aligned_buffer(span);
         buffer.resize(BLOCK_HEADER_LENGTH_BYTES, 0);
         buffer.extend_from_slice(records);
         for &index in &bin.items {
@@ -132,7 +136,7 @@ fn build(codec: &Codec, items: &[Item], bins: &[Bin], turn: usize) -> Result<Pac
             *spot = Spot { column: u8::try_from(column).unwrap_or(0), at: buffer.len() };
             buffer.extend_from_slice(&item.bytes);
         }
-        buffer.resize(length, 0);
+        buffer.resize(span, 0);
         let too_long = |_| EngineError::Internal("a packed block is too long");
         let records_length = u32::try_from(records.len()).map_err(too_long)?;
         let data_length = u32::try_from(bin.data_bytes).map_err(too_long)?;
@@ -142,7 +146,9 @@ fn build(codec: &Codec, items: &[Item], bins: &[Bin], turn: usize) -> Result<Pac
         }
     }
     for slot in columns.iter_mut().skip(profile.data()) {
-        *slot = Some(BytesMut::zeroed(length));
+        let mut parity = aligned_buffer(span);
+        parity.resize(span, 0);
+        *slot = Some(parity);
     }
     let stripe: RunStripe = seal_stripe(codec, &mut columns, 0, body_length_bytes, &sealed)?;
     let profile = (profile.data_columns(), profile.parity_columns());
