@@ -4,6 +4,8 @@
 
 pub mod census;
 pub mod client;
+pub mod cluster;
+pub mod gate;
 pub mod load;
 pub mod mount;
 pub mod postgres;

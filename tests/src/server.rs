@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -32,6 +32,10 @@ pub struct ServerConfig {
     pub erasure: Option<String>,
     /// Serve TLS with a certificate of the test's own.
     pub tls: bool,
+    /// The address to listen on, if not 127.0.0.1.
+    pub address: Option<Ipv4Addr>,
+    /// Make it a node: it listens for others too.
+    pub node: bool,
     /// More environment variables.
     pub env: Vec<(String, String)>,
     /// More arguments to `serve`.
@@ -59,6 +63,7 @@ pub struct Server {
     dir: TempDir,
     drive_paths: Vec<PathBuf>,
     port: u16,
+    node_port: u16,
     certificate: Option<Certificate>,
     child: Option<Child>,
 }
@@ -83,7 +88,9 @@ impl Server {
             std::fs::create_dir_all(path).context("drive directory")?;
         }
         let certificate = if config.tls { Some(Certificate::create_in(dir.path())?) } else { None };
-        Ok(Self { config, dir, drive_paths, port: free_port()?, certificate, child: None })
+        let address = config.address.unwrap_or(Ipv4Addr::LOCALHOST);
+        let (port, node_port) = (free_port(address)?, free_port(address)?);
+        Ok(Self { config, dir, drive_paths, port, node_port, certificate, child: None })
     }
 
     /// Starts the binary and waits until it is ready.
@@ -107,6 +114,9 @@ impl Server {
         if let Some(certificate) = &self.certificate {
             command.arg("--tls-cert").arg(&certificate.certificate_path);
             command.arg("--tls-key").arg(&certificate.key_path);
+        }
+        if self.config.node {
+            command.args(["--node-listen", &self.node_host()]);
         }
         command.args(&self.config.args);
         command.env("GRANARY_ROOT_ACCESS_KEY", ACCESS_KEY).env("GRANARY_ROOT_SECRET_KEY", SECRET_KEY);
@@ -175,6 +185,11 @@ impl Server {
         self.launch().await
     }
 
+    /// Adds an argument to the next start.
+    pub fn add_argument(&mut self, argument: &str) {
+        self.config.args.push(argument.to_owned());
+    }
+
     /// Replaces the environment variables of the next start.
     pub fn set_env(&mut self, env: Vec<(String, String)>) {
         self.config.env = env;
@@ -186,9 +201,33 @@ impl Server {
         child.try_wait().context("waiting for the server")
     }
 
-    /// `127.0.0.1:port`.
+    /// `address:port`.
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.address(), self.port)
+    }
+
+    /// Where it listens for other nodes, if it is one.
+    pub fn node_host(&self) -> String {
+        format!("{}:{}", self.address(), self.node_port)
+    }
+
+    fn address(&self) -> Ipv4Addr {
+        self.config.address.unwrap_or(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Whether the process was started and not yet stopped from here.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// SIGSTOP: the process is there and does nothing.
+    pub fn freeze(&self) -> Result<()> {
+        kill_process(self.pid()?, Signal::STOP).context("SIGSTOP")
+    }
+
+    /// SIGCONT: it goes on where it was.
+    pub fn thaw(&self) -> Result<()> {
+        kill_process(self.pid()?, Signal::CONT).context("SIGCONT")
     }
 
     /// `http://…` or `https://…`.
@@ -314,7 +353,7 @@ pub fn binary() -> Result<PathBuf> {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("finding a free port")?;
+fn free_port(address: Ipv4Addr) -> Result<u16> {
+    let listener = TcpListener::bind((address, 0)).context("finding a free port")?;
     Ok(listener.local_addr()?.port())
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::AdminError;
-use crate::model::{DriveReport, TaskId, TaskKind, TaskProgress, VolumePage};
+use crate::model::{DriveReport, NodeReport, TaskId, TaskKind, TaskProgress, VolumePage};
 
 /// The store, as its operator sees it. Implemented over the engine by the program that serves both.
 #[async_trait]
@@ -13,6 +13,18 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::Unavailable`] when the state cannot be read now.
     async fn list_drives(&self) -> Result<Vec<DriveReport>, AdminError>;
+
+    /// The nodes of the store; none for a store on one machine.
+    ///
+    /// # Errors
+    /// [`AdminError::Unavailable`] when the state cannot be read now.
+    async fn list_nodes(&self) -> Result<Vec<NodeReport>, AdminError>;
+
+    /// Removes a dead node for good.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] for a node that is alive or not known; [`AdminError::Unavailable`].
+    async fn remove_node(&self, id: &str) -> Result<(), AdminError>;
 
     /// At most `limit` volumes with ids after `after`, in the order of their ids.
     ///

@@ -19,7 +19,8 @@ use serde::de::DeserializeOwned;
 
 use crate::error::AdminError;
 use crate::model::{
-    DriveList, DriveReport, TaskId, TaskKind, TaskProgress, TaskStarted, VolumePage, VolumeReport,
+    DriveList, DriveReport, NodeList, NodeReport, TaskId, TaskKind, TaskProgress, TaskStarted, VolumePage,
+    VolumeReport,
 };
 use crate::transport::Transport;
 
@@ -59,6 +60,23 @@ impl AdminClient {
     pub async fn drives(&self) -> Result<Vec<DriveReport>, AdminError> {
         let list: DriveList = self.call(Method::GET, "/_granary/v1/drives").await?;
         Ok(list.drives)
+    }
+
+    /// The nodes of the store; none for a store on one machine.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn nodes(&self) -> Result<Vec<NodeReport>, AdminError> {
+        let list: NodeList = self.call(Method::GET, "/_granary/v1/nodes").await?;
+        Ok(list.nodes)
+    }
+
+    /// Removes a dead node for good.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn remove_node(&self, id: &str) -> Result<(), AdminError> {
+        self.call(Method::DELETE, &format!("/_granary/v1/nodes/{}", encode(id))).await
     }
 
     /// All volumes, page by page.

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `GET /_granary/v1/drives` | [`DriveList`] |
 //! | `GET /_granary/v1/volumes?after=ID&limit=N` | [`VolumePage`] |
+//! | `GET /_granary/v1/nodes` | [`NodeList`] |
+//! | `DELETE /_granary/v1/nodes/ID` | 200 when the dead node was removed |
 //! | `POST /_granary/v1/heal`, `/scrub`, `/compact` | 202 and [`TaskStarted`] |
 //! | `GET /_granary/v1/tasks/ID` | [`TaskProgress`] |
 //!
@@ -24,7 +26,7 @@ pub use backend::AdminBackend;
 pub use client::AdminClient;
 pub use error::AdminError;
 pub use model::{
-    DriveList, DriveReport, DriveState, TaskId, TaskKind, TaskProgress, TaskStarted, TaskState, VolumePage,
-    VolumeReport, VolumeState,
+    DriveList, DriveReport, DriveState, NodeList, NodeReport, NodeState, TaskId, TaskKind, TaskProgress,
+    TaskStarted, TaskState, VolumePage, VolumeReport, VolumeState,
 };
 pub use router::router;

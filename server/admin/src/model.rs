@@ -164,3 +164,47 @@ pub struct TaskProgress {
     /// Findings that cannot be repaired now: no drive to place a column on, or too few columns left.
     pub unrepairable: u64,
 }
+
+/// How a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// It lives, and answers the node that was asked.
+    Alive,
+    /// It lives, and does not answer the node that was asked.
+    Unreachable,
+    /// It has not been heard of for a while.
+    Dead,
+    /// It was removed for good.
+    Removed,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Its id.
+    pub id: String,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// What fails together with it; empty if nothing was said.
+    pub zone: String,
+    /// How it is.
+    pub state: NodeState,
+    /// Whether it is the node that was asked.
+    pub is_self: bool,
+    /// How many drives it has.
+    pub drives: u32,
+    /// The version of its binary.
+    pub version: String,
+    /// The newest schema its binary knows.
+    pub schema: u32,
+    /// Why it does not answer, for people.
+    pub detail: Option<String>,
+}
+
+/// All nodes; none for a store on one machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeList {
+    /// By address.
+    pub nodes: Vec<NodeReport>,
+}

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use granary_auth::{PayloadMode, Principal, Verifier};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 
 use crate::backend::AdminBackend;
 use crate::error::AdminError;
-use crate::model::{DriveList, TaskId, TaskKind, TaskStarted};
+use crate::model::{DriveList, NodeList, TaskId, TaskKind, TaskStarted};
 
 /// No request of this API needs a body; a small one is tolerated.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -34,6 +34,8 @@ type Backend = Arc<dyn AdminBackend>;
 pub fn router(backend: Backend, verifier: Arc<Verifier>) -> Router {
     Router::new()
         .route("/_granary/v1/drives", get(drives))
+        .route("/_granary/v1/nodes", get(nodes))
+        .route("/_granary/v1/nodes/{id}", delete(remove_node))
         .route("/_granary/v1/volumes", get(volumes))
         .route("/_granary/v1/heal", post(|state| start(state, TaskKind::Heal)))
         .route("/_granary/v1/scrub", post(|state| start(state, TaskKind::Scrub)))
@@ -72,6 +74,14 @@ async fn check(verifier: &Verifier, request: Request) -> Result<Request, AdminEr
 
 async fn drives(State(backend): State<Backend>) -> Response {
     answer(backend.list_drives().await.map(|drives| (StatusCode::OK, DriveList { drives })))
+}
+
+async fn nodes(State(backend): State<Backend>) -> Response {
+    answer(backend.list_nodes().await.map(|nodes| (StatusCode::OK, NodeList { nodes })))
+}
+
+async fn remove_node(State(backend): State<Backend>, Path(id): Path<String>) -> Response {
+    answer(backend.remove_node(&id).await.map(|()| (StatusCode::OK, ())))
 }
 
 async fn volumes(State(backend): State<Backend>, uri: Uri) -> Response {

@@ -4,7 +4,10 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::client::AdminClient;
-use crate::model::{DriveReport, DriveState, TaskProgress, TaskState, VolumePage, VolumeReport, VolumeState};
+use crate::model::{
+    DriveReport, DriveState, NodeReport, NodeState, TaskProgress, TaskState, VolumePage, VolumeReport,
+    VolumeState,
+};
 
 /// Seven volumes, one drive, and tasks that are named after their kind.
 struct Fake;
@@ -21,6 +24,20 @@ fn volume(number: usize) -> VolumeReport {
     }
 }
 
+fn node() -> NodeReport {
+    NodeReport {
+        id: "n".to_owned(),
+        address: "10.0.0.1:9100".to_owned(),
+        zone: "a".to_owned(),
+        state: NodeState::Alive,
+        is_self: true,
+        drives: 2,
+        version: "1".to_owned(),
+        schema: 2,
+        detail: None,
+    }
+}
+
 #[async_trait]
 impl AdminBackend for Fake {
     async fn list_drives(&self) -> Result<Vec<DriveReport>, AdminError> {
@@ -33,6 +50,14 @@ impl AdminBackend for Fake {
             free_bytes: Some(5),
             detail: None,
         }])
+    }
+
+    async fn list_nodes(&self) -> Result<Vec<NodeReport>, AdminError> {
+        Ok(vec![node()])
+    }
+
+    async fn remove_node(&self, id: &str) -> Result<(), AdminError> {
+        if id == "dead" { Ok(()) } else { Err(AdminError::Invalid("it is alive".to_owned())) }
     }
 
     async fn list_volumes(&self, after: Option<&str>, limit: usize) -> Result<VolumePage, AdminError> {
@@ -122,4 +147,13 @@ fn page_parameters_are_bounded() {
     for bad in ["limit=0", "limit=10001", "limit=x", "other=1", "after"] {
         assert!(page_parameters(bad).is_err(), "{bad}");
     }
+}
+
+#[tokio::test]
+async fn nodes_are_listed_and_dead_ones_removed() {
+    let endpoint = serve().await;
+    let client = client(&endpoint, "secret-key");
+    assert_eq!(client.nodes().await.unwrap(), [node()]);
+    client.remove_node("dead").await.unwrap();
+    assert!(matches!(client.remove_node("n").await, Err(AdminError::Refused { .. })));
 }

@@ -10,6 +10,8 @@ use granary_admin::TaskKind;
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};
+use crate::metadata::migrate::{MigrateArgs, migrate};
+use crate::metadata::{self, MetadataCommand};
 use crate::operate::{self, Target};
 use crate::output::{OutputFormat, print_notice};
 use crate::serve;
@@ -36,9 +38,17 @@ enum Command {
     /// The drives of a running server.
     #[command(subcommand)]
     Drive(DriveCommand),
+    /// The nodes of a running store.
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// The volumes of a running server.
     #[command(subcommand)]
     Volume(VolumeCommand),
+    /// The metadata of a store that is not running.
+    #[command(subcommand)]
+    Metadata(MetadataCommand),
+    /// Bring the schema of the metadata's database up to this version; what `serve` does by itself at start.
+    Migrate(MigrateArgs),
     /// Rebuild missing and damaged shards.
     Heal(TaskArgs),
     /// Read and check everything.
@@ -64,6 +74,19 @@ enum ConfigCommand {
 enum DriveCommand {
     /// List the drives and their state.
     List(Target),
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// List the nodes and whether they live.
+    List(Target),
+    /// Remove a dead node for good; what it held is rebuilt on the others.
+    Remove {
+        /// The id of the node.
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -143,6 +166,26 @@ struct ServeArgs {
     #[arg(long, value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     drain_timeout_ms: Option<u64>,
+    /// Makes this one of several nodes of a store: where the other nodes are listened to.
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_listen: Option<SocketAddr>,
+    /// What other nodes connect to [default: as --node-listen].
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_address: Option<String>,
+    /// A file with the secret that all nodes share, if it is not in GRANARY_CLUSTER_SECRET.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_secret_file: Option<PathBuf>,
+    /// What fails together with this node, a rack or a site.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
+    /// Let empty drives join the store that the database belongs to.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    join: bool,
 }
 
 impl ServeArgs {
@@ -176,9 +219,17 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Drive(DriveCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_drives(&target, format))?;
         }
+        Command::Node(NodeCommand::List(target)) => {
+            runtime(1)?.block_on(operate::list_nodes(&target, format))?;
+        }
+        Command::Node(NodeCommand::Remove { id, target }) => {
+            runtime(1)?.block_on(operate::remove_node(&target, &id))?;
+        }
         Command::Volume(VolumeCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
+        Command::Metadata(command) => runtime(0)?.block_on(metadata::run(&command, format))?,
+        Command::Migrate(args) => runtime(1)?.block_on(migrate(&args, format))?,
         Command::Volume(VolumeCommand::Compact(args)) => return task(&args, TaskKind::Compact, format),
         Command::Heal(args) => return task(&args, TaskKind::Heal, format),
         Command::Scrub(args) => return task(&args, TaskKind::Scrub, format),
@@ -224,6 +275,11 @@ mod tests {
             "granary --json drive list",
             "granary volume list --endpoint https://h:9000 --ca-cert c.pem",
             "granary volume compact --detach",
+            "granary metadata copy --from sqlite:/mnt/d{1...6} --to postgres://h/granary --json",
+            "granary migrate --metadata postgres://h/granary",
+            "granary metadata backup --from postgres://h/granary --to file:/b/granary.backup",
+            "granary metadata backups --data /mnt/d{1...6}",
+            "granary metadata restore --from drives:/mnt/d{1...6} --to postgres://h/granary",
             "granary heal",
             "granary scrub --json",
         ] {

@@ -4,6 +4,7 @@
 //! * [`config`] gathers the settings of `serve` from the command line, the environment and a file.
 //! * [`credentials`] finds or makes the root credentials.
 //! * [`serve`] accepts connections, and carries requests to the S3 protocol, the admin API and the health pages.
+//! * [`metadata`] holds the commands that move a store's whole metadata.
 //! * [`operate`] holds the commands that talk to a running server through its admin API.
 //! * [`telemetry`] sets up logs and metrics.
 //!
@@ -12,6 +13,7 @@
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod metadata;
 pub mod operate;
 pub mod output;
 pub mod serve;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use granary_admin::{AdminClient, DriveReport, VolumeReport};
+use granary_admin::{AdminClient, DriveReport, NodeReport, VolumeReport};
 
 use crate::config::expand_data;
 use crate::credentials;
@@ -65,6 +65,41 @@ fn drive_row(drive: &DriveReport) -> Vec<String> {
         drive.free_bytes.map_or_else(dash, size),
         drive.detail.clone().unwrap_or_default(),
     ]
+}
+
+/// `granary node list`.
+///
+/// # Errors
+/// The server cannot be reached, or refuses.
+pub async fn list_nodes(target: &Target, format: OutputFormat) -> Result<()> {
+    let nodes = target.client()?.nodes().await.context("listing nodes")?;
+    if format == OutputFormat::Json {
+        return print_json(&nodes);
+    }
+    print_line(&table(
+        &["ID", "ADDRESS", "ZONE", "STATE", "DRIVES", "VERSION", "DETAIL"],
+        &nodes.iter().map(node_row).collect::<Vec<_>>(),
+    ))
+}
+
+fn node_row(node: &NodeReport) -> Vec<String> {
+    vec![
+        node.id.clone(),
+        node.address.clone(),
+        if node.zone.is_empty() { "-".to_owned() } else { node.zone.clone() },
+        word(&node.state),
+        node.drives.to_string(),
+        node.version.clone(),
+        node.detail.clone().unwrap_or_default(),
+    ]
+}
+
+/// `granary node remove`.
+///
+/// # Errors
+/// The server cannot be reached, or refuses: the node is alive, or not known.
+pub async fn remove_node(target: &Target, id: &str) -> Result<()> {
+    target.client()?.remove_node(id).await.context("removing a node")
 }
 
 /// `granary volume list`.

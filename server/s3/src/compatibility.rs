@@ -7,12 +7,15 @@ use crate::operation::{Operation, Scope, Selector, Status};
 /// The text of the page.
 #[must_use]
 pub fn page() -> String {
-    let implemented = Operation::ALL.iter().filter(|op| op.status() == Status::Implemented).count();
+    let count = |status| Operation::ALL.iter().filter(|op| op.status() == status).count();
+    let (implemented, stored) = (count(Status::Implemented), count(Status::Stored));
     let mut out = format!(
         "# Compatibility with Amazon S3\n\n\
-         Generated from the table of operations in `server/s3`; a test checks that it is current.\n\n\
-         {implemented} of the {} operations in botocore's model of S3 are implemented. Every other one answers \
-         `501 NotImplemented` with its name.\n\n\
+         Generated from the table of operations in `server/s3`; a test checks that it is current, and \
+         another one calls every operation and checks that it is true.\n\n\
+         {implemented} of the {} operations in botocore's model of S3 are implemented. {stored} more are stored and \
+         returned: the configuration is checked and kept, and has no other effect on this server. Every other one \
+         answers `501 NotImplemented` with its name.\n\n\
          | Operation | Request | Status |\n|---|---|---|\n",
         Operation::ALL.len()
     );
@@ -20,6 +23,7 @@ pub fn page() -> String {
         let status = match (operation.selector(), operation.status()) {
             (Selector::Elsewhere(place), _) => format!("see {place}"),
             (_, Status::Implemented) => "implemented".to_owned(),
+            (_, Status::Stored) => "stored and returned".to_owned(),
             (_, Status::Missing) => "not implemented".to_owned(),
         };
         // Writing to a String cannot fail.
@@ -39,6 +43,7 @@ fn request(operation: Operation) -> String {
         Selector::Plain | Selector::Elsewhere(_) => format!("{method} {path}"),
         Selector::Subresource(name) => format!("{method} {path}?{name}"),
         Selector::SubresourceWithId(name) => format!("{method} {path}?{name}&id="),
+        Selector::NamedAnnotation => format!("{method} {path}?annotation&annotationName="),
         Selector::Upload if operation.name() == "UploadPart" => {
             format!("{method} {path}?partNumber=&uploadId=")
         }

@@ -110,19 +110,15 @@ pub fn if_range_holds(headers: &HeaderMap, etag: &Etag, modified: UnixMillis) ->
 /// Reads `If-Match` and `If-None-Match` of a write.
 ///
 /// # Errors
-/// `NotImplemented` for an `If-None-Match` other than `*` and for a date, as AWS answers. A date that was ignored would
-/// let a write through that its sender meant to be refused.
+/// `NotImplemented` for a date, as AWS answers: one that was ignored would let a write through that its sender meant to
+/// be refused. AWS takes `*` alone as `If-None-Match`; tags are taken here as RFC 9110 has them.
 pub fn of_write(headers: &HeaderMap) -> S3Result<WriteConditions> {
     let mut conditions = WriteConditions::default();
     if let Some(tags) = text(headers, "if-match") {
         conditions.if_match = Some(tag_match(tags));
     }
     if let Some(tags) = text(headers, "if-none-match") {
-        if tags != "*" {
-            return Err(S3Error::not_implemented("If-None-Match with an entity tag on a write")
-                .field("Header", "If-None-Match"));
-        }
-        conditions.if_none_match = Some(TagMatch::Any);
+        conditions.if_none_match = Some(tag_match(tags));
     }
     for name in ["if-modified-since", "if-unmodified-since"] {
         if headers.contains_key(name) {

@@ -66,8 +66,8 @@ fn conditions_of_writes() {
     assert_eq!(conditions.if_match, Some(TagMatch::OneOf(vec![Etag::new("abc")])));
     assert_eq!(conditions.if_none_match, Some(TagMatch::Any));
     assert_eq!(of_write(&headers(&[("if-match", "*")])).unwrap().if_match, Some(TagMatch::Any));
-    let error = of_write(&headers(&[("if-none-match", "abc")])).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::NotImplemented);
+    let none_match = of_write(&headers(&[("if-none-match", "abc")])).unwrap().if_none_match;
+    assert_eq!(none_match, Some(TagMatch::OneOf(vec![Etag::new("abc")])));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use granary_engine::EngineError;
 
 use crate::error::{ErrorCode, S3Error};
 use crate::md5_pool::Md5Lost;
+use crate::ops::version::with_marker;
 
 impl From<AuthError> for S3Error {
     fn from(error: AuthError) -> Self {
@@ -39,6 +40,11 @@ impl From<EngineError> for S3Error {
                 Self::new(ErrorCode::BucketNotEmpty).field("BucketName", name.as_str())
             }
             EngineError::NoSuchKey => ErrorCode::NoSuchKey.into(),
+            EngineError::NoSuchVersion => ErrorCode::NoSuchVersion.into(),
+            EngineError::DeleteMarker { version, .. } => with_marker(ErrorCode::NoSuchKey.into(), version),
+            EngineError::BucketSettings(name) => {
+                Self::new(ErrorCode::InvalidBucketState).field("BucketName", name.as_str())
+            }
             EngineError::NoSuchUpload => ErrorCode::NoSuchUpload.into(),
             EngineError::InvalidPart(number) => {
                 Self::new(ErrorCode::InvalidPart).field("PartNumber", number.get().to_string())

@@ -15,6 +15,7 @@ mod context;
 mod convert;
 mod copy_body;
 pub mod copy_source;
+mod cors;
 pub mod dates;
 pub mod encoding;
 pub mod error;
@@ -29,9 +30,14 @@ mod respond;
 mod router;
 mod send;
 mod state;
+pub mod tags;
 pub mod token;
 pub mod unsupported;
 pub mod xml;
+
+/// For fuzz targets only.
+#[cfg(fuzzing)]
+pub use ops::check_configurations;
 
 pub use router::router;
 pub use state::{S3Config, S3State};

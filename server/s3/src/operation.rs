@@ -1,6 +1,6 @@
 //! Every operation of S3 and how a request names it.
 //!
-//! The table holds the 111 operations of botocore's model of S3, whether implemented here or not. A request is
+//! The table holds the 116 operations of botocore's model of S3, whether implemented here or not. A request is
 //! routed over the whole table, so that an operation that is missing is answered with `NotImplemented` and its
 //! name, and is never mistaken for another one: `PUT /bucket/key?tagging` must not replace the object.
 
@@ -31,6 +31,8 @@ pub enum Selector {
     Subresource(&'static str),
     /// A query parameter of this name together with `id`.
     SubresourceWithId(&'static str),
+    /// `annotation` together with `annotationName`.
+    NamedAnnotation,
     /// `uploadId` (or `partNumber` on a PUT) in the query.
     Upload,
     /// As [`Selector::Upload`], with an `x-amz-copy-source` header.
@@ -50,6 +52,8 @@ pub enum Selector {
 pub enum Status {
     /// It does.
     Implemented,
+    /// What is put is checked, kept and returned, and has no other effect here.
+    Stored,
     /// It answers `NotImplemented`.
     Missing,
 }
@@ -110,102 +114,107 @@ operations! {
     CreateMultipartUpload: POST Object Subresource("uploads") Implemented;
     CreateSession: GET Bucket Subresource("session") Missing;
     DeleteBucket: DELETE Bucket Plain Implemented;
-    DeleteBucketAnalyticsConfiguration: DELETE Bucket SubresourceWithId("analytics") Missing;
-    DeleteBucketCors: DELETE Bucket Subresource("cors") Missing;
+    DeleteBucketAnalyticsConfiguration: DELETE Bucket SubresourceWithId("analytics") Stored;
+    DeleteBucketCors: DELETE Bucket Subresource("cors") Implemented;
     DeleteBucketEncryption: DELETE Bucket Subresource("encryption") Missing;
-    DeleteBucketIntelligentTieringConfiguration: DELETE Bucket SubresourceWithId("intelligent-tiering") Missing;
-    DeleteBucketInventoryConfiguration: DELETE Bucket SubresourceWithId("inventory") Missing;
+    DeleteBucketIntelligentTieringConfiguration: DELETE Bucket SubresourceWithId("intelligent-tiering") Stored;
+    DeleteBucketInventoryConfiguration: DELETE Bucket SubresourceWithId("inventory") Stored;
     DeleteBucketLifecycle: DELETE Bucket Subresource("lifecycle") Missing;
     DeleteBucketMetadataConfiguration: DELETE Bucket Subresource("metadataConfiguration") Missing;
     DeleteBucketMetadataTableConfiguration: DELETE Bucket Subresource("metadataTable") Missing;
-    DeleteBucketMetricsConfiguration: DELETE Bucket SubresourceWithId("metrics") Missing;
-    DeleteBucketOwnershipControls: DELETE Bucket Subresource("ownershipControls") Missing;
+    DeleteBucketMetricsConfiguration: DELETE Bucket SubresourceWithId("metrics") Stored;
+    DeleteBucketOwnershipControls: DELETE Bucket Subresource("ownershipControls") Stored;
     DeleteBucketPolicy: DELETE Bucket Subresource("policy") Missing;
     DeleteBucketReplication: DELETE Bucket Subresource("replication") Missing;
-    DeleteBucketTagging: DELETE Bucket Subresource("tagging") Missing;
-    DeleteBucketWebsite: DELETE Bucket Subresource("website") Missing;
+    DeleteBucketTagging: DELETE Bucket Subresource("tagging") Implemented;
+    DeleteBucketWebsite: DELETE Bucket Subresource("website") Stored;
     DeleteObject: DELETE Object Plain Implemented;
-    DeleteObjectTagging: DELETE Object Subresource("tagging") Missing;
+    DeleteObjectAnnotation: DELETE Object Subresource("annotation") Missing;
+    DeleteObjectTagging: DELETE Object Subresource("tagging") Implemented;
     DeleteObjects: POST Bucket Subresource("delete") Implemented;
-    DeletePublicAccessBlock: DELETE Bucket Subresource("publicAccessBlock") Missing;
+    DeletePublicAccessBlock: DELETE Bucket Subresource("publicAccessBlock") Stored;
     GetBucketAbac: GET Bucket Subresource("abac") Missing;
-    GetBucketAccelerateConfiguration: GET Bucket Subresource("accelerate") Missing;
+    GetBucketAccelerateConfiguration: GET Bucket Subresource("accelerate") Stored;
     GetBucketAcl: GET Bucket Subresource("acl") Missing;
-    GetBucketAnalyticsConfiguration: GET Bucket SubresourceWithId("analytics") Missing;
-    GetBucketCors: GET Bucket Subresource("cors") Missing;
+    GetBucketAnalyticsConfiguration: GET Bucket SubresourceWithId("analytics") Stored;
+    GetBucketCors: GET Bucket Subresource("cors") Implemented;
     GetBucketEncryption: GET Bucket Subresource("encryption") Missing;
-    GetBucketIntelligentTieringConfiguration: GET Bucket SubresourceWithId("intelligent-tiering") Missing;
-    GetBucketInventoryConfiguration: GET Bucket SubresourceWithId("inventory") Missing;
+    GetBucketIntelligentTieringConfiguration: GET Bucket SubresourceWithId("intelligent-tiering") Stored;
+    GetBucketInventoryConfiguration: GET Bucket SubresourceWithId("inventory") Stored;
     GetBucketLifecycle: GET Bucket Elsewhere("GetBucketLifecycleConfiguration") Missing;
     GetBucketLifecycleConfiguration: GET Bucket Subresource("lifecycle") Missing;
     GetBucketLocation: GET Bucket Subresource("location") Implemented;
-    GetBucketLogging: GET Bucket Subresource("logging") Missing;
+    GetBucketLogging: GET Bucket Subresource("logging") Stored;
     GetBucketMetadataConfiguration: GET Bucket Subresource("metadataConfiguration") Missing;
     GetBucketMetadataTableConfiguration: GET Bucket Subresource("metadataTable") Missing;
-    GetBucketMetricsConfiguration: GET Bucket SubresourceWithId("metrics") Missing;
+    GetBucketMetricsConfiguration: GET Bucket SubresourceWithId("metrics") Stored;
     GetBucketNotification: GET Bucket Elsewhere("GetBucketNotificationConfiguration") Missing;
-    GetBucketNotificationConfiguration: GET Bucket Subresource("notification") Missing;
-    GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Missing;
+    GetBucketNotificationConfiguration: GET Bucket Subresource("notification") Stored;
+    GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Stored;
     GetBucketPolicy: GET Bucket Subresource("policy") Missing;
     GetBucketPolicyStatus: GET Bucket Subresource("policyStatus") Missing;
     GetBucketReplication: GET Bucket Subresource("replication") Missing;
-    GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Missing;
-    GetBucketTagging: GET Bucket Subresource("tagging") Missing;
-    GetBucketVersioning: GET Bucket Subresource("versioning") Missing;
-    GetBucketWebsite: GET Bucket Subresource("website") Missing;
+    GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Stored;
+    GetBucketTagging: GET Bucket Subresource("tagging") Implemented;
+    GetBucketVersioning: GET Bucket Subresource("versioning") Implemented;
+    GetBucketWebsite: GET Bucket Subresource("website") Stored;
     GetObject: GET Object Plain Implemented;
     GetObjectAcl: GET Object Subresource("acl") Missing;
+    GetObjectAnnotation: GET Object NamedAnnotation Missing;
     GetObjectAttributes: GET Object Subresource("attributes") Implemented;
     GetObjectLegalHold: GET Object Subresource("legal-hold") Missing;
     GetObjectLockConfiguration: GET Bucket Subresource("object-lock") Missing;
     GetObjectRetention: GET Object Subresource("retention") Missing;
-    GetObjectTagging: GET Object Subresource("tagging") Missing;
+    GetObjectTagging: GET Object Subresource("tagging") Implemented;
     GetObjectTorrent: GET Object Subresource("torrent") Missing;
-    GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Missing;
+    GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Stored;
     HeadBucket: HEAD Bucket Plain Implemented;
     HeadObject: HEAD Object Plain Implemented;
-    ListBucketAnalyticsConfigurations: GET Bucket Subresource("analytics") Missing;
-    ListBucketIntelligentTieringConfigurations: GET Bucket Subresource("intelligent-tiering") Missing;
-    ListBucketInventoryConfigurations: GET Bucket Subresource("inventory") Missing;
-    ListBucketMetricsConfigurations: GET Bucket Subresource("metrics") Missing;
+    ListBucketAnalyticsConfigurations: GET Bucket Subresource("analytics") Stored;
+    ListBucketIntelligentTieringConfigurations: GET Bucket Subresource("intelligent-tiering") Stored;
+    ListBucketInventoryConfigurations: GET Bucket Subresource("inventory") Stored;
+    ListBucketMetricsConfigurations: GET Bucket Subresource("metrics") Stored;
     ListBuckets: GET Service Plain Implemented;
     ListDirectoryBuckets: GET Service Elsewhere("the endpoint of directory buckets") Missing;
     ListMultipartUploads: GET Bucket Subresource("uploads") Implemented;
-    ListObjectVersions: GET Bucket Subresource("versions") Missing;
+    ListObjectAnnotations: GET Object Subresource("annotation") Missing;
+    ListObjectVersions: GET Bucket Subresource("versions") Implemented;
     ListObjects: GET Bucket Plain Implemented;
     ListObjectsV2: GET Bucket ListType2 Implemented;
     ListParts: GET Object Upload Implemented;
     PutBucketAbac: PUT Bucket Subresource("abac") Missing;
-    PutBucketAccelerateConfiguration: PUT Bucket Subresource("accelerate") Missing;
+    PutBucketAccelerateConfiguration: PUT Bucket Subresource("accelerate") Stored;
     PutBucketAcl: PUT Bucket Subresource("acl") Missing;
-    PutBucketAnalyticsConfiguration: PUT Bucket SubresourceWithId("analytics") Missing;
-    PutBucketCors: PUT Bucket Subresource("cors") Missing;
+    PutBucketAnalyticsConfiguration: PUT Bucket SubresourceWithId("analytics") Stored;
+    PutBucketCors: PUT Bucket Subresource("cors") Implemented;
     PutBucketEncryption: PUT Bucket Subresource("encryption") Missing;
-    PutBucketIntelligentTieringConfiguration: PUT Bucket SubresourceWithId("intelligent-tiering") Missing;
-    PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Missing;
+    PutBucketIntelligentTieringConfiguration: PUT Bucket SubresourceWithId("intelligent-tiering") Stored;
+    PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Stored;
     PutBucketLifecycle: PUT Bucket Elsewhere("PutBucketLifecycleConfiguration") Missing;
     PutBucketLifecycleConfiguration: PUT Bucket Subresource("lifecycle") Missing;
-    PutBucketLogging: PUT Bucket Subresource("logging") Missing;
-    PutBucketMetricsConfiguration: PUT Bucket SubresourceWithId("metrics") Missing;
+    PutBucketLogging: PUT Bucket Subresource("logging") Stored;
+    PutBucketMetricsConfiguration: PUT Bucket SubresourceWithId("metrics") Stored;
     PutBucketNotification: PUT Bucket Elsewhere("PutBucketNotificationConfiguration") Missing;
-    PutBucketNotificationConfiguration: PUT Bucket Subresource("notification") Missing;
-    PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Missing;
+    PutBucketNotificationConfiguration: PUT Bucket Subresource("notification") Stored;
+    PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Stored;
     PutBucketPolicy: PUT Bucket Subresource("policy") Missing;
     PutBucketReplication: PUT Bucket Subresource("replication") Missing;
-    PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Missing;
-    PutBucketTagging: PUT Bucket Subresource("tagging") Missing;
-    PutBucketVersioning: PUT Bucket Subresource("versioning") Missing;
-    PutBucketWebsite: PUT Bucket Subresource("website") Missing;
+    PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Stored;
+    PutBucketTagging: PUT Bucket Subresource("tagging") Implemented;
+    PutBucketVersioning: PUT Bucket Subresource("versioning") Implemented;
+    PutBucketWebsite: PUT Bucket Subresource("website") Stored;
     PutObject: PUT Object Plain Implemented;
     PutObjectAcl: PUT Object Subresource("acl") Missing;
+    PutObjectAnnotation: PUT Object Subresource("annotation") Missing;
     PutObjectLegalHold: PUT Object Subresource("legal-hold") Missing;
     PutObjectLockConfiguration: PUT Bucket Subresource("object-lock") Missing;
     PutObjectRetention: PUT Object Subresource("retention") Missing;
-    PutObjectTagging: PUT Object Subresource("tagging") Missing;
-    PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Missing;
+    PutObjectTagging: PUT Object Subresource("tagging") Implemented;
+    PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Stored;
     RenameObject: PUT Object Subresource("renameObject") Missing;
     RestoreObject: POST Object Subresource("restore") Missing;
     SelectObjectContent: POST Object Subresource("select") Missing;
+    UpdateBucketMetadataAnnotationTableConfiguration: PUT Bucket Subresource("metadataAnnotationTable") Missing;
     UpdateBucketMetadataInventoryTableConfiguration: PUT Bucket Subresource("metadataInventoryTable") Missing;
     UpdateBucketMetadataJournalTableConfiguration: PUT Bucket Subresource("metadataJournalTable") Missing;
     UpdateObjectEncryption: PUT Object Subresource("encryption") Missing;
@@ -223,12 +232,8 @@ impl fmt::Display for Operation {
 /// Finds the operation of a request.
 ///
 /// # Errors
-/// `MethodNotAllowed` when no operation has this method here, `NotImplemented` for a browser's POST upload, and
-/// `AccessForbidden` for a CORS preflight, as no bucket can have CORS rules yet.
+/// `MethodNotAllowed` when no operation has this method here, and `NotImplemented` for a browser's POST upload.
 pub fn route(method: &Method, scope: Scope, query: &Query<'_>, headers: &HeaderMap) -> S3Result<Operation> {
-    if *method == Method::OPTIONS {
-        return Err(S3Error::new(ErrorCode::AccessForbidden));
-    }
     if !query.is_empty()
         && let Some(operation) = by_query(method, scope, query, headers)?
     {
@@ -269,6 +274,10 @@ fn by_query(
         return Ok(Some(operation));
     }
     let mut selects_another = false;
+    let names_annotation = query.get("annotation").is_some() && query.get("annotationName").is_some();
+    if scope == Scope::Object && *method == Method::GET && names_annotation {
+        return Ok(Some(Operation::GetObjectAnnotation));
+    }
     for (name, _) in query.pairs() {
         let mut without_id = None;
         for operation in Operation::ALL {

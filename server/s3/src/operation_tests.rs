@@ -16,6 +16,7 @@ fn canonical_query(operation: Operation) -> Option<String> {
         Selector::Plain | Selector::Copy => String::new(),
         Selector::Subresource(name) => name.to_owned(),
         Selector::SubresourceWithId(name) => format!("{name}&id=x"),
+        Selector::NamedAnnotation => "annotation&annotationName=x".to_owned(),
         Selector::Upload | Selector::UploadCopy => "uploadId=u&partNumber=1".to_owned(),
         Selector::ListType2 => "list-type=2".to_owned(),
         Selector::ObjectLambda | Selector::Elsewhere(_) => return None,
@@ -32,7 +33,7 @@ fn every_operation_is_reached_by_its_own_request() {
         assert_eq!(found, operation, "{operation}");
         reached += 1;
     }
-    assert_eq!((Operation::ALL.len(), reached), (111, 105));
+    assert_eq!((Operation::ALL.len(), reached), (116, 110));
 }
 
 #[test]
@@ -41,6 +42,8 @@ fn missing_operations_are_not_mistaken_for_plain_ones() {
         ("PUT", Scope::Object, "acl", Operation::PutObjectAcl),
         ("PUT", Scope::Object, "tagging&x-id=PutObjectTagging", Operation::PutObjectTagging),
         ("PUT", Scope::Object, "versionId=1&retention=", Operation::PutObjectRetention),
+        // Before the table had it, this replaced the object.
+        ("PUT", Scope::Object, "annotation&annotationName=x", Operation::PutObjectAnnotation),
         ("DELETE", Scope::Bucket, "policy", Operation::DeleteBucketPolicy),
         ("DELETE", Scope::Object, "tagging", Operation::DeleteObjectTagging),
         ("GET", Scope::Bucket, "versions", Operation::ListObjectVersions),

@@ -6,12 +6,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use granary_auth::{AuthError, Principal, RequestHead, Verified, explain, request_host};
+use granary_types::BucketName;
 use http::request::Parts;
 use http::{Method, header};
 
 use crate::address::Address;
 use crate::body::Leftover;
 use crate::context::{Context, ReceivedMeter};
+use crate::cors;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::operation::{Operation, Scope, Status, route};
 use crate::ops;
@@ -33,6 +35,7 @@ async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
     let mut operation = None;
     let leftover = Leftover::default();
     let result = serve(&state, &parts, leftover.watch(body), &received, &mut operation).await;
+    let cross_origin = parts.headers.contains_key(header::ORIGIN) && parts.method != Method::OPTIONS;
     let mut response = match result {
         Ok(response) => response,
         Err(error) => {
@@ -49,6 +52,9 @@ async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
             respond::error(&error, context)
         }
     };
+    if cross_origin && let Some(bucket) = bucket_of(shared, &parts) {
+        cors::add_to(shared, &parts, &bucket, &mut response).await;
+    }
     respond::finish(&mut response, request_id, &shared.host_id);
     shared.metrics.of(operation).record(response.status(), started.elapsed(), received.read());
     response
@@ -81,6 +87,10 @@ async fn serve(
     let shared = &*state.0;
     let head = RequestHead::from(parts);
     let host = request_host(&head)?.unwrap_or_default();
+    if parts.method == Method::OPTIONS {
+        let bucket = bucket_of(shared, parts).ok_or(ErrorCode::MethodNotAllowed)?;
+        return cors::preflight(shared, parts, &bucket).await;
+    }
     let now = SystemTime::now();
     let verified = shared.verifier.verify(head, now).map_err(|error| refusal(head, now, error));
     let query = Query::parse(parts.uri.query())?;
@@ -89,6 +99,10 @@ async fn serve(
         *operation = Some(*found);
     }
     let outcome = async {
+        // It is signed for another service, so that its signature cannot be right here.
+        if let Ok((operation @ Operation::WriteGetObjectResponse, _)) = &routed {
+            return Err(S3Error::not_implemented(operation));
+        }
         let verified = verified?;
         let (operation, address) = routed?;
         authorise(&verified, parts)?;
@@ -100,6 +114,15 @@ async fn serve(
         ops::run(&context, operation, address, body).await
     };
     outcome.await
+}
+
+/// The bucket that a request is about, signed or not.
+fn bucket_of(shared: &Shared, parts: &Parts) -> Option<BucketName> {
+    let host = request_host(&RequestHead::from(parts)).ok()?.unwrap_or_default();
+    match Address::resolve(&shared.config.domains, host, parts.uri.path()).ok()? {
+        Address::Service => None,
+        Address::Bucket(bucket) | Address::Object(bucket, _) => Some(bucket),
+    }
 }
 
 /// A refused signature with what AWS tells its sender about it.

@@ -1,5 +1,5 @@
-//! Headers that ask for what this server does not do. Ignoring them would store an object without the encryption,
-//! the lock or the tags that its owner believes it has, so they are refused.
+//! Headers that ask for what this server does not do. Ignoring them would store an object without the encryption
+//! or the lock that its owner believes it has, so they are refused.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -46,8 +46,7 @@ fn is_honoured(name: &str, value: &[u8]) -> bool {
         "acl" => matches!(value, b"private" | b"bucket-owner-full-control"),
         "object-ownership" => value == b"BucketOwnerEnforced",
         "bucket-object-lock-enabled" => value.eq_ignore_ascii_case(b"false"),
-        "tagging-directive" => value == b"COPY",
-        "tagging" | "write-offset-bytes" | "annotation-directive" => false,
+        "write-offset-bytes" | "annotation-directive" => false,
         _ => !["grant-", "server-side-encryption", "copy-source-server-side-encryption", "object-lock-"]
             .iter()
             .any(|refused| name.starts_with(refused)),

@@ -8,5 +8,5 @@ mod placement;
 mod profile;
 pub mod rpc;
 
-pub use placement::{Candidate, place};
+pub use placement::{Candidate, Site, place};
 pub use profile::{Redundancy, degraded, for_drives};

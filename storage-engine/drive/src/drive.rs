@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub struct Drive {
     bulk: Lane,
     health: Arc<Health>,
     lock: Mutex<Option<File>>,
+    replacements: AtomicU64,
 }
 
 impl Drive {
@@ -66,6 +68,7 @@ impl Drive {
             health,
             identity,
             lock: Mutex::new(Some(lock)),
+            replacements: AtomicU64::new(0),
         }))
     }
 
@@ -264,18 +267,14 @@ impl Drive {
             .map(Arc::new)
     }
 
-    /// Starts a replacement of a shard file under a temporary name; see [`Drive::install_replacement`].
+    /// Starts a replacement of a shard file under a temporary name; see [`Drive::install_replacement`]. Two of one shard,
+    /// begun by two nodes, are files of their own.
     ///
     /// # Errors
     /// When the drive fails.
     pub fn create_replacement(&self, name: ShardName, profile: (u8, u8)) -> Result<Replacement, DriveError> {
-        let path = self.shard_path(name).with_extension(SUFFIX_NEW);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(DriveError::io("removing", &path, error));
-            }
-            _ => {}
-        }
+        let number = self.replacements.fetch_add(1, Ordering::Relaxed);
+        let path = self.shard_path(name).with_extension(format!("{number}.{SUFFIX_NEW}"));
         Ok(Replacement { shard: self.create_at(&path, name.column, name.volume, profile)?, name })
     }
 

@@ -6,7 +6,8 @@
 //! * [`Drive`] appends with group flush: each lane has one thread that takes whatever has queued, writes it,
 //!   flushes every touched file once, and then answers everybody.
 //! * Runs of large objects are written past the page cache, from [`aligned_buffer`]s.
-//! * [`ShardFile::read`] reads without a thread hop when the page cache has the bytes.
+//! * [`ShardFile::read`] reads without a thread hop when the page cache has a few bytes, and past the page cache when it
+//!   has not and they are many.
 
 mod aligned;
 pub mod block;
@@ -15,6 +16,7 @@ mod error;
 mod health;
 mod identity;
 mod lane;
+mod long;
 mod records;
 mod shard;
 

@@ -1,22 +1,20 @@
 //! One shard file.
 
 use std::fs::{File, OpenOptions};
-use std::io::IoSliceMut;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::fs::OFlags;
-use rustix::io::ReadWriteFlags;
 
 use crate::aligned::is_aligned;
 use crate::block::{FileHeader, PAGE_LENGTH_BYTES};
 use crate::error::DriveError;
 use crate::health::Health;
 use crate::lane::Cache;
+use crate::long::{LONG_READ_BYTES, open_direct, read_cached, read_full, read_long};
 
 /// A read that takes longer counts as failed; the bytes come from other columns then.
 const READ_DEADLINE: Duration = Duration::from_secs(5);
@@ -25,9 +23,8 @@ const READ_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct ShardFile {
     file: File,
-    /// The same file, opened to be written past the page cache; none where the file system cannot, and for files
-    /// that were opened to be read.
-    direct: Option<File>,
+    /// The same file, opened to go past the page cache when that was first wanted; none where the file system cannot.
+    direct: OnceLock<Option<File>>,
     path: PathBuf,
     /// A write or flush failed. The kernel reports a lost page once and then calls it clean, so a later flush that
     /// succeeds proves nothing: from the first failure on, every write and flush of this file fails.
@@ -46,9 +43,9 @@ impl ShardFile {
             .map_err(|e| DriveError::io("creating", path, e))?;
         file.write_all_at(&header.to_page(), 0).map_err(|e| DriveError::io("writing", path, e))?;
         file.sync_all().map_err(|e| DriveError::io("flushing", path, e))?;
-        let flags = OFlags::DIRECT.bits().cast_signed();
-        let direct = OpenOptions::new().write(true).custom_flags(flags).open(path).ok();
-        Ok(Self { file, direct, path: path.to_owned(), poisoned: AtomicBool::new(false), health })
+        // At once: a path is that of this very file only as long as nobody replaces it.
+        let direct = OnceLock::from(open_direct(path));
+        Ok(Self::of(file, direct, path, health))
     }
 
     /// Opens a shard file and checks that it is the one expected.
@@ -63,15 +60,15 @@ impl ShardFile {
             || DriveError::Corrupt { path: path.to_owned(), offset: 0, what: "the shard file's header" };
         file.read_exact_at(&mut page, 0).map_err(|_| corrupt())?;
         match FileHeader::read(&page) {
-            Some(found) if found == expected => Ok(Self {
-                file,
-                direct: None,
-                path: path.to_owned(),
-                poisoned: AtomicBool::new(false),
-                health,
-            }),
+            Some(found) if found == expected => Ok(Self::of(file, OnceLock::new(), path, health)),
             _ => Err(corrupt()),
         }
+    }
+
+    fn of(file: File, direct: OnceLock<Option<File>>, path: &Path, health: Arc<Health>) -> Self {
+        // Readers say themselves how much they need. An advice that is refused only costs speed.
+        let _advice = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Random);
+        Self { file, direct, path: path.to_owned(), poisoned: AtomicBool::new(false), health }
     }
 
     /// The path it was opened by.
@@ -88,29 +85,39 @@ impl ShardFile {
         Ok(self.file.metadata().map_err(|e| DriveError::io("inspecting", &self.path, e))?.len())
     }
 
-    /// Reads up to `length_bytes` at `offset`; fewer come back only at the end of the file. Bytes that the page
-    /// cache has are read in place; others on the blocking pool, so that a slow drive never holds up the runtime.
+    /// Reads up to `length_bytes` at `offset`; fewer come back only at the end of the file. Short reads that the page
+    /// cache has are done in place; all others on the blocking pool, so that a slow drive never holds up the runtime.
     ///
     /// # Errors
     /// When the drive fails, or does not answer within [`READ_DEADLINE`] (and for a while after that at once).
     pub async fn read(self: &Arc<Self>, offset: u64, length_bytes: usize) -> Result<Bytes, DriveError> {
+        if length_bytes >= LONG_READ_BYTES && !self.health.avoid_reads() {
+            return self.read_apart(move |shard| shard.read_long(offset, length_bytes)).await;
+        }
         let mut buffer = vec![0_u8; length_bytes];
-        let cached = rustix::io::preadv2(
-            &self.file,
-            &mut [IoSliceMut::new(&mut buffer)],
-            offset,
-            ReadWriteFlags::NOWAIT,
-        )
-        .unwrap_or(0);
-        if cached == length_bytes {
+        if read_cached(&self.file, &mut buffer, offset) == length_bytes {
             return Ok(Bytes::from(buffer));
         }
-        let shard = Arc::clone(self);
+        self.read_apart(move |shard| {
+            let filled = read_full(&shard.file, &mut buffer, offset)?;
+            buffer.truncate(filled);
+            Ok(Bytes::from(buffer))
+        })
+        .await
+    }
+
+    async fn read_apart(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Self) -> std::io::Result<Bytes> + Send + 'static,
+    ) -> Result<Bytes, DriveError> {
         let stalled = || DriveError::Stalled { path: self.path.clone() };
         if self.health.avoid_reads() {
             return Err(stalled());
         }
-        let read = tokio::task::spawn_blocking(move || shard.read_blocking(offset, buffer));
+        let shard = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || {
+            run(&shard).map_err(|error| DriveError::io("reading", &shard.path, error))
+        });
         if let Ok(done) = tokio::time::timeout(READ_DEADLINE, read).await {
             return done.map_err(|_| stalled())?;
         }
@@ -118,18 +125,16 @@ impl ShardFile {
         Err(stalled())
     }
 
-    fn read_blocking(&self, offset: u64, mut buffer: Vec<u8>) -> Result<Bytes, DriveError> {
-        let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.file.read_at(rest, offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(DriveError::io("reading", &self.path, error)),
-            }
-        }
-        buffer.truncate(filled);
-        Ok(Bytes::from(buffer))
+    fn read_long(&self, offset: u64, length_bytes: usize) -> std::io::Result<Bytes> {
+        let direct = self.direct.get_or_init(|| self.open_direct_again());
+        read_long(&self.file, direct.as_ref(), offset, length_bytes)
+    }
+
+    /// By path, but only if the path still is this file: healing may have put another in its place.
+    fn open_direct_again(&self) -> Option<File> {
+        let direct = open_direct(&self.path)?;
+        let (ours, theirs) = (self.file.metadata().ok()?, direct.metadata().ok()?);
+        ((ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino())).then_some(direct)
     }
 
     /// Writes `bytes` at `offset`.
@@ -145,8 +150,8 @@ impl ShardFile {
     fn write_past_the_cache(&self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
         let whole = bytes.len() - bytes.len() % PAGE_LENGTH_BYTES;
         let aligned = is_aligned(bytes) && offset.is_multiple_of(PAGE_LENGTH_BYTES as u64);
-        let (Some(direct), true, Some((pages, rest))) =
-            (&self.direct, aligned && whole > 0, bytes.split_at_checked(whole))
+        let (Some(Some(direct)), true, Some((pages, rest))) =
+            (self.direct.get(), aligned && whole > 0, bytes.split_at_checked(whole))
         else {
             return self.file.write_all_at(bytes, offset);
         };

@@ -5,7 +5,7 @@ fn failing() -> ShardFile {
     let path = Path::new("/dev/full");
     ShardFile {
         file: OpenOptions::new().write(true).open(path).unwrap(),
-        direct: None,
+        direct: OnceLock::new(),
         path: path.to_owned(),
         poisoned: AtomicBool::new(false),
         health: Arc::default(),
@@ -28,7 +28,7 @@ async fn a_drive_that_hung_is_not_asked_again_at_once() {
     let health = Arc::new(Health::default());
     let shard = Arc::new(ShardFile {
         file: File::open(&path).unwrap(),
-        direct: None,
+        direct: OnceLock::new(),
         path,
         poisoned: AtomicBool::new(false),
         health: Arc::clone(&health),
@@ -60,4 +60,27 @@ async fn bytes_written_past_the_cache_are_read_back_whatever_their_length_and_al
     shard.flush().unwrap();
     let read = Arc::new(shard).read(4096, expected.len()).await.unwrap();
     assert!(read == expected);
+}
+
+#[tokio::test]
+async fn long_reads_are_exact_whether_the_page_cache_has_the_bytes_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shard");
+    let length: usize = 1_000_001;
+    let content: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    std::fs::write(&path, &content).unwrap();
+    let file = File::open(&path).unwrap();
+    file.sync_all().unwrap();
+    let shard = Arc::new(ShardFile::of(file, OnceLock::new(), &path, Arc::default()));
+    for (offset, wanted) in
+        [(0, 300_000), (4096, 400_001), (4096, 2_000_000), (4097, 300_000), (2_000_000, 300_000)]
+    {
+        let _advice = rustix::fs::fadvise(&shard.file, 0, None, rustix::fs::Advice::DontNeed);
+        let expected = content.get(offset..).unwrap_or_default();
+        let expected = &expected[..expected.len().min(wanted)];
+        for _cold_marked_and_warm in 0..3 {
+            let read = shard.read(offset as u64, wanted).await.unwrap();
+            assert!(read == expected, "{wanted} bytes at {offset}");
+        }
+    }
 }

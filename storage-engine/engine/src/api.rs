@@ -8,8 +8,9 @@ use granary_types::{
 };
 
 pub use granary_metadata::{
-    Bucket, BucketPage, BucketQuery, ListEntry, ListPage, ListedObject, TagMatch, UploadEntry, UploadPage,
-    WriteConditions,
+    Bucket, BucketChange, BucketLock, BucketPage, BucketQuery, BucketSettings, DefaultRetention, ListEntry,
+    ListPage, ListedObject, ListedVersion, LockMode, RetentionPeriod, Tag, TagMatch, UploadEntry, UploadPage,
+    VersionEntry, VersionKind, VersionMarker, VersionPage, Versioning, WriteConditions,
 };
 
 /// An error of the caller's own making inside a [`PutSource`]; handed back as it came in
@@ -55,6 +56,8 @@ pub struct PutOptions {
     pub storage_class: StorageClass,
     /// Decided when the object is committed.
     pub conditions: WriteConditions,
+    /// Its tags.
+    pub tags: Vec<Tag>,
 }
 
 /// An object was written.
@@ -66,8 +69,8 @@ pub struct Written {
     pub checksum: Option<Checksum>,
     /// Its length.
     pub length_bytes: u64,
-    /// Its version; null while versioning is off.
-    pub version: VersionId,
+    /// Its version; `None` for the null version.
+    pub version: Option<VersionId>,
     /// When it was written.
     pub modified: UnixMillis,
 }
@@ -86,8 +89,8 @@ pub struct PartInfo {
 /// An object as HEAD shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
-    /// Its version; null while versioning is off.
-    pub version: VersionId,
+    /// Its version; `None` if its bucket never had versioning.
+    pub version: Option<VersionId>,
     /// The write that made it. A completed upload's has the bytes of the upload's id.
     pub write: WriteId,
     /// Its length.
@@ -104,6 +107,8 @@ pub struct ObjectInfo {
     pub attributes: Attributes,
     /// Its parts if a multipart upload made it, in order; `None` if it was put whole.
     pub parts: Option<Vec<PartInfo>>,
+    /// How many tags it has.
+    pub tag_count: u16,
 }
 
 /// Bytes `start` up to but not including `end` of an object.
@@ -136,6 +141,21 @@ pub struct ListOptions {
     pub limit: u32,
 }
 
+/// One page of all versions of a bucket's keys; see [`ListOptions`].
+#[derive(Debug, Clone, Default)]
+pub struct ListVersionsOptions {
+    /// Only keys that begin with this.
+    pub prefix: String,
+    /// Roll up keys at the first occurrence of this after the prefix.
+    pub delimiter: Option<String>,
+    /// Only entries after this key or common prefix.
+    pub after: Option<String>,
+    /// Also the versions of `after` behind this one.
+    pub after_version: Option<VersionMarker>,
+    /// At most this many entries.
+    pub limit: u32,
+}
+
 /// One page of uploads in progress; see [`ListOptions`].
 #[derive(Debug, Clone, Default)]
 pub struct ListUploadsOptions {
@@ -162,6 +182,8 @@ pub struct UploadOptions {
     pub storage_class: StorageClass,
     /// The checksum the client chose, kept for the parts and the completion.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    /// The tags of the object to be.
+    pub tags: Vec<Tag>,
 }
 
 /// An upload in progress.
@@ -221,8 +243,21 @@ pub struct CompleteOptions {
 pub struct DeleteEntry {
     /// The key.
     pub key: ObjectKey,
+    /// The version to delete for good; `None` deletes the key as the bucket's versioning says.
+    pub version: Option<VersionId>,
     /// Decided when the delete is committed.
     pub conditions: WriteConditions,
+}
+
+/// What a delete did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// The object, if there was one, is gone for good.
+    Gone,
+    /// The key is hidden by a delete marker of this version.
+    Marked(VersionId),
+    /// A delete marker is gone for good.
+    MarkerGone,
 }
 
 /// The object a copy reads.

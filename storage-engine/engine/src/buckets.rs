@@ -6,14 +6,14 @@ use granary_metadata::MetadataError;
 use granary_types::{BucketId, BucketName, UnixMillis};
 use parking_lot::RwLock;
 
-use crate::api::{Bucket, BucketPage, BucketQuery};
+use crate::api::{Bucket, BucketChange, BucketPage, BucketQuery, BucketSettings};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 
 const BUCKETS_CACHED_MAX: usize = 10_000;
 
-/// Buckets looked up before. Only this process changes the embedded metadata, so an entry is right until this
-/// process deletes the bucket; the generation keeps a look-up that raced with a delete from being remembered.
+/// Buckets looked up before, for a store on one machine. Only this process changes its metadata, so an entry is right
+/// until this process deletes the bucket; with several nodes the metadata is always asked. The generation keeps a look-up that raced with a delete from being remembered.
 #[derive(Default)]
 pub(crate) struct BucketCache {
     entries: RwLock<(u64, HashMap<BucketName, Bucket>)>,
@@ -53,6 +53,7 @@ impl Engine {
             created: UnixMillis::now(),
             region: region.to_owned(),
             owner: owner.to_owned(),
+            settings: BucketSettings::default(),
         };
         self.inner.store.create_bucket(bucket.clone()).await?;
         Ok(bucket)
@@ -69,8 +70,30 @@ impl Engine {
         };
         let bucket = self.inner.store.bucket(name).await?;
         let bucket = bucket.ok_or_else(|| EngineError::NoSuchBucket(name.clone()))?;
-        self.inner.buckets.remember(&bucket, generation);
+        if self.inner.nodes.is_none() {
+            self.inner.buckets.remember(&bucket, generation);
+        }
         Ok(bucket)
+    }
+
+    /// The settings of a bucket as the metadata has them now, whatever this node remembers.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn bucket_settings(&self, name: &BucketName) -> Result<BucketSettings> {
+        self.inner.buckets.forget(name);
+        Ok(self.bucket(name).await?.settings)
+    }
+
+    /// Changes the settings of a bucket. Writes that other nodes begin in the belief that it is as it was are decided
+    /// by the new settings all the same.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`], [`EngineError::BucketSettings`] if those it has forbid it.
+    pub async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
+        let changed = self.inner.store.change_bucket(name, change).await;
+        self.inner.buckets.forget(name);
+        Ok(changed?)
     }
 
     /// Removes an empty bucket.

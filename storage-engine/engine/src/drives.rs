@@ -1,12 +1,19 @@
 //! The drives of the store: those of this machine, and those of other nodes.
 
+mod peers;
+
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use granary_cluster::Site;
 use granary_cluster::access::{DriveAccess, LocalDrive};
 use granary_drive::Drive;
-use granary_types::DriveId;
+use granary_metadata::{DriveState, NodeDrive};
+use granary_types::{DriveId, NodeId};
 use parking_lot::RwLock;
+
+pub(crate) use peers::Peers;
 
 /// Why a data directory is not in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,29 +43,97 @@ pub struct UnusedDrive {
     pub message: String,
 }
 
-/// All drives of the store that are here, and those that should be.
-#[derive(Debug, Default)]
+/// What the metadata says of a drive.
+#[derive(Debug, Clone)]
+struct Assigned {
+    state: DriveState,
+    node: Option<NodeId>,
+    site: Site,
+}
+
+/// All drives of the store that can be reached, and those that should be.
+#[derive(Default)]
 pub(crate) struct DriveSet {
     drives: RwLock<Vec<Arc<Drive>>>,
     unused: RwLock<Vec<UnusedDrive>>,
+    /// The other nodes; `None` for a store on one machine.
+    peers: Option<Arc<Peers>>,
+    /// By the metadata, all drives of all nodes; empty for a store on one machine.
+    assigned: RwLock<HashMap<DriveId, Assigned>>,
 }
 
 impl DriveSet {
-    pub(crate) fn new(drives: Vec<Arc<Drive>>, unused: Vec<UnusedDrive>) -> Self {
-        Self { drives: RwLock::new(drives), unused: RwLock::new(unused) }
+    pub(crate) fn new(drives: Vec<Arc<Drive>>, unused: Vec<UnusedDrive>, peers: Option<Arc<Peers>>) -> Self {
+        let (drives, unused) = (RwLock::new(drives), RwLock::new(unused));
+        Self { drives, unused, peers, assigned: RwLock::default() }
     }
 
-    /// The drive of that id, if it is in use (perhaps failed).
+    /// The drive of that id, if it is in use (perhaps failed, perhaps its node does not answer).
     pub(crate) fn get(&self, id: DriveId) -> Option<Arc<dyn DriveAccess>> {
-        let drives = self.drives.read();
-        let drive = drives.iter().find(|drive| drive.id() == id)?;
-        Some(Arc::new(LocalDrive(Arc::clone(drive))))
+        if let Some(drive) = self.drives.read().iter().find(|drive| drive.id() == id) {
+            return Some(Arc::new(LocalDrive(Arc::clone(drive))));
+        }
+        let node = self.active_node(id)?;
+        self.peers.as_ref()?.drive(node, id)
+    }
+
+    /// The node of another machine's drive that was not retired.
+    fn active_node(&self, id: DriveId) -> Option<NodeId> {
+        let assigned = self.assigned.read();
+        assigned.get(&id).filter(|drive| drive.state == DriveState::Active)?.node
+    }
+
+    /// Whether a drive that cannot be had belongs to a node that may come back with it: nothing may then be concluded.
+    pub(crate) fn is_away(&self, id: DriveId) -> bool {
+        self.peers.is_some()
+            && !self.unused.read().iter().any(|unused| unused.expected == Some(id))
+            && self.assigned.read().get(&id).is_none_or(|drive| drive.state == DriveState::Active)
+    }
+
+    /// Whether the metadata says that the drive was replaced or removed.
+    pub(crate) fn is_retired(&self, id: DriveId) -> bool {
+        self.assigned.read().get(&id).is_some_and(|drive| drive.state == DriveState::Retired)
+    }
+
+    /// Whether other processes use the same store.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.peers.is_some()
     }
 
     /// The drives that may take new volumes.
     pub(crate) fn usable(&self) -> Vec<Arc<dyn DriveAccess>> {
         let access = |drive| Arc::new(LocalDrive(drive)) as Arc<dyn DriveAccess>;
-        self.usable_local().into_iter().map(access).collect()
+        let mut usable: Vec<Arc<dyn DriveAccess>> = self.usable_local().into_iter().map(access).collect();
+        if let Some(peers) = &self.peers {
+            let remote = peers
+                .drives()
+                .into_iter()
+                .filter(|(node, drive)| drive.is_usable() && self.active_node(drive.id()) == Some(*node));
+            usable.extend(remote.map(|(_, drive)| drive));
+        }
+        usable
+    }
+
+    /// What fails together with a drive.
+    pub(crate) fn site(&self, id: DriveId) -> Site {
+        self.assigned.read().get(&id).map(|drive| drive.site.clone()).unwrap_or_default()
+    }
+
+    /// How many drives the store has that were not retired, whether they answer or not; `None` on one machine.
+    pub(crate) fn active_count(&self) -> Option<usize> {
+        self.peers.as_ref()?;
+        let assigned = self.assigned.read();
+        Some(assigned.values().filter(|drive| drive.state == DriveState::Active).count())
+    }
+
+    /// Learns which drives the store has, and whose they are.
+    pub(crate) fn assign(&self, drives: &[NodeDrive], zones: &HashMap<NodeId, String>) {
+        let assigned = drives.iter().map(|listed| {
+            let zone = listed.node.and_then(|node| zones.get(&node)).cloned();
+            let site = Site { node: listed.node, zone: zone.unwrap_or_default() };
+            (listed.drive.id, Assigned { state: listed.drive.state, node: listed.node, site })
+        });
+        *self.assigned.write() = assigned.collect();
     }
 
     /// All drives of this machine that are in use.

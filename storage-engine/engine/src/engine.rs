@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use granary_drive::Drive;
-use granary_erasure::Profile;
 use granary_metadata::sqlite::SqliteStore;
-use granary_metadata::{DriveRow, DriveState, MetadataStore, VolumeState};
+use granary_metadata::{MetadataStore, VolumeState};
 use granary_types::ClusterId;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::buckets::BucketCache;
-use crate::drives::{DriveSet, UnusedDrive};
+use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::Result;
 use crate::maintain::{DamageLog, Maintenance, Tasks, has_regressed};
+use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
 use crate::read::Reader;
-use crate::start::{Metadata, Opened, blocking, finish_format, open_drives, open_metadata};
-use crate::volume::{VolumeMap, VolumePool, all_rows};
+use crate::start::{
+    Metadata, NodeStart, Opened, blocking, finish_format, open_drives, open_metadata, open_node,
+    record_drives,
+};
+use crate::volume::{VolumeMap, VolumePool, Wanted, all_rows};
 use crate::write::{BUDGET_UNIT_BYTES, Packer};
 
 /// A store. Cheap to clone; all clones are the same store.
@@ -29,8 +31,9 @@ pub struct Engine {
 pub(crate) struct Inner {
     pub options: EngineOptions,
     pub cluster: ClusterId,
-    pub profile: Profile,
     pub drives: Arc<DriveSet>,
+    /// The other nodes; `None` for a store on one machine.
+    pub nodes: Option<Arc<Nodes>>,
     pub store: Arc<dyn MetadataStore>,
     /// The same store where it is the embedded one: its copies live on our drives.
     pub embedded: Option<Arc<SqliteStore>>,
@@ -55,6 +58,8 @@ pub(crate) struct Inner {
 struct Running {
     committing: tokio::task::JoinHandle<()>,
     maintenance: Maintenance,
+    watching: Option<Watching>,
+    served: Option<Served>,
 }
 
 impl Engine {
@@ -63,23 +68,30 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Layout`] when the directories do not make up one store; metadata and drive errors otherwise.
     pub async fn open(options: EngineOptions) -> Result<Self> {
-        let opening = options.clone();
-        let opened = blocking(move || open_drives(&opening)).await?;
-        let Metadata { store, embedded } = open_metadata(&options.metadata, &opened).await?;
+        let (opened, metadata, node) = open_parts(&options).await?;
+        let Metadata { store, embedded } = metadata;
+        record_drives(store.as_ref(), &opened.drives).await?;
         let formatted = opened.drives.clone();
         blocking(move || finish_format(&formatted)).await?;
         report_unused(&opened.unused);
-        record_drives(store.as_ref(), &opened.drives).await?;
         let regressed = has_regressed(store.as_ref(), &opened.drives).await?;
         metrics::gauge!("granary_metadata_regressed").set(f64::from(u8::from(regressed)));
-        seal_former_volumes(store.as_ref()).await?;
         let Opened { cluster, profile, drives, unused, .. } = opened;
-        let drives = Arc::new(DriveSet::new(drives, unused));
+        let peers = node.as_ref().map(|_| Arc::new(Peers::default()));
+        let drives = Arc::new(DriveSet::new(drives, unused, peers.clone()));
+        let served = serve_node(&options, node, peers, cluster, &drives).await?;
+        let nodes = served.as_ref().map(|served| Arc::clone(&served.nodes));
+        seal_former_volumes(store.as_ref(), nodes.as_deref()).await?;
+        let wanted = match (options.erasure, &nodes) {
+            (None, Some(_)) => Wanted::ByDrives,
+            _ => Wanted::Fixed(profile),
+        };
         let pool = VolumePool::new(
             Arc::clone(&drives),
             Arc::clone(&store),
             cluster,
-            profile,
+            wanted,
+            options.grace,
             options.volume_limit_bytes,
         );
         let pool = Arc::new(pool);
@@ -98,8 +110,8 @@ impl Engine {
             maintenance_budget: budget(0),
             options,
             cluster,
-            profile,
             drives,
+            nodes: nodes.clone(),
             store,
             embedded,
             pool,
@@ -115,7 +127,8 @@ impl Engine {
         });
         let engine = Self { inner };
         let maintenance = Maintenance::start(&engine);
-        *engine.inner.running.lock() = Some(Running { committing, maintenance });
+        let watching = nodes.map(|nodes| Watching::start(nodes, Arc::clone(&engine.inner.reader)));
+        *engine.inner.running.lock() = Some(Running { committing, maintenance, watching, served });
         Ok(engine)
     }
 
@@ -125,10 +138,11 @@ impl Engine {
         self.inner.cluster
     }
 
-    /// The code of new volumes while all drives are usable.
+    /// The code of new volumes while all drives are usable, `k+m`.
     #[must_use]
-    pub fn profile(&self) -> Profile {
-        self.inner.profile
+    pub fn profile(&self) -> String {
+        let code = self.inner.pool.wanted_code();
+        format!("{}+{}", code.data, code.parity)
     }
 
     /// Finishes what is being written, seals the open volumes and closes the metadata. Requests must have ended
@@ -138,13 +152,21 @@ impl Engine {
     /// When the last changes cannot be written.
     pub async fn close(&self) -> Result<()> {
         let running = self.inner.running.lock().take();
-        if let Some(Running { committing, maintenance }) = running {
-            maintenance.stop().await;
+        let (mut watching, mut served) = (None, None);
+        if let Some(running) = running {
+            running.maintenance.stop().await;
             self.inner.packer.close();
-            let _ended = committing.await;
+            let _ended = running.committing.await;
+            (watching, served) = (running.watching, running.served);
         }
         self.inner.pool.retire_all().await;
         self.inner.pool.seal_retired().await?;
+        if let Some(watching) = watching {
+            watching.stop().await;
+        }
+        if let Some(served) = served {
+            served.stop().await;
+        }
         self.inner.store.close().await?;
         for drive in self.inner.drives.local() {
             drive.release();
@@ -162,20 +184,55 @@ fn report_unused(unused: &[UnusedDrive]) {
     }
 }
 
-async fn record_drives(store: &dyn MetadataStore, drives: &[Arc<Drive>]) -> Result<()> {
-    for drive in drives {
-        let path = drive.directory().display().to_string();
-        store
-            .put_drive(DriveRow { id: drive.id(), slot: drive.slot(), path, state: DriveState::Active })
-            .await?;
+/// Opens the drives and the metadata, in the order that suits: a node asks the database first.
+async fn open_parts(options: &EngineOptions) -> Result<(Opened, Metadata, Option<NodeStart>)> {
+    if let Some(node) = &options.node {
+        let (opened, metadata, start) = open_node(options, node).await?;
+        return Ok((opened, metadata, Some(start)));
     }
-    Ok(())
+    let opening = options.clone();
+    let opened = blocking(move || open_drives(&opening)).await?;
+    let metadata = open_metadata(&options.metadata, &opened).await?;
+    Ok((opened, metadata, None))
 }
 
-/// A writer appends only to volumes that it opened in this life: whatever a former one left open is sealed.
-async fn seal_former_volumes(store: &dyn MetadataStore) -> Result<()> {
+/// Lets other nodes use the drives, and learns of the other nodes.
+async fn serve_node(
+    options: &EngineOptions,
+    start: Option<NodeStart>,
+    peers: Option<Arc<Peers>>,
+    cluster: ClusterId,
+    drives: &Arc<DriveSet>,
+) -> Result<Option<Served>> {
+    let (Some(start), Some(peers), Some(node)) = (start, peers, &options.node) else { return Ok(None) };
+    let secret = node.secret.clone();
+    let nodes = Nodes::new(start.id, cluster, secret, start.membership, Arc::clone(drives), peers);
+    let nodes = Arc::new(nodes);
+    let served = Served::start(nodes, start.listener);
+    served.nodes.beat_and_look(None).await?;
+    Ok(Some(served))
+}
+
+/// A writer appends only to volumes that it opened in this life: whatever a former one left open is sealed. Of several
+/// nodes, each seals its own.
+async fn seal_former_volumes(store: &dyn MetadataStore, nodes: Option<&Nodes>) -> Result<()> {
+    if let Some(nodes) = nodes {
+        for (volume, owner) in nodes.membership.open_volumes().await? {
+            if owner.is_none_or(|owner| owner == nodes.id) {
+                store.seal_volume(volume).await?;
+            }
+        }
+        return Ok(());
+    }
     for row in all_rows(store).await?.iter().filter(|row| row.state == VolumeState::Open) {
         store.seal_volume(row.volume.id).await?;
     }
     Ok(())
+}
+
+impl Inner {
+    /// Whether work that one node does for all is this process's, now.
+    pub(crate) fn does_shared_work(&self) -> bool {
+        self.nodes.as_ref().is_none_or(|nodes| nodes.leads())
+    }
 }

@@ -3,7 +3,7 @@
 use granary_drive::DriveError;
 use granary_erasure::ErasureError;
 use granary_metadata::MetadataError;
-use granary_types::{BucketName, PartNumber};
+use granary_types::{BucketName, PartNumber, UnixMillis, VersionId};
 
 use crate::api::SourceError;
 
@@ -26,6 +26,20 @@ pub enum EngineError {
     /// No object has that key (or version).
     #[error("the key does not exist")]
     NoSuchKey,
+    /// The key has no version of that id.
+    #[error("the version does not exist")]
+    NoSuchVersion,
+    /// The version asked for, or the current one, is a delete marker.
+    #[error("the object is deleted by marker {version}")]
+    DeleteMarker {
+        /// The marker's version.
+        version: VersionId,
+        /// When the object was deleted.
+        modified: UnixMillis,
+    },
+    /// The settings of the bucket forbid what was asked for.
+    #[error("the settings of bucket {0} forbid the change")]
+    BucketSettings(BucketName),
     /// The upload is not in progress for that key.
     #[error("the upload does not exist")]
     NoSuchUpload,
@@ -86,7 +100,14 @@ impl EngineError {
         match self {
             Self::Unavailable { .. } | Self::Unreadable { .. } | Self::NoSpace => true,
             Self::Metadata(error) => {
-                matches!(error, MetadataError::Unavailable { .. } | MetadataError::OutcomeUnknown { .. })
+                // Another node sealed the volume, taking this one for dead: the same request goes to another volume.
+                matches!(
+                    error,
+                    MetadataError::Unavailable { .. }
+                        | MetadataError::OutcomeUnknown { .. }
+                        | MetadataError::Fenced { .. }
+                        | MetadataError::VolumeGone(_)
+                )
             }
             _ => false,
         }
@@ -99,6 +120,7 @@ impl From<MetadataError> for EngineError {
             MetadataError::BucketExists(name) => Self::BucketExists(name),
             MetadataError::NoSuchBucket(name) => Self::NoSuchBucket(name),
             MetadataError::BucketNotEmpty(name) => Self::BucketNotEmpty(name),
+            MetadataError::BucketSettings(name) => Self::BucketSettings(name),
             other => Self::Metadata(other),
         }
     }

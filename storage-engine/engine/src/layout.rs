@@ -89,7 +89,7 @@ pub(crate) fn stripes(
     data_columns: u8,
     from: u64,
     to: u64,
-) -> impl Iterator<Item = BlobStripe> {
+) -> impl Iterator<Item = BlobStripe> + use<> {
     let full = full_stripe_bytes(data_columns);
     let span = block_span_bytes(BLOB_RECORDS_BYTES + BLOB_BLOCK_BYTES);
     let (offset, length_bytes) = (extent.offset, extent.length_bytes);

@@ -9,18 +9,22 @@
 
 mod api;
 mod buckets;
+mod documents;
 mod drives;
 mod engine;
 mod error;
 mod layout;
 mod maintain;
+pub mod moving;
 mod multipart;
+mod nodes;
 mod objects;
 mod options;
 mod read;
 mod record;
 mod start;
 mod status;
+mod tags;
 mod volume;
 mod write;
 
@@ -28,10 +32,12 @@ pub use api::*;
 pub use drives::{DriveProblem, UnusedDrive};
 pub use engine::Engine;
 pub use error::{EngineError, Result};
+pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
 pub use granary_metadata::postgres::PostgresOptions;
-pub use granary_metadata::{VolumeRow, VolumeState};
+pub use granary_metadata::{BucketDocument, NodeRow, NodeState, VolumeRow, VolumeState};
 pub use maintain::{TaskId, TaskKind, TaskProgress, TaskState};
+pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
 pub use read::{ObjectHandle, ObjectStream};
 pub use status::{DriveHealth, DriveStatus};

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use granary_metadata::{
-    Commit, CompleteUpload, Content, NewBlob, NewObject, NewUpload, PartQuery, PartRef, PartRow, PutPart,
-    UploadQuery, UploadRow, VersionKind, Write,
+    Commit, CompleteUpload, Content, NewBlob, NewObject, NewUpload, Outcome, PartQuery, PartRef, PartRow,
+    PutPart, UploadQuery, UploadRow, VersionKind, Write,
 };
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, UploadId, VersionId, WriteId,
@@ -18,8 +18,9 @@ use crate::api::{
 };
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
-use crate::objects::{Small, Stored, written};
+use crate::objects::{Small, Stored, VERSIONING_TRIES_MAX, new_version, written};
 use crate::record::BlobRecord;
+use crate::tags::{keep_upload_tags, tag_write, take_upload_tags};
 
 const PARTS_PAGE: u32 = 1000;
 
@@ -39,6 +40,8 @@ impl Engine {
         options: UploadOptions,
     ) -> Result<UploadId> {
         let upload = UploadId::random().map_err(random)?;
+        let mut attributes = options.attributes;
+        keep_upload_tags(&mut attributes, options.tags);
         let row = NewUpload {
             bucket: self.bucket(bucket).await?.id,
             key: key.clone(),
@@ -46,7 +49,7 @@ impl Engine {
             initiated: UnixMillis::now(),
             owner: options.owner,
             storage_class: options.storage_class,
-            attributes: options.attributes,
+            attributes,
             checksum: options.checksum,
         };
         let commit = Commit { advances: Vec::new(), writes: vec![Write::CreateUpload(Box::new(row))] };
@@ -183,8 +186,10 @@ impl Engine {
         upload: UploadId,
         options: CompleteOptions,
     ) -> Result<Written> {
-        let id = self.bucket(bucket).await?.id;
-        let row = self.upload_row(id, key, upload).await?;
+        let mut found = self.bucket(bucket).await?;
+        let id = found.id;
+        let mut row = self.upload_row(id, key, upload).await?;
+        let tags = take_upload_tags(&mut row.attributes);
         let rows = self.part_blobs(id, key, upload).await?;
         let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
         let mut parts = Vec::with_capacity(options.parts.len());
@@ -193,7 +198,7 @@ impl Engine {
             let checksum = part.checksum.clone();
             parts.push(PartRef { number: part.number, blob, length_bytes: part.length_bytes, checksum });
         }
-        let object = NewObject {
+        let mut object = NewObject {
             version: VersionId::NULL,
             kind: VersionKind::Object,
             // An upload is completed once, so its id can be the write's, and shows later what it became.
@@ -206,18 +211,29 @@ impl Engine {
             attributes: row.attributes,
             content: Content::Blobs { parts, multipart: true },
         };
-        let written = written(&object);
-        let write = Write::CompleteUpload(Box::new(CompleteUpload {
-            bucket: id,
-            key: key.clone(),
-            upload,
-            parts: options.parts.iter().map(|part| (part.number, part.write)).collect(),
-            conditions: options.conditions,
-            object,
-        }));
-        let outcome = self.commit_one(Commit { advances: Vec::new(), writes: vec![write] }).await?;
-        self.accepted(bucket, &outcome)?;
-        Ok(written)
+        let mut tries = 0;
+        loop {
+            object.version = new_version(found.settings)?;
+            let tagging = tag_write(id, key, &object, tags.clone());
+            let write = Write::CompleteUpload(Box::new(CompleteUpload {
+                bucket: id,
+                key: key.clone(),
+                upload,
+                parts: options.parts.iter().map(|part| (part.number, part.write)).collect(),
+                conditions: options.conditions.clone(),
+                object: object.clone(),
+            }));
+            let writes = std::iter::once(write).chain(tagging).collect();
+            let outcome = self.commit_one(Commit { advances: Vec::new(), writes }).await?;
+            tries += 1;
+            if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {
+                self.inner.buckets.forget(bucket);
+                found = self.bucket(bucket).await?;
+                continue;
+            }
+            self.accepted(bucket, &outcome)?;
+            return Ok(written(&object));
+        }
     }
 
     async fn part_blobs(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Vec<PartRow>> {

@@ -4,24 +4,29 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use granary_metadata::{
-    Commit, Content, DeleteObject, ListQuery, NewBlob, NewObject, Outcome, PartRef, PutObject, VersionKind,
-    Write,
+    Commit, Content, DeleteObject, ListQuery, NewBlob, NewObject, ObjectRow, Outcome, PartRef, PutObject,
+    RemoveObject, VersionKind, VersionQuery, Write,
 };
 use granary_types::{
     BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, VersionId, WriteId, crash_point,
 };
 
 use crate::api::{
-    DeleteEntry, Digests, ListOptions, ListPage, PutOptions, PutSource, WriteConditions, Written,
+    Bucket, BucketSettings, DeleteEntry, Deleted, Digests, ListOptions, ListPage, ListVersionsOptions,
+    PutOptions, PutSource, Tag, VersionPage, Versioning, WriteConditions, Written,
 };
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::read::ObjectHandle;
 use crate::record::{BlobRecord, ObjectRecord};
+use crate::tags::tag_write;
 use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, PackWrite, WrittenBlob};
 
 /// A client that sends nothing for this long is slow.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// How often a write is tried whose bucket's versioning changed under it.
+pub(crate) const VERSIONING_TRIES_MAX: u32 = 3;
 
 /// Where a body went.
 pub(crate) enum Stored {
@@ -52,41 +57,65 @@ impl Engine {
         options: PutOptions,
         source: &mut dyn PutSource,
     ) -> Result<Written> {
-        let bucket_id = self.bucket(bucket).await?.id;
-        let record = BlobRecord { bucket: bucket_id, key: key.clone(), version: VersionId::NULL, part: None };
+        let mut found = self.bucket(bucket).await?;
+        let mut version = new_version(found.settings)?;
+        let record = BlobRecord { bucket: found.id, key: key.clone(), version, part: None };
         let (stored, digests) = self.receive(source, &record, Small::Pack).await?;
-        let mut object = new_object(options.clone(), digests, &stored)?;
-        let written = written(&object);
-        let outcome = match stored {
+        let mut new = new_object(options, digests, &stored)?;
+        let mut tries = 0;
+        loop {
+            new.object.version = version;
+            let outcome = self.commit_put(found.id, key, &new, &stored).await?;
+            tries += 1;
+            if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {
+                self.inner.buckets.forget(bucket);
+                found = self.bucket(bucket).await?;
+                version = new_version(found.settings)?;
+                continue;
+            }
+            if let Stored::Blob(_) = stored {
+                crash_point("engine.after_commit_before_ack");
+            }
+            drop(stored);
+            self.accepted(bucket, &outcome)?;
+            return Ok(written(&new.object));
+        }
+    }
+
+    /// Commits an object whose body is received.
+    async fn commit_put(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        New { object, conditions, tags }: &New,
+        stored: &Stored,
+    ) -> Result<Outcome> {
+        let mut put = PutObject {
+            bucket,
+            key: key.clone(),
+            conditions: conditions.clone(),
+            object: object.clone(),
+            blobs: Vec::new(),
+        };
+        let tagging = tag_write(bucket, key, object, tags.clone());
+        let mut advances = Vec::new();
+        match stored {
             Stored::Small(bytes) => {
-                let record = ObjectRecord::encode(bucket_id, key, &object)?;
-                let put = PutObject {
-                    bucket: bucket_id,
-                    key: key.clone(),
-                    conditions: options.conditions,
-                    object,
-                    blobs: Vec::new(),
-                };
-                self.inner.packer.write(bytes, record, PackWrite::Put(Box::new(put))).await?
+                let record = ObjectRecord::encode(bucket, key, object)?;
+                let write = PackWrite::Put(Box::new(put), tagging);
+                return self.inner.packer.write(bytes.clone(), record, write).await;
             }
-            Stored::Empty => {
-                let put = put_of(bucket_id, key, options.conditions, object, Vec::new());
-                self.commit_one(Commit { advances: Vec::new(), writes: vec![put] }).await?
-            }
+            Stored::Empty => {}
             Stored::Blob(blob) => {
                 let number = PartNumber::new(1).map_err(|_| EngineError::Internal("part 1"))?;
                 let part = PartRef { number, blob: blob.id, length_bytes: blob.length_bytes, checksum: None };
-                object.content = Content::Blobs { parts: vec![part], multipart: false };
-                let blobs = vec![NewBlob { id: blob.id, extents: blob.extents }];
-                let put = put_of(bucket_id, key, options.conditions, object, blobs);
-                let outcome = self.commit_one(Commit { advances: blob.advances, writes: vec![put] }).await?;
-                crash_point("engine.after_commit_before_ack");
-                drop(blob.volumes);
-                outcome
+                put.object.content = Content::Blobs { parts: vec![part], multipart: false };
+                put.blobs.push(NewBlob { id: blob.id, extents: blob.extents.clone() });
+                advances.clone_from(&blob.advances);
             }
-        };
-        self.accepted(bucket, &outcome)?;
-        Ok(written)
+        }
+        let writes = std::iter::once(Write::Put(Box::new(put))).chain(tagging).collect();
+        self.commit_one(Commit { advances, writes }).await
     }
 
     /// Reads a body to its end: small ones stay in memory, others go to the drives and are flushed.
@@ -124,14 +153,22 @@ impl Engine {
 
     /// Commits one write.
     pub(crate) async fn commit_one(&self, commit: Commit) -> Result<Outcome> {
-        let outcomes = self.inner.store.commit(commit).await?;
+        let committed = self.inner.store.commit(commit).await;
+        if let Err(error) = &committed {
+            self.inner.pool.leave_fenced(error).await;
+        }
+        let outcomes = committed?;
         outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
     }
 
     /// Turns the outcome of a write into a result.
     pub(crate) fn accepted(&self, bucket: &BucketName, outcome: &Outcome) -> Result<()> {
         match outcome {
-            Outcome::Done { .. } => Ok(()),
+            Outcome::Done { .. } | Outcome::Marked { .. } => Ok(()),
+            Outcome::VersioningChanged => {
+                self.inner.buckets.forget(bucket);
+                Err(EngineError::Unavailable { context: "the bucket's versioning keeps changing" })
+            }
             Outcome::PreconditionFailed => Err(EngineError::PreconditionFailed),
             Outcome::NoSuchKey => Err(EngineError::NoSuchKey),
             Outcome::NoSuchBucket => {
@@ -147,31 +184,42 @@ impl Engine {
     /// Opens the current version of a key, or the one named.
     ///
     /// # Errors
-    /// [`EngineError::NoSuchBucket`], [`EngineError::NoSuchKey`] (delete markers too).
+    /// [`EngineError::NoSuchBucket`], [`EngineError::NoSuchKey`], [`EngineError::NoSuchVersion`],
+    /// [`EngineError::DeleteMarker`].
     pub async fn open_object(
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
         version: Option<VersionId>,
     ) -> Result<ObjectHandle> {
-        let bucket = self.bucket(bucket).await?.id;
+        let Bucket { id, settings, .. } = self.bucket(bucket).await?;
         let guard = self.inner.reader.begin();
-        let row = self.inner.store.object(bucket, key, version).await?;
-        let row = row.filter(|row| row.object.kind == VersionKind::Object).ok_or(EngineError::NoSuchKey)?;
-        Ok(ObjectHandle::new(self.inner.reader.clone(), guard, bucket, key.clone(), row))
+        let row = self.object_row(id, key, version).await?;
+        Ok(ObjectHandle::new(self.inner.reader.clone(), guard, (id, settings), key.clone(), row))
     }
 
-    /// Deletes a key. A key that is not there counts as deleted, unless a condition asked for one.
+    /// The current version of a key, or the one named, if it is no delete marker.
+    pub(crate) async fn object_row(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+    ) -> Result<ObjectRow> {
+        let row = self.inner.store.object(bucket, key, version).await?;
+        let missing = if version.is_some() { EngineError::NoSuchVersion } else { EngineError::NoSuchKey };
+        let row = row.ok_or(missing)?;
+        if row.object.kind == VersionKind::DeleteMarker {
+            let NewObject { version, modified, .. } = row.object;
+            return Err(EngineError::DeleteMarker { version, modified });
+        }
+        Ok(row)
+    }
+
+    /// Deletes a key or one version of it. What is not there counts as deleted, unless a condition asked for it.
     ///
     /// # Errors
     /// [`EngineError::PreconditionFailed`], [`EngineError::NoSuchKey`] (an `if_match` without an object), …
-    pub async fn delete_object(
-        &self,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        conditions: WriteConditions,
-    ) -> Result<()> {
-        let entry = DeleteEntry { key: key.clone(), conditions };
+    pub async fn delete_object(&self, bucket: &BucketName, entry: DeleteEntry) -> Result<Deleted> {
         let mut results = self.delete_objects(bucket, vec![entry]).await?;
         results.pop().unwrap_or(Err(EngineError::Internal("a delete without an outcome")))
     }
@@ -184,16 +232,50 @@ impl Engine {
         &self,
         bucket: &BucketName,
         entries: Vec<DeleteEntry>,
-    ) -> Result<Vec<Result<()>>> {
+    ) -> Result<Vec<Result<Deleted>>> {
         let id = self.bucket(bucket).await?.id;
-        let writes = entries
-            .into_iter()
-            .map(|DeleteEntry { key, conditions }| {
-                Write::Delete(DeleteObject { bucket: id, key, version: VersionId::NULL, conditions })
-            })
-            .collect();
+        let modified = UnixMillis::now();
+        let mut writes = Vec::with_capacity(entries.len());
+        for DeleteEntry { key, version, conditions } in entries {
+            writes.push(match version {
+                Some(version) => Write::Delete(DeleteObject { bucket: id, key, version, conditions }),
+                None => Write::Remove(Box::new(RemoveObject {
+                    bucket: id,
+                    key,
+                    conditions,
+                    version: VersionId::random().map_err(drawing)?,
+                    write: WriteId::random().map_err(drawing)?,
+                    modified,
+                })),
+            });
+        }
         let outcomes = self.inner.store.commit(Commit { advances: Vec::new(), writes }).await?;
-        Ok(outcomes.iter().map(|outcome| self.accepted(bucket, outcome)).collect())
+        let deleted = |outcome: &Outcome| {
+            self.accepted(bucket, outcome)?;
+            Ok(match outcome {
+                Outcome::Marked { version, .. } => Deleted::Marked(*version),
+                Outcome::Done { replaced: Some(row), .. } if row.object.kind == VersionKind::DeleteMarker => {
+                    Deleted::MarkerGone
+                }
+                _ => Deleted::Gone,
+            })
+        };
+        Ok(outcomes.iter().map(deleted).collect())
+    }
+
+    /// One page of all versions of a bucket's keys.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn list_versions(
+        &self,
+        bucket: &BucketName,
+        options: ListVersionsOptions,
+    ) -> Result<VersionPage> {
+        let bucket = self.bucket(bucket).await?.id;
+        let ListVersionsOptions { prefix, delimiter, after, after_version, limit } = options;
+        let query = VersionQuery { bucket, prefix, delimiter, after, after_version, limit };
+        Ok(self.inner.store.list_versions(query).await?)
     }
 
     /// One page of a bucket's objects.
@@ -264,17 +346,35 @@ async fn receive_head(source: &mut dyn PutSource, small: Small) -> Result<(Head,
     Ok((head, false))
 }
 
-fn new_object(options: PutOptions, digests: Digests, stored: &Stored) -> Result<NewObject> {
+fn drawing(source: std::io::Error) -> EngineError {
+    EngineError::Io { context: "drawing an id", source }
+}
+
+/// The version id that a write gets while the bucket's versioning is so.
+pub(crate) fn new_version(settings: BucketSettings) -> Result<VersionId> {
+    match settings.versioning {
+        Versioning::Enabled => VersionId::random().map_err(drawing),
+        Versioning::Never | Versioning::Suspended => Ok(VersionId::NULL),
+    }
+}
+
+/// An object whose body is received, but for its version; its content is still in [`Stored`].
+struct New {
+    object: NewObject,
+    conditions: WriteConditions,
+    tags: Vec<Tag>,
+}
+
+fn new_object(options: PutOptions, digests: Digests, stored: &Stored) -> Result<New> {
     let length_bytes = match stored {
         Stored::Empty => 0,
         Stored::Small(bytes) => bytes.len() as u64,
         Stored::Blob(blob) => blob.length_bytes,
     };
-    Ok(NewObject {
+    let object = NewObject {
         version: VersionId::NULL,
         kind: VersionKind::Object,
-        write: WriteId::random()
-            .map_err(|source| EngineError::Io { context: "drawing a write id", source })?,
+        write: WriteId::random().map_err(drawing)?,
         modified: UnixMillis::now(),
         length_bytes,
         etag: digests.etag,
@@ -282,7 +382,8 @@ fn new_object(options: PutOptions, digests: Digests, stored: &Stored) -> Result<
         checksum: digests.checksum,
         attributes: options.attributes,
         content: Content::Empty,
-    })
+    };
+    Ok(New { object, conditions: options.conditions, tags: options.tags })
 }
 
 pub(crate) fn written(object: &NewObject) -> Written {
@@ -290,17 +391,12 @@ pub(crate) fn written(object: &NewObject) -> Written {
         etag: object.etag.clone(),
         checksum: object.checksum.clone(),
         length_bytes: object.length_bytes,
-        version: object.version,
+        version: Some(object.version).filter(|version| !version.is_null()),
         modified: object.modified,
     }
 }
 
-fn put_of(
-    bucket: BucketId,
-    key: &ObjectKey,
-    conditions: WriteConditions,
-    object: NewObject,
-    blobs: Vec<NewBlob>,
-) -> Write {
-    Write::Put(Box::new(PutObject { bucket, key: key.clone(), conditions, object, blobs }))
+/// A version as it is shown: not at all while the bucket never had versioning.
+pub(crate) fn shown_version(version: VersionId, settings: BucketSettings) -> Option<VersionId> {
+    (settings.versioning != Versioning::Never || !version.is_null()).then_some(version)
 }

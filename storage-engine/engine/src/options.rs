@@ -6,6 +6,8 @@ use std::time::Duration;
 use granary_erasure::Profile;
 use granary_metadata::postgres::PostgresOptions;
 
+use crate::nodes::NodeOptions;
+
 /// Where the metadata is.
 #[derive(Debug, Clone)]
 pub enum MetadataChoice {
@@ -22,6 +24,8 @@ pub struct EngineOptions {
     pub data: Vec<PathBuf>,
     /// Where the metadata is; always the same for one store.
     pub metadata: MetadataChoice,
+    /// Makes this process one of several nodes of a store; the metadata must then be in Postgres.
+    pub node: Option<NodeOptions>,
     /// The code of new volumes; chosen from the number of drives if not given.
     pub erasure: Option<Profile>,
     /// A volume whose shard files reach this length takes no more.
@@ -30,6 +34,10 @@ pub struct EngineOptions {
     pub grace: Duration,
     /// How often the background work looks for something to do.
     pub maintenance_interval: Duration,
+    /// How often the metadata is backed up to the drives; zero is never.
+    pub backup_interval: Duration,
+    /// How many of these backups are kept.
+    pub backups_kept: usize,
     /// A write that a drive has not finished after this long counts as stalled.
     pub stall_deadline: Duration,
     /// Memory for large uploads, all together.
@@ -47,10 +55,13 @@ impl EngineOptions {
         Self {
             data,
             metadata: MetadataChoice::Embedded,
+            node: None,
             erasure: None,
             volume_limit_bytes: 1 << 30,
             grace: Duration::from_mins(10),
             maintenance_interval: Duration::from_secs(2),
+            backup_interval: Duration::from_hours(6),
+            backups_kept: 4,
             stall_deadline: Duration::from_secs(30),
             write_budget_bytes: 96 << 20,
             read_budget_bytes: 96 << 20,

@@ -1,11 +1,12 @@
 //! The store as operators see it.
 
 use granary_metadata::VolumeRow;
-use granary_types::DriveId;
+use granary_types::{DriveId, NodeId};
 
 use crate::drives::DriveProblem;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{EngineError, Result};
+use crate::nodes::NodeStatus;
 
 /// A drive as operators see it.
 #[derive(Debug, Clone)]
@@ -56,6 +57,34 @@ impl Engine {
         all
     }
 
+    /// The nodes of the store as this one sees them; none for a store on one machine.
+    #[must_use]
+    pub fn node_status(&self) -> Vec<NodeStatus> {
+        self.inner.nodes.as_ref().map(|nodes| nodes.status()).unwrap_or_default()
+    }
+
+    /// Removes a node for good: its drives are retired, and what lay on them is rebuilt on others.
+    ///
+    /// # Errors
+    /// [`EngineError::Layout`] when the node is not known, or still alive.
+    pub async fn remove_node(&self, id: NodeId) -> Result<()> {
+        let nodes = self.inner.nodes.as_ref();
+        let nodes = nodes.ok_or_else(|| EngineError::Layout("the store has no nodes".to_owned()))?;
+        let known = nodes.status().into_iter().find(|status| status.row.node.id == id);
+        match known {
+            None => return Err(EngineError::Layout(format!("there is no node {id}"))),
+            Some(status) if status.is_alive => {
+                return Err(EngineError::Layout(format!(
+                    "node {id} at {} is alive: stop it first",
+                    status.row.node.address
+                )));
+            }
+            Some(_) => {}
+        }
+        nodes.membership.remove_node(id).await?;
+        Ok(())
+    }
+
     /// Volumes by id, after `after`.
     ///
     /// # Errors
@@ -71,6 +100,10 @@ impl Engine {
     /// Whether requests can be served: the metadata answers and enough drives are usable to read and write.
     pub async fn is_ready(&self) -> bool {
         let answers = self.inner.store.volumes(None, 1).await.is_ok();
-        answers && !self.inner.drives.usable().is_empty()
+        let may_serve = match &self.inner.nodes {
+            Some(nodes) => !nodes.is_removed() && self.inner.pool.can_place(),
+            None => !self.inner.drives.usable().is_empty(),
+        };
+        answers && may_serve
     }
 }

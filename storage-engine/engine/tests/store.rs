@@ -6,7 +6,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{Body, Store, bucket, bytes, key, read};
-use granary_engine::{ByteRange, EngineError, PutOptions, TaskKind};
+use granary_engine::{ByteRange, DeleteEntry, EngineError, PutOptions, TaskKind};
 
 const LENGTHS: [usize; 12] =
     [0, 1, 100, 10_000, 131_071, 131_072, 131_073, 200_000, 524_288, 524_289, 5_000_000, 20_000_000];
@@ -175,7 +175,8 @@ async fn overwritten_and_deleted_data_gives_its_room_back() {
         }
     }
     for i in 20..40 {
-        store.engine.delete_object(&bucket(), &key(&format!("k{i}")), Default::default()).await.unwrap();
+        let entry = DeleteEntry { key: key(&format!("k{i}")), version: None, conditions: Default::default() };
+        store.engine.delete_object(&bucket(), entry).await.unwrap();
     }
     store.restart().await;
     let compacted = store.task(TaskKind::Compact).await;

@@ -19,6 +19,9 @@ pub enum MetadataError {
     /// The bucket still has objects, versions or uploads.
     #[error("bucket {0} is not empty")]
     BucketNotEmpty(BucketName),
+    /// The settings of the bucket forbid the change.
+    #[error("the settings of bucket {0} forbid the change")]
+    BucketSettings(BucketName),
     /// The volume has another owner, is sealed, freed or unknown: nothing of the commit was applied.
     #[error("volume {volume} is not owned at epoch {epoch}")]
     Fenced {
@@ -52,7 +55,10 @@ pub enum MetadataError {
         context: String,
     },
     /// The schema was made by a newer release that this binary must not touch.
-    #[error("the metadata has schema {found}, this binary serves up to {supported}")]
+    #[error(
+        "the metadata has schema {found}, which does not serve this version of granary any more (it knows up to schema \
+         {supported}): use a newer version"
+    )]
     SchemaTooNew {
         /// The schema found.
         found: u32,

@@ -8,7 +8,9 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod membership;
 mod model;
+pub mod moving;
 pub mod postgres;
 pub mod sqlite;
 mod store;
@@ -18,5 +20,6 @@ mod store;
 pub use sqlite::fuzzing;
 
 pub use error::{MetadataError, Result};
+pub use membership::Membership;
 pub use model::*;
 pub use store::MetadataStore;

@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use granary_types::{
     BlobId, BucketId, BucketName, DriveId, Epoch, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId,
+    WriteId,
 };
 
 use crate::error::Result;
 use crate::model::{
-    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
-    ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery, UploadRow,
-    VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
+    ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove,
+    Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 
 /// The metadata of one store.
@@ -38,6 +39,12 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// [`crate::MetadataError::NoSuchBucket`], [`crate::MetadataError::BucketNotEmpty`].
     async fn delete_bucket(&self, name: &BucketName) -> Result<()>;
 
+    /// Changes the settings of a bucket. Commits that are applied later, on whatever node, are decided by them.
+    ///
+    /// # Errors
+    /// [`crate::MetadataError::NoSuchBucket`], [`crate::MetadataError::BucketSettings`] if those it has forbid it.
+    async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()>;
+
     /// Applies a commit whole or not at all and returns one outcome for each of its writes.
     ///
     /// # Errors
@@ -53,11 +60,26 @@ pub trait MetadataStore: Send + Sync + 'static {
         version: Option<VersionId>,
     ) -> Result<Option<ObjectRow>>;
 
+    /// The tags of the version that `write` made; none if it is gone or has none.
+    async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>>;
+
+    /// Stores or removes a configuration. `false` if the bucket is gone.
+    async fn put_bucket_document(&self, put: BucketDocument) -> Result<bool>;
+
+    /// Configurations of a bucket, in the order of their names.
+    async fn bucket_documents(&self, query: DocumentQuery) -> Result<Vec<BucketDocument>>;
+
+    /// Counts the changes of configurations of buckets, so that who remembers one learns that it may have changed.
+    async fn configuration_generation(&self) -> Result<u64>;
+
     /// The blobs of these ids that exist, in no particular order. At most 10,000.
     async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>>;
 
     /// One page of a bucket's current objects (no delete markers).
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage>;
+
+    /// One page of all versions of a bucket's keys, delete markers too.
+    async fn list_versions(&self, query: VersionQuery) -> Result<VersionPage>;
 
     /// The upload, if it is in progress for that key.
     async fn upload(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Option<UploadRow>>;

@@ -17,6 +17,8 @@ mod listing;
 mod model;
 mod multipart;
 mod objects;
+mod versioned_model;
+mod versions;
 mod world;
 
 use std::time::{Duration, Instant, SystemTime};
@@ -68,7 +70,7 @@ async fn run(layout: &str, config: ServerConfig) {
 }
 
 async fn step(world: &mut World) {
-    match world.choices.below(200) {
+    match world.choices.below(270) {
         0..40 => objects::put(world).await,
         40..70 => objects::get(world).await,
         70..90 => objects::range(world).await,
@@ -85,7 +87,8 @@ async fn step(world: &mut World) {
         187..195 => objects::put_burst(world).await,
         195..197 => crashes::stop_and_restart(world).await,
         197..198 => crashes::kill_and_restart(world).await,
-        _ => crashes::kill_amid_puts(world).await,
+        198..200 => crashes::kill_amid_puts(world).await,
+        _ => versions::step(world).await,
     }
 }
 

@@ -7,8 +7,11 @@ use granary_tests::content::{Choices, seeded_bytes};
 use granary_tests::{Server, ServerConfig};
 
 use crate::model::Model;
+use crate::versioned_model::Versioned;
 
 pub(crate) const BUCKET: &str = "model";
+/// The bucket with versions.
+pub(crate) const VERSIONED: &str = "versions";
 const STEPS_REMEMBERED: usize = 40;
 
 /// Few keys, so that operations meet; alike, so that prefixes, delimiters and byte order matter.
@@ -47,6 +50,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) client: Client,
     pub(crate) model: Model,
+    pub(crate) versions: Versioned,
     pub(crate) choices: Choices,
     history: Vec<String>,
 }
@@ -55,8 +59,17 @@ impl World {
     pub(crate) async fn start(config: ServerConfig, choices: Choices) -> Self {
         let server = Server::start(config).await.unwrap();
         let client = server.client().unwrap();
-        client.create_bucket().bucket(BUCKET).send().await.unwrap();
-        Self { server, client, model: Model::default(), choices, history: Vec::new() }
+        for bucket in [BUCKET, VERSIONED] {
+            client.create_bucket().bucket(bucket).send().await.unwrap();
+        }
+        Self {
+            server,
+            client,
+            model: Model::default(),
+            versions: Versioned::default(),
+            choices,
+            history: Vec::new(),
+        }
     }
 
     pub(crate) fn key(&mut self) -> String {
@@ -135,5 +148,6 @@ impl World {
         }
         crate::listing::compare(self, "", None, "", 1000).await;
         crate::multipart::compare_uploads(self).await;
+        crate::versions::compare_everything(self).await;
     }
 }

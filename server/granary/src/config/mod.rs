@@ -7,6 +7,7 @@ mod brace;
 mod erasure;
 mod lists;
 mod metadata;
+mod node;
 mod report;
 
 use std::net::SocketAddr;
@@ -20,10 +21,11 @@ use serde::{Deserialize, Serialize};
 use crate::telemetry::LogFormat;
 pub use erasure::ErasureSetting;
 pub use metadata::MetadataSetting;
+pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 29] = [
     "data",
     "metadata",
     "listen",
@@ -46,6 +48,13 @@ const KEYS: [&str; 22] = [
     "grace_ms",
     "maintenance_interval_ms",
     "volume_limit_bytes",
+    "node_listen",
+    "node_address",
+    "cluster_secret_file",
+    "zone",
+    "join",
+    "metadata_backup_interval_ms",
+    "metadata_backups_kept",
 ];
 
 /// Settings as written, before validation of what belongs together.
@@ -98,6 +107,20 @@ pub struct Settings {
     pub maintenance_interval_ms: u64,
     /// A volume whose shard files reach this length takes no more.
     pub volume_limit_bytes: u64,
+    /// Where other nodes of the store are listened to; unset for a store on one machine.
+    pub node_listen: Option<SocketAddr>,
+    /// What other nodes connect to, `host:port`; as `node_listen` if unset.
+    pub node_address: Option<String>,
+    /// A file with the secret that all nodes share.
+    pub cluster_secret_file: Option<PathBuf>,
+    /// What fails together with this node, a rack or a site.
+    pub zone: String,
+    /// Whether empty drives may join the store that the database belongs to.
+    pub join: bool,
+    /// How often the metadata is backed up to the drives; 0 is never.
+    pub metadata_backup_interval_ms: u64,
+    /// How many of these backups are kept.
+    pub metadata_backups_kept: usize,
 }
 
 impl Default for Settings {
@@ -125,6 +148,13 @@ impl Default for Settings {
             grace_ms: 600_000,
             maintenance_interval_ms: 2_000,
             volume_limit_bytes: 1 << 30,
+            node_listen: None,
+            node_address: None,
+            cluster_secret_file: None,
+            zone: String::new(),
+            join: false,
+            metadata_backup_interval_ms: 6 * 3_600_000,
+            metadata_backups_kept: 4,
         }
     }
 }
@@ -143,6 +173,8 @@ pub struct TlsFiles {
 pub struct Config {
     /// Drive directories, expanded, each once.
     pub drives: Vec<PathBuf>,
+    /// What makes it a node, if it is one.
+    pub node: Option<NodeConfig>,
     /// TLS, if both files are given.
     pub tls: Option<TlsFiles>,
     /// Everything else as written.
@@ -172,7 +204,8 @@ impl Config {
     pub fn validate(settings: Settings) -> Result<Self> {
         let drives = expand_data(&settings.data)?;
         ensure!(!drives.is_empty(), "no drive is given: use --data DIRECTORY, once for each drive");
-        if let Some(erasure) = settings.erasure {
+        let node = NodeConfig::of(&settings)?;
+        if let Some(erasure) = settings.erasure.filter(|_| node.is_none()) {
             ensure!(
                 erasure.drives() <= drives.len(),
                 "the erasure code {erasure} needs {} drives, and {} are given",
@@ -189,7 +222,7 @@ impl Config {
         };
         check_names(&settings)?;
         check_bounds(&settings)?;
-        Ok(Self { drives, tls, settings })
+        Ok(Self { drives, node, tls, settings })
     }
 }
 
@@ -239,6 +272,7 @@ fn check_bounds(settings: &Settings) -> Result<()> {
         ("max_requests", settings.max_requests, 1, 1 << 20),
         ("max_header_bytes", settings.max_header_bytes, 8 * 1024, 128 * 1024),
         ("workers", settings.workers, 0, 1024),
+        ("metadata_backups_kept", settings.metadata_backups_kept, 0, 1024),
     ];
     for (name, value, low, high) in sizes {
         ensure!((low..=high).contains(&value), "{name} must be from {low} to {high}, not {value}");
@@ -247,6 +281,7 @@ fn check_bounds(settings: &Settings) -> Result<()> {
     let ranges = [
         ("grace_ms", settings.grace_ms, 100, 30 * DAY_MS),
         ("maintenance_interval_ms", settings.maintenance_interval_ms, 50, HOUR_MS),
+        ("metadata_backup_interval_ms", settings.metadata_backup_interval_ms, 0, 30 * DAY_MS),
         ("volume_limit_bytes", settings.volume_limit_bytes, 1 << 20, 1 << 40),
     ];
     for (name, value, low, high) in ranges {

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use granary_admin::{
-    AdminBackend, AdminError, DriveReport, DriveState, TaskId, TaskKind, TaskProgress, TaskState, VolumePage,
-    VolumeReport, VolumeState,
+    AdminBackend, AdminError, DriveReport, DriveState, NodeReport, NodeState, TaskId, TaskKind, TaskProgress,
+    TaskState, VolumePage, VolumeReport, VolumeState,
 };
-use granary_engine::{DriveHealth, DriveProblem, DriveStatus, Engine, EngineError, VolumeRow};
+use granary_engine::{DriveHealth, DriveProblem, DriveStatus, Engine, EngineError, NodeStatus, VolumeRow};
 use granary_types::VolumeId;
 
 /// Answers the admin API from the engine.
@@ -22,6 +22,18 @@ impl AdminBackend for EngineBackend {
             .await
             .map_err(|_| AdminError::Unavailable("the drives could not be asked".to_owned()))?;
         Ok(drives.into_iter().map(drive_report).collect())
+    }
+
+    async fn list_nodes(&self) -> Result<Vec<NodeReport>, AdminError> {
+        Ok(self.engine.node_status().into_iter().map(node_report).collect())
+    }
+
+    async fn remove_node(&self, id: &str) -> Result<(), AdminError> {
+        let id = id.parse().map_err(|_| AdminError::Invalid(format!("{id} is not the id of a node")))?;
+        self.engine.remove_node(id).await.map_err(|error| match error {
+            EngineError::Layout(reason) => AdminError::Invalid(reason),
+            other => unavailable(&other),
+        })
     }
 
     async fn list_volumes(&self, after: Option<&str>, limit: usize) -> Result<VolumePage, AdminError> {
@@ -72,6 +84,27 @@ impl AdminBackend for EngineBackend {
 
 fn unavailable(error: &EngineError) -> AdminError {
     AdminError::Unavailable(error.to_string())
+}
+
+fn node_report(status: NodeStatus) -> NodeReport {
+    let state = match (status.row.state, status.is_alive, status.answers) {
+        (granary_engine::NodeState::Removed, _, _) => NodeState::Removed,
+        (_, true, true) => NodeState::Alive,
+        (_, true, false) => NodeState::Unreachable,
+        (_, false, _) => NodeState::Dead,
+    };
+    let node = status.row.node;
+    NodeReport {
+        id: node.id.to_string(),
+        address: node.address,
+        zone: node.zone,
+        state,
+        is_self: status.is_self,
+        drives: status.drives,
+        version: node.version,
+        schema: node.schema,
+        detail: status.problem,
+    }
 }
 
 fn drive_report(drive: DriveStatus) -> DriveReport {

@@ -12,7 +12,7 @@ pub mod tls;
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use granary_auth::{RegionPolicy, StaticCredentials, Verifier};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -38,6 +38,11 @@ pub async fn serve(config: Config) -> Result<()> {
     let limits = Limits::from(&config.settings);
     let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
     let root = RootCredentials::find(|name| std::env::var(name).ok(), &config.drives)?;
+    if config.node.is_some() && !matches!(root, RootCredentials::Environment(_)) {
+        bail!(
+            "all nodes of a store need the same root credentials: set {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}"
+        );
+    }
     let source = StaticCredentials::root(root.get().clone());
     // Clients are configured with all kinds of regions; what they sign for is verified, not restricted.
     let verifier = Arc::new(Verifier::new(Arc::new(source), RegionPolicy::Any));

@@ -67,9 +67,15 @@ fn options(config: &Config) -> Result<EngineOptions> {
     let settings = &config.settings;
     options.metadata =
         settings.metadata.choice().map_err(anyhow::Error::msg).context("the metadata setting")?;
+    options.node = match &config.node {
+        Some(node) => Some(node.options(|name| std::env::var(name).ok())?),
+        None => None,
+    };
     options.grace = Duration::from_millis(settings.grace_ms);
     options.maintenance_interval = Duration::from_millis(settings.maintenance_interval_ms);
     options.volume_limit_bytes = settings.volume_limit_bytes;
+    options.backup_interval = Duration::from_millis(settings.metadata_backup_interval_ms);
+    options.backups_kept = settings.metadata_backups_kept;
     if let Some(erasure) = config.settings.erasure {
         options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);
     }

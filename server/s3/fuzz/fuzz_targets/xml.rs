@@ -14,4 +14,8 @@ fuzz_target!(|data: &[u8]| {
         assert!((1..=10_000).contains(&parts.len()));
     }
     let _ = parse_create_bucket(data);
+    if let Ok(tags) = granary_s3::tags::of_document(data, 10) {
+        assert!(tags.len() <= 10 && tags.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+    granary_s3::check_configurations(data);
 });

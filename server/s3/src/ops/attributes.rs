@@ -4,7 +4,7 @@ use granary_engine::{ObjectInfo, PartInfo};
 use granary_types::{Checksum, PartNumber};
 use http::header;
 
-use super::{ObjectAddress, put, version};
+use super::{ObjectAddress, version};
 use crate::checksum::names;
 use crate::context::Context;
 use crate::dates::http_date;
@@ -58,12 +58,11 @@ pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Resu
     unsupported::check_read(context.headers())?;
     let wanted = Wanted::of(context)?;
     let page = PartsPage::of(context)?;
-    version::require_current(context.query.get("versionId"))?;
-    let opened = context.shared.engine.open_object(&object.bucket, &object.key, None).await;
-    let opened = opened.map_err(|error| put::with_key(error.into(), object))?;
+    let opened = version::open(context, object, context.query.get("versionId")).await?;
     let info = opened.info();
     let mut response = respond::xml(document(wanted, page, info));
     respond::set(response.headers_mut(), header::LAST_MODIFIED, http_date(info.modified));
+    version::show(response.headers_mut(), version::VERSION, info.version);
     Ok(response)
 }
 

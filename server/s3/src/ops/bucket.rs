@@ -22,11 +22,16 @@ const LEGACY_REGION: &str = "us-east-1";
 pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Body) -> S3Result<S3Response> {
     unsupported::check_write(context.headers())?;
     let document = context.document(body, Limits::SMALL.length_bytes, Protection::Optional).await?;
-    let region = match parse_create_bucket(&document)? {
+    let request = parse_create_bucket(&document)?;
+    let region = match request.constraint {
         Some(constraint) => region_of(constraint)?,
         None => context.shared.config.region.clone(),
     };
     match context.shared.engine.create_bucket(bucket, &region, owner(&context.verified.principal)).await {
+        // A crash in between leaves a bucket whose creation was not acknowledged.
+        Ok(_) if !request.tags.is_empty() => {
+            super::configs::tag_bucket(context, bucket, &request.tags).await?;
+        }
         Ok(_) => {}
         Err(EngineError::BucketExists(_)) if region == LEGACY_REGION => {
             let existing = context.shared.engine.bucket(bucket).await?;

@@ -1,7 +1,7 @@
 //! CopyObject.
 
-use granary_engine::{ByteRange, ObjectHandle, ObjectInfo, PutOptions};
-use granary_types::Attributes;
+use granary_engine::{ByteRange, ObjectHandle, ObjectInfo, PutOptions, Tag};
+use granary_types::{Attributes, VersionId};
 
 use super::attributes::checksum_elements;
 use super::put::{DEFAULT_CHECKSUM, check_early, write_error};
@@ -12,8 +12,9 @@ use crate::conditions;
 use crate::context::Context;
 use crate::copy_body::CopyBody;
 use crate::copy_source::CopySourceHeader;
-use crate::error::{S3Error, S3Result};
+use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::respond::{self, S3Response};
+use crate::tags;
 use crate::unsupported;
 use crate::xml::XmlWriter;
 
@@ -49,25 +50,37 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let headers = context.headers();
     unsupported::check_write(headers)?;
     let directive = MetadataDirective::of(context)?;
+    let tags = replaced_tags(context)?;
     let wanted_algorithm = request::algorithm_header(headers)?;
     let storage_class = attributes::storage_class(headers)?;
     let conditions = conditions::of_write(headers)?;
-    let (source, opened) = open_source(context).await?;
+    let (source, version_id, opened) = open_source(context).await?;
     let info = opened.info();
     if info.length_bytes > COPY_BYTES_MAX {
         return Err(S3Error::invalid_request(format!(
             "The specified copy source is larger than the maximum allowable size for a copy source: {COPY_BYTES_MAX}"
         )));
     }
-    check_changes(context, object, &source, directive)?;
+    if version_id.is_none() {
+        check_changes(context, object, &source, directive)?;
+    }
+    let source_version = info.version;
     let attributes = attributes_of_copy(context, info, directive)?;
+    let tags = match tags {
+        None if info.tag_count > 0 => {
+            let engine = &context.shared.engine;
+            let version = info.version.unwrap_or(VersionId::NULL);
+            engine.object_tags(&source.bucket, &source.key, Some(version)).await?.1
+        }
+        tags => tags.unwrap_or_default(),
+    };
     let of_source = info.checksum.as_ref().map(|checksum| checksum.algorithm);
     let algorithm = wanted_algorithm.or(of_source).unwrap_or(DEFAULT_CHECKSUM);
     check_early(context, object, &conditions).await?;
     let length_bytes = info.length_bytes;
     let reader = opened.read(ByteRange { start: 0, end: length_bytes });
     let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
-    let options = PutOptions { attributes, storage_class, conditions };
+    let options = PutOptions { attributes, storage_class, conditions, tags };
     let result = context.shared.engine.put_object(&object.bucket, &object.key, options, &mut body).await;
     let written = result.map_err(|error| write_error(error, context, object))?;
     let mut xml = XmlWriter::document("CopyObjectResult");
@@ -77,20 +90,41 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
         xml.literal("ChecksumType", names::kind_value(checksum.kind));
         checksum_elements(&mut xml, checksum);
     }
-    Ok(respond::xml(xml.finish("CopyObjectResult")))
+    let mut response = respond::xml(xml.finish("CopyObjectResult"));
+    version::show(response.headers_mut(), version::VERSION, written.version);
+    version::show(response.headers_mut(), version::SOURCE_VERSION, source_version);
+    Ok(response)
 }
 
-/// The source of a copy, opened, after its conditions held.
-pub(super) async fn open_source(context: &Context<'_>) -> S3Result<(ObjectAddress, ObjectHandle)> {
+/// The source of a copy, the version named for it, and it opened, after its conditions held.
+pub(super) async fn open_source(
+    context: &Context<'_>,
+) -> S3Result<(ObjectAddress, Option<String>, ObjectHandle)> {
     let text = context.header("x-amz-copy-source").unwrap_or_default();
     let source = CopySourceHeader::parse(text)?;
-    version::require_current(source.version_id.as_deref())?;
+    let version_id = source.version_id;
     let source = ObjectAddress { bucket: source.bucket, key: source.key };
-    let opened = context.shared.engine.open_object(&source.bucket, &source.key, None).await;
-    let opened = opened.map_err(|error| super::put::with_key(error.into(), &source))?;
+    let opened = version::open(context, &source, version_id.as_deref()).await;
+    let opened = opened.map_err(|error| match error.code() {
+        ErrorCode::MethodNotAllowed => S3Error::invalid_request(
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        ),
+        _ => error,
+    })?;
     let info = opened.info();
     conditions::check_copy_source(context.headers(), &info.etag, info.modified)?;
-    Ok((source, opened))
+    Ok((source, version_id, opened))
+}
+
+/// The tags of the request, if the copy gets them; `None` if it gets those of its source.
+fn replaced_tags(context: &Context<'_>) -> S3Result<Option<Vec<Tag>>> {
+    match context.header("x-amz-tagging-directive") {
+        None | Some("COPY") => Ok(None),
+        Some("REPLACE") => tags::of_header(context.headers()).map(Some),
+        Some(other) => {
+            Err(S3Error::invalid_argument("x-amz-tagging-directive", other, "Unknown tagging directive."))
+        }
+    }
 }
 
 /// A copy onto itself must change something.

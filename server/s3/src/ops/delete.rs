@@ -1,13 +1,13 @@
 //! DeleteObject and DeleteObjects.
 
 use axum::body::Body;
-use granary_engine::{DeleteEntry, WriteConditions};
+use granary_engine::{DeleteEntry, Deleted, WriteConditions};
 use granary_types::{BucketName, ObjectKey};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use super::ObjectAddress;
-use super::put::{check_early, write_error};
-use super::version::{self, VersionChoice};
+use super::put::write_error;
+use super::version;
 use crate::address::object_key;
 use crate::body::Protection;
 use crate::conditions::{self, tag_match};
@@ -21,24 +21,24 @@ use crate::xml::requests::{DeleteReport, DeleteTarget, parse_delete};
 /// `DELETE /bucket/key`. Deleting what is not there succeeds, unless `If-Match` asks for it.
 pub(super) async fn delete_object(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
     let conditions = conditions::of_delete(context.headers())?;
-    let version = version::choose(context.query.get("versionId"))?;
-    let engine = &context.shared.engine;
-    match version {
-        // A version that never was is deleted already.
-        VersionChoice::Unknown => {
-            engine.bucket(&object.bucket).await?;
-            check_early(context, object, &conditions).await?;
-        }
-        VersionChoice::Current => {
-            let deleted = engine.delete_object(&object.bucket, &object.key, conditions).await;
-            deleted.map_err(|error| write_error(error, context, object))?;
-        }
+    let version = version::named(context.query.get("versionId"))?;
+    let entry = DeleteEntry { key: object.key.clone(), version, conditions };
+    let deleted = context.shared.engine.delete_object(&object.bucket, entry).await;
+    let deleted = deleted.map_err(|error| write_error(error, context, object))?;
+    let mut response = respond::empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    if let Deleted::Marked(_) | Deleted::MarkerGone = deleted {
+        headers.insert(version::DELETE_MARKER, HeaderValue::from_static("true"));
     }
-    Ok(respond::empty(StatusCode::NO_CONTENT))
+    match deleted {
+        Deleted::Marked(marker) => version::show(headers, version::VERSION, Some(marker)),
+        Deleted::Gone | Deleted::MarkerGone => version::show(headers, version::VERSION, version),
+    }
+    Ok(response)
 }
 
 /// What became of one key.
-type Outcome = Result<(), S3Error>;
+type Outcome = Result<Deleted, S3Error>;
 
 /// `POST /bucket?delete`.
 pub(super) async fn delete_objects(
@@ -52,10 +52,11 @@ pub(super) async fn delete_objects(
     let mut xml = XmlWriter::document_with_capacity("DeleteResult", 256 + request.targets.len() * 96);
     for (target, outcome) in request.targets.iter().zip(&outcomes) {
         match outcome {
-            Ok(()) if request.report == DeleteReport::Quiet => {}
-            Ok(()) => {
+            Ok(_) if request.report == DeleteReport::Quiet => {}
+            Ok(deleted) => {
                 xml.open("Deleted");
                 target_elements(&mut xml, target);
+                marker_elements(&mut xml, target, *deleted);
                 xml.close("Deleted");
             }
             Err(error) => {
@@ -75,6 +76,20 @@ fn target_elements(xml: &mut XmlWriter, target: &DeleteTarget) {
     xml.optional("VersionId", target.version_id.as_deref());
 }
 
+fn marker_elements(xml: &mut XmlWriter, target: &DeleteTarget, deleted: Deleted) {
+    match deleted {
+        Deleted::Gone => {}
+        Deleted::Marked(marker) => {
+            xml.literal("DeleteMarker", "true");
+            xml.text("DeleteMarkerVersionId", &version::shown(marker));
+        }
+        Deleted::MarkerGone => {
+            xml.literal("DeleteMarker", "true");
+            xml.optional("DeleteMarkerVersionId", target.version_id.as_deref());
+        }
+    }
+}
+
 /// Deletes what can be deleted, in one call of the engine, and gives each target's outcome in order.
 async fn delete_targets(
     context: &Context<'_>,
@@ -85,11 +100,10 @@ async fn delete_targets(
     let mut entries = Vec::with_capacity(targets.len());
     for target in targets {
         match entry_of(target) {
-            Ok(Some(entry)) => {
+            Ok(entry) => {
                 entries.push(entry);
                 outcomes.push(None);
             }
-            Ok(None) => outcomes.push(Some(Ok(()))),
             Err(error) => outcomes.push(Some(Err(error))),
         }
     }
@@ -103,17 +117,15 @@ async fn delete_targets(
     Ok(outcomes.into_iter().map(settle).collect())
 }
 
-/// The engine's form of a target; `None` when its version cannot exist, so that nothing is left to do.
-fn entry_of(target: &DeleteTarget) -> S3Result<Option<DeleteEntry>> {
+/// The engine's form of a target.
+fn entry_of(target: &DeleteTarget) -> S3Result<DeleteEntry> {
     let key: ObjectKey = object_key(&target.key)?;
-    if version::choose(target.version_id.as_deref())? == VersionChoice::Unknown {
-        return Ok(None);
-    }
+    let version = version::named(target.version_id.as_deref().filter(|id| !id.is_empty()))?;
     let conditions = WriteConditions {
         if_match: target.etag.as_deref().map(tag_match),
         if_modified_at: target.modified_at,
         if_length_bytes: target.length_bytes,
         ..WriteConditions::default()
     };
-    Ok(Some(DeleteEntry { key, conditions }))
+    Ok(DeleteEntry { key, version, conditions })
 }

@@ -6,7 +6,7 @@ use granary_types::PartNumber;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::attributes::find_part;
-use super::{ObjectAddress, object_headers, put, version};
+use super::{ObjectAddress, object_headers, version};
 use crate::conditions::{self, Verdict};
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -57,8 +57,7 @@ struct Selection {
 /// `GET /bucket/key`.
 pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
     let wanted = check(context)?;
-    let opened = context.shared.engine.open_object(&object.bucket, &object.key, None).await;
-    let opened = opened.map_err(|error| put::with_key(error.into(), object))?;
+    let opened = version::open(context, object, context.query.get("versionId")).await?;
     check_conditions(context, opened.info())?;
     let (selection, headers) = answer(context, wanted, opened.info())?;
     let body = if selection.range.length_bytes() == 0 {
@@ -72,8 +71,7 @@ pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Resu
 /// `HEAD /bucket/key`.
 pub(super) async fn head(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
     let wanted = check(context)?;
-    let opened = context.shared.engine.open_object(&object.bucket, &object.key, None).await;
-    let opened = opened.map_err(|error| put::with_key(error.into(), object))?;
+    let opened = version::open(context, object, context.query.get("versionId")).await?;
     check_conditions(context, opened.info())?;
     let (selection, headers) = answer(context, wanted, opened.info())?;
     Ok(response(selection, headers, Body::empty()))
@@ -89,7 +87,7 @@ fn response(selection: Selection, headers: HeaderMap, body: Body) -> S3Response 
 /// What can be checked before the object is known.
 fn check(context: &Context<'_>) -> S3Result<Wanted> {
     unsupported::check_read(context.headers())?;
-    version::require_current(context.query.get("versionId"))?;
+    version::named(context.query.get("versionId"))?;
     let overrides = context.query.pairs().any(|(name, _)| name.starts_with("response-"));
     if overrides && !context.is_signed() {
         return Err(S3Error::invalid_request(

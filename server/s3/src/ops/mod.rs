@@ -2,15 +2,22 @@
 
 mod attributes;
 mod bucket;
+mod configs;
 mod copy;
 mod delete;
 mod get;
 mod list;
+mod list_versions;
 mod multipart;
 mod object_headers;
 mod put;
 mod service;
-mod version;
+mod tagging;
+pub(crate) mod version;
+mod versioning;
+
+#[cfg(fuzzing)]
+pub use configs::check_all as check_configurations;
 
 use axum::body::Body;
 
@@ -40,8 +47,14 @@ pub(crate) async fn run(
             Operation::CreateBucket => bucket::create(context, &bucket, body).await,
             Operation::DeleteBucket => bucket::delete(context, &bucket).await,
             Operation::GetBucketLocation => bucket::location(context, &bucket).await,
+            Operation::ListObjectVersions => list_versions::list(context, &bucket).await,
+            Operation::GetBucketVersioning => versioning::get(context, &bucket).await,
+            Operation::PutBucketVersioning => versioning::put(context, &bucket, body).await,
             Operation::ListMultipartUploads => multipart::list::uploads(context, &bucket).await,
-            other => Err(unrouted(other)),
+            other => match configs::of(other) {
+                Some(found) => configs::run(context, found, &bucket, body).await,
+                None => Err(unrouted(other)),
+            },
         },
         Address::Object(bucket, key) => {
             let object = ObjectAddress { bucket, key };
@@ -69,6 +82,9 @@ async fn run_object(
         Operation::DeleteObject => delete::delete_object(context, object).await,
         Operation::CopyObject => copy::copy_object(context, object).await,
         Operation::GetObjectAttributes => attributes::get(context, object).await,
+        Operation::GetObjectTagging => tagging::get(context, object).await,
+        Operation::PutObjectTagging => tagging::put(context, object, body).await,
+        Operation::DeleteObjectTagging => tagging::delete(context, object).await,
         Operation::CreateMultipartUpload => multipart::create::create(context, object).await,
         Operation::UploadPart => multipart::part::upload(context, object, body).await,
         Operation::UploadPartCopy => multipart::part_copy::copy(context, object).await,

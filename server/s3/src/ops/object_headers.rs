@@ -4,6 +4,7 @@ use granary_engine::ObjectInfo;
 use granary_types::{Checksum, StorageClass};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::version;
 use crate::attributes;
 use crate::checksum::names;
 use crate::context::Context;
@@ -26,8 +27,12 @@ const OVERRIDES: [(&str, HeaderName); 6] = [
 pub(super) fn describe(headers: &mut HeaderMap, info: &ObjectInfo) {
     set(headers, header::ETAG, info.etag.to_string());
     set(headers, header::LAST_MODIFIED, http_date(info.modified));
+    version::show(headers, version::VERSION, info.version);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     attributes::add_to(headers, &info.attributes);
+    if info.tag_count > 0 {
+        headers.insert(HeaderName::from_static("x-amz-tagging-count"), HeaderValue::from(info.tag_count));
+    }
     if info.storage_class != StorageClass::Standard {
         let class = HeaderValue::from_static(info.storage_class.as_str());
         headers.insert(HeaderName::from_static("x-amz-storage-class"), class);

@@ -6,12 +6,13 @@ use granary_types::ChecksumAlgorithm;
 use http::{StatusCode, header};
 
 use super::ObjectAddress;
-use super::object_headers;
+use super::{object_headers, version};
 use crate::attributes;
 use crate::conditions;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::respond::{self, S3Response};
+use crate::tags;
 use crate::unsupported;
 
 /// The largest object of a single PUT.
@@ -33,6 +34,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
         attributes: attributes::of_request(headers)?,
         storage_class: attributes::storage_class(headers)?,
         conditions: conditions::of_write(headers)?,
+        tags: tags::of_header(headers)?,
     };
     let mut source = context.object_body(body, default_checksum(context), PUT_BYTES_MAX)?;
     check_early(context, object, &options.conditions).await?;
@@ -43,6 +45,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
     let mut response = respond::empty(StatusCode::OK);
     let headers = response.headers_mut();
     respond::set(headers, header::ETAG, written.etag.to_string());
+    version::show(headers, version::VERSION, written.version);
     if let Some(checksum) = &written.checksum {
         object_headers::checksum(headers, checksum);
     }
@@ -69,7 +72,7 @@ pub(super) async fn check_early(
     }
     let current = match context.shared.engine.open_object(&object.bucket, &object.key, None).await {
         Ok(opened) => Some(opened),
-        Err(EngineError::NoSuchKey) => None,
+        Err(EngineError::NoSuchKey | EngineError::DeleteMarker { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let etag = current.as_ref().map(|opened| &opened.info().etag);

@@ -1,13 +1,13 @@
 use super::*;
 
 #[test]
-fn only_the_null_version_exists() {
-    assert!(require_current(None).is_ok());
-    assert!(require_current(Some("null")).is_ok());
-    let other = "0123456789abcdef0123456789abcdef";
-    assert_eq!(require_current(Some(other)).unwrap_err().code(), ErrorCode::NoSuchVersion);
-    assert_eq!(choose(Some(other)).unwrap(), VersionChoice::Unknown);
+fn version_ids_are_read_as_they_are_shown() {
+    assert_eq!(named(None).unwrap(), None);
+    assert_eq!(named(Some("null")).unwrap(), Some(VersionId::NULL));
+    let text = "0123456789abcdef0123456789abcdef";
+    assert_eq!(shown(named(Some(text)).unwrap().unwrap()), text);
+    assert_eq!(shown(VersionId::NULL), "null");
     for bad in ["", "x", "NULL"] {
-        assert_eq!(choose(Some(bad)).unwrap_err().code(), ErrorCode::InvalidArgument, "{bad}");
+        assert_eq!(named(Some(bad)).unwrap_err().code(), ErrorCode::InvalidArgument, "{bad}");
     }
 }

@@ -6,6 +6,7 @@ use super::read::{Element, Limits, malformed, parse};
 use crate::checksum::names;
 use crate::conditions;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::tags;
 
 /// The most keys one DeleteObjects may name.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
@@ -161,28 +162,38 @@ pub fn parse_part_number(text: &str) -> S3Result<PartNumber> {
     })
 }
 
-/// Reads a `CreateBucketConfiguration` document and gives its location constraint; an empty body has none.
+/// What a CreateBucket request asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CreateBucketRequest {
+    /// Where the bucket shall be.
+    pub constraint: Option<String>,
+    /// Its tags.
+    pub tags: Vec<granary_engine::Tag>,
+}
+
+/// Reads a `CreateBucketConfiguration` document; an empty body asks for nothing.
 ///
 /// # Errors
-/// `MalformedXML` when the document does not follow the schema, `NotImplemented` for directory buckets and tags.
-pub fn parse_create_bucket(document: &[u8]) -> S3Result<Option<String>> {
+/// `MalformedXML` when the document does not follow the schema, `InvalidTag`, `NotImplemented` for directory buckets.
+pub fn parse_create_bucket(document: &[u8]) -> S3Result<CreateBucketRequest> {
+    let mut request = CreateBucketRequest::default();
     if document.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None);
+        return Ok(request);
     }
     let root = parse(document, &Limits::SMALL)?;
     if root.name != "CreateBucketConfiguration" {
         return Err(malformed());
     }
-    let mut constraint = None;
     for child in root.children {
         match child.name.as_str() {
-            "LocationConstraint" => constraint = Some(child.text.trim().to_owned()),
+            "LocationConstraint" => request.constraint = Some(child.text.trim().to_owned()),
             "Location" | "Bucket" => return Err(S3Error::not_implemented("A directory bucket")),
-            "Tags" => return Err(S3Error::not_implemented("Tags on CreateBucket")),
+            "Tags" => request.tags = tags::of_set(&child, tags::BUCKET_TAGS_MAX)?,
             _ => return Err(malformed()),
         }
     }
-    Ok(constraint.filter(|constraint| !constraint.is_empty()))
+    request.constraint = request.constraint.filter(|constraint| !constraint.is_empty());
+    Ok(request)
 }
 
 /// The entity tag inside its quotes; clients send it with and without.

@@ -99,9 +99,11 @@ fn complete_takes_10000_parts_with_the_longest_checksum() {
 
 #[test]
 fn create_bucket_gives_the_location() {
-    assert_eq!(parse_create_bucket(b"").unwrap(), None);
+    assert_eq!(parse_create_bucket(b"").unwrap(), CreateBucketRequest::default());
     let text = b"<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>";
-    assert_eq!(parse_create_bucket(text).unwrap().as_deref(), Some("eu-west-1"));
+    assert_eq!(parse_create_bucket(text).unwrap().constraint.as_deref(), Some("eu-west-1"));
+    let text = b"<CreateBucketConfiguration><Tags><Tag><Key>k</Key><Value>v</Value></Tag></Tags></CreateBucketConfiguration>";
+    assert_eq!(parse_create_bucket(text).unwrap().tags, [("k".to_owned(), "v".to_owned())]);
     assert_eq!(code(parse_create_bucket(b"<Other/>")), ErrorCode::MalformedXML);
     let directory = b"<CreateBucketConfiguration><Location/></CreateBucketConfiguration>";
     assert_eq!(code(parse_create_bucket(directory)), ErrorCode::NotImplemented);

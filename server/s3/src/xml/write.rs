@@ -63,6 +63,18 @@ impl XmlWriter {
         writer
     }
 
+    /// Starts a piece of a document, for [`Self::raw`].
+    #[must_use]
+    pub fn fragment() -> Self {
+        Self { out: String::new() }
+    }
+
+    /// What was written.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.out
+    }
+
     /// Writes `<name>`.
     pub fn open(&mut self, name: &'static str) {
         self.out.push('<');

@@ -49,7 +49,9 @@ impl Compactor {
         // Two compactions of one volume would write everything twice, and one copy would be dead at once.
         let Some(_turn) = inner.tasks.try_turn() else { return Ok(()) };
         self.failed.retain(|_, since| since.elapsed() < COMPACT_PAUSE);
-        let Some(row) = self.worst(volumes, inner.options.compact_dead_percent) else { return Ok(()) };
+        let worst = self.least_safe(inner, volumes);
+        let worst = worst.or_else(|| self.worst(volumes, inner.options.compact_dead_percent));
+        let Some(row) = worst else { return Ok(()) };
         let compacted = compact_volume(inner, &row).await;
         // A volume that still has something living in it (moved objects lost a race) waits its turn as well; want of room
         // ends as soon as something is freed, and is met again before anything is read.
@@ -57,6 +59,19 @@ impl Compactor {
             self.failed.insert(row.volume.id, Instant::now());
         }
         compacted.map(|_| ())
+    }
+
+    /// Of several nodes the first begins alone: what it wrote with less parity than the store can have now goes first.
+    fn least_safe(&self, inner: &Inner, volumes: &[VolumeRow]) -> Option<VolumeRow> {
+        inner.nodes.as_ref()?;
+        let parity = inner.pool.placeable_parity()?;
+        volumes
+            .iter()
+            .filter(|row| !self.failed.contains_key(&row.volume.id))
+            .filter(|row| row.state == VolumeState::Sealed && row.live_bytes > 0)
+            .filter(|row| row.volume.parity_columns < parity)
+            .min_by_key(|row| row.volume.parity_columns)
+            .cloned()
     }
 
     fn worst(&self, volumes: &[VolumeRow], percent: u8) -> Option<VolumeRow> {

@@ -175,7 +175,12 @@ async fn seal_if_open(inner: &Arc<Inner>, row: VolumeRow) -> Result<VolumeRow> {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let row = inner.store.volume(id).await?;
-    row.ok_or_else(|| EngineError::Unreadable { context: format!("volume {id} is gone") })
+    let row = row.ok_or_else(|| EngineError::Unreadable { context: format!("volume {id} is gone") })?;
+    if row.state == VolumeState::Open && inner.nodes.is_some() {
+        // Its node seals it when a drive fails, and if that node is dead the one that does the background work does.
+        return Err(EngineError::Unavailable { context: "healing: another node writes to the volume" });
+    }
+    Ok(row)
 }
 
 /// Where a damaged column goes: to its own drive if that is in use, to the drive that took its place, or to any
@@ -185,6 +190,9 @@ fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<dyn Dr
     if let Some(drive) = inner.drives.get(own) {
         return drive.is_usable().then_some(drive);
     }
+    if inner.drives.is_away(own) {
+        return None;
+    }
     let taken: HashSet<DriveId> = row.volume.drives.iter().copied().collect();
     let mut free: Vec<Arc<dyn DriveAccess>> =
         inner.drives.usable().into_iter().filter(|drive| !taken.contains(&drive.id())).collect();
@@ -192,7 +200,12 @@ fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<dyn Dr
         let (free_bytes, total_bytes) = drive.space_bytes();
         has_room(free_bytes.saturating_sub(row.committed_end), total_bytes)
     });
-    free.sort_by_key(|drive| std::cmp::Reverse(drive.space_bytes().0));
+    let nodes: Vec<_> = row.volume.drives.iter().map(|drive| inner.drives.site(*drive).node).collect();
+    let beside = |drive: &Arc<dyn DriveAccess>| {
+        let node = inner.drives.site(drive.id()).node;
+        nodes.iter().filter(|other| **other == node).count()
+    };
+    free.sort_by_key(|drive| (beside(drive), std::cmp::Reverse(drive.space_bytes().0)));
     free.into_iter().next()
 }
 

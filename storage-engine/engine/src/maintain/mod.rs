@@ -11,6 +11,7 @@ mod heal;
 mod reclaim;
 mod rewrite;
 mod scrub;
+mod shared;
 mod tasks;
 mod walk;
 mod watch;
@@ -33,6 +34,8 @@ pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
 pub(crate) struct Maintenance {
     stop: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
+    /// Beside the loop, as it may take minutes.
+    backups: tokio::task::JoinHandle<()>,
 }
 
 impl Maintenance {
@@ -54,13 +57,16 @@ impl Maintenance {
                 }
             }
         });
-        Self { stop, task }
+        let backups = tokio::spawn(crate::moving::back_up_forever(Arc::clone(&engine.inner)));
+        Self { stop, task, backups }
     }
 
     /// Ends the loop where it is; whatever it was doing is crash-safe and begun again at the next start.
     pub(crate) async fn stop(self) {
+        self.backups.abort();
         self.stop.notify_one();
         let _ended = self.task.await;
+        let _aborted = self.backups.await;
     }
 }
 
@@ -80,6 +86,9 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
             tracing::warn!(step, %error, "background work failed and will be tried again");
         }
     };
+    if inner.nodes.is_some() {
+        inner.pool.retire_unfit().await;
+    }
     said("seal", inner.pool.seal_retired().await);
     said("heal", heal::heal_reported(inner).await);
     if inner.regressed {
@@ -89,7 +98,15 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
         Ok(volumes) => volumes,
         Err(error) => return said("list", Err(error)),
     };
+    if inner.does_shared_work()
+        && let Some(nodes) = &inner.nodes
+    {
+        said("adopt", shared::seal_abandoned(inner, nodes).await);
+        shared::report_retired(inner, &volumes);
+    }
     said("remember", background.ends.remember(&inner.drives, &volumes).await);
     said("reclaim", background.reclaimer.reclaim(inner, &volumes).await);
-    said("compact", background.compactor.compact_worst(inner, &volumes).await);
+    if inner.does_shared_work() {
+        said("compact", background.compactor.compact_worst(inner, &volumes).await);
+    }
 }

@@ -24,8 +24,13 @@ pub(crate) struct Reclaimer {
 
 impl Reclaimer {
     pub(crate) async fn reclaim(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
-        free_dead(inner, volumes).await?;
-        self.remove_freed(inner, volumes).await?;
+        // Every node looks after the files on its own drives; freeing is one node's work.
+        if inner.does_shared_work() {
+            free_dead(inner, volumes).await?;
+            self.remove_freed(inner, volumes).await?;
+        } else {
+            self.freed.clear();
+        }
         // Looking at every file is dear on large stores; a tenth of the grace period is often enough.
         let pause = (inner.options.grace / 10).max(inner.options.maintenance_interval);
         if self.looked.is_some_and(|at| at.elapsed() < pause) {
@@ -42,7 +47,8 @@ impl Reclaimer {
         for row in volumes.iter().filter(|row| row.state == VolumeState::Freed) {
             freed.insert(row.volume.id);
             let seen = *self.freed.entry(row.volume.id).or_insert_with(Instant::now);
-            let read_since = inner.reader.oldest().is_none_or(|began| began > seen);
+            let elsewhere = inner.nodes.as_ref().is_none_or(|nodes| nodes.no_read_since(seen));
+            let read_since = elsewhere && inner.reader.oldest().is_none_or(|began| began > seen);
             if seen.elapsed() >= inner.options.grace && read_since {
                 remove_volume(inner, row).await?;
             }
@@ -81,6 +87,7 @@ impl Reclaimer {
                     waiting.insert(key);
                     if due(&mut self.unknown, key, inner.options.grace)
                         && !inner.pool.holds(name.volume).await
+                        && !is_known_now(inner, &drive, name).await?
                     {
                         tracing::warn!(volume = %name.volume, drive = %drive.directory().display(), "a shard file that no metadata knows is moved to quarantine");
                         let result = tokio::task::spawn_blocking(move || drive.quarantine_shard(name)).await;
@@ -95,6 +102,13 @@ impl Reclaimer {
         self.unknown.retain(|key, _| waiting.contains(key));
         Ok(())
     }
+}
+
+/// Asked again right before a file is moved aside: whoever makes a volume gives it up if its row comes later than half
+/// the grace period after its files.
+async fn is_known_now(inner: &Inner, drive: &Drive, name: ShardName) -> Result<bool> {
+    let row = inner.store.volume(name.volume).await?;
+    Ok(row.is_some_and(|row| belongs(&row, drive, name.column)))
 }
 
 /// Whether this drive should hold that column. A freed volume's files belong until they are removed.
@@ -149,6 +163,7 @@ async fn remove_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
         // A drive that is not here may come back with the file; the row is kept until then unless it was replaced.
         let Some(drive) = inner.drives.get(*drive) else {
             complete &= !inner.drives.unused().iter().any(|unused| unused.expected == Some(*drive));
+            complete &= !inner.drives.is_away(*drive);
             continue;
         };
         complete &= drive.remove_shard(ShardName { volume: id, column }).await.is_ok();

@@ -35,7 +35,11 @@ pub(crate) async fn move_blob(
     let rewritten = rewrite(inner, blob.id, &blob.extents, record, |extent| extent.volume == victim).await?;
     let moved = BlobMove { blob: blob.id, from: blob.extents.clone(), to: rewritten.extents };
     let commit = Commit { advances: rewritten.advances, writes: vec![Write::MoveBlob(Box::new(moved))] };
-    let outcomes = inner.store.commit(commit).await?;
+    let committed = inner.store.commit(commit).await;
+    if let Err(error) = &committed {
+        inner.pool.leave_fenced(error).await;
+    }
+    let outcomes = committed?;
     drop(rewritten.volumes);
     match outcomes.first() {
         Some(Outcome::Done { .. }) => Ok(bytes),
@@ -80,7 +84,7 @@ async fn copy_extent(
         let mut writer = BlobWriter::start_at(pool, budget, record.clone(), blob, base_bytes).await?;
         let (k, _) = view.profile_columns();
         for stripe in stripes(extent, k, 0, extent.length_bytes) {
-            for bytes in inner.reader.blob_stripe(&view, stripe, (0, stripe.length_bytes)).await? {
+            for bytes in inner.reader.blob_stripe(&view, stripe, (0, stripe.length_bytes), &[]).await? {
                 writer.write(&bytes).await?;
             }
         }

@@ -101,12 +101,14 @@ async fn put_in_use(inner: &Inner, drive: Arc<Drive>) -> Result<()> {
 /// directories are more likely mount points whose drives are not mounted.
 pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
     let unused = inner.drives.unused();
-    if unused.len() > inner.profile.parity() {
+    let wanted = inner.pool.wanted_code();
+    if unused.len() > usize::from(wanted.parity) {
         return Err(EngineError::Layout(format!(
-            "{} drives are out of use and {} allows {} to be lost: bring some of them back before healing",
+            "{} drives are out of use and {}+{} allows {} to be lost: bring some of them back before healing",
             unused.len(),
-            inner.profile,
-            inner.profile.parity()
+            wanted.data,
+            wanted.parity,
+            wanted.parity
         )));
     }
     for unused in unused {

@@ -1,8 +1,7 @@
 //! Streaming a range of a large object.
 //!
-//! A task of its own reads stripe by stripe, all columns of a stripe at once, checks the units it needs and puts
-//! them in a short channel: one stripe is read while the one before is sent. What is read and not yet sent counts
-//! against a budget that all readers share.
+//! A task of its own reads ahead in runs of stripes (see [`super::ahead`]), checks the units it needs stripe by stripe and
+//! puts them in a short channel. What is read and not yet sent counts against a budget that all readers share.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,21 +13,23 @@ use granary_metadata::{Content, Extent};
 use granary_types::BlobId;
 use tokio::sync::mpsc;
 
+use super::ahead::{Plan, Run, Window};
 use super::block::{BlockPlace, hash_fits, header_at};
-use super::handle::{Chunk, ObjectHandle, Reader};
-use super::stripe::{Found, read_stripe};
+use super::gather::{gather_stripe, hedged};
+use super::handle::{ObjectHandle, Reader};
+use super::stripe::Found;
 use crate::api::ByteRange;
 use crate::error::{EngineError, Result};
-use crate::layout::{BLOB_HEAD_BYTES, BlobBlock, BlobStripe, stripes};
+use crate::layout::{BLOB_HEAD_BYTES, BlobBlock, BlobStripe};
 use crate::volume::VolumeView;
 
 /// How often one read may find that its bytes were moved.
 pub(crate) const RELOCATIONS_MAX: usize = 8;
 const CHUNKS_QUEUED_MAX: usize = 8;
-const HEAD: usize = BLOB_HEAD_BYTES as usize;
+pub(super) const HEAD: usize = BLOB_HEAD_BYTES as usize;
 
 /// Starts the task; it ends when the range is sent, a read fails, or the receiver is dropped.
-pub(crate) fn stream(handle: ObjectHandle, range: ByteRange) -> mpsc::Receiver<Result<Chunk>> {
+pub(crate) fn stream(handle: ObjectHandle, range: ByteRange) -> mpsc::Receiver<Result<Bytes>> {
     let (chunks, receiver) = mpsc::channel(CHUNKS_QUEUED_MAX);
     tokio::spawn(async move {
         if let Err(error) = send_range(handle, range, &chunks).await {
@@ -41,7 +42,7 @@ pub(crate) fn stream(handle: ObjectHandle, range: ByteRange) -> mpsc::Receiver<R
 async fn send_range(
     handle: ObjectHandle,
     range: ByteRange,
-    chunks: &mpsc::Sender<Result<Chunk>>,
+    chunks: &mpsc::Sender<Result<Bytes>>,
 ) -> Result<()> {
     let Content::Blobs { parts, .. } = &handle.row.object.content else {
         return Err(EngineError::Internal("a large object became something else"));
@@ -68,7 +69,7 @@ async fn send_blob(
     blob: BlobId,
     from: u64,
     to: u64,
-    chunks: &mpsc::Sender<Result<Chunk>>,
+    chunks: &mpsc::Sender<Result<Bytes>>,
 ) -> Result<bool> {
     let mut at = from;
     for _ in 0..RELOCATIONS_MAX {
@@ -99,39 +100,19 @@ async fn send_extents(
     extents: &[Extent],
     at: &mut u64,
     to: u64,
-    chunks: &mpsc::Sender<Result<Chunk>>,
+    chunks: &mpsc::Sender<Result<Bytes>>,
 ) -> Result<bool> {
-    let mut views: HashMap<_, Arc<VolumeView>> = HashMap::new();
-    let mut start = 0_u64;
-    for extent in extents {
-        let end = start + extent.length_bytes;
-        if end > *at && start < to {
-            let view = match views.get(&extent.volume) {
-                Some(view) => Arc::clone(view),
-                None => {
-                    let view = reader.map.view(extent.volume).await?;
-                    views.insert(extent.volume, Arc::clone(&view));
-                    view
-                }
-            };
-            let (k, _) = view.profile_columns();
-            for stripe in stripes(extent, k, *at - start, to.min(end) - start) {
-                let wanted = (*at - start - stripe.extent_offset, to - start - stripe.extent_offset);
-                let units = u32::try_from(stripe.length_bytes.div_ceil(64 * 1024)).unwrap_or(u32::MAX);
-                let Ok(permit) = Arc::clone(&reader.budget).acquire_many_owned(units).await else {
-                    return Ok(false);
-                };
-                let permit = Some(Arc::new(permit));
-                for bytes in reader.blob_stripe(&view, stripe, wanted).await? {
-                    let length = bytes.len() as u64;
-                    if chunks.send(Ok(Chunk { bytes, _budget: permit.clone() })).await.is_err() {
-                        return Ok(false);
-                    }
-                    *at += length;
-                }
-            }
+    let mut plan = Plan::new(reader, extents, *at, to).await?;
+    let mut next = plan.run(reader).await?;
+    while let Some(run) = next {
+        let following = plan.run_if_room(reader);
+        if !send_run(reader, run, at, chunks).await? {
+            return Ok(false);
         }
-        start = end;
+        next = match following {
+            Some(run) => Some(run),
+            None => plan.run(reader).await?,
+        };
     }
     if *at == to {
         Ok(true)
@@ -140,71 +121,81 @@ async fn send_extents(
     }
 }
 
+/// Checks and sends a run's stripes one after the other; `false` if nobody listens any more.
+async fn send_run(
+    reader: &Arc<Reader>,
+    run: Run,
+    at: &mut u64,
+    chunks: &mpsc::Sender<Result<Bytes>>,
+) -> Result<bool> {
+    let windows = run.windows.await.map_err(|_| EngineError::Internal("reading ahead panicked"))?;
+    for (stripe, wanted) in run.stripes {
+        for bytes in reader.blob_stripe(&run.view, stripe, wanted, &windows).await? {
+            let length = bytes.len() as u64;
+            if chunks.send(Ok(run.hold.keep(bytes))).await.is_err() {
+                return Ok(false);
+            }
+            *at += length;
+        }
+    }
+    Ok(true)
+}
+
+/// The share of each block of a stripe in its bytes `wanted` (from, to), as (block, from, to).
+pub(super) fn wanted_blocks(
+    stripe: BlobStripe,
+    wanted: (u64, u64),
+) -> impl Iterator<Item = (BlobBlock, u64, u64)> {
+    stripe.blocks().filter_map(move |block| {
+        let end = block.stripe_offset + u64::from(block.length_bytes);
+        let from = wanted.0.max(block.stripe_offset) - block.stripe_offset;
+        let to = wanted.1.min(end).saturating_sub(block.stripe_offset);
+        (from < to).then_some((block, from, to))
+    })
+}
+
+/// Where the last unit ends that holds any byte before `to`.
+pub(super) fn unit_end(block: BlobBlock, to: usize) -> usize {
+    to.next_multiple_of(UNIT_LENGTH_BYTES).min(block.length_bytes as usize)
+}
+
 impl Reader {
-    /// Bytes `wanted` (from, to) of a blob's stripe, in order.
+    /// Bytes `wanted` (from, to) of a blob's stripe, in order; from the windows where they have them.
     pub(crate) async fn blob_stripe(
         &self,
         view: &Arc<VolumeView>,
         stripe: BlobStripe,
         wanted: (u64, u64),
+        windows: &[Window],
     ) -> Result<Vec<Bytes>> {
-        let cut = |block: BlobBlock| {
-            let from = wanted.0.max(block.stripe_offset) - block.stripe_offset;
-            let to = wanted
-                .1
-                .min(block.stripe_offset + u64::from(block.length_bytes))
-                .saturating_sub(block.stripe_offset);
-            (from < to).then_some((block, from, to))
-        };
-        let reads: Vec<_> = stripe.blocks().filter_map(cut).collect();
-        let results =
-            join_all(reads.iter().map(|&(block, from, to)| self.blob_block(view, stripe, block, from, to)))
-                .await;
-        if results.iter().all(Option::is_some) {
-            return Ok(results.into_iter().flatten().collect());
+        let reads: Vec<_> = wanted_blocks(stripe, wanted).collect();
+        let blocks = reads.iter().map(|&(block, from, to)| {
+            hedged(&self.map, async move {
+                let length_bytes = HEAD + unit_end(block, usize::try_from(to).ok()?);
+                let found = windows.iter().find_map(|w| w.get(block.column, stripe.offset, length_bytes));
+                let read = match found {
+                    Some(read) => read,
+                    None => {
+                        let shard = self.map.shard(view, block.column).await.ok()?;
+                        shard.read(stripe.offset, length_bytes).await.ok()?
+                    }
+                };
+                checked(view, stripe, block, (from, to), &read)
+            })
+        });
+        let results = join_all(blocks).await;
+        if results.iter().all(|result| matches!(result, Some(Some(_)))) {
+            return Ok(results.into_iter().flatten().flatten().collect());
         }
-        for ((block, _, _), _) in reads.iter().zip(&results).filter(|(_, result)| result.is_none()) {
+        if let Some(moved) = self.map.moved(view).await {
+            return Box::pin(self.blob_stripe(&moved, stripe, wanted, &[])).await;
+        }
+        // What is merely slow is not reported.
+        for ((block, _, _), _) in reads.iter().zip(&results).filter(|(_, result)| **result == Some(None)) {
             self.damage.report(view.id, block.column);
             self.map.forget_shard(view.id, block.column);
         }
         self.rebuild_blocks(view, stripe, &reads).await
-    }
-
-    /// The fast way: one block, from its header to the last unit that is needed.
-    async fn blob_block(
-        &self,
-        view: &VolumeView,
-        stripe: BlobStripe,
-        block: BlobBlock,
-        from: u64,
-        to: u64,
-    ) -> Option<Bytes> {
-        let (from, to) = (usize::try_from(from).ok()?, usize::try_from(to).ok()?);
-        let unit_from = from / UNIT_LENGTH_BYTES * UNIT_LENGTH_BYTES;
-        let unit_to = to.next_multiple_of(UNIT_LENGTH_BYTES).min(block.length_bytes as usize);
-        let shard = self.map.shard(view, block.column).await.ok()?;
-        let read = shard.read(stripe.offset, HEAD + unit_to).await.ok()?;
-        let place = BlockPlace { volume: view.id, column: block.column, stripe_offset: stripe.offset };
-        let header = header_at(&read, place)?;
-        if header.data_length_bytes != block.length_bytes || header.body_length_bytes != stripe.body_bytes() {
-            return None;
-        }
-        let records_bytes = read.get(BLOCK_HEADER_LENGTH_BYTES..HEAD)?;
-        if header.records_length_bytes as usize != records_bytes.len()
-            || !hash_fits(records_bytes, &header.hash)
-        {
-            return None;
-        }
-        let records = BlobRecords::decode(records_bytes)?;
-        let data = read.get(HEAD + unit_from..HEAD + unit_to)?;
-        let hashes = records.units.iter().skip(unit_from / UNIT_LENGTH_BYTES);
-        let mut units = data.chunks(UNIT_LENGTH_BYTES).zip(hashes);
-        let count = units.len();
-        if count != data.len().div_ceil(UNIT_LENGTH_BYTES) || !units.all(|(unit, hash)| hash_fits(unit, hash))
-        {
-            return None;
-        }
-        Some(read.slice(HEAD + from..HEAD + to))
     }
 
     async fn rebuild_blocks(
@@ -214,7 +205,7 @@ impl Reader {
         reads: &[(BlobBlock, u64, u64)],
     ) -> Result<Vec<Bytes>> {
         let unreadable = || EngineError::Unreadable { context: format!("a stripe of volume {}", view.id) };
-        let Found::Stripe(found) = read_stripe(&self.map, view, stripe.offset).await else {
+        let Found::Stripe(found) = gather_stripe(&self.map, view, stripe.offset).await else {
             return Err(unreadable());
         };
         let lost: Vec<u8> =
@@ -240,6 +231,38 @@ impl Reader {
         }
         Ok(out)
     }
+}
+
+/// The wanted bytes of a block that was read from its header to the last unit that is needed, if all is as it should be.
+fn checked(
+    view: &VolumeView,
+    stripe: BlobStripe,
+    block: BlobBlock,
+    (from, to): (u64, u64),
+    read: &Bytes,
+) -> Option<Bytes> {
+    let (from, to) = (usize::try_from(from).ok()?, usize::try_from(to).ok()?);
+    let unit_from = from / UNIT_LENGTH_BYTES * UNIT_LENGTH_BYTES;
+    let unit_to = unit_end(block, to);
+    let place = BlockPlace { volume: view.id, column: block.column, stripe_offset: stripe.offset };
+    let header = header_at(read, place)?;
+    if header.data_length_bytes != block.length_bytes || header.body_length_bytes != stripe.body_bytes() {
+        return None;
+    }
+    let records_bytes = read.get(BLOCK_HEADER_LENGTH_BYTES..HEAD)?;
+    if header.records_length_bytes as usize != records_bytes.len() || !hash_fits(records_bytes, &header.hash)
+    {
+        return None;
+    }
+    let records = BlobRecords::decode(records_bytes)?;
+    let data = read.get(HEAD + unit_from..HEAD + unit_to)?;
+    let hashes = records.units.iter().skip(unit_from / UNIT_LENGTH_BYTES);
+    let mut units = data.chunks(UNIT_LENGTH_BYTES).zip(hashes);
+    let count = units.len();
+    if count != data.len().div_ceil(UNIT_LENGTH_BYTES) || !units.all(|(unit, hash)| hash_fits(unit, hash)) {
+        return None;
+    }
+    Some(read.slice(HEAD + from..HEAD + to))
 }
 
 /// A rebuilt body carries its own hashes, covered by the parity it was rebuilt from.

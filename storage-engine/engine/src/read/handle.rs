@@ -8,16 +8,18 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::Stream;
-use granary_metadata::{Content, MetadataStore, ObjectRow, PackedLocation};
+use granary_metadata::{BucketSettings, Content, MetadataStore, ObjectRow, PackedLocation};
 use granary_types::{BucketId, ObjectKey};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::block::hash_fits;
-use super::stripe::{Found, read_stripe};
+use super::gather::{gather_stripe, hedged};
+use super::stripe::Found;
 use crate::api::{ByteRange, ObjectInfo, PartInfo};
 use crate::error::{EngineError, Result};
 use crate::maintain::DamageLog;
+use crate::objects::shown_version;
 use crate::volume::{VolumeMap, VolumeView};
 
 /// What every read needs.
@@ -27,6 +29,8 @@ pub(crate) struct Reader {
     pub damage: Arc<DamageLog>,
     /// Bytes read and not yet sent, in units of 64 KiB, over all readers.
     pub budget: Arc<Semaphore>,
+    /// As many of them are not used to read ahead.
+    pub reserve_units: usize,
     running: Mutex<BTreeMap<(Instant, u64), ()>>,
     next: std::sync::atomic::AtomicU64,
 }
@@ -54,6 +58,7 @@ impl Reader {
             map,
             store,
             damage,
+            reserve_units: budget.available_permits() / 2,
             budget,
             running: Mutex::default(),
             next: std::sync::atomic::AtomicU64::new(0),
@@ -74,21 +79,39 @@ impl Reader {
 
     /// A packed object, whole and checked.
     pub(crate) async fn packed(&self, at: &PackedLocation) -> Result<Bytes> {
-        let view = self.map.view(at.volume).await?;
-        if let Some(bytes) = self.packed_fast(&view, at).await {
-            return Ok(bytes);
+        let mut view = self.map.view(at.volume).await?;
+        let mut fast = hedged(&self.map, self.packed_fast(&view, at)).await;
+        if fast == Some(None)
+            && let Some(moved) = self.map.moved(&view).await
+        {
+            view = moved;
+            fast = hedged(&self.map, self.packed_fast(&view, at)).await;
         }
-        self.damage.report(at.volume, at.column);
-        self.map.forget_shard(at.volume, at.column);
+        match fast {
+            Some(Some(bytes)) => Ok(bytes),
+            Some(None) => {
+                self.damage.report(at.volume, at.column);
+                self.map.forget_shard(at.volume, at.column);
+                self.packed_rebuilt(&view, at).await
+            }
+            // Slow is not damaged. If the others cannot help, it is waited for after all.
+            None => match self.packed_rebuilt(&view, at).await {
+                Ok(bytes) => Ok(bytes),
+                Err(error) => self.packed_fast(&view, at).await.ok_or(error),
+            },
+        }
+    }
+
+    async fn packed_rebuilt(&self, view: &Arc<VolumeView>, at: &PackedLocation) -> Result<Bytes> {
         let unreadable =
             || EngineError::Unreadable { context: format!("an object packed in volume {}", at.volume) };
-        let Found::Stripe(stripe) = read_stripe(&self.map, &view, at.stripe_offset).await else {
+        let Found::Stripe(stripe) = gather_stripe(&self.map, view, at.stripe_offset).await else {
             return Err(unreadable());
         };
         let block = stripe.blocks.get(usize::from(at.column)).ok_or_else(unreadable)?;
         let body = match block {
             Some(block) => block.body.clone(),
-            None => stripe.rebuild(&view, &[at.column])?.into_iter().next().ok_or_else(unreadable)?,
+            None => stripe.rebuild(view, &[at.column])?.into_iter().next().ok_or_else(unreadable)?,
         };
         let start = at.offset - at.stripe_offset - granary_drive::BLOCK_HEADER_LENGTH_BYTES as u64;
         let start = usize::try_from(start).map_err(|_| unreadable())?;
@@ -119,7 +142,7 @@ impl ObjectHandle {
     pub(crate) fn new(
         reader: Arc<Reader>,
         guard: ReadGuard,
-        bucket: BucketId,
+        (bucket, settings): (BucketId, BucketSettings),
         key: ObjectKey,
         row: ObjectRow,
     ) -> Self {
@@ -138,7 +161,7 @@ impl ObjectHandle {
             _ => None,
         };
         let info = ObjectInfo {
-            version: object.version,
+            version: shown_version(object.version, settings),
             write: object.write,
             length_bytes: object.length_bytes,
             etag: object.etag.clone(),
@@ -147,6 +170,7 @@ impl ObjectHandle {
             checksum: object.checksum.clone(),
             attributes: object.attributes.clone(),
             parts,
+            tag_count: row.tag_count,
         };
         Self { reader, guard, bucket, key, row, info }
     }
@@ -158,7 +182,8 @@ impl ObjectHandle {
     }
 
     /// The bytes of `range`, each checked against its hash before it comes out. A packed object comes in one chunk. If
-    /// the object is moved while it is read, reading goes on at its new place.
+    /// the object is moved while it is read, reading goes on at its new place. The chunks of a large object hold a share of
+    /// the memory of all readers until they are dropped: whoever collects them waits for himself.
     #[must_use]
     pub fn read(self, range: ByteRange) -> ObjectStream {
         let end = range.end.min(self.info.length_bytes);
@@ -216,13 +241,7 @@ pub struct ObjectStream {
 enum StreamState {
     Done,
     Packed(futures::future::BoxFuture<'static, Result<Bytes>>),
-    Blobs(mpsc::Receiver<Result<Chunk>>),
-}
-
-/// Checked bytes, and the share of the read budget they hold until they are taken.
-pub(crate) struct Chunk {
-    pub bytes: Bytes,
-    pub _budget: Option<Arc<tokio::sync::OwnedSemaphorePermit>>,
+    Blobs(mpsc::Receiver<Result<Bytes>>),
 }
 
 impl Stream for ObjectStream {
@@ -236,10 +255,7 @@ impl Stream for ObjectStream {
                 self.state = StreamState::Done;
                 Poll::Ready(Some(result))
             }
-            StreamState::Blobs(chunks) => {
-                let next = std::task::ready!(chunks.poll_recv(context));
-                Poll::Ready(next.map(|chunk| chunk.map(|chunk| chunk.bytes)))
-            }
+            StreamState::Blobs(chunks) => chunks.poll_recv(context),
         }
     }
 }

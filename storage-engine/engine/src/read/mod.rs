@@ -4,8 +4,10 @@
 //! is short, a hash does not match) makes it an erasure: the stripe's other columns are read and checked, the
 //! column is rebuilt and checked, and the damage is reported to be healed.
 
+mod ahead;
 mod blob;
 mod block;
+mod gather;
 mod handle;
 mod stripe;
 

@@ -79,11 +79,7 @@ pub(crate) async fn read_stripe(map: &VolumeMap, view: &Arc<VolumeView>, offset:
         return if unknown { Found::Unknown } else { Found::Nothing };
     };
     let length = BLOCK_HEADER_LENGTH_BYTES + header.body_length_bytes as usize;
-    let reads = (0..columns).map(|column| async move {
-        let block = read_at(map, view, column, offset, length).await?;
-        let place = BlockPlace { volume: view.id, column, stripe_offset: offset };
-        Ok::<_, Uncertain>(block.and_then(|block| verify_block(&block, place)))
-    });
+    let reads = (0..columns).map(|column| read_block(map, view, column, offset, length));
     let blocks = join_all(reads).await;
     let uncertain = blocks.iter().any(Result::is_err);
     let blocks = blocks.into_iter().map(|block| block.unwrap_or_default()).collect();
@@ -91,7 +87,20 @@ pub(crate) async fn read_stripe(map: &VolumeMap, view: &Arc<VolumeView>, offset:
 }
 
 /// A read failed for a reason that may pass.
-struct Uncertain;
+pub(super) struct Uncertain;
+
+/// The checked block of a column; `None` if it is gone or wrong.
+pub(super) async fn read_block(
+    map: &VolumeMap,
+    view: &VolumeView,
+    column: u8,
+    offset: u64,
+    length: usize,
+) -> Result<Option<VerifiedBlock>, Uncertain> {
+    let block = read_at(map, view, column, offset, length).await?;
+    let place = BlockPlace { volume: view.id, column, stripe_offset: offset };
+    Ok(block.and_then(|block| verify_block(&block, place)))
+}
 
 /// Bytes of a column; `None` if the file or its drive is gone or wrong.
 async fn read_at(
@@ -106,13 +115,14 @@ async fn read_at(
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.is_lost() => Ok(None),
         Err(error) => {
-            tracing::warn!(volume = %view.id, column, %error, "a column cannot be read now");
+            tracing::debug!(volume = %view.id, column, %error, "a column cannot be read now");
             Err(Uncertain)
         }
     }
 }
 
-async fn read_header(
+/// The header of a column's block; `None` if it is gone or wrong.
+pub(super) async fn read_header(
     map: &VolumeMap,
     view: &VolumeView,
     column: u8,

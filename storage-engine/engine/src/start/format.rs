@@ -14,9 +14,12 @@ use crate::error::{EngineError, Result};
 /// The generation of identities of a store that is being made.
 pub(crate) const GENERATION_FORMATTING: u64 = 0;
 
-pub(crate) fn format(data: &[PathBuf], profile: Profile) -> Result<()> {
+pub(crate) fn format(data: &[PathBuf], profile: Profile, cluster: Option<ClusterId>) -> Result<()> {
     let random = |source| EngineError::Io { context: "drawing ids", source };
-    let cluster = ClusterId::random().map_err(random)?;
+    let cluster = match cluster {
+        Some(cluster) => cluster,
+        None => ClusterId::random().map_err(random)?,
+    };
     let members = (0_u16..)
         .zip(data)
         .map(|(slot, _)| Ok(Member { drive: DriveId::random().map_err(random)?, slot }))

@@ -26,8 +26,7 @@ pub(crate) struct Metadata {
 pub(crate) async fn open_metadata(choice: &MetadataChoice, opened: &Opened) -> Result<Metadata> {
     match choice {
         MetadataChoice::Embedded => {
-            let homes: Vec<Home> =
-                opened.drives.iter().map(|d| Home { drive: d.id(), dir: d.meta_directory() }).collect();
+            let homes = homes(opened);
             let existing = if opened.fresh { Existing::MayBeNew } else { Existing::Expected };
             let options = EmbeddedOptions::new(homes, opened.profile.parity(), existing);
             let embedded = Arc::new(blocking(move || Ok(SqliteStore::open(options)?)).await?);
@@ -38,6 +37,11 @@ pub(crate) async fn open_metadata(choice: &MetadataChoice, opened: &Opened) -> R
             Ok(Metadata { store: Arc::new(store), embedded: None })
         }
     }
+}
+
+/// Where the embedded metadata of these drives is kept.
+pub(crate) fn homes(opened: &Opened) -> Vec<Home> {
+    opened.drives.iter().map(|d| Home { drive: d.id(), dir: d.meta_directory() }).collect()
 }
 
 async fn open_postgres(options: &PostgresOptions, opened: &Opened) -> Result<PostgresStore> {
@@ -61,14 +65,14 @@ fn check_drives(known: &[DriveRow], ours: &HashSet<DriveId>, fresh: bool) -> Res
     match (fresh, mine, others) {
         (true, 0, 0) => Ok(()),
         (_, 0, 0) => Err(EngineError::Layout(
-            "the database is empty and the drives hold a store: is this the right database? A store that was kept in the \
-             embedded metadata cannot be moved to a database yet"
+            "the database is empty and the drives hold a store: is this the right database? The metadata of a store that \
+             was kept on its drives is moved to a database with `granary metadata copy`"
                 .to_owned(),
         )),
         (_, _, 0) => Ok(()),
         _ => Err(EngineError::Layout(format!(
-            "the database knows {others} drives that are not given here: it belongs to another store or node, and stores of \
-             several nodes are not implemented yet"
+            "the database knows {others} drives that are not given here: it belongs to another store, or to one of several \
+             nodes, which needs --node-listen"
         ))),
     }
 }

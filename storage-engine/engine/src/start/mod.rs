@@ -6,6 +6,8 @@
 
 mod format;
 mod metadata;
+mod node;
+mod node_file;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use granary_cluster::for_drives;
 use granary_drive::{Drive, Found, Identity, inspect};
 use granary_erasure::Profile;
+use granary_metadata::{DriveRow, DriveState, MetadataStore};
 use granary_types::{ClusterId, DriveId};
 
 use crate::drives::{DriveProblem, UnusedDrive};
@@ -20,7 +23,8 @@ use crate::error::{EngineError, Result};
 use crate::options::EngineOptions;
 
 pub(crate) use format::{finish_format, next_identity};
-pub(crate) use metadata::{Metadata, open_metadata};
+pub(crate) use metadata::{Metadata, homes, open_metadata};
+pub(crate) use node::{NodeStart, open_node};
 
 /// The drives of the store, opened.
 pub(crate) struct Opened {
@@ -34,6 +38,17 @@ pub(crate) struct Opened {
     pub fresh: bool,
 }
 
+/// Tells the metadata of the drives that are here.
+pub(crate) async fn record_drives(store: &dyn MetadataStore, drives: &[Arc<Drive>]) -> Result<()> {
+    for drive in drives {
+        let path = drive.directory().display().to_string();
+        store
+            .put_drive(DriveRow { id: drive.id(), slot: drive.slot(), path, state: DriveState::Active })
+            .await?;
+    }
+    Ok(())
+}
+
 /// Runs what blocks: opening waits for drives that may be slow.
 pub(crate) async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> Result<T> + Send + 'static,
@@ -41,8 +56,36 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(run).await.map_err(|_| EngineError::Internal("opening the store panicked"))?
 }
 
+/// Opens the drives of a store that exists, all of them; formats nothing. For work on the whole metadata. Blocks.
+pub(crate) fn open_all_drives(data: &[PathBuf]) -> Result<Opened> {
+    check_paths(data)?;
+    let found = inspect_all(data);
+    let identities = found.iter().filter_map(|(_, found)| match found {
+        Found::Drive(identity) => Some(identity),
+        _ => None,
+    });
+    let newest = identities.max_by_key(|identity| identity.generation);
+    let Some(newest) = newest.filter(|newest| newest.generation != format::GENERATION_FORMATTING) else {
+        return Err(EngineError::Layout("no store is in these directories".to_owned()));
+    };
+    let opened = open_existing(&EngineOptions::new(data.to_vec()), newest, &found)?;
+    match opened.unused.first() {
+        None => Ok(opened),
+        Some(unused) => Err(EngineError::Layout(format!(
+            "{}: {}; every drive must be usable, as each may hold a copy of the metadata: heal the store first",
+            unused.directory.display(),
+            unused.message
+        ))),
+    }
+}
+
 /// Inspects, formats if all is new, and opens. Blocks.
 pub(crate) fn open_drives(options: &EngineOptions) -> Result<Opened> {
+    open_drives_of(options, None)
+}
+
+/// As [`open_drives`]; new drives become those of `cluster`.
+fn open_drives_of(options: &EngineOptions, cluster: Option<ClusterId>) -> Result<Opened> {
     check_paths(&options.data)?;
     let found: Vec<(&Path, Found)> =
         options.data.iter().map(|path| (path.as_path(), inspect(path))).collect();
@@ -58,8 +101,8 @@ pub(crate) fn open_drives(options: &EngineOptions) -> Result<Opened> {
         None => {
             refuse_unless_new(&found)?;
             let erasure = chosen_profile(options, options.data.len())?;
-            format::format(&options.data, erasure)?;
-            let mut opened = open_drives(options)?;
+            format::format(&options.data, erasure, cluster)?;
+            let mut opened = open_drives_of(options, cluster)?;
             opened.fresh = true;
             Ok(opened)
         }
@@ -121,7 +164,8 @@ fn chosen_profile(options: &EngineOptions, drives: usize) -> Result<Profile> {
             Profile::new(code.data, code.parity)?
         }
     };
-    if profile.columns() > drives {
+    // The drives of other nodes count too, and they are not known yet.
+    if options.node.is_none() && profile.columns() > drives {
         return Err(EngineError::Layout(format!(
             "erasure code {profile} needs {} drives and {drives} are given: shards never share a drive",
             profile.columns()
@@ -170,14 +214,15 @@ fn open_existing(options: &EngineOptions, newest: &Identity, found: &[(&Path, Fo
             Found::Unreadable(error) => skip(DriveProblem::Unreadable, error.to_string()),
         }
     }
-    if drives.len() < stored.data().min(newest.members.len()) {
+    // The other nodes hold shards too; one drive is enough to take part.
+    let needed = if options.node.is_some() { 1 } else { stored.data().min(newest.members.len()) };
+    if drives.len() < needed {
         let missing: Vec<String> =
             unused.iter().map(|drive| format!("{}: {}", drive.directory.display(), drive.message)).collect();
         return Err(EngineError::Layout(format!(
-            "only {} of {} drives can be used and {} are needed to read the data ({})",
+            "only {} of {} drives can be used and {needed} are needed to read the data ({})",
             drives.len(),
             newest.members.len(),
-            stored.data(),
             missing.join("; ")
         )));
     }

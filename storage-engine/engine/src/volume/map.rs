@@ -88,6 +88,32 @@ impl VolumeMap {
         Ok(view)
     }
 
+    /// Whether other processes use the same store.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.drives.is_shared()
+    }
+
+    /// The columns of a volume, those whose drives seem well first.
+    pub(crate) fn by_health(&self, view: &VolumeView) -> Vec<u8> {
+        let is_ill = |drive: &DriveId| !self.drives.get(*drive).is_some_and(|drive| drive.is_usable());
+        let mut columns: Vec<(bool, u8)> = view.drives.iter().map(is_ill).zip(0_u8..).collect();
+        columns.sort_unstable();
+        columns.into_iter().map(|(_, column)| column).collect()
+    }
+
+    /// The volume as it is now, if its columns lie on other drives than `view` says: another node moved them.
+    pub(crate) async fn moved(&self, view: &VolumeView) -> Option<Arc<VolumeView>> {
+        if !self.drives.is_shared() {
+            return None;
+        }
+        let row = self.store.volume(view.id).await.ok().flatten()?;
+        if row.volume.drives == view.drives {
+            return None;
+        }
+        self.forget(view.id);
+        self.view(view.id).await.ok()
+    }
+
     /// The open shard file of a column.
     pub(crate) async fn shard(
         &self,
@@ -102,7 +128,13 @@ impl VolumeMap {
             reason: "its drive is not in use".to_owned(),
         };
         let id = view.drives.get(usize::from(column)).ok_or_else(missing)?;
-        let drive = self.drives.get(*id).ok_or_else(missing)?;
+        let Some(drive) = self.drives.get(*id) else {
+            let away = DriveError::Peer {
+                place: format!("drive {id}").into(),
+                reason: "its node was not met yet".to_owned(),
+            };
+            return Err(if self.drives.is_away(*id) { away } else { missing() });
+        };
         let shard = drive.open_shard(ShardName { volume: view.id, column }, view.profile_columns()).await?;
         let mut shards = self.shards.write();
         if shards.len() >= SHARD_FILES_OPEN_MAX {

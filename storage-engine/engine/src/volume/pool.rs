@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use granary_cluster::access::{DriveAccess, LaneKind};
-use granary_cluster::{Candidate, Redundancy, degraded, place};
+use granary_cluster::{Candidate, Redundancy, degraded, for_drives, place};
 use granary_drive::{DriveError, ShardName};
 use granary_erasure::{Codec, Profile};
-use granary_metadata::{MetadataStore, NewVolume};
+use granary_metadata::{MetadataError, MetadataStore, NewVolume};
 use granary_types::{ClusterId, UnixMillis, VolumeId, crash_point};
 use parking_lot::Mutex;
 
@@ -23,12 +24,23 @@ const ATTEMPTS_MAX: usize = 8;
 const VOLUMES_PER_DRIVE_MIN: u64 = 32;
 const VOLUME_LIMIT_BYTES_MIN: u64 = 1024 * 1024;
 
+/// The code of new volumes while all drives are usable.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted {
+    /// This one.
+    Fixed(Profile),
+    /// By the number of drives that the nodes have together.
+    ByDrives,
+}
+
 /// Opens volumes when they are needed and seals them when nobody writes them any more.
 pub(crate) struct VolumePool {
     drives: Arc<DriveSet>,
     store: Arc<dyn MetadataStore>,
     cluster: ClusterId,
-    wanted: Profile,
+    wanted: Wanted,
+    /// How long files that no row names are safe from those who look after the drives.
+    grace: Duration,
     limit_bytes: u64,
     turn: AtomicU64,
     packed: tokio::sync::Mutex<Option<Arc<OpenVolume>>>,
@@ -41,7 +53,8 @@ impl VolumePool {
         drives: Arc<DriveSet>,
         store: Arc<dyn MetadataStore>,
         cluster: ClusterId,
-        wanted: Profile,
+        wanted: Wanted,
+        grace: Duration,
         limit_bytes: u64,
     ) -> Self {
         Self {
@@ -49,6 +62,7 @@ impl VolumePool {
             store,
             cluster,
             wanted,
+            grace,
             limit_bytes,
             turn: AtomicU64::new(0),
             packed: tokio::sync::Mutex::default(),
@@ -61,7 +75,7 @@ impl VolumePool {
     pub(crate) async fn current(self: &Arc<Self>, lane: LaneKind) -> Result<Arc<OpenVolume>> {
         // In a task of its own: a client that hangs up must not leave a volume open that nobody knows.
         let pool = Arc::clone(self);
-        if let Some(volume) = self.slot(lane).try_lock().ok().and_then(|slot| fit(slot.as_ref())) {
+        if let Some(volume) = self.slot(lane).try_lock().ok().and_then(|slot| self.fit(slot.as_ref())) {
             return Ok(volume);
         }
         let opening = tokio::spawn(async move { pool.current_or_open(lane).await });
@@ -70,7 +84,7 @@ impl VolumePool {
 
     async fn current_or_open(&self, lane: LaneKind) -> Result<Arc<OpenVolume>> {
         let mut slot = self.slot(lane).lock().await;
-        if let Some(volume) = fit(slot.as_ref()) {
+        if let Some(volume) = self.fit(slot.as_ref()) {
             return Ok(volume);
         }
         let volume = Arc::new(self.open(lane).await?);
@@ -88,6 +102,29 @@ impl VolumePool {
     /// Stops appending to all volumes.
     pub(crate) async fn retire_all(&self) {
         self.retire_if(|_| true).await;
+    }
+
+    /// Stops appending to volumes that the next write would leave: while nobody writes, what a drive that is gone held of
+    /// them could not be rebuilt.
+    pub(crate) async fn retire_unfit(&self) {
+        let is_unfit = |volume: &Arc<OpenVolume>| {
+            let is_retired = |column: &OpenColumn| self.drives.is_retired(column.drive.id());
+            self.fit(Some(volume)).is_none() || volume.columns().iter().any(is_retired)
+        };
+        for lane in [LaneKind::Packed, LaneKind::Bulk] {
+            if let Some(volume) = self.slot(lane).lock().await.take_if(|volume| is_unfit(volume)) {
+                self.set_aside(volume);
+            }
+        }
+    }
+
+    /// Stops appending to the volume that a commit was refused for: another node took this one for dead and sealed it, so
+    /// nothing that is written there can be committed any more.
+    pub(crate) async fn leave_fenced(&self, error: &MetadataError) {
+        if let MetadataError::Fenced { volume, .. } | MetadataError::VolumeGone(volume) = error {
+            tracing::warn!(%volume, "a volume was sealed by another node; the next write opens another");
+            self.retire(*volume).await;
+        }
     }
 
     async fn retire_if(&self, chosen: impl Fn(&OpenVolume) -> bool) {
@@ -121,7 +158,7 @@ impl VolumePool {
         for volume in idle {
             crash_point("volume.before_seal");
             match self.store.seal_volume(volume.id).await {
-                Ok(_) | Err(granary_metadata::MetadataError::VolumeGone(_)) => {}
+                Ok(_) | Err(MetadataError::VolumeGone(_)) => {}
                 Err(error) => return Err(error.into()),
             }
             self.retiring.lock().retain(|kept| kept.id != volume.id);
@@ -136,14 +173,35 @@ impl VolumePool {
         }
     }
 
+    /// The volume, if it may be appended to: not full, all its drives well and with room, and no safer one to be had.
+    fn fit(&self, volume: Option<&Arc<OpenVolume>>) -> Option<Arc<OpenVolume>> {
+        let volume = volume.filter(|volume| volume.has_room())?;
+        let unfit = |column: &OpenColumn| {
+            let (free_bytes, total_bytes) = column.drive.space_bytes();
+            !column.drive.is_usable() || !has_room(free_bytes, total_bytes)
+        };
+        let is_fit = !volume.columns().iter().any(unfit) && !self.is_outgrown(volume);
+        is_fit.then(|| Arc::clone(volume))
+    }
+
+    /// Whether drives that came since would bear more losses than the volume does. Of several nodes, the first begins alone.
+    fn is_outgrown(&self, volume: &OpenVolume) -> bool {
+        let (wanted, parity) = (self.wanted_code(), volume.codec.profile().parity_columns());
+        parity < wanted.parity
+            && degraded(wanted, self.drives.usable().len()).is_some_and(|code| code.parity > parity)
+    }
+
     async fn open(&self, lane: LaneKind) -> Result<OpenVolume> {
         for _ in 0..ATTEMPTS_MAX {
+            let begun = Instant::now();
             let (drives, profile) = self.choose()?;
             let id = random_id()?;
             let codes = (profile.data_columns(), profile.parity_columns());
-            let Some(columns) =
-                create_shards(&drives, id, codes).await.filter(|columns| columns.len() == profile.columns())
-            else {
+            // A drive that was chosen may have gone since; shards made for fewer would belong to nobody.
+            if drives.len() != profile.columns() {
+                continue;
+            }
+            let Some(columns) = create_shards(&drives, id, codes).await else {
                 continue;
             };
             crash_point("volume.after_files_before_open");
@@ -155,12 +213,38 @@ impl VolumePool {
                 opened: UnixMillis::now(),
             };
             self.store.open_volume(row).await?;
+            // A process that was stopped for that long may come back to files that were moved aside meanwhile.
+            if begun.elapsed() > self.grace / 2 {
+                tracing::warn!(volume = %id, "opening a volume took too long; it is left and another is opened");
+                self.store.seal_volume(id).await?;
+                continue;
+            }
             crash_point("volume.after_open_before_write");
             let codec = Arc::new(Codec::new(profile)?);
             let limit_bytes = self.limit_for(&drives);
             return Ok(OpenVolume::new(id, codec, self.cluster, lane, columns, limit_bytes));
         }
         Err(EngineError::Unavailable { context: "opening a volume" })
+    }
+
+    /// The code of new volumes while all drives are usable.
+    pub(crate) fn wanted_code(&self) -> Redundancy {
+        match self.wanted {
+            Wanted::Fixed(profile) => {
+                Redundancy { data: profile.data_columns(), parity: profile.parity_columns() }
+            }
+            Wanted::ByDrives => for_drives(self.drives.active_count().unwrap_or(1)),
+        }
+    }
+
+    /// The parity a volume opened now would have.
+    pub(crate) fn placeable_parity(&self) -> Option<u8> {
+        self.candidates().ok().map(|(_, code)| code.parity)
+    }
+
+    /// Whether a volume could be opened now.
+    pub(crate) fn can_place(&self) -> bool {
+        matches!(self.candidates(), Ok(_) | Err(EngineError::NoSpace))
     }
 
     /// Where a volume on these drives ends: a small drive holds several volumes, so that deleting can empty some and
@@ -172,25 +256,8 @@ impl VolumePool {
 
     /// The drives for a new volume, and the code: the wanted one while enough drives are usable.
     fn choose(&self) -> Result<(Vec<Arc<dyn DriveAccess>>, Profile)> {
-        let usable = self.drives.usable();
-        let mut full = 0_usize;
-        let candidates: Vec<Candidate> = usable
-            .iter()
-            .filter_map(|drive| {
-                let (free_bytes, total_bytes) = drive.space_bytes();
-                let fits = has_room(free_bytes, total_bytes);
-                full += usize::from(!fits);
-                fits.then(|| Candidate { drive: drive.id(), free_bytes })
-            })
-            .collect();
-        let wanted = Redundancy { data: self.wanted.data_columns(), parity: self.wanted.parity_columns() };
-        // Full drives are no lost drives: going on with less redundancy because of them would hide the need for room.
-        if full > 0 && candidates.len() < self.wanted.columns().min(usable.len()) {
-            return Err(EngineError::NoSpace);
-        }
-        let code = degraded(wanted, candidates.len())
-            .ok_or(EngineError::Unavailable { context: "placing a volume: no drive is usable" })?;
-        if code != wanted {
+        let (candidates, code) = self.candidates()?;
+        if code != self.wanted_code() {
             metrics::counter!("granary_volumes_opened_degraded_total").increment(1);
             tracing::warn!(
                 data = code.data,
@@ -205,16 +272,35 @@ impl VolumePool {
         let drives = ids.iter().filter_map(|id| self.drives.get(*id)).collect();
         Ok((drives, profile))
     }
-}
 
-/// The volume, if it may be appended to: not full, and all its drives well and with room.
-fn fit(volume: Option<&Arc<OpenVolume>>) -> Option<Arc<OpenVolume>> {
-    let volume = volume.filter(|volume| volume.has_room())?;
-    let unfit = |column: &OpenColumn| {
-        let (free_bytes, total_bytes) = column.drive.space_bytes();
-        !column.drive.is_usable() || !has_room(free_bytes, total_bytes)
-    };
-    (!volume.columns().iter().any(unfit)).then(|| Arc::clone(volume))
+    /// The drives that could take a new volume now, and the code it would have.
+    fn candidates(&self) -> Result<(Vec<Candidate>, Redundancy)> {
+        let usable = self.drives.usable();
+        let mut full = 0_usize;
+        let candidates: Vec<Candidate> = usable
+            .iter()
+            .filter_map(|drive| {
+                let (free_bytes, total_bytes) = drive.space_bytes();
+                let fits = has_room(free_bytes, total_bytes);
+                full += usize::from(!fits);
+                let (drive, site) = (drive.id(), self.drives.site(drive.id()));
+                fits.then_some(Candidate { drive, free_bytes, site })
+            })
+            .collect();
+        let wanted = self.wanted_code();
+        // Full drives are no lost drives: going on with less redundancy because of them would hide the need for room.
+        if full > 0 && candidates.len() < usize::from(wanted.data + wanted.parity).min(usable.len()) {
+            return Err(EngineError::NoSpace);
+        }
+        let code = degraded(wanted, candidates.len())
+            .ok_or(EngineError::Unavailable { context: "placing a volume: no drive is usable" })?;
+        // A node that is cut off from most others must not keep its clients' data for itself: the others go on with it.
+        let all = self.drives.active_count().unwrap_or(0);
+        if code.parity < wanted.parity && all > usize::from(wanted.parity) {
+            return Err(EngineError::Unavailable { context: "placing a volume: too few drives answer" });
+        }
+        Ok((candidates, code))
+    }
 }
 
 /// Whether object data may be written to a drive with this much room.

@@ -30,22 +30,23 @@ const ATTEMPTS_MAX: usize = 3;
 /// What becomes of a packed object's place.
 #[derive(Debug)]
 pub(crate) enum PackWrite {
-    /// It is the content of a new version.
-    Put(Box<PutObject>),
+    /// It is the content of a new version, which gets its tags with it.
+    Put(Box<PutObject>, Option<Write>),
     /// It is the new place of a version that lies at `from`; `to` is filled in.
     Move(Box<ObjectMove>),
 }
 
 impl PackWrite {
-    fn at(self, location: PackedLocation) -> Write {
+    /// The write, and one that comes behind it in the same commit.
+    fn at(self, location: PackedLocation) -> (Write, Option<Write>) {
         match self {
-            Self::Put(mut put) => {
+            Self::Put(mut put, tagging) => {
                 put.object.content = Content::Packed(location);
-                Write::Put(put)
+                (Write::Put(put), tagging)
             }
             Self::Move(mut moved) => {
                 moved.to = location;
-                Write::MoveObject(moved)
+                (Write::MoveObject(moved), None)
             }
         }
     }
@@ -112,7 +113,7 @@ async fn commit_groups(
         let group = collect(first, &mut requests);
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
         if let Some(flushed) = flush_group(group, &pool, &mut turn).await {
-            commit_group(flushed, store.as_ref()).await;
+            commit_group(flushed, &pool, store.as_ref()).await;
         }
     }
 }
@@ -141,7 +142,10 @@ async fn flush_group(group: Vec<Request>, pool: &Arc<VolumePool>, turn: &mut usi
                     .record(started.elapsed().as_secs_f64());
                 crash_point("drive.after_flush_before_commit");
                 let (writes, replies): (Vec<_>, Vec<_>) = rest.into_iter().unzip();
-                let writes = writes.into_iter().zip(locations).map(|(write, at)| write.at(at)).collect();
+                let writes = writes.into_iter().zip(locations).map(|(write, at)| write.at(at));
+                let (mut writes, taggings): (Vec<_>, Vec<_>) = writes.unzip();
+                // Behind all others, so that the first outcomes are those of the requests.
+                writes.extend(taggings.into_iter().flatten());
                 return Some(Flushed { advances: vec![advance], writes, replies, _volumes: vec![volume] });
             }
             Err(error) => failure = error,
@@ -226,7 +230,7 @@ fn location(volume: granary_types::VolumeId, offset: u64, spot: Spot, item: &Ite
     }
 }
 
-async fn commit_group(group: Flushed, store: &dyn MetadataStore) {
+async fn commit_group(group: Flushed, pool: &VolumePool, store: &dyn MetadataStore) {
     let started = Instant::now();
     let result = store.commit(Commit { advances: group.advances, writes: group.writes }).await;
     metrics::histogram!("granary_phase_seconds", "phase" => "metadata")
@@ -240,6 +244,7 @@ async fn commit_group(group: Flushed, store: &dyn MetadataStore) {
         }
         Err(error) => {
             tracing::error!(%error, objects = group.replies.len(), "a group of small objects could not be committed");
+            pool.leave_fenced(&error).await;
             for reply in group.replies {
                 let _gone = reply.send(Err(EngineError::Unavailable { context: "committing" }));
             }

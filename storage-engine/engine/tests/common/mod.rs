@@ -86,8 +86,12 @@ pub(crate) async fn reopen(options: &EngineOptions) -> Engine {
 }
 
 pub(crate) async fn read(stream: granary_engine::ObjectStream) -> Result<Bytes, granary_engine::EngineError> {
-    let chunks: Vec<Bytes> = stream.try_collect().await?;
-    Ok(chunks.concat().into())
+    // Chunks hold a share of the read budget: they are not collected.
+    let whole = |mut whole: Vec<u8>, chunk: Bytes| async move {
+        whole.extend_from_slice(&chunk);
+        Ok(whole)
+    };
+    Ok(stream.try_fold(Vec::new(), whole).await?.into())
 }
 
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {

@@ -12,12 +12,12 @@ use crate::store::MetadataStore;
 
 const CASES: u32 = 96;
 
-fn runner() -> TestRunner {
+pub(super) fn runner() -> TestRunner {
     TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() })
 }
 
 /// Pieces that make keys that are prefixes of each other and lie at the edges of byte order.
-fn text(pieces: std::ops::Range<usize>) -> impl Strategy<Value = String> {
+pub(super) fn text(pieces: std::ops::Range<usize>) -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => Just("a"), 2 => Just("b"), 4 => Just("/"), 1 => Just("0"), 1 => Just("."), 1 => Just("\u{0}"),
         1 => Just("\u{7f}"), 1 => Just("\u{80}"), 1 => Just("\u{7ff}"), 1 => Just("\u{ffff}"),
@@ -26,7 +26,7 @@ fn text(pieces: std::ops::Range<usize>) -> impl Strategy<Value = String> {
     prop::collection::vec(piece, pieces).prop_map(|pieces| pieces.concat())
 }
 
-fn delimiter() -> impl Strategy<Value = Option<String>> {
+pub(super) fn delimiter() -> impl Strategy<Value = Option<String>> {
     prop_oneof![
         2 => Just(None), 4 => Just(Some("/".to_owned())), 1 => Just(Some("::".to_owned())),
         1 => Just(Some("\u{10FFFF}".to_owned())), 1 => Just(Some("a".to_owned())), 1 => Just(Some(String::new())),
@@ -34,7 +34,7 @@ fn delimiter() -> impl Strategy<Value = Option<String>> {
 }
 
 /// The common prefix a key is rolled up to.
-fn rolled<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Option<&'k str> {
+pub(super) fn rolled<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Option<&'k str> {
     let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty())?;
     let at = key[prefix.len()..].find(delimiter)?;
     Some(&key[..prefix.len() + at + delimiter.len()])
@@ -66,7 +66,7 @@ fn naive(
     entries
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
 }
 

@@ -13,10 +13,14 @@
 pub mod buckets;
 pub mod concurrency;
 pub mod lists;
+pub mod membership;
 pub mod objects;
 pub mod random;
 pub mod sample;
+pub mod settings;
+pub mod side;
 pub mod uploads;
+pub mod versioning;
 pub mod versions;
 pub mod volumes;
 
@@ -46,19 +50,25 @@ macro_rules! conformance_tests {
             objects: put_get_replace_delete, writes_need_their_bucket, conditional_writes, conditional_deletes,
                 writes_of_one_commit_are_applied_in_order;
             versions: the_newest_is_current, deleting_uncovers_the_older, delete_markers_hide_the_key;
+            versioning: the_bucket_decides_what_a_delete_does, conditions_see_no_delete_marker,
+                writers_that_do_not_know_the_bucket_are_refused, deleting_a_marker_brings_the_key_back,
+                version_pages_equal_the_reference, listing_goes_on_behind_versions_that_are_gone;
             uploads: parts_come_and_go, uploads_belong_to_their_key, completion_hands_the_parts_over,
                 refused_completions_change_nothing, blobs_live_with_their_references,
                 blobs_are_moved_by_comparison, ten_thousand_parts;
+            side: tags_live_with_their_version, tags_are_for_one_write, older_versions_keep_their_tags,
+                documents_belong_to_their_bucket;
             volumes: ends_are_monotonic, sealing_fences_the_owner, only_empty_sealed_volumes_are_freed,
                 content_needs_its_volumes, objects_are_moved_by_comparison, shards_move_between_drives,
                 listed_in_pages, drives_by_slot;
             lists: pages_equal_the_reference, entries_show_the_object, many_keys_below_a_common_prefix,
                 upload_pages_equal_the_reference;
-            random: changes_equal_the_model;
+            random: changes_equal_the_model, changes_equal_the_model_while_versioning_changes;
         );
         $crate::conformance_tests!(@cases harness $fresh;
             concurrency: one_of_many_wins, writes_of_one_key_keep_an_order, refused_commits_have_no_neighbours,
                 dropped_calls_leave_nothing_in_part, restarts_keep_everything, a_closed_store_refuses;
+            settings: survive_a_restart;
         );
     };
     (@cases $with:ident $fresh:expr; $($module:ident: $($case:ident),+;)+) => {

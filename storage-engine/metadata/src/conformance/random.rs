@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use granary_types::{UnixMillis, VersionId, WriteId};
+
 use super::sample::{
-    advance, bucket, bucket_id, complete, delete, etag, key, live, location, new_blob, object, put_blob,
-    put_empty, put_packed, put_part, upload, version_id, volume, volume_id, w,
+    advance, bucket, bucket_id, complete, delete, etag, key, live, location, name, new_blob, object,
+    put_blob, put_empty, put_packed, put_part, upload, version_id, volume, volume_id, w,
 };
 use crate::model::{
-    BlobMove, Commit, Content, NewObject, ObjectMove, Outcome, PutObject, TagMatch, VersionKind, Write,
+    BlobMove, BucketChange, Commit, Content, NewObject, ObjectMove, Outcome, PutObject, RemoveObject,
+    TagMatch, VersionKind, Versioning, Write, WriteConditions,
 };
 use crate::store::MetadataStore;
 
@@ -48,8 +51,16 @@ struct Upload {
     parts: BTreeMap<u32, (u64, u64, u64)>,
 }
 
+/// Whether the bucket's versioning changes now and then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Switching {
+    Never,
+    Often,
+}
+
 #[derive(Debug, Default)]
 struct Model {
+    versioning: Versioning,
     /// The versions of each key in their order, and the highest order given.
     keys: BTreeMap<&'static str, (Vec<Version>, u64)>,
     uploads: BTreeMap<u64, Upload>,
@@ -62,6 +73,15 @@ impl Model {
     fn tag(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// A version that the bucket takes now.
+    fn version(&self, dice: &mut Dice) -> VersionId {
+        match self.versioning {
+            Versioning::Never => version_id(dice.roll(3)),
+            Versioning::Enabled => version_id(1 + dice.roll(4)),
+            Versioning::Suspended => VersionId::NULL,
+        }
     }
 
     fn current(&self, key: &str) -> Option<&NewObject> {
@@ -77,7 +97,7 @@ impl Model {
         (replaced, *top)
     }
 
-    fn delete(&mut self, key: &str, version: granary_types::VersionId) -> Option<Version> {
+    fn delete(&mut self, key: &str, version: VersionId) -> Option<Version> {
         let (versions, _) = self.keys.get_mut(key)?;
         let at = versions.iter().position(|candidate| candidate.object.version == version)?;
         let gone = versions.remove(at);
@@ -123,8 +143,26 @@ pub async fn changes_equal_the_model(store: &dyn MetadataStore) {
     everything(store, 1, 1500).await;
 }
 
+/// As [`changes_equal_the_model`], while versioning is enabled and suspended again and again.
+pub async fn changes_equal_the_model_while_versioning_changes(store: &dyn MetadataStore) {
+    run(store, 2, 1500, Switching::Often).await;
+}
+
 /// Runs `steps` random commits with `seed`, each checked against the model.
 pub async fn everything(store: &dyn MetadataStore, seed: u64, steps: u64) {
+    run(store, seed, steps, Switching::Never).await;
+}
+
+async fn switch(store: &dyn MetadataStore, dice: &mut Dice, model: &mut Model) {
+    let (change, versioning) = match dice.roll(2) {
+        0 => (BucketChange::EnableVersioning, Versioning::Enabled),
+        _ => (BucketChange::SuspendVersioning, Versioning::Suspended),
+    };
+    store.change_bucket(&name("bucket-1"), change).await.unwrap();
+    model.versioning = versioning;
+}
+
+async fn run(store: &dyn MetadataStore, seed: u64, steps: u64, switching: Switching) {
     let mut dice = Dice::new(seed);
     let mut model = Model { next: 1000, ..Model::default() };
     store.create_bucket(bucket(1)).await.unwrap();
@@ -132,6 +170,9 @@ pub async fn everything(store: &dyn MetadataStore, seed: u64, steps: u64) {
         store.open_volume(volume(v)).await.unwrap();
     }
     for step in 0..steps {
+        if switching == Switching::Often && dice.roll(10) == 0 {
+            switch(store, &mut dice, &mut model).await;
+        }
         let count = 1 + dice.roll(4);
         let (mut writes, mut expected) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -157,6 +198,7 @@ fn simplified(outcome: &Outcome) -> Result<(Option<granary_types::Etag>, u64), O
         Outcome::Done { replaced, order } => {
             Ok((replaced.as_ref().map(|row| row.object.etag.clone()), *order))
         }
+        Outcome::Marked { order, .. } => Ok((None, *order)),
         other => Err(other.clone()),
     }
 }
@@ -169,7 +211,8 @@ fn any_write(dice: &mut Dice, model: &mut Model) -> (Write, Expected) {
     let key = KEYS[usize::try_from(dice.roll(6)).expect("small")];
     match dice.roll(12) {
         0..=4 => any_put(dice, model, key),
-        5 | 6 => any_delete(dice, model, key),
+        5 => any_delete(dice, model, key),
+        6 => any_removal(dice, model, key),
         7 => {
             let tag = model.tag();
             model.uploads.insert(tag, Upload { key, parts: BTreeMap::new() });
@@ -195,7 +238,7 @@ fn any_put(dice: &mut Dice, model: &mut Model, key: &'static str) -> (Write, Exp
             _ => put_empty(1, key, tag),
         },
     };
-    put.object.version = version_id(dice.roll(3));
+    put.object.version = model.version(dice);
     if dice.roll(8) == 0 {
         put.object.kind = VersionKind::DeleteMarker;
         put.object.content = Content::Empty;
@@ -225,6 +268,29 @@ fn any_delete(dice: &mut Dice, model: &mut Model, key: &'static str) -> (Write, 
     }
     let gone = model.delete(key, delete.version);
     (Write::Delete(delete), Ok((gone.map(|version| version.object.etag), 0)))
+}
+
+fn any_removal(dice: &mut Dice, model: &mut Model, key: &'static str) -> (Write, Expected) {
+    let marker = version_id(10 + dice.roll(3));
+    let write = RemoveObject {
+        bucket: bucket_id(1),
+        key: super::sample::key(key),
+        conditions: WriteConditions::default(),
+        version: marker,
+        write: WriteId::from_bytes(super::sample::id(model.tag())),
+        modified: UnixMillis(4_000),
+    };
+    let version = match model.versioning {
+        Versioning::Never => {
+            let gone = model.delete(key, VersionId::NULL);
+            let replaced = gone.map(|version| version.object.etag);
+            return (Write::Remove(Box::new(write)), Ok((replaced, 0)));
+        }
+        Versioning::Enabled => marker,
+        Versioning::Suspended => VersionId::NULL,
+    };
+    let (_, order) = model.put(key, write.marker(version));
+    (Write::Remove(Box::new(write)), Ok((None, order)))
 }
 
 fn pick_upload(dice: &mut Dice, model: &Model) -> Option<(u64, Upload)> {
@@ -269,7 +335,8 @@ fn any_end_of_upload(dice: &mut Dice, model: &mut Model) -> (Write, Expected) {
     if stale {
         parts[0].1 = 1;
     }
-    let complete = complete(1, upload.key, n, tag, &parts);
+    let mut complete = complete(1, upload.key, n, tag, &parts);
+    complete.object.version = model.version(dice);
     let write = Write::CompleteUpload(Box::new(complete.clone()));
     if stale {
         return (write, Err(Outcome::InvalidPart(super::sample::number(parts[0].0))));

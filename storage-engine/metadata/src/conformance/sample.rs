@@ -6,8 +6,9 @@ use granary_types::{
 };
 
 use crate::model::{
-    Bucket, Commit, CompleteUpload, Content, DeleteObject, Extent, NewBlob, NewObject, NewUpload, NewVolume,
-    Outcome, PackedLocation, PartRef, PutObject, PutPart, VersionKind, VolumeAdvance, Write, WriteConditions,
+    Bucket, BucketSettings, Commit, CompleteUpload, Content, DeleteObject, Extent, NewBlob, NewObject,
+    NewUpload, NewVolume, Outcome, PackedLocation, PartRef, PutObject, PutPart, VersionKind, VolumeAdvance,
+    Write, WriteConditions,
 };
 use crate::store::MetadataStore;
 
@@ -76,6 +77,7 @@ pub fn bucket(n: u64) -> Bucket {
         created: UnixMillis(1_000),
         region: "us-east-1".to_owned(),
         owner: "root".to_owned(),
+        settings: BucketSettings::default(),
     }
 }
 

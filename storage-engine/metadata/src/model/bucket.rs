@@ -3,6 +3,8 @@
 use granary_types::{BucketId, BucketName, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use super::settings::BucketSettings;
+
 /// A bucket as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
@@ -16,6 +18,8 @@ pub struct Bucket {
     pub region: String,
     /// The access key or user that created it.
     pub owner: String,
+    /// What commits look at. It comes last: see [`BucketSettings`].
+    pub settings: BucketSettings,
 }
 
 /// A bucket to create.

@@ -6,7 +6,9 @@ use granary_types::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::object::{Extent, NewBlob, NewObject, ObjectRow, PackedLocation};
+use super::object::{Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, VersionKind};
+use super::settings::{BucketSettings, Versioning};
+use super::side::Tagging;
 
 /// Which entity tags satisfy a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,15 @@ pub struct WriteConditions {
     pub if_modified_at: Option<UnixMillis>,
     /// The current object must have this length (deletes).
     pub if_length_bytes: Option<u64>,
+}
+
+/// Whether a new version's id is one that the bucket's versioning gives now.
+pub(crate) fn fits(settings: BucketSettings, version: VersionId) -> bool {
+    match settings.versioning {
+        Versioning::Never => true,
+        Versioning::Enabled => !version.is_null(),
+        Versioning::Suspended => version.is_null(),
+    }
 }
 
 /// Put one version.
@@ -57,6 +68,42 @@ pub struct DeleteObject {
     pub version: VersionId,
     /// Decided against the current version.
     pub conditions: WriteConditions,
+}
+
+/// Delete a key as its bucket's versioning says: for good, or by a delete marker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveObject {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// Decided against the current version.
+    pub conditions: WriteConditions,
+    /// The version the delete marker gets while versioning is enabled; while it is suspended the marker is the null
+    /// version, and before it ever was enabled there is none.
+    pub version: VersionId,
+    /// The request that deletes.
+    pub write: WriteId,
+    /// When.
+    pub modified: UnixMillis,
+}
+
+impl RemoveObject {
+    /// The delete marker with this version.
+    pub(crate) fn marker(&self, version: VersionId) -> NewObject {
+        NewObject {
+            version,
+            kind: VersionKind::DeleteMarker,
+            write: self.write,
+            modified: self.modified,
+            length_bytes: 0,
+            etag: Etag::new(""),
+            storage_class: StorageClass::Standard,
+            checksum: None,
+            attributes: Attributes::default(),
+            content: Content::Empty,
+        }
+    }
 }
 
 /// Begin a multipart upload.
@@ -161,6 +208,8 @@ pub enum Write {
     AbortUpload { bucket: BucketId, key: ObjectKey, upload: UploadId },
     MoveObject(Box<ObjectMove>),
     MoveBlob(Box<BlobMove>),
+    Tag(Box<Tagging>),
+    Remove(Box<RemoveObject>),
 }
 
 /// Moves a volume's committed end forward, if the volume is still open at `epoch`.
@@ -196,6 +245,16 @@ pub enum Outcome {
         /// The order given to the version that was put; 0 for writes that put none.
         order: u64,
     },
+    /// The key is deleted by a delete marker.
+    Marked {
+        /// The marker's version.
+        version: VersionId,
+        /// Its order.
+        order: u64,
+    },
+    /// The version put is null though versioning is enabled, or is not though it is suspended: the writer did not
+    /// know how the bucket is. Nothing was changed; the writer looks at the bucket and tries again.
+    VersioningChanged,
     /// A condition did not hold.
     PreconditionFailed,
     /// `if_match` met no current object.

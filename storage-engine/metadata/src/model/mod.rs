@@ -3,18 +3,29 @@
 mod bucket;
 mod commit;
 mod list;
+mod node;
 mod object;
+mod settings;
+mod side;
 mod upload;
+mod versions;
 mod volume;
 
 pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket};
+pub(crate) use commit::fits;
 pub use commit::{
     BlobMove, Commit, CompleteUpload, DeleteObject, NewUpload, ObjectMove, Outcome, PutObject, PutPart,
-    TagMatch, VolumeAdvance, Write, WriteConditions,
+    RemoveObject, TagMatch, VolumeAdvance, Write, WriteConditions,
 };
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};
+pub use node::{LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
 pub use object::{
     BlobRow, Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, PartRef, VersionKind,
 };
+pub use settings::{
+    BucketChange, BucketLock, BucketSettings, DefaultRetention, LockMode, RetentionPeriod, Versioning,
+};
+pub use side::{BucketDocument, DocumentQuery, Tag, Tagging};
 pub use upload::{PartPage, PartQuery, PartRow, UploadEntry, UploadPage, UploadQuery, UploadRow};
+pub use versions::{ListedVersion, VersionEntry, VersionMarker, VersionPage, VersionQuery};
 pub use volume::{DriveRow, DriveState, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};

@@ -110,6 +110,8 @@ pub struct ObjectRow {
     pub order: u64,
     /// Everything else.
     pub object: NewObject,
+    /// How many tags it has, as reads tell it; outcomes need not.
+    pub tag_count: u16,
 }
 
 /// A blob to be written together with the row that first refers to it.

@@ -2,13 +2,15 @@
 
 use granary_types::{BlobId, BucketId, Checksum, Etag, ObjectKey, PartNumber, UnixMillis, UploadId, WriteId};
 
+use serde::{Deserialize, Serialize};
+
 use super::commit::NewUpload;
 
 /// An upload in progress.
 pub type UploadRow = NewUpload;
 
 /// A stored part.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartRow {
     /// The part.
     pub number: PartNumber,

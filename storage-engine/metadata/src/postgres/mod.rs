@@ -34,6 +34,8 @@ mod batch;
 mod connect;
 mod failure;
 mod hosts;
+mod membership;
+mod moving;
 mod ops;
 mod options;
 mod read;
@@ -46,6 +48,7 @@ mod store;
 mod upkeep;
 mod writer;
 
+pub use moving::{Consistency, PostgresCopy};
 pub use options::{Durability, Migration, PostgresOptions};
 pub use schema::{SchemaVersion, migrate, newest_schema};
 pub use store::PostgresStore;

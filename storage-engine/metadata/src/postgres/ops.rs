@@ -1,13 +1,16 @@
 //! The rare changes: each is a transaction of its own.
 
-use granary_types::{BucketId, BucketName, Epoch, UnixMillis, VolumeId};
+use granary_types::{BucketId, BucketName, Epoch, NodeId, UnixMillis, VolumeId};
 use sqlx::Row;
 
 use super::connect::Session;
 use super::failure::Failure;
 use super::{rows, sql};
 use crate::error::MetadataError;
-use crate::model::{DriveRow, NewBucket, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};
+use crate::model::{
+    Bucket, BucketChange, BucketDocument, DriveRow, NewBucket, NewVolume, SealedEnd, ShardMove, VolumeRow,
+    VolumeState,
+};
 use crate::sqlite::codec::{encode, row_hash};
 use crate::sqlite::op::{Op, Reply};
 
@@ -15,16 +18,21 @@ use crate::sqlite::op::{Op, Reply};
 pub(super) type Answer = Result<Reply, MetadataError>;
 
 /// Applies a change that is no commit, inside the transaction that is open on `session`.
-pub(super) async fn apply(session: &mut Session, op: &Op) -> Result<Answer, Failure> {
+///
+/// `node` is whose volumes and drives they are.
+pub(super) async fn apply(session: &mut Session, op: &Op, node: Option<NodeId>) -> Result<Answer, Failure> {
     match op {
-        Op::CreateBucket(bucket) => create_bucket(session, bucket).await,
+        Op::CreateBucket(bucket) => create_bucket(session, &bucket.clone().into()).await,
+        Op::CreateBucketWith(bucket) => create_bucket(session, bucket).await,
+        Op::ChangeBucket { name, change } => change_bucket(session, name, *change).await,
         Op::DeleteBucket(name) => delete_bucket(session, name).await,
-        Op::OpenVolume(volume) => open_volume(session, volume).await,
+        Op::OpenVolume(volume) => open_volume(session, volume, node).await,
         Op::SealVolume(volume) => seal_volume(session, *volume).await,
         Op::FreeVolume { volume, now } => free_volume(session, *volume, *now).await,
         Op::ForgetVolume(volume) => forget_volume(session, *volume).await,
         Op::MoveShard(shard) => move_shard(session, shard).await,
-        Op::PutDrive(drive) => put_drive(session, drive).await,
+        Op::PutDrive(drive) => put_drive(session, drive, node).await,
+        Op::PutDocument(put) => put_document(session, put).await,
         Op::Commit(_) | Op::Recount => Err(Failure::Refused("this change does not come here".to_owned())),
     }
 }
@@ -49,14 +57,65 @@ async fn delete_bucket(session: &mut Session, name: &BucketName) -> Result<Answe
         return Ok(Err(MetadataError::BucketNotEmpty(name.clone())));
     }
     session.execute(sqlx::query(sql::buckets::DELETE).bind(key)).await?;
+    session.execute(sqlx::query(sql::side::DELETE_DOCUMENTS).bind(*id.as_bytes())).await?;
+    session.execute(sqlx::query(sql::side::COUNT_CHANGE)).await?;
     Ok(Ok(Reply::Done))
+}
+
+async fn change_bucket(
+    session: &mut Session,
+    name: &BucketName,
+    change: BucketChange,
+) -> Result<Answer, Failure> {
+    let key = name.as_str().as_bytes();
+    // First the lock, then a statement that sees what the lock's last holder left.
+    session.fetch(sqlx::query(sql::buckets::LOCK_NAME).bind(key)).await?;
+    let found = session.fetch(sqlx::query(sql::buckets::READ).bind(vec![key])).await?;
+    let Some(row) = found.first() else { return Ok(Err(MetadataError::NoSuchBucket(name.clone()))) };
+    let mut bucket: Bucket = rows::record("buckets", row, 0)?;
+    let Some(settings) = bucket.settings.changed(change) else {
+        return Ok(Err(MetadataError::BucketSettings(name.clone())));
+    };
+    bucket.settings = settings;
+    let record = encode(&bucket)?;
+    let hash = row_hash("buckets", &[key], &record);
+    session.execute(sqlx::query(sql::buckets::UPDATE).bind(key).bind(hash).bind(record)).await?;
+    Ok(Ok(Reply::Done))
+}
+
+async fn put_document(session: &mut Session, put: &BucketDocument) -> Result<Answer, Failure> {
+    let bucket = *put.bucket.as_bytes();
+    if session.fetch(sqlx::query(sql::buckets::LOCK).bind(vec![bucket])).await?.is_empty() {
+        return Ok(Ok(Reply::Changed(false)));
+    }
+    store_document(session, put).await?;
+    session.execute(sqlx::query(sql::side::COUNT_CHANGE)).await?;
+    Ok(Ok(Reply::Changed(true)))
+}
+
+/// Stores or removes a configuration's row.
+pub(super) async fn store_document(session: &mut Session, put: &BucketDocument) -> Result<(), Failure> {
+    let (bucket, name) = (*put.bucket.as_bytes(), put.name.as_bytes());
+    let query = match &put.document {
+        Some(document) => {
+            let record = encode(document)?;
+            let hash = row_hash("bucket_documents", &[&bucket, name], &record);
+            sqlx::query(sql::side::PUT_DOCUMENT).bind(bucket).bind(name).bind(hash).bind(record)
+        }
+        None => sqlx::query(sql::side::DELETE_DOCUMENT).bind(bucket).bind(name),
+    };
+    session.execute(query).await.map(drop)
 }
 
 fn count(columns: u8) -> i16 {
     i16::from(columns)
 }
 
-async fn open_volume(session: &mut Session, volume: &NewVolume) -> Result<Answer, Failure> {
+async fn open_volume(
+    session: &mut Session,
+    volume: &NewVolume,
+    node: Option<NodeId>,
+) -> Result<Answer, Failure> {
     let drives: Vec<u8> = volume.drives.iter().flat_map(|drive| *drive.as_bytes()).collect();
     let query = sqlx::query(sql::volumes::OPEN)
         .bind(*volume.id.as_bytes())
@@ -64,7 +123,8 @@ async fn open_volume(session: &mut Session, volume: &NewVolume) -> Result<Answer
         .bind(count(volume.parity_columns))
         .bind(drives)
         .bind(volume.opened.0)
-        .bind(Epoch::FIRST.0.cast_signed());
+        .bind(Epoch::FIRST.0.cast_signed())
+        .bind(node.map(|node| *node.as_bytes()));
     if session.execute(query).await? == 1 {
         return Ok(Ok(Reply::Done));
     }
@@ -133,14 +193,20 @@ async fn move_shard(session: &mut Session, shard: &ShardMove) -> Result<Answer, 
     Ok(Ok(Reply::Changed(matches)))
 }
 
-async fn put_drive(session: &mut Session, drive: &DriveRow) -> Result<Answer, Failure> {
+/// Stores a drive's row.
+pub(super) async fn put_drive(
+    session: &mut Session,
+    drive: &DriveRow,
+    node: Option<NodeId>,
+) -> Result<Answer, Failure> {
     let record = encode(drive)?;
     let hash = row_hash("drives", &[drive.id.as_bytes()], &record);
     let query = sqlx::query(sql::volumes::PUT_DRIVE)
         .bind(*drive.id.as_bytes())
         .bind(i32::from(drive.slot))
         .bind(hash)
-        .bind(record);
+        .bind(record)
+        .bind(node.map(|node| *node.as_bytes()));
     session.execute(query).await?;
     Ok(Ok(Reply::Done))
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use granary_types::NodeId;
+
 use super::hosts::Hosts;
 use crate::error::Result;
 
@@ -28,6 +30,8 @@ pub enum Migration {
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
     pub(super) hosts: Hosts,
+    /// The node whose volumes and drives this process stores; `None` for a store on one machine.
+    pub node: Option<NodeId>,
     /// Connections for reads; two more are used for writes and upkeep, and a few for a moment.
     pub readers: u32,
     /// Whether the server must keep what it acknowledges.
@@ -58,6 +62,7 @@ impl PostgresOptions {
     pub fn new(url: &str) -> Result<Self> {
         Ok(Self {
             hosts: Hosts::parse(url)?,
+            node: None,
             readers: 4,
             durability: Durability::Required,
             migration: Migration::Apply,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use granary_types::{BlobId, BucketId, BucketName, ObjectKey, UploadId, VersionId, VolumeId};
+use granary_types::{BlobId, BucketId, BucketName, ObjectKey, UploadId, VersionId, VolumeId, WriteId};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::connect::{Backoff, Locator, Session};
@@ -11,8 +11,9 @@ use super::failure::Failure;
 use super::read;
 use crate::error::Result;
 use crate::model::{
-    BlobRow, Bucket, BucketPage, BucketQuery, DriveRow, ListPage, ListQuery, NewUpload, ObjectRow, PartPage,
-    PartQuery, UploadPage, UploadQuery, VolumeRow,
+    BlobRow, Bucket, BucketDocument, BucketPage, BucketQuery, DocumentQuery, DriveRow, ListPage, ListQuery,
+    NewUpload, ObjectRow, PartPage, PartQuery, Tag, UploadPage, UploadQuery, VersionPage, VersionQuery,
+    VolumeRow,
 };
 
 /// Questions answered together.
@@ -65,8 +66,16 @@ reads! {
     Parts(PartQuery) -> PartPage;
     /// A page of uploads.
     Uploads(UploadQuery) -> UploadPage;
+    /// A page of versions.
+    ObjectVersions(VersionQuery) -> VersionPage;
     /// A page of volumes.
     Volumes((Option<VolumeId>, u32)) -> Vec<VolumeRow>;
+    /// The tags of a version.
+    Tags((BucketId, ObjectKey, WriteId)) -> Vec<Tag>;
+    /// Configurations of a bucket.
+    Documents(DocumentQuery) -> Vec<BucketDocument>;
+    /// How often configurations were changed.
+    Generation(()) -> u64;
     /// All drives.
     Drives(()) -> Vec<DriveRow>;
 }

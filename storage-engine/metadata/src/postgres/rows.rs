@@ -9,7 +9,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::failure::Failure;
-use crate::model::{Extent, NewUpload, NewVolume, PartRow, VolumeRow, VolumeState};
+use crate::model::{Extent, NewUpload, NewVolume, ObjectRow, PartRow, VolumeRow, VolumeState};
 use crate::sqlite::apply::uploads::PartRecord;
 use crate::sqlite::codec::{
     LockColumns, RawObject, StoredObject, algorithm, checksum_kind, decode_checked, id_bytes, key,
@@ -73,6 +73,14 @@ pub(super) fn object(row: &PgRow, bucket: BucketId, key: &[u8]) -> Result<Stored
         record: bytes(row, 15)?,
     };
     Ok(raw.decode(bucket, key)?)
+}
+
+/// A version, a question's number, and the count of the version's tags (null if there are none).
+pub(super) fn object_with_tags(row: &PgRow, bucket: BucketId, key: &[u8]) -> Result<ObjectRow, Failure> {
+    let mut found = object(row, bucket, key)?.row;
+    let tags = optional_small(row, OBJECT_COLUMNS.saturating_add(1))?.unwrap_or_default();
+    found.tag_count = u16::try_from(tags).unwrap_or(u16::MAX);
+    Ok(found)
 }
 
 /// A bucket id and a key in consecutive columns.

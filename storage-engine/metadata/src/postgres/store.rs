@@ -3,21 +3,25 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use granary_types::{BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId};
+use granary_types::{
+    BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId, WriteId,
+};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::connect::Locator;
+use super::membership::Members;
 use super::options::PostgresOptions;
 use super::reader::{self, Asked, READS_PER_QUERY, Read};
 use super::writer::{Pending, Writer};
-use super::{recount, schema, upkeep};
+use super::{moving, recount, schema, upkeep};
 use crate::error::{MetadataError, Result};
+use crate::membership::Membership;
 use crate::model::{
-    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
-    ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery, UploadRow,
-    VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
+    ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove,
+    Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use crate::sqlite::failure::unavailable;
 use crate::sqlite::op::{Op, Reply};
@@ -43,6 +47,7 @@ pub struct PostgresStore {
     queues: Mutex<Option<Queues>>,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    members: Arc<Members>,
 }
 
 impl PostgresStore {
@@ -59,7 +64,8 @@ impl PostgresStore {
             let deadline = std::time::Instant::now() + ready.options.patience;
             let connected = ready.connect_by(deadline).await;
             let mut session = connected.map_err(|failure| failure.to_error("opening"))?;
-            schema::open(&mut session, ready.options.migration).await
+            schema::open(&mut session, ready.options.migration).await?;
+            moving::refuse_marked(&mut session).await
         });
         prepared.await.map_err(|_| unavailable("opening", "opening ended early"))??;
         let (writes, write_queue) = mpsc::channel(WRITES_WAITING_MAX);
@@ -75,7 +81,14 @@ impl PostgresStore {
             tasks.push(tokio::spawn(reader::run(Arc::clone(&locator), Arc::clone(&read_queue))));
         }
         let queues = Mutex::new(Some(Queues { writes, reads }));
-        Ok(Self { locator, queues, stop, tasks: Mutex::new(tasks) })
+        let members = Arc::new(Members::new(Arc::clone(&locator)));
+        Ok(Self { locator, queues, stop, tasks: Mutex::new(tasks), members })
+    }
+
+    /// The nodes that share this database.
+    #[must_use]
+    pub fn membership(&self) -> Arc<dyn Membership> {
+        Arc::clone(&self.members) as Arc<dyn Membership>
     }
 
     fn queues(&self, context: &'static str) -> Result<Queues> {
@@ -104,7 +117,7 @@ impl PostgresStore {
 #[async_trait]
 impl MetadataStore for PostgresStore {
     async fn create_bucket(&self, bucket: NewBucket) -> Result<()> {
-        self.apply(Op::CreateBucket(bucket)).await?.done()
+        self.apply(Op::CreateBucketWith(bucket)).await?.done()
     }
 
     async fn bucket(&self, name: &BucketName) -> Result<Option<Bucket>> {
@@ -117,6 +130,10 @@ impl MetadataStore for PostgresStore {
 
     async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
         self.apply(Op::DeleteBucket(name.clone())).await?.done()
+    }
+
+    async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
+        self.apply(Op::ChangeBucket { name: name.clone(), change }).await?.done()
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
@@ -135,12 +152,32 @@ impl MetadataStore for PostgresStore {
         }
     }
 
+    async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {
+        self.read(Read::Tags, (bucket, key.clone(), write)).await
+    }
+
+    async fn put_bucket_document(&self, put: BucketDocument) -> Result<bool> {
+        self.apply(Op::PutDocument(put)).await?.changed()
+    }
+
+    async fn bucket_documents(&self, query: DocumentQuery) -> Result<Vec<BucketDocument>> {
+        self.read(Read::Documents, query).await
+    }
+
+    async fn configuration_generation(&self) -> Result<u64> {
+        self.read(Read::Generation, ()).await
+    }
+
     async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>> {
         self.read(Read::Blobs, ids.to_vec()).await
     }
 
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage> {
         self.read(Read::Objects, query).await
+    }
+
+    async fn list_versions(&self, query: VersionQuery) -> Result<VersionPage> {
+        self.read(Read::ObjectVersions, query).await
     }
 
     async fn upload(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Option<UploadRow>> {
@@ -203,6 +240,7 @@ impl MetadataStore for PostgresStore {
     async fn close(&self) -> Result<()> {
         self.queues.lock().take();
         self.stop.send_replace(true);
+        self.members.close().await;
         let tasks = std::mem::take(&mut *self.tasks.lock());
         for task in tasks {
             task.await.map_err(|_| unavailable("closing", "a metadata task had panicked"))?;

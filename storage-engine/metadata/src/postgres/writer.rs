@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use granary_types::WriteId;
+use granary_types::{NodeId, WriteId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, BatchName};
@@ -139,7 +139,7 @@ impl Writer {
         };
         let name = BatchName { writer: self.id, number: self.batch };
         session.run(sql::BEGIN).await.map_err(Failure::from)?;
-        let answers = match apply(session, ops, name).await {
+        let answers = match apply(session, ops, name, self.locator.options.node).await {
             Ok(answers) => answers,
             Err(failure) => {
                 if !matches!(failure, Failure::Lost(_)) && session.run(sql::ROLLBACK).await.is_err() {
@@ -214,6 +214,7 @@ async fn apply(
     session: &mut Session,
     ops: &[Op],
     name: BatchName,
+    node: Option<NodeId>,
 ) -> std::result::Result<Vec<Answer>, Failure> {
     let commits: Vec<&Commit> =
         ops.iter().filter_map(|op| if let Op::Commit(commit) = op { Some(commit) } else { None }).collect();
@@ -225,7 +226,7 @@ async fn apply(
     } else {
         let mut answers = Vec::with_capacity(ops.len());
         for op in ops {
-            answers.push(ops::apply(session, op).await?);
+            answers.push(ops::apply(session, op, node).await?);
         }
         answers
     };

@@ -85,6 +85,12 @@ pub(crate) fn key(bytes: &[u8]) -> Result<ObjectKey, Failure> {
     ObjectKey::new(text).map_err(|error| Failure::Corrupt(format!("a stored key is not valid: {error}")))
 }
 
+/// The name of a configuration as it comes out of a row.
+pub(crate) fn document_name(bytes: &[u8]) -> Result<String, Failure> {
+    let name = std::str::from_utf8(bytes).map(str::to_owned);
+    name.map_err(|_| Failure::Corrupt("the name of a configuration is not UTF-8".to_owned()))
+}
+
 /// The columns of `objects` and `object_versions` in the order [`StoredObject::read`] expects.
 pub(crate) const OBJECT_COLUMNS: &str = "kind, length_bytes, modified_ms, etag, storage_class, \
      checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, \
@@ -238,11 +244,19 @@ impl RawObject<'_> {
         if hash_object(bucket, key, &object, (order, top_order), self.lock, self.record) != self.hash {
             return Err(Failure::Corrupt("an object row does not match its hash".to_owned()));
         }
-        Ok(StoredObject { row: ObjectRow { order, object }, top_order, lock: self.lock })
+        Ok(StoredObject { row: ObjectRow { order, object, tag_count: 0 }, top_order, lock: self.lock })
     }
 }
 
 impl StoredObject {
+    /// As [`StoredObject::read`], with the count of its tags (null if there are none) behind the other columns.
+    pub(crate) fn read_with_tags(row: &Row<'_>, bucket: BucketId, key: &[u8]) -> Result<Self, Failure> {
+        let mut stored = Self::read(row, bucket, key, 0)?;
+        let tags = optional_integer(row, 16)?.unwrap_or_default();
+        stored.row.tag_count = u16::try_from(tags).unwrap_or(u16::MAX);
+        Ok(stored)
+    }
+
     /// Reads, decodes and checks a row that was selected with [`OBJECT_COLUMNS`] from `first` on.
     pub(crate) fn read(row: &Row<'_>, bucket: BucketId, key: &[u8], first: usize) -> Result<Self, Failure> {
         let at = |offset: usize| first.saturating_add(offset);

@@ -16,7 +16,11 @@
 
 pub(crate) mod apply;
 pub(crate) mod codec;
+mod export;
 pub(crate) mod failure;
+mod frozen;
+mod import;
+mod moved;
 pub(crate) mod op;
 mod open;
 mod options;
@@ -33,5 +37,8 @@ mod writer;
 #[cfg(fuzzing)]
 pub use survive::fuzzing;
 
-pub use options::{EmbeddedOptions, Existing, Home, SnapshotThresholds};
+pub use frozen::SqliteFrozen;
+pub use import::SqliteImport;
+pub use moved::{mark_moved, moved};
+pub use options::{EmbeddedOptions, Existing, Home, SnapshotThresholds, WhenMoved};
 pub use store::SqliteStore;

@@ -1,25 +1,54 @@
 //! The changes the state machine knows. What is decided by chance or by the clock (ids, times) is in the
 //! operation, so that applying the same operations to the same state always gives the same state.
 
-use granary_types::{BucketName, UnixMillis, VolumeId};
+use granary_types::{BucketId, BucketName, UnixMillis, VolumeId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{MetadataError, Result};
-use crate::model::{Commit, Content, DriveRow, NewBucket, NewVolume, Outcome, SealedEnd, ShardMove, Write};
+use crate::model::{
+    BucketChange, BucketDocument, BucketSettings, Commit, Content, DriveRow, NewBucket, NewVolume, Outcome,
+    SealedEnd, ShardMove, Write,
+};
 
 /// One change, as it is applied and as it is logged. New variants go to the end: logs outlive releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Op {
     Commit(Commit),
-    CreateBucket(NewBucket),
+    /// Of logs written before buckets had settings.
+    CreateBucket(PlainBucket),
     DeleteBucket(BucketName),
     OpenVolume(NewVolume),
     SealVolume(VolumeId),
-    FreeVolume { volume: VolumeId, now: UnixMillis },
+    FreeVolume {
+        volume: VolumeId,
+        now: UnixMillis,
+    },
     ForgetVolume(VolumeId),
     MoveShard(ShardMove),
     PutDrive(DriveRow),
     Recount,
+    PutDocument(BucketDocument),
+    CreateBucketWith(NewBucket),
+    ChangeBucket {
+        name: BucketName,
+        change: BucketChange,
+    },
+}
+
+/// A bucket without settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PlainBucket {
+    id: BucketId,
+    name: BucketName,
+    created: UnixMillis,
+    region: String,
+    owner: String,
+}
+
+impl From<PlainBucket> for NewBucket {
+    fn from(PlainBucket { id, name, created, region, owner }: PlainBucket) -> Self {
+        Self { id, name, created, region, owner, settings: BucketSettings::default() }
+    }
 }
 
 impl Op {
@@ -44,7 +73,12 @@ fn write_weight(write: &Write) -> usize {
         Write::CompleteUpload(complete) => complete.parts.len(),
         Write::PutPart(part) => part.blob.extents.len(),
         Write::MoveBlob(moved) => moved.to.len(),
-        Write::Delete(_) | Write::CreateUpload(_) | Write::AbortUpload { .. } | Write::MoveObject(_) => 0,
+        Write::Delete(_)
+        | Write::Remove(_)
+        | Write::CreateUpload(_)
+        | Write::AbortUpload { .. }
+        | Write::MoveObject(_)
+        | Write::Tag(_) => 0,
     };
     (parts / PARTS_PER_WRITE).saturating_add(1)
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::failure::unavailable;
-use super::options::{EmbeddedOptions, Home};
+use super::moved::moved;
+use super::options::{EmbeddedOptions, Home, WhenMoved};
 use super::reader;
 use super::shared::{Serving, Shared};
 use super::survive::{self, Replicas};
@@ -33,6 +34,12 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<(Arc<Shared>, Vec<JoinH
     if homes.is_empty() {
         return Err(unavailable("opening", "no home for the metadata is usable"));
     }
+    if options.when_moved == WhenMoved::Refuse
+        && let Some(to) = moved(&homes)
+    {
+        let why = format!("the metadata of this store was moved to {to}; serve it from there (--metadata)");
+        return Err(unavailable("opening", why));
+    }
     let recovered = survive::at_start(&homes, options.existing)?;
     let serving = Serving {
         epoch: 0,
@@ -52,7 +59,7 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<(Arc<Shared>, Vec<JoinH
 }
 
 /// Makes a home's directory and takes it for this process.
-fn prepare(home: &Home) -> std::io::Result<File> {
+pub(super) fn prepare(home: &Home) -> std::io::Result<File> {
     std::fs::create_dir_all(&home.dir)?;
     if let Some(parent) = home.dir.parent().filter(|parent| *parent != Path::new("")) {
         File::open(parent)?.sync_all()?;

@@ -23,6 +23,15 @@ pub enum Existing {
     MayBeNew,
 }
 
+/// What to do with metadata that was copied to a database and is served from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenMoved {
+    /// Refuse to open it: it is out of date, and changes to it would be lost.
+    Refuse,
+    /// Open it, to copy it again.
+    Open,
+}
+
 /// When a log copy is cut by a new snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotThresholds {
@@ -48,6 +57,8 @@ pub struct EmbeddedOptions {
     pub copies: usize,
     /// Whether metadata must be found.
     pub existing: Existing,
+    /// What to do if the metadata was moved elsewhere.
+    pub when_moved: WhenMoved,
     /// When logs are cut.
     pub snapshots: SnapshotThresholds,
     /// Reader threads; at least one is started.
@@ -63,6 +74,14 @@ impl EmbeddedOptions {
     #[must_use]
     pub fn new(homes: Vec<Home>, copies: usize, existing: Existing) -> Self {
         let snapshots = SnapshotThresholds::default();
-        Self { homes, copies, existing, snapshots, readers: 2, copy_deadline: Duration::from_secs(10) }
+        Self {
+            homes,
+            copies,
+            existing,
+            when_moved: WhenMoved::Refuse,
+            snapshots,
+            readers: 2,
+            copy_deadline: Duration::from_secs(10),
+        }
     }
 }

@@ -14,7 +14,10 @@ use super::failure::Failure;
 use crate::error::MetadataError;
 
 /// The migrations in order; the version of one is its place, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("../../../../migrations/sqlite/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../../migrations/sqlite/0001_init.sql"),
+    include_str!("../../../../migrations/sqlite/0002_side_tables.sql"),
+];
 
 /// SQLite's VFS without shared memory files.
 const VFS: &str = "unix-excl";

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use granary_types::{
-    BlobId, BucketId, BucketName, DriveId, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId,
+    BlobId, BucketId, BucketName, DriveId, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId, WriteId,
 };
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -20,9 +20,9 @@ use super::shared::{ReadJob, Request, Shared};
 use super::{apply, open, read, survive};
 use crate::error::{MetadataError, Result};
 use crate::model::{
-    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, NewBucket, NewVolume,
-    ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove, UploadPage, UploadQuery, UploadRow,
-    VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
+    ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove,
+    Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use crate::store::MetadataStore;
 
@@ -78,6 +78,12 @@ impl SqliteStore {
         self.read(Lane::Long, survive::verify).await
     }
 
+    /// The database that is served.
+    pub(super) fn database(&self) -> Result<std::path::PathBuf> {
+        let database = self.shared.serving.lock().database.clone();
+        database.map_err(|why| unavailable("freezing", why))
+    }
+
     async fn apply(&self, op: Op) -> Result<Reply> {
         let (answer, answered) = oneshot::channel();
         let closed = || unavailable("writing", "the metadata store is closed");
@@ -86,7 +92,7 @@ impl SqliteStore {
     }
 
     /// Runs a query on a reader. While the database is being replaced by a copy, it waits and asks again, for a while.
-    async fn read<T, F>(&self, lane: Lane, query: F) -> Result<T>
+    pub(super) async fn read<T, F>(&self, lane: Lane, query: F) -> Result<T>
     where
         T: Send + 'static,
         F: Fn(&Connection) -> std::result::Result<T, Failure> + Send + Sync + 'static,
@@ -147,7 +153,7 @@ impl Drop for SqliteStore {
 #[async_trait]
 impl MetadataStore for SqliteStore {
     async fn create_bucket(&self, bucket: NewBucket) -> Result<()> {
-        self.apply(Op::CreateBucket(bucket)).await?.done()
+        self.apply(Op::CreateBucketWith(bucket)).await?.done()
     }
 
     async fn bucket(&self, name: &BucketName) -> Result<Option<Bucket>> {
@@ -161,6 +167,10 @@ impl MetadataStore for SqliteStore {
 
     async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
         self.apply(Op::DeleteBucket(name.clone())).await?.done()
+    }
+
+    async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
+        self.apply(Op::ChangeBucket { name: name.clone(), change }).await?.done()
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
@@ -177,6 +187,23 @@ impl MetadataStore for SqliteStore {
         self.read(Lane::Short, move |c| read::object(c, bucket, &key, version)).await
     }
 
+    async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {
+        let key = key.clone();
+        self.read(Lane::Short, move |c| read::object_tags(c, bucket, &key, write)).await
+    }
+
+    async fn put_bucket_document(&self, put: BucketDocument) -> Result<bool> {
+        self.apply(Op::PutDocument(put)).await?.changed()
+    }
+
+    async fn bucket_documents(&self, query: DocumentQuery) -> Result<Vec<BucketDocument>> {
+        self.read(Lane::Short, move |c| read::bucket_documents(c, &query)).await
+    }
+
+    async fn configuration_generation(&self) -> Result<u64> {
+        self.read(Lane::Short, read::configuration_generation).await
+    }
+
     async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>> {
         let ids = ids.to_vec();
         let lane = if ids.len() > 16 { Lane::Long } else { Lane::Short };
@@ -185,6 +212,10 @@ impl MetadataStore for SqliteStore {
 
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage> {
         self.read(Lane::Long, move |c| read::list_objects(c, &query)).await
+    }
+
+    async fn list_versions(&self, query: VersionQuery) -> Result<VersionPage> {
+        self.read(Lane::Long, move |c| read::list_versions(c, &query)).await
     }
 
     async fn upload(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<Option<UploadRow>> {

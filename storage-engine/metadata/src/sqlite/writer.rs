@@ -239,6 +239,9 @@ impl Writer {
         match committed {
             Ok(()) => {
                 self.position = next;
+                if self.replicas.is_short() {
+                    metrics::counter!("granary_metadata_batches_short_total").increment(1);
+                }
                 Ok(answers)
             }
             Err(failure) if failure.distrusts_file() => {

@@ -7,11 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{
-    BlobRow, Bucket, BucketPage, BucketQuery, Commit, DriveRow, ListPage, ListQuery, MetadataStore,
-    NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, Result, SealedEnd, ShardMove, UploadPage,
-    UploadQuery, UploadRow, VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
+    ListPage, ListQuery, MetadataStore, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery,
+    Result, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery,
+    VolumeRow,
 };
-use granary_types::{BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId};
+use granary_types::{
+    BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId, WriteId,
+};
 
 /// The nodes, in turn.
 pub struct Spread {
@@ -89,6 +92,8 @@ forward! {
     create_bucket(bucket: NewBucket) -> ();
     bucket(name: &BucketName) -> Option<Bucket>;
     list_buckets(query: BucketQuery) -> BucketPage;
+    change_bucket(name: &BucketName, change: BucketChange) -> ();
+    list_versions(query: VersionQuery) -> VersionPage;
     delete_bucket(name: &BucketName) -> ();
     object(bucket: BucketId, key: &ObjectKey, version: Option<VersionId>) -> Option<ObjectRow>;
     blobs(ids: &[BlobId]) -> Vec<BlobRow>;
@@ -104,6 +109,10 @@ forward! {
     forget_volume(volume: VolumeId) -> bool;
     move_shard(shard: ShardMove) -> bool;
     put_drive(drive: DriveRow) -> ();
+    object_tags(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Vec<Tag>;
+    put_bucket_document(put: BucketDocument) -> bool;
+    bucket_documents(query: DocumentQuery) -> Vec<BucketDocument>;
+    configuration_generation() -> u64;
     drives() -> Vec<DriveRow>;
     recount() -> Vec<(VolumeId, u64, u64)>;
 }

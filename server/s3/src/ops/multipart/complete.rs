@@ -17,9 +17,9 @@ use crate::checksum::{names, request};
 use crate::conditions;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::ops::ObjectAddress;
 use crate::ops::attributes::checksum_elements;
 use crate::ops::put::{check_early, write_error};
+use crate::ops::{ObjectAddress, version};
 use crate::respond::{self, S3Response};
 use crate::unsupported;
 use crate::xml::XmlWriter;
@@ -74,7 +74,9 @@ pub(in crate::ops) async fn complete(
         checksum_elements(&mut xml, checksum);
         xml.literal("ChecksumType", names::kind_value(checksum.kind));
     }
-    Ok(respond::xml(xml.finish("CompleteMultipartUploadResult")))
+    let mut response = respond::xml(xml.finish("CompleteMultipartUploadResult"));
+    version::show(response.headers_mut(), version::VERSION, written.version);
+    Ok(response)
 }
 
 /// Makes the object of the parts that the client named.
@@ -97,7 +99,7 @@ async fn assemble(
     let result = context.shared.engine.complete_upload(&object.bucket, &object.key, upload, options).await;
     let result = result.map_err(|error| write_error(error, context, object));
     let written = gone_or(result, context, object, upload).await?;
-    Ok(Completed { etag: written.etag, checksum: written.checksum })
+    Ok(Completed { etag: written.etag, checksum: written.checksum, version: written.version })
 }
 
 /// `NoSuchUpload` instead of `InvalidPart` where the parts are gone because another request completed or aborted the

@@ -5,7 +5,7 @@
 //! that the upload is unknown.
 
 use granary_engine::{EngineError, ObjectInfo};
-use granary_types::{Checksum, Etag, UploadId};
+use granary_types::{Checksum, Etag, UploadId, VersionId};
 
 use super::complete::multipart_etag;
 use crate::context::Context;
@@ -17,6 +17,7 @@ use crate::xml::requests::CompletedPart;
 pub(super) struct Completed {
     pub(super) etag: Etag,
     pub(super) checksum: Option<Checksum>,
+    pub(super) version: Option<VersionId>,
 }
 
 /// The object that the upload became.
@@ -30,7 +31,9 @@ pub(super) async fn object_of(
 ) -> S3Result<ObjectInfo> {
     let opened = match context.shared.engine.open_object(&object.bucket, &object.key, None).await {
         Ok(opened) => opened,
-        Err(EngineError::NoSuchKey) => return Err(ErrorCode::NoSuchUpload.into()),
+        Err(EngineError::NoSuchKey | EngineError::DeleteMarker { .. }) => {
+            return Err(ErrorCode::NoSuchUpload.into());
+        }
         Err(error) => return Err(error.into()),
     };
     let info = opened.info();
@@ -52,7 +55,9 @@ pub(super) async fn again(
 ) -> S3Result<Completed> {
     let info = object_of(context, object, upload).await?;
     match multipart_etag(named.iter().map(|part| part.etag.as_str())) {
-        Ok(etag) if etag == info.etag => Ok(Completed { etag, checksum: info.checksum }),
+        Ok(etag) if etag == info.etag => {
+            Ok(Completed { etag, checksum: info.checksum, version: info.version })
+        }
         _ => Err(S3Error::new(ErrorCode::NoSuchUpload)),
     }
 }

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::ops::{ObjectAddress, bucket};
 use crate::respond::{self, S3Response};
+use crate::tags;
 use crate::unsupported;
 use crate::xml::XmlWriter;
 
@@ -25,6 +26,7 @@ pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress
         attributes: attributes::of_request(headers)?,
         storage_class: attributes::storage_class(headers)?,
         checksum,
+        tags: tags::of_header(headers)?,
     };
     let upload = context.shared.engine.create_upload(&object.bucket, &object.key, options).await?;
     let mut xml = XmlWriter::document("InitiateMultipartUploadResult");

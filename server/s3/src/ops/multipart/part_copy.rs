@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::copy_body::CopyBody;
 use crate::error::{S3Error, S3Result};
 use crate::ops::attributes::checksum_elements;
-use crate::ops::{ObjectAddress, copy};
+use crate::ops::{ObjectAddress, copy, version};
 use crate::range::copy_source_range;
 use crate::respond::{self, S3Response};
 use crate::unsupported;
@@ -21,7 +21,8 @@ pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) 
     unsupported::check_write(context.headers())?;
     let engine = &context.shared.engine;
     let upload_info = engine.upload(&object.bucket, &object.key, upload).await?;
-    let (_, opened) = copy::open_source(context).await?;
+    let (_, _, opened) = copy::open_source(context).await?;
+    let source_version = opened.info().version;
     let source_bytes = opened.info().length_bytes;
     let range = match context.header("x-amz-copy-source-range") {
         Some(text) => copy_source_range(text, source_bytes)?,
@@ -42,5 +43,7 @@ pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) 
     if let Some(checksum) = &part.checksum {
         checksum_elements(&mut xml, checksum);
     }
-    Ok(respond::xml(xml.finish("CopyPartResult")))
+    let mut response = respond::xml(xml.finish("CopyPartResult"));
+    version::show(response.headers_mut(), version::SOURCE_VERSION, source_version);
+    Ok(response)
 }

@@ -6,7 +6,7 @@ use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VersionId, Vol
 use sqlx::Row;
 
 use super::{Batch, BlobState, Key, KeyState, OlderState, PartState, Presence, UploadState, Volume, touched};
-use crate::model::{Commit, PartRow, Write};
+use crate::model::{Bucket, Commit, PartRow, Write};
 use crate::postgres::connect::Session;
 use crate::postgres::failure::Failure;
 use crate::postgres::rows;
@@ -68,6 +68,11 @@ impl<'c> Wanted<'c> {
                 key.versions.insert(delete.version);
                 key.deletes = true;
             }
+            Write::Remove(remove) => {
+                let key = self.key(remove.bucket, &remove.key);
+                key.versions.extend([remove.version, VersionId::NULL]);
+                key.deletes = true;
+            }
             Write::CreateUpload(upload) => {
                 self.uploads.insert((upload.bucket, upload.upload));
             }
@@ -88,6 +93,9 @@ impl<'c> Wanted<'c> {
             }
             Write::MoveObject(moved) => {
                 self.key(moved.bucket, &moved.key).versions.insert(moved.version);
+            }
+            Write::Tag(tagging) => {
+                self.key(tagging.bucket, &tagging.key).versions.insert(tagging.version);
             }
             Write::MoveBlob(moved) => {
                 self.blobs.insert(moved.blob);
@@ -134,7 +142,8 @@ impl Batch {
         }
         let named = ids(wanted.buckets.iter().map(BucketId::as_bytes));
         for row in session.fetch(sqlx::query(sql::buckets::LOCK).bind(named)).await? {
-            self.buckets.insert(BucketId::from_bytes(rows::id(&row, 0)?));
+            let bucket: Bucket = rows::record("buckets", &row, 1)?;
+            self.buckets.insert(bucket.id, bucket.settings);
         }
         Ok(())
     }

@@ -12,16 +12,17 @@ mod blobs;
 mod flush;
 mod load;
 mod objects;
-mod store_objects;
+pub(super) mod side;
+pub(super) mod store_objects;
 mod uploads;
 mod volumes;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VolumeId, WriteId};
 
 use crate::error::MetadataError;
-use crate::model::{Commit, Extent, NewUpload, Outcome, PartRow, VolumeState, Write};
+use crate::model::{BucketSettings, Commit, Extent, NewUpload, Outcome, PartRow, Tag, VolumeState, Write};
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::apply::commit::new_volumes;
 use crate::sqlite::codec::StoredObject;
@@ -32,7 +33,8 @@ type Key = (BucketId, ObjectKey);
 /// What a batch knows of the rows it may touch.
 #[derive(Default)]
 pub(super) struct Batch {
-    buckets: HashSet<BucketId>,
+    /// The settings of the buckets that exist.
+    buckets: HashMap<BucketId, BucketSettings>,
     volumes: HashMap<VolumeId, Volume>,
     /// Bytes and items added to what lives in volumes.
     deltas: BTreeMap<VolumeId, (i64, i64)>,
@@ -41,6 +43,8 @@ pub(super) struct Batch {
     parts: BTreeMap<(BucketId, UploadId, u16), PartState>,
     blobs: BTreeMap<BlobId, BlobState>,
     references: BTreeMap<(BlobId, Referrer), Presence>,
+    /// Versions whose tags are others now, or gone.
+    tags: BTreeMap<(BucketId, ObjectKey, WriteId), Vec<Tag>>,
 }
 
 /// A volume's row that is locked.
@@ -128,7 +132,7 @@ impl Batch {
                 _ => return Outcome::Moved,
             },
         };
-        if !matches!(write, Write::MoveObject(_)) && !self.buckets.contains(&bucket) {
+        if !matches!(write, Write::MoveObject(_)) && !self.buckets.contains_key(&bucket) {
             return Outcome::NoSuchBucket;
         }
         match write {
@@ -140,7 +144,13 @@ impl Batch {
             Write::AbortUpload { bucket, key, upload } => self.abort_upload(*bucket, key, *upload),
             Write::MoveObject(moved) => self.move_object(moved),
             Write::MoveBlob(moved) => self.move_blob(moved),
+            Write::Tag(tagging) => self.tag_object(tagging),
+            Write::Remove(remove) => self.remove_object(remove),
         }
+    }
+
+    fn settings(&self, bucket: BucketId) -> BucketSettings {
+        self.buckets.get(&bucket).copied().unwrap_or_default()
     }
 }
 
@@ -154,6 +164,8 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::CompleteUpload(complete) => Some((complete.bucket, &complete.key)),
         Write::AbortUpload { bucket, key, .. } => Some((*bucket, key)),
         Write::MoveObject(moved) => Some((moved.bucket, &moved.key)),
+        Write::Tag(tagging) => Some((tagging.bucket, &tagging.key)),
+        Write::Remove(remove) => Some((remove.bucket, &remove.key)),
         Write::MoveBlob(_) => None,
     }
 }

@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use granary_types::{BucketId, ObjectKey, VersionId};
 
 use super::{Batch, KeyState, OlderState};
-use crate::model::{Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PutObject};
+use crate::model::{
+    Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PutObject, RemoveObject, fits,
+};
 use crate::sqlite::apply::blobs::object_referrer;
 use crate::sqlite::apply::commit::refused;
-use crate::sqlite::apply::objects::{next_order, parts_of};
+use crate::sqlite::apply::objects::{marker_version, next_order, parts_of};
 use crate::sqlite::codec::{LockColumns, StoredObject};
 
 impl KeyState {
@@ -52,7 +54,7 @@ impl KeyState {
             }
             None => None,
         };
-        let row = ObjectRow { order, object: object.clone() };
+        let row = ObjectRow { order, object: object.clone(), tag_count: 0 };
         self.current = Some(StoredObject { row, top_order: order, lock: LockColumns::default() });
         replaced
     }
@@ -73,7 +75,7 @@ impl KeyState {
         Some(current.row)
     }
 
-    fn version_mut(&mut self, version: VersionId) -> Option<(&mut StoredObject, &mut bool)> {
+    pub(super) fn version_mut(&mut self, version: VersionId) -> Option<(&mut StoredObject, &mut bool)> {
         if self.current.as_ref()?.row.object.version == version {
             return self.current.as_mut().map(|current| (current, &mut self.changed));
         }
@@ -89,6 +91,9 @@ impl Batch {
     }
 
     pub(super) fn put_object(&mut self, put: &PutObject) -> Outcome {
+        if !fits(self.settings(put.bucket), put.object.version) {
+            return Outcome::VersioningChanged;
+        }
         let state = self.key(put.bucket, &put.key);
         if let Some(outcome) = refused(&put.conditions, state.current_row()) {
             return outcome;
@@ -127,7 +132,7 @@ impl Batch {
         Outcome::Done { replaced: replaced.map(Box::new), order }
     }
 
-    /// The bytes of a version that is gone are garbage, unless something else refers to them.
+    /// The tags of a version that is gone go too; its bytes are garbage, unless something else refers to them.
     fn drop_content(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) {
         if let Content::Packed(location) = &row.object.content {
             self.drop_live(location.volume, u64::from(location.length_bytes));
@@ -135,6 +140,7 @@ impl Batch {
         for (index, part) in (0_u32..).zip(parts_of(&row.object)) {
             self.drop_reference(part.blob, object_referrer(bucket, key, row.order, index));
         }
+        self.drop_tags(bucket, key, row.object.write);
     }
 
     pub(super) fn delete_object(&mut self, delete: &DeleteObject) -> Outcome {
@@ -147,6 +153,26 @@ impl Batch {
             self.drop_content(delete.bucket, &delete.key, row);
         }
         Outcome::Done { replaced: gone.map(Box::new), order: 0 }
+    }
+
+    /// Deletes the key for good or by a delete marker, as the bucket's versioning says.
+    pub(super) fn remove_object(&mut self, remove: &RemoveObject) -> Outcome {
+        let (bucket, key) = (remove.bucket, &remove.key);
+        let Some(version) = marker_version(self.settings(bucket), remove.version) else {
+            return self.delete_object(&DeleteObject {
+                bucket,
+                key: key.clone(),
+                version: VersionId::NULL,
+                conditions: remove.conditions.clone(),
+            });
+        };
+        let state = self.key(bucket, key);
+        if let Some(outcome) = refused(&remove.conditions, state.current_row()) {
+            return outcome;
+        }
+        let order = next_order(state.current.as_ref());
+        self.place(bucket, key, &remove.marker(version), order);
+        Outcome::Marked { version, order }
     }
 
     pub(super) fn move_object(&mut self, moved: &ObjectMove) -> Outcome {

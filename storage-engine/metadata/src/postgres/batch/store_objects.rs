@@ -8,7 +8,7 @@ use crate::sqlite::codec::{ObjectColumns, RowHash, StoredObject, class_code, ver
 
 /// The columns of versions, each a list of the same length.
 #[derive(Default)]
-pub(super) struct Versions<'b> {
+pub(in crate::postgres) struct Versions<'b> {
     buckets: Vec<[u8; 16]>,
     keys: Vec<&'b [u8]>,
     kinds: Vec<i16>,
@@ -34,15 +34,15 @@ fn small(code: i64) -> Result<i16, Failure> {
 }
 
 impl<'b> Versions<'b> {
-    pub(super) fn len(&self) -> u64 {
+    pub(in crate::postgres) fn len(&self) -> u64 {
         u64::try_from(self.keys.len()).unwrap_or(u64::MAX)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::postgres) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    pub(super) fn push(
+    pub(in crate::postgres) fn push(
         &mut self,
         bucket: BucketId,
         key: &'b ObjectKey,
@@ -73,7 +73,7 @@ impl<'b> Versions<'b> {
     }
 
     /// A statement with the lists as its first 18 arguments.
-    pub(super) fn bind(self, sql: &'static str) -> Statement<'static> {
+    pub(in crate::postgres) fn bind(self, sql: &'static str) -> Statement<'static> {
         // Arguments are encoded at once, so the borrowed text need not outlive this call.
         sqlx::query(sql)
             .bind(self.buckets)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use granary_types::{BucketId, ObjectKey, PartNumber, UploadId};
 
 use super::{Batch, PartState, UploadState};
-use crate::model::{CompleteUpload, NewUpload, Outcome, PartRow, PutPart};
+use crate::model::{CompleteUpload, NewUpload, Outcome, PartRow, PutPart, fits};
 use crate::sqlite::apply::blobs::{object_referrer, part_referrer};
 use crate::sqlite::apply::commit::refused;
 use crate::sqlite::apply::objects::next_order;
@@ -57,6 +57,9 @@ impl Batch {
         let (bucket, key, upload) = (complete.bucket, &complete.key, complete.upload);
         if !self.upload_exists(bucket, key, upload) {
             return Outcome::NoSuchUpload;
+        }
+        if !fits(self.settings(bucket), complete.object.version) {
+            return Outcome::VersioningChanged;
         }
         let mut stored = self.parts_of_upload(bucket, upload);
         if let Some(number) = unfit_part(complete, &stored) {

@@ -2,7 +2,9 @@
 
 mod list;
 mod point;
+mod side;
 mod uploads;
+mod versions;
 
 use super::connect::Session;
 use super::failure::Failure;
@@ -75,11 +77,15 @@ pub(super) async fn answer(session: &mut Session, waiting: &mut Vec<Read>) -> Re
     together!(session, waiting, Upload, point::upload);
     together!(session, waiting, Volume, point::volume);
     together!(session, waiting, Blobs, point::blobs);
+    apart!(session, waiting, Tags, side::tags);
+    apart!(session, waiting, Documents, side::documents);
+    apart!(session, waiting, Generation, side::generation);
     apart!(session, waiting, Drives, point::drives);
     apart!(session, waiting, Volumes, point::volumes);
     apart!(session, waiting, Buckets, point::buckets);
     apart!(session, waiting, Parts, uploads::parts);
     apart!(session, waiting, Objects, list::objects);
     apart!(session, waiting, Uploads, uploads::uploads);
+    apart!(session, waiting, ObjectVersions, versions::versions);
     Ok(())
 }

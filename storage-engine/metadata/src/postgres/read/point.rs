@@ -49,7 +49,7 @@ pub(super) async fn current(
     let found = by_question(session.fetch(query).await?, asked.len(), rows::OBJECT_COLUMNS)?;
     let decoded = asked.iter().zip(found).map(|(asked, row)| {
         let (bucket, key) = &asked.question;
-        row.map(|row| Ok(rows::object(&row, *bucket, key.as_bytes())?.row)).transpose()
+        row.map(|row| rows::object_with_tags(&row, *bucket, key.as_bytes())).transpose()
     });
     Ok(decoded.collect())
 }
@@ -66,7 +66,7 @@ pub(super) async fn version(
         .bind(questions().map(|(_, _, version)| *version.as_bytes()).collect::<Vec<_>>());
     let found = by_question(session.fetch(query).await?, asked.len(), rows::OBJECT_COLUMNS)?;
     let decoded = questions().zip(found).map(|((bucket, key, _), row)| {
-        row.map(|row| Ok(rows::object(&row, *bucket, key.as_bytes())?.row)).transpose()
+        row.map(|row| rows::object_with_tags(&row, *bucket, key.as_bytes())).transpose()
     });
     Ok(decoded.collect())
 }

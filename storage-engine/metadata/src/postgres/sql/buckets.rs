@@ -2,7 +2,7 @@
 
 /// Keeps the buckets of a batch from being deleted until it ends.
 pub(in crate::postgres) const LOCK: &str =
-    "SELECT id FROM buckets WHERE id = ANY($1) ORDER BY name FOR SHARE";
+    "SELECT id, name, row_hash, record FROM buckets WHERE id = ANY($1) ORDER BY name FOR SHARE";
 
 pub(in crate::postgres) const LOCK_NAME: &str = "SELECT id FROM buckets WHERE name = $1 FOR UPDATE";
 
@@ -13,6 +13,8 @@ pub(in crate::postgres) const IN_USE: &str = "SELECT \
      EXISTS (SELECT 1 FROM objects WHERE bucket_id = $1) \
      OR EXISTS (SELECT 1 FROM object_versions WHERE bucket_id = $1) \
      OR EXISTS (SELECT 1 FROM uploads WHERE bucket_id = $1)";
+
+pub(in crate::postgres) const UPDATE: &str = "UPDATE buckets SET row_hash = $2, record = $3 WHERE name = $1";
 
 pub(in crate::postgres) const DELETE: &str = "DELETE FROM buckets WHERE name = $1";
 

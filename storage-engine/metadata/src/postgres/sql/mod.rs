@@ -6,9 +6,13 @@
 
 pub(super) mod blobs;
 pub(super) mod buckets;
+pub(super) mod moving;
+pub(super) mod nodes;
 pub(super) mod objects;
 pub(super) mod setup;
+pub(super) mod side;
 pub(super) mod uploads;
+pub(super) mod versions;
 pub(super) mod volumes;
 
 /// The transaction of a batch. Each statement sees what was committed before it began, so what is read after a row

@@ -163,7 +163,9 @@ pub(in crate::postgres) const DELETE_OLDER: &str = "DELETE FROM object_versions 
 pub(in crate::postgres) const READ_CURRENT: &str = concat!(
     "SELECT ",
     columns!("o"),
-    ", u.question FROM objects o \
+    ", u.question, \
+     (SELECT t.tag_count FROM object_tags t WHERE t.bucket_id = o.bucket_id AND t.key = o.key \
+     AND t.write_id = o.write_id) FROM objects o \
      JOIN UNNEST($1::int4[], $2::bytea[], $3::bytea[]) AS u (question, bucket_id, key) \
      ON o.bucket_id = u.bucket_id AND o.key = u.key"
 );
@@ -172,13 +174,17 @@ pub(in crate::postgres) const READ_CURRENT: &str = concat!(
 pub(in crate::postgres) const READ_VERSION: &str = concat!(
     "SELECT ",
     columns!("o"),
-    ", u.question FROM objects o \
+    ", u.question, \
+     (SELECT t.tag_count FROM object_tags t WHERE t.bucket_id = o.bucket_id AND t.key = o.key \
+     AND t.write_id = o.write_id) FROM objects o \
      JOIN UNNEST($1::int4[], $2::bytea[], $3::bytea[], $4::bytea[]) AS u (question, bucket_id, key, version_id) \
      ON o.bucket_id = u.bucket_id AND o.key = u.key AND o.version_id = u.version_id \
      UNION ALL \
      SELECT ",
     columns!("v"),
-    ", w.question FROM object_versions v \
+    ", w.question, \
+     (SELECT t.tag_count FROM object_tags t WHERE t.bucket_id = v.bucket_id AND t.key = v.key \
+     AND t.write_id = v.write_id) FROM object_versions v \
      JOIN UNNEST($1::int4[], $2::bytea[], $3::bytea[], $4::bytea[]) AS w (question, bucket_id, key, version_id) \
      ON v.bucket_id = w.bucket_id AND v.key = w.key AND v.version_id = w.version_id"
 );
@@ -203,4 +209,12 @@ pub(in crate::postgres) const WALK_OLDER: &str = concat!(
     columns!("o"),
     ", o.bucket_id, o.key FROM object_versions o \
      WHERE (o.bucket_id, o.key, o.ord) > ($1, $2, $3) ORDER BY o.bucket_id, o.key, o.ord LIMIT $4"
+);
+
+/// As [`WALK`], with how many older versions each key has.
+pub(in crate::postgres) const WALK_COUNTED: &str = concat!(
+    "SELECT ",
+    columns!("o"),
+    ", o.bucket_id, o.key, o.older_count FROM objects o \
+     WHERE (o.bucket_id, o.key) > ($1, $2) ORDER BY o.bucket_id, o.key LIMIT $3"
 );

@@ -40,7 +40,8 @@ const FORBIDDEN: &[&str] = &[
 ];
 
 /// Tables whose rows belong to a bucket.
-const BUCKETED: &[&str] = &["objects", "object_versions", "uploads", "parts"];
+const BUCKETED: &[&str] =
+    &["objects", "object_versions", "uploads", "parts", "object_tags", "bucket_documents"];
 
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -98,6 +99,66 @@ fn the_bucket_comes_first_in_the_primary_key_of_what_belongs_to_one() {
         let body = body.unwrap_or_else(|| unreachable!("no table {table}"));
         assert!(body.contains("PRIMARY KEY (bucket_id, "), "{table}");
         assert!(body.contains("bucket_id") && body.contains("BYTEA"), "{table}");
+    }
+}
+
+/// A table that a migration or a statement makes.
+struct Made {
+    name: String,
+    /// With their types.
+    columns: Vec<(String, String)>,
+    key: Vec<String>,
+}
+
+/// The tables that the migrations and the statements make.
+fn tables() -> Vec<Made> {
+    let text: String = sources().into_iter().map(|(_, text)| text.replace("\\\n", " ")).collect();
+    let mut tables = Vec::new();
+    for begin in text.split("CREATE TABLE IF NOT EXISTS ").skip(1) {
+        let statement = begin.split(';').next().unwrap_or_default();
+        let (name, body) = statement.split_once('(').unwrap_or_else(|| unreachable!("{statement}"));
+        let body = body.rsplit_once(')').unwrap_or_else(|| unreachable!("{statement}")).0;
+        let (mut columns, mut key) = (Vec::new(), Vec::new());
+        let (body, constraint) = body.split_once("PRIMARY KEY (").unwrap_or((body, ""));
+        key.extend(
+            constraint.split(')').next().unwrap_or_default().split(',').map(|part| part.trim().to_owned()),
+        );
+        for column in body.split(',').map(str::trim).filter(|column| !column.is_empty()) {
+            let mut words = column.split_whitespace();
+            let (column, kind) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            if words.collect::<Vec<_>>().join(" ").starts_with("PRIMARY KEY") {
+                key = vec![column.to_owned()];
+            }
+            columns.push((column.to_owned(), kind.to_owned()));
+        }
+        tables.push(Made { name: name.trim().to_owned(), columns, key });
+    }
+    tables
+}
+
+#[test]
+fn every_table_has_a_primary_key_and_keys_are_bytes() {
+    /// Numbers that order rows within something that is named by bytes, and the tables of one row.
+    const NUMBERS: &[&str] = &["ord", "number", "initiated_ms", "batch", "one"];
+    const TYPES: &[&str] = &["BYTEA", "BIGINT", "INTEGER", "SMALLINT", "TEXT", "TIMESTAMPTZ"];
+    let tables = tables();
+    assert!(tables.len() >= 13, "{} tables", tables.len());
+    for Made { name: table, columns, key } in tables {
+        assert!(!key.is_empty() && !key.iter().any(String::is_empty), "{table} has no primary key");
+        for (column, kind) in &columns {
+            assert!(TYPES.contains(&kind.as_str()), "{table}.{column} is {kind}");
+        }
+        for part in key.iter().filter(|part| !NUMBERS.contains(&part.as_str())) {
+            assert!(
+                columns.contains(&(part.clone(), "BYTEA".to_owned())),
+                "{table}: the key's {part} is no BYTEA"
+            );
+        }
+        let is_named =
+            |column: &str| column == "key" || column == "name" || column == "id" || column.ends_with("_id");
+        for (column, kind) in columns.iter().filter(|(column, _)| is_named(column)) {
+            assert_eq!(kind, "BYTEA", "{table}.{column}");
+        }
     }
 }
 

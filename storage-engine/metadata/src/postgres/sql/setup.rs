@@ -40,5 +40,8 @@ pub(in crate::postgres) const SET_SCHEMA: &str =
     "UPDATE granary_schema SET version = $1, oldest_binary = $2 WHERE one = 1";
 
 /// The migrations in order; the version of one is its place, from 1. Beside each: the oldest binary it serves.
-pub(in crate::postgres) const MIGRATIONS: &[(&str, u32)] =
-    &[(include_str!("../../../../../migrations/postgres/0001_init.sql"), 1)];
+pub(in crate::postgres) const MIGRATIONS: &[(&str, u32)] = &[
+    (include_str!("../../../../../migrations/postgres/0001_init.sql"), 1),
+    (include_str!("../../../../../migrations/postgres/0002_nodes.sql"), 1),
+    (include_str!("../../../../../migrations/postgres/0003_side_tables.sql"), 1),
+];

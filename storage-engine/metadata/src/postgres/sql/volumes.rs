@@ -32,8 +32,8 @@ pub(in crate::postgres) const READ: &str = concat!(volume!(), " WHERE v.id = ANY
 pub(in crate::postgres) const LIST: &str = concat!(volume!(), " WHERE v.id > $1 ORDER BY v.id LIMIT $2");
 
 pub(in crate::postgres) const OPEN: &str = "INSERT INTO volumes (id, data_columns, parity_columns, drives, \
-     opened_ms, state, epoch, committed_end, stored_bytes, live_bytes, live_items, freed_ms) \
-     VALUES ($1, $2, $3, $4, $5, 0, $6, 0, 0, 0, 0, NULL) ON CONFLICT (id) DO NOTHING";
+     opened_ms, state, epoch, committed_end, stored_bytes, live_bytes, live_items, freed_ms, owner_id) \
+     VALUES ($1, $2, $3, $4, $5, 0, $6, 0, 0, 0, 0, NULL, $7) ON CONFLICT (id) DO NOTHING";
 
 pub(in crate::postgres) const SEAL: &str = "UPDATE volumes SET epoch = epoch + 1, state = 1 \
      WHERE id = $1 AND state < 2 RETURNING epoch, committed_end";
@@ -45,9 +45,10 @@ pub(in crate::postgres) const FORGET: &str = "DELETE FROM volumes WHERE id = $1 
 
 pub(in crate::postgres) const SET_DRIVES: &str = "UPDATE volumes SET drives = $2 WHERE id = $1";
 
-pub(in crate::postgres) const PUT_DRIVE: &str = "INSERT INTO drives (id, slot, row_hash, record) \
-     VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (id) DO UPDATE SET slot = excluded.slot, row_hash = excluded.row_hash, record = excluded.record";
+pub(in crate::postgres) const PUT_DRIVE: &str = "INSERT INTO drives (id, slot, row_hash, record, node_id) \
+     VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (id) DO UPDATE SET slot = excluded.slot, row_hash = excluded.row_hash, record = excluded.record, \
+     node_id = COALESCE(excluded.node_id, drives.node_id)";
 
 pub(in crate::postgres) const DRIVES: &str = "SELECT id, row_hash, record FROM drives ORDER BY slot, id";
 

@@ -56,7 +56,7 @@ impl Batch<'_> {
         Ok(self.connection.prepare_cached("SELECT 1 FROM blobs WHERE id = ?1")?.exists([id.as_bytes()])?)
     }
 
-    fn store_extents(&self, id: BlobId, extents: &[Extent]) -> Result<(), Failure> {
+    pub(super) fn store_extents(&self, id: BlobId, extents: &[Extent]) -> Result<(), Failure> {
         let record = encode(&extents)?;
         let hash = row_hash("blobs", &[id.as_bytes()], &record);
         self.connection

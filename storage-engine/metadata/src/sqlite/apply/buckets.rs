@@ -5,8 +5,8 @@ use rusqlite::OptionalExtension;
 
 use super::Batch;
 use crate::error::MetadataError;
-use crate::model::NewBucket;
-use crate::sqlite::codec::{encode, id_bytes, row_hash};
+use crate::model::{Bucket, BucketChange, BucketSettings, NewBucket};
+use crate::sqlite::codec::{blob, decode_checked, encode, id_bytes, row_hash};
 use crate::sqlite::failure::Failure;
 
 impl Batch<'_> {
@@ -24,7 +24,7 @@ impl Batch<'_> {
         self.connection
             .prepare_cached("INSERT INTO buckets (name, id, record, row_hash) VALUES (?1, ?2, ?3, ?4)")?
             .execute((name, bucket.id.as_bytes(), record, hash))?;
-        self.buckets.insert(bucket.id, true);
+        self.buckets.insert(bucket.id, Some(bucket.settings));
         Ok(())
     }
 
@@ -52,20 +52,56 @@ impl Batch<'_> {
         self.connection
             .prepare_cached("DELETE FROM buckets WHERE name = ?1")?
             .execute([name.as_str().as_bytes()])?;
-        self.buckets.insert(id, false);
+        self.drop_documents(id)?;
+        self.buckets.insert(id, None);
+        Ok(())
+    }
+
+    pub(super) fn change_bucket(&mut self, name: &BucketName, change: BucketChange) -> Result<(), Failure> {
+        let key = name.as_str().as_bytes();
+        let found: Option<Bucket> = self
+            .connection
+            .prepare_cached("SELECT row_hash, record FROM buckets WHERE name = ?1")?
+            .query_row([key], |row| {
+                Ok(blob(row, 0).and_then(|hash| decode_checked("buckets", &[key], hash, blob(row, 1)?)))
+            })
+            .optional()?
+            .transpose()?;
+        let mut bucket = found.ok_or_else(|| Failure::Refused(MetadataError::NoSuchBucket(name.clone())))?;
+        bucket.settings = bucket
+            .settings
+            .changed(change)
+            .ok_or_else(|| Failure::Refused(MetadataError::BucketSettings(name.clone())))?;
+        let record = encode(&bucket)?;
+        let hash = row_hash("buckets", &[key], &record);
+        self.connection
+            .prepare_cached("UPDATE buckets SET record = ?2, row_hash = ?3 WHERE name = ?1")?
+            .execute((key, record, hash))?;
+        self.buckets.insert(bucket.id, Some(bucket.settings));
         Ok(())
     }
 
     /// Whether the bucket exists now.
     pub(super) fn bucket_exists(&mut self, bucket: BucketId) -> Result<bool, Failure> {
-        if let Some(known) = self.buckets.get(&bucket) {
+        Ok(self.bucket_settings(bucket)?.is_some())
+    }
+
+    /// The settings of the bucket, if it exists now.
+    pub(super) fn bucket_settings(&mut self, id: BucketId) -> Result<Option<BucketSettings>, Failure> {
+        if let Some(known) = self.buckets.get(&id) {
             return Ok(*known);
         }
-        let exists = self
+        let found: Option<Bucket> = self
             .connection
-            .prepare_cached("SELECT 1 FROM buckets WHERE id = ?1")?
-            .exists([bucket.as_bytes()])?;
-        self.buckets.insert(bucket, exists);
-        Ok(exists)
+            .prepare_cached("SELECT name, row_hash, record FROM buckets WHERE id = ?1")?
+            .query_row([id.as_bytes()], |row| {
+                let decode = |name| decode_checked("buckets", &[name], blob(row, 1)?, blob(row, 2)?);
+                Ok(blob(row, 0).and_then(decode))
+            })
+            .optional()?
+            .transpose()?;
+        let settings = found.map(|bucket| bucket.settings);
+        self.buckets.insert(id, settings);
+        Ok(settings)
     }
 }

@@ -32,6 +32,8 @@ impl Batch<'_> {
             Write::AbortUpload { bucket, key, upload } => self.abort_upload(*bucket, key, *upload),
             Write::MoveObject(moved) => self.move_object(moved),
             Write::MoveBlob(moved) => self.move_blob(moved),
+            Write::Tag(tagging) => self.tag_object(tagging),
+            Write::Remove(remove) => self.remove_object(remove),
         }
     }
 }
@@ -53,9 +55,12 @@ pub(crate) fn new_volumes<E>(
         Write::PutPart(part) => extents(&part.blob.extents),
         Write::MoveObject(moved) => visit(moved.to.volume),
         Write::MoveBlob(moved) => extents(&moved.to),
-        Write::Delete(_) | Write::CreateUpload(_) | Write::CompleteUpload(_) | Write::AbortUpload { .. } => {
-            Ok(())
-        }
+        Write::Delete(_)
+        | Write::Remove(_)
+        | Write::CreateUpload(_)
+        | Write::CompleteUpload(_)
+        | Write::AbortUpload { .. }
+        | Write::Tag(_) => Ok(()),
     }
 }
 

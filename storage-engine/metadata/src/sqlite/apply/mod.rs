@@ -8,8 +8,10 @@
 pub(crate) mod blobs;
 mod buckets;
 pub(crate) mod commit;
+mod import;
 pub(crate) mod objects;
 mod recount;
+pub(crate) mod side;
 pub(crate) mod uploads;
 mod volumes;
 
@@ -20,6 +22,7 @@ use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::op::{Op, Reply};
+use crate::model::BucketSettings;
 pub(super) use blobs::load_extents;
 pub(super) use objects::{load_current, load_older};
 pub(super) use uploads::{load_upload, read_part, read_upload};
@@ -31,8 +34,8 @@ pub(super) struct Batch<'c> {
     connection: &'c Connection,
     /// Every commit of a batch touches the same few volumes: they are read once and written once.
     volumes: BTreeMap<VolumeId, volumes::Cached>,
-    /// Which buckets were seen to exist.
-    buckets: HashMap<BucketId, bool>,
+    /// The settings of the buckets that were looked at; `None` for those that do not exist.
+    buckets: HashMap<BucketId, Option<BucketSettings>>,
 }
 
 impl<'c> Batch<'c> {
@@ -46,7 +49,9 @@ impl<'c> Batch<'c> {
     pub(super) fn apply(&mut self, op: &Op) -> Result<Reply, Failure> {
         match op {
             Op::Commit(commit) => self.commit(commit).map(Reply::Outcomes),
-            Op::CreateBucket(bucket) => self.create_bucket(bucket).map(|()| Reply::Done),
+            Op::CreateBucket(bucket) => self.create_bucket(&bucket.clone().into()).map(|()| Reply::Done),
+            Op::CreateBucketWith(bucket) => self.create_bucket(bucket).map(|()| Reply::Done),
+            Op::ChangeBucket { name, change } => self.change_bucket(name, *change).map(|()| Reply::Done),
             Op::DeleteBucket(name) => self.delete_bucket(name).map(|()| Reply::Done),
             Op::OpenVolume(volume) => self.open_volume(volume).map(|()| Reply::Done),
             Op::SealVolume(volume) => self.seal_volume(*volume).map(Reply::Sealed),
@@ -54,6 +59,7 @@ impl<'c> Batch<'c> {
             Op::ForgetVolume(volume) => self.forget_volume(*volume).map(Reply::Changed),
             Op::MoveShard(shard) => self.move_shard(shard).map(Reply::Changed),
             Op::PutDrive(drive) => self.put_drive(drive).map(|()| Reply::Done),
+            Op::PutDocument(put) => self.put_document(put).map(Reply::Changed),
             Op::Recount => self.recount().map(Reply::Recounted),
         }
     }

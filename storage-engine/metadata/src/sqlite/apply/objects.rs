@@ -8,24 +8,32 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Batch;
 use super::blobs::object_referrer;
 use super::commit::refused;
-use crate::model::{Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PartRef, PutObject};
+use super::side::drop_tags;
+use crate::model::{
+    BucketSettings, Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PartRef, PutObject,
+    RemoveObject, Versioning, fits,
+};
 use crate::sqlite::codec::{LockColumns, ObjectColumns, StoredObject};
 use crate::sqlite::failure::Failure;
 
 const SELECT_CURRENT: &str = "SELECT kind, length_bytes, modified_ms, etag, storage_class, checksum_algorithm, \
-     checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record \
+     checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record, \
+     (SELECT tag_count FROM object_tags t WHERE t.bucket_id = objects.bucket_id AND t.key = objects.key \
+     AND t.write_id = objects.write_id) \
      FROM objects WHERE bucket_id = ?1 AND key = ?2";
 const SELECT_VERSION: &str = "SELECT kind, length_bytes, modified_ms, etag, storage_class, checksum_algorithm, \
-     checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record \
+     checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record, \
+     (SELECT tag_count FROM object_tags t WHERE t.bucket_id = object_versions.bucket_id AND t.key = object_versions.key \
+     AND t.write_id = object_versions.write_id) \
      FROM object_versions WHERE bucket_id = ?1 AND key = ?2 AND version_id = ?3";
 const SELECT_NEWEST_OLDER: &str = "SELECT kind, length_bytes, modified_ms, etag, storage_class, \
      checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, \
      row_hash, record FROM object_versions WHERE bucket_id = ?1 AND key = ?2 ORDER BY ord DESC LIMIT 1";
-const REPLACE_CURRENT: &str = "REPLACE INTO objects (bucket_id, key, kind, length_bytes, modified_ms, etag, \
+pub(super) const REPLACE_CURRENT: &str = "REPLACE INTO objects (bucket_id, key, kind, length_bytes, modified_ms, etag, \
      storage_class, checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, \
      lock_until_ms, legal_hold, row_hash, record) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
-const REPLACE_VERSION: &str = "REPLACE INTO object_versions (bucket_id, key, kind, length_bytes, modified_ms, etag, \
+pub(super) const REPLACE_VERSION: &str = "REPLACE INTO object_versions (bucket_id, key, kind, length_bytes, modified_ms, etag, \
      storage_class, checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, \
      lock_until_ms, legal_hold, row_hash, record) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
@@ -39,7 +47,7 @@ pub(in crate::sqlite) fn load_current(
     connection
         .prepare_cached(SELECT_CURRENT)?
         .query_row((bucket.as_bytes(), key.as_bytes()), |row| {
-            Ok(StoredObject::read(row, bucket, key.as_bytes(), 0))
+            Ok(StoredObject::read_with_tags(row, bucket, key.as_bytes()))
         })
         .optional()?
         .transpose()
@@ -55,7 +63,7 @@ pub(in crate::sqlite) fn load_older(
     connection
         .prepare_cached(SELECT_VERSION)?
         .query_row((bucket.as_bytes(), key.as_bytes(), version.as_bytes()), |row| {
-            Ok(StoredObject::read(row, bucket, key.as_bytes(), 0))
+            Ok(StoredObject::read_with_tags(row, bucket, key.as_bytes()))
         })
         .optional()?
         .transpose()
@@ -75,7 +83,7 @@ fn load_newest_older(
         .transpose()
 }
 
-fn store(
+pub(super) fn store(
     connection: &Connection,
     statement: &str,
     bucket: BucketId,
@@ -116,8 +124,9 @@ pub(crate) fn parts_of(object: &NewObject) -> &[PartRef] {
 
 impl Batch<'_> {
     pub(super) fn put_object(&mut self, put: &PutObject) -> Result<Outcome, Failure> {
-        if !self.bucket_exists(put.bucket)? {
-            return Ok(Outcome::NoSuchBucket);
+        let Some(settings) = self.bucket_settings(put.bucket)? else { return Ok(Outcome::NoSuchBucket) };
+        if !fits(settings, put.object.version) {
+            return Ok(Outcome::VersioningChanged);
         }
         let current = load_current(self.connection, put.bucket, &put.key)?;
         if let Some(outcome) = refused(&put.conditions, current.as_ref().map(|stored| &stored.row)) {
@@ -189,7 +198,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The bytes of a version that is gone are garbage, unless something else refers to them.
+    /// The tags of a version that is gone go too; its bytes are garbage, unless something else refers to them.
     fn drop_content(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) -> Result<(), Failure> {
         if let Content::Packed(location) = &row.object.content {
             self.drop_live(location.volume, u64::from(location.length_bytes))?;
@@ -197,7 +206,7 @@ impl Batch<'_> {
         for (index, part) in (0_u32..).zip(parts_of(&row.object)) {
             self.drop_reference(part.blob, &object_referrer(bucket, key, row.order, index))?;
         }
-        Ok(())
+        drop_tags(self.connection, bucket, key, row.object.write)
     }
 
     pub(super) fn delete_object(&mut self, delete: &DeleteObject) -> Result<Outcome, Failure> {
@@ -227,6 +236,27 @@ impl Batch<'_> {
             self.drop_content(bucket, key, row)?;
         }
         Ok(Outcome::Done { replaced: gone.map(Box::new), order: 0 })
+    }
+
+    /// Deletes the key for good or by a delete marker, as the bucket's versioning says.
+    pub(super) fn remove_object(&mut self, remove: &RemoveObject) -> Result<Outcome, Failure> {
+        let (bucket, key) = (remove.bucket, &remove.key);
+        let Some(settings) = self.bucket_settings(bucket)? else { return Ok(Outcome::NoSuchBucket) };
+        let Some(version) = marker_version(settings, remove.version) else {
+            return self.delete_object(&DeleteObject {
+                bucket,
+                key: key.clone(),
+                version: VersionId::NULL,
+                conditions: remove.conditions.clone(),
+            });
+        };
+        let current = load_current(self.connection, bucket, key)?;
+        if let Some(outcome) = refused(&remove.conditions, current.as_ref().map(|stored| &stored.row)) {
+            return Ok(outcome);
+        }
+        let order = next_order(current.as_ref());
+        self.place(bucket, key, current, &remove.marker(version))?;
+        Ok(Outcome::Marked { version, order })
     }
 
     /// Removes the current version; the newest older one takes its place and remembers the highest order.
@@ -262,6 +292,15 @@ impl Batch<'_> {
         self.add_live(moved.to.volume, u64::from(moved.to.length_bytes))?;
         self.drop_live(moved.from.volume, u64::from(moved.from.length_bytes))?;
         Ok(Outcome::Done { replaced: None, order: 0 })
+    }
+}
+
+/// The version of a delete marker, or `None` where deletes are for good.
+pub(crate) fn marker_version(settings: BucketSettings, enabled: VersionId) -> Option<VersionId> {
+    match settings.versioning {
+        Versioning::Never => None,
+        Versioning::Enabled => Some(enabled),
+        Versioning::Suspended => Some(VersionId::NULL),
     }
 }
 

@@ -10,7 +10,7 @@ use super::Batch;
 use super::blobs::{object_referrer, part_referrer};
 use super::commit::refused;
 use super::objects::{load_current, next_order};
-use crate::model::{CompleteUpload, Content, NewUpload, Outcome, PartRow, PutPart};
+use crate::model::{CompleteUpload, Content, NewUpload, Outcome, PartRow, PutPart, fits};
 use crate::sqlite::codec::{blob, decode_checked, encode, row_hash};
 use crate::sqlite::failure::Failure;
 
@@ -36,6 +36,18 @@ impl PartRecord {
             etag: part.etag.clone(),
             checksum: part.checksum.clone(),
             blob: part.blob.id,
+        }
+    }
+
+    /// The record of a part that is stored as it was elsewhere.
+    pub(crate) fn again(part: &PartRow) -> Self {
+        Self {
+            write: part.write,
+            modified: part.modified,
+            length_bytes: part.length_bytes,
+            etag: part.etag.clone(),
+            checksum: part.checksum.clone(),
+            blob: part.blob,
         }
     }
 
@@ -167,11 +179,12 @@ impl Batch<'_> {
 
     pub(super) fn complete_upload(&mut self, complete: &CompleteUpload) -> Result<Outcome, Failure> {
         let (bucket, key, upload) = (complete.bucket, &complete.key, complete.upload);
-        if !self.bucket_exists(bucket)? {
-            return Ok(Outcome::NoSuchBucket);
-        }
+        let Some(settings) = self.bucket_settings(bucket)? else { return Ok(Outcome::NoSuchBucket) };
         if !self.upload_exists(bucket, key, upload)? {
             return Ok(Outcome::NoSuchUpload);
+        }
+        if !fits(settings, complete.object.version) {
+            return Ok(Outcome::VersioningChanged);
         }
         let mut stored: HashMap<_, _> =
             self.all_parts(upload)?.into_iter().map(|part| (part.number, part)).collect();

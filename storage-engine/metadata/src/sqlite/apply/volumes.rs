@@ -33,7 +33,7 @@ impl StoredVolume {
             .transpose()
     }
 
-    fn store(&self, connection: &Connection) -> Result<(), Failure> {
+    pub(super) fn store(&self, connection: &Connection) -> Result<(), Failure> {
         let id = self.row.volume.id;
         let record = encode(self)?;
         let hash = row_hash("volumes", &[id.as_bytes()], &record);

@@ -11,6 +11,12 @@ pub(in crate::sqlite) const DATABASE: &str = "granary.sqlite";
 pub(super) const DATABASE_NEW: &str = "granary.sqlite.new";
 /// A database that was found damaged or stale, kept for a look; the next one replaces it.
 const DATABASE_ASIDE: &str = "granary.sqlite.aside";
+/// A database being filled by a copy from elsewhere; nothing opens it before it is whole.
+pub(in crate::sqlite) const IMPORT: &str = "granary.sqlite.import";
+/// Tells that the metadata was moved, and to where.
+pub(in crate::sqlite) const MOVED: &str = "moved";
+/// Where a copy that takes the place of moved metadata puts what lay there.
+const REPLACED: &str = "replaced";
 /// Held while a process uses the home.
 const LOCK: &str = "lock";
 /// A snapshot being written; worthless after a crash.
@@ -48,7 +54,7 @@ fn parse(name: &str, kind: &str, suffix: &str) -> Option<Stamp> {
 
 /// What of the survival's files lies in a directory, in order.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub(in crate::sqlite) struct Listing {
     /// Stamps of snapshots by their seals.
     pub(super) seals: Vec<Stamp>,
     pub(super) segments: Vec<Stamp>,
@@ -57,7 +63,7 @@ pub(super) struct Listing {
 
 impl Listing {
     /// Lists a home.
-    pub(super) fn read(dir: &Path) -> io::Result<Self> {
+    pub(in crate::sqlite) fn read(dir: &Path) -> io::Result<Self> {
         let mut listing = Self::default();
         for entry in std::fs::read_dir(dir)? {
             let name = entry?.file_name();
@@ -70,15 +76,25 @@ impl Listing {
         listing.segments.sort_unstable();
         Ok(listing)
     }
+
+    /// Whether the home holds nothing of any metadata.
+    pub(in crate::sqlite) fn is_empty(&self) -> bool {
+        !self.database && self.seals.is_empty() && self.segments.is_empty()
+    }
 }
 
 /// Makes the names in a directory durable.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(in crate::sqlite) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
 /// Writes a file whole under `temporary`, flushes it and gives it its name.
-pub(super) fn write_durably(dir: &Path, temporary: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(in crate::sqlite) fn write_durably(
+    dir: &Path,
+    temporary: &str,
+    name: &str,
+    bytes: &[u8],
+) -> io::Result<()> {
     let path = dir.join(temporary);
     let mut file = File::create(&path)?;
     file.write_all(bytes)?;
@@ -88,7 +104,7 @@ pub(super) fn write_durably(dir: &Path, temporary: &str, name: &str, bytes: &[u8
 }
 
 /// Removes a file that may be gone already.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+pub(in crate::sqlite) fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -126,6 +142,22 @@ pub(super) fn set_aside(dir: &Path) -> io::Result<()> {
             _ => {}
         }
     }
+    sync_dir(dir)
+}
+
+/// Puts everything of a home aside that is of the metadata it held, but for what a copy needs.
+pub(in crate::sqlite) fn replace_all(dir: &Path) -> io::Result<()> {
+    let aside = dir.join(REPLACED);
+    let import = wal(Path::new(IMPORT));
+    std::fs::create_dir_all(&aside)?;
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let kept = [LOCK, IMPORT, MOVED, REPLACED].iter().any(|kept| name == *kept) || name == *import;
+        if !kept {
+            std::fs::rename(dir.join(&name), aside.join(&name))?;
+        }
+    }
+    sync_dir(&aside)?;
     sync_dir(dir)
 }
 

@@ -1,9 +1,13 @@
 //! The log's format.
 //!
 //! A segment is a header and frames. A frame is the changes of one committed batch, with the hash of the frame
-//! before it: `hash = BLAKE3(previous hash, number, changes)`. The hashes make one chain through all segments of all
-//! copies, and the database stores the hash it has come to; so a frame found anywhere tells which state it
-//! continues, and frames of different copies can be put together.
+//! before it: `hash = BLAKE3(key of the store, previous hash, number, changes)`. The hashes make one chain through all
+//! segments of all copies, and the database stores the hash it has come to; so a frame found anywhere tells which state
+//! it continues, and frames of different copies can be put together.
+//!
+//! Frames are also looked for behind damage, so in what a torn frame held: names and attributes that clients chose. The
+//! key is made of the store's random id, which no client learns, so that none of them can be made to look like a frame.
+//! Segments of the first format have no key; they are read, no longer written.
 //!
 //! A segment is prepared with zeros and frames overwrite them, so behind the last frame there may be zeros, and behind
 //! a torn one too. A segment is never written again where it holds anything: stale frames cannot follow new ones.
@@ -11,7 +15,9 @@
 use crate::sqlite::op::Op;
 use crate::sqlite::schema::Position;
 
-const SEGMENT_MAGIC: &[u8; 8] = b"GRNMLOG1";
+const SEGMENT_MAGIC: &[u8; 8] = b"GRNMLOG2";
+const SEGMENT_MAGIC_UNKEYED: &[u8; 8] = b"GRNMLOG1";
+const KEY_CONTEXT: &str = "granary 2026-11-24 frames of the metadata log";
 const FRAME_MAGIC: &[u8; 4] = b"GRNF";
 /// Magic, store, generation, first number, hash before it, hash of all this.
 pub(super) const SEGMENT_HEADER_BYTES: usize = 8 + 16 + 8 + 8 + 32 + 32;
@@ -60,7 +66,7 @@ pub(super) fn frame_of_payload(
 fn finish(position: &Position, mut bytes: Vec<u8>) -> Result<(Vec<u8>, Position), postcard::Error> {
     let seq = position.seq.saturating_add(1);
     let (head, payload) = bytes.split_at_mut(FRAME_HEADER_BYTES);
-    let chain = chain_hash(&position.chain, seq, payload);
+    let chain = chain_hash(keyed(&position.store), &position.chain, seq, payload);
     let length = u32::try_from(payload.len()).map_err(|_| postcard::Error::SerializeBufferFull)?;
     let fields: [&[u8]; 5] =
         [FRAME_MAGIC, &length.to_le_bytes(), &seq.to_le_bytes(), &position.chain, &chain];
@@ -78,8 +84,12 @@ pub(super) fn decode_ops(payload: &[u8]) -> Result<Vec<Op>, postcard::Error> {
     postcard::from_bytes(payload)
 }
 
-fn chain_hash(previous: &Chain, seq: u64, payload: &[u8]) -> Chain {
-    let mut hasher = blake3::Hasher::new();
+/// The hasher of a store's frames.
+fn keyed(store: &[u8; 16]) -> blake3::Hasher {
+    blake3::Hasher::new_keyed(&blake3::derive_key(KEY_CONTEXT, store))
+}
+
+fn chain_hash(mut hasher: blake3::Hasher, previous: &Chain, seq: u64, payload: &[u8]) -> Chain {
     hasher.update(previous);
     hasher.update(&seq.to_le_bytes());
     hasher.update(payload);
@@ -119,12 +129,17 @@ pub(super) fn read_segment(bytes: &[u8]) -> Option<Segment> {
     let before: Chain = reader.take()?;
     let hashed = bytes.get(..reader.at)?;
     let hash: Chain = reader.take()?;
-    if magic != *SEGMENT_MAGIC || *blake3::hash(hashed).as_bytes() != hash {
+    if *blake3::hash(hashed).as_bytes() != hash {
         return None;
     }
+    let hasher = match &magic {
+        SEGMENT_MAGIC => keyed(&store),
+        SEGMENT_MAGIC_UNKEYED => blake3::Hasher::new(),
+        _ => return None,
+    };
     let mut frames = Vec::new();
     while let Some(start) = find_magic(bytes, reader.at) {
-        match read_frame(bytes, start) {
+        match read_frame(&hasher, bytes, start) {
             Some(found) => {
                 reader.at = found.offset.saturating_add(found.length);
                 frames.push(found);
@@ -157,7 +172,7 @@ fn find_magic(bytes: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-fn read_frame(bytes: &[u8], start: usize) -> Option<Found> {
+fn read_frame(hasher: &blake3::Hasher, bytes: &[u8], start: usize) -> Option<Found> {
     let mut reader = Reader { bytes, at: start };
     let _magic: [u8; 4] = reader.take()?;
     let length = usize::try_from(u32::from_le_bytes(reader.take()?)).ok()?;
@@ -166,7 +181,8 @@ fn read_frame(bytes: &[u8], start: usize) -> Option<Found> {
     let chain: Chain = reader.take()?;
     let offset = reader.at;
     let payload = bytes.get(offset..offset.checked_add(length)?)?;
-    (chain_hash(&previous, seq, payload) == chain).then_some(Found { seq, previous, chain, offset, length })
+    let sound = chain_hash(hasher.clone(), &previous, seq, payload) == chain;
+    sound.then_some(Found { seq, previous, chain, offset, length })
 }
 
 struct Reader<'b> {

@@ -49,3 +49,41 @@ fn a_torn_tail_costs_the_frames_it_holds() {
         assert!(frames <= 2 && (frames == 2) == (end >= two.len()), "{end}");
     }
 }
+
+/// The first format: the same bytes under another magic, with hashes that anybody can compute.
+fn unkeyed_segment() -> (Vec<u8>, Chain) {
+    let mut header = segment_header(&START);
+    header[..8].copy_from_slice(SEGMENT_MAGIC_UNKEYED);
+    let hashed = SEGMENT_HEADER_BYTES - 32;
+    let hash = *blake3::hash(&header[..hashed]).as_bytes();
+    header[hashed..].copy_from_slice(&hash);
+    let (forged, chain) = forged_frame(START.seq + 1);
+    (([header, forged].concat()), chain)
+}
+
+/// A frame as somebody makes it who knows everything but the store's id.
+fn forged_frame(seq: u64) -> (Vec<u8>, Chain) {
+    let op = Op::SealVolume(VolumeId::from_bytes([5; 16]));
+    let (mut framed, _) = frame(&Position { seq: seq - 1, ..START }, &[&op]).unwrap();
+    let chain = chain_hash(blake3::Hasher::new(), &START.chain, seq, &framed[FRAME_HEADER_BYTES..]);
+    framed[FRAME_HEADER_BYTES - 32..FRAME_HEADER_BYTES].copy_from_slice(&chain);
+    (framed, chain)
+}
+
+#[test]
+fn what_a_client_left_in_a_torn_frame_is_no_frame() {
+    let (mut bytes, _) = segment(1);
+    // A torn frame: its header is gone, and what it held, names that clients chose, is searched for the next one.
+    let (forged, _) = forged_frame(START.seq + 1_000_000);
+    bytes.extend_from_slice(&forged);
+    let (other, _) = frame(&Position { store: [2; 16], ..START }, &[]).unwrap();
+    bytes.extend_from_slice(&other);
+    assert_eq!(read_segment(&bytes).unwrap().frames.len(), 1);
+}
+
+#[test]
+fn segments_of_the_first_format_are_still_read() {
+    let (bytes, chain) = unkeyed_segment();
+    let read = read_segment(&bytes).unwrap();
+    assert_eq!(read.frames.iter().map(|frame| (frame.seq, frame.chain)).collect::<Vec<_>>(), [(8, chain)]);
+}

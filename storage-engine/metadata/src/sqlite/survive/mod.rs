@@ -17,7 +17,9 @@ mod snapshot;
 mod spare;
 mod verify;
 
-pub(super) use files::{DATABASE, Identity, lock, wal};
+pub(super) use files::{
+    DATABASE, IMPORT, Identity, Listing, MOVED, lock, remove, replace_all, sync_dir, wal, write_durably,
+};
 pub(super) use frame::frame;
 pub(super) use recover::{Recovered, at_start, while_running};
 pub(super) use replicas::{Forming, Replicas, Trouble};

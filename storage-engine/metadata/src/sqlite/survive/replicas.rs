@@ -166,6 +166,12 @@ impl Replicas {
         self.active.iter().any(|replica| replica.complete.load(Ordering::Acquire))
     }
 
+    /// Whether fewer copies than wanted hold everything.
+    pub(in crate::sqlite) fn is_short(&self) -> bool {
+        let complete = self.active.iter().filter(|replica| replica.complete.load(Ordering::Acquire));
+        complete.count() < self.wanted
+    }
+
     /// The drives with a complete copy besides the database.
     pub(in crate::sqlite) fn complete(&self) -> Vec<DriveId> {
         let complete = self.active.iter().filter(|replica| replica.complete.load(Ordering::Acquire));

@@ -1,0 +1,121 @@
+//! What the schemas do not say.
+
+use granary_engine::EngineError;
+use granary_types::BucketName;
+
+use super::Kind;
+use crate::context::Context;
+use crate::cors::Rules;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::tags;
+use crate::xml::read::{Element, malformed};
+
+/// The most routing rules of a website.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html>
+const ROUTING_RULES_MAX: usize = 50;
+
+#[allow(clippy::unnecessary_wraps, reason = "it stands beside checks that may fail")]
+pub(super) fn nothing(_root: &Element) -> S3Result<()> {
+    Ok(())
+}
+
+pub(super) fn not_empty(root: &Element) -> S3Result<()> {
+    if root.children.is_empty() { Err(malformed()) } else { Ok(()) }
+}
+
+pub(super) fn tagging(root: &Element) -> S3Result<()> {
+    tags::of_element(root, tags::BUCKET_TAGS_MAX).map(drop)
+}
+
+pub(super) fn cors(root: &Element) -> S3Result<()> {
+    Rules::of_element(root).map(drop)
+}
+
+/// Without ACLs, the bucket's owner owns every object, and nothing else can be.
+pub(super) fn ownership(root: &Element) -> S3Result<()> {
+    let [rule] = root.children.as_slice() else { return Err(malformed()) };
+    match rule.child("ObjectOwnership").map(|ownership| ownership.text.trim()) {
+        Some("BucketOwnerEnforced") => Ok(()),
+        other => {
+            let other = other.unwrap_or_default();
+            Err(S3Error::not_implemented(format_args!("Object ownership {other}, which needs ACLs,")))
+        }
+    }
+}
+
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Tiering.html>
+pub(super) fn intelligent_tiering(root: &Element) -> S3Result<()> {
+    for tiering in root.children.iter().filter(|child| child.name == "Tiering") {
+        let days: u32 = tiering.child("Days").and_then(|days| days.text.trim().parse().ok()).unwrap_or(0);
+        let deep = tiering.child("AccessTier").is_some_and(|tier| tier.text.trim() == "DEEP_ARCHIVE_ACCESS");
+        if !(if deep { 180 } else { 90 }..=730).contains(&days) {
+            return Err(S3Error::invalid_argument(
+                "Days",
+                days.to_string(),
+                "The number of days is not valid",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketWebsite.html>
+pub(super) fn website(root: &Element) -> S3Result<()> {
+    let redirects_all = root.child("RedirectAllRequestsTo").is_some();
+    if redirects_all && root.children.len() > 1 {
+        let message = "RedirectAllRequestsTo cannot be provided in conjunction with other Routing Rules.";
+        return Err(S3Error::invalid_argument("RedirectAllRequestsTo", "not null", message));
+    }
+    let suffix = root.child("IndexDocument").and_then(|index| index.child("Suffix"));
+    match suffix.map(|suffix| suffix.text.as_str()) {
+        Some(suffix) if !suffix.is_empty() && !suffix.contains('/') => {}
+        None if redirects_all => {}
+        suffix => {
+            let message = "The IndexDocument Suffix is not well formed";
+            return Err(S3Error::invalid_argument("IndexDocument", suffix.unwrap_or("null"), message));
+        }
+    }
+    if root.child("RoutingRules").is_some_and(|rules| rules.children.len() > ROUTING_RULES_MAX) {
+        return Err(S3Error::invalid_request(
+            "50 routing rules are the most a website configuration may have.",
+        ));
+    }
+    Ok(())
+}
+
+/// No destination of AWS's kinds can be reached from here, and S3 refuses those that it cannot reach.
+pub(super) fn notification(root: &Element) -> S3Result<()> {
+    if root.child("EventBridgeConfiguration").is_some() {
+        return Err(S3Error::not_implemented("EventBridge"));
+    }
+    let Some(first) = root.children.first() else { return Ok(()) };
+    let arn = ["Topic", "Queue", "CloudFunction"].iter().find_map(|name| first.child(name));
+    let arn = arn.map(|arn| arn.text.clone()).unwrap_or_default();
+    let message = "Unable to validate the following destination configurations";
+    Err(S3Error::invalid_argument("Destination", arn, message))
+}
+
+/// What only the store can tell.
+pub(super) async fn of_store(
+    context: &Context<'_>,
+    kind: &Kind,
+    bucket: &BucketName,
+    root: &Element,
+) -> S3Result<()> {
+    if kind.name == "accelerate/" && bucket.as_str().contains('.') {
+        return Err(S3Error::invalid_request(
+            "S3 Transfer Acceleration is not supported for buckets with periods (.) in their names",
+        ));
+    }
+    let Some(logging) = root.child("LoggingEnabled").filter(|_| kind.name == "logging/") else {
+        return Ok(());
+    };
+    let target = logging.child("TargetBucket").map(|target| target.text.trim()).unwrap_or_default();
+    let missing = || S3Error::new(ErrorCode::InvalidTargetBucketForLogging).field("TargetBucket", target);
+    let name = BucketName::new(target).map_err(|error| missing().because(error))?;
+    match context.shared.engine.bucket(&name).await {
+        Ok(_) => Ok(()),
+        Err(EngineError::NoSuchBucket(_)) => Err(missing()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,59 @@
+//! The configurations of buckets. The engine keeps them and does not look into them.
+
+use granary_metadata::{BucketDocument, DocumentQuery};
+use granary_types::BucketName;
+
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+
+impl Engine {
+    /// The configuration of that name. Asks the metadata each time, so that what another node changed counts at once.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn bucket_document(&self, bucket: &BucketName, name: &str) -> Result<Option<Vec<u8>>> {
+        let query = DocumentQuery {
+            bucket: self.bucket(bucket).await?.id,
+            prefix: name.to_owned(),
+            after: String::new(),
+            limit: 1,
+        };
+        let first = self.inner.store.bucket_documents(query).await?.into_iter().next();
+        Ok(first.filter(|found| found.name == name).and_then(|found| found.document))
+    }
+
+    /// Up to `limit` configurations whose names begin with `prefix`, behind `after`.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn bucket_documents(
+        &self,
+        bucket: &BucketName,
+        prefix: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<BucketDocument>> {
+        let bucket = self.bucket(bucket).await?.id;
+        let query = DocumentQuery { bucket, prefix: prefix.to_owned(), after: after.to_owned(), limit };
+        Ok(self.inner.store.bucket_documents(query).await?)
+    }
+
+    /// Stores a configuration in place of an earlier one, or removes it.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn put_bucket_document(
+        &self,
+        bucket: &BucketName,
+        name: &str,
+        document: Option<Vec<u8>>,
+    ) -> Result<()> {
+        let id = self.bucket(bucket).await?.id;
+        let put = BucketDocument { bucket: id, name: name.to_owned(), document };
+        if self.inner.store.put_bucket_document(put).await? {
+            return Ok(());
+        }
+        self.inner.buckets.forget(bucket);
+        Err(EngineError::NoSuchBucket(bucket.clone()))
+    }
+}

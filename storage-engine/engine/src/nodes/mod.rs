@@ -1,0 +1,145 @@
+//! The other nodes of the store: who they are, whether they live, and which background work is ours.
+//!
+//! Nodes know each other by rows in the metadata. Each node's row has a counter that the node raises every second; the
+//! others watch it go up. Only time during which the rows could be read counts, so a database that was away, or a process
+//! that was stopped, makes nobody look dead. Clocks of different machines are never compared.
+//!
+//! Whether a node's drives can be used is another question, answered by the node itself: a [`Peer`] asks it twice a second.
+
+mod lease;
+mod options;
+mod reads;
+mod served;
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use granary_cluster::rpc::{ClusterSecret, Peer};
+use granary_metadata::{Membership, NodeDrive, NodeRow, NodeState};
+use granary_types::{ClusterId, NodeId};
+use parking_lot::Mutex;
+
+use crate::drives::{DriveSet, Peers};
+
+pub use options::{Join, NodeOptions};
+pub(crate) use served::Served;
+pub(crate) use watch::Watching;
+
+/// How often a node says that it lives, and looks at the others.
+const BEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// A node whose counter stood still for so long while it was looked at is dead: others seal its volumes.
+const DEAD_AFTER: Duration = Duration::from_secs(15);
+/// When the rows could not be read for longer than this, that time counts for nobody.
+const BLIND_AFTER: Duration = Duration::from_secs(4);
+
+/// A node as operators see it.
+#[derive(Debug, Clone)]
+pub struct NodeStatus {
+    /// Its row.
+    pub row: NodeRow,
+    /// Whether it is this node.
+    pub is_self: bool,
+    /// Whether its counter goes up.
+    pub is_alive: bool,
+    /// Whether it answers this node.
+    pub answers: bool,
+    /// How many drives it has.
+    pub drives: u32,
+    /// Why it does not answer, if that is known.
+    pub problem: Option<String>,
+}
+
+/// What is known of one node.
+#[derive(Debug, Clone)]
+struct Known {
+    row: NodeRow,
+    /// When its counter was last seen to go up.
+    progress: Instant,
+    reads: reads::ReadAges,
+}
+
+/// The nodes.
+pub(crate) struct Nodes {
+    pub(crate) id: NodeId,
+    pub(crate) membership: Arc<dyn Membership>,
+    cluster: ClusterId,
+    secret: ClusterSecret,
+    drives: Arc<DriveSet>,
+    peers: Arc<Peers>,
+    known: Mutex<HashMap<NodeId, Known>>,
+    listed: Mutex<Vec<NodeDrive>>,
+    lease: Mutex<lease::Lease>,
+    /// Without leave to serve: this node was removed.
+    removed: std::sync::atomic::AtomicBool,
+}
+
+impl Nodes {
+    pub(crate) fn new(
+        id: NodeId,
+        cluster: ClusterId,
+        secret: ClusterSecret,
+        membership: Arc<dyn Membership>,
+        drives: Arc<DriveSet>,
+        peers: Arc<Peers>,
+    ) -> Self {
+        Self {
+            id,
+            membership,
+            cluster,
+            secret,
+            drives,
+            peers,
+            known: Mutex::default(),
+            listed: Mutex::default(),
+            lease: Mutex::default(),
+            removed: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+
+    /// Whether this node was removed from the store.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Nodes whose open volumes nobody writes any more.
+    pub(crate) fn is_gone(&self, node: NodeId) -> bool {
+        let known = self.known.lock();
+        known.get(&node).is_some_and(|known| {
+            known.row.state == NodeState::Removed || known.progress.elapsed() >= DEAD_AFTER
+        })
+    }
+
+    /// All nodes for operators.
+    pub(crate) fn status(&self) -> Vec<NodeStatus> {
+        let listed = self.listed.lock().clone();
+        let mut all: Vec<NodeStatus> = self
+            .known
+            .lock()
+            .values()
+            .map(|known| {
+                let id = known.row.node.id;
+                let (is_self, peer) = (id == self.id, self.peers.get(id));
+                let drives = listed.iter().filter(|drive| drive.node == Some(id)).count();
+                NodeStatus {
+                    row: known.row.clone(),
+                    is_self,
+                    is_alive: known.row.state == NodeState::Active
+                        && (is_self || known.progress.elapsed() < DEAD_AFTER),
+                    answers: is_self || peer.as_ref().is_some_and(|peer| peer.state().is_alive()),
+                    drives: u32::try_from(drives).unwrap_or(u32::MAX),
+                    problem: peer.and_then(|peer| peer.problem()),
+                }
+            })
+            .collect();
+        all.sort_by(|a, b| a.row.node.address.cmp(&b.row.node.address));
+        all
+    }
+}
+
+/// The way to one other node.
+pub(crate) struct Neighbour {
+    pub(crate) address: String,
+    pub(crate) peer: Arc<Peer>,
+}

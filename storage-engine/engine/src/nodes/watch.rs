@@ -1,0 +1,139 @@
+//! The loop that beats and looks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use granary_cluster::rpc::{Peer, PeerOptions};
+use granary_metadata::{NodeDrive, NodeRow, NodeState};
+use granary_types::NodeId;
+use tokio::sync::Notify;
+
+use super::reads::ReadAges;
+use super::{BEAT_INTERVAL, BLIND_AFTER, Known, Neighbour, Nodes};
+use crate::error::{EngineError, Result};
+use crate::read::Reader;
+
+/// A node that stood still for so long holds up the freeing of volumes no more: its reads, if it ever goes on, find their
+/// files gone and fail, or are served from where the data went.
+const READS_FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
+
+/// The loop; ends when stopped.
+pub(crate) struct Watching {
+    stop: Arc<Notify>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Watching {
+    pub(crate) fn start(nodes: Arc<Nodes>, reader: Arc<Reader>) -> Self {
+        let stop = Arc::new(Notify::new());
+        let stopping = Arc::clone(&stop);
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stopping.notified() => return,
+                    () = nodes.tick(Some(&reader)) => {}
+                }
+                tokio::select! {
+                    () = stopping.notified() => return,
+                    () = tokio::time::sleep(BEAT_INTERVAL) => {}
+                }
+            }
+        });
+        Self { stop, task }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.notify_one();
+        let _ended = self.task.await;
+    }
+}
+
+impl Nodes {
+    async fn tick(&self, reader: Option<&Reader>) {
+        if let Err(error) = self.beat_and_look(reader).await {
+            tracing::warn!(%error, "the other nodes cannot be looked at");
+        }
+        if let Err(error) = self.tend_lease().await {
+            tracing::debug!(%error, "the lease of the background work cannot be tended");
+        }
+    }
+
+    /// Says that this node lives, and learns of the others.
+    pub(crate) async fn beat_and_look(&self, reader: Option<&Reader>) -> Result<()> {
+        let oldest = reader.and_then(Reader::oldest).map(|began| began.elapsed()).unwrap_or_default();
+        let age_ms = u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        if !self.membership.beat(self.id, age_ms).await? && !self.removed.swap(true, Ordering::AcqRel) {
+            tracing::error!(node = %self.id, "this node was removed from the store; it takes no requests any more");
+        }
+        let asked = Instant::now();
+        let (nodes, drives) = (self.membership.nodes().await?, self.membership.node_drives().await?);
+        self.note(nodes, asked);
+        self.meet()?;
+        self.assign(drives);
+        Ok(())
+    }
+
+    /// Notes whose counter went up.
+    fn note(&self, nodes: Vec<NodeRow>, now: Instant) {
+        let mut known = self.known.lock();
+        let last_look = known.get(&self.id).map(|known| known.progress);
+        let was_blind = last_look.is_none_or(|at| now.duration_since(at) > BLIND_AFTER);
+        let mut next = HashMap::with_capacity(nodes.len());
+        for row in nodes {
+            let id = row.node.id;
+            let (progress, mut reads) = match known.remove(&id) {
+                Some(before) if before.row.beats == row.beats && !was_blind && id != self.id => {
+                    (before.progress, before.reads)
+                }
+                Some(before) => (now, before.reads),
+                None => (now, ReadAges::default()),
+            };
+            reads.look(now, row.beats, Duration::from_millis(row.oldest_read_ms));
+            next.insert(id, Known { row, progress, reads });
+        }
+        *known = next;
+    }
+
+    /// Begins to watch nodes that are new or have moved, and leaves those that were removed.
+    fn meet(&self) -> Result<()> {
+        let wanted: Vec<(NodeId, String)> = {
+            let known = self.known.lock();
+            let others = known.values().filter(|k| k.row.state == NodeState::Active);
+            let others = others.map(|k| (k.row.node.id, k.row.node.address.clone()));
+            others.filter(|(id, _)| *id != self.id).collect()
+        };
+        self.peers.keep(|id| wanted.iter().any(|(wanted, _)| wanted == id));
+        for (id, address) in wanted {
+            if self.peers.address(id).as_ref() == Some(&address) {
+                continue;
+            }
+            tracing::info!(node = %id, address, "meeting a node");
+            let mut options = PeerOptions::new(address.clone(), self.secret.clone(), self.cluster, self.id);
+            options.expected = Some(id);
+            let peer = Peer::new(options).map_err(|error| EngineError::Io {
+                context: "watching a node",
+                source: std::io::Error::other(error),
+            })?;
+            self.peers.put(id, Neighbour { address, peer: Arc::new(peer) });
+        }
+        Ok(())
+    }
+
+    fn assign(&self, drives: Vec<NodeDrive>) {
+        let zones: HashMap<NodeId, String> =
+            self.known.lock().iter().map(|(id, known)| (*id, known.row.node.zone.clone())).collect();
+        self.drives.assign(&drives, &zones);
+        *self.listed.lock() = drives;
+    }
+
+    /// Whether every read that runs on any node began after `seen`.
+    pub(crate) fn no_read_since(&self, seen: Instant) -> bool {
+        self.known
+            .lock()
+            .values()
+            .filter(|known| known.row.state == NodeState::Active)
+            .all(|known| known.reads.all_after(seen) || known.progress.elapsed() > READS_FORGOTTEN_AFTER)
+    }
+}

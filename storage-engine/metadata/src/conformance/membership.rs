@@ -1,0 +1,97 @@
+//! Nodes, leases, and who owns what: for stores that several nodes share.
+
+use granary_types::{ClusterId, DriveId, Epoch, NodeId};
+
+use super::sample::{id, volume, volume_id};
+use crate::membership::Membership;
+use crate::model::{DriveRow, DriveState, LeaseRow, NewNode, NodeState};
+use crate::store::MetadataStore;
+
+/// A node of a number.
+#[must_use]
+pub fn node_id(n: u64) -> NodeId {
+    NodeId::from_bytes(id(n))
+}
+
+fn node(n: u64) -> NewNode {
+    NewNode {
+        id: node_id(n),
+        address: format!("10.0.0.{n}:9100"),
+        zone: "a".to_owned(),
+        version: "1".to_owned(),
+        schema: 2,
+    }
+}
+
+/// A database belongs to the store that was first.
+pub async fn the_first_store_keeps_the_database(members: &dyn Membership) {
+    let store = |n| ClusterId::from_bytes(id(n));
+    assert_eq!(members.cluster().await.unwrap(), None);
+    assert_eq!(members.found(store(1)).await.unwrap(), store(1));
+    assert_eq!(members.found(store(2)).await.unwrap(), store(1));
+    assert_eq!(members.cluster().await.unwrap(), Some(store(1)));
+}
+
+/// Nodes join, beat, move, and are removed for good with their drives.
+pub async fn nodes_come_and_go(one: (&dyn MetadataStore, &dyn Membership), two: &dyn MetadataStore) {
+    let (store, members) = one;
+    assert!(!members.beat(node_id(1), 0).await.unwrap());
+    for n in [2, 1] {
+        assert!(members.join(node(n)).await.unwrap());
+    }
+    assert!(members.beat(node_id(2), 70).await.unwrap());
+    assert!(members.join(NewNode { address: "10.0.0.9:9100".to_owned(), ..node(1) }).await.unwrap());
+    let nodes = members.nodes().await.unwrap();
+    let seen: Vec<_> =
+        nodes.iter().map(|n| (n.node.address.as_str(), n.state, n.beats, n.oldest_read_ms)).collect();
+    let active = NodeState::Active;
+    assert_eq!(seen, [("10.0.0.9:9100", active, 2, 0), ("10.0.0.2:9100", active, 2, 70)]);
+    let drive = |n, slot| DriveRow {
+        id: DriveId::from_bytes(id(n)),
+        slot,
+        path: String::new(),
+        state: DriveState::Active,
+    };
+    store.put_drive(drive(1, 0)).await.unwrap();
+    two.put_drive(drive(2, 0)).await.unwrap();
+    assert!(members.remove_node(node_id(2)).await.unwrap());
+    assert!(!members.remove_node(node_id(7)).await.unwrap());
+    let drives = members.node_drives().await.unwrap();
+    let seen: Vec<_> = drives.iter().map(|d| (d.drive.id, d.node, d.drive.state)).collect();
+    let expected = [(1, DriveState::Active), (2, DriveState::Retired)];
+    assert_eq!(seen, expected.map(|(n, state)| (DriveId::from_bytes(id(n)), Some(node_id(n)), state)));
+    assert_eq!(store.drives().await.unwrap().len(), 2);
+    assert!(!members.beat(node_id(2), 0).await.unwrap());
+    assert!(!members.join(node(2)).await.unwrap());
+    assert_eq!(members.nodes().await.unwrap()[1].state, NodeState::Removed);
+}
+
+/// Open volumes say whose they are; sealed ones are not listed.
+pub async fn open_volumes_have_an_owner(one: (&dyn MetadataStore, &dyn Membership), two: &dyn MetadataStore) {
+    let (store, members) = one;
+    store.open_volume(volume(1)).await.unwrap();
+    two.open_volume(volume(2)).await.unwrap();
+    two.open_volume(volume(3)).await.unwrap();
+    store.seal_volume(volume_id(3)).await.unwrap();
+    let open = members.open_volumes().await.unwrap();
+    assert_eq!(open, [(volume_id(1), Some(node_id(1))), (volume_id(2), Some(node_id(2)))]);
+}
+
+/// A lease has one holder; whoever takes it has seen how it was.
+pub async fn leases_have_one_holder(members: &dyn Membership) {
+    let take = async |n, seen| members.take_lease("work", node_id(n), seen).await.unwrap();
+    assert_eq!(members.lease("work").await.unwrap(), None);
+    assert_eq!(take(1, None).await, Some(Epoch(1)));
+    assert_eq!(take(2, None).await, None);
+    let first = LeaseRow { holder: node_id(1), epoch: Epoch(1), beats: 0 };
+    assert_eq!(members.lease("work").await.unwrap(), Some(first));
+    assert!(members.renew_lease("work", node_id(1), Epoch(1)).await.unwrap());
+    assert!(!members.renew_lease("work", node_id(2), Epoch(1)).await.unwrap());
+    // It went on meanwhile.
+    assert_eq!(take(2, Some(first)).await, None);
+    let renewed = LeaseRow { beats: 1, ..first };
+    assert_eq!(take(2, Some(renewed)).await, Some(Epoch(2)));
+    assert_eq!(take(3, Some(renewed)).await, None);
+    assert!(!members.renew_lease("work", node_id(1), Epoch(1)).await.unwrap());
+    assert!(members.renew_lease("work", node_id(2), Epoch(2)).await.unwrap());
+}

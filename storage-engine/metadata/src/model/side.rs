@@ -1,0 +1,48 @@
+//! What lies beside the rows of objects and buckets: tags and configurations.
+
+use granary_types::{BucketId, ObjectKey, VersionId, WriteId};
+use serde::{Deserialize, Serialize};
+
+/// A tag's key and value.
+pub type Tag = (String, String);
+
+/// Give a version other tags. It is applied only if the version exists and `write` made it; otherwise the outcome is
+/// [`super::Outcome::NoSuchKey`]. In the same commit as the put of that version and behind it, it makes both true at
+/// once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tagging {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version.
+    pub version: VersionId,
+    /// The write that made it.
+    pub write: WriteId,
+    /// All its tags from now on.
+    pub tags: Vec<Tag>,
+}
+
+/// A configuration of a bucket. The store does not look into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketDocument {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// What it is called.
+    pub name: String,
+    /// The configuration; `None` removes it.
+    pub document: Option<Vec<u8>>,
+}
+
+/// Which configurations of a bucket to list, in the order of their names.
+#[derive(Debug, Clone)]
+pub struct DocumentQuery {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// Only names that begin with this.
+    pub prefix: String,
+    /// Only names after this one.
+    pub after: String,
+    /// At most this many.
+    pub limit: u32,
+}

@@ -1,0 +1,153 @@
+//! Frames in one file.
+//!
+//! `magic, { length: u32, BLAKE3 of the frame, frame }…, index, length of the index: u32, BLAKE3 of the index, magic`; numbers
+//! are little-endian, and the index is the offset of each frame. The file has another name until it is whole and flushed.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::backup::{FrameSink, FrameSource};
+
+const MAGIC: &[u8; 8] = b"GRNBKUP1";
+const HASH_BYTES: u64 = 32;
+/// Longer frames are damage: 2 MiB are meant, and the longest object's record is about as long.
+const FRAME_BYTES_MAX: u32 = 256 << 20;
+
+fn damaged(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the backup file is damaged: {what}"))
+}
+
+/// A file that is written.
+pub struct FrameFileSink {
+    file: BufWriter<File>,
+    temporary: PathBuf,
+    path: PathBuf,
+    offset: u64,
+    index: Vec<u64>,
+    is_finished: bool,
+}
+
+impl Drop for FrameFileSink {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // What stays is overwritten or removed by the next backup.
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+impl FrameFileSink {
+    /// Begins a file; it gets the name `path` when it is finished.
+    ///
+    /// # Errors
+    /// When there is such a file already or it cannot be made.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        if path.exists() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} exists", path.display())));
+        }
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".new");
+        let temporary = PathBuf::from(temporary);
+        let mut file = BufWriter::new(File::create(&temporary)?);
+        file.write_all(MAGIC)?;
+        Ok(Self { file, temporary, path: path.to_owned(), offset: 8, index: Vec::new(), is_finished: false })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= FRAME_BYTES_MAX);
+        let length = length.ok_or_else(|| damaged("a frame is too long"))?;
+        self.file.write_all(&length.to_le_bytes())?;
+        self.file.write_all(blake3::hash(bytes).as_bytes())?;
+        self.file.write_all(bytes)?;
+        self.offset = self.offset.saturating_add(4 + HASH_BYTES).saturating_add(u64::from(length));
+        Ok(())
+    }
+}
+
+impl FrameSink for FrameFileSink {
+    fn append(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.index.push(self.offset);
+        self.write(frame)
+    }
+
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        let index: Vec<u8> = self.index.iter().flat_map(|offset| offset.to_le_bytes()).collect();
+        let length = u32::try_from(index.len()).map_err(|_| damaged("it has too many frames"))?;
+        self.file.write_all(&index)?;
+        self.file.write_all(&length.to_le_bytes())?;
+        self.file.write_all(blake3::hash(&index).as_bytes())?;
+        self.file.write_all(MAGIC)?;
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        std::fs::rename(&self.temporary, &self.path)?;
+        self.is_finished = true;
+        let parent = self.path.parent().filter(|parent| *parent != Path::new(""));
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+/// A file that is read.
+#[derive(Debug)]
+pub struct FrameFile {
+    file: File,
+    index: Vec<u64>,
+}
+
+impl FrameFile {
+    /// Opens a file and reads its index.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] if it is not whole.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        const END_BYTES: u64 = 4 + HASH_BYTES + 8;
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let end_at = length.checked_sub(END_BYTES).ok_or_else(|| damaged("it is too short"))?;
+        let mut end = [0_u8; 44];
+        file.read_exact_at(&mut end, end_at)?;
+        let (index_length, rest) = end.split_at(4);
+        let (hash, magic) = rest.split_at(32);
+        let mut word = [0_u8; 4];
+        word.copy_from_slice(index_length);
+        let index_length = u64::from(u32::from_le_bytes(word));
+        let index_at = end_at.checked_sub(index_length).ok_or_else(|| damaged("its index is too long"))?;
+        let mut index = vec![0_u8; usize::try_from(index_length).unwrap_or(0)];
+        file.read_exact_at(&mut index, index_at)?;
+        if magic != MAGIC || blake3::hash(&index).as_bytes() != hash {
+            return Err(damaged("it has no end, or is no backup"));
+        }
+        let offsets = index.chunks_exact(8).map(|bytes| {
+            let mut word = [0_u8; 8];
+            word.copy_from_slice(bytes);
+            u64::from_le_bytes(word)
+        });
+        Ok(Self { file, index: offsets.collect() })
+    }
+}
+
+impl FrameSource for FrameFile {
+    fn count(&self) -> usize {
+        self.index.len()
+    }
+
+    fn frame(&self, number: usize) -> io::Result<Vec<u8>> {
+        let offset = *self.index.get(number).ok_or_else(|| damaged("a frame is missing"))?;
+        let mut head = [0_u8; 36];
+        self.file.read_exact_at(&mut head, offset)?;
+        let (length, hash) = head.split_at(4);
+        let mut word = [0_u8; 4];
+        word.copy_from_slice(length);
+        let length = u32::from_le_bytes(word);
+        if length > FRAME_BYTES_MAX {
+            return Err(damaged("a frame has an impossible length"));
+        }
+        let mut frame = vec![0_u8; usize::try_from(length).unwrap_or(0)];
+        self.file.read_exact_at(&mut frame, offset.saturating_add(36))?;
+        if blake3::hash(&frame).as_bytes() != hash {
+            return Err(damaged("a frame does not match its hash"));
+        }
+        Ok(frame)
+    }
+}

@@ -1,0 +1,241 @@
+//! Moving the metadata of a store as a whole: from one backend to another, into a backup and back.
+//!
+//! Everything a store knows is a stream of typed [`Entry`]s, [`Table`] by table. Whatever can be read that way is an
+//! [`Export`], whatever can be filled that way an [`Import`], and [`copy`] joins any two of them, so there is no code for a
+//! pair of backends. The import keeps in its own transactions how far it has come ([`CopyState`]): a copy that was killed at
+//! any point goes on where it stopped, and a store that holds an unfinished copy refuses to be opened. When all is there,
+//! both sides are read once more and compared by [`Digests`]: a count and a hash over the entries' canonical encoding for
+//! each table and bucket, which do not depend on the order they are read in.
+//!
+//! What is not moved: what only the backend itself needs (logs, generations, the rows of writers).
+
+mod backup;
+mod copy;
+mod digest;
+mod frame_file;
+
+use async_trait::async_trait;
+use granary_types::{BlobId, BucketId, ObjectKey, UploadId, WriteId};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::model::{Bucket, BucketDocument, DriveRow, Extent, NewUpload, ObjectRow, PartRow, Tag, VolumeRow};
+use crate::sqlite::apply::blobs::Referrer;
+use crate::sqlite::codec::{LockColumns, StoredObject};
+
+pub use backup::{Backup, FrameSink, FrameSource, Manifest, back_up};
+pub use copy::{CopyOptions, CopyReport, Phase, Progress, copy, digests};
+pub use digest::{Difference, Digests, SetDigest};
+pub use frame_file::{FrameFile, FrameFileSink};
+
+/// What a store is made of, in the order it is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the entries are documented")]
+pub enum Table {
+    Drives,
+    Volumes,
+    Buckets,
+    Blobs,
+    References,
+    Objects,
+    Versions,
+    Uploads,
+    Parts,
+    Tags,
+    Documents,
+}
+
+impl Table {
+    /// All of them, in the order they are copied.
+    pub const ALL: [Self; 11] = [
+        Self::Drives,
+        Self::Volumes,
+        Self::Buckets,
+        Self::Blobs,
+        Self::References,
+        Self::Objects,
+        Self::Versions,
+        Self::Uploads,
+        Self::Parts,
+        Self::Tags,
+        Self::Documents,
+    ];
+
+    /// The name shown to people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drives => "drives",
+            Self::Volumes => "volumes",
+            Self::Buckets => "buckets",
+            Self::Blobs => "blobs",
+            Self::References => "references",
+            Self::Objects => "objects",
+            Self::Versions => "versions",
+            Self::Uploads => "uploads",
+            Self::Parts => "parts",
+            Self::Tags => "tags",
+            Self::Documents => "configurations",
+        }
+    }
+}
+
+/// A version with all that a store knows of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionEntry {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version.
+    pub row: ObjectRow,
+    /// The highest order the key ever gave.
+    pub top_order: u64,
+    /// Object lock: mode, until when in milliseconds, legal hold.
+    pub lock: (Option<i64>, Option<i64>, i64),
+    /// How many older versions the key has; 0 for an older version.
+    pub older_count: u64,
+}
+
+impl VersionEntry {
+    pub(crate) fn new(bucket: BucketId, key: ObjectKey, stored: StoredObject, older_count: u64) -> Self {
+        let lock = (stored.lock.mode, stored.lock.until_ms, stored.lock.legal_hold);
+        Self { bucket, key, row: stored.row, top_order: stored.top_order, lock, older_count }
+    }
+
+    pub(crate) fn stored(&self) -> StoredObject {
+        let (mode, until_ms, legal_hold) = self.lock;
+        let lock = LockColumns { mode, until_ms, legal_hold };
+        StoredObject { row: self.row.clone(), top_order: self.top_order, lock }
+    }
+}
+
+/// One thing that a store knows. The order of the variants is part of the backup format.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "most entries are versions")]
+pub enum Entry {
+    /// A drive.
+    Drive(DriveRow),
+    /// A volume, and how many items live in it.
+    Volume(VolumeRow, u64),
+    /// A bucket.
+    Bucket(Bucket),
+    /// A blob.
+    Blob(BlobId, Vec<Extent>),
+    /// That something refers to a blob.
+    Reference(BlobId, Referrer),
+    /// The current version of a key.
+    Object(VersionEntry),
+    /// An older version of a key.
+    Version(VersionEntry),
+    /// An upload in progress.
+    Upload(NewUpload),
+    /// A part of one.
+    Part(BucketId, UploadId, PartRow),
+    /// The tags of the version that a write made.
+    Tags(BucketId, ObjectKey, WriteId, Vec<Tag>),
+    /// A configuration of a bucket.
+    Document(BucketDocument),
+}
+
+impl Entry {
+    /// The table the entry belongs to.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        match self {
+            Self::Drive(_) => Table::Drives,
+            Self::Volume(..) => Table::Volumes,
+            Self::Bucket(_) => Table::Buckets,
+            Self::Blob(..) => Table::Blobs,
+            Self::Reference(..) => Table::References,
+            Self::Object(_) => Table::Objects,
+            Self::Version(_) => Table::Versions,
+            Self::Upload(_) => Table::Uploads,
+            Self::Part(..) => Table::Parts,
+            Self::Tags(..) => Table::Tags,
+            Self::Document(_) => Table::Documents,
+        }
+    }
+
+    /// The bucket it belongs to, if it belongs to one.
+    #[must_use]
+    pub fn bucket(&self) -> Option<BucketId> {
+        match self {
+            Self::Drive(_) | Self::Volume(..) | Self::Blob(..) | Self::Reference(..) => None,
+            Self::Bucket(bucket) => Some(bucket.id),
+            Self::Object(version) | Self::Version(version) => Some(version.bucket),
+            Self::Upload(upload) => Some(upload.bucket),
+            Self::Part(bucket, ..) | Self::Tags(bucket, ..) => Some(*bucket),
+            Self::Document(document) => Some(document.bucket),
+        }
+    }
+}
+
+/// Where a walk over a table stands. Only the export that gave it understands it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place(pub(crate) Vec<u8>);
+
+/// Some entries of a table.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// Where the next page begins; `None` at the end of the table.
+    pub next: Option<Place>,
+}
+
+/// Which state of which store: two exports with the same source hold the same entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The store.
+    pub store: [u8; 16],
+    /// Its state: a hash over its history, or an id that never comes again.
+    pub state: [u8; 32],
+}
+
+/// Metadata that can be read as a whole. It must not change while it is read.
+#[async_trait]
+pub trait Export: Send + Sync {
+    /// What is read here.
+    async fn source(&self) -> Result<Source>;
+
+    /// How many entries each table has, for progress.
+    async fn count(&self, table: Table) -> Result<u64>;
+
+    /// About `limit` entries of a table after `after`, or its first ones.
+    async fn page(&self, table: Table, after: Option<&Place>, limit: u32) -> Result<Page>;
+}
+
+/// How far a copy has come; kept by the import, in the transactions that store the entries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyState {
+    /// What is copied.
+    pub source: Source,
+    /// What comes next; `None` when all entries are stored.
+    pub at: Option<(Table, Option<Place>)>,
+    /// Entries stored so far.
+    pub stored: u64,
+    /// Whether the copy was verified and may be opened.
+    pub complete: bool,
+}
+
+/// Metadata that can be filled as a whole. Until it is finished nothing opens it.
+#[async_trait]
+pub trait Import: Export {
+    /// The copy that was begun here, if one was.
+    async fn state(&self) -> Result<Option<CopyState>>;
+
+    /// Begins a copy: empties what an unfinished copy of the same store left.
+    ///
+    /// # Errors
+    /// [`crate::MetadataError::Unavailable`] if another store's metadata is here.
+    async fn begin(&self, state: &CopyState) -> Result<()>;
+
+    /// Stores entries of one table and the state after them, together or not at all. `before` is the state that must
+    /// still hold: two copies into one target do not mix.
+    async fn store(&self, entries: &[Entry], before: &CopyState, after: &CopyState) -> Result<()>;
+
+    /// Makes the copy what is opened from now on.
+    async fn finish(&self, before: &CopyState) -> Result<()>;
+}

@@ -1,0 +1,99 @@
+//! Tags of versions.
+
+use granary_types::{BucketId, ObjectKey, WriteId};
+
+use super::Batch;
+use crate::model::{Outcome, Tag, Tagging};
+use crate::postgres::connect::{Session, Statement};
+use crate::postgres::failure::Failure;
+use crate::postgres::sql;
+use crate::sqlite::apply::side::tag_count;
+use crate::sqlite::codec::{RowHash, encode, row_hash};
+
+impl Batch {
+    pub(super) fn tag_object(&mut self, tagging: &Tagging) -> Outcome {
+        let Tagging { bucket, key, version, write, tags } = tagging;
+        let state = self.keys.entry((*bucket, key.clone())).or_default();
+        let named = state.version_mut(*version);
+        if named.is_none_or(|(stored, _)| stored.row.object.write != *write) {
+            return Outcome::NoSuchKey;
+        }
+        self.tags.insert((*bucket, key.clone(), *write), tags.clone());
+        Outcome::Done { replaced: None, order: 0 }
+    }
+
+    /// The tags of a version that is gone go too. Whether it has any is not known here: the statement that removes
+    /// them sees what was committed before the version's key was locked.
+    pub(super) fn drop_tags(&mut self, bucket: BucketId, key: &ObjectKey, write: WriteId) {
+        self.tags.insert((bucket, key.clone(), write), Vec::new());
+    }
+
+    pub(super) async fn store_tags(&self, session: &mut Session) -> Result<(), Failure> {
+        let mut rows = TagRows::default();
+        let (mut gone_buckets, mut gone_keys, mut gone_writes) = (Vec::new(), Vec::new(), Vec::new());
+        for ((bucket, key, write), tags) in &self.tags {
+            if tags.is_empty() {
+                gone_buckets.push(*bucket.as_bytes());
+                gone_keys.push(key.as_bytes());
+                gone_writes.push(*write.as_bytes());
+            } else {
+                rows.push(*bucket, key, *write, tags)?;
+            }
+        }
+        if !gone_keys.is_empty() {
+            let query =
+                sqlx::query(sql::side::DELETE_TAGS).bind(gone_buckets).bind(gone_keys).bind(gone_writes);
+            session.execute(query).await?;
+        }
+        if rows.len() > 0 {
+            session.execute(rows.bind()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The columns of rows of tags, each a list of the same length.
+#[derive(Default)]
+pub(in crate::postgres) struct TagRows<'t> {
+    buckets: Vec<[u8; 16]>,
+    keys: Vec<&'t [u8]>,
+    writes: Vec<[u8; 16]>,
+    counts: Vec<i16>,
+    hashes: Vec<RowHash>,
+    records: Vec<Vec<u8>>,
+}
+
+impl<'t> TagRows<'t> {
+    pub(in crate::postgres) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(in crate::postgres) fn push(
+        &mut self,
+        bucket: BucketId,
+        key: &'t ObjectKey,
+        write: WriteId,
+        tags: &[Tag],
+    ) -> Result<(), Failure> {
+        let record = encode(&tags)?;
+        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
+        self.buckets.push(*bucket.as_bytes());
+        self.keys.push(key.as_bytes());
+        self.writes.push(*write.as_bytes());
+        self.counts.push(i16::try_from(tag_count(tags)).unwrap_or(i16::MAX));
+        self.hashes.push(row_hash("object_tags", &place, &record));
+        self.records.push(record);
+        Ok(())
+    }
+
+    /// The statement that stores them.
+    pub(in crate::postgres) fn bind(self) -> Statement<'static> {
+        sqlx::query(sql::side::UPSERT_TAGS)
+            .bind(self.buckets)
+            .bind(self.keys)
+            .bind(self.writes)
+            .bind(self.counts)
+            .bind(self.hashes)
+            .bind(self.records)
+    }
+}

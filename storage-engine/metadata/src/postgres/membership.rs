@@ -1,0 +1,244 @@
+//! Nodes and leases in Postgres.
+//!
+//! These calls have a connection of their own, so that a node's sign of life never waits behind batches. Each is one
+//! statement, or one transaction, in a task of its own: a caller that hangs up cannot leave half a statement behind.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use granary_types::{ClusterId, Epoch, NodeId, VolumeId};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::connect::{Locator, Session};
+use super::failure::Failure;
+use super::sql::{self, nodes as statements};
+use super::{ops, rows};
+use crate::error::Result;
+use crate::membership::Membership;
+use crate::model::{DriveState, LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
+use crate::sqlite::failure::unavailable;
+
+const CONTEXT: &str = "asking for the nodes";
+
+/// The connection of the membership's calls.
+#[derive(Clone)]
+pub(super) struct Members {
+    locator: Arc<Locator>,
+    session: Arc<tokio::sync::Mutex<Option<Session>>>,
+}
+
+type Answered<'s, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 's>>;
+type Call<T> = Box<dyn for<'s> FnOnce(&'s mut Session) -> Answered<'s, T> + Send>;
+
+impl Members {
+    pub(super) fn new(locator: Arc<Locator>) -> Self {
+        Self { locator, session: Arc::default() }
+    }
+
+    /// Lets go of the connection.
+    pub(super) async fn close(&self) {
+        self.session.lock().await.take();
+    }
+
+    async fn call<T: Send + 'static>(&self, call: Call<T>) -> Result<T> {
+        let members = self.clone();
+        let done = tokio::spawn(async move {
+            let mut held = members.session.lock().await;
+            let mut session = match held.take() {
+                Some(session) => session,
+                None => {
+                    members
+                        .locator
+                        .connect_by(Instant::now() + members.locator.options.connect_timeout)
+                        .await?
+                }
+            };
+            let result = call(&mut session).await;
+            if !matches!(result, Err(Failure::Lost(_) | Failure::Unknown)) {
+                *held = Some(session);
+            }
+            result
+        });
+        let done = done.await.map_err(|_| unavailable(CONTEXT, "the call ended early"))?;
+        done.map_err(|failure| failure.to_error(CONTEXT))
+    }
+
+    /// One statement; how many rows it changed.
+    async fn change(
+        &self,
+        statement: impl FnOnce() -> super::connect::Statement<'static> + Send + 'static,
+    ) -> Result<u64> {
+        self.call(Box::new(move |session| Box::pin(async move { session.execute(statement()).await }))).await
+    }
+
+    async fn rows(
+        &self,
+        statement: impl FnOnce() -> super::connect::Statement<'static> + Send + 'static,
+    ) -> Result<Vec<PgRow>> {
+        self.call(Box::new(move |session| Box::pin(async move { session.fetch(statement()).await }))).await
+    }
+}
+
+/// Reads a row, or says why it cannot be read.
+fn read<T>(row: Result<T, Failure>) -> Result<T> {
+    row.map_err(|failure| failure.to_error(CONTEXT))
+}
+
+fn node_id(row: &PgRow, column: usize) -> Result<NodeId, Failure> {
+    Ok(NodeId::from_bytes(rows::id(row, column)?))
+}
+
+fn optional_node(row: &PgRow, column: usize) -> Result<Option<NodeId>, Failure> {
+    let is_known = row.try_get::<Option<&[u8]>, _>(column)?.is_some();
+    if is_known { node_id(row, column).map(Some) } else { Ok(None) }
+}
+
+fn node(row: &PgRow) -> Result<NodeRow, Failure> {
+    let schema: i64 = row.try_get(4)?;
+    let state = match row.try_get::<i16, _>(5)? {
+        0 => NodeState::Active,
+        1 => NodeState::Removed,
+        code => return Err(Failure::Corrupt(format!("unknown node state {code}"))),
+    };
+    Ok(NodeRow {
+        node: NewNode {
+            id: node_id(row, 0)?,
+            address: row.try_get(1)?,
+            zone: row.try_get(2)?,
+            version: row.try_get(3)?,
+            schema: u32::try_from(schema).unwrap_or(u32::MAX),
+        },
+        state,
+        beats: rows::unsigned(row, 6)?,
+        oldest_read_ms: rows::unsigned(row, 7)?,
+    })
+}
+
+fn node_drive(row: &PgRow) -> Result<NodeDrive, Failure> {
+    Ok(NodeDrive { drive: rows::record("drives", row, 0)?, node: optional_node(row, 3)? })
+}
+
+fn lease(row: &PgRow) -> Result<LeaseRow, Failure> {
+    let (epoch, beats) = (Epoch(rows::unsigned(row, 1)?), rows::unsigned(row, 2)?);
+    Ok(LeaseRow { holder: node_id(row, 0)?, epoch, beats })
+}
+
+/// Removes a node and retires its drives, in one transaction.
+async fn remove(session: &mut Session, node: NodeId) -> Result<bool, Failure> {
+    session.run(sql::BEGIN).await?;
+    let removed = async {
+        let known = session.execute(sqlx::query(statements::REMOVE).bind(*node.as_bytes())).await? == 1;
+        let drives = session.fetch(sqlx::query(statements::DRIVES)).await?;
+        for row in &drives {
+            let mut found = node_drive(row)?;
+            if found.node == Some(node) {
+                found.drive.state = DriveState::Retired;
+                drop(ops::put_drive(session, &found.drive, Some(node)).await?);
+            }
+        }
+        Ok::<_, Failure>(known)
+    }
+    .await;
+    match removed {
+        Ok(known) => {
+            session.run(sql::COMMIT).await.map_err(|_| Failure::Unknown)?;
+            Ok(known)
+        }
+        Err(failure) => {
+            // A connection on which this fails too is given up, and the transaction with it.
+            session.run(sql::ROLLBACK).await.map_err(|_| Failure::Lost("a rollback failed".to_owned()))?;
+            Err(failure)
+        }
+    }
+}
+
+#[async_trait]
+impl Membership for Members {
+    async fn cluster(&self) -> Result<Option<ClusterId>> {
+        let found = self.rows(|| sqlx::query(statements::STORE)).await?;
+        found.first().map(|row| read(rows::id(row, 0)).map(ClusterId::from_bytes)).transpose()
+    }
+
+    async fn found(&self, cluster: ClusterId) -> Result<ClusterId> {
+        self.change(move || sqlx::query(statements::FOUND).bind(*cluster.as_bytes())).await?;
+        self.cluster().await?.ok_or_else(|| unavailable(CONTEXT, "the store's row is gone"))
+    }
+
+    async fn join(&self, node: NewNode) -> Result<bool> {
+        let changed = self.change(move || {
+            sqlx::query(statements::JOIN)
+                .bind(*node.id.as_bytes())
+                .bind(node.address)
+                .bind(node.zone)
+                .bind(node.version)
+                .bind(i64::from(node.schema))
+        });
+        Ok(changed.await? == 1)
+    }
+
+    async fn beat(&self, node: NodeId, oldest_read_ms: u64) -> Result<bool> {
+        let age = i64::try_from(oldest_read_ms).unwrap_or(i64::MAX);
+        let changed = self.change(move || sqlx::query(statements::BEAT).bind(*node.as_bytes()).bind(age));
+        Ok(changed.await? == 1)
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>> {
+        let found = self.rows(|| sqlx::query(statements::NODES)).await?;
+        found.iter().map(|row| read(node(row))).collect()
+    }
+
+    async fn node_drives(&self) -> Result<Vec<NodeDrive>> {
+        let found = self.rows(|| sqlx::query(statements::DRIVES)).await?;
+        found.iter().map(|row| read(node_drive(row))).collect()
+    }
+
+    async fn remove_node(&self, node: NodeId) -> Result<bool> {
+        self.call(Box::new(move |session| Box::pin(remove(session, node)))).await
+    }
+
+    async fn open_volumes(&self) -> Result<Vec<(VolumeId, Option<NodeId>)>> {
+        let found = self.rows(|| sqlx::query(statements::OPEN_VOLUMES)).await?;
+        let volume = |row: &PgRow| Ok((VolumeId::from_bytes(rows::id(row, 0)?), optional_node(row, 1)?));
+        found.iter().map(|row| read(volume(row))).collect()
+    }
+
+    async fn lease(&self, name: &str) -> Result<Option<LeaseRow>> {
+        let name = name.as_bytes().to_vec();
+        let found = self.rows(move || sqlx::query(statements::LEASE).bind(name)).await?;
+        found.first().map(|row| read(lease(row))).transpose()
+    }
+
+    async fn take_lease(&self, name: &str, holder: NodeId, seen: Option<LeaseRow>) -> Result<Option<Epoch>> {
+        let name = name.as_bytes().to_vec();
+        let (changed, epoch) = match seen {
+            None => {
+                let first = move || sqlx::query(statements::FIRST_LEASE).bind(name).bind(*holder.as_bytes());
+                (self.change(first).await?, Epoch::FIRST)
+            }
+            Some(seen) => {
+                let take = move || {
+                    sqlx::query(statements::TAKE_LEASE)
+                        .bind(name)
+                        .bind(*holder.as_bytes())
+                        .bind(*seen.holder.as_bytes())
+                        .bind(seen.epoch.0.cast_signed())
+                        .bind(seen.beats.cast_signed())
+                };
+                (self.change(take).await?, Epoch(seen.epoch.0.saturating_add(1)))
+            }
+        };
+        Ok((changed == 1).then_some(epoch))
+    }
+
+    async fn renew_lease(&self, name: &str, holder: NodeId, epoch: Epoch) -> Result<bool> {
+        let name = name.as_bytes().to_vec();
+        let changed = self.change(move || {
+            let renew = sqlx::query(statements::RENEW_LEASE).bind(name).bind(*holder.as_bytes());
+            renew.bind(epoch.0.cast_signed())
+        });
+        Ok(changed.await? == 1)
+    }
+}

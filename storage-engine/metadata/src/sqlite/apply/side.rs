@@ -1,0 +1,113 @@
+//! Tags of versions and configurations of buckets.
+
+use granary_types::{BucketId, ObjectKey, WriteId};
+use rusqlite::Connection;
+
+use super::Batch;
+use super::objects::{load_current, load_older};
+use crate::model::{BucketDocument, Outcome, Tag, Tagging};
+use crate::sqlite::codec::{encode, row_hash};
+use crate::sqlite::failure::Failure;
+
+/// How many tags a row may count: far more than a frontend lets through.
+pub(crate) fn tag_count(tags: &[Tag]) -> u16 {
+    u16::try_from(tags.len()).unwrap_or(u16::MAX)
+}
+
+impl Batch<'_> {
+    pub(super) fn tag_object(&mut self, tagging: &Tagging) -> Result<Outcome, Failure> {
+        let Tagging { bucket, key, version, write, tags } = tagging;
+        if !self.bucket_exists(*bucket)? {
+            return Ok(Outcome::NoSuchBucket);
+        }
+        let current = load_current(self.connection, *bucket, key)?;
+        let named = match current {
+            Some(current) if current.row.object.version != *version => {
+                load_older(self.connection, *bucket, key, *version)?
+            }
+            current => current,
+        };
+        if named.is_none_or(|named| named.row.object.write != *write) {
+            return Ok(Outcome::NoSuchKey);
+        }
+        if tags.is_empty() {
+            drop_tags(self.connection, *bucket, key, *write)?;
+        } else {
+            self.store_tags(*bucket, key, *write, tags)?;
+        }
+        Ok(Outcome::Done { replaced: None, order: 0 })
+    }
+
+    pub(super) fn store_tags(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+        tags: &[Tag],
+    ) -> Result<(), Failure> {
+        let record = encode(&tags)?;
+        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
+        let hash = row_hash("object_tags", &place, &record);
+        self.connection
+            .prepare_cached(
+                "REPLACE INTO object_tags (bucket_id, key, write_id, tag_count, row_hash, record) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute((bucket.as_bytes(), key.as_bytes(), write.as_bytes(), tag_count(tags), hash, record))?;
+        Ok(())
+    }
+
+    pub(super) fn put_document(&mut self, put: &BucketDocument) -> Result<bool, Failure> {
+        if !self.bucket_exists(put.bucket)? {
+            return Ok(false);
+        }
+        let name = put.name.as_bytes();
+        match &put.document {
+            Some(document) => {
+                let record = encode(document)?;
+                let hash = row_hash("bucket_documents", &[put.bucket.as_bytes(), name], &record);
+                self.connection
+                    .prepare_cached(
+                        "REPLACE INTO bucket_documents (bucket_id, name, row_hash, record) \
+                         VALUES (?1, ?2, ?3, ?4)",
+                    )?
+                    .execute((put.bucket.as_bytes(), name, hash, record))?;
+            }
+            None => {
+                self.connection
+                    .prepare_cached("DELETE FROM bucket_documents WHERE bucket_id = ?1 AND name = ?2")?
+                    .execute((put.bucket.as_bytes(), name))?;
+            }
+        }
+        self.count_configuration_change()?;
+        Ok(true)
+    }
+
+    /// The configurations of a bucket go with it.
+    pub(super) fn drop_documents(&self, bucket: BucketId) -> Result<(), Failure> {
+        self.connection
+            .prepare_cached("DELETE FROM bucket_documents WHERE bucket_id = ?1")?
+            .execute([bucket.as_bytes()])?;
+        self.count_configuration_change()
+    }
+
+    fn count_configuration_change(&self) -> Result<(), Failure> {
+        self.connection
+            .prepare_cached("UPDATE configuration SET generation = generation + 1 WHERE one = 1")?
+            .execute([])?;
+        Ok(())
+    }
+}
+
+/// The tags of a version that is gone, or has none any more.
+pub(super) fn drop_tags(
+    connection: &Connection,
+    bucket: BucketId,
+    key: &ObjectKey,
+    write: WriteId,
+) -> Result<(), Failure> {
+    connection
+        .prepare_cached("DELETE FROM object_tags WHERE bucket_id = ?1 AND key = ?2 AND write_id = ?3")?
+        .execute((bucket.as_bytes(), key.as_bytes(), write.as_bytes()))?;
+    Ok(())
+}

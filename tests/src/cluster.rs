@@ -1,0 +1,149 @@
+//! Several nodes with one Postgres, each a process of the real binary with an address of its own.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use aws_sdk_s3::Client;
+
+use crate::gate::Gate;
+use crate::postgres::{Flushing, PostgresCluster};
+use crate::{Server, ServerConfig};
+
+const SECRET: &str = "a secret for tests that protects nothing at all 0123456789";
+const MEET_DEADLINE: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const DATABASE: &str = "granary";
+
+/// A store of several nodes.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its database.
+    pub database: PostgresCluster,
+    /// Its nodes.
+    pub nodes: Vec<Server>,
+    /// The ways into the nodes for other nodes, if there are gates.
+    pub gates: Vec<Gate>,
+    env: Vec<(String, String)>,
+}
+
+impl Cluster {
+    /// Starts `nodes` nodes with `drives` drives each, and waits until they know each other.
+    pub async fn start(nodes: usize, drives: usize) -> Result<Self> {
+        Self::start_with(nodes, drives, &[]).await
+    }
+
+    /// As [`Cluster::start`], with more environment variables.
+    pub async fn start_with(nodes: usize, drives: usize, env: &[(&str, &str)]) -> Result<Self> {
+        let mut cluster = Self::prepare(nodes, drives, env)?;
+        cluster.launch().await?;
+        Ok(cluster)
+    }
+
+    /// As [`Cluster::start`], with a gate before each node that other nodes have to pass. Clients do not.
+    pub async fn start_gated(nodes: usize, drives: usize) -> Result<Self> {
+        let mut cluster = Self::prepare(nodes, drives, &[])?;
+        for node in &mut cluster.nodes {
+            let gate = Gate::before(&node.node_host()).await?;
+            node.add_argument("--node-address");
+            node.add_argument(&gate.address());
+            cluster.gates.push(gate);
+        }
+        cluster.launch().await?;
+        Ok(cluster)
+    }
+
+    fn prepare(nodes: usize, drives: usize, env: &[(&str, &str)]) -> Result<Self> {
+        let database = PostgresCluster::start(Flushing::On)?;
+        database.create_database(DATABASE)?;
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut cluster = Self { database, nodes: Vec::new(), gates: Vec::new(), env };
+        for _ in 0..nodes {
+            let config = cluster.node_config(drives);
+            cluster.nodes.push(Server::prepare(config)?);
+        }
+        Ok(cluster)
+    }
+
+    async fn launch(&mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            node.spawn()?;
+        }
+        self.wait_for(self.nodes.len()).await
+    }
+
+    /// The settings of one more node.
+    pub fn node_config(&self, drives: usize) -> ServerConfig {
+        let number = u8::try_from(self.nodes.len() + 1).unwrap_or(u8::MAX);
+        let address = Ipv4Addr::new(127, 0, 77, number);
+        let mut config = ServerConfig::drives(drives)
+            .env("GRANARY_METADATA", &self.database.url(DATABASE))
+            .env("GRANARY_CLUSTER_SECRET", SECRET);
+        config.env.extend(self.env.iter().cloned());
+        config.address = Some(address);
+        config.node = true;
+        config.args.push("--join".to_owned());
+        config
+    }
+
+    /// Adds a node with empty drives.
+    pub async fn add(&mut self, drives: usize) -> Result<()> {
+        let server = Server::start(self.node_config(drives)).await?;
+        self.nodes.push(server);
+        Ok(())
+    }
+
+    /// The nodes that run.
+    pub fn running(&self) -> impl Iterator<Item = &Server> {
+        self.nodes.iter().filter(|node| node.is_running())
+    }
+
+    /// A client of each node that runs.
+    pub fn clients(&self) -> Result<Vec<Client>> {
+        self.running().map(Server::client).collect()
+    }
+
+    /// The data directories of all nodes.
+    pub fn drives(&self) -> Vec<PathBuf> {
+        self.nodes.iter().flat_map(|node| node.drive_paths().to_vec()).collect()
+    }
+
+    /// What a node says of all nodes: (id, address, state).
+    pub async fn listed_by(&self, node: &Server) -> Result<Vec<(String, String, String)>> {
+        let listed: serde_json::Value =
+            serde_json::from_str(&node.admin(&["node", "list", "--json"]).await?)?;
+        let text = |node: &serde_json::Value, name: &str| {
+            node.get(name)
+                .and_then(serde_json::Value::as_str)
+                .map(str::to_owned)
+                .with_context(|| name.to_owned())
+        };
+        let nodes = listed.as_array().context("a list of nodes")?.iter();
+        nodes.map(|node| Ok((text(node, "id")?, text(node, "address")?, text(node, "state")?))).collect()
+    }
+
+    /// Waits until every node that runs is ready and sees `count` nodes alive.
+    pub async fn wait_for(&mut self, count: usize) -> Result<()> {
+        for node in self.nodes.iter_mut().filter(|node| node.is_running()) {
+            node.wait_ready().await?;
+        }
+        let deadline = Instant::now() + MEET_DEADLINE;
+        'nodes: for node in self.running() {
+            let mut listed = Vec::new();
+            while Instant::now() < deadline {
+                listed = self.listed_by(node).await?;
+                if listed.iter().filter(|(_, _, state)| state == "alive").count() == count {
+                    continue 'nodes;
+                }
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+            bail!(
+                "{count} nodes do not see each other in {MEET_DEADLINE:?}: {listed:?}\n{}",
+                node.log_tail()
+            );
+        }
+        ensure!(self.running().next().is_some(), "no node runs");
+        Ok(())
+    }
+}
