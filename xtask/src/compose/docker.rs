@@ -42,11 +42,6 @@ impl Tools {
     pub(super) fn compose_line(&self, project: &str) -> String {
         format!("{} --project-name {project}", self.compose.join(" "))
     }
-
-    /// Whether the engine holds an image of this name.
-    pub(super) fn has_image(&self, name: &str) -> bool {
-        answers(Command::new("docker").args(["image", "inspect", name]))
-    }
 }
 
 fn compose_words() -> Option<&'static [&'static str]> {
@@ -71,7 +66,6 @@ fn install() -> Result<()> {
                 "--no-install-recommends",
                 "docker.io",
                 "docker-compose",
-                "debootstrap",
                 "iptables",
             ])
         })

@@ -1,9 +1,8 @@
 //! `cargo xtask compose`: builds the image, starts docker-compose.yml as it is, and drives it with real clients.
 //!
-//! It is not part of `cargo xtask test`, because building the image compiles everything once more. Images that
-//! cannot be pulled are made from Debian's packages and get the names that the Dockerfile and the compose file use.
+//! It is not part of `cargo xtask test`, because building the image compiles everything once more, and because the base
+//! images come from a registry unless the engine holds them already.
 
-mod bases;
 mod docker;
 
 use std::path::Path;
@@ -29,7 +28,6 @@ pub(crate) fn run() -> Result<()> {
     let root = workspace_root()?;
     let python_bin = python::ensure(&root, &target_dir()?)?;
     let tools = docker::Tools::ensure()?;
-    bases::ensure(&tools, &target_dir()?)?;
 
     let outcome = up_and_test(&tools, &root, &python_bin);
     if outcome.is_err() {
