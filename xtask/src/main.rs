@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask test | clients | tidy | fuzz | bench`.
+//! The project's own commands: `cargo xtask test | clients | compose | tidy | fuzz | bench`.
 //!
 //! Each command finds or installs what it needs. A dependency that cannot be had is a failure, never
 //! a skipped test, so that a green run always means that everything ran.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line tool is for")]
 
 mod bench;
+mod compose;
 mod fuzz;
 mod postgres;
 mod process;
@@ -37,6 +38,8 @@ enum Command {
         /// Passed to pytest's -k, joined by "or".
         filter: Vec<String>,
     },
+    /// Build the image, start docker-compose.yml and drive it with real clients; needs root.
+    Compose,
     /// Check file and function lengths, layering, lints and forbidden text.
     Tidy,
     /// Run the fuzz targets: everything that reads what clients or disks hold.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test { filter } => test::run(&filter),
         Command::Clients { filter } => test::run_clients_only(&filter),
+        Command::Compose => compose::run(),
         Command::Tidy => tidy::run(),
         Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),
         Command::Bench { args } => bench::run(&args),
