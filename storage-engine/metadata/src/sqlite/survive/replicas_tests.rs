@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::conformance::sample::{bucket, bucket_id, done, key, put_packed, volume, w};
+use crate::conformance::sample::{bucket, bucket_id, done, key, open_written, put_packed, w};
 use crate::sqlite::{EmbeddedOptions, Existing, SqliteStore};
 use crate::store::MetadataStore;
 
@@ -41,7 +41,7 @@ async fn a_drive_that_hangs_does_not_stop_commits_and_another_home_takes_over() 
     let root = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(options(root.path(), 4, 2)).unwrap();
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(&store, 1).await;
     put(&store, 0).await;
     copies_become(&store, &[1, 2]).await;
     std::fs::write(root.path().join("d1/hang"), "").unwrap();
@@ -76,7 +76,7 @@ async fn a_hung_home_is_used_again_only_after_its_thread_has_ended() {
     let root = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(options(root.path(), 2, 1)).unwrap();
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(&store, 1).await;
     std::fs::write(root.path().join("d1/hang"), "").unwrap();
     put(&store, 0).await;
     assert_eq!(store.copies_missing(), 1);
@@ -101,7 +101,7 @@ async fn closing_does_not_wait_for_a_drive_that_hangs() {
     std::fs::write(root.path().join("d1/hang"), "").unwrap();
     std::fs::write(root.path().join("d2/hang"), "").unwrap();
     let begun = Instant::now();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(&store, 1).await;
     put(&store, 0).await;
     store.close().await.unwrap();
     assert!(begun.elapsed() < 10 * DEADLINE, "{:?}", begun.elapsed());
