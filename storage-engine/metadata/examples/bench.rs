@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use granary_metadata::conformance::sample::{advance, bucket, bucket_id, delete, key, put_packed, volume, w};
+use granary_metadata::conformance::sample::{
+    advance, bucket, bucket_id, delete, key, open_written, put_packed, w,
+};
 use granary_metadata::sqlite::{EmbeddedOptions, Existing, Home, SqliteStore};
 use granary_metadata::{Commit, ListQuery, MetadataStore, Write};
 use granary_types::DriveId;
@@ -167,7 +169,7 @@ fn main() {
     runtime.block_on(async {
         let store = open(&root);
         store.create_bucket(bucket(1)).await.expect("a bucket");
-        store.open_volume(volume(1)).await.expect("a volume");
+        open_written(&*store, 1).await;
         fill(&store, objects).await;
         writes(&store, objects).await;
         reads(&store, objects).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use granary_metadata::conformance::sample::{advance, bucket, put_packed, volume, w};
+use granary_metadata::conformance::sample::{advance, bucket, open_written, put_packed, w};
 use granary_metadata::sqlite::{EmbeddedOptions, Existing, Home, SqliteStore};
 use granary_metadata::{Commit, MetadataStore};
 use granary_types::DriveId;
@@ -57,7 +57,7 @@ fn main() {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let store = Arc::new(SqliteStore::open(options).unwrap());
         store.create_bucket(bucket(1)).await.unwrap();
-        store.open_volume(volume(1)).await.unwrap();
+        open_written(&*store, 1).await;
         let next = Arc::new(AtomicU64::new(0));
         for clients in [1, 64] {
             measure(&store, &next, clients, seconds).await;

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cluster::{Flushing, PostgresCluster};
-use granary_metadata::conformance::sample::{advance, bucket, bucket_id, key, put_packed, volume, w};
+use granary_metadata::conformance::sample::{advance, bucket, bucket_id, key, open_written, put_packed, w};
 use granary_metadata::postgres::{PostgresOptions, PostgresStore};
 use granary_metadata::{Commit, ListQuery, MetadataStore};
 
@@ -80,7 +80,7 @@ async fn measure(stores: &[Arc<PostgresStore>], span: Duration) {
     let first = &stores[0];
     first.create_bucket(bucket(1)).await.expect("a bucket");
     for v in (1..).take(stores.len()) {
-        first.open_volume(volume(v)).await.expect("a volume");
+        open_written(&**first, v).await;
     }
     for clients in [1, 64] {
         let base = u64::try_from(clients).expect("small") * 10_000_000;

@@ -33,6 +33,19 @@ pub enum MetadataError {
     /// A volume that the commit refers to was freed meanwhile: nothing of the commit was applied.
     #[error("volume {0} was freed or never opened")]
     VolumeGone(VolumeId),
+    /// The commit's content would lie beyond what is committed of the volume, the commit's own advances included. The
+    /// writer is wrong: it must not commit bytes whose writes have not returned. Nothing was applied.
+    #[error(
+        "content that ends at {end} or later lies beyond the committed end {committed_end} of volume {volume}"
+    )]
+    BeyondEnd {
+        /// The volume.
+        volume: VolumeId,
+        /// The least end that the content can have in a shard file.
+        end: u64,
+        /// The committed end after the commit's own advances.
+        committed_end: u64,
+    },
     /// The connection died while committing and reading back by write id did not tell the outcome.
     #[error("the outcome of the commit is unknown: {context}")]
     OutcomeUnknown {

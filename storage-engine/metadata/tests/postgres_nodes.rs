@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use granary_metadata::conformance::random::Dice;
 use granary_metadata::conformance::sample::{
-    advance, bucket, bucket_id, complete, delete, key, live, location, object, put, put_blob, put_empty,
-    put_packed, put_part, upload, upload_id, version_id, volume, volume_id, w,
+    advance, bucket, bucket_id, complete, delete, key, live, location, object, open_written, put, put_blob,
+    put_empty, put_packed, put_part, upload, upload_id, version_id, volume_id, w,
 };
 use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{
@@ -136,7 +136,7 @@ async fn nodes_that_change_the_same_things_at_once_keep_the_books_right() {
     let stores = [pg::open(&url).await, pg::open(&url).await, pg::open(&url).await];
     stores[0].create_bucket(bucket(1)).await.unwrap();
     for v in 1..=3 {
-        stores[0].open_volume(volume(v)).await.unwrap();
+        open_written(&*stores[0], v).await;
     }
     let tasks: Vec<_> = (0..9_u64)
         .map(|n| {
@@ -199,7 +199,7 @@ async fn folding_keeps_what_was_accounted() {
     let (url, name) = tokio::task::spawn_blocking(pg::fresh_named_database).await.unwrap();
     let stores = [pg::open(&url).await, pg::open(&url).await];
     stores[0].create_bucket(bucket(1)).await.unwrap();
-    stores[0].open_volume(volume(1)).await.unwrap();
+    open_written(&*stores[0], 1).await;
     for n in 1..=300_u64 {
         let writes = vec![w(put_packed(1, &format!("k{n}"), n, 1, 10))];
         stores[usize::try_from(n % 2).unwrap()]
@@ -225,7 +225,7 @@ async fn a_recount_repairs_what_drifted() {
     let (url, name) = tokio::task::spawn_blocking(pg::fresh_named_database).await.unwrap();
     let store = pg::open(&url).await;
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(&*store, 1).await;
     let writes = vec![w(put_packed(1, "a", 1, 1, 10)), w(put_blob(1, "b", 2, 1, 7))];
     store.commit(Commit { advances: vec![], writes }).await.unwrap();
     pg::shared().sql(&name, "UPDATE volumes SET live_bytes = live_bytes + 5").unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Harness;
-use super::sample::{advance, bucket, bucket_id, done, etag, key, put_empty, put_packed, volume, w};
+use super::sample::{advance, bucket, bucket_id, done, etag, key, open_written, put_empty, put_packed, w};
 use crate::model::{Commit, Outcome, TagMatch};
 
 /// Of many writers that each want to be the first, exactly one is.
@@ -61,7 +61,7 @@ pub async fn writes_of_one_key_keep_an_order(harness: &mut dyn Harness) {
 pub async fn refused_commits_have_no_neighbours(harness: &mut dyn Harness) {
     let store = harness.store();
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(&*store, 1).await;
     let tasks: Vec<_> = (1..=60_u64)
         .map(|n| {
             let store = Arc::clone(&store);
@@ -87,7 +87,7 @@ pub async fn refused_commits_have_no_neighbours(harness: &mut dyn Harness) {
 pub async fn dropped_calls_leave_nothing_in_part(harness: &mut dyn Harness) {
     let store = harness.store();
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(&*store, 1).await;
     for n in 0..200_u64 {
         let writes = vec![
             w(put_packed(1, &format!("x{n}"), n + 1, 1, 10)),
@@ -116,7 +116,7 @@ pub async fn restarts_keep_everything(harness: &mut dyn Harness) {
         let store = harness.store();
         if seed == 1 {
             store.create_bucket(bucket(1)).await.unwrap();
-            store.open_volume(volume(1)).await.unwrap();
+            open_written(&*store, 1).await;
         }
         for n in 0..20 {
             done(&*store, w(put_packed(1, &format!("k{n}"), seed * 100 + n, 1, 10))).await;

@@ -59,7 +59,8 @@ macro_rules! conformance_tests {
             side: tags_live_with_their_version, tags_are_for_one_write, older_versions_keep_their_tags,
                 documents_belong_to_their_bucket;
             volumes: ends_are_monotonic, sealing_fences_the_owner, only_empty_sealed_volumes_are_freed,
-                content_needs_its_volumes, objects_are_moved_by_comparison, shards_move_between_drives,
+                content_needs_its_volumes, content_lies_below_the_committed_end,
+                sealing_fixes_what_may_be_referred_to, objects_are_moved_by_comparison, shards_move_between_drives,
                 listed_in_pages, drives_by_slot;
             lists: pages_equal_the_reference, entries_show_the_object, many_keys_below_a_common_prefix,
                 upload_pages_equal_the_reference;

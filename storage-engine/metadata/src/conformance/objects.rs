@@ -3,7 +3,7 @@
 use granary_types::UnixMillis;
 
 use super::sample::{
-    bucket, bucket_id, commit, delete, done, etag, key, one, put_empty, put_packed, volume, w,
+    bucket, bucket_id, commit, delete, done, etag, key, one, open_written, put_empty, put_packed, w,
 };
 use crate::model::{Outcome, TagMatch, Write, WriteConditions};
 use crate::store::MetadataStore;
@@ -13,7 +13,7 @@ const PRECONDITION_FAILED: Outcome = Outcome::PreconditionFailed;
 /// What was put is read back whole, also after it was replaced; what is deleted is gone.
 pub async fn put_get_replace_delete(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(store, 1).await;
     let first = put_packed(1, "a", 10, 1, 100);
     assert_eq!(done(store, w(first.clone())).await, (None, 1));
     let row = store.object(bucket_id(1), &key("a"), None).await.unwrap().unwrap();

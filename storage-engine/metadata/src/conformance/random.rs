@@ -6,7 +6,7 @@ use granary_types::{UnixMillis, VersionId, WriteId};
 
 use super::sample::{
     advance, bucket, bucket_id, complete, delete, etag, key, live, location, name, new_blob, object,
-    put_blob, put_empty, put_packed, put_part, upload, version_id, volume, volume_id, w,
+    open_written, put_blob, put_empty, put_packed, put_part, upload, version_id, volume_id, w,
 };
 use crate::model::{
     BlobMove, BucketChange, Commit, Content, NewObject, ObjectMove, Outcome, PutObject, RemoveObject,
@@ -167,7 +167,7 @@ async fn run(store: &dyn MetadataStore, seed: u64, steps: u64, switching: Switch
     let mut model = Model { next: 1000, ..Model::default() };
     store.create_bucket(bucket(1)).await.unwrap();
     for v in 1..=VOLUMES {
-        store.open_volume(volume(v)).await.unwrap();
+        open_written(store, v).await;
     }
     for step in 0..steps {
         if switching == Switching::Often && dice.roll(10) == 0 {

@@ -270,6 +270,16 @@ pub async fn done(store: &dyn MetadataStore, write: Write) -> (Option<Etag>, u64
     }
 }
 
+/// A committed end beyond every place the samples make.
+pub const FAR: u64 = 1 << 40;
+
+/// Opens volume `v`, of which all is committed that the samples may put there.
+pub async fn open_written(store: &dyn MetadataStore, v: u64) {
+    store.open_volume(volume(v)).await.expect("a volume");
+    let commit = Commit { advances: vec![advance(v, FAR, 0)], writes: Vec::new() };
+    store.commit(commit).await.expect("the end advances");
+}
+
 /// Bytes that live in volume `v`.
 pub async fn live(store: &dyn MetadataStore, v: u64) -> u64 {
     store.volume(volume_id(v)).await.expect("volumes are readable").expect("the volume exists").live_bytes

@@ -4,15 +4,15 @@ use granary_types::BlobId;
 
 use super::sample::{
     advance, blob_id, bucket, bucket_id, commit, complete, delete, done, etag, key, live, new_blob, number,
-    object, one, put, put_blob, put_empty, put_part, upload, upload_id, volume, volume_id, w,
+    object, one, open_written, put, put_blob, put_empty, put_part, upload, upload_id, volume_id, w,
 };
 use crate::model::{BlobMove, Commit, Content, Outcome, PartQuery, PutPart, TagMatch, Write};
 use crate::store::MetadataStore;
 
 async fn begin(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
-    store.open_volume(volume(2)).await.unwrap();
+    open_written(store, 1).await;
+    open_written(store, 2).await;
     done(store, Write::CreateUpload(Box::new(upload(1, "a", 1, 5)))).await;
 }
 

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::lists::{block_on, delimiter, rolled, runner, text};
 use super::sample::{
-    bucket, bucket_id, commit, complete, delete, done, etag, id, key, live, name, one, put_empty, put_packed,
-    put_part, upload, version_id, volume, w,
+    bucket, bucket_id, commit, complete, delete, done, etag, id, key, live, name, one, open_written,
+    put_empty, put_packed, put_part, upload, version_id, w,
 };
 use crate::error::MetadataError;
 use crate::model::{
@@ -45,7 +45,7 @@ fn put(version: u64, tag: u64) -> Write {
 /// is suspended; only what is gone for good is freed.
 pub async fn the_bucket_decides_what_a_delete_does(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(store, 1).await;
     done(store, put(0, 11)).await;
     assert_eq!(done(store, remove(1, "a", 90)).await, (Some(etag(11)), 0));
     assert_eq!(live(store, 1).await, 0);
@@ -98,7 +98,7 @@ pub async fn conditions_see_no_delete_marker(store: &dyn MetadataStore) {
 /// A writer that does not know how the bucket is now changes nothing.
 pub async fn writers_that_do_not_know_the_bucket_are_refused(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(store, 1).await;
     done(store, put(0, 11)).await;
     done(store, Write::CreateUpload(Box::new(upload(1, "a", 1, 5)))).await;
     done(store, Write::PutPart(Box::new(put_part(1, "a", 1, 1, (50, 1, 7))))).await;
@@ -123,7 +123,7 @@ pub async fn writers_that_do_not_know_the_bucket_are_refused(store: &dyn Metadat
 /// A deleted version that is no marker, and a marker, are gone for good; the key comes back when its marker goes.
 pub async fn deleting_a_marker_brings_the_key_back(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(store, 1).await;
     change(store, BucketChange::EnableVersioning).await;
     done(store, put(1, 11)).await;
     one(store, remove(1, "a", 90)).await;

@@ -1,7 +1,7 @@
 //! Several versions of a key.
 
 use super::sample::{
-    bucket, bucket_id, delete, done, etag, key, live, put_empty, put_packed, version_id, volume, w,
+    bucket, bucket_id, delete, done, etag, key, live, open_written, put_empty, put_packed, version_id, w,
 };
 use crate::model::{ListQuery, ObjectRow, TagMatch, VersionKind, Write};
 use crate::store::MetadataStore;
@@ -25,7 +25,7 @@ async fn remove(store: &dyn MetadataStore, version: u64) -> Option<granary_types
 /// The newest version is current; each is found by its id; a version put again moves to the front.
 pub async fn the_newest_is_current(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(store, 1).await;
     assert_eq!(put(store, 1, 11).await, (None, 1));
     assert_eq!(put(store, 2, 12).await, (None, 2));
     assert_eq!(put(store, 0, 13).await, (None, 3));
@@ -44,7 +44,7 @@ pub async fn the_newest_is_current(store: &dyn MetadataStore) {
 /// Deleting the current version uncovers the newest older one; orders are not given twice while the key exists.
 pub async fn deleting_uncovers_the_older(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(store, 1).await;
     for version in 1..=3 {
         put(store, version, 10 + version).await;
     }
@@ -63,7 +63,7 @@ pub async fn deleting_uncovers_the_older(store: &dyn MetadataStore) {
 /// A delete marker is read as such, is not listed, and is no object to a condition.
 pub async fn delete_markers_hide_the_key(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(store, 1).await;
     put(store, 1, 11).await;
     let mut marker = put_empty(1, "a", 12);
     marker.object.kind = VersionKind::DeleteMarker;

@@ -3,13 +3,13 @@
 use granary_types::{DriveId, Epoch, UnixMillis, VolumeId};
 
 use super::sample::{
-    advance, bucket, bucket_id, commit, delete, done, id, key, live, location, one, put_blob, put_packed,
-    version_id, volume, volume_id, w,
+    advance, blob_id, bucket, bucket_id, commit, delete, done, id, key, live, location, new_blob, one,
+    open_written, put_blob, put_packed, put_part, upload, version_id, volume, volume_id, w,
 };
 use crate::error::MetadataError;
 use crate::model::{
-    Commit, DriveRow, DriveState, ObjectMove, Outcome, SealedEnd, ShardMove, VolumeAdvance, VolumeState,
-    Write,
+    BlobMove, Commit, DriveRow, DriveState, ObjectMove, Outcome, SealedEnd, ShardMove, VolumeAdvance,
+    VolumeState, Write,
 };
 use crate::store::MetadataStore;
 
@@ -47,7 +47,7 @@ pub async fn sealing_fences_the_owner(store: &dyn MetadataStore) {
     let sealed = store.seal_volume(volume_id(1)).await.unwrap();
     assert_eq!(sealed, SealedEnd { epoch: Epoch(2), committed_end: 100 });
     let writes = vec![w(put_packed(1, "a", 1, 2, 10))];
-    let both = Commit { advances: vec![advance(2, 10, 10), advance(1, 200, 100)], writes };
+    let both = Commit { advances: vec![advance(2, 5000, 10), advance(1, 200, 100)], writes };
     assert!(fenced(store.commit(both).await));
     assert_eq!(store.object(bucket_id(1), &key("a"), None).await.unwrap(), None);
     assert_eq!(store.volume(volume_id(2)).await.unwrap().unwrap().committed_end, 0);
@@ -64,7 +64,7 @@ pub async fn sealing_fences_the_owner(store: &dyn MetadataStore) {
 /// A volume is freed only when sealed and empty, and forgotten only when freed.
 pub async fn only_empty_sealed_volumes_are_freed(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(store, 1).await;
     let free = async || store.free_volume(volume_id(1), UnixMillis(77)).await.unwrap();
     // An object without bytes still lives there.
     done(store, w(put_packed(1, "a", 1, 1, 0))).await;
@@ -90,6 +90,7 @@ pub async fn content_needs_its_volumes(store: &dyn MetadataStore) {
     for n in 1..=2 {
         store.open_volume(volume(n)).await.unwrap();
     }
+    advanced(store, advance(1, 100_000, 1)).await.unwrap();
     store.seal_volume(volume_id(1)).await.unwrap();
     // A sealed volume is fine: large objects are committed when their last part is.
     done(store, w(put_packed(1, "s", 1, 1, 5))).await;
@@ -97,18 +98,77 @@ pub async fn content_needs_its_volumes(store: &dyn MetadataStore) {
     assert!(store.free_volume(volume_id(1), UnixMillis(1)).await.unwrap());
     for put in [put_packed(1, "a", 1, 1, 5), put_blob(1, "a", 2, 1, 5), put_packed(1, "a", 3, 99, 5)] {
         let writes = vec![w(put_packed(1, "first", 4, 2, 5)), w(put)];
-        assert!(gone(store.commit(Commit { advances: vec![advance(2, 9, 9)], writes }).await));
+        assert!(gone(store.commit(Commit { advances: vec![advance(2, 100_000, 9)], writes }).await));
     }
     assert_eq!(store.object(bucket_id(1), &key("first"), None).await.unwrap(), None);
     let row = store.volume(volume_id(2)).await.unwrap().unwrap();
     assert_eq!((row.committed_end, row.live_bytes), (0, 0));
 }
 
+fn beyond<T>(result: Result<T, MetadataError>) -> bool {
+    matches!(result.err(), Some(MetadataError::BeyondEnd { .. }))
+}
+
+/// Content must end where its volume is committed, by this very commit at the latest; else nothing is applied.
+pub async fn content_lies_below_the_committed_end(store: &dyn MetadataStore) {
+    store.create_bucket(bucket(1)).await.unwrap();
+    store.open_volume(volume(1)).await.unwrap();
+    open_written(store, 2).await;
+    done(store, Write::CreateUpload(Box::new(upload(1, "u", 9, 1)))).await;
+    done(store, w(put_packed(1, "moved", 8, 2, 100))).await;
+    done(store, w(put_blob(1, "blob", 7, 2, 100))).await;
+    let packed = location(1, 4096, 100);
+    let moved = ObjectMove {
+        bucket: bucket_id(1),
+        key: key("moved"),
+        version: version_id(0),
+        from: location(2, 8 * 4096, 100),
+        to: packed.clone(),
+    };
+    let (from, to) = (new_blob(7, 2, 100).extents, new_blob(7, 1, 100).extents);
+    let blob_move = BlobMove { blob: blob_id(7), from, to };
+    // Each with the least end it can have: a blob's bytes are shared by two data columns.
+    let cases = [
+        (w(put_packed(1, "a", 2, 1, 100)), location(1, 2 * 4096, 100).offset + 100),
+        (w(put_blob(1, "b", 3, 1, 100)), 3 * 8192 + 50),
+        (Write::PutPart(Box::new(put_part(1, "u", 9, 1, (4, 1, 99)))), 4 * 8192 + 50),
+        (Write::MoveBlob(Box::new(blob_move)), 7 * 8192 + 50),
+    ];
+    let moving = (Write::MoveObject(Box::new(moved)), packed.offset + 100);
+    for (write, end) in std::iter::once(moving).chain(cases) {
+        let before = store.volume(volume_id(1)).await.unwrap().unwrap();
+        for advances in [vec![], vec![advance(1, end - 1, 5)], vec![advance(2, end, 5)]] {
+            assert!(
+                beyond(store.commit(Commit { advances, writes: vec![write.clone()] }).await),
+                "{write:?}"
+            );
+        }
+        assert_eq!(store.volume(volume_id(1)).await.unwrap().unwrap(), before);
+        let accepted = Commit { advances: vec![advance(1, end, 5)], writes: vec![write] };
+        assert!(matches!(store.commit(accepted).await.unwrap().as_slice(), [Outcome::Done { .. }]));
+    }
+    assert_eq!(store.recount().await.unwrap(), []);
+}
+
+/// What lies below the end stays acceptable when the volume is sealed; what lies beyond never is again.
+pub async fn sealing_fixes_what_may_be_referred_to(store: &dyn MetadataStore) {
+    store.create_bucket(bucket(1)).await.unwrap();
+    store.open_volume(volume(1)).await.unwrap();
+    advanced(store, advance(1, 10_000, 5)).await.unwrap();
+    store.seal_volume(volume_id(1)).await.unwrap();
+    done(store, w(put_packed(1, "below", 1, 1, 100))).await;
+    let writes = vec![w(put_packed(1, "beyond", 3, 1, 100))];
+    assert!(beyond(store.commit(Commit { advances: Vec::new(), writes: writes.clone() }).await));
+    let advances = vec![advance(1, 20_000, 5)];
+    assert!(fenced(store.commit(Commit { advances, writes }).await));
+    assert_eq!(store.object(bucket_id(1), &key("beyond"), None).await.unwrap(), None);
+}
+
 /// Compaction moves a packed object only from where it says the object is.
 pub async fn objects_are_moved_by_comparison(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();
     for n in 1..=2 {
-        store.open_volume(volume(n)).await.unwrap();
+        open_written(store, n).await;
     }
     done(store, w(put_packed(1, "a", 1, 1, 100))).await;
     let from = location(1, 4096, 100);

@@ -130,16 +130,18 @@ pub(super) fn drive_list(bytes: &[u8]) -> Result<Vec<DriveId>, Failure> {
     bytes.chunks(16).map(|id| Ok(DriveId::from_bytes(id_bytes(id)?))).collect()
 }
 
+/// How many columns a volume has.
+pub(super) fn columns(row: &PgRow, column: usize) -> Result<u8, Failure> {
+    let number: i16 = row.try_get(column)?;
+    u8::try_from(number).map_err(|_| Failure::Corrupt(format!("a volume has {number} columns")))
+}
+
 /// A volume, and how many items live in it.
 pub(super) fn volume(row: &PgRow) -> Result<(VolumeRow, u64), Failure> {
-    let count = |column| {
-        let number: i16 = row.try_get(column)?;
-        u8::try_from(number).map_err(|_| Failure::Corrupt(format!("a volume has {number} columns")))
-    };
     let volume = NewVolume {
         id: VolumeId::from_bytes(id(row, 0)?),
-        data_columns: count(1)?,
-        parity_columns: count(2)?,
+        data_columns: columns(row, 1)?,
+        parity_columns: columns(row, 2)?,
         drives: drive_list(bytes(row, 3)?)?,
         opened: UnixMillis(row.try_get(4)?),
     };

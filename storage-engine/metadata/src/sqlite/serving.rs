@@ -109,7 +109,7 @@ impl Writer {
     /// Tries to have a database again.
     pub(super) fn recover(&mut self) -> bool {
         self.tried = Instant::now();
-        let homes = self.replicas.homes();
+        let homes = self.replicas.homes(&self.position);
         let damaged = homes.iter().position(|home| home.drive == self.home.drive).filter(|_| self.excluded);
         let served = survive::while_running(&homes, damaged, &self.position)
             .map_err(|error| format!("{error}: {error:?}"))

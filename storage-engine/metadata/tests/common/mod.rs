@@ -11,7 +11,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use granary_metadata::conformance::sample::{bucket, bucket_id, done, etag, key, put_packed, volume, w};
+use granary_metadata::conformance::sample::{
+    bucket, bucket_id, done, etag, key, open_written, put_packed, w,
+};
 use granary_metadata::sqlite::{EmbeddedOptions, Existing, Home, SnapshotThresholds, SqliteStore};
 use granary_metadata::{MetadataStore, Result, Write};
 use granary_types::DriveId;
@@ -90,7 +92,7 @@ impl Homes {
 
 pub async fn begin(store: &SqliteStore) {
     store.create_bucket(bucket(1)).await.unwrap();
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(store, 1).await;
 }
 
 /// Puts objects `from..to`; each is acknowledged before the next.

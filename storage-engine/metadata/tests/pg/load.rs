@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use granary_metadata::conformance::sample::{advance, bucket, bucket_id, etag, key, put_packed, volume, w};
+use granary_metadata::conformance::sample::{
+    advance, bucket, bucket_id, etag, key, open_written, put_packed, w,
+};
 use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{Commit, MetadataError, MetadataStore, Outcome, TagMatch};
 
@@ -35,7 +37,7 @@ impl Load {
     pub async fn start(stores: &[Arc<PostgresStore>], writers: u64) -> Self {
         stores[0].create_bucket(bucket(1)).await.unwrap();
         for v in (1..).take(stores.len()) {
-            stores[0].open_volume(volume(v)).await.unwrap();
+            open_written(&*stores[0], v).await;
         }
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let tasks = (0..writers).map(|writer| {

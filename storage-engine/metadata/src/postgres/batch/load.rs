@@ -12,7 +12,7 @@ use crate::postgres::failure::Failure;
 use crate::postgres::rows;
 use crate::postgres::sql;
 use crate::sqlite::apply::blobs::{Referrer, object_referrer, part_referrer};
-use crate::sqlite::apply::commit::new_volumes;
+use crate::sqlite::apply::commit::new_places;
 use crate::sqlite::apply::objects::parts_of;
 
 /// What the writes name.
@@ -43,8 +43,8 @@ impl<'c> Wanted<'c> {
         for commit in commits {
             wanted.volumes.extend(commit.advances.iter().map(|advance| advance.volume));
             for write in &commit.writes {
-                let never: Result<(), std::convert::Infallible> = new_volumes(write, &mut |volume| {
-                    wanted.volumes.insert(volume);
+                let never: Result<(), std::convert::Infallible> = new_places(write, &mut |place| {
+                    wanted.volumes.insert(place.volume());
                     Ok(())
                 });
                 match never {
@@ -159,6 +159,7 @@ impl Batch {
                 epoch: Epoch(rows::unsigned(&row, 2)?),
                 committed_end: rows::unsigned(&row, 3)?,
                 stored_bytes: rows::unsigned(&row, 4)?,
+                data_columns: rows::columns(&row, 5)?,
                 changed: false,
             };
             self.volumes.insert(VolumeId::from_bytes(rows::id(&row, 0)?), volume);

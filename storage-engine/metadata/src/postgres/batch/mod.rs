@@ -24,7 +24,7 @@ use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VolumeId, Writ
 use crate::error::MetadataError;
 use crate::model::{BucketSettings, Commit, Extent, NewUpload, Outcome, PartRow, Tag, VolumeState, Write};
 use crate::sqlite::apply::blobs::Referrer;
-use crate::sqlite::apply::commit::new_volumes;
+use crate::sqlite::apply::commit::new_places;
 use crate::sqlite::codec::StoredObject;
 
 /// A key of a bucket.
@@ -51,6 +51,7 @@ pub(super) struct Batch {
 struct Volume {
     state: VolumeState,
     epoch: Epoch,
+    data_columns: u8,
     committed_end: u64,
     stored_bytes: u64,
     changed: bool,
@@ -116,7 +117,7 @@ impl Batch {
             self.check_advance(advance)?;
         }
         for write in &commit.writes {
-            new_volumes(write, &mut |volume| self.check_reference(volume))?;
+            new_places(write, &mut |place| self.check_place(&commit.advances, place))?;
         }
         for advance in &commit.advances {
             self.advance(advance);

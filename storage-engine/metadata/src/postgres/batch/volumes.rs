@@ -5,6 +5,7 @@ use granary_types::VolumeId;
 use super::Batch;
 use crate::error::MetadataError;
 use crate::model::{Extent, VolumeAdvance, VolumeState};
+use crate::sqlite::apply::commit::Place;
 
 impl Batch {
     /// Refuses the advance unless the volume is open at its epoch.
@@ -19,10 +20,15 @@ impl Batch {
         Err(MetadataError::Fenced { volume: advance.volume, epoch: advance.epoch })
     }
 
-    /// Refuses a reference to a volume that was freed or never opened.
-    pub(super) fn check_reference(&self, volume: VolumeId) -> Result<(), MetadataError> {
-        let known = self.volumes.get(&volume).is_some_and(|v| v.state != VolumeState::Freed);
-        if known { Ok(()) } else { Err(MetadataError::VolumeGone(volume)) }
+    /// Refuses content in a volume that was freed or never opened, or beyond what is committed of it.
+    pub(super) fn check_place(
+        &self,
+        advances: &[VolumeAdvance],
+        place: Place<'_>,
+    ) -> Result<(), MetadataError> {
+        let volume = place.volume();
+        let found = self.volumes.get(&volume).ok_or(MetadataError::VolumeGone(volume))?;
+        place.check((found.state, found.data_columns, found.committed_end), advances)
     }
 
     pub(super) fn advance(&mut self, advance: &VolumeAdvance) {

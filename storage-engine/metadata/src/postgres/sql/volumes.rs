@@ -13,7 +13,7 @@ macro_rules! volume {
 }
 
 /// Locks the volumes a batch advances or refers to. Only their owner, who seals them, and who frees them come here.
-pub(in crate::postgres) const LOCK: &str = "SELECT id, state, epoch, committed_end, stored_bytes FROM volumes \
+pub(in crate::postgres) const LOCK: &str = "SELECT id, state, epoch, committed_end, stored_bytes, data_columns FROM volumes \
      WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
 pub(in crate::postgres) const ADVANCE: &str = "UPDATE volumes o SET committed_end = u.committed_end, \

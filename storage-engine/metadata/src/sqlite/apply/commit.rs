@@ -3,8 +3,10 @@
 use granary_types::VolumeId;
 
 use super::Batch;
+use crate::error::MetadataError;
 use crate::model::{
-    Commit, Content, Extent, NewBlob, ObjectRow, Outcome, TagMatch, VersionKind, Write, WriteConditions,
+    Commit, Content, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
+    VolumeAdvance, VolumeState, Write, WriteConditions,
 };
 use crate::sqlite::failure::Failure;
 
@@ -14,7 +16,7 @@ impl Batch<'_> {
             self.check_advance(advance)?;
         }
         for write in &commit.writes {
-            new_volumes(write, &mut |volume| self.check_reference(volume))?;
+            new_places(write, &mut |place| self.check_place(&commit.advances, place))?;
         }
         for advance in &commit.advances {
             self.advance(advance)?;
@@ -38,22 +40,68 @@ impl Batch<'_> {
     }
 }
 
-/// Calls `visit` with each volume that a write's new content lies in.
-pub(crate) fn new_volumes<E>(
-    write: &Write,
-    visit: &mut impl FnMut(VolumeId) -> Result<(), E>,
+/// A place that a write's new content lies in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'w> {
+    Packed(&'w PackedLocation),
+    Extent(&'w Extent),
+}
+
+impl Place<'_> {
+    pub(crate) fn volume(self) -> VolumeId {
+        match self {
+            Self::Packed(location) => location.volume,
+            Self::Extent(extent) => extent.volume,
+        }
+    }
+
+    /// The least end that the content can have in the shard files. Headers, records and padding come on top: how
+    /// blocks are laid out is the engine's. Ends lie between stripes, so what lies wholly beyond one is always found.
+    fn least_end(self, data_columns: u8) -> u64 {
+        match self {
+            Self::Packed(location) => location.offset.saturating_add(u64::from(location.length_bytes)),
+            Self::Extent(extent) => {
+                extent.offset.saturating_add(extent.length_bytes.div_ceil(u64::from(data_columns.max(1))))
+            }
+        }
+    }
+
+    /// Refuses what lies in a volume that is freed or beyond what is committed of it once `advances` are.
+    pub(crate) fn check(
+        self,
+        (state, data_columns, committed_end): (VolumeState, u8, u64),
+        advances: &[VolumeAdvance],
+    ) -> Result<(), MetadataError> {
+        let volume = self.volume();
+        if state == VolumeState::Freed {
+            return Err(MetadataError::VolumeGone(volume));
+        }
+        let ours = advances.iter().filter(|advance| advance.volume == volume);
+        let committed_end = ours.map(|advance| advance.end).fold(committed_end, u64::max);
+        let end = self.least_end(data_columns);
+        if end > committed_end {
+            return Err(MetadataError::BeyondEnd { volume, end, committed_end });
+        }
+        Ok(())
+    }
+}
+
+/// Calls `visit` with each place that a write's new content lies in.
+pub(crate) fn new_places<'w, E>(
+    write: &'w Write,
+    visit: &mut impl FnMut(Place<'w>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut extents = |extents: &[Extent]| extents.iter().try_for_each(|extent| visit(extent.volume));
+    let mut extents = |extents: &'w [Extent]| extents.iter().map(Place::Extent).try_for_each(&mut *visit);
     match write {
         Write::Put(put) => {
             put.blobs.iter().try_for_each(|blob: &NewBlob| extents(&blob.extents))?;
             match &put.object.content {
-                Content::Packed(location) => visit(location.volume),
+                Content::Packed(location) => visit(Place::Packed(location)),
                 Content::Empty | Content::Blobs { .. } => Ok(()),
             }
         }
         Write::PutPart(part) => extents(&part.blob.extents),
-        Write::MoveObject(moved) => visit(moved.to.volume),
+        Write::MoveObject(moved) => visit(Place::Packed(&moved.to)),
         Write::MoveBlob(moved) => extents(&moved.to),
         Write::Delete(_)
         | Write::Remove(_)

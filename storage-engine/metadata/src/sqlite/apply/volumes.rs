@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::Batch;
+use super::commit::Place;
 use crate::error::MetadataError;
 use crate::model::{
     DriveRow, Extent, NewVolume, SealedEnd, ShardMove, VolumeAdvance, VolumeRow, VolumeState,
@@ -98,8 +99,19 @@ impl Batch<'_> {
         Err(Failure::Refused(MetadataError::Fenced { volume: advance.volume, epoch: advance.epoch }))
     }
 
-    /// Refuses a reference to a volume that was freed or never opened.
-    pub(super) fn check_reference(&mut self, volume: VolumeId) -> Result<(), Failure> {
+    /// Refuses content in a volume that was freed or never opened, or beyond what is committed of it.
+    pub(super) fn check_place(
+        &mut self,
+        advances: &[VolumeAdvance],
+        place: Place<'_>,
+    ) -> Result<(), Failure> {
+        let volume = place.volume();
+        let found = self.peek(volume)?.ok_or(Failure::Refused(MetadataError::VolumeGone(volume)))?;
+        let known = (found.row.state, found.row.volume.data_columns, found.row.committed_end);
+        place.check(known, advances).map_err(Failure::Refused)
+    }
+
+    fn check_known(&mut self, volume: VolumeId) -> Result<(), Failure> {
         let known = self.peek(volume)?.is_some_and(|v| v.row.state != VolumeState::Freed);
         if known { Ok(()) } else { Err(Failure::Refused(MetadataError::VolumeGone(volume))) }
     }
@@ -176,7 +188,7 @@ impl Batch<'_> {
     }
 
     pub(super) fn seal_volume(&mut self, volume: VolumeId) -> Result<SealedEnd, Failure> {
-        self.check_reference(volume)?;
+        self.check_known(volume)?;
         let gone = || Failure::Refused(MetadataError::VolumeGone(volume));
         let epoch = self.peek(volume)?.and_then(|v| v.row.epoch.next()).ok_or_else(gone)?;
         self.change(volume, |v| {

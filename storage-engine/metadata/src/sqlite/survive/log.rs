@@ -291,13 +291,20 @@ impl Segment {
 #[path = "log_tests.rs"]
 mod tests;
 
-/// A drive that hangs, for tests: while there is a file `hang` in the home, its thread does nothing.
+/// A drive that hangs, for tests: while there is a file `hang` in the home, its log does nothing, and while there is
+/// one `hang-snapshot`, no snapshot gets on.
 #[cfg(test)]
 pub(super) mod fault {
     use std::path::Path;
 
     pub(in super::super) fn pass(dir: &Path) {
         while dir.join("hang").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    pub(in super::super) fn pass_snapshot(dir: &Path) {
+        while dir.join("hang-snapshot").exists() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }

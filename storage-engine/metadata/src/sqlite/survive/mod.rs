@@ -9,18 +9,22 @@ mod files;
 mod frame;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod known;
 mod log;
 mod recover;
+mod replica;
 mod replicas;
 mod scan;
 mod snapshot;
 mod spare;
 mod verify;
+mod watch;
 
 pub(super) use files::{
     DATABASE, IMPORT, Identity, Listing, MOVED, lock, remove, replace_all, sync_dir, wal, write_durably,
 };
 pub(super) use frame::frame;
 pub(super) use recover::{Recovered, at_start, while_running};
-pub(super) use replicas::{Forming, Replicas, Trouble};
+pub(super) use replica::Trouble;
+pub(super) use replicas::{Forming, Replicas};
 pub(super) use verify::verify;

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::files::{self, DATABASE, DATABASE_NEW, Stamp};
 use super::frame;
 use super::scan::{Base, Databases, Found, FramePlace, reach, scan};
+use super::watch::Pulse;
 use crate::error::{MetadataError, Result};
 use crate::sqlite::apply::Batch;
 use crate::sqlite::failure::{Failure, unavailable};
@@ -25,7 +26,7 @@ pub(in crate::sqlite) struct Recovered {
 
 /// At start: the newest complete state of all homes, or a new store.
 pub(in crate::sqlite) fn at_start(homes: &[Home], existing: Existing) -> Result<Recovered> {
-    let mut found = scan(homes, Databases::Checked)?;
+    let mut found = scan(homes, Databases::Checked, &Pulse::default())?;
     if !found.traces {
         if existing == Existing::Expected {
             return Err(unavailable("opening", "no home has any metadata, but the drives hold data"));
@@ -43,7 +44,7 @@ pub(in crate::sqlite) fn while_running(
     acknowledged: &Position,
 ) -> Result<Recovered> {
     let databases = damaged.map_or(Databases::Checked, Databases::AllBut);
-    let mut found = scan(homes, databases)?;
+    let mut found = scan(homes, databases, &Pulse::default())?;
     found.at_least = acknowledged.seq;
     restore(homes, &mut found, damaged)
 }
@@ -58,7 +59,7 @@ fn restore(homes: &[Home], found: &mut Found, damaged: Option<usize>) -> Result<
             },
             Base::Snapshot { home, seal } => {
                 let source = homes.get(home).ok_or_else(|| unavailable("opening", "a home is gone"))?;
-                if seal.holds(&source.dir) {
+                if seal.holds(&source.dir, &Pulse::default()) {
                     let snapshot = source.dir.join(files::snapshot_name(stamp(&position)));
                     return rebuild(homes, damaged, home, &snapshot, &frames);
                 }

@@ -1,105 +1,21 @@
 //! The copies in other homes: which homes have one, appending to all of them, replacing those that fail.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use granary_types::DriveId;
 
-use super::files::{self, Identity, Listing, Stamp};
-use super::log::{InUse, Log, end_within};
-use super::scan::{Base, Databases, reach, scan};
-use super::snapshot;
+use super::files::Identity;
+use super::known::{Keeping, Known, Looking};
+use super::log::InUse;
+use super::replica::{Replica, Trouble};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::options::{EmbeddedOptions, Home, SnapshotThresholds};
 use crate::sqlite::schema::Position;
 
 /// A home that failed is tried again after this.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
-
-/// A home as the store knows it.
-#[derive(Clone)]
-struct Known {
-    home: Home,
-    /// The directory when the store was opened. Another one in its place is another drive, not ours to use.
-    directory: Option<Identity>,
-    retry_at: Option<Instant>,
-    in_use: InUse,
-}
-
-impl Known {
-    fn new(home: Home, in_use: InUse) -> Self {
-        let directory = Identity::of(&home.dir).ok();
-        Self { home, directory, retry_at: None, in_use }
-    }
-
-    /// Whether the directory is still the one that was opened.
-    fn is_here(&self) -> bool {
-        match (&self.directory, Identity::of(&self.home.dir)) {
-            (Some(then), Ok(now)) => then.same_file(&now),
-            _ => false,
-        }
-    }
-
-    /// Whether no thread works in it. One that was left behind on a drive that hangs still does.
-    fn is_idle(&self) -> bool {
-        Arc::strong_count(&self.in_use) == 1
-    }
-
-    fn may_be_tried(&self) -> bool {
-        self.is_idle() && self.retry_at.is_none_or(|at| Instant::now() >= at)
-    }
-
-    /// Whether it is still here and, if that is asked, holds everything up to `position`. `None` if it cannot be used
-    /// or does not tell in time.
-    fn examine(&self, position: &Position, looking: Looking, deadline: Duration) -> Option<bool> {
-        let (known, position) = (self.clone(), *position);
-        let (answer, told) = sync_channel(1);
-        let look = move || {
-            let here = known.is_here();
-            let found = here.then(|| looking == Looking::AtCopies && reaches(&known.home, &position));
-            // Who gets the answer may ask at once whether the home is idle.
-            drop(known);
-            let _ = answer.send(found);
-        };
-        std::thread::Builder::new().name("metadata-home".to_owned()).spawn(look).ok()?;
-        told.recv_timeout(deadline).ok()?
-    }
-}
-
-/// One copy: a log that is being written, and snapshots.
-struct Replica {
-    home: Home,
-    log: Log,
-    /// Bytes in the current segment.
-    segment_bytes: u64,
-    /// Bytes in all segments behind the snapshot.
-    log_bytes: u64,
-    /// Whether snapshot and log together reach the present.
-    complete: Arc<AtomicBool>,
-    snapshot: Option<JoinHandle<Result<(), Failure>>>,
-    in_use: InUse,
-    deadline: Duration,
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        if let Some(running) = self.snapshot.take() {
-            end_within(running, if self.log.is_hung() { Duration::ZERO } else { self.deadline });
-        }
-    }
-}
-
-/// How a snapshot that ran in the background ended.
-pub(in crate::sqlite) enum Trouble {
-    /// Nothing to tell.
-    None,
-    /// The database it copied is damaged.
-    Database(String),
-}
 
 /// All copies of a store.
 pub(in crate::sqlite) struct Replicas {
@@ -121,15 +37,6 @@ pub(in crate::sqlite) enum Forming {
     Wait,
     /// No: while it serves.
     Background,
-}
-
-/// Whether it is looked for copies that are complete already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Looking {
-    /// Yes: nothing is committed meanwhile.
-    AtCopies,
-    /// No: that would read whole snapshots while commits wait, and the copy of a home that was left is behind.
-    AtDirectories,
 }
 
 impl Replicas {
@@ -156,25 +63,29 @@ impl Replicas {
     }
 
     /// The homes whose directories are still there, without those whose drives hang. To be asked after [`Self::stop`].
-    pub(in crate::sqlite) fn homes(&self) -> Vec<Home> {
-        let here = self.known.iter().filter(|known| known.is_idle() && known.is_here());
+    pub(in crate::sqlite) fn homes(&self, position: &Position) -> Vec<Home> {
+        let looking = Looking::AtDirectories;
+        let here = self
+            .known
+            .iter()
+            .filter(|known| known.is_idle() && known.examine(position, looking, self.deadline).is_some());
         here.map(|known| known.home.clone()).collect()
     }
 
     /// Whether a copy other than the database holds everything.
     pub(in crate::sqlite) fn any_complete(&self) -> bool {
-        self.active.iter().any(|replica| replica.complete.load(Ordering::Acquire))
+        self.active.iter().any(|replica| replica.is_complete())
     }
 
     /// Whether fewer copies than wanted hold everything.
     pub(in crate::sqlite) fn is_short(&self) -> bool {
-        let complete = self.active.iter().filter(|replica| replica.complete.load(Ordering::Acquire));
+        let complete = self.active.iter().filter(|replica| replica.is_complete());
         complete.count() < self.wanted
     }
 
     /// The drives with a complete copy besides the database.
     pub(in crate::sqlite) fn complete(&self) -> Vec<DriveId> {
-        let complete = self.active.iter().filter(|replica| replica.complete.load(Ordering::Acquire));
+        let complete = self.active.iter().filter(|replica| replica.is_complete());
         complete.map(|replica| replica.home.drive).collect()
     }
 
@@ -204,8 +115,7 @@ impl Replicas {
 
     /// Makes copies until there are as many as wanted.
     fn form(&mut self, position: &Position, forming: Forming, looking: Looking) {
-        // At start nothing waits but the start itself, and copies may be large.
-        let deadline = if forming == Forming::Wait { Duration::MAX } else { self.deadline };
+        let deadline = self.deadline;
         let mut candidates: Vec<(bool, Home)> = self
             .known
             .iter()
@@ -248,25 +158,14 @@ impl Replicas {
     ) -> Result<(), Failure> {
         let known = self.known.iter().find(|known| known.home.drive == home.drive);
         let in_use = known.map(|known| Arc::clone(&known.in_use)).unwrap_or_default();
-        let log = Log::start(&home.dir, position, self.deadline, Arc::clone(&in_use)).map_err(Failure::Io)?;
-        let log_bytes = if reaches { bytes_of_log(&home.dir) } else { 0 };
-        let mut replica = Replica {
-            home: home.clone(),
-            log,
-            segment_bytes: 0,
-            log_bytes,
-            complete: Arc::new(AtomicBool::new(reaches)),
-            snapshot: None,
-            in_use,
-            deadline: self.deadline,
-        };
+        let mut replica =
+            Replica::begin(home, position, reaches, (self.deadline, in_use)).map_err(Failure::Io)?;
         if !reaches {
-            let first = first_of(position);
-            if forming == Forming::Wait {
-                snapshot_and_cut(&self.database, &home.dir, first)?;
-                replica.complete.store(true, Ordering::Release);
-            } else {
-                replica.snapshot = Some(in_background(&self.database, &replica, first)?);
+            match forming {
+                Forming::Wait => replica.take_snapshot(&self.database, position)?,
+                Forming::Background => {
+                    replica.begin_snapshot(&self.database, position).map_err(Failure::Io)?;
+                }
             }
         }
         self.active.push(replica);
@@ -284,21 +183,20 @@ impl Replicas {
         if self.active.len() < self.wanted {
             return;
         }
-        for known in self.known.iter() {
+        for known in &self.known {
             let home = &known.home;
-            let active = self.active.iter().any(|replica| replica.home.drive == home.drive);
-            if !(active || known.is_idle()) || !known.is_here() {
+            let keeping = if home.drive == self.serving {
+                Keeping::Database
+            } else if self.active.iter().any(|replica| replica.home.drive == home.drive) {
+                Keeping::Copy
+            } else {
+                Keeping::Nothing
+            };
+            // A home with a copy is in use by its log.
+            if keeping != Keeping::Copy && !known.is_idle() {
                 continue;
             }
-            let mut swept = Ok(());
-            if home.drive != self.serving {
-                swept = Listing::read(&home.dir)
-                    .and_then(|listing| if listing.database { files::set_aside(&home.dir) } else { Ok(()) });
-            }
-            if !active {
-                swept = swept.and_then(|()| files::cut(&home.dir, None, None));
-            }
-            if let Err(error) = swept {
+            if let Err(error) = known.sweep(keeping, self.deadline) {
                 tracing::warn!(home = %home.dir.display(), %error, "an old metadata copy could not be removed");
             }
         }
@@ -306,11 +204,8 @@ impl Replicas {
 
     /// Begins to append a frame to every copy.
     pub(in crate::sqlite) fn append(&mut self, frame: &Arc<[u8]>) {
-        let length = u64::try_from(frame.len()).unwrap_or(u64::MAX);
         for replica in &mut self.active {
-            replica.log.append(Arc::clone(frame));
-            replica.segment_bytes = replica.segment_bytes.saturating_add(length);
-            replica.log_bytes = replica.log_bytes.saturating_add(length);
+            replica.append(frame);
         }
     }
 
@@ -371,21 +266,10 @@ impl Replicas {
     fn reap(&mut self) -> Trouble {
         let mut trouble = Trouble::None;
         self.each("snapshotting", |replica| {
-            if !replica.snapshot.as_ref().is_some_and(JoinHandle::is_finished) {
-                return Ok(());
+            if let found @ Trouble::Database(_) = replica.reap()? {
+                trouble = found;
             }
-            let ended = replica.snapshot.take().map(JoinHandle::join);
-            match ended {
-                None | Some(Ok(Ok(()))) => Ok(()),
-                Some(Ok(Err(failure @ (Failure::Corrupt(_) | Failure::Sqlite(_)))))
-                    if failure.distrusts_file() =>
-                {
-                    trouble = Trouble::Database(format!("{failure:?}"));
-                    Ok(())
-                }
-                Some(Ok(Err(failure))) => Err(std::io::Error::other(format!("{failure:?}"))),
-                Some(Err(_)) => Err(std::io::Error::other("the snapshot's thread panicked")),
-            }
+            Ok(())
         });
         trouble
     }
@@ -395,7 +279,7 @@ impl Replicas {
         let relative = database_bytes.saturating_mul(self.thresholds.log_percent_of_database) / 100;
         let limit = relative.max(self.thresholds.log_bytes_min);
         // One at a time: a snapshot reads the whole database.
-        if self.active.iter().any(|replica| replica.snapshot.is_some()) {
+        if self.active.iter().any(Replica::takes_snapshot) {
             return;
         }
         let database = self.database.clone();
@@ -407,78 +291,9 @@ impl Replicas {
             begun = true;
             replica.rotate(position)?;
             replica.log_bytes = 0;
-            let running = in_background(&database, replica, first_of(position));
-            replica.snapshot =
-                Some(running.map_err(|failure| std::io::Error::other(format!("{failure:?}")))?);
-            Ok(())
+            replica.begin_snapshot(&database, position)
         });
     }
-}
-
-impl Replica {
-    fn is_full(&self) -> bool {
-        self.log.is_full(self.segment_bytes)
-    }
-
-    fn rotate(&mut self, position: &Position) -> std::io::Result<()> {
-        self.log.rotate(*position)?;
-        self.segment_bytes = 0;
-        Ok(())
-    }
-}
-
-/// The stamp of the segment that follows `position`.
-fn first_of(position: &Position) -> Stamp {
-    Stamp { generation: position.generation, seq: position.seq.saturating_add(1) }
-}
-
-fn in_background(
-    database: &Path,
-    replica: &Replica,
-    first: Stamp,
-) -> Result<JoinHandle<Result<(), Failure>>, Failure> {
-    let (database, dir) = (database.to_owned(), replica.home.dir.clone());
-    let complete = Arc::clone(&replica.complete);
-    let in_use = Arc::clone(&replica.in_use);
-    let run = move || {
-        let _in_use = in_use;
-        snapshot_and_cut(&database, &dir, first)?;
-        complete.store(true, Ordering::Release);
-        Ok(())
-    };
-    std::thread::Builder::new().name("metadata-snapshot".to_owned()).spawn(run).map_err(Failure::Io)
-}
-
-/// Takes a snapshot into a home and removes what it makes needless. The segment `first` was begun before, so
-/// everything the snapshot does not have is in it or behind it.
-fn snapshot_and_cut(database: &Path, dir: &Path, first: Stamp) -> Result<(), Failure> {
-    let taken = snapshot::take(database, dir);
-    if taken.is_err() {
-        // On a full drive what was written so far is in the way.
-        let _ = files::sweep(dir);
-    }
-    let seal = taken?;
-    let position = seal.position();
-    let stamp = Stamp { generation: position.generation, seq: position.seq };
-    files::cut(dir, Some(stamp), Some(first)).map_err(Failure::Io)
-}
-
-fn bytes_of_log(dir: &Path) -> u64 {
-    let Ok(listing) = Listing::read(dir) else { return 0 };
-    let lengths = listing.segments.iter().map(|stamp| Identity::of(&dir.join(files::segment_name(*stamp))));
-    lengths.flatten().map(|identity| identity.length_bytes).sum()
-}
-
-/// Whether what lies in the home alone leads to exactly this position.
-fn reaches(home: &Home, position: &Position) -> bool {
-    let Ok(found) = scan(std::slice::from_ref(home), Databases::AllBut(0)) else { return false };
-    found.bases.iter().any(|(base, kind)| {
-        let Base::Snapshot { seal, .. } = kind else { return false };
-        let (end, _) = reach(&found, base);
-        end.store == position.store
-            && (end.seq, end.chain) == (position.seq, position.chain)
-            && seal.holds(&home.dir)
-    })
 }
 
 #[cfg(test)]

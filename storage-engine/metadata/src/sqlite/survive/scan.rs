@@ -8,6 +8,7 @@ use rusqlite::ErrorCode;
 use super::files::{self, DATABASE, Listing, Stamp};
 use super::frame::{self, Chain};
 use super::snapshot::Seal;
+use super::watch::Pulse;
 use crate::error::{MetadataError, Result};
 use crate::sqlite::failure::{Failure, unavailable};
 use crate::sqlite::options::Home;
@@ -75,8 +76,8 @@ pub(super) enum Databases {
     AllBut(usize),
 }
 
-/// Looks at all homes.
-pub(super) fn scan(homes: &[Home], databases: Databases) -> Result<Found> {
+/// Looks at all homes. Stops early if nobody waits for it any more.
+pub(super) fn scan(homes: &[Home], databases: Databases, pulse: &Pulse) -> Result<Found> {
     let mut found = Found::default();
     for (index, home) in homes.iter().enumerate() {
         let listing = match Listing::read(&home.dir) {
@@ -101,6 +102,7 @@ pub(super) fn scan(homes: &[Home], databases: Databases) -> Result<Found> {
             }
         }
         for stamp in &listing.segments {
+            pulse.beat().map_err(|error| unavailable("looking for metadata", error.to_string()))?;
             scan_segment(&mut found, &home.dir.join(files::segment_name(*stamp)));
         }
     }
