@@ -22,10 +22,13 @@ pub struct Retention {
 
 /// Whether a version is kept until the hold is taken away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the variants are AWS's")]
 pub enum LegalHold {
+    /// Nobody ever said so.
     #[default]
+    Unset,
+    /// It was said that it is not.
     Off,
+    /// It is.
     On,
 }
 
@@ -83,7 +86,7 @@ impl ObjectLock {
             let until = UnixMillis(object.modified.0.saturating_add(days.saturating_mul(DAY_MS)));
             Retention { mode: default.mode, until }
         });
-        Self { retention, legal_hold: LegalHold::Off }
+        Self { retention, legal_hold: LegalHold::Unset }
     }
 }
 

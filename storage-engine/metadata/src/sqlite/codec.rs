@@ -115,12 +115,7 @@ impl LockColumns {
             }
             _ => return Err(unreadable()),
         };
-        let legal_hold = match self.legal_hold {
-            0 => LegalHold::Off,
-            1 => LegalHold::On,
-            _ => return Err(unreadable()),
-        };
-        Ok(ObjectLock { retention, legal_hold })
+        Ok(ObjectLock { retention, legal_hold: legal_hold(self.legal_hold)? })
     }
 }
 
@@ -129,7 +124,7 @@ impl From<ObjectLock> for LockColumns {
         Self {
             mode: lock.retention.map(|retention| lock_mode_code(retention.mode)),
             until_ms: lock.retention.map(|retention| retention.until.0),
-            legal_hold: i64::from(lock.legal_hold == LegalHold::On),
+            legal_hold: legal_hold_code(lock.legal_hold),
         }
     }
 }
@@ -356,6 +351,15 @@ codes!(
     "checksum kind",
     ChecksumKind::FullObject = 0,
     ChecksumKind::Composite = 1
+);
+codes!(
+    legal_hold_code,
+    legal_hold,
+    LegalHold,
+    "legal hold",
+    LegalHold::Unset = 0,
+    LegalHold::On = 1,
+    LegalHold::Off = 2
 );
 codes!(
     lock_mode_code,
