@@ -45,6 +45,13 @@ impl From<EngineError> for S3Error {
             EngineError::BucketSettings(name) => {
                 Self::new(ErrorCode::InvalidBucketState).field("BucketName", name.as_str())
             }
+            EngineError::Locked => Self::with_message(
+                ErrorCode::AccessDenied,
+                "Access Denied because object protected by object lock.",
+            ),
+            EngineError::BucketNotLocked(_) => {
+                Self::invalid_request("Bucket is missing Object Lock Configuration")
+            }
             EngineError::NoSuchUpload => ErrorCode::NoSuchUpload.into(),
             EngineError::InvalidPart(number) => {
                 Self::new(ErrorCode::InvalidPart).field("PartNumber", number.get().to_string())

@@ -1,6 +1,7 @@
 //! The two forms of time in S3: HTTP dates in headers, ISO 8601 in documents. Both show whole seconds, so that
 //! a listing and a HEAD of the same object agree.
 
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use granary_types::UnixMillis;
@@ -56,6 +57,22 @@ pub fn iso_date(time: UnixMillis) -> String {
     let mut out = String::with_capacity(24);
     push_iso_date(&mut out, time);
     out
+}
+
+/// `2015-10-21T07:28:00.123Z`, for times that must come back as they were.
+#[must_use]
+pub fn iso_date_millis(time: UnixMillis) -> String {
+    let mut out = iso_date(time);
+    out.truncate(out.len().saturating_sub("000Z".len()));
+    let _infallible = write!(out, "{:03}Z", time.0.rem_euclid(1000));
+    out
+}
+
+/// Reads ISO 8601, with fractions of a second.
+#[must_use]
+pub fn parse_iso_millis(text: &str) -> Option<UnixMillis> {
+    let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(UnixMillis)
 }
 
 fn push_digits(out: &mut String, two_digits: u32) {

@@ -77,6 +77,7 @@ error_codes! {
     InvalidPartNumber = RANGE_NOT_SATISFIABLE, "The requested partnumber is not satisfiable";
     InvalidPartOrder = BAD_REQUEST, "The list of parts was not in ascending order. Parts must be ordered by part number.";
     InvalidRange = RANGE_NOT_SATISFIABLE, "The requested range is not satisfiable";
+    InvalidRetentionPeriod = BAD_REQUEST, "Default retention period must be a positive integer value";
     InvalidRequest = BAD_REQUEST, "Invalid Request";
     InvalidSecurity = FORBIDDEN, "The provided security credentials are not valid.";
     InvalidStorageClass = BAD_REQUEST, "The storage class you specified is not valid";
@@ -97,6 +98,7 @@ error_codes! {
     NoSuchCORSConfiguration = NOT_FOUND, "The CORS configuration does not exist";
     NoSuchConfiguration = NOT_FOUND, "The specified configuration does not exist.";
     NoSuchKey = NOT_FOUND, "The specified key does not exist.";
+    NoSuchObjectLockConfiguration = NOT_FOUND, "The specified object does not have a ObjectLock configuration";
     NoSuchPublicAccessBlockConfiguration = NOT_FOUND, "The public access block configuration was not found";
     NoSuchTagSet = NOT_FOUND, "The TagSet does not exist";
     NoSuchUpload = NOT_FOUND, "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
@@ -104,6 +106,7 @@ error_codes! {
     NoSuchWebsiteConfiguration = NOT_FOUND, "The specified bucket does not have a website configuration";
     NotImplemented = NOT_IMPLEMENTED, "A header or query you provided implies functionality that is not implemented.";
     NotModified = NOT_MODIFIED, "Not Modified";
+    ObjectLockConfigurationNotFoundError = NOT_FOUND, "Object Lock configuration does not exist for this bucket";
     OperationAborted = CONFLICT, "A conflicting conditional operation is currently in progress against this resource. Please try again.";
     OwnershipControlsNotFoundError = NOT_FOUND, "The bucket ownership controls were not found";
     PreconditionFailed = PRECONDITION_FAILED, "At least one of the pre-conditions you specified did not hold";

@@ -162,9 +162,9 @@ operations! {
     GetObjectAcl: GET Object Subresource("acl") Missing;
     GetObjectAnnotation: GET Object NamedAnnotation Missing;
     GetObjectAttributes: GET Object Subresource("attributes") Implemented;
-    GetObjectLegalHold: GET Object Subresource("legal-hold") Missing;
-    GetObjectLockConfiguration: GET Bucket Subresource("object-lock") Missing;
-    GetObjectRetention: GET Object Subresource("retention") Missing;
+    GetObjectLegalHold: GET Object Subresource("legal-hold") Implemented;
+    GetObjectLockConfiguration: GET Bucket Subresource("object-lock") Implemented;
+    GetObjectRetention: GET Object Subresource("retention") Implemented;
     GetObjectTagging: GET Object Subresource("tagging") Implemented;
     GetObjectTorrent: GET Object Subresource("torrent") Missing;
     GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Stored;
@@ -206,9 +206,9 @@ operations! {
     PutObject: PUT Object Plain Implemented;
     PutObjectAcl: PUT Object Subresource("acl") Missing;
     PutObjectAnnotation: PUT Object Subresource("annotation") Missing;
-    PutObjectLegalHold: PUT Object Subresource("legal-hold") Missing;
-    PutObjectLockConfiguration: PUT Bucket Subresource("object-lock") Missing;
-    PutObjectRetention: PUT Object Subresource("retention") Missing;
+    PutObjectLegalHold: PUT Object Subresource("legal-hold") Implemented;
+    PutObjectLockConfiguration: PUT Bucket Subresource("object-lock") Implemented;
+    PutObjectRetention: PUT Object Subresource("retention") Implemented;
     PutObjectTagging: PUT Object Subresource("tagging") Implemented;
     PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Stored;
     RenameObject: PUT Object Subresource("renameObject") Missing;

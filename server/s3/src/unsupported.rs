@@ -1,5 +1,5 @@
 //! Headers that ask for what this server does not do. Ignoring them would store an object without the encryption
-//! or the lock that its owner believes it has, so they are refused.
+//! that its owner believes it has, so they are refused.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -45,9 +45,8 @@ fn is_honoured(name: &str, value: &[u8]) -> bool {
     match name {
         "acl" => matches!(value, b"private" | b"bucket-owner-full-control"),
         "object-ownership" => value == b"BucketOwnerEnforced",
-        "bucket-object-lock-enabled" => value.eq_ignore_ascii_case(b"false"),
         "write-offset-bytes" | "annotation-directive" => false,
-        _ => !["grant-", "server-side-encryption", "copy-source-server-side-encryption", "object-lock-"]
+        _ => !["grant-", "server-side-encryption", "copy-source-server-side-encryption"]
             .iter()
             .any(|refused| name.starts_with(refused)),
     }

@@ -13,8 +13,6 @@ fn what_cannot_be_honoured_is_refused() {
         ("x-amz-server-side-encryption", "AES256"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
         ("x-amz-copy-source-server-side-encryption-customer-key", "k"),
-        ("x-amz-object-lock-mode", "GOVERNANCE"),
-        ("x-amz-bucket-object-lock-enabled", "true"),
         ("x-amz-object-ownership", "ObjectWriter"),
         ("x-amz-write-offset-bytes", "5"),
     ] {

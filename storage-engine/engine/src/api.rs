@@ -8,8 +8,9 @@ use granary_types::{
 };
 
 pub use granary_metadata::{
-    Bucket, BucketChange, BucketLock, BucketPage, BucketQuery, BucketSettings, DefaultRetention, ListEntry,
-    ListPage, ListedObject, ListedVersion, LockMode, RetentionPeriod, Tag, TagMatch, UploadEntry, UploadPage,
+    Bucket, BucketChange, BucketLock, BucketPage, BucketQuery, BucketSettings, Bypass, DefaultRetention,
+    LegalHold, ListEntry, ListPage, ListedObject, ListedVersion, LockChange, LockMode, ObjectLock, Retention,
+    RetentionPeriod, Tag, TagMatch, UploadEntry, UploadPage,
     VersionEntry, VersionKind, VersionMarker, VersionPage, Versioning, WriteConditions,
 };
 
@@ -58,6 +59,8 @@ pub struct PutOptions {
     pub conditions: WriteConditions,
     /// Its tags.
     pub tags: Vec<Tag>,
+    /// Its locks; a retention goes before the bucket's default.
+    pub lock: ObjectLock,
 }
 
 /// An object was written.
@@ -109,6 +112,8 @@ pub struct ObjectInfo {
     pub parts: Option<Vec<PartInfo>>,
     /// How many tags it has.
     pub tag_count: u16,
+    /// Its locks.
+    pub lock: ObjectLock,
 }
 
 /// Bytes `start` up to but not including `end` of an object.
@@ -184,6 +189,8 @@ pub struct UploadOptions {
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
     /// The tags of the object to be.
     pub tags: Vec<Tag>,
+    /// The locks of the object to be; a retention goes before the bucket's default.
+    pub lock: ObjectLock,
 }
 
 /// An upload in progress.
@@ -245,6 +252,8 @@ pub struct DeleteEntry {
     pub key: ObjectKey,
     /// The version to delete for good; `None` deletes the key as the bucket's versioning says.
     pub version: Option<VersionId>,
+    /// Which locks of that version do not hold.
+    pub bypass: Bypass,
     /// Decided when the delete is committed.
     pub conditions: WriteConditions,
 }

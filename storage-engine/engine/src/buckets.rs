@@ -45,6 +45,20 @@ impl Engine {
     /// # Errors
     /// [`EngineError::BucketExists`] if the name is taken.
     pub async fn create_bucket(&self, name: &BucketName, region: &str, owner: &str) -> Result<Bucket> {
+        self.create_bucket_with(name, region, owner, BucketSettings::default()).await
+    }
+
+    /// Creates a bucket that has these settings from the start.
+    ///
+    /// # Errors
+    /// [`EngineError::BucketExists`] if the name is taken.
+    pub async fn create_bucket_with(
+        &self,
+        name: &BucketName,
+        region: &str,
+        owner: &str,
+        settings: BucketSettings,
+    ) -> Result<Bucket> {
         let id = BucketId::random()
             .map_err(|source| EngineError::Io { context: "drawing a bucket id", source })?;
         let bucket = Bucket {
@@ -53,7 +67,7 @@ impl Engine {
             created: UnixMillis::now(),
             region: region.to_owned(),
             owner: owner.to_owned(),
-            settings: BucketSettings::default(),
+            settings,
         };
         self.inner.store.create_bucket(bucket.clone()).await?;
         Ok(bucket)

@@ -40,6 +40,12 @@ pub enum EngineError {
     /// The settings of the bucket forbid what was asked for.
     #[error("the settings of bucket {0} forbid the change")]
     BucketSettings(BucketName),
+    /// A retention or a legal hold of the version forbids it.
+    #[error("the version is locked")]
+    Locked,
+    /// The bucket has no object lock, which what was asked for needs.
+    #[error("bucket {0} has no object lock")]
+    BucketNotLocked(BucketName),
     /// The upload is not in progress for that key.
     #[error("the upload does not exist")]
     NoSuchUpload,

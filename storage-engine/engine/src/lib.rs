@@ -14,6 +14,7 @@ mod drives;
 mod engine;
 mod error;
 mod layout;
+mod locks;
 mod maintain;
 pub mod moving;
 mod multipart;

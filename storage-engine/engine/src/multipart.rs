@@ -18,6 +18,7 @@ use crate::api::{
 };
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::locks::{check_bucket, keep_upload_lock, lock_write, take_upload_lock};
 use crate::objects::{Small, Stored, VERSIONING_TRIES_MAX, new_version, written};
 use crate::record::BlobRecord;
 use crate::tags::{keep_upload_tags, tag_write, take_upload_tags};
@@ -42,8 +43,11 @@ impl Engine {
         let upload = UploadId::random().map_err(random)?;
         let mut attributes = options.attributes;
         keep_upload_tags(&mut attributes, options.tags);
+        keep_upload_lock(&mut attributes, options.lock);
+        let found = self.bucket(bucket).await?;
+        check_bucket(&found, options.lock)?;
         let row = NewUpload {
-            bucket: self.bucket(bucket).await?.id,
+            bucket: found.id,
             key: key.clone(),
             upload,
             initiated: UnixMillis::now(),
@@ -190,6 +194,7 @@ impl Engine {
         let id = found.id;
         let mut row = self.upload_row(id, key, upload).await?;
         let tags = take_upload_tags(&mut row.attributes);
+        let lock = take_upload_lock(&mut row.attributes)?;
         let rows = self.part_blobs(id, key, upload).await?;
         let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
         let mut parts = Vec::with_capacity(options.parts.len());
@@ -215,6 +220,7 @@ impl Engine {
         loop {
             object.version = new_version(found.settings)?;
             let tagging = tag_write(id, key, &object, tags.clone());
+            let locking = lock_write(id, key, &object, lock);
             let write = Write::CompleteUpload(Box::new(CompleteUpload {
                 bucket: id,
                 key: key.clone(),
@@ -223,7 +229,7 @@ impl Engine {
                 conditions: options.conditions.clone(),
                 object: object.clone(),
             }));
-            let writes = std::iter::once(write).chain(tagging).collect();
+            let writes = std::iter::once(write).chain(tagging).chain(locking).collect();
             let outcome = self.commit_one(Commit { advances: Vec::new(), writes }).await?;
             tries += 1;
             if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {

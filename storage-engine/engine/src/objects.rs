@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use granary_metadata::{
-    Commit, Content, DeleteObject, ListQuery, NewBlob, NewObject, ObjectRow, Outcome, PartRef, PutObject,
+    Commit, Content, DeleteObject, EraseObject, EraseTerms, ListQuery, NewBlob, NewObject, ObjectRow, Outcome, PartRef, PutObject,
     RemoveObject, VersionKind, VersionQuery, Write,
 };
 use granary_types::{
@@ -13,12 +13,13 @@ use granary_types::{
 
 use crate::api::{
     Bucket, BucketSettings, DeleteEntry, Deleted, Digests, ListOptions, ListPage, ListVersionsOptions,
-    PutOptions, PutSource, Tag, VersionPage, Versioning, WriteConditions, Written,
+    ObjectLock, PutOptions, PutSource, Tag, VersionPage, Versioning, WriteConditions, Written,
 };
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::read::ObjectHandle;
 use crate::record::{BlobRecord, ObjectRecord};
+use crate::locks::{check_bucket, lock_write};
 use crate::tags::tag_write;
 use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, PackWrite, WrittenBlob};
 
@@ -58,6 +59,7 @@ impl Engine {
         source: &mut dyn PutSource,
     ) -> Result<Written> {
         let mut found = self.bucket(bucket).await?;
+        check_bucket(&found, options.lock)?;
         let mut version = new_version(found.settings)?;
         let record = BlobRecord { bucket: found.id, key: key.clone(), version, part: None };
         let (stored, digests) = self.receive(source, &record, Small::Pack).await?;
@@ -87,7 +89,7 @@ impl Engine {
         &self,
         bucket: BucketId,
         key: &ObjectKey,
-        New { object, conditions, tags }: &New,
+        New { object, conditions, tags, lock }: &New,
         stored: &Stored,
     ) -> Result<Outcome> {
         let mut put = PutObject {
@@ -97,12 +99,13 @@ impl Engine {
             object: object.clone(),
             blobs: Vec::new(),
         };
-        let tagging = tag_write(bucket, key, object, tags.clone());
+        let behind = tag_write(bucket, key, object, tags.clone()).into_iter();
+        let behind = behind.chain(lock_write(bucket, key, object, *lock));
         let mut advances = Vec::new();
         match stored {
             Stored::Small(bytes) => {
                 let record = ObjectRecord::encode(bucket, key, object)?;
-                let write = PackWrite::Put(Box::new(put), tagging);
+                let write = PackWrite::Put(Box::new(put), behind.collect());
                 return self.inner.packer.write(bytes.clone(), record, write).await;
             }
             Stored::Empty => {}
@@ -114,7 +117,7 @@ impl Engine {
                 advances.clone_from(&blob.advances);
             }
         }
-        let writes = std::iter::once(Write::Put(Box::new(put))).chain(tagging).collect();
+        let writes = std::iter::once(Write::Put(Box::new(put))).chain(behind).collect();
         self.commit_one(Commit { advances, writes }).await
     }
 
@@ -169,6 +172,7 @@ impl Engine {
                 self.inner.buckets.forget(bucket);
                 Err(EngineError::Unavailable { context: "the bucket's versioning keeps changing" })
             }
+            Outcome::Locked => Err(EngineError::Locked),
             Outcome::PreconditionFailed => Err(EngineError::PreconditionFailed),
             Outcome::NoSuchKey => Err(EngineError::NoSuchKey),
             Outcome::NoSuchBucket => {
@@ -236,9 +240,12 @@ impl Engine {
         let id = self.bucket(bucket).await?.id;
         let modified = UnixMillis::now();
         let mut writes = Vec::with_capacity(entries.len());
-        for DeleteEntry { key, version, conditions } in entries {
+        for DeleteEntry { key, version, bypass, conditions } in entries {
             writes.push(match version {
-                Some(version) => Write::Delete(DeleteObject { bucket: id, key, version, conditions }),
+                Some(version) => Write::Erase(Box::new(EraseObject {
+                    delete: DeleteObject { bucket: id, key, version, conditions },
+                    terms: EraseTerms { at: modified, bypass, expected: None },
+                })),
                 None => Write::Remove(Box::new(RemoveObject {
                     bucket: id,
                     key,
@@ -363,6 +370,7 @@ struct New {
     object: NewObject,
     conditions: WriteConditions,
     tags: Vec<Tag>,
+    lock: ObjectLock,
 }
 
 fn new_object(options: PutOptions, digests: Digests, stored: &Stored) -> Result<New> {
@@ -383,7 +391,7 @@ fn new_object(options: PutOptions, digests: Digests, stored: &Stored) -> Result<
         attributes: options.attributes,
         content: Content::Empty,
     };
-    Ok(New { object, conditions: options.conditions, tags: options.tags })
+    Ok(New { object, conditions: options.conditions, tags: options.tags, lock: options.lock })
 }
 
 pub(crate) fn written(object: &NewObject) -> Written {

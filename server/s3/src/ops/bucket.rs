@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use granary_auth::Principal;
-use granary_engine::EngineError;
+use granary_engine::{BucketLock, BucketSettings, EngineError, Versioning};
 use granary_types::BucketName;
 use http::{HeaderName, StatusCode, header};
 
@@ -18,6 +18,8 @@ use crate::xml::requests::parse_create_bucket;
 /// The region whose name S3 does not show as a location, and where creating one's own bucket again succeeds.
 const LEGACY_REGION: &str = "us-east-1";
 
+const LOCK_ENABLED: &str = "x-amz-bucket-object-lock-enabled";
+
 /// `PUT /bucket`.
 pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Body) -> S3Result<S3Response> {
     unsupported::check_write(context.headers())?;
@@ -27,7 +29,8 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
         Some(constraint) => region_of(constraint)?,
         None => context.shared.config.region.clone(),
     };
-    match context.shared.engine.create_bucket(bucket, &region, owner(&context.verified.principal)).await {
+    let (engine, owner) = (&context.shared.engine, owner(&context.verified.principal));
+    match engine.create_bucket_with(bucket, &region, owner, settings(context)?).await {
         // A crash in between leaves a bucket whose creation was not acknowledged.
         Ok(_) if !request.tags.is_empty() => {
             super::configs::tag_bucket(context, bucket, &request.tags).await?;
@@ -46,6 +49,19 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
     let mut response = respond::empty(StatusCode::OK);
     respond::set(response.headers_mut(), header::LOCATION, format!("/{bucket}"));
     Ok(response)
+}
+
+/// A bucket with object lock has versions too.
+fn settings(context: &Context<'_>) -> S3Result<BucketSettings> {
+    match context.header(LOCK_ENABLED) {
+        Some(value) if value.eq_ignore_ascii_case("true") => {
+            Ok(BucketSettings { versioning: Versioning::Enabled, lock: Some(BucketLock::default()) })
+        }
+        Some(value) if !value.eq_ignore_ascii_case("false") => {
+            Err(S3Error::invalid_argument(LOCK_ENABLED, value, "The value must be true or false"))
+        }
+        _ => Ok(BucketSettings::default()),
+    }
 }
 
 /// Who a request acts for, as the engine remembers it.

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::copy_body::CopyBody;
 use crate::copy_source::CopySourceHeader;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::locks;
 use crate::respond::{self, S3Response};
 use crate::tags;
 use crate::unsupported;
@@ -54,6 +55,7 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let wanted_algorithm = request::algorithm_header(headers)?;
     let storage_class = attributes::storage_class(headers)?;
     let conditions = conditions::of_write(headers)?;
+    let lock = locks::of_write(headers, locks::Digest::NoBody)?;
     let (source, version_id, opened) = open_source(context).await?;
     let info = opened.info();
     if info.length_bytes > COPY_BYTES_MAX {
@@ -80,7 +82,7 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let length_bytes = info.length_bytes;
     let reader = opened.read(ByteRange { start: 0, end: length_bytes });
     let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
-    let options = PutOptions { attributes, storage_class, conditions, tags };
+    let options = PutOptions { attributes, storage_class, conditions, tags, lock };
     let result = context.shared.engine.put_object(&object.bucket, &object.key, options, &mut body).await;
     let written = result.map_err(|error| write_error(error, context, object))?;
     let mut xml = XmlWriter::document("CopyObjectResult");

@@ -1,7 +1,7 @@
 //! DeleteObject and DeleteObjects.
 
 use axum::body::Body;
-use granary_engine::{DeleteEntry, Deleted, WriteConditions};
+use granary_engine::{Bypass, DeleteEntry, Deleted, WriteConditions};
 use granary_types::{BucketName, ObjectKey};
 use http::{HeaderValue, StatusCode};
 
@@ -13,6 +13,7 @@ use crate::body::Protection;
 use crate::conditions::{self, tag_match};
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::locks;
 use crate::respond::{self, S3Response};
 use crate::xml::XmlWriter;
 use crate::xml::read::Limits;
@@ -22,7 +23,7 @@ use crate::xml::requests::{DeleteReport, DeleteTarget, parse_delete};
 pub(super) async fn delete_object(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
     let conditions = conditions::of_delete(context.headers())?;
     let version = version::named(context.query.get("versionId"))?;
-    let entry = DeleteEntry { key: object.key.clone(), version, conditions };
+    let entry = DeleteEntry { key: object.key.clone(), version, bypass: locks::bypass(context.headers()), conditions };
     let deleted = context.shared.engine.delete_object(&object.bucket, entry).await;
     let deleted = deleted.map_err(|error| write_error(error, context, object))?;
     let mut response = respond::empty(StatusCode::NO_CONTENT);
@@ -99,7 +100,7 @@ async fn delete_targets(
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(targets.len());
     let mut entries = Vec::with_capacity(targets.len());
     for target in targets {
-        match entry_of(target) {
+        match entry_of(target, locks::bypass(context.headers())) {
             Ok(entry) => {
                 entries.push(entry);
                 outcomes.push(None);
@@ -118,7 +119,7 @@ async fn delete_targets(
 }
 
 /// The engine's form of a target.
-fn entry_of(target: &DeleteTarget) -> S3Result<DeleteEntry> {
+fn entry_of(target: &DeleteTarget, bypass: Bypass) -> S3Result<DeleteEntry> {
     let key: ObjectKey = object_key(&target.key)?;
     let version = version::named(target.version_id.as_deref().filter(|id| !id.is_empty()))?;
     let conditions = WriteConditions {
@@ -127,5 +128,5 @@ fn entry_of(target: &DeleteTarget) -> S3Result<DeleteEntry> {
         if_length_bytes: target.length_bytes,
         ..WriteConditions::default()
     };
-    Ok(DeleteEntry { key, version, conditions })
+    Ok(DeleteEntry { key, version, bypass, conditions })
 }

@@ -8,6 +8,7 @@ mod delete;
 mod get;
 mod list;
 mod list_versions;
+mod locks;
 mod multipart;
 mod object_headers;
 mod put;
@@ -50,6 +51,8 @@ pub(crate) async fn run(
             Operation::ListObjectVersions => list_versions::list(context, &bucket).await,
             Operation::GetBucketVersioning => versioning::get(context, &bucket).await,
             Operation::PutBucketVersioning => versioning::put(context, &bucket, body).await,
+            Operation::GetObjectLockConfiguration => locks::get_configuration(context, &bucket).await,
+            Operation::PutObjectLockConfiguration => locks::put_configuration(context, &bucket, body).await,
             Operation::ListMultipartUploads => multipart::list::uploads(context, &bucket).await,
             other => match configs::of(other) {
                 Some(found) => configs::run(context, found, &bucket, body).await,
@@ -85,6 +88,10 @@ async fn run_object(
         Operation::GetObjectTagging => tagging::get(context, object).await,
         Operation::PutObjectTagging => tagging::put(context, object, body).await,
         Operation::DeleteObjectTagging => tagging::delete(context, object).await,
+        Operation::GetObjectRetention => locks::get_retention(context, object).await,
+        Operation::PutObjectRetention => locks::put_retention(context, object, body).await,
+        Operation::GetObjectLegalHold => locks::get_legal_hold(context, object).await,
+        Operation::PutObjectLegalHold => locks::put_legal_hold(context, object, body).await,
         Operation::CreateMultipartUpload => multipart::create::create(context, object).await,
         Operation::UploadPart => multipart::part::upload(context, object, body).await,
         Operation::UploadPartCopy => multipart::part_copy::copy(context, object).await,

@@ -10,6 +10,7 @@ use crate::checksum::names;
 use crate::context::Context;
 use crate::dates::http_date;
 use crate::error::{S3Error, S3Result};
+use crate::locks;
 use crate::respond::set;
 
 /// The query parameters that override a header of the response.
@@ -33,6 +34,7 @@ pub(super) fn describe(headers: &mut HeaderMap, info: &ObjectInfo) {
     if info.tag_count > 0 {
         headers.insert(HeaderName::from_static("x-amz-tagging-count"), HeaderValue::from(info.tag_count));
     }
+    locks::describe(headers, info.lock);
     if info.storage_class != StorageClass::Standard {
         let class = HeaderValue::from_static(info.storage_class.as_str());
         headers.insert(HeaderName::from_static("x-amz-storage-class"), class);

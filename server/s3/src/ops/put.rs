@@ -11,6 +11,7 @@ use crate::attributes;
 use crate::conditions;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::locks;
 use crate::respond::{self, S3Response};
 use crate::tags;
 use crate::unsupported;
@@ -35,6 +36,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
         storage_class: attributes::storage_class(headers)?,
         conditions: conditions::of_write(headers)?,
         tags: tags::of_header(headers)?,
+        lock: locks::of_write(headers, locks::Digest::Needed)?,
     };
     let mut source = context.object_body(body, default_checksum(context), PUT_BYTES_MAX)?;
     check_early(context, object, &options.conditions).await?;

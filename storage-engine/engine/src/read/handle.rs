@@ -171,6 +171,7 @@ impl ObjectHandle {
             attributes: object.attributes.clone(),
             parts,
             tag_count: row.tag_count,
+            lock: row.lock,
         };
         Self { reader, guard, bucket, key, row, info }
     }

@@ -30,23 +30,23 @@ const ATTEMPTS_MAX: usize = 3;
 /// What becomes of a packed object's place.
 #[derive(Debug)]
 pub(crate) enum PackWrite {
-    /// It is the content of a new version, which gets its tags with it.
-    Put(Box<PutObject>, Option<Write>),
+    /// It is the content of a new version, which gets its tags and locks with it.
+    Put(Box<PutObject>, Vec<Write>),
     /// It is the new place of a version that lies at `from`; `to` is filled in.
     Move(Box<ObjectMove>),
 }
 
 impl PackWrite {
-    /// The write, and one that comes behind it in the same commit.
-    fn at(self, location: PackedLocation) -> (Write, Option<Write>) {
+    /// The write, and those that come behind it in the same commit.
+    fn at(self, location: PackedLocation) -> (Write, Vec<Write>) {
         match self {
-            Self::Put(mut put, tagging) => {
+            Self::Put(mut put, behind) => {
                 put.object.content = Content::Packed(location);
-                (Write::Put(put), tagging)
+                (Write::Put(put), behind)
             }
             Self::Move(mut moved) => {
                 moved.to = location;
-                (Write::MoveObject(moved), None)
+                (Write::MoveObject(moved), Vec::new())
             }
         }
     }
@@ -143,9 +143,9 @@ async fn flush_group(group: Vec<Request>, pool: &Arc<VolumePool>, turn: &mut usi
                 crash_point("drive.after_flush_before_commit");
                 let (writes, replies): (Vec<_>, Vec<_>) = rest.into_iter().unzip();
                 let writes = writes.into_iter().zip(locations).map(|(write, at)| write.at(at));
-                let (mut writes, taggings): (Vec<_>, Vec<_>) = writes.unzip();
+                let (mut writes, behind): (Vec<_>, Vec<_>) = writes.unzip();
                 // Behind all others, so that the first outcomes are those of the requests.
-                writes.extend(taggings.into_iter().flatten());
+                writes.extend(behind.into_iter().flatten());
                 return Some(Flushed { advances: vec![advance], writes, replies, _volumes: vec![volume] });
             }
             Err(error) => failure = error,

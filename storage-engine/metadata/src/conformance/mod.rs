@@ -13,6 +13,7 @@
 pub mod buckets;
 pub mod concurrency;
 pub mod lists;
+pub mod locks;
 pub mod membership;
 pub mod objects;
 pub mod random;
@@ -23,6 +24,8 @@ pub mod uploads;
 pub mod versioning;
 pub mod versions;
 pub mod volumes;
+
+pub use locks as locks_kept;
 
 use std::sync::Arc;
 
@@ -58,6 +61,9 @@ macro_rules! conformance_tests {
                 blobs_are_moved_by_comparison, ten_thousand_parts;
             side: tags_live_with_their_version, tags_are_for_one_write, older_versions_keep_their_tags,
                 documents_belong_to_their_bucket;
+            locks: retained_versions_stay, legal_holds_stay_until_they_are_taken_away,
+                versions_get_the_default_of_their_bucket, retentions_are_weakened_only_by_who_may,
+                a_locked_null_version_is_not_replaced, expected_versions_go_and_others_stay;
             volumes: ends_are_monotonic, sealing_fences_the_owner, only_empty_sealed_volumes_are_freed,
                 content_needs_its_volumes, content_lies_below_the_committed_end,
                 sealing_fixes_what_may_be_referred_to, objects_are_moved_by_comparison, shards_move_between_drives,
@@ -70,6 +76,7 @@ macro_rules! conformance_tests {
             concurrency: one_of_many_wins, writes_of_one_key_keep_an_order, refused_commits_have_no_neighbours,
                 dropped_calls_leave_nothing_in_part, restarts_keep_everything, a_closed_store_refuses;
             settings: survive_a_restart;
+            locks_kept: survive_a_restart;
         );
     };
     (@cases $with:ident $fresh:expr; $($module:ident: $($case:ident),+;)+) => {

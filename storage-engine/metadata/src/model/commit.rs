@@ -6,6 +6,7 @@ use granary_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::lock::{EraseObject, ExpireObject, Locking};
 use super::object::{Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, VersionKind};
 use super::settings::{BucketSettings, Versioning};
 use super::side::Tagging;
@@ -57,7 +58,7 @@ pub struct PutObject {
     pub blobs: Vec<NewBlob>,
 }
 
-/// Delete one version for good.
+/// Delete one version for good, unless it ever had a retention: [`super::EraseObject`] knows when that ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteObject {
     /// The bucket.
@@ -89,6 +90,16 @@ pub struct RemoveObject {
 }
 
 impl RemoveObject {
+    /// The delete for good where there are no delete markers.
+    pub(crate) fn null(&self) -> DeleteObject {
+        DeleteObject {
+            bucket: self.bucket,
+            key: self.key.clone(),
+            version: VersionId::NULL,
+            conditions: self.conditions.clone(),
+        }
+    }
+
     /// The delete marker with this version.
     pub(crate) fn marker(&self, version: VersionId) -> NewObject {
         NewObject {
@@ -210,6 +221,9 @@ pub enum Write {
     MoveBlob(Box<BlobMove>),
     Tag(Box<Tagging>),
     Remove(Box<RemoveObject>),
+    Lock(Box<Locking>),
+    Erase(Box<EraseObject>),
+    Expire(Box<ExpireObject>),
 }
 
 /// Moves a volume's committed end forward, if the volume is still open at `epoch`.
@@ -267,4 +281,6 @@ pub enum Outcome {
     InvalidPart(PartNumber),
     /// A move came too late: the version or blob is not where it was.
     Moved,
+    /// A retention or a legal hold forbids it.
+    Locked,
 }

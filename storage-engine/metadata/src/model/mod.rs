@@ -3,6 +3,7 @@
 mod bucket;
 mod commit;
 mod list;
+mod lock;
 mod node;
 mod object;
 mod settings;
@@ -18,6 +19,10 @@ pub use commit::{
     RemoveObject, TagMatch, VolumeAdvance, Write, WriteConditions,
 };
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};
+pub use lock::{
+    Bypass, EraseObject, EraseTerms, Expected, ExpireObject, LegalHold, LockChange, Locking, ObjectLock, Retention,
+    Standing,
+};
 pub use node::{LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
 pub use object::{
     BlobRow, Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, PartRef, VersionKind,

@@ -5,6 +5,8 @@ use granary_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::lock::ObjectLock;
+
 /// An object or the mark that it was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VersionKind {
@@ -112,6 +114,9 @@ pub struct ObjectRow {
     pub object: NewObject,
     /// How many tags it has, as reads tell it; outcomes need not.
     pub tag_count: u16,
+    /// Its locks. Entries of backups carry them beside the row.
+    #[serde(skip)]
+    pub lock: ObjectLock,
 }
 
 /// A blob to be written together with the row that first refers to it.

@@ -22,6 +22,7 @@ use crate::error::Result;
 use crate::model::{Bucket, BucketDocument, DriveRow, Extent, NewUpload, ObjectRow, PartRow, Tag, VolumeRow};
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::codec::{LockColumns, StoredObject};
+use crate::sqlite::failure::Failure;
 
 pub use backup::{Backup, FrameSink, FrameSource, Manifest, back_up};
 pub use copy::{CopyOptions, CopyReport, Phase, Progress, copy, digests};
@@ -100,14 +101,16 @@ pub struct VersionEntry {
 
 impl VersionEntry {
     pub(crate) fn new(bucket: BucketId, key: ObjectKey, stored: StoredObject, older_count: u64) -> Self {
-        let lock = (stored.lock.mode, stored.lock.until_ms, stored.lock.legal_hold);
-        Self { bucket, key, row: stored.row, top_order: stored.top_order, lock, older_count }
+        let StoredObject { mut row, top_order } = stored;
+        // In the entry it is beside the row, as in the tables.
+        let LockColumns { mode, until_ms, legal_hold } = std::mem::take(&mut row.lock).into();
+        Self { bucket, key, row, top_order, lock: (mode, until_ms, legal_hold), older_count }
     }
 
-    pub(crate) fn stored(&self) -> StoredObject {
+    pub(crate) fn stored(&self) -> Result<StoredObject, Failure> {
         let (mode, until_ms, legal_hold) = self.lock;
-        let lock = LockColumns { mode, until_ms, legal_hold };
-        StoredObject { row: self.row.clone(), top_order: self.top_order, lock }
+        let lock = LockColumns { mode, until_ms, legal_hold }.lock()?;
+        Ok(StoredObject { row: ObjectRow { lock, ..self.row.clone() }, top_order: self.top_order })
     }
 }
 

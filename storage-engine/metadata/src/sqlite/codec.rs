@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
-use crate::model::{Content, NewObject, ObjectRow, VersionKind};
+use crate::model::{Content, LegalHold, LockMode, NewObject, ObjectLock, ObjectRow, Retention, VersionKind};
 
 /// The first half of a BLAKE3.
 pub(crate) type RowHash = [u8; 16];
@@ -96,12 +96,37 @@ pub(crate) const OBJECT_COLUMNS: &str = "kind, length_bytes, modified_ms, etag, 
      checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, \
      legal_hold, row_hash, record";
 
-/// Object lock, carried along until it is used.
+/// Object lock as the columns hold it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct LockColumns {
     pub(crate) mode: Option<i64>,
     pub(crate) until_ms: Option<i64>,
     pub(crate) legal_hold: i64,
+}
+
+impl LockColumns {
+    /// What the columns mean. What cannot be understood is an error: it never counts as no lock.
+    pub(crate) fn lock(self) -> Result<ObjectLock, Failure> {
+        let unreadable = || Failure::Corrupt(format!("a version's lock cannot be understood: {self:?}"));
+        let retention = match (self.mode, self.until_ms) {
+            (None, None) => None,
+            (Some(mode), Some(until)) => {
+                Some(Retention { mode: lock_mode(mode)?, until: UnixMillis(until) })
+            }
+            _ => return Err(unreadable()),
+        };
+        Ok(ObjectLock { retention, legal_hold: legal_hold(self.legal_hold)? })
+    }
+}
+
+impl From<ObjectLock> for LockColumns {
+    fn from(lock: ObjectLock) -> Self {
+        Self {
+            mode: lock.retention.map(|retention| lock_mode_code(retention.mode)),
+            until_ms: lock.retention.map(|retention| retention.until.0),
+            legal_hold: legal_hold_code(lock.legal_hold),
+        }
+    }
 }
 
 /// A version with what only the store needs of it.
@@ -110,7 +135,6 @@ pub(crate) struct StoredObject {
     pub(crate) row: ObjectRow,
     /// The highest order the key ever gave.
     pub(crate) top_order: u64,
-    pub(crate) lock: LockColumns,
 }
 
 /// What lies in `record`.
@@ -144,8 +168,9 @@ impl<'a> ObjectColumns<'a> {
         key: &ObjectKey,
         object: &'a NewObject,
         (order, top_order): (u64, u64),
-        lock: LockColumns,
+        lock: ObjectLock,
     ) -> Result<Self, Failure> {
+        let lock = LockColumns::from(lock);
         let record = encode(&RecordRef {
             checksum: object.checksum.as_ref().map(|checksum| checksum.value.as_str()),
             attributes: &object.attributes,
@@ -244,7 +269,8 @@ impl RawObject<'_> {
         if hash_object(bucket, key, &object, (order, top_order), self.lock, self.record) != self.hash {
             return Err(Failure::Corrupt("an object row does not match its hash".to_owned()));
         }
-        Ok(StoredObject { row: ObjectRow { order, object, tag_count: 0 }, top_order, lock: self.lock })
+        let lock = self.lock.lock()?;
+        Ok(StoredObject { row: ObjectRow { order, object, tag_count: 0, lock }, top_order })
     }
 }
 
@@ -325,6 +351,23 @@ codes!(
     "checksum kind",
     ChecksumKind::FullObject = 0,
     ChecksumKind::Composite = 1
+);
+codes!(
+    legal_hold_code,
+    legal_hold,
+    LegalHold,
+    "legal hold",
+    LegalHold::Unset = 0,
+    LegalHold::On = 1,
+    LegalHold::Off = 2
+);
+codes!(
+    lock_mode_code,
+    lock_mode,
+    LockMode,
+    "lock mode",
+    LockMode::Governance = 0,
+    LockMode::Compliance = 1
 );
 codes!(
     algorithm_code,

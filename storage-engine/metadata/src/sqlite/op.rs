@@ -78,7 +78,10 @@ fn write_weight(write: &Write) -> usize {
         | Write::CreateUpload(_)
         | Write::AbortUpload { .. }
         | Write::MoveObject(_)
-        | Write::Tag(_) => 0,
+        | Write::Tag(_)
+        | Write::Lock(_)
+        | Write::Erase(_)
+        | Write::Expire(_) => 0,
     };
     (parts / PARTS_PER_WRITE).saturating_add(1)
 }

@@ -10,6 +10,7 @@ use crate::checksum::combine::{check_kind, default_kind};
 use crate::checksum::{names, request};
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
+use crate::locks;
 use crate::ops::{ObjectAddress, bucket};
 use crate::respond::{self, S3Response};
 use crate::tags;
@@ -27,6 +28,7 @@ pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress
         storage_class: attributes::storage_class(headers)?,
         checksum,
         tags: tags::of_header(headers)?,
+        lock: locks::of_write(headers, locks::Digest::NoBody)?,
     };
     let upload = context.shared.engine.create_upload(&object.bucket, &object.key, options).await?;
     let mut xml = XmlWriter::document("InitiateMultipartUploadResult");

@@ -6,7 +6,7 @@ use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VersionId, Vol
 use sqlx::Row;
 
 use super::{Batch, BlobState, Key, KeyState, OlderState, PartState, Presence, UploadState, Volume, touched};
-use crate::model::{Bucket, Commit, PartRow, Write};
+use crate::model::{Bucket, Commit, DeleteObject, PartRow, RemoveObject, Write};
 use crate::postgres::connect::Session;
 use crate::postgres::failure::Failure;
 use crate::postgres::rows;
@@ -63,16 +63,10 @@ impl<'c> Wanted<'c> {
                 key.versions.insert(put.object.version);
                 self.blobs.extend(parts_of(&put.object).iter().map(|part| part.blob));
             }
-            Write::Delete(delete) => {
-                let key = self.key(delete.bucket, &delete.key);
-                key.versions.insert(delete.version);
-                key.deletes = true;
-            }
-            Write::Remove(remove) => {
-                let key = self.key(remove.bucket, &remove.key);
-                key.versions.extend([remove.version, VersionId::NULL]);
-                key.deletes = true;
-            }
+            Write::Delete(delete) => self.add_delete(delete),
+            Write::Erase(erase) => self.add_delete(&erase.delete),
+            Write::Remove(remove) => self.add_remove(remove),
+            Write::Expire(expire) => self.add_remove(&expire.remove),
             Write::CreateUpload(upload) => {
                 self.uploads.insert((upload.bucket, upload.upload));
             }
@@ -97,10 +91,25 @@ impl<'c> Wanted<'c> {
             Write::Tag(tagging) => {
                 self.key(tagging.bucket, &tagging.key).versions.insert(tagging.version);
             }
+            Write::Lock(locking) => {
+                self.key(locking.bucket, &locking.key).versions.insert(locking.version);
+            }
             Write::MoveBlob(moved) => {
                 self.blobs.insert(moved.blob);
             }
         }
+    }
+
+    fn add_delete(&mut self, delete: &'c DeleteObject) {
+        let key = self.key(delete.bucket, &delete.key);
+        key.versions.insert(delete.version);
+        key.deletes = true;
+    }
+
+    fn add_remove(&mut self, remove: &'c RemoveObject) {
+        let key = self.key(remove.bucket, &remove.key);
+        key.versions.extend([remove.version, VersionId::NULL]);
+        key.deletes = true;
     }
 
     fn key(&mut self, bucket: BucketId, key: &'c ObjectKey) -> &mut KeyWanted {

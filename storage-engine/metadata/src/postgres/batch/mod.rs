@@ -11,6 +11,7 @@
 mod blobs;
 mod flush;
 mod load;
+mod locks;
 mod objects;
 pub(super) mod side;
 pub(super) mod store_objects;
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VolumeId, WriteId};
 
 use crate::error::MetadataError;
-use crate::model::{BucketSettings, Commit, Extent, NewUpload, Outcome, PartRow, Tag, VolumeState, Write};
+use crate::model::{BucketSettings, Commit, EraseTerms, Extent, NewUpload, Outcome, PartRow, Tag, VolumeState, Write};
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::apply::commit::new_places;
 use crate::sqlite::codec::StoredObject;
@@ -138,7 +139,10 @@ impl Batch {
         }
         match write {
             Write::Put(put) => self.put_object(put),
-            Write::Delete(delete) => self.delete_object(delete),
+            Write::Delete(delete) => self.delete_object(delete, &EraseTerms::strict()),
+            Write::Erase(erase) => self.delete_object(&erase.delete, &erase.terms),
+            Write::Expire(expire) => self.expire_object(expire),
+            Write::Lock(locking) => self.lock_object(locking),
             Write::CreateUpload(upload) => self.create_upload(upload),
             Write::PutPart(part) => self.put_part(part),
             Write::CompleteUpload(complete) => self.complete_upload(complete),
@@ -167,6 +171,9 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::MoveObject(moved) => Some((moved.bucket, &moved.key)),
         Write::Tag(tagging) => Some((tagging.bucket, &tagging.key)),
         Write::Remove(remove) => Some((remove.bucket, &remove.key)),
+        Write::Lock(locking) => Some((locking.bucket, &locking.key)),
+        Write::Erase(erase) => Some((erase.delete.bucket, &erase.delete.key)),
+        Write::Expire(expire) => Some((expire.remove.bucket, &expire.remove.key)),
         Write::MoveBlob(_) => None,
     }
 }

@@ -6,12 +6,13 @@ use granary_types::{BucketId, ObjectKey, VersionId};
 
 use super::{Batch, KeyState, OlderState};
 use crate::model::{
-    Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PutObject, RemoveObject, fits,
+    Content, DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome, PutObject,
+    RemoveObject, fits,
 };
 use crate::sqlite::apply::blobs::object_referrer;
 use crate::sqlite::apply::commit::refused;
 use crate::sqlite::apply::objects::{marker_version, next_order, parts_of};
-use crate::sqlite::codec::{LockColumns, StoredObject};
+use crate::sqlite::codec::StoredObject;
 
 impl KeyState {
     pub(super) fn current_row(&self) -> Option<&ObjectRow> {
@@ -43,7 +44,7 @@ impl KeyState {
     }
 
     /// Makes `object` the current version and returns the one it replaces.
-    fn place(&mut self, object: &NewObject, order: u64) -> Option<ObjectRow> {
+    fn place(&mut self, object: &NewObject, lock: ObjectLock, order: u64) -> Option<ObjectRow> {
         self.changed = true;
         let replaced = match self.current.take() {
             Some(current) if current.row.object.version == object.version => Some(current.row),
@@ -54,8 +55,8 @@ impl KeyState {
             }
             None => None,
         };
-        let row = ObjectRow { order, object: object.clone(), tag_count: 0 };
-        self.current = Some(StoredObject { row, top_order: order, lock: LockColumns::default() });
+        let row = ObjectRow { order, object: object.clone(), tag_count: 0, lock };
+        self.current = Some(StoredObject { row, top_order: order });
         replaced
     }
 
@@ -86,7 +87,7 @@ impl KeyState {
 }
 
 impl Batch {
-    fn key(&mut self, bucket: BucketId, key: &ObjectKey) -> &mut KeyState {
+    pub(super) fn key(&mut self, bucket: BucketId, key: &ObjectKey) -> &mut KeyState {
         self.keys.entry((bucket, key.clone())).or_default()
     }
 
@@ -97,6 +98,9 @@ impl Batch {
         let state = self.key(put.bucket, &put.key);
         if let Some(outcome) = refused(&put.conditions, state.current_row()) {
             return outcome;
+        }
+        if state.replaces_locked(&put.object) {
+            return Outcome::Locked;
         }
         let order = next_order(state.current.as_ref());
         let parts = parts_of(&put.object);
@@ -122,7 +126,8 @@ impl Batch {
         object: &NewObject,
         order: u64,
     ) -> Outcome {
-        let replaced = self.key(bucket, key).place(object, order);
+        let lock = ObjectLock::by_default(self.settings(bucket), object);
+        let replaced = self.key(bucket, key).place(object, lock, order);
         if let Content::Packed(location) = &object.content {
             self.add_live(location.volume, u64::from(location.length_bytes));
         }
@@ -143,9 +148,12 @@ impl Batch {
         self.drop_tags(bucket, key, row.object.write);
     }
 
-    pub(super) fn delete_object(&mut self, delete: &DeleteObject) -> Outcome {
+    pub(super) fn delete_object(&mut self, delete: &DeleteObject, terms: &EraseTerms) -> Outcome {
         let state = self.key(delete.bucket, &delete.key);
         if let Some(outcome) = refused(&delete.conditions, state.current_row()) {
+            return outcome;
+        }
+        if let Some(outcome) = state.withheld(delete.version, terms) {
             return outcome;
         }
         let gone = state.remove(delete.version);
@@ -159,19 +167,18 @@ impl Batch {
     pub(super) fn remove_object(&mut self, remove: &RemoveObject) -> Outcome {
         let (bucket, key) = (remove.bucket, &remove.key);
         let Some(version) = marker_version(self.settings(bucket), remove.version) else {
-            return self.delete_object(&DeleteObject {
-                bucket,
-                key: key.clone(),
-                version: VersionId::NULL,
-                conditions: remove.conditions.clone(),
-            });
+            return self.delete_object(&remove.null(), &EraseTerms::at(remove.modified));
         };
         let state = self.key(bucket, key);
         if let Some(outcome) = refused(&remove.conditions, state.current_row()) {
             return outcome;
         }
+        let marker = remove.marker(version);
+        if state.replaces_locked(&marker) {
+            return Outcome::Locked;
+        }
         let order = next_order(state.current.as_ref());
-        self.place(bucket, key, &remove.marker(version), order);
+        self.place(bucket, key, &marker, order);
         Outcome::Marked { version, order }
     }
 

@@ -50,7 +50,7 @@ impl<'b> Versions<'b> {
     ) -> Result<(), Failure> {
         let object = &stored.row.object;
         let orders = (stored.row.order, stored.top_order);
-        let columns = ObjectColumns::new(bucket, key, object, orders, stored.lock)?;
+        let columns = ObjectColumns::new(bucket, key, object, orders, stored.row.lock)?;
         self.buckets.push(*bucket.as_bytes());
         self.keys.push(key.as_bytes());
         self.kinds.push(small(version_kind_code(object.kind))?);
@@ -64,9 +64,9 @@ impl<'b> Versions<'b> {
         self.orders.push(orders.0.cast_signed());
         self.top_orders.push(orders.1.cast_signed());
         self.writes.push(*object.write.as_bytes());
-        self.lock_modes.push(stored.lock.mode.map(small).transpose()?);
-        self.lock_untils.push(stored.lock.until_ms);
-        self.legal_holds.push(small(stored.lock.legal_hold)?);
+        self.lock_modes.push(columns.lock.mode.map(small).transpose()?);
+        self.lock_untils.push(columns.lock.until_ms);
+        self.legal_holds.push(small(columns.lock.legal_hold)?);
         self.hashes.push(columns.hash);
         self.records.push(columns.record);
         Ok(())

@@ -69,6 +69,9 @@ impl Batch {
         if let Some(outcome) = refused(&complete.conditions, state.current_row()) {
             return outcome;
         }
+        if state.replaces_locked(&complete.object) {
+            return Outcome::Locked;
+        }
         let order = next_order(state.current.as_ref());
         for (index, (number, _)) in (0_u32..).zip(&complete.parts) {
             if let Some(part) = stored.remove(number) {

@@ -274,7 +274,7 @@ async fn insert_versions(
     entries: &[&VersionEntry],
     statement: &'static str,
 ) -> Result<(), Failure> {
-    let stored: Vec<StoredObject> = entries.iter().map(|entry| entry.stored()).collect();
+    let stored = entries.iter().map(|entry| entry.stored()).collect::<Result<Vec<StoredObject>, _>>()?;
     let mut versions = Versions::default();
     for (entry, stored) in entries.iter().zip(&stored) {
         versions.push(entry.bucket, &entry.key, stored)?;

@@ -5,7 +5,7 @@ use granary_types::VolumeId;
 use super::Batch;
 use crate::error::MetadataError;
 use crate::model::{
-    Commit, Content, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
+    Commit, Content, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
     VolumeAdvance, VolumeState, Write, WriteConditions,
 };
 use crate::sqlite::failure::Failure;
@@ -27,7 +27,10 @@ impl Batch<'_> {
     fn write(&mut self, write: &Write) -> Result<Outcome, Failure> {
         match write {
             Write::Put(put) => self.put_object(put),
-            Write::Delete(delete) => self.delete_object(delete),
+            Write::Delete(delete) => self.delete_object(delete, &EraseTerms::strict()),
+            Write::Erase(erase) => self.delete_object(&erase.delete, &erase.terms),
+            Write::Expire(expire) => self.expire_object(expire),
+            Write::Lock(locking) => self.lock_object(locking),
             Write::CreateUpload(upload) => self.create_upload(upload),
             Write::PutPart(part) => self.put_part(part),
             Write::CompleteUpload(complete) => self.complete_upload(complete),
@@ -108,7 +111,10 @@ pub(crate) fn new_places<'w, E>(
         | Write::CreateUpload(_)
         | Write::CompleteUpload(_)
         | Write::AbortUpload { .. }
-        | Write::Tag(_) => Ok(()),
+        | Write::Tag(_)
+        | Write::Lock(_)
+        | Write::Erase(_)
+        | Write::Expire(_) => Ok(()),
     }
 }
 

@@ -47,10 +47,10 @@ impl Batch<'_> {
     }
 
     fn import_version(&self, version: &VersionEntry, statement: &str) -> Result<(), Failure> {
-        let stored = version.stored();
+        let stored = version.stored()?;
         let orders = (stored.row.order, stored.top_order);
         let columns =
-            ObjectColumns::new(version.bucket, &version.key, &stored.row.object, orders, stored.lock)?;
+            ObjectColumns::new(version.bucket, &version.key, &stored.row.object, orders, stored.row.lock)?;
         store(self.connection, statement, version.bucket, &version.key, &columns)
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod blobs;
 mod buckets;
 pub(crate) mod commit;
 mod import;
+mod locks;
 pub(crate) mod objects;
 mod recount;
 pub(crate) mod side;

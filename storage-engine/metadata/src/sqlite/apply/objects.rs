@@ -10,10 +10,10 @@ use super::blobs::object_referrer;
 use super::commit::refused;
 use super::side::drop_tags;
 use crate::model::{
-    BucketSettings, Content, DeleteObject, NewObject, ObjectMove, ObjectRow, Outcome, PartRef, PutObject,
-    RemoveObject, Versioning, fits,
+    BucketSettings, Content, DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome,
+    PartRef, PutObject, RemoveObject, Versioning, fits,
 };
-use crate::sqlite::codec::{LockColumns, ObjectColumns, StoredObject};
+use crate::sqlite::codec::{ObjectColumns, StoredObject};
 use crate::sqlite::failure::Failure;
 
 const SELECT_CURRENT: &str = "SELECT kind, length_bytes, modified_ms, etag, storage_class, checksum_algorithm, \
@@ -69,7 +69,7 @@ pub(in crate::sqlite) fn load_older(
         .transpose()
 }
 
-fn load_newest_older(
+pub(super) fn load_newest_older(
     connection: &Connection,
     bucket: BucketId,
     key: &ObjectKey,
@@ -132,6 +132,9 @@ impl Batch<'_> {
         if let Some(outcome) = refused(&put.conditions, current.as_ref().map(|stored| &stored.row)) {
             return Ok(outcome);
         }
+        if self.replaces_locked(put.bucket, &put.key, current.as_ref(), &put.object)? {
+            return Ok(Outcome::Locked);
+        }
         let parts = parts_of(&put.object);
         let new: HashSet<_> = put.blobs.iter().map(|blob| blob.id).collect();
         for part in parts.iter().filter(|part| !new.contains(&part.blob)) {
@@ -147,7 +150,8 @@ impl Batch<'_> {
         for (index, part) in (0_u32..).zip(parts) {
             self.add_reference(part.blob, &object_referrer(put.bucket, &put.key, order, index))?;
         }
-        let replaced = self.place(put.bucket, &put.key, current, &put.object)?;
+        let lock = ObjectLock::by_default(settings, &put.object);
+        let replaced = self.place(put.bucket, &put.key, current, (&put.object, lock))?;
         Ok(Outcome::Done { replaced: replaced.map(Box::new), order })
     }
 
@@ -157,7 +161,7 @@ impl Batch<'_> {
         bucket: BucketId,
         key: &ObjectKey,
         current: Option<StoredObject>,
-        object: &NewObject,
+        (object, lock): (&NewObject, ObjectLock),
     ) -> Result<Option<ObjectRow>, Failure> {
         let order = next_order(current.as_ref());
         let replaced = match current {
@@ -173,14 +177,14 @@ impl Batch<'_> {
                     key,
                     &row.object,
                     (row.order, current.top_order),
-                    current.lock,
+                    row.lock,
                 )?;
                 store(self.connection, REPLACE_VERSION, bucket, key, &columns)?;
                 same.map(|same| same.row)
             }
             None => None,
         };
-        let columns = ObjectColumns::new(bucket, key, object, (order, order), LockColumns::default())?;
+        let columns = ObjectColumns::new(bucket, key, object, (order, order), lock)?;
         store(self.connection, REPLACE_CURRENT, bucket, key, &columns)?;
         if let Content::Packed(location) = &object.content {
             self.add_live(location.volume, u64::from(location.length_bytes))?;
@@ -191,7 +195,7 @@ impl Batch<'_> {
         Ok(replaced)
     }
 
-    fn delete_older(&self, bucket: BucketId, key: &ObjectKey, order: u64) -> Result<(), Failure> {
+    pub(super) fn delete_older(&self, bucket: BucketId, key: &ObjectKey, order: u64) -> Result<(), Failure> {
         self.connection
             .prepare_cached("DELETE FROM object_versions WHERE bucket_id = ?1 AND key = ?2 AND ord = ?3")?
             .execute((bucket.as_bytes(), key.as_bytes(), order.cast_signed()))?;
@@ -199,7 +203,7 @@ impl Batch<'_> {
     }
 
     /// The tags of a version that is gone go too; its bytes are garbage, unless something else refers to them.
-    fn drop_content(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) -> Result<(), Failure> {
+    pub(super) fn drop_content(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) -> Result<(), Failure> {
         if let Content::Packed(location) = &row.object.content {
             self.drop_live(location.volume, u64::from(location.length_bytes))?;
         }
@@ -209,7 +213,11 @@ impl Batch<'_> {
         drop_tags(self.connection, bucket, key, row.object.write)
     }
 
-    pub(super) fn delete_object(&mut self, delete: &DeleteObject) -> Result<Outcome, Failure> {
+    pub(super) fn delete_object(
+        &mut self,
+        delete: &DeleteObject,
+        terms: &EraseTerms,
+    ) -> Result<Outcome, Failure> {
         let (bucket, key) = (delete.bucket, &delete.key);
         if !self.bucket_exists(bucket)? {
             return Ok(Outcome::NoSuchBucket);
@@ -218,24 +226,25 @@ impl Batch<'_> {
         if let Some(outcome) = refused(&delete.conditions, current.as_ref().map(|stored| &stored.row)) {
             return Ok(outcome);
         }
-        let gone = match current {
-            Some(current) if current.row.object.version == delete.version => {
-                self.delete_current(bucket, key, current.top_order)?;
-                Some(current.row)
-            }
-            Some(_) => {
-                let older = load_older(self.connection, bucket, key, delete.version)?;
-                if let Some(older) = &older {
-                    self.delete_older(bucket, key, older.row.order)?;
-                }
-                older.map(|older| older.row)
-            }
-            None => None,
+        let top_order = current.as_ref().map_or(0, |stored| stored.top_order);
+        let (is_current, named) = match current {
+            Some(current) if current.row.object.version == delete.version => (true, Some(current)),
+            Some(_) => (false, load_older(self.connection, bucket, key, delete.version)?),
+            None => (false, None),
         };
-        if let Some(row) = &gone {
-            self.drop_content(bucket, key, row)?;
+        if let Some(outcome) = self.withheld(bucket, key, named.as_ref(), is_current, terms)? {
+            return Ok(outcome);
         }
-        Ok(Outcome::Done { replaced: gone.map(Box::new), order: 0 })
+        let Some(StoredObject { row, .. }) = named else {
+            return Ok(Outcome::Done { replaced: None, order: 0 });
+        };
+        if is_current {
+            self.delete_current(bucket, key, top_order)?;
+        } else {
+            self.delete_older(bucket, key, row.order)?;
+        }
+        self.drop_content(bucket, key, &row)?;
+        Ok(Outcome::Done { replaced: Some(Box::new(row)), order: 0 })
     }
 
     /// Deletes the key for good or by a delete marker, as the bucket's versioning says.
@@ -243,24 +252,23 @@ impl Batch<'_> {
         let (bucket, key) = (remove.bucket, &remove.key);
         let Some(settings) = self.bucket_settings(bucket)? else { return Ok(Outcome::NoSuchBucket) };
         let Some(version) = marker_version(settings, remove.version) else {
-            return self.delete_object(&DeleteObject {
-                bucket,
-                key: key.clone(),
-                version: VersionId::NULL,
-                conditions: remove.conditions.clone(),
-            });
+            return self.delete_object(&remove.null(), &EraseTerms::at(remove.modified));
         };
         let current = load_current(self.connection, bucket, key)?;
         if let Some(outcome) = refused(&remove.conditions, current.as_ref().map(|stored| &stored.row)) {
             return Ok(outcome);
         }
+        let marker = remove.marker(version);
+        if self.replaces_locked(bucket, key, current.as_ref(), &marker)? {
+            return Ok(Outcome::Locked);
+        }
         let order = next_order(current.as_ref());
-        self.place(bucket, key, current, &remove.marker(version))?;
+        self.place(bucket, key, current, (&marker, ObjectLock::default()))?;
         Ok(Outcome::Marked { version, order })
     }
 
     /// Removes the current version; the newest older one takes its place and remembers the highest order.
-    fn delete_current(&self, bucket: BucketId, key: &ObjectKey, top_order: u64) -> Result<(), Failure> {
+    pub(super) fn delete_current(&self, bucket: BucketId, key: &ObjectKey, top_order: u64) -> Result<(), Failure> {
         let Some(older) = load_newest_older(self.connection, bucket, key)? else {
             self.connection
                 .prepare_cached("DELETE FROM objects WHERE bucket_id = ?1 AND key = ?2")?
@@ -268,7 +276,7 @@ impl Batch<'_> {
             return Ok(());
         };
         let row = &older.row;
-        let columns = ObjectColumns::new(bucket, key, &row.object, (row.order, top_order), older.lock)?;
+        let columns = ObjectColumns::new(bucket, key, &row.object, (row.order, top_order), row.lock)?;
         store(self.connection, REPLACE_CURRENT, bucket, key, &columns)?;
         self.delete_older(bucket, key, row.order)
     }
@@ -287,7 +295,7 @@ impl Batch<'_> {
         }
         let row = &stored.row;
         let columns =
-            ObjectColumns::new(bucket, key, &row.object, (row.order, stored.top_order), stored.lock)?;
+            ObjectColumns::new(bucket, key, &row.object, (row.order, stored.top_order), row.lock)?;
         store(self.connection, statement, bucket, key, &columns)?;
         self.add_live(moved.to.volume, u64::from(moved.to.length_bytes))?;
         self.drop_live(moved.from.volume, u64::from(moved.from.length_bytes))?;

@@ -10,7 +10,7 @@ use super::Batch;
 use super::blobs::{object_referrer, part_referrer};
 use super::commit::refused;
 use super::objects::{load_current, next_order};
-use crate::model::{CompleteUpload, Content, NewUpload, Outcome, PartRow, PutPart, fits};
+use crate::model::{CompleteUpload, Content, NewUpload, ObjectLock, Outcome, PartRow, PutPart, fits};
 use crate::sqlite::codec::{blob, decode_checked, encode, row_hash};
 use crate::sqlite::failure::Failure;
 
@@ -195,6 +195,9 @@ impl Batch<'_> {
         if let Some(outcome) = refused(&complete.conditions, current.as_ref().map(|stored| &stored.row)) {
             return Ok(outcome);
         }
+        if self.replaces_locked(bucket, key, current.as_ref(), &complete.object)? {
+            return Ok(Outcome::Locked);
+        }
         let order = next_order(current.as_ref());
         for (index, (number, _)) in (0_u32..).zip(&complete.parts) {
             if let Some(part) = stored.remove(number) {
@@ -203,7 +206,8 @@ impl Batch<'_> {
             }
         }
         self.forget_upload(upload, stored.into_values().collect())?;
-        let replaced = self.place(bucket, key, current, &complete.object)?;
+        let lock = ObjectLock::by_default(settings, &complete.object);
+        let replaced = self.place(bucket, key, current, (&complete.object, lock))?;
         Ok(Outcome::Done { replaced: replaced.map(Box::new), order })
     }
 
