@@ -18,7 +18,7 @@ pub use commit::{
     RemoveObject, TagMatch, VolumeAdvance, Write, WriteConditions,
 };
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};
-pub use node::{LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
+pub use node::{Drain, LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
 pub use object::{
     BlobRow, Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, PartRef, VersionKind,
 };
