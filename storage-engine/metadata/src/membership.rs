@@ -1,10 +1,10 @@
 //! The trait of stores that several nodes share.
 
 use async_trait::async_trait;
-use granary_types::{ClusterId, Epoch, NodeId, VolumeId};
+use granary_types::{ClusterId, DriveId, Epoch, NodeId, VolumeId};
 
 use crate::error::Result;
-use crate::model::{LeaseRow, NewNode, NodeDrive, NodeRow};
+use crate::model::{Drain, LeaseRow, NewNode, NodeDrive, NodeRow};
 
 /// Who belongs to a store that several nodes share, and who does what. Embedded stores have none of this: they belong to
 /// one process.
@@ -45,4 +45,19 @@ pub trait Membership: Send + Sync + 'static {
 
     /// Goes on holding a lease. `false` if another has it now.
     async fn renew_lease(&self, name: &str, holder: NodeId, epoch: Epoch) -> Result<bool>;
+
+    /// Ends holding a lease: the next who wants it need not watch it stand still. `false` if another has it.
+    async fn release_lease(&self, name: &str, holder: NodeId, epoch: Epoch) -> Result<bool>;
+
+    /// Begins to empty a drive, or changes how.
+    async fn put_drain(&self, drain: Drain) -> Result<()>;
+
+    /// Ends the emptying of a drive, whether it is empty or not. `false` if it was not being emptied.
+    async fn end_drain(&self, drive: DriveId) -> Result<bool>;
+
+    /// The drives that are being emptied, by id.
+    async fn drains(&self) -> Result<Vec<Drain>>;
+
+    /// Retires a drive for good, and ends its emptying. `false` if it is not known.
+    async fn retire_drive(&self, drive: DriveId) -> Result<bool>;
 }

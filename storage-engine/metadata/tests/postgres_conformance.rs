@@ -63,4 +63,11 @@ mod membership {
         let [one, _two] = two_nodes().await;
         membership::leases_have_one_holder(&*one.membership()).await;
     }
+
+    #[tokio::test]
+    async fn drives_are_emptied_and_retired() {
+        let [one, two] = two_nodes().await;
+        let members = one.membership();
+        membership::drives_are_emptied_and_retired((&*one, &*members), &*two.membership()).await;
+    }
 }

@@ -1,10 +1,10 @@
 //! Nodes, leases, and who owns what: for stores that several nodes share.
 
-use granary_types::{ClusterId, DriveId, Epoch, NodeId};
+use granary_types::{ClusterId, DriveId, Epoch, NodeId, UnixMillis};
 
 use super::sample::{id, volume, volume_id};
 use crate::membership::Membership;
-use crate::model::{DriveRow, DriveState, LeaseRow, NewNode, NodeState};
+use crate::model::{Drain, DriveRow, DriveState, LeaseRow, NewNode, NodeState};
 use crate::store::MetadataStore;
 
 /// A node of a number.
@@ -94,4 +94,48 @@ pub async fn leases_have_one_holder(members: &dyn Membership) {
     assert_eq!(take(3, Some(renewed)).await, None);
     assert!(!members.renew_lease("work", node_id(1), Epoch(1)).await.unwrap());
     assert!(members.renew_lease("work", node_id(2), Epoch(2)).await.unwrap());
+    // One that was let go is free at once, and only its holder lets go.
+    assert!(!members.release_lease("work", node_id(1), Epoch(2)).await.unwrap());
+    assert!(!members.release_lease("work", node_id(2), Epoch(1)).await.unwrap());
+    assert!(members.release_lease("work", node_id(2), Epoch(2)).await.unwrap());
+    assert!(!members.renew_lease("work", node_id(2), Epoch(2)).await.unwrap());
+    assert_eq!(take(3, None).await, Some(Epoch(1)));
+}
+
+/// Drives are emptied, are so no more, and are retired for good.
+pub async fn drives_are_emptied_and_retired(
+    one: (&dyn MetadataStore, &dyn Membership),
+    two: &dyn Membership,
+) {
+    let (store, members) = one;
+    let drive = |n| DriveId::from_bytes(id(n));
+    for (n, slot) in [(1, 0), (2, 1)] {
+        let row = DriveRow { id: drive(n), slot, path: format!("/{n}"), state: DriveState::Active };
+        store.put_drive(row).await.unwrap();
+    }
+    let drain = |n, target: Option<DriveId>| Drain {
+        drive: drive(n),
+        target,
+        began: UnixMillis(7),
+        shards: 3,
+        length_bytes: 1 << 40,
+    };
+    assert_eq!(members.drains().await.unwrap(), []);
+    members.put_drain(drain(2, None)).await.unwrap();
+    members.put_drain(drain(1, None)).await.unwrap();
+    members.put_drain(drain(2, Some(drive(9)))).await.unwrap();
+    assert_eq!(two.drains().await.unwrap(), [drain(1, None), drain(2, Some(drive(9)))]);
+    // What a node says of its drives when it starts does not end it.
+    let row = DriveRow { id: drive(2), slot: 1, path: "/new".to_owned(), state: DriveState::Active };
+    store.put_drive(row).await.unwrap();
+    assert!(two.end_drain(drive(1)).await.unwrap());
+    assert!(!two.end_drain(drive(1)).await.unwrap());
+    assert_eq!(members.drains().await.unwrap(), [drain(2, Some(drive(9)))]);
+    assert!(two.retire_drive(drive(2)).await.unwrap());
+    assert!(!two.retire_drive(drive(8)).await.unwrap());
+    assert_eq!(members.drains().await.unwrap(), []);
+    let drives = members.node_drives().await.unwrap();
+    let seen: Vec<_> = drives.iter().map(|d| (d.drive.id, d.node, d.drive.state)).collect();
+    let expected = [(1, DriveState::Active), (2, DriveState::Retired)];
+    assert_eq!(seen, expected.map(|(n, state)| (drive(n), Some(node_id(1)), state)));
 }

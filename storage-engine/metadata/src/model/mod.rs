@@ -20,10 +20,10 @@ pub use commit::{
 };
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};
 pub use lock::{
-    Bypass, EraseObject, EraseTerms, Expected, ExpireObject, LegalHold, LockChange, Locking, ObjectLock, Retention,
-    Standing,
+    Bypass, EraseObject, EraseTerms, Expected, ExpireObject, LegalHold, LockChange, Locking, ObjectLock,
+    Retention, Standing,
 };
-pub use node::{LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
+pub use node::{Drain, LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
 pub use object::{
     BlobRow, Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, PartRef, VersionKind,
 };

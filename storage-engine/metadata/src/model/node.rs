@@ -1,6 +1,6 @@
 //! Nodes and leases.
 
-use granary_types::{Epoch, NodeId};
+use granary_types::{DriveId, Epoch, NodeId, UnixMillis};
 
 use super::volume::DriveRow;
 
@@ -59,4 +59,19 @@ pub struct LeaseRow {
     pub epoch: Epoch,
     /// Goes up while it is held.
     pub beats: u64,
+}
+
+/// A drive that is being emptied: nothing new is placed on it, and what is on it goes elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drain {
+    /// The drive.
+    pub drive: DriveId,
+    /// The drive that takes its place; `None` for any others.
+    pub target: Option<DriveId>,
+    /// When it was asked for.
+    pub began: UnixMillis,
+    /// Shards that were on it then.
+    pub shards: u64,
+    /// Their committed bytes.
+    pub length_bytes: u64,
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use granary_types::{ClusterId, Epoch, NodeId, VolumeId};
+use granary_types::{ClusterId, DriveId, Epoch, NodeId, UnixMillis, VolumeId};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -18,7 +18,7 @@ use super::sql::{self, nodes as statements};
 use super::{ops, rows};
 use crate::error::Result;
 use crate::membership::Membership;
-use crate::model::{DriveState, LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
+use crate::model::{Drain, DriveState, LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
 use crate::sqlite::failure::unavailable;
 
 const CONTEXT: &str = "asking for the nodes";
@@ -126,23 +126,28 @@ fn lease(row: &PgRow) -> Result<LeaseRow, Failure> {
     Ok(LeaseRow { holder: node_id(row, 0)?, epoch, beats })
 }
 
-/// Removes a node and retires its drives, in one transaction.
-async fn remove(session: &mut Session, node: NodeId) -> Result<bool, Failure> {
+fn drain(row: &PgRow) -> Result<Drain, Failure> {
+    let has_target = row.try_get::<Option<&[u8]>, _>(1)?.is_some();
+    Ok(Drain {
+        drive: DriveId::from_bytes(rows::id(row, 0)?),
+        target: if has_target { Some(DriveId::from_bytes(rows::id(row, 1)?)) } else { None },
+        began: UnixMillis(row.try_get(2)?),
+        shards: rows::unsigned(row, 3)?,
+        length_bytes: rows::unsigned(row, 4)?,
+    })
+}
+
+/// What leaves the store for good.
+#[derive(Debug, Clone, Copy)]
+enum Removal {
+    Node(NodeId),
+    Drive(DriveId),
+}
+
+/// Removes a node or a drive and retires the drives that go with it, in one transaction. `false` if it is not known.
+async fn remove(session: &mut Session, removal: Removal) -> Result<bool, Failure> {
     session.run(sql::BEGIN).await?;
-    let removed = async {
-        let known = session.execute(sqlx::query(statements::REMOVE).bind(*node.as_bytes())).await? == 1;
-        let drives = session.fetch(sqlx::query(statements::DRIVES)).await?;
-        for row in &drives {
-            let mut found = node_drive(row)?;
-            if found.node == Some(node) {
-                found.drive.state = DriveState::Retired;
-                drop(ops::put_drive(session, &found.drive, Some(node)).await?);
-            }
-        }
-        Ok::<_, Failure>(known)
-    }
-    .await;
-    match removed {
+    match remove_inside(session, removal).await {
         Ok(known) => {
             session.run(sql::COMMIT).await.map_err(|_| Failure::Unknown)?;
             Ok(known)
@@ -153,6 +158,30 @@ async fn remove(session: &mut Session, node: NodeId) -> Result<bool, Failure> {
             Err(failure)
         }
     }
+}
+
+async fn remove_inside(session: &mut Session, removal: Removal) -> Result<bool, Failure> {
+    let mut known = match removal {
+        Removal::Node(node) => {
+            session.execute(sqlx::query(statements::REMOVE).bind(*node.as_bytes())).await? == 1
+        }
+        Removal::Drive(_) => false,
+    };
+    let drives = session.fetch(sqlx::query(statements::DRIVES)).await?;
+    for row in &drives {
+        let mut found = node_drive(row)?;
+        let is_removed = match removal {
+            Removal::Node(node) => found.node == Some(node),
+            Removal::Drive(drive) => found.drive.id == drive,
+        };
+        if is_removed {
+            known = true;
+            found.drive.state = DriveState::Retired;
+            drop(ops::put_drive(session, &found.drive, found.node).await?);
+            session.execute(sqlx::query(statements::END_DRAIN).bind(*found.drive.id.as_bytes())).await?;
+        }
+    }
+    Ok(known)
 }
 
 #[async_trait]
@@ -196,7 +225,7 @@ impl Membership for Members {
     }
 
     async fn remove_node(&self, node: NodeId) -> Result<bool> {
-        self.call(Box::new(move |session| Box::pin(remove(session, node)))).await
+        self.call(Box::new(move |session| Box::pin(remove(session, Removal::Node(node))))).await
     }
 
     async fn open_volumes(&self) -> Result<Vec<(VolumeId, Option<NodeId>)>> {
@@ -240,5 +269,40 @@ impl Membership for Members {
             renew.bind(epoch.0.cast_signed())
         });
         Ok(changed.await? == 1)
+    }
+
+    async fn release_lease(&self, name: &str, holder: NodeId, epoch: Epoch) -> Result<bool> {
+        let name = name.as_bytes().to_vec();
+        let changed = self.change(move || {
+            let release = sqlx::query(statements::RELEASE_LEASE).bind(name).bind(*holder.as_bytes());
+            release.bind(epoch.0.cast_signed())
+        });
+        Ok(changed.await? == 1)
+    }
+
+    async fn put_drain(&self, drain: Drain) -> Result<()> {
+        let changed = self.change(move || {
+            sqlx::query(statements::PUT_DRAIN)
+                .bind(*drain.drive.as_bytes())
+                .bind(drain.target.map(|target| *target.as_bytes()))
+                .bind(drain.began.0)
+                .bind(i64::try_from(drain.shards).unwrap_or(i64::MAX))
+                .bind(i64::try_from(drain.length_bytes).unwrap_or(i64::MAX))
+        });
+        changed.await.map(drop)
+    }
+
+    async fn end_drain(&self, drive: DriveId) -> Result<bool> {
+        let ended = self.change(move || sqlx::query(statements::END_DRAIN).bind(*drive.as_bytes()));
+        Ok(ended.await? == 1)
+    }
+
+    async fn drains(&self) -> Result<Vec<Drain>> {
+        let found = self.rows(|| sqlx::query(statements::DRAINS)).await?;
+        found.iter().map(|row| read(drain(row))).collect()
+    }
+
+    async fn retire_drive(&self, drive: DriveId) -> Result<bool> {
+        self.call(Box::new(move |session| Box::pin(remove(session, Removal::Drive(drive))))).await
     }
 }

@@ -23,6 +23,15 @@ pub(in crate::postgres) const DRIVES: &str =
 
 pub(in crate::postgres) const REMOVE: &str = "UPDATE nodes SET state = 1 WHERE id = $1";
 
+pub(in crate::postgres) const PUT_DRAIN: &str = "INSERT INTO drains (drive_id, target_id, began_ms, shards, bytes) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (drive_id) DO UPDATE SET target_id = excluded.target_id, \
+     began_ms = excluded.began_ms, shards = excluded.shards, bytes = excluded.bytes";
+
+pub(in crate::postgres) const END_DRAIN: &str = "DELETE FROM drains WHERE drive_id = $1";
+
+pub(in crate::postgres) const DRAINS: &str =
+    "SELECT drive_id, target_id, began_ms, shards, bytes FROM drains ORDER BY drive_id";
+
 pub(in crate::postgres) const OPEN_VOLUMES: &str =
     "SELECT id, owner_id FROM volumes WHERE state = 0 ORDER BY state, id";
 
@@ -36,3 +45,6 @@ pub(in crate::postgres) const TAKE_LEASE: &str = "UPDATE leases SET holder = $2,
 
 pub(in crate::postgres) const RENEW_LEASE: &str =
     "UPDATE leases SET beats = beats + 1 WHERE name = $1 AND holder = $2 AND epoch = $3";
+
+pub(in crate::postgres) const RELEASE_LEASE: &str =
+    "DELETE FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3";
