@@ -4,8 +4,8 @@ use granary_types::{UnixMillis, WriteId};
 
 use super::Harness;
 use super::sample::{
-    bucket, bucket_id, commit, complete, delete, done, id, key, name, one, put_empty, put_part, upload,
-    version_id, volume, w,
+    bucket, bucket_id, commit, complete, delete, done, id, key, name, one, open_written, put_empty, put_part,
+    upload, version_id, w,
 };
 use super::versioning::remove;
 use crate::model::{
@@ -124,7 +124,7 @@ pub async fn versions_get_the_default_of_their_bucket(store: &dyn MetadataStore)
     one(store, remove(1, "a", 4)).await;
     assert_eq!(lock_of(store, None).await, Some(ObjectLock::default()));
     // An upload's object is a put like any other.
-    store.open_volume(volume(1)).await.unwrap();
+    open_written(store, 1).await;
     done(store, Write::CreateUpload(Box::new(upload(1, "a", 5, 1)))).await;
     done(store, Write::PutPart(Box::new(put_part(1, "a", 5, 1, (51, 1, 10))))).await;
     let mut completion = complete(1, "a", 5, 50, &[(1, 51, 10)]);
