@@ -90,6 +90,13 @@ impl DriveSet {
             && self.assigned.read().get(&id).is_none_or(|drive| drive.state == DriveState::Active)
     }
 
+    /// Knows at once that a drive of this node was replaced by another; what the metadata lists comes with the next look.
+    pub(crate) fn note_replaced(&self, id: DriveId) {
+        if let Some(drive) = self.assigned.write().get_mut(&id) {
+            drive.state = DriveState::Retired;
+        }
+    }
+
     /// Whether the metadata says that the drive was replaced or removed.
     pub(crate) fn is_retired(&self, id: DriveId) -> bool {
         self.assigned.read().get(&id).is_some_and(|drive| drive.state == DriveState::Retired)

@@ -67,6 +67,16 @@ pub enum EngineError {
         /// What was being done.
         context: &'static str,
     },
+    /// A heal or scrub went over all volumes and had to leave some as they are; the same task may succeed later.
+    #[error(
+        "{volumes} volumes were left out because they cannot be read whole now; the first: {first_reason}"
+    )]
+    Skipped {
+        /// How many.
+        volumes: u64,
+        /// Why the first of them was.
+        first_reason: String,
+    },
     /// More shards are lost or rotten than the code can rebuild. The bytes are not served.
     #[error("{context}: too many shards are unreadable")]
     Unreadable {

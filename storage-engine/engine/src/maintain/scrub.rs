@@ -1,8 +1,9 @@
 //! Tasks an operator starts: heal and scrub go over all volumes, one after the other.
 
+use std::error::Error as _;
 use std::sync::Arc;
 
-use granary_metadata::VolumeState;
+use granary_metadata::{VolumeRow, VolumeState};
 
 use super::tasks::{TaskHandle, TaskKind};
 use super::{compact, heal, watch};
@@ -19,6 +20,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
     let mut volumes = all_rows(inner.store.as_ref()).await?;
     volumes.retain(|row| row.state != VolumeState::Freed);
     task.begin(volumes.len() as u64);
+    let mut skipped = Skipped::default();
     for listed in volumes {
         // Hours may have passed since the list was made.
         let row = match inner.store.volume(listed.volume.id).await? {
@@ -29,28 +31,8 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
             }
         };
         match kind {
-            TaskKind::Heal => {
-                let healed = heal::heal_volume(inner, row, |bytes| task.add_bytes(bytes)).await?;
-                task.add_findings(healed.healed + healed.unplaced + healed.lost_stripes);
-                task.add_repaired(healed.healed);
-                task.add_unrepairable(healed.unplaced + healed.lost_stripes);
-            }
-            TaskKind::Scrub => {
-                inner.map.forget(row.volume.id);
-                let findings = heal::examine(inner, &row, |bytes| task.add_bytes(bytes)).await?;
-                let now = inner.store.volume(row.volume.id).await?;
-                if now.is_none_or(|now| {
-                    now.state == VolumeState::Freed || now.volume.drives != row.volume.drives
-                }) {
-                    task.volume_done();
-                    continue;
-                }
-                task.add_findings(findings.damaged.len() as u64 + findings.lost_stripes);
-                task.add_unrepairable(findings.lost_stripes);
-                for column in findings.damaged {
-                    inner.damage.report(row.volume.id, column);
-                }
-            }
+            TaskKind::Heal => skipped.pass(heal_one(inner, row, task).await)?,
+            TaskKind::Scrub => skipped.pass(scrub_one(inner, row, task).await)?,
             TaskKind::Compact if inner.regressed => {
                 return Err(EngineError::Unavailable {
                     context: "compacting: the metadata is older than the data",
@@ -74,5 +56,60 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
         tracing::error!(%error, "the metadata does not verify");
         task.add_findings(1);
     }
+    skipped.result()
+}
+
+async fn heal_one(inner: &Arc<Inner>, row: VolumeRow, task: &TaskHandle) -> Result<()> {
+    let healed = heal::heal_volume(inner, row, |bytes| task.add_bytes(bytes)).await?;
+    task.add_findings(healed.healed + healed.unplaced + healed.lost_stripes);
+    task.add_repaired(healed.healed);
+    task.add_unrepairable(healed.unplaced + healed.lost_stripes);
     Ok(())
+}
+
+async fn scrub_one(inner: &Arc<Inner>, row: VolumeRow, task: &TaskHandle) -> Result<()> {
+    inner.map.forget(row.volume.id);
+    let findings = heal::examine(inner, &row, |bytes| task.add_bytes(bytes)).await?;
+    let now = inner.store.volume(row.volume.id).await?;
+    if now.is_none_or(|now| now.state == VolumeState::Freed || now.volume.drives != row.volume.drives) {
+        return Ok(());
+    }
+    task.add_findings(findings.damaged.len() as u64 + findings.lost_stripes);
+    task.add_unrepairable(findings.lost_stripes);
+    for column in findings.damaged {
+        inner.damage.report(row.volume.id, column);
+    }
+    Ok(())
+}
+
+/// Volumes of which some drive cannot be read now, one of a node that is away say. Nothing may be concluded from what is
+/// missing of them, and they are no reason to leave the others as they are.
+#[derive(Default)]
+struct Skipped {
+    volumes: u64,
+    first_reason: String,
+}
+
+impl Skipped {
+    fn pass(&mut self, outcome: Result<()>) -> Result<()> {
+        match outcome {
+            Err(error @ (EngineError::Drive(_) | EngineError::Unavailable { .. })) => {
+                tracing::warn!(%error, source = error.source(), "a volume cannot be examined now");
+                if self.volumes == 0 {
+                    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+                    self.first_reason = format!("{error}{source}");
+                }
+                self.volumes += 1;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn result(self) -> Result<()> {
+        match self.volumes {
+            0 => Ok(()),
+            volumes => Err(EngineError::Skipped { volumes, first_reason: self.first_reason }),
+        }
+    }
 }

@@ -129,6 +129,7 @@ pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
         if let Some(old) = unused.expected {
             let row = DriveRow { id: old, slot: unused.slot, path, state: DriveState::Retired };
             inner.store.put_drive(row).await?;
+            inner.drives.note_replaced(old);
         }
         tracing::info!(drive = %drive.id(), directory = %unused.directory.display(), "an empty directory became a new drive");
         put_in_use(inner, drive).await?;
