@@ -24,6 +24,8 @@ use crate::engine::{Engine, Inner};
 use crate::error::Result;
 use crate::volume::all_rows;
 
+#[cfg(test)]
+pub(crate) use compact::records_in;
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::has_regressed;
 use reclaim::Reclaimer;

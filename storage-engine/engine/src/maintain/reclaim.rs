@@ -9,9 +9,13 @@ use granary_drive::{Drive, FileHeader, ShardName};
 use granary_metadata::{VolumeRow, VolumeState};
 use granary_types::{DriveId, UnixMillis, VolumeId, crash_point};
 
+use super::compact;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::volume::all_rows;
+
+/// How long a volume that could not be freed is left alone.
+const FREE_PAUSE: Duration = Duration::from_mins(1);
 
 /// When each thing that may go was first seen in that state.
 #[derive(Default)]
@@ -20,13 +24,15 @@ pub(crate) struct Reclaimer {
     unknown: HashMap<(DriveId, ShardName), Instant>,
     freed: HashMap<VolumeId, Instant>,
     looked: Option<Instant>,
+    /// Volumes that could not be freed, and when that was tried.
+    unfreed: HashMap<VolumeId, Instant>,
 }
 
 impl Reclaimer {
     pub(crate) async fn reclaim(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
         // Every node looks after the files on its own drives; freeing is one node's work.
         if inner.does_shared_work() {
-            free_dead(inner, volumes).await?;
+            self.free_dead(inner, volumes).await?;
             self.remove_freed(inner, volumes).await?;
         } else {
             self.freed.clear();
@@ -38,6 +44,25 @@ impl Reclaimer {
         }
         self.looked = Some(Instant::now());
         self.look_at_files(inner).await
+    }
+
+    /// Frees sealed volumes in which nothing lives. One that cannot be looked into now does not hold up the others.
+    async fn free_dead(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
+        self.unfreed.retain(|_, since| since.elapsed() < FREE_PAUSE);
+        let mut failure = None;
+        for row in volumes.iter().filter(|row| row.state == VolumeState::Sealed && row.live_bytes == 0) {
+            let id = row.volume.id;
+            let full_of_records = inner.pool.records.bytes(id).is_some_and(|bytes| bytes > 0)
+                && !compact::is_wasteful(row, &inner.pool.records, inner.options.compact_dead_percent);
+            if full_of_records || self.unfreed.contains_key(&id) || inner.pool.holds(id).await {
+                continue;
+            }
+            if let Err(error) = free(inner, row).await {
+                self.unfreed.insert(id, Instant::now());
+                failure = Some(error);
+            }
+        }
+        failure.map_or(Ok(()), Err)
     }
 
     /// Removes the files of volumes whose grace has passed and that no running read can still be reading. Ages are
@@ -144,13 +169,20 @@ async fn cut_tail(
     Ok(())
 }
 
-/// Frees sealed volumes in which nothing lives.
-async fn free_dead(inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
-    for row in volumes {
-        if row.state == VolumeState::Sealed && row.live_bytes == 0 && !inner.pool.holds(row.volume.id).await {
-            inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
+/// Frees a volume in which nothing lives, after the records in it that are still true were written again.
+async fn free(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
+    if compact::may_hold_records(inner, row).await? {
+        let Some(_turn) = inner.tasks.try_turn() else { return Ok(()) };
+        match compact::compact_volume(inner, row).await {
+            Ok(_) => return Ok(()),
+            // On full drives room is dearer than records: the metadata and its copies have what they tell.
+            Err(EngineError::NoSpace) => {
+                tracing::warn!(volume = %row.volume.id, "the drives are full: records of changes are given up for room");
+            }
+            Err(error) => return Err(error),
         }
     }
+    inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
     Ok(())
 }
 
@@ -158,6 +190,7 @@ async fn remove_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
     crash_point("reclaim.after_free_before_remove");
     let id = row.volume.id;
     inner.map.forget(id);
+    inner.pool.records.forget(id);
     let mut complete = true;
     for (column, drive) in (0_u8..).zip(&row.volume.drives) {
         // A drive that is not here may come back with the file; the row is kept until then unless it was replaced.
