@@ -12,6 +12,7 @@ use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry};
 use granary_metadata::{Content, ObjectMove, Outcome, PackedLocation, VolumeRow, VolumeState};
 use granary_types::{BlobId, UnixMillis, VolumeId, crash_point};
 
+use super::pages::Page;
 use super::rewrite;
 use super::walk::{Step, Walk};
 use crate::engine::Inner;
@@ -45,18 +46,64 @@ const COMPACT_PAUSE: Duration = Duration::from_mins(10);
 #[derive(Default)]
 pub(crate) struct Compactor {
     failed: HashMap<VolumeId, Instant>,
+    /// The most wasteful volumes that were met, and whether that was since the turn over all volumes began.
+    candidates: HashMap<VolumeId, (VolumeRow, bool)>,
 }
 
+/// Candidates that are remembered from page to page.
+const CANDIDATES_MAX: usize = 64;
+
 impl Compactor {
+    /// Remembers the volumes of a page that are worth compacting.
+    pub(crate) fn consider(&mut self, inner: &Inner, page: &Page) {
+        if page.is_first {
+            self.candidates.values_mut().for_each(|(_, is_seen)| *is_seen = false);
+        }
+        let percent = inner.options.compact_dead_percent;
+        let parity = inner.nodes.as_ref().and_then(|_| inner.pool.placeable_parity());
+        for row in &page.rows {
+            let is_short = parity.is_some_and(|parity| row.volume.parity_columns < parity);
+            let is_worth = row.state == VolumeState::Sealed
+                && row.live_bytes > 0
+                && (is_short || is_wasteful(row, &inner.pool.records, percent));
+            if is_worth {
+                self.candidates.insert(row.volume.id, (row.clone(), true));
+            } else {
+                self.candidates.remove(&row.volume.id);
+            }
+        }
+        if page.is_last {
+            self.candidates.retain(|_, (_, is_seen)| *is_seen);
+        }
+        if self.candidates.len() > CANDIDATES_MAX {
+            let rank = |row: &VolumeRow| {
+                (
+                    row.volume.parity_columns,
+                    std::cmp::Reverse(row.stored_bytes.saturating_sub(row.live_bytes)),
+                )
+            };
+            let mut ranked: Vec<_> = self.candidates.drain().collect();
+            ranked.sort_unstable_by_key(|(_, (row, _))| rank(row));
+            self.candidates.extend(ranked.into_iter().take(CANDIDATES_MAX));
+        }
+    }
+
     /// Compacts the most wasteful volume, if any is wasteful enough.
-    pub(crate) async fn compact_worst(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
+    pub(crate) async fn compact_worst(&mut self, inner: &Arc<Inner>) -> Result<()> {
         // Two compactions of one volume would write everything twice, and one copy would be dead at once.
         let Some(_turn) = inner.tasks.try_turn() else { return Ok(()) };
         self.failed.retain(|_, since| since.elapsed() < COMPACT_PAUSE);
-        let worst = self.least_safe(inner, volumes);
+        let volumes: Vec<VolumeRow> = self.candidates.values().map(|(row, _)| row.clone()).collect();
+        let worst = self.least_safe(inner, &volumes);
         let percent = inner.options.compact_dead_percent;
-        let worst = worst.or_else(|| self.worst(volumes, &inner.pool.records, percent));
-        let Some(row) = worst else { return Ok(()) };
+        let worst = worst.or_else(|| self.worst(&volumes, &inner.pool.records, percent));
+        let Some(met) = worst else { return Ok(()) };
+        // It was met some time ago.
+        self.candidates.remove(&met.volume.id);
+        let Some(row) = inner.store.volume(met.volume.id).await? else { return Ok(()) };
+        if row.state != VolumeState::Sealed {
+            return Ok(());
+        }
         let compacted = compact_volume(inner, &row).await;
         // A volume that still has something living in it (moved objects lost a race) waits its turn as well; want of room
         // ends as soon as something is freed, and is met again before anything is read.

@@ -144,6 +144,15 @@ impl VolumePool {
         self.retiring.lock().push(volume);
     }
 
+    /// The volumes that this process writes.
+    pub(crate) async fn open_volumes(&self) -> Vec<VolumeId> {
+        let mut ids: Vec<VolumeId> = self.retiring.lock().iter().map(|volume| volume.id).collect();
+        for lane in [LaneKind::Packed, LaneKind::Bulk] {
+            ids.extend(self.slot(lane).lock().await.as_ref().map(|volume| volume.id));
+        }
+        ids
+    }
+
     /// Whether this process may still commit to the volume.
     pub(crate) async fn holds(&self, id: VolumeId) -> bool {
         for lane in [LaneKind::Packed, LaneKind::Bulk] {
