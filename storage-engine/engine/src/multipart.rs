@@ -19,9 +19,10 @@ use crate::api::{
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::locks::{check_bucket, keep_upload_lock, lock_write, take_upload_lock};
-use crate::objects::{Small, Stored, VERSIONING_TRIES_MAX, new_version, written};
-use crate::record::BlobRecord;
+use crate::objects::{Small, Stored, VERSIONING_TRIES_MAX, first, new_version, written};
+use crate::record::{BlobRecord, ObjectRecord};
 use crate::tags::{keep_upload_tags, tag_write, take_upload_tags};
+use crate::write::Recorded;
 
 const PARTS_PAGE: u32 = 1000;
 
@@ -230,7 +231,9 @@ impl Engine {
                 object: object.clone(),
             }));
             let writes = std::iter::once(write).chain(tagging).chain(locking).collect();
-            let outcome = self.commit_one(Commit { advances: Vec::new(), writes }).await?;
+            let records = ObjectRecord::manifest(id, key, &object)?;
+            let recorded = Recorded { writes, ..Recorded::default() };
+            let outcome = first(self.commit_recorded(records, recorded).await?)?;
             tries += 1;
             if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {
                 self.inner.buckets.forget(bucket);

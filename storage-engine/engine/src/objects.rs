@@ -21,7 +21,7 @@ use crate::locks::{check_bucket, lock_write};
 use crate::read::ObjectHandle;
 use crate::record::{BlobRecord, ObjectRecord};
 use crate::tags::tag_write;
-use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, PackWrite, WrittenBlob};
+use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, PackWrite, Recorded, WrittenBlob};
 
 /// A client that sends nothing for this long is slow.
 const IDLE: Duration = Duration::from_millis(500);
@@ -101,7 +101,7 @@ impl Engine {
         };
         let behind = tag_write(bucket, key, object, tags.clone()).into_iter();
         let behind = behind.chain(lock_write(bucket, key, object, *lock));
-        let mut advances = Vec::new();
+        let mut recorded = Recorded::default();
         match stored {
             Stored::Small(bytes) => {
                 let record = ObjectRecord::encode(bucket, key, object)?;
@@ -114,11 +114,13 @@ impl Engine {
                 let part = PartRef { number, blob: blob.id, length_bytes: blob.length_bytes, checksum: None };
                 put.object.content = Content::Blobs { parts: vec![part], multipart: false };
                 put.blobs.push(NewBlob { id: blob.id, extents: blob.extents.clone() });
-                advances.clone_from(&blob.advances);
+                recorded.advances.clone_from(&blob.advances);
+                recorded.volumes.clone_from(&blob.volumes);
             }
         }
-        let writes = std::iter::once(Write::Put(Box::new(put))).chain(behind).collect();
-        self.commit_one(Commit { advances, writes }).await
+        let records = ObjectRecord::manifest(bucket, key, &put.object)?;
+        recorded.writes = std::iter::once(Write::Put(Box::new(put))).chain(behind).collect();
+        first(self.commit_recorded(records, recorded).await?)
     }
 
     /// Reads a body to its end: small ones stay in memory, others go to the drives and are flushed.
@@ -160,8 +162,7 @@ impl Engine {
         if let Err(error) = &committed {
             self.inner.pool.leave_fenced(error).await;
         }
-        let outcomes = committed?;
-        outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
+        first(committed?)
     }
 
     /// Turns the outcome of a write into a result.
@@ -237,8 +238,9 @@ impl Engine {
         bucket: &BucketName,
         entries: Vec<DeleteEntry>,
     ) -> Result<Vec<Result<Deleted>>> {
-        let id = self.bucket(bucket).await?.id;
+        let Bucket { id, settings, .. } = self.bucket(bucket).await?;
         let modified = UnixMillis::now();
+        let mut records = Vec::new();
         let mut writes = Vec::with_capacity(entries.len());
         for DeleteEntry { key, version, bypass, conditions } in entries {
             writes.push(match version {
@@ -246,17 +248,28 @@ impl Engine {
                     delete: DeleteObject { bucket: id, key, version, conditions },
                     terms: EraseTerms { at: modified, bypass, expected: None },
                 })),
-                None => Write::Remove(Box::new(RemoveObject {
-                    bucket: id,
-                    key,
-                    conditions,
-                    version: VersionId::random().map_err(drawing)?,
-                    write: WriteId::random().map_err(drawing)?,
-                    modified,
-                })),
+                None => {
+                    let remove = RemoveObject {
+                        bucket: id,
+                        key,
+                        conditions,
+                        version: VersionId::random().map_err(drawing)?,
+                        write: WriteId::random().map_err(drawing)?,
+                        modified,
+                    };
+                    // What is deleted for good leaves no record; a marker is a version like any other.
+                    if let Some(marker) = remove.marker_in(settings) {
+                        records.extend(ObjectRecord::manifest(id, &remove.key, &marker)?);
+                    }
+                    Write::Remove(Box::new(remove))
+                }
             });
         }
-        let outcomes = self.inner.store.commit(Commit { advances: Vec::new(), writes }).await?;
+        let outcomes = if records.is_empty() {
+            self.inner.store.commit(Commit { advances: Vec::new(), writes }).await?
+        } else {
+            self.commit_recorded(records, Recorded { writes, ..Recorded::default() }).await?
+        };
         let deleted = |outcome: &Outcome| {
             self.accepted(bucket, outcome)?;
             Ok(match outcome {
@@ -351,6 +364,11 @@ async fn receive_head(source: &mut dyn PutSource, small: Small) -> Result<(Head,
         }
     }
     Ok((head, false))
+}
+
+/// The outcome of a commit's first write.
+pub(crate) fn first(outcomes: Vec<Outcome>) -> Result<Outcome> {
+    outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
 }
 
 fn drawing(source: std::io::Error) -> EngineError {

@@ -1,21 +1,36 @@
 //! What a block says of the object it holds, for the day the metadata is gone and for compaction today.
 
-use granary_metadata::{Content, NewObject};
+use granary_metadata::{Content, NewObject, PartRef};
 use granary_types::{BucketId, ObjectKey, PartNumber, UploadId, VersionId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{EngineError, Result};
 
-/// The record of a packed object: everything its row holds but the place.
+/// The record of an object: everything its row holds but the place.
+///
+/// A packed object's record lies beside its bytes. What has no bytes of its own in a packed block (objects made of
+/// blobs, empty objects, delete markers) has a record beside no bytes at all: its manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ObjectRecord {
     /// The bucket.
     pub bucket: BucketId,
     /// The key.
     pub key: ObjectKey,
-    /// The row, with [`Content::Empty`] in place of the location.
+    /// The row, with [`Content::Empty`] in place of the location of a packed object.
     pub object: NewObject,
 }
+
+/// Which part of a manifest a record is; it follows the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Piece {
+    /// Counted from 0.
+    pub index: u32,
+    /// How many there are.
+    pub of: u32,
+}
+
+/// Blobs in one piece of a manifest: less than 64 KiB, whatever checksums they have.
+const PARTS_PER_PIECE: usize = 400;
 
 /// What a blob's block was written for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +53,27 @@ impl ObjectRecord {
             .map_err(|_| EngineError::Internal("an object's record cannot be encoded"))
     }
 
+    /// The records of an object that has no bytes in packed blocks. A manifest of many parts takes several; each tells
+    /// all of the object but the other parts.
+    pub(crate) fn manifest(bucket: BucketId, key: &ObjectKey, object: &NewObject) -> Result<Vec<Vec<u8>>> {
+        let unencodable = |_| EngineError::Internal("a manifest cannot be encoded");
+        let encode = |object: NewObject, piece: Piece| {
+            let record = postcard::to_stdvec(&Self { bucket, key: key.clone(), object });
+            postcard::to_extend(&piece, record.map_err(unencodable)?).map_err(unencodable)
+        };
+        let Content::Blobs { parts, multipart } = &object.content else {
+            let object = NewObject { content: Content::Empty, ..object.clone() };
+            return Ok(vec![encode(object, Piece { index: 0, of: 1 })?]);
+        };
+        let pieces = parts.chunks(PARTS_PER_PIECE);
+        let of = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
+        let piece = |(index, parts): (u32, &[PartRef])| {
+            let content = Content::Blobs { parts: parts.to_vec(), multipart: *multipart };
+            encode(NewObject { content, ..object.clone() }, Piece { index, of })
+        };
+        (0_u32..).zip(pieces).map(piece).collect()
+    }
+
     /// The record in a block.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         postcard::from_bytes(bytes).ok()
@@ -50,3 +86,7 @@ impl BlobRecord {
         postcard::to_stdvec(self).map_err(|_| EngineError::Internal("a blob's record cannot be encoded"))
     }
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -8,18 +8,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, PackedEntry};
+use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry};
 use granary_metadata::{Content, ObjectMove, Outcome, PackedLocation, VolumeRow, VolumeState};
 use granary_types::{BlobId, UnixMillis, VolumeId, crash_point};
 
+use super::pages::Page;
 use super::rewrite;
 use super::walk::{Step, Walk};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::read::Stripe;
 use crate::record::ObjectRecord;
-use crate::volume::VolumeView;
-use crate::write::PackWrite;
+use crate::volume::{RecordBook, VolumeView};
+use crate::write::{PackWrite, Recorded};
 
 /// Objects being moved at the same time: enough to fill several stripes.
 const MOVES_IN_FLIGHT_MAX: usize = 256;
@@ -27,9 +28,13 @@ const MOVES_IN_FLIGHT_MAX: usize = 256;
 const STORED_BYTES_MIN: u64 = 8 * 1024 * 1024;
 
 /// Whether more than `percent` of what the volume takes is neither live data nor the parity that full stripes need.
-pub(crate) fn is_wasteful(row: &VolumeRow, percent: u8) -> bool {
+///
+/// Records that nothing refers to count as live, as far as they are known: compaction writes them again.
+pub(crate) fn is_wasteful(row: &VolumeRow, book: &RecordBook, percent: u8) -> bool {
     let columns = u128::from(row.volume.data_columns) + u128::from(row.volume.parity_columns);
-    let needed = u128::from(row.live_bytes) * columns / u128::from(row.volume.data_columns.max(1));
+    let records = book.bytes(row.volume.id).unwrap_or(0);
+    let needed = (u128::from(row.live_bytes) + u128::from(records)) * columns
+        / u128::from(row.volume.data_columns.max(1));
     let stored = u128::from(row.stored_bytes);
     row.state == VolumeState::Sealed && needed * 100 < stored * u128::from(100 - percent.min(100))
 }
@@ -41,17 +46,64 @@ const COMPACT_PAUSE: Duration = Duration::from_mins(10);
 #[derive(Default)]
 pub(crate) struct Compactor {
     failed: HashMap<VolumeId, Instant>,
+    /// The most wasteful volumes that were met, and whether that was since the turn over all volumes began.
+    candidates: HashMap<VolumeId, (VolumeRow, bool)>,
 }
 
+/// Candidates that are remembered from page to page.
+const CANDIDATES_MAX: usize = 64;
+
 impl Compactor {
+    /// Remembers the volumes of a page that are worth compacting.
+    pub(crate) fn consider(&mut self, inner: &Inner, page: &Page) {
+        if page.is_first {
+            self.candidates.values_mut().for_each(|(_, is_seen)| *is_seen = false);
+        }
+        let percent = inner.options.compact_dead_percent;
+        let parity = inner.nodes.as_ref().and_then(|_| inner.pool.placeable_parity());
+        for row in &page.rows {
+            let is_short = parity.is_some_and(|parity| row.volume.parity_columns < parity);
+            let is_worth = row.state == VolumeState::Sealed
+                && row.live_bytes > 0
+                && (is_short || is_wasteful(row, &inner.pool.records, percent));
+            if is_worth {
+                self.candidates.insert(row.volume.id, (row.clone(), true));
+            } else {
+                self.candidates.remove(&row.volume.id);
+            }
+        }
+        if page.is_last {
+            self.candidates.retain(|_, (_, is_seen)| *is_seen);
+        }
+        if self.candidates.len() > CANDIDATES_MAX {
+            let rank = |row: &VolumeRow| {
+                (
+                    row.volume.parity_columns,
+                    std::cmp::Reverse(row.stored_bytes.saturating_sub(row.live_bytes)),
+                )
+            };
+            let mut ranked: Vec<_> = self.candidates.drain().collect();
+            ranked.sort_unstable_by_key(|(_, (row, _))| rank(row));
+            self.candidates.extend(ranked.into_iter().take(CANDIDATES_MAX));
+        }
+    }
+
     /// Compacts the most wasteful volume, if any is wasteful enough.
-    pub(crate) async fn compact_worst(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
+    pub(crate) async fn compact_worst(&mut self, inner: &Arc<Inner>) -> Result<()> {
         // Two compactions of one volume would write everything twice, and one copy would be dead at once.
         let Some(_turn) = inner.tasks.try_turn() else { return Ok(()) };
         self.failed.retain(|_, since| since.elapsed() < COMPACT_PAUSE);
-        let worst = self.least_safe(inner, volumes);
-        let worst = worst.or_else(|| self.worst(volumes, inner.options.compact_dead_percent));
-        let Some(row) = worst else { return Ok(()) };
+        let volumes: Vec<VolumeRow> = self.candidates.values().map(|(row, _)| row.clone()).collect();
+        let worst = self.least_safe(inner, &volumes);
+        let percent = inner.options.compact_dead_percent;
+        let worst = worst.or_else(|| self.worst(&volumes, &inner.pool.records, percent));
+        let Some(met) = worst else { return Ok(()) };
+        // It was met some time ago.
+        self.candidates.remove(&met.volume.id);
+        let Some(row) = inner.store.volume(met.volume.id).await? else { return Ok(()) };
+        if row.state != VolumeState::Sealed {
+            return Ok(());
+        }
         let compacted = compact_volume(inner, &row).await;
         // A volume that still has something living in it (moved objects lost a race) waits its turn as well; want of room
         // ends as soon as something is freed, and is met again before anything is read.
@@ -74,12 +126,12 @@ impl Compactor {
             .cloned()
     }
 
-    fn worst(&self, volumes: &[VolumeRow], percent: u8) -> Option<VolumeRow> {
+    fn worst(&self, volumes: &[VolumeRow], book: &RecordBook, percent: u8) -> Option<VolumeRow> {
         volumes
             .iter()
             .filter(|row| !self.failed.contains_key(&row.volume.id))
             .filter(|row| {
-                row.live_bytes > 0 && row.stored_bytes >= STORED_BYTES_MIN && is_wasteful(row, percent)
+                row.live_bytes > 0 && row.stored_bytes >= STORED_BYTES_MIN && is_wasteful(row, book, percent)
             })
             .max_by_key(|row| row.stored_bytes.saturating_sub(row.live_bytes))
             .cloned()
@@ -170,6 +222,9 @@ async fn move_packed(
 ) -> Result<u64> {
     let record = ObjectRecord::decode(&entry.record)
         .ok_or_else(|| EngineError::Unreadable { context: format!("a record in volume {}", from.volume) })?;
+    if entry.length_bytes == 0 {
+        return move_manifest(inner, &record, entry.record).await;
+    }
     let version = record.object.version;
     let row = inner.store.object(record.bucket, &record.key, Some(version)).await?;
     if row.is_none_or(|row| row.object.content != Content::Packed(from.clone())) {
@@ -182,4 +237,46 @@ async fn move_packed(
         Outcome::Done { .. } => Ok(length),
         _ => Ok(0),
     }
+}
+
+/// Writes a record again that nothing refers to, if the version it tells of is still there.
+async fn move_manifest(inner: &Inner, told: &ObjectRecord, record: Vec<u8>) -> Result<u64> {
+    let row = inner.store.object(told.bucket, &told.key, Some(told.object.version)).await?;
+    if row.is_none_or(|row| row.object.write != told.object.write) {
+        return Ok(0);
+    }
+    let length = record.len() as u64;
+    inner.packer.record(vec![record], Recorded::default()).await?;
+    Ok(length)
+}
+
+/// Whether records may lie in a volume in which nothing lives. Volumes of large objects have none.
+pub(crate) async fn may_hold_records(inner: &Arc<Inner>, row: &VolumeRow) -> Result<bool> {
+    match inner.pool.records.bytes(row.volume.id) {
+        Some(0) => return Ok(false),
+        Some(_) => return Ok(true),
+        None => {}
+    }
+    let view = Arc::new(VolumeView::of(row)?);
+    let mut walk = Walk::new(view, row.committed_end);
+    while let Some(step) = walk.next(&inner.map).await? {
+        if let Step::Stripe(stripe) = step {
+            return Ok(stripe.header.kind == BlockKind::Packed);
+        }
+    }
+    Ok(false)
+}
+
+/// The records of all packed objects and manifests in a volume, each with the length of the bytes beside it.
+#[cfg(test)]
+pub(crate) async fn records_in(inner: &Arc<Inner>, row: &VolumeRow) -> Result<Vec<(Vec<u8>, u32)>> {
+    let view = Arc::new(VolumeView::of(row)?);
+    let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
+    let mut found = Vec::new();
+    while let Some(step) = walk.next(&inner.map).await? {
+        let Step::Stripe(stripe) = step else { continue };
+        let packed = entries_of(&stripe, &view)?.packed;
+        found.extend(packed.into_iter().map(|(_, entry, _)| (entry.record, entry.length_bytes)));
+    }
+    Ok(found)
 }

@@ -6,7 +6,7 @@
 //! any drive remembers more than the database knows, the database has regressed: nothing is freed, cut or moved in
 //! this life, and operators are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -14,10 +14,12 @@ use std::sync::Arc;
 
 use granary_drive::Drive;
 use granary_metadata::{MetadataStore, VolumeRow, VolumeState};
-use granary_types::VolumeId;
+use granary_types::{UnixMillis, VolumeId};
 use serde::{Deserialize, Serialize};
 
+use super::pages::Page;
 use crate::drives::DriveSet;
+use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 
 const FILE: &str = "committed-ends.json";
@@ -33,20 +35,65 @@ struct Ends {
     ends: BTreeMap<String, u64>,
 }
 
-/// What was last written.
+/// What was last written, and the newest volumes that are known.
 #[derive(Default)]
 pub(crate) struct Remembered {
     last: Option<Ends>,
+    known: BTreeMap<VolumeId, Known>,
+}
+
+struct Known {
+    opened: UnixMillis,
+    end: u64,
+    /// Whether it was met since the turn over all volumes began.
+    is_seen: bool,
 }
 
 impl Remembered {
-    /// Writes the ends of the newest of `volumes` to every drive, if they have changed.
-    pub(crate) async fn remember(&mut self, drives: &DriveSet, volumes: &[VolumeRow]) -> Result<()> {
-        let mut newest: Vec<&VolumeRow> =
-            volumes.iter().filter(|row| row.committed_end > 0 && row.state != VolumeState::Freed).collect();
-        newest.sort_by_key(|row| std::cmp::Reverse(row.volume.opened));
-        let newest = newest.into_iter().take(VOLUMES_MAX);
-        let ends = Ends { ends: newest.map(|row| (row.volume.id.to_string(), row.committed_end)).collect() };
+    /// Learns the ends of a page of volumes and of those this process writes, and writes the newest that are known to
+    /// every drive, if they have changed.
+    pub(crate) async fn remember(&mut self, inner: &Inner, page: &Page) -> Result<()> {
+        self.learn_page(page);
+        for id in inner.pool.open_volumes().await {
+            let on_page = page.rows.binary_search_by_key(&id, |row| row.volume.id).is_ok();
+            if !on_page && let Some(row) = inner.store.volume(id).await? {
+                self.learn(&row);
+            }
+        }
+        self.write(&inner.drives).await
+    }
+
+    fn learn_page(&mut self, page: &Page) {
+        if page.is_first {
+            self.known.values_mut().for_each(|known| known.is_seen = false);
+        }
+        page.rows.iter().for_each(|row| self.learn(row));
+        if page.is_last {
+            self.known.retain(|_, known| known.is_seen);
+        }
+        if self.known.len() > 2 * VOLUMES_MAX {
+            let newest: BTreeSet<VolumeId> = self.newest().map(|(id, _)| id).collect();
+            self.known.retain(|id, _| newest.contains(id));
+        }
+    }
+
+    fn learn(&mut self, row: &VolumeRow) {
+        if row.committed_end == 0 || row.state == VolumeState::Freed {
+            self.known.remove(&row.volume.id);
+            return;
+        }
+        let known = Known { opened: row.volume.opened, end: row.committed_end, is_seen: true };
+        self.known.insert(row.volume.id, known);
+    }
+
+    fn newest(&self) -> impl Iterator<Item = (VolumeId, u64)> + use<> {
+        let mut all: Vec<_> = self.known.iter().map(|(id, known)| (known.opened, *id, known.end)).collect();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        all.into_iter().take(VOLUMES_MAX).map(|(_, id, end)| (id, end))
+    }
+
+    async fn write(&mut self, drives: &DriveSet) -> Result<()> {
+        let ends = Ends { ends: self.newest().map(|(id, end)| (id.to_string(), end)).collect() };
         if self.last.as_ref() == Some(&ends) {
             return Ok(());
         }

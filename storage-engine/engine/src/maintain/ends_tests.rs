@@ -18,3 +18,34 @@ fn nothing_is_written_to_a_directory_that_was_emptied() {
     assert!(write_ends(dir.path(), &dir.path().join("meta"), &ends()).is_err());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+fn row(n: u8, end: u64, state: VolumeState) -> VolumeRow {
+    let volume = granary_metadata::NewVolume {
+        id: VolumeId::from_bytes([n; 16]),
+        data_columns: 1,
+        parity_columns: 0,
+        drives: Vec::new(),
+        opened: UnixMillis(i64::from(n)),
+    };
+    let epoch = granary_types::Epoch::FIRST;
+    VolumeRow { volume, state, epoch, committed_end: end, live_bytes: 0, stored_bytes: 0, freed: None }
+}
+
+fn page(rows: Vec<VolumeRow>, is_first: bool, is_last: bool) -> Page {
+    Page { rows, is_first, is_last }
+}
+
+#[test]
+fn ends_are_learned_page_by_page_and_forgotten_with_their_volumes() {
+    let mut remembered = Remembered::default();
+    let ends = |remembered: &Remembered| -> Vec<u64> { remembered.newest().map(|(_, end)| end).collect() };
+    let open = VolumeState::Open;
+    remembered.learn_page(&page(vec![row(1, 10, open), row(2, 20, open)], true, false));
+    remembered.learn_page(&page(vec![row(3, 30, open), row(4, 0, open)], false, true));
+    assert_eq!(ends(&remembered), [30, 20, 10]);
+    // The second is freed, the third is gone; what is on a page that did not come yet is still known.
+    remembered.learn_page(&page(vec![row(1, 11, open), row(2, 20, VolumeState::Freed)], true, false));
+    assert_eq!(ends(&remembered), [30, 11]);
+    remembered.learn_page(&page(vec![row(4, 40, open)], false, true));
+    assert_eq!(ends(&remembered), [40, 11]);
+}

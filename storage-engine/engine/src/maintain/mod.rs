@@ -8,6 +8,7 @@ mod compact;
 mod damage;
 mod ends;
 mod heal;
+mod pages;
 mod reclaim;
 mod rewrite;
 mod scrub;
@@ -22,8 +23,9 @@ use tokio::sync::Notify;
 
 use crate::engine::{Engine, Inner};
 use crate::error::Result;
-use crate::volume::all_rows;
 
+#[cfg(test)]
+pub(crate) use compact::records_in;
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::has_regressed;
 use reclaim::Reclaimer;
@@ -76,6 +78,7 @@ struct Background {
     reclaimer: Reclaimer,
     compactor: compact::Compactor,
     ends: ends::Remembered,
+    pages: pages::Pages,
 }
 
 /// One round. A step that fails is tried again in the next and does not keep the others from their turn.
@@ -94,19 +97,20 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
     if inner.regressed {
         return;
     }
-    let volumes = match all_rows(inner.store.as_ref()).await {
-        Ok(volumes) => volumes,
+    let page = match background.pages.next(inner.store.as_ref()).await {
+        Ok(page) => page,
         Err(error) => return said("list", Err(error)),
     };
     if inner.does_shared_work()
         && let Some(nodes) = &inner.nodes
     {
         said("adopt", shared::seal_abandoned(inner, nodes).await);
-        shared::report_retired(inner, &volumes);
+        shared::report_retired(inner, &page.rows);
     }
-    said("remember", background.ends.remember(&inner.drives, &volumes).await);
-    said("reclaim", background.reclaimer.reclaim(inner, &volumes).await);
+    said("remember", background.ends.remember(inner, &page).await);
+    said("reclaim", background.reclaimer.reclaim(inner, &page).await);
+    background.compactor.consider(inner, &page);
     if inner.does_shared_work() {
-        said("compact", background.compactor.compact_worst(inner, &volumes).await);
+        said("compact", background.compactor.compact_worst(inner).await);
     }
 }

@@ -9,25 +9,40 @@ use granary_drive::{Drive, FileHeader, ShardName};
 use granary_metadata::{VolumeRow, VolumeState};
 use granary_types::{DriveId, UnixMillis, VolumeId, crash_point};
 
+use super::compact;
+use super::pages::{Page, Pages};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::volume::all_rows;
+
+/// How long a volume that could not be freed is left alone.
+const FREE_PAUSE: Duration = Duration::from_mins(1);
 
 /// When each thing that may go was first seen in that state.
 #[derive(Default)]
 pub(crate) struct Reclaimer {
     tails: HashMap<(DriveId, ShardName), Instant>,
     unknown: HashMap<(DriveId, ShardName), Instant>,
-    freed: HashMap<VolumeId, Instant>,
+    freed: HashMap<VolumeId, Freed>,
     looked: Option<Instant>,
+    /// Volumes that could not be freed, and when that was tried.
+    unfreed: HashMap<VolumeId, Instant>,
 }
 
+struct Freed {
+    since: Instant,
+    /// Whether it was met since the turn over all volumes began.
+    is_seen: bool,
+}
+
+/// Volumes that are not on the page of a round and may go, looked up one by one.
+const REMOVALS_MAX: usize = 64;
+
 impl Reclaimer {
-    pub(crate) async fn reclaim(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
+    pub(crate) async fn reclaim(&mut self, inner: &Arc<Inner>, page: &Page) -> Result<()> {
         // Every node looks after the files on its own drives; freeing is one node's work.
         if inner.does_shared_work() {
-            free_dead(inner, volumes).await?;
-            self.remove_freed(inner, volumes).await?;
+            self.free_dead(inner, &page.rows).await?;
+            self.remove_freed(inner, page).await?;
         } else {
             self.freed.clear();
         }
@@ -40,20 +55,64 @@ impl Reclaimer {
         self.look_at_files(inner).await
     }
 
-    /// Removes the files of volumes whose grace has passed and that no running read can still be reading. Ages are
-    /// counted by the monotonic clock from when this process first saw them freed: the wall clock may jump.
-    async fn remove_freed(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
-        let mut freed = HashSet::new();
-        for row in volumes.iter().filter(|row| row.state == VolumeState::Freed) {
-            freed.insert(row.volume.id);
-            let seen = *self.freed.entry(row.volume.id).or_insert_with(Instant::now);
-            let elsewhere = inner.nodes.as_ref().is_none_or(|nodes| nodes.no_read_since(seen));
-            let read_since = elsewhere && inner.reader.oldest().is_none_or(|began| began > seen);
-            if seen.elapsed() >= inner.options.grace && read_since {
-                remove_volume(inner, row).await?;
+    /// Frees sealed volumes in which nothing lives. One that cannot be looked into now does not hold up the others.
+    async fn free_dead(&mut self, inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
+        self.unfreed.retain(|_, since| since.elapsed() < FREE_PAUSE);
+        let mut failure = None;
+        for row in volumes.iter().filter(|row| row.state == VolumeState::Sealed && row.live_bytes == 0) {
+            let id = row.volume.id;
+            let full_of_records = inner.pool.records.bytes(id).is_some_and(|bytes| bytes > 0)
+                && !compact::is_wasteful(row, &inner.pool.records, inner.options.compact_dead_percent);
+            if full_of_records || self.unfreed.contains_key(&id) || inner.pool.holds(id).await {
+                continue;
+            }
+            if let Err(error) = free(inner, row).await {
+                self.unfreed.insert(id, Instant::now());
+                failure = Some(error);
             }
         }
-        self.freed.retain(|id, _| freed.contains(id));
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Removes the files of volumes whose grace has passed and that no running read can still be reading. Ages are
+    /// counted by the monotonic clock from when this process first saw them freed: the wall clock may jump.
+    async fn remove_freed(&mut self, inner: &Arc<Inner>, page: &Page) -> Result<()> {
+        if page.is_first {
+            self.freed.values_mut().for_each(|freed| freed.is_seen = false);
+        }
+        let on_page: HashMap<VolumeId, &VolumeRow> = page
+            .rows
+            .iter()
+            .filter(|row| row.state == VolumeState::Freed)
+            .map(|row| (row.volume.id, row))
+            .collect();
+        for id in on_page.keys() {
+            let freed =
+                self.freed.entry(*id).or_insert_with(|| Freed { since: Instant::now(), is_seen: true });
+            freed.is_seen = true;
+        }
+        let due = |freed: &Freed| {
+            let seen = freed.since;
+            let elsewhere = inner.nodes.as_ref().is_none_or(|nodes| nodes.no_read_since(seen));
+            let here = inner.reader.oldest().is_none_or(|began| began > seen);
+            seen.elapsed() >= inner.options.grace && elsewhere && here
+        };
+        let due: Vec<VolumeId> =
+            self.freed.iter().filter(|(_, freed)| due(freed)).map(|(id, _)| *id).collect();
+        let (now, later): (Vec<VolumeId>, Vec<VolumeId>) =
+            due.into_iter().partition(|id| on_page.contains_key(id));
+        for row in now.iter().filter_map(|id| on_page.get(id)) {
+            remove_volume(inner, row).await?;
+        }
+        for id in later.into_iter().take(REMOVALS_MAX) {
+            match inner.store.volume(id).await? {
+                Some(row) if row.state == VolumeState::Freed => remove_volume(inner, &row).await?,
+                _ => drop(self.freed.remove(&id)),
+            }
+        }
+        if page.is_last {
+            self.freed.retain(|_, freed| freed.is_seen);
+        }
         Ok(())
     }
 
@@ -67,9 +126,7 @@ impl Reclaimer {
             let Ok(Ok(files)) = counted else { continue };
             census.extend(files.into_iter().map(|(name, length)| (Arc::clone(&drive), name, length)));
         }
-        let rows = all_rows(inner.store.as_ref()).await?;
-        let volumes: HashMap<VolumeId, VolumeRow> =
-            rows.into_iter().map(|row| (row.volume.id, row)).collect();
+        let volumes = rows_of(inner, census.iter().map(|(_, name, _)| name.volume).collect()).await?;
         let mut waiting = HashSet::new();
         for (drive, name, length) in census {
             let key = (drive.id(), name);
@@ -101,6 +158,20 @@ impl Reclaimer {
         self.tails.retain(|key, _| waiting.contains(key));
         self.unknown.retain(|key, _| waiting.contains(key));
         Ok(())
+    }
+}
+
+/// The rows of these volumes. Of a store of many nodes, that is far from all.
+async fn rows_of(inner: &Inner, wanted: HashSet<VolumeId>) -> Result<HashMap<VolumeId, VolumeRow>> {
+    let mut found = HashMap::with_capacity(wanted.len());
+    let mut pages = Pages::default();
+    loop {
+        let page = pages.next(inner.store.as_ref()).await?;
+        let rows = page.rows.into_iter().filter(|row| wanted.contains(&row.volume.id));
+        found.extend(rows.map(|row| (row.volume.id, row)));
+        if page.is_last {
+            return Ok(found);
+        }
     }
 }
 
@@ -144,13 +215,20 @@ async fn cut_tail(
     Ok(())
 }
 
-/// Frees sealed volumes in which nothing lives.
-async fn free_dead(inner: &Arc<Inner>, volumes: &[VolumeRow]) -> Result<()> {
-    for row in volumes {
-        if row.state == VolumeState::Sealed && row.live_bytes == 0 && !inner.pool.holds(row.volume.id).await {
-            inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
+/// Frees a volume in which nothing lives, after the records in it that are still true were written again.
+async fn free(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
+    if compact::may_hold_records(inner, row).await? {
+        let Some(_turn) = inner.tasks.try_turn() else { return Ok(()) };
+        match compact::compact_volume(inner, row).await {
+            Ok(_) => return Ok(()),
+            // On full drives room is dearer than records: the metadata and its copies have what they tell.
+            Err(EngineError::NoSpace) => {
+                tracing::warn!(volume = %row.volume.id, "the drives are full: records of changes are given up for room");
+            }
+            Err(error) => return Err(error),
         }
     }
+    inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
     Ok(())
 }
 
@@ -158,6 +236,7 @@ async fn remove_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
     crash_point("reclaim.after_free_before_remove");
     let id = row.volume.id;
     inner.map.forget(id);
+    inner.pool.records.forget(id);
     let mut complete = true;
     for (column, drive) in (0_u8..).zip(&row.volume.drives) {
         // A drive that is not here may come back with the file; the row is kept until then unless it was replaced.

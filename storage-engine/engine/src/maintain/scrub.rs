@@ -39,7 +39,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
                 });
             }
             TaskKind::Compact => {
-                if compact::is_wasteful(&row, 5) {
+                if compact::is_wasteful(&row, &inner.pool.records, 5) {
                     let moved = compact::compact_volume(inner, &row).await?;
                     task.add_bytes(moved);
                     task.add_repaired(1);

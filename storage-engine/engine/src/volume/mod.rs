@@ -1,10 +1,12 @@
 //! Volumes: being written ([`OpenVolume`], [`VolumePool`]) and being read ([`VolumeMap`]).
 
+mod book;
 mod map;
 mod open;
 mod pool;
 mod run;
 
+pub(crate) use book::RecordBook;
 pub(crate) use map::{VolumeMap, VolumeView, all_rows};
 pub(crate) use open::OpenVolume;
 pub(crate) use pool::{VolumePool, Wanted, has_room};

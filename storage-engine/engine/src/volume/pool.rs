@@ -13,6 +13,7 @@ use granary_metadata::{MetadataError, MetadataStore, NewVolume};
 use granary_types::{ClusterId, UnixMillis, VolumeId, crash_point};
 use parking_lot::Mutex;
 
+use super::book::RecordBook;
 use super::open::{OpenColumn, OpenVolume};
 use crate::drives::DriveSet;
 use crate::error::{EngineError, Result};
@@ -46,6 +47,7 @@ pub(crate) struct VolumePool {
     packed: tokio::sync::Mutex<Option<Arc<OpenVolume>>>,
     bulk: tokio::sync::Mutex<Option<Arc<OpenVolume>>>,
     retiring: Mutex<Vec<Arc<OpenVolume>>>,
+    pub(crate) records: RecordBook,
 }
 
 impl VolumePool {
@@ -68,6 +70,7 @@ impl VolumePool {
             packed: tokio::sync::Mutex::default(),
             bulk: tokio::sync::Mutex::default(),
             retiring: Mutex::default(),
+            records: RecordBook::default(),
         }
     }
 
@@ -139,6 +142,15 @@ impl VolumePool {
     fn set_aside(&self, volume: Arc<OpenVolume>) {
         volume.close();
         self.retiring.lock().push(volume);
+    }
+
+    /// The volumes that this process writes.
+    pub(crate) async fn open_volumes(&self) -> Vec<VolumeId> {
+        let mut ids: Vec<VolumeId> = self.retiring.lock().iter().map(|volume| volume.id).collect();
+        for lane in [LaneKind::Packed, LaneKind::Bulk] {
+            ids.extend(self.slot(lane).lock().await.as_ref().map(|volume| volume.id));
+        }
+        ids
     }
 
     /// Whether this process may still commit to the volume.
@@ -220,6 +232,7 @@ impl VolumePool {
                 continue;
             }
             crash_point("volume.after_open_before_write");
+            self.records.begin(id);
             let codec = Arc::new(Codec::new(profile)?);
             let limit_bytes = self.limit_for(&drives);
             return Ok(OpenVolume::new(id, codec, self.cluster, lane, columns, limit_bytes));

@@ -1,11 +1,14 @@
-//! The two ways bytes reach the drives: packed with others ([`Packer`]), or as a blob of their own ([`BlobWriter`]).
+//! The two ways bytes reach the drives: packed with others ([`Packer`]), or as a blob of their own ([`BlobWriter`]); and
+//! the records of what has no bytes of its own ([`Recorded`]).
 
 mod blob;
 mod filling;
+mod manifest;
 mod pack;
 mod packer;
 
 pub(crate) use blob::{BlobWriter, Finished, WrittenBlob};
 pub(crate) use filling::BUDGET_UNIT_BYTES;
+pub(crate) use manifest::Recorded;
 pub(crate) use pack::PACKED_LENGTH_BYTES_MAX;
 pub(crate) use packer::{PackWrite, Packer};

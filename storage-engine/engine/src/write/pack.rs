@@ -21,7 +21,7 @@ const BIN_DATA_BYTES_MAX: usize = 128 * 1024;
 /// Records of a bin take at most about this much.
 const BIN_RECORDS_BYTES_MAX: usize = 64 * 1024;
 /// What an entry takes in the records besides the object's own record.
-const ENTRY_OVERHEAD_BYTES: usize = 48;
+pub(super) const ENTRY_OVERHEAD_BYTES: usize = 48;
 /// Bodies are multiples of this, so that the codec's vectors have no tails.
 const BODY_STEP_BYTES: usize = 64;
 

@@ -18,7 +18,8 @@ use granary_metadata::{
 use granary_types::crash_point;
 use tokio::sync::{mpsc, oneshot};
 
-use super::pack::{Item, PackedStripe, Spot, pack_stripe};
+use super::manifest::Recorded;
+use super::pack::{ENTRY_OVERHEAD_BYTES, Item, PackedStripe, Spot, pack_stripe};
 use crate::error::{EngineError, Result};
 use crate::volume::{OpenVolume, VolumePool};
 
@@ -34,36 +35,55 @@ pub(crate) enum PackWrite {
     Put(Box<PutObject>, Vec<Write>),
     /// It is the new place of a version that lies at `from`; `to` is filled in.
     Move(Box<ObjectMove>),
+    /// It is a record of what these writes make; nothing refers to its place.
+    Recorded(Recorded),
 }
 
 impl PackWrite {
-    /// The write, and those that come behind it in the same commit.
-    fn at(self, location: PackedLocation) -> (Write, Vec<Write>) {
-        match self {
-            Self::Put(mut put, behind) => {
+    /// Adds what the write makes true to the commit of its group.
+    fn at(self, location: Option<PackedLocation>, group: &mut Flushed) {
+        match (self, location) {
+            (Self::Put(mut put, behind), Some(location)) => {
                 put.object.content = Content::Packed(location);
-                (Write::Put(put), behind)
+                group.writes.push(Write::Put(put));
+                group.writes.extend(behind);
             }
-            Self::Move(mut moved) => {
+            (Self::Move(mut moved), Some(location)) => {
                 moved.to = location;
-                (Write::MoveObject(moved), Vec::new())
+                group.writes.push(Write::MoveObject(moved));
             }
+            (Self::Recorded(recorded), _) => {
+                group.writes.extend(recorded.writes);
+                group.advances.extend(recorded.advances);
+                group.volumes.extend(recorded.volumes);
+            }
+            // Each request has an item, and each item a place.
+            (Self::Put(..) | Self::Move(_), None) => {}
         }
+    }
+
+    fn is_record(&self) -> bool {
+        matches!(self, Self::Recorded(_))
     }
 }
 
+/// Gets the outcomes of a request's writes.
+type Reply = oneshot::Sender<Result<Vec<Outcome>>>;
+
 struct Request {
-    item: Item,
+    items: Vec<Item>,
     write: PackWrite,
-    reply: oneshot::Sender<Result<Outcome>>,
+    reply: Reply,
 }
 
+#[derive(Default)]
 struct Flushed {
     advances: Vec<VolumeAdvance>,
     writes: Vec<Write>,
-    replies: Vec<oneshot::Sender<Result<Outcome>>>,
+    /// Each with how many of the writes are its own.
+    replies: Vec<(Reply, usize)>,
     /// Keeps the volumes from being sealed before the commit.
-    _volumes: Vec<Arc<OpenVolume>>,
+    volumes: Vec<Arc<OpenVolume>>,
 }
 
 /// The entrance to the queue.
@@ -91,9 +111,15 @@ impl Packer {
     /// Stores one small object and returns what became of its write, after it is durable.
     pub(crate) async fn write(&self, bytes: Bytes, record: Vec<u8>, write: PackWrite) -> Result<Outcome> {
         let hash = *blake3::hash(&bytes).as_bytes();
+        let outcomes = self.send(vec![Item { bytes, hash, record }], write).await?;
+        outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
+    }
+
+    /// Queues items that belong together and waits until they and their write are durable.
+    pub(super) async fn send(&self, items: Vec<Item>, write: PackWrite) -> Result<Vec<Outcome>> {
         let (reply, answer) = oneshot::channel();
         let stopped = EngineError::Unavailable { context: "packing: the store is shutting down" };
-        let request = Request { item: Item { bytes, hash, record }, write, reply };
+        let request = Request { items, write, reply };
         let Some(queue) = self.queue.read().clone() else { return Err(stopped) };
         if queue.send(request).await.is_err() {
             return Err(stopped);
@@ -119,11 +145,14 @@ async fn commit_groups(
 }
 
 fn collect(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
-    let mut bytes = first.item.bytes.len();
+    let length = |request: &Request| -> usize {
+        request.items.iter().map(|item| item.bytes.len() + item.record.len()).sum()
+    };
+    let mut bytes = length(&first);
     let mut group = vec![first];
     while group.len() < GROUP_LENGTH_MAX && bytes < GROUP_BYTES_MAX {
         let Ok(request) = requests.try_recv() else { break };
-        bytes += request.item.bytes.len();
+        bytes += length(&request);
         group.push(request);
     }
     group
@@ -132,8 +161,12 @@ fn collect(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Reques
 /// Writes a group, to another volume if one fails; answers the requests itself if none can take it.
 async fn flush_group(group: Vec<Request>, pool: &Arc<VolumePool>, turn: &mut usize) -> Option<Flushed> {
     let started = Instant::now();
-    let (items, rest): (Vec<Item>, Vec<_>) =
-        group.into_iter().map(|request| (request.item, (request.write, request.reply))).unzip();
+    let mut items = Vec::with_capacity(group.len());
+    let mut rest = Vec::with_capacity(group.len());
+    for Request { items: ours, write, reply } in group {
+        rest.push((ours.len(), write, reply));
+        items.extend(ours);
+    }
     let mut failure = EngineError::Unavailable { context: "packing" };
     for _ in 0..ATTEMPTS_MAX {
         match write_items(&items, pool, turn).await {
@@ -141,12 +174,8 @@ async fn flush_group(group: Vec<Request>, pool: &Arc<VolumePool>, turn: &mut usi
                 metrics::histogram!("granary_phase_seconds", "phase" => "flush")
                     .record(started.elapsed().as_secs_f64());
                 crash_point("drive.after_flush_before_commit");
-                let (writes, replies): (Vec<_>, Vec<_>) = rest.into_iter().unzip();
-                let writes = writes.into_iter().zip(locations).map(|(write, at)| write.at(at));
-                let (mut writes, behind): (Vec<_>, Vec<_>) = writes.unzip();
-                // Behind all others, so that the first outcomes are those of the requests.
-                writes.extend(behind.into_iter().flatten());
-                return Some(Flushed { advances: vec![advance], writes, replies, _volumes: vec![volume] });
+                note_records(pool, &volume, &items, &rest);
+                return Some(flushed(rest, locations, advance, volume));
             }
             Err(error) => failure = error,
         }
@@ -157,7 +186,7 @@ async fn flush_group(group: Vec<Request>, pool: &Arc<VolumePool>, turn: &mut usi
     let full = matches!(&failure, EngineError::NoSpace)
         || matches!(&failure, EngineError::Drive(error) if error.is_no_space());
     tracing::error!(error = %failure, objects = rest.len(), "a group of small objects could not be written");
-    for (_, reply) in rest {
+    for (_, _, reply) in rest {
         let error = if full {
             EngineError::NoSpace
         } else {
@@ -166,6 +195,39 @@ async fn flush_group(group: Vec<Request>, pool: &Arc<VolumePool>, turn: &mut usi
         let _gone = reply.send(Err(error));
     }
     None
+}
+
+/// What the group commits, now that its items lie at `locations`.
+fn flushed(
+    rest: Vec<(usize, PackWrite, Reply)>,
+    locations: Vec<PackedLocation>,
+    advance: VolumeAdvance,
+    volume: Arc<OpenVolume>,
+) -> Flushed {
+    let mut group = Flushed { advances: vec![advance], volumes: vec![volume], ..Flushed::default() };
+    let mut locations = locations.into_iter();
+    for (items, write, reply) in rest {
+        let location = locations.by_ref().take(items).last();
+        let before = group.writes.len();
+        write.at(location, &mut group);
+        group.replies.push((reply, group.writes.len() - before));
+    }
+    group
+}
+
+/// Remembers how many bytes of the volume are records that nothing refers to.
+fn note_records(pool: &VolumePool, volume: &OpenVolume, items: &[Item], rest: &[(usize, PackWrite, Reply)]) {
+    let mut items = items.iter();
+    let mut bytes = 0;
+    for (count, write, _) in rest {
+        let lengths =
+            items.by_ref().take(*count).map(|item| (item.record.len() + ENTRY_OVERHEAD_BYTES) as u64);
+        let length: u64 = lengths.sum();
+        bytes += if write.is_record() { length } else { 0 };
+    }
+    if bytes > 0 {
+        pool.records.add(volume.id, bytes);
+    }
 }
 
 /// Packs the items and appends the stripes to the current volume, all in flight together.
@@ -238,14 +300,15 @@ async fn commit_group(group: Flushed, pool: &VolumePool, store: &dyn MetadataSto
     crash_point("engine.after_commit_before_ack");
     match result {
         Ok(outcomes) => {
-            for (reply, outcome) in group.replies.into_iter().zip(outcomes) {
-                let _gone = reply.send(Ok(outcome));
+            let mut outcomes = outcomes.into_iter();
+            for (reply, count) in group.replies {
+                let _gone = reply.send(Ok(outcomes.by_ref().take(count).collect()));
             }
         }
         Err(error) => {
             tracing::error!(%error, objects = group.replies.len(), "a group of small objects could not be committed");
             pool.leave_fenced(&error).await;
-            for reply in group.replies {
+            for (reply, _) in group.replies {
                 let _gone = reply.send(Err(EngineError::Unavailable { context: "committing" }));
             }
         }

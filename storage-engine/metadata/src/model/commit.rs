@@ -100,6 +100,16 @@ impl RemoveObject {
         }
     }
 
+    /// The delete marker that a bucket with these settings gets; `None` where deletes are for good.
+    #[must_use]
+    pub fn marker_in(&self, settings: BucketSettings) -> Option<NewObject> {
+        match settings.versioning {
+            Versioning::Never => None,
+            Versioning::Enabled => Some(self.marker(self.version)),
+            Versioning::Suspended => Some(self.marker(VersionId::NULL)),
+        }
+    }
+
     /// The delete marker with this version.
     pub(crate) fn marker(&self, version: VersionId) -> NewObject {
         NewObject {

@@ -1,0 +1,65 @@
+use granary_metadata::VersionKind;
+use granary_types::{
+    Attributes, BlobId, Checksum, ChecksumAlgorithm, ChecksumKind, Etag, StorageClass, UnixMillis, WriteId,
+};
+
+use super::*;
+
+fn object(content: Content) -> NewObject {
+    NewObject {
+        version: VersionId::from_bytes([7; 16]),
+        kind: VersionKind::Object,
+        write: WriteId::from_bytes([9; 16]),
+        modified: UnixMillis(1_700_000_000_000),
+        length_bytes: 5,
+        etag: Etag::new("etag-2"),
+        storage_class: StorageClass::Standard,
+        checksum: None,
+        attributes: Attributes { user: vec![("a".to_owned(), "b".to_owned())], ..Attributes::default() },
+        content,
+    }
+}
+
+fn manifest(object: &NewObject) -> Vec<Vec<u8>> {
+    ObjectRecord::manifest(BucketId::from_bytes([1; 16]), &ObjectKey::new("a/b").unwrap(), object).unwrap()
+}
+
+#[test]
+fn a_manifest_tells_all_of_an_object_without_bytes() {
+    let empty = object(Content::Empty);
+    let records = manifest(&empty);
+    assert_eq!(records.len(), 1);
+    let record = ObjectRecord::decode(&records[0]).unwrap();
+    assert_eq!((record.object, record.key.as_bytes()), (empty, b"a/b".as_slice()));
+}
+
+#[test]
+fn a_manifest_of_ten_thousand_parts_is_told_in_pieces_that_fit_a_block() {
+    let checksum = |n: u32| Checksum {
+        algorithm: ChecksumAlgorithm::Sha256,
+        kind: ChecksumKind::Composite,
+        value: format!("{n:044}"),
+    };
+    let part = |n: u32| PartRef {
+        number: PartNumber::new(n).unwrap(),
+        blob: BlobId::from_bytes([3; 16]),
+        length_bytes: 5 << 30,
+        checksum: Some(checksum(n)),
+    };
+    let parts: Vec<PartRef> = (1..=10_000).map(part).collect();
+    let whole = object(Content::Blobs { parts: parts.clone(), multipart: true });
+    let records = manifest(&whole);
+    let mut found = Vec::new();
+    for (index, record) in (0_u32..).zip(&records) {
+        assert!(record.len() < 64 * 1024, "{}", record.len());
+        let (told, rest) = postcard::take_from_bytes::<ObjectRecord>(record).unwrap();
+        let piece: Piece = postcard::from_bytes(rest).unwrap();
+        assert_eq!(piece, Piece { index, of: u32::try_from(records.len()).unwrap() });
+        let Content::Blobs { parts, multipart: true } = told.object.content.clone() else {
+            panic!("no blobs")
+        };
+        found.extend(parts);
+        assert_eq!(NewObject { content: whole.content.clone(), ..told.object }, whole);
+    }
+    assert_eq!(found, parts);
+}

@@ -1,0 +1,66 @@
+//! Writes whose bytes are elsewhere or nowhere: completions, large objects, empty ones, delete markers.
+//!
+//! What they make is written as small records into packed stripes, so that the metadata can be rebuilt from blocks. They
+//! go with the group of small objects that waits anyway: one flush and one commit for all of them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use granary_metadata::{Commit, Outcome, VolumeAdvance, Write};
+
+use super::pack::Item;
+use super::packer::{PackWrite, Packer};
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::volume::OpenVolume;
+
+/// Writes, and what has to be true for them.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    pub(crate) writes: Vec<Write>,
+    /// Of the volumes that hold their bytes.
+    pub(crate) advances: Vec<VolumeAdvance>,
+    /// Those volumes: kept until the commit is done, as a held volume is not sealed.
+    pub(crate) volumes: Vec<Arc<OpenVolume>>,
+}
+
+impl Packer {
+    /// Makes records durable and then the writes true; one outcome for each write.
+    pub(crate) async fn record(&self, records: Vec<Vec<u8>>, recorded: Recorded) -> Result<Vec<Outcome>> {
+        let hash = *blake3::hash(&[]).as_bytes();
+        let items = records.into_iter().map(|record| Item { bytes: Bytes::new(), hash, record });
+        self.send(items.collect(), PackWrite::Recorded(recorded)).await
+    }
+}
+
+impl Engine {
+    /// Makes writes true whose records are `records`. On full drives without the records: deletes and completions make
+    /// room or need none, and the metadata and its copies have them.
+    pub(crate) async fn commit_recorded(
+        &self,
+        records: Vec<Vec<u8>>,
+        recorded: Recorded,
+    ) -> Result<Vec<Outcome>> {
+        let again = Commit { advances: recorded.advances.clone(), writes: recorded.writes.clone() };
+        let volumes = recorded.volumes.clone();
+        match self.inner.packer.record(records, recorded).await {
+            Err(EngineError::NoSpace) => {}
+            result => return result,
+        }
+        metrics::counter!("granary_records_left_out_total").increment(again.writes.len() as u64);
+        tracing::warn!(
+            writes = again.writes.len(),
+            "the drives are full: a change is recorded in the metadata alone"
+        );
+        let committed = self.inner.store.commit(again).await;
+        drop(volumes);
+        if let Err(error) = &committed {
+            self.inner.pool.leave_fenced(error).await;
+        }
+        Ok(committed?)
+    }
+}
+
+#[cfg(test)]
+#[path = "manifest_tests.rs"]
+mod tests;

@@ -1,0 +1,175 @@
+//! Every version has a record in the blocks, and keeps it through compaction for as long as it is there.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use granary_metadata::{VersionKind, VolumeState};
+use granary_types::{BucketName, Etag, ObjectKey, PartNumber};
+
+use crate::api::{
+    BucketChange, CompleteOptions, DeleteEntry, Deleted, Digests, PutOptions, PutSource, SourceError,
+    UploadOptions,
+};
+use crate::maintain::records_in;
+use crate::record::ObjectRecord;
+use crate::volume::all_rows;
+use crate::{Engine, EngineOptions};
+
+struct Body(Vec<Bytes>);
+
+#[async_trait]
+impl PutSource for Body {
+    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
+        Ok(self.0.pop())
+    }
+
+    async fn finish(&mut self) -> Result<Digests, SourceError> {
+        Ok(Digests { etag: Etag::new("etag"), checksum: None })
+    }
+
+    fn length_hint_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+fn body(length: usize) -> Body {
+    let filled = Bytes::from(vec![7; length]);
+    Body(if filled.is_empty() { Vec::new() } else { vec![filled] })
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::new(name).unwrap()
+}
+
+fn bucket() -> BucketName {
+    BucketName::new("bucket").unwrap()
+}
+
+async fn open(dir: &std::path::Path) -> Engine {
+    let mut options = EngineOptions::new((0..6).map(|slot| dir.join(format!("d{slot}"))).collect());
+    options.grace = Duration::from_millis(300);
+    options.maintenance_interval = Duration::from_millis(50);
+    Engine::open(options).await.unwrap()
+}
+
+async fn put(engine: &Engine, name: &str, length: usize) {
+    engine.put_object(&bucket(), &key(name), PutOptions::default(), &mut body(length)).await.unwrap();
+}
+
+async fn delete(engine: &Engine, name: &str) -> Deleted {
+    let entry = DeleteEntry { key: key(name), version: None, conditions: Default::default() };
+    engine.delete_object(&bucket(), entry).await.unwrap()
+}
+
+async fn multipart(engine: &Engine, name: &str) {
+    let upload = engine.create_upload(&bucket(), &key(name), UploadOptions::default()).await.unwrap();
+    let mut parts = Vec::new();
+    for number in 1..=2 {
+        let number = PartNumber::new(number).unwrap();
+        parts.push(engine.put_part(&bucket(), &key(name), upload, number, &mut body(200_000)).await.unwrap());
+    }
+    let options =
+        CompleteOptions { parts, etag: Etag::new("etag-2"), checksum: None, conditions: Default::default() };
+    engine.complete_upload(&bucket(), &key(name), upload, options).await.unwrap();
+}
+
+/// The manifests in all volumes that are not freed, by key and version.
+async fn manifests(engine: &Engine) -> BTreeMap<(ObjectKey, [u8; 16]), ObjectRecord> {
+    let mut found = BTreeMap::new();
+    for row in all_rows(engine.inner.store.as_ref()).await.unwrap() {
+        if row.state == VolumeState::Freed {
+            continue;
+        }
+        for (record, length_bytes) in records_in(&engine.inner, &row).await.unwrap() {
+            if length_bytes == 0 {
+                let record = ObjectRecord::decode(&record).unwrap();
+                found.insert((record.key.clone(), *record.object.version.as_bytes()), record);
+            }
+        }
+    }
+    found
+}
+
+/// Every version has its manifest, and it tells what the row tells.
+async fn assert_all_recorded(engine: &Engine, expected: &[&str]) {
+    let found = manifests(engine).await;
+    let id = engine.bucket(&bucket()).await.unwrap().id;
+    for name in expected {
+        let row = engine.inner.store.object(id, &key(name), None).await.unwrap().unwrap();
+        let record = found.get(&(key(name), *row.object.version.as_bytes()));
+        assert_eq!(record.map(|record| &record.object), Some(&row.object), "the manifest of {name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_bytes_of_its_own_in_packed_blocks_has_a_manifest_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
+    put(&engine, "empty", 0).await;
+    put(&engine, "large", 300_000).await;
+    multipart(&engine, "parts").await;
+    put(&engine, "small", 1000).await;
+    assert_all_recorded(&engine, &["empty", "large", "parts"]).await;
+    // Deleted for good: the record is not renewed, and none says that it was deleted.
+    assert!(matches!(delete(&engine, "small").await, Deleted::Gone));
+    engine.change_bucket(&bucket(), BucketChange::EnableVersioning).await.unwrap();
+    assert!(matches!(delete(&engine, "large").await, Deleted::Marked(_)));
+    put(&engine, "empty", 0).await;
+    engine.change_bucket(&bucket(), BucketChange::SuspendVersioning).await.unwrap();
+    assert!(matches!(delete(&engine, "parts").await, Deleted::Marked(_)));
+    assert_all_recorded(&engine, &["empty", "large", "parts"]).await;
+    let markers = manifests(&engine).await;
+    let markers = markers.values().filter(|record| record.object.kind == VersionKind::DeleteMarker);
+    assert_eq!(markers.count(), 2);
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifests_outlive_the_volume_they_were_written_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
+    put(&engine, "small", 50_000).await;
+    put(&engine, "empty", 0).await;
+    put(&engine, "gone", 0).await;
+    multipart(&engine, "parts").await;
+    delete(&engine, "small").await;
+    delete(&engine, "gone").await;
+    let written: Vec<_> = all_rows(engine.inner.store.as_ref()).await.unwrap();
+    let packed = written.iter().find(|row| row.live_bytes == 0).unwrap().volume.id;
+    engine.close().await.unwrap();
+    // Nothing lives in the volume of the manifests, and what it holds is not known after a restart.
+    let engine = open(dir.path()).await;
+    let begun = Instant::now();
+    while engine.inner.store.volume(packed).await.unwrap().is_some_and(|row| row.state != VolumeState::Freed)
+    {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the volume is never freed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_all_recorded(&engine, &["empty", "parts"]).await;
+    let found = manifests(&engine).await;
+    assert!(!found.keys().any(|(name, _)| *name == key("gone")), "a record that is not true was kept");
+    // Full of records that are true, a volume is not written again and again.
+    engine.inner.pool.retire_all().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let rows = all_rows(engine.inner.store.as_ref()).await.unwrap();
+    assert!(rows.len() < 8, "{rows:?}");
+    assert_all_recorded(&engine, &["empty", "parts"]).await;
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_whose_manifest_cannot_be_written_is_not_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
+    engine.inner.packer.close();
+    let result = engine.put_object(&bucket(), &key("empty"), PutOptions::default(), &mut body(0)).await;
+    assert!(result.is_err());
+    let id = engine.bucket(&bucket()).await.unwrap().id;
+    assert!(engine.inner.store.object(id, &key("empty"), None).await.unwrap().is_none());
+    engine.close().await.unwrap();
+}
