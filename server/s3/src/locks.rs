@@ -1,7 +1,9 @@
 //! Object lock in headers and documents.
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html>
 
-use granary_engine::{BucketLock, Bypass, DefaultRetention, LegalHold, LockMode, ObjectLock, Retention, RetentionPeriod};
+use granary_engine::{
+    BucketLock, Bypass, DefaultRetention, LegalHold, LockMode, ObjectLock, Retention, RetentionPeriod,
+};
 use granary_types::UnixMillis;
 use http::{HeaderMap, HeaderName};
 
@@ -126,7 +128,10 @@ fn root(document: &[u8], name: &str) -> S3Result<Element> {
 }
 
 /// The only child of that name; no other name may be there than those of `allowed`.
-fn children<'e, const N: usize>(element: &'e Element, allowed: [&str; N]) -> S3Result<[Option<&'e Element>; N]> {
+fn children<'e, const N: usize>(
+    element: &'e Element,
+    allowed: [&str; N],
+) -> S3Result<[Option<&'e Element>; N]> {
     let mut found = [None; N];
     for child in &element.children {
         let place = allowed.iter().position(|name| *name == child.name);

@@ -35,7 +35,10 @@ fn writes_with_locks_that_make_no_sense_are_refused() {
     assert_eq!(refused(&[(MODE, "COMPLIANCE"), MD5]), ErrorCode::InvalidArgument);
     assert_eq!(refused(&[LATER, MD5]), ErrorCode::InvalidArgument);
     assert_eq!(refused(&[(MODE, "governance"), LATER, MD5]), ErrorCode::InvalidArgument);
-    assert_eq!(refused(&[(MODE, "GOVERNANCE"), (UNTIL, "2001-01-01T00:00:00Z"), MD5]), ErrorCode::InvalidArgument);
+    assert_eq!(
+        refused(&[(MODE, "GOVERNANCE"), (UNTIL, "2001-01-01T00:00:00Z"), MD5]),
+        ErrorCode::InvalidArgument
+    );
     assert_eq!(refused(&[(MODE, "GOVERNANCE"), (UNTIL, "tomorrow"), MD5]), ErrorCode::InvalidArgument);
     assert_eq!(refused(&[(HOLD, "on"), MD5]), ErrorCode::InvalidArgument);
     assert_eq!(refused(&[(HOLD, "ON")]), ErrorCode::InvalidRequest);
@@ -75,7 +78,10 @@ fn retentions_and_holds_are_read_strictly() {
         "<Retention><Mode>abc</Mode><RetainUntilDate>2999-01-01T00:00:00Z</RetainUntilDate></Retention>",
         "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>later</RetainUntilDate></Retention>",
     ] {
-        assert_eq!(parse_retention(wrong.as_bytes()).map_err(|error| error.code()), Err(ErrorCode::MalformedXML));
+        assert_eq!(
+            parse_retention(wrong.as_bytes()).map_err(|error| error.code()),
+            Err(ErrorCode::MalformedXML)
+        );
     }
     let past = b"<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2001-01-01T00:00:00Z</RetainUntilDate></Retention>";
     assert_eq!(parse_retention(past).map_err(|error| error.code()), Err(ErrorCode::InvalidArgument));

@@ -10,8 +10,8 @@ use granary_types::{
 pub use granary_metadata::{
     Bucket, BucketChange, BucketLock, BucketPage, BucketQuery, BucketSettings, Bypass, DefaultRetention,
     LegalHold, ListEntry, ListPage, ListedObject, ListedVersion, LockChange, LockMode, ObjectLock, Retention,
-    RetentionPeriod, Tag, TagMatch, UploadEntry, UploadPage,
-    VersionEntry, VersionKind, VersionMarker, VersionPage, Versioning, WriteConditions,
+    RetentionPeriod, Tag, TagMatch, UploadEntry, UploadPage, VersionEntry, VersionKind, VersionMarker,
+    VersionPage, Versioning, WriteConditions,
 };
 
 /// An error of the caller's own making inside a [`PutSource`]; handed back as it came in

@@ -1,7 +1,8 @@
 //! Object lock: what a request says of a version's locks, on its way to the commit that decides.
 
 use granary_metadata::{
-    Bucket, Commit, LegalHold, LockChange, LockMode, Locking, NewObject, ObjectLock, Outcome, Retention, Write,
+    Bucket, Commit, LegalHold, LockChange, LockMode, Locking, NewObject, ObjectLock, Outcome, Retention,
+    Write,
 };
 use granary_types::{Attributes, BucketId, BucketName, ObjectKey, UnixMillis, VersionId};
 
@@ -76,7 +77,11 @@ pub(crate) fn take_upload_lock(attributes: &mut Attributes) -> Result<ObjectLock
         }
         false
     });
-    if unreadable { Err(EngineError::Internal("the locks of an upload cannot be understood")) } else { Ok(lock) }
+    if unreadable {
+        Err(EngineError::Internal("the locks of an upload cannot be understood"))
+    } else {
+        Ok(lock)
+    }
 }
 
 impl Engine {

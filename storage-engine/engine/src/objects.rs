@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use granary_metadata::{
-    Commit, Content, DeleteObject, EraseObject, EraseTerms, ListQuery, NewBlob, NewObject, ObjectRow, Outcome, PartRef, PutObject,
-    RemoveObject, VersionKind, VersionQuery, Write,
+    Commit, Content, DeleteObject, EraseObject, EraseTerms, ListQuery, NewBlob, NewObject, ObjectRow,
+    Outcome, PartRef, PutObject, RemoveObject, VersionKind, VersionQuery, Write,
 };
 use granary_types::{
     BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, VersionId, WriteId, crash_point,
@@ -17,9 +17,9 @@ use crate::api::{
 };
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::locks::{check_bucket, lock_write};
 use crate::read::ObjectHandle;
 use crate::record::{BlobRecord, ObjectRecord};
-use crate::locks::{check_bucket, lock_write};
 use crate::tags::tag_write;
 use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, PackWrite, WrittenBlob};
 

@@ -175,7 +175,12 @@ async fn overwritten_and_deleted_data_gives_its_room_back() {
         }
     }
     for i in 20..40 {
-        let entry = DeleteEntry { key: key(&format!("k{i}")), version: None, bypass: Default::default(), conditions: Default::default() };
+        let entry = DeleteEntry {
+            key: key(&format!("k{i}")),
+            version: None,
+            bypass: Default::default(),
+            conditions: Default::default(),
+        };
         store.engine.delete_object(&bucket(), entry).await.unwrap();
     }
     store.restart().await;

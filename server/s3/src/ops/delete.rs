@@ -23,7 +23,12 @@ use crate::xml::requests::{DeleteReport, DeleteTarget, parse_delete};
 pub(super) async fn delete_object(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
     let conditions = conditions::of_delete(context.headers())?;
     let version = version::named(context.query.get("versionId"))?;
-    let entry = DeleteEntry { key: object.key.clone(), version, bypass: locks::bypass(context.headers()), conditions };
+    let entry = DeleteEntry {
+        key: object.key.clone(),
+        version,
+        bypass: locks::bypass(context.headers()),
+        conditions,
+    };
     let deleted = context.shared.engine.delete_object(&object.bucket, entry).await;
     let deleted = deleted.map_err(|error| write_error(error, context, object))?;
     let mut response = respond::empty(StatusCode::NO_CONTENT);

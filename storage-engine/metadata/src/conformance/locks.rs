@@ -4,13 +4,14 @@ use granary_types::{UnixMillis, WriteId};
 
 use super::Harness;
 use super::sample::{
-    bucket, bucket_id, commit, complete, delete, done, id, key, name, one, put_empty, put_part, upload, version_id,
-    volume, w,
+    bucket, bucket_id, commit, complete, delete, done, id, key, name, one, put_empty, put_part, upload,
+    version_id, volume, w,
 };
 use super::versioning::remove;
 use crate::model::{
     BucketChange, BucketLock, Bypass, DefaultRetention, EraseObject, EraseTerms, Expected, ExpireObject,
-    LegalHold, LockChange, LockMode, Locking, ObjectLock, Outcome, Retention, RetentionPeriod, Standing, Write,
+    LegalHold, LockChange, LockMode, Locking, ObjectLock, Outcome, Retention, RetentionPeriod, Standing,
+    Write,
 };
 use crate::store::MetadataStore;
 
@@ -94,7 +95,10 @@ pub async fn legal_holds_stay_until_they_are_taken_away(store: &dyn MetadataStor
         done(store, lock(version, version, LockChange::LegalHold(LegalHold::On))).await;
         assert_eq!(one(store, erase(version, LATER, Bypass::Governance)).await, Outcome::Locked);
         // Another write's version is another version.
-        assert_eq!(one(store, lock(version, 9, LockChange::LegalHold(LegalHold::Off))).await, Outcome::NoSuchKey);
+        assert_eq!(
+            one(store, lock(version, 9, LockChange::LegalHold(LegalHold::Off))).await,
+            Outcome::NoSuchKey
+        );
     }
     for version in [2, 1] {
         done(store, lock(version, version, LockChange::LegalHold(LegalHold::Off))).await;

@@ -62,9 +62,8 @@ impl ObjectLock {
     /// extended, and compliance cannot be bypassed.
     #[must_use]
     pub fn retained(self, retention: Option<Retention>, at: UnixMillis, bypass: Bypass) -> Option<Self> {
-        let extends = |old: Retention| {
-            retention.is_some_and(|new| new.mode == old.mode && new.until >= old.until)
-        };
+        let extends =
+            |old: Retention| retention.is_some_and(|new| new.mode == old.mode && new.until >= old.until);
         match self.active(at) {
             Some(old) if old.binds(bypass) && !extends(old) => None,
             _ => Some(Self { retention, ..self }),

@@ -27,8 +27,7 @@ fn retentions_hold_until_they_end_and_governance_can_be_bypassed() {
 
 #[test]
 fn compliance_is_only_extended_and_governance_is_weakened_only_by_bypass() {
-    let (governance, compliance) =
-        (retained(LockMode::Governance, 200), retained(LockMode::Compliance, 200));
+    let (governance, compliance) = (retained(LockMode::Governance, 200), retained(LockMode::Compliance, 200));
     let to = |lock: ObjectLock, new: ObjectLock, bypass| lock.retained(new.retention, NOW, bypass).is_some();
     use Bypass::{Governance as Past, Nothing};
     for bypass in [Nothing, Past] {
@@ -39,7 +38,9 @@ fn compliance_is_only_extended_and_governance_is_weakened_only_by_bypass() {
         assert!(!to(compliance, ObjectLock::default(), bypass));
     }
     assert!(to(governance, retained(LockMode::Governance, 300), Nothing));
-    for weaker in [retained(LockMode::Governance, 150), retained(LockMode::Compliance, 200), ObjectLock::default()] {
+    for weaker in
+        [retained(LockMode::Governance, 150), retained(LockMode::Compliance, 200), ObjectLock::default()]
+    {
         assert!(!to(governance, weaker, Nothing), "{weaker:?}");
         assert!(to(governance, weaker, Past), "{weaker:?}");
     }

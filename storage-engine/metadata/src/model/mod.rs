@@ -20,8 +20,8 @@ pub use commit::{
 };
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};
 pub use lock::{
-    Bypass, EraseObject, EraseTerms, Expected, ExpireObject, LegalHold, LockChange, Locking, ObjectLock, Retention,
-    Standing,
+    Bypass, EraseObject, EraseTerms, Expected, ExpireObject, LegalHold, LockChange, Locking, ObjectLock,
+    Retention, Standing,
 };
 pub use node::{LeaseRow, NewNode, NodeDrive, NodeRow, NodeState};
 pub use object::{

@@ -110,9 +110,7 @@ impl LockColumns {
         let unreadable = || Failure::Corrupt(format!("a version's lock cannot be understood: {self:?}"));
         let retention = match (self.mode, self.until_ms) {
             (None, None) => None,
-            (Some(mode), Some(until)) => {
-                Some(Retention { mode: lock_mode(mode)?, until: UnixMillis(until) })
-            }
+            (Some(mode), Some(until)) => Some(Retention { mode: lock_mode(mode)?, until: UnixMillis(until) }),
             _ => return Err(unreadable()),
         };
         Ok(ObjectLock { retention, legal_hold: legal_hold(self.legal_hold)? })
@@ -361,14 +359,7 @@ codes!(
     LegalHold::On = 1,
     LegalHold::Off = 2
 );
-codes!(
-    lock_mode_code,
-    lock_mode,
-    LockMode,
-    "lock mode",
-    LockMode::Governance = 0,
-    LockMode::Compliance = 1
-);
+codes!(lock_mode_code, lock_mode, LockMode, "lock mode", LockMode::Governance = 0, LockMode::Compliance = 1);
 codes!(
     algorithm_code,
     algorithm,

@@ -23,7 +23,9 @@ use std::collections::{BTreeMap, HashMap};
 use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VolumeId, WriteId};
 
 use crate::error::MetadataError;
-use crate::model::{BucketSettings, Commit, EraseTerms, Extent, NewUpload, Outcome, PartRow, Tag, VolumeState, Write};
+use crate::model::{
+    BucketSettings, Commit, EraseTerms, Extent, NewUpload, Outcome, PartRow, Tag, VolumeState, Write,
+};
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::apply::commit::new_volumes;
 use crate::sqlite::codec::StoredObject;

@@ -4,7 +4,8 @@ use granary_types::VolumeId;
 
 use super::Batch;
 use crate::model::{
-    Commit, Content, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, TagMatch, VersionKind, Write, WriteConditions,
+    Commit, Content, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, TagMatch, VersionKind, Write,
+    WriteConditions,
 };
 use crate::sqlite::failure::Failure;
 

@@ -67,8 +67,7 @@ impl Batch<'_> {
         };
         let row = &stored.row;
         let Some(lock) = change.apply(row.lock) else { return Ok(Outcome::Locked) };
-        let columns =
-            ObjectColumns::new(*bucket, key, &row.object, (row.order, stored.top_order), lock)?;
+        let columns = ObjectColumns::new(*bucket, key, &row.object, (row.order, stored.top_order), lock)?;
         store(self.connection, statement, *bucket, key, &columns)?;
         Ok(Outcome::Done { replaced: None, order: 0 })
     }

@@ -172,13 +172,8 @@ impl Batch<'_> {
                     self.delete_older(bucket, key, same.row.order)?;
                 }
                 let row = &current.row;
-                let columns = ObjectColumns::new(
-                    bucket,
-                    key,
-                    &row.object,
-                    (row.order, current.top_order),
-                    row.lock,
-                )?;
+                let columns =
+                    ObjectColumns::new(bucket, key, &row.object, (row.order, current.top_order), row.lock)?;
                 store(self.connection, REPLACE_VERSION, bucket, key, &columns)?;
                 same.map(|same| same.row)
             }
@@ -203,7 +198,12 @@ impl Batch<'_> {
     }
 
     /// The tags of a version that is gone go too; its bytes are garbage, unless something else refers to them.
-    pub(super) fn drop_content(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) -> Result<(), Failure> {
+    pub(super) fn drop_content(
+        &mut self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        row: &ObjectRow,
+    ) -> Result<(), Failure> {
         if let Content::Packed(location) = &row.object.content {
             self.drop_live(location.volume, u64::from(location.length_bytes))?;
         }
@@ -268,7 +268,12 @@ impl Batch<'_> {
     }
 
     /// Removes the current version; the newest older one takes its place and remembers the highest order.
-    pub(super) fn delete_current(&self, bucket: BucketId, key: &ObjectKey, top_order: u64) -> Result<(), Failure> {
+    pub(super) fn delete_current(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        top_order: u64,
+    ) -> Result<(), Failure> {
         let Some(older) = load_newest_older(self.connection, bucket, key)? else {
             self.connection
                 .prepare_cached("DELETE FROM objects WHERE bucket_id = ?1 AND key = ?2")?
@@ -294,8 +299,7 @@ impl Batch<'_> {
             _ => return Ok(Outcome::Moved),
         }
         let row = &stored.row;
-        let columns =
-            ObjectColumns::new(bucket, key, &row.object, (row.order, stored.top_order), row.lock)?;
+        let columns = ObjectColumns::new(bucket, key, &row.object, (row.order, stored.top_order), row.lock)?;
         store(self.connection, statement, bucket, key, &columns)?;
         self.add_live(moved.to.volume, u64::from(moved.to.length_bytes))?;
         self.drop_live(moved.from.volume, u64::from(moved.from.length_bytes))?;
