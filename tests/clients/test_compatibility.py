@@ -45,6 +45,7 @@ ADDED = {
     "PutPublicAccessBlock": {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True}},
     "PutBucketAcl": {"ACL": "private"},
     "PutObjectAcl": {"ACL": "private"},
+    "PutObjectLockConfiguration": {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}},
     "PutObjectLegalHold": {"LegalHold": {"Status": "OFF"}},
     "PutBucketLifecycleConfiguration": {"LifecycleConfiguration": {"Rules": [
         {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "p"}, "Expiration": {"Days": 1}}]}},

@@ -50,12 +50,12 @@ pub fn of_request(headers: &HeaderMap) -> S3Result<Attributes> {
 fn kept_value(name: &str, value: String) -> S3Result<Option<String>> {
     match name {
         "content-encoding" => {
-            let codings: Vec<&str> = value
-                .split(',')
-                .map(str::trim)
-                .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
-                .collect();
-            Ok((!codings.is_empty()).then(|| codings.join(",")))
+            let is_kept = |coding: &&str| {
+                !matches!(coding.trim(), "") && !coding.trim().eq_ignore_ascii_case("aws-chunked")
+            };
+            // What is kept stays as it was written, with its spaces.
+            let codings = value.split(',').filter(is_kept).collect::<Vec<_>>().join(",");
+            Ok(Some(codings.trim().to_owned()).filter(|codings| !codings.is_empty()))
         }
         REDIRECT if !["/", "http://", "https://"].iter().any(|start| value.starts_with(start)) => {
             let message =

@@ -43,6 +43,18 @@ fn only_the_transfer_is_aws_chunked() {
 }
 
 #[test]
+fn other_codings_come_back_as_they_were_written() {
+    for (sent, kept) in [
+        ("deflate, gzip", "deflate, gzip"),
+        ("aws-chunked, gzip,br", "gzip,br"),
+        ("gzip, aws-chunked", "gzip"),
+    ] {
+        let attributes = of_request(&headers(&[("content-encoding", sent)])).unwrap();
+        assert_eq!(attributes.headers, [("content-encoding".to_owned(), kept.to_owned())]);
+    }
+}
+
+#[test]
 fn the_default_type_is_that_of_aws() {
     let mut back = HeaderMap::new();
     add_to(&mut back, &Attributes::default());

@@ -98,6 +98,7 @@ error_codes! {
     NoSuchCORSConfiguration = NOT_FOUND, "The CORS configuration does not exist";
     NoSuchConfiguration = NOT_FOUND, "The specified configuration does not exist.";
     NoSuchKey = NOT_FOUND, "The specified key does not exist.";
+    NoSuchLifecycleConfiguration = NOT_FOUND, "The lifecycle configuration does not exist";
     NoSuchObjectLockConfiguration = NOT_FOUND, "The specified object does not have a ObjectLock configuration";
     NoSuchPublicAccessBlockConfiguration = NOT_FOUND, "The public access block configuration was not found";
     NoSuchTagSet = NOT_FOUND, "The TagSet does not exist";

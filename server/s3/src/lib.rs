@@ -19,6 +19,7 @@ mod cors;
 pub mod dates;
 pub mod encoding;
 pub mod error;
+mod lifecycle;
 mod locks;
 mod md5_pool;
 mod metrics;

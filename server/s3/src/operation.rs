@@ -119,7 +119,7 @@ operations! {
     DeleteBucketEncryption: DELETE Bucket Subresource("encryption") Missing;
     DeleteBucketIntelligentTieringConfiguration: DELETE Bucket SubresourceWithId("intelligent-tiering") Stored;
     DeleteBucketInventoryConfiguration: DELETE Bucket SubresourceWithId("inventory") Stored;
-    DeleteBucketLifecycle: DELETE Bucket Subresource("lifecycle") Missing;
+    DeleteBucketLifecycle: DELETE Bucket Subresource("lifecycle") Implemented;
     DeleteBucketMetadataConfiguration: DELETE Bucket Subresource("metadataConfiguration") Missing;
     DeleteBucketMetadataTableConfiguration: DELETE Bucket Subresource("metadataTable") Missing;
     DeleteBucketMetricsConfiguration: DELETE Bucket SubresourceWithId("metrics") Stored;
@@ -142,7 +142,7 @@ operations! {
     GetBucketIntelligentTieringConfiguration: GET Bucket SubresourceWithId("intelligent-tiering") Stored;
     GetBucketInventoryConfiguration: GET Bucket SubresourceWithId("inventory") Stored;
     GetBucketLifecycle: GET Bucket Elsewhere("GetBucketLifecycleConfiguration") Missing;
-    GetBucketLifecycleConfiguration: GET Bucket Subresource("lifecycle") Missing;
+    GetBucketLifecycleConfiguration: GET Bucket Subresource("lifecycle") Implemented;
     GetBucketLocation: GET Bucket Subresource("location") Implemented;
     GetBucketLogging: GET Bucket Subresource("logging") Stored;
     GetBucketMetadataConfiguration: GET Bucket Subresource("metadataConfiguration") Missing;
@@ -191,7 +191,7 @@ operations! {
     PutBucketIntelligentTieringConfiguration: PUT Bucket SubresourceWithId("intelligent-tiering") Stored;
     PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Stored;
     PutBucketLifecycle: PUT Bucket Elsewhere("PutBucketLifecycleConfiguration") Missing;
-    PutBucketLifecycleConfiguration: PUT Bucket Subresource("lifecycle") Missing;
+    PutBucketLifecycleConfiguration: PUT Bucket Subresource("lifecycle") Implemented;
     PutBucketLogging: PUT Bucket Subresource("logging") Stored;
     PutBucketMetricsConfiguration: PUT Bucket SubresourceWithId("metrics") Stored;
     PutBucketNotification: PUT Bucket Elsewhere("PutBucketNotificationConfiguration") Missing;

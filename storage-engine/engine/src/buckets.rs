@@ -6,11 +6,17 @@ use granary_metadata::MetadataError;
 use granary_types::{BucketId, BucketName, UnixMillis};
 use parking_lot::RwLock;
 
-use crate::api::{Bucket, BucketChange, BucketPage, BucketQuery, BucketSettings};
+use crate::api::{
+    Bucket, BucketChange, BucketPage, BucketQuery, BucketSettings, ListUploadsOptions, ListVersionsOptions,
+    UploadEntry,
+};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 
 const BUCKETS_CACHED_MAX: usize = 10_000;
+/// Uploads that the delete of a bucket aborts at a time, and how often.
+const UPLOADS_PAGE: u32 = 1_000;
+const UPLOAD_PAGES_MAX: u32 = 1_000;
 
 /// Buckets looked up before, for a store on one machine. Only this process changes its metadata, so an entry is right
 /// until this process deletes the bucket; with several nodes the metadata is always asked. The generation keeps a look-up that raced with a delete from being remembered.
@@ -110,16 +116,43 @@ impl Engine {
         Ok(changed?)
     }
 
-    /// Removes an empty bucket.
+    /// Removes a bucket without versions. Uploads that are in progress in it are aborted first.
     ///
     /// # Errors
     /// [`EngineError::NoSuchBucket`], [`EngineError::BucketNotEmpty`].
     pub async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
-        let deleted = self.inner.store.delete_bucket(name).await;
+        let mut deleted = self.inner.store.delete_bucket(name).await;
+        for _ in 0..UPLOAD_PAGES_MAX {
+            let refused = matches!(deleted, Err(MetadataError::BucketNotEmpty(_)));
+            if !refused || !self.abort_uploads_of_empty(name).await? {
+                break;
+            }
+            deleted = self.inner.store.delete_bucket(name).await;
+        }
         if !matches!(deleted, Err(MetadataError::BucketNotEmpty(_))) {
             self.inner.buckets.forget(name);
         }
         Ok(deleted?)
+    }
+
+    /// Aborts a page of the uploads in a bucket that has no versions. `false` if there was nothing to abort.
+    async fn abort_uploads_of_empty(&self, name: &BucketName) -> Result<bool> {
+        let versions =
+            self.list_versions(name, ListVersionsOptions { limit: 1, ..Default::default() }).await?;
+        if !versions.entries.is_empty() {
+            return Ok(false);
+        }
+        let options = ListUploadsOptions { limit: UPLOADS_PAGE, ..Default::default() };
+        let page = self.list_uploads(name, options).await?;
+        let mut aborted = false;
+        for entry in page.entries {
+            let UploadEntry::Upload(row) = entry else { continue };
+            match self.abort_upload(name, &row.key, row.upload).await {
+                Ok(()) | Err(EngineError::NoSuchUpload) => aborted = true,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(aborted)
     }
 
     /// Buckets in the order of their names.

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::buckets::BucketCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::Result;
+use crate::lifecycle::RulesCache;
 use crate::maintain::{DamageLog, Maintenance, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     pub maintenance_budget: Arc<Semaphore>,
     pub damage: Arc<DamageLog>,
     pub buckets: BucketCache,
+    pub rules: RulesCache,
     pub tasks: Tasks,
     /// The database knows less than was committed: nothing may be freed.
     pub regressed: bool,
@@ -120,6 +122,7 @@ impl Engine {
             reader: Arc::new(reader),
             damage,
             buckets: BucketCache::default(),
+            rules: RulesCache::default(),
             tasks: Tasks::default(),
             regressed,
             heal_turn: tokio::sync::Mutex::default(),

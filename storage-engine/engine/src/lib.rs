@@ -14,6 +14,7 @@ mod drives;
 mod engine;
 mod error;
 mod layout;
+mod lifecycle;
 mod locks;
 mod maintain;
 pub mod moving;
@@ -37,6 +38,10 @@ pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
 pub use granary_metadata::postgres::PostgresOptions;
 pub use granary_metadata::{BucketDocument, NodeRow, NodeState, VolumeRow, VolumeState};
+pub use lifecycle::{
+    DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
+    NoncurrentTransition, RuleStatus, Subject, Tags, Transition, TransitionTime,
+};
 pub use maintain::{TaskId, TaskKind, TaskProgress, TaskState};
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use granary_erasure::Profile;
 use granary_metadata::postgres::PostgresOptions;
 
+use crate::lifecycle::DayLength;
 use crate::nodes::NodeOptions;
 
 /// Where the metadata is.
@@ -46,6 +47,8 @@ pub struct EngineOptions {
     pub read_budget_bytes: usize,
     /// A sealed volume of which more than this share (in percent) is dead or hollow is compacted by itself.
     pub compact_dead_percent: u8,
+    /// How long a day of a lifecycle rule is.
+    pub lifecycle_day: DayLength,
 }
 
 impl EngineOptions {
@@ -66,6 +69,7 @@ impl EngineOptions {
             write_budget_bytes: 96 << 20,
             read_budget_bytes: 96 << 20,
             compact_dead_percent: 25,
+            lifecycle_day: DayLength::Real,
         }
     }
 }

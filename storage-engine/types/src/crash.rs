@@ -33,6 +33,8 @@ pub const CRASH_POINTS: &[&str] = &[
     "compact.after_move_before_free",
     "reclaim.after_free_before_remove",
     "reclaim.after_remove_before_forget",
+    "lifecycle.after_commit_before_place",
+    "lifecycle.after_place",
     "heal.before_install",
     "heal.after_install_before_move",
 ];

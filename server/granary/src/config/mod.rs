@@ -25,7 +25,7 @@ pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 29] = [
+const KEYS: [&str; 30] = [
     "data",
     "metadata",
     "listen",
@@ -55,6 +55,7 @@ const KEYS: [&str; 29] = [
     "join",
     "metadata_backup_interval_ms",
     "metadata_backups_kept",
+    "debug_lifecycle_day_seconds",
 ];
 
 /// Settings as written, before validation of what belongs together.
@@ -121,6 +122,8 @@ pub struct Settings {
     pub metadata_backup_interval_ms: u64,
     /// How many of these backups are kept.
     pub metadata_backups_kept: usize,
+    /// For tests: how long a day of a lifecycle rule is. Unset, a day is a day.
+    pub debug_lifecycle_day_seconds: Option<u64>,
 }
 
 impl Default for Settings {
@@ -155,6 +158,7 @@ impl Default for Settings {
             join: false,
             metadata_backup_interval_ms: 6 * 3_600_000,
             metadata_backups_kept: 4,
+            debug_lifecycle_day_seconds: None,
         }
     }
 }
@@ -287,6 +291,11 @@ fn check_bounds(settings: &Settings) -> Result<()> {
     for (name, value, low, high) in ranges {
         ensure!((low..=high).contains(&value), "{name} must be from {low} to {high}, not {value}");
     }
+    let debug_day = settings.debug_lifecycle_day_seconds.unwrap_or(1);
+    ensure!(
+        (1..=86_400).contains(&debug_day),
+        "debug_lifecycle_day_seconds must be from 1 to 86400, not {debug_day}"
+    );
     ensure!((1..=1024).contains(&settings.h2_max_streams), "h2_max_streams must be from 1 to 1024");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use granary_auth::Verifier;
-use granary_engine::{Engine, EngineOptions, Profile, measure_acceleration};
+use granary_engine::{DayLength, Engine, EngineOptions, Profile, measure_acceleration};
 use granary_s3::address::VirtualHostDomains;
 use granary_s3::{S3Config, S3State};
 use tokio::sync::watch;
@@ -75,6 +75,9 @@ fn options(config: &Config) -> Result<EngineOptions> {
     options.maintenance_interval = Duration::from_millis(settings.maintenance_interval_ms);
     options.volume_limit_bytes = settings.volume_limit_bytes;
     options.backup_interval = Duration::from_millis(settings.metadata_backup_interval_ms);
+    if let Some(seconds) = settings.debug_lifecycle_day_seconds {
+        options.lifecycle_day = DayLength::Debug(Duration::from_secs(seconds));
+    }
     options.backups_kept = settings.metadata_backups_kept;
     if let Some(erasure) = config.settings.erasure {
         options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);

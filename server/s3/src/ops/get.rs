@@ -1,7 +1,7 @@
 //! GetObject and HeadObject.
 
 use axum::body::Body;
-use granary_engine::{ByteRange, ObjectInfo};
+use granary_engine::{ByteRange, ObjectInfo, Tags};
 use granary_types::PartNumber;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -10,6 +10,7 @@ use super::{ObjectAddress, object_headers, version};
 use crate::conditions::{self, Verdict};
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::lifecycle;
 use crate::range::RangeSpec;
 use crate::respond::{self, S3Response};
 use crate::send;
@@ -59,7 +60,8 @@ pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Resu
     let wanted = check(context)?;
     let opened = version::open(context, object, context.query.get("versionId")).await?;
     check_conditions(context, opened.info())?;
-    let (selection, headers) = answer(context, wanted, opened.info())?;
+    let (selection, mut headers) = answer(context, wanted, opened.info())?;
+    expiration(context, object, opened.info(), &mut headers).await;
     let body = if selection.range.length_bytes() == 0 {
         Body::empty()
     } else {
@@ -73,8 +75,22 @@ pub(super) async fn head(context: &Context<'_>, object: &ObjectAddress) -> S3Res
     let wanted = check(context)?;
     let opened = version::open(context, object, context.query.get("versionId")).await?;
     check_conditions(context, opened.info())?;
-    let (selection, headers) = answer(context, wanted, opened.info())?;
+    let (selection, mut headers) = answer(context, wanted, opened.info())?;
+    expiration(context, object, opened.info(), &mut headers).await;
     Ok(response(selection, headers, Body::empty()))
+}
+
+/// Tells when the object expires; versions that are named do not.
+async fn expiration(
+    context: &Context<'_>,
+    object: &ObjectAddress,
+    info: &ObjectInfo,
+    headers: &mut HeaderMap,
+) {
+    if context.query.get("versionId").is_none() {
+        let written = (info.length_bytes, info.modified);
+        lifecycle::describe(context, headers, (&object.bucket, &object.key), written, Tags::Of(info)).await;
+    }
 }
 
 fn response(selection: Selection, headers: HeaderMap, body: Body) -> S3Response {

@@ -61,6 +61,14 @@ struct Listing<'a> {
     delimiter: Option<&'a str>,
     limit: u32,
     encoding: KeyEncoding,
+    version: ListVersion,
+}
+
+/// Which of the two listings it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ListVersion {
+    One,
+    Two,
 }
 
 /// Reads a limit of a page such as `max-keys`, of at most 1,000.
@@ -79,7 +87,7 @@ pub(super) fn page_limit(context: &Context<'_>, name: &'static str) -> S3Result<
 }
 
 impl<'a> Listing<'a> {
-    fn new(context: &'a Context<'a>, bucket: &'a BucketName) -> S3Result<Self> {
+    fn new(context: &'a Context<'a>, bucket: &'a BucketName, version: ListVersion) -> S3Result<Self> {
         Ok(Self {
             context,
             bucket,
@@ -87,6 +95,7 @@ impl<'a> Listing<'a> {
             delimiter: context.query.non_empty("delimiter"),
             limit: page_limit(context, "max-keys")?,
             encoding: KeyEncoding::of(context)?,
+            version,
         })
     }
 
@@ -109,7 +118,11 @@ impl<'a> Listing<'a> {
         let capacity_bytes = 1024 + page.entries.len() * ENTRY_BYTES;
         let mut xml = XmlWriter::document_with_capacity("ListBucketResult", capacity_bytes);
         xml.text("Name", self.bucket.as_str());
-        self.encoding.text(&mut xml, "Prefix", self.prefix);
+        match self.version {
+            // Clients decode it in answers to the second version only.
+            ListVersion::One => xml.text("Prefix", self.prefix),
+            ListVersion::Two => self.encoding.text(&mut xml, "Prefix", self.prefix),
+        }
         xml
     }
 
@@ -173,7 +186,7 @@ fn last_of(page: &ListPage) -> Option<&str> {
 
 /// `GET /bucket`.
 pub(super) async fn list_objects(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
-    let listing = Listing::new(context, bucket)?;
+    let listing = Listing::new(context, bucket, ListVersion::One)?;
     let marker = context.query.get("marker").unwrap_or_default();
     let page = listing.page(Some(marker)).await?;
     let mut xml = listing.begin(&page);
@@ -189,16 +202,12 @@ pub(super) async fn list_objects(context: &Context<'_>, bucket: &BucketName) -> 
 
 /// `GET /bucket?list-type=2`.
 pub(super) async fn list_objects_v2(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
-    let listing = Listing::new(context, bucket)?;
+    let listing = Listing::new(context, bucket, ListVersion::Two)?;
     let start_after = context.query.non_empty("start-after");
     let sent_token = context.query.get("continuation-token");
     let after = match sent_token {
-        Some("") => {
-            let message = "The continuation token provided is incorrect";
-            return Err(S3Error::invalid_argument("continuation-token", "", message));
-        }
+        None | Some("") => start_after.map(str::to_owned),
         Some(text) => Some(token::decode(bucket.as_str(), text)?),
-        None => start_after.map(str::to_owned),
     };
     let page = listing.page(after.as_deref()).await?;
     let mut xml = listing.begin(&page);

@@ -6,6 +6,7 @@ mod configs;
 mod copy;
 mod delete;
 mod get;
+mod lifecycle;
 mod list;
 mod list_versions;
 mod locks;
@@ -53,6 +54,9 @@ pub(crate) async fn run(
             Operation::PutBucketVersioning => versioning::put(context, &bucket, body).await,
             Operation::GetObjectLockConfiguration => locks::get_configuration(context, &bucket).await,
             Operation::PutObjectLockConfiguration => locks::put_configuration(context, &bucket, body).await,
+            Operation::GetBucketLifecycleConfiguration => lifecycle::get(context, &bucket).await,
+            Operation::PutBucketLifecycleConfiguration => lifecycle::put(context, &bucket, body).await,
+            Operation::DeleteBucketLifecycle => lifecycle::delete(context, &bucket).await,
             Operation::ListMultipartUploads => multipart::list::uploads(context, &bucket).await,
             other => match configs::of(other) {
                 Some(found) => configs::run(context, found, &bucket, body).await,

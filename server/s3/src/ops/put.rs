@@ -1,7 +1,7 @@
 //! PutObject.
 
 use axum::body::Body;
-use granary_engine::{EngineError, PutOptions, WriteConditions};
+use granary_engine::{EngineError, PutOptions, Tags, WriteConditions};
 use granary_types::ChecksumAlgorithm;
 use http::{StatusCode, header};
 
@@ -11,6 +11,7 @@ use crate::attributes;
 use crate::conditions;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::lifecycle;
 use crate::locks;
 use crate::respond::{self, S3Response};
 use crate::tags;
@@ -41,6 +42,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
     let mut source = context.object_body(body, default_checksum(context), PUT_BYTES_MAX)?;
     check_early(context, object, &options.conditions).await?;
     let engine = &context.shared.engine;
+    let tags = options.tags.clone();
     let result = engine.put_object(&object.bucket, &object.key, options, &mut source).await;
     context.received.add(source.received_bytes(), source.waited());
     let written = result.map_err(|error| write_error(error, context, object))?;
@@ -51,6 +53,8 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
     if let Some(checksum) = &written.checksum {
         object_headers::checksum(headers, checksum);
     }
+    let (place, size) = ((&object.bucket, &object.key), (written.length_bytes, written.modified));
+    lifecycle::describe(context, headers, place, size, Tags::Known(&tags)).await;
     Ok(response)
 }
 

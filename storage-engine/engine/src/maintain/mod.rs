@@ -38,6 +38,7 @@ pub(crate) struct Maintenance {
     task: tokio::task::JoinHandle<()>,
     /// Beside the loop, as it may take minutes.
     backups: tokio::task::JoinHandle<()>,
+    lifecycles: tokio::task::JoinHandle<()>,
 }
 
 impl Maintenance {
@@ -60,15 +61,17 @@ impl Maintenance {
             }
         });
         let backups = tokio::spawn(crate::moving::back_up_forever(Arc::clone(&engine.inner)));
-        Self { stop, task, backups }
+        let lifecycles = tokio::spawn(crate::lifecycle::follow_forever(Arc::clone(&engine.inner)));
+        Self { stop, task, backups, lifecycles }
     }
 
     /// Ends the loop where it is; whatever it was doing is crash-safe and begun again at the next start.
     pub(crate) async fn stop(self) {
         self.backups.abort();
+        self.lifecycles.abort();
         self.stop.notify_one();
         let _ended = self.task.await;
-        let _aborted = self.backups.await;
+        let _aborted = tokio::join!(self.backups, self.lifecycles);
     }
 }
 

@@ -1,0 +1,376 @@
+//! Rules of a document, checked as AWS checks them.
+
+use granary_engine::{
+    Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
+    NoncurrentTransition, RuleStatus, Tag, Transition, TransitionTime,
+};
+use granary_types::{StorageClass, UnixMillis};
+
+use super::{LIMITS, RULES_MAX};
+use crate::dates::parse_iso_millis;
+use crate::error::{S3Error, S3Result};
+use crate::tags;
+use crate::xml::read::{Element, malformed, parse};
+
+const ID_CHARS_MAX: usize = 255;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// The longest time of an action, in days.
+const DAYS_MAX: u32 = 2_147_483_647;
+const NEWER_MAX: u32 = 100;
+/// Objects of these classes stay so long where they were before.
+const INFREQUENT_DAYS_MIN: u32 = 30;
+/// An object has no more than 50 TB, and no limit is above it.
+const SIZE_MAX: u64 = 50 << 40;
+
+/// Reads a `LifecycleConfiguration` document. Rules without an id get one.
+///
+/// # Errors
+/// `MalformedXML`, `InvalidRequest` and `InvalidArgument` as AWS gives them.
+pub(crate) fn parse_rules(document: &[u8], mut new_id: impl FnMut() -> String) -> S3Result<LifecycleRules> {
+    let root = parse(document, &LIMITS)?;
+    if root.name != "LifecycleConfiguration" || root.children.is_empty() {
+        return Err(malformed());
+    }
+    if root.children.len() > RULES_MAX {
+        return Err(malformed());
+    }
+    let mut rules: Vec<LifecycleRule> = Vec::with_capacity(root.children.len());
+    for child in &root.children {
+        if child.name != "Rule" {
+            return Err(malformed());
+        }
+        let rule = parse_rule(child, &mut new_id)?;
+        if rules.iter().any(|other| other.id == rule.id) {
+            let message = "Rule ID must be unique. Found same ID for more than one rule";
+            return Err(S3Error::invalid_argument("ID", rule.id, message));
+        }
+        rules.push(rule);
+    }
+    Ok(LifecycleRules { rules, transition_minimum: None })
+}
+
+fn parse_rule(element: &Element, new_id: &mut impl FnMut() -> String) -> S3Result<LifecycleRule> {
+    let mut rule = LifecycleRule {
+        id: String::new(),
+        status: RuleStatus::Disabled,
+        filter: LifecycleFilter::default(),
+        expiration: None,
+        noncurrent: None,
+        abort_days: None,
+        transitions: Vec::new(),
+        noncurrent_transitions: Vec::new(),
+    };
+    let (mut status, mut filter, mut has_id) = (None, None, false);
+    for child in &element.children {
+        let name = child.name.as_str();
+        let repeats = element.children.iter().filter(|other| other.name == name).count() > 1;
+        if repeats && !matches!(name, "Transition" | "NoncurrentVersionTransition") {
+            return Err(malformed());
+        }
+        match name {
+            "ID" => {
+                rule.id.clone_from(&child.text);
+                has_id = !child.text.is_empty();
+            }
+            "Status" => status = Some(parse_status(child)?),
+            "Prefix" | "Filter" if filter.is_some() => return Err(malformed()),
+            "Prefix" => {
+                let prefix = Some(child.text.clone());
+                let shape = FilterShape::RulePrefix;
+                filter = Some(LifecycleFilter { shape, prefix, ..LifecycleFilter::default() });
+            }
+            "Filter" => filter = Some(parse_filter(child)?),
+            "Expiration" => rule.expiration = Some(parse_expiration(child)?),
+            "NoncurrentVersionExpiration" => rule.noncurrent = Some(parse_noncurrent(child)?),
+            "AbortIncompleteMultipartUpload" => rule.abort_days = Some(parse_abort(child)?),
+            "Transition" => rule.transitions.push(parse_transition(child)?),
+            "NoncurrentVersionTransition" => {
+                rule.noncurrent_transitions.push(parse_noncurrent_transition(child)?);
+            }
+            _ => return Err(malformed()),
+        }
+    }
+    if rule.id.chars().count() > ID_CHARS_MAX {
+        let message = format!("ID length should not exceed allowed limit of {ID_CHARS_MAX}");
+        return Err(S3Error::invalid_argument("ID", rule.id, message));
+    }
+    if !has_id {
+        rule.id = new_id();
+    }
+    rule.status = status.ok_or_else(malformed)?;
+    rule.filter = filter.ok_or_else(malformed)?;
+    check_rule(&rule)?;
+    Ok(rule)
+}
+
+fn parse_status(element: &Element) -> S3Result<RuleStatus> {
+    match element.text.trim() {
+        "Enabled" => Ok(RuleStatus::Enabled),
+        "Disabled" => Ok(RuleStatus::Disabled),
+        _ => Err(malformed()),
+    }
+}
+
+fn parse_filter(element: &Element) -> S3Result<LifecycleFilter> {
+    match element.children.as_slice() {
+        [] => Ok(LifecycleFilter::default()),
+        [and] if and.name == "And" => {
+            let mut filter = LifecycleFilter { shape: FilterShape::And, ..LifecycleFilter::default() };
+            for child in &and.children {
+                add_condition(&mut filter, child)?;
+            }
+            if and.children.len() < 2 {
+                return Err(malformed());
+            }
+            check_filter(filter)
+        }
+        [one] => {
+            let mut filter = LifecycleFilter::default();
+            add_condition(&mut filter, one)?;
+            check_filter(filter)
+        }
+        _ => Err(malformed()),
+    }
+}
+
+fn add_condition(filter: &mut LifecycleFilter, element: &Element) -> S3Result<()> {
+    let once = |new: bool| if new { Ok(()) } else { Err(malformed()) };
+    match element.name.as_str() {
+        "Prefix" => once(filter.prefix.replace(element.text.clone()).is_none()),
+        "ObjectSizeGreaterThan" => once(filter.longer_than_bytes.replace(size(element)?).is_none()),
+        "ObjectSizeLessThan" => once(filter.shorter_than_bytes.replace(size(element)?).is_none()),
+        "Tag" => {
+            let tag = parse_tag(element)?;
+            if filter.tags.iter().any(|(key, _)| *key == tag.0) {
+                return Err(S3Error::invalid_request("Duplicate Tag Keys are not allowed."));
+            }
+            filter.tags.push(tag);
+            Ok(())
+        }
+        _ => Err(malformed()),
+    }
+}
+
+fn parse_tag(element: &Element) -> S3Result<Tag> {
+    let set = Element { children: vec![element.clone()], ..Element::default() };
+    tags::of_set(&set, 1)?.pop().ok_or_else(malformed)
+}
+
+fn size(element: &Element) -> S3Result<u64> {
+    let bytes: u64 = element.text.trim().parse().map_err(|_| malformed())?;
+    if bytes <= SIZE_MAX {
+        return Ok(bytes);
+    }
+    Err(S3Error::invalid_request(format!("'{}' should be less than or equal to {SIZE_MAX}.", element.name)))
+}
+
+fn check_filter(filter: LifecycleFilter) -> S3Result<LifecycleFilter> {
+    if let (Some(longer), Some(shorter)) = (filter.longer_than_bytes, filter.shorter_than_bytes)
+        && longer >= shorter
+    {
+        return Err(S3Error::invalid_request(
+            "'ObjectSizeGreaterThan' should be less than 'ObjectSizeLessThan'",
+        ));
+    }
+    Ok(filter)
+}
+
+/// The children by name, each at most once and no others.
+fn children<'e, const N: usize>(
+    element: &'e Element,
+    allowed: [&str; N],
+) -> S3Result<[Option<&'e Element>; N]> {
+    let mut found = [None; N];
+    for child in &element.children {
+        let place = allowed.iter().position(|name| *name == child.name);
+        let slot = place.and_then(|place| found.get_mut(place)).ok_or_else(malformed)?;
+        if slot.replace(child).is_some() {
+            return Err(malformed());
+        }
+    }
+    Ok(found)
+}
+
+/// A number of days from `least` on.
+fn days(element: &Element, least: u32, action: &str) -> S3Result<u32> {
+    let number: i64 = element.text.trim().parse().map_err(|_| malformed())?;
+    match u32::try_from(number) {
+        Ok(number) if (least..=DAYS_MAX).contains(&number) => Ok(number),
+        _ => {
+            let kind = if least == 0 { "nonnegative" } else { "positive" };
+            let message = format!("'{}' for {action} action must be a {kind} integer", element.name);
+            Err(S3Error::invalid_argument("Days", element.text.trim(), message))
+        }
+    }
+}
+
+fn date(element: &Element) -> S3Result<UnixMillis> {
+    let text = element.text.trim();
+    // Some clients send the day alone.
+    let whole = if text.len() == "2017-09-27".len() { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    let date = parse_iso_millis(&whole).ok_or_else(malformed)?;
+    if date.0.rem_euclid(DAY_MS) == 0 {
+        return Ok(date);
+    }
+    Err(S3Error::invalid_argument("Date", text, "'Date' must be at midnight GMT"))
+}
+
+fn parse_expiration(element: &Element) -> S3Result<Expiration> {
+    match children(element, ["Days", "Date", "ExpiredObjectDeleteMarker"])? {
+        [Some(element), None, None] => Ok(Expiration::Days(days(element, 1, "Expiration")?)),
+        [None, Some(element), None] => Ok(Expiration::Date(date(element)?)),
+        [None, None, Some(markers)] => match markers.text.trim() {
+            "true" => Ok(Expiration::Markers(true)),
+            "false" => Ok(Expiration::Markers(false)),
+            _ => Err(malformed()),
+        },
+        _ => Err(malformed()),
+    }
+}
+
+fn newer(element: Option<&Element>) -> S3Result<Option<u32>> {
+    let Some(element) = element else { return Ok(None) };
+    let number: i64 = element.text.trim().parse().map_err(|_| malformed())?;
+    match u32::try_from(number) {
+        Ok(number) if (1..=NEWER_MAX).contains(&number) => Ok(Some(number)),
+        _ => {
+            let message = format!("'NewerNoncurrentVersions' must be a positive integer up to {NEWER_MAX}");
+            Err(S3Error::invalid_argument("NewerNoncurrentVersions", element.text.trim(), message))
+        }
+    }
+}
+
+fn parse_noncurrent(element: &Element) -> S3Result<NoncurrentExpiration> {
+    let [after, kept] = children(element, ["NoncurrentDays", "NewerNoncurrentVersions"])?;
+    let days = days(after.ok_or_else(malformed)?, 1, "NoncurrentVersionExpiration")?;
+    Ok(NoncurrentExpiration { days, newer: newer(kept)? })
+}
+
+fn parse_abort(element: &Element) -> S3Result<u32> {
+    let [after] = children(element, ["DaysAfterInitiation"])?;
+    days(after.ok_or_else(malformed)?, 1, "AbortIncompleteMultipartUpload")
+}
+
+fn class(element: Option<&Element>) -> S3Result<StorageClass> {
+    let class = element.and_then(|element| StorageClass::parse(element.text.trim())).ok_or_else(malformed)?;
+    match class {
+        StorageClass::Standard | StorageClass::ReducedRedundancy => Err(malformed()),
+        class => Ok(class),
+    }
+}
+
+fn check_class_days(class: StorageClass, days: u32, action: &str) -> S3Result<()> {
+    let infrequent = matches!(class, StorageClass::StandardIa | StorageClass::OnezoneIa);
+    if !infrequent || days >= INFREQUENT_DAYS_MIN {
+        return Ok(());
+    }
+    let message = format!(
+        "'Days' in {action} action must be greater than or equal to {INFREQUENT_DAYS_MIN} for storageClass '{}'",
+        class.as_str()
+    );
+    Err(S3Error::invalid_argument("Days", days.to_string(), message))
+}
+
+fn parse_transition(element: &Element) -> S3Result<Transition> {
+    let [after, on, to] = children(element, ["Days", "Date", "StorageClass"])?;
+    let class = class(to)?;
+    let at = match (after, on) {
+        (Some(element), None) => {
+            let days = days(element, 0, "Transition")?;
+            check_class_days(class, days, "Transition")?;
+            TransitionTime::Days(days)
+        }
+        (None, Some(element)) => TransitionTime::Date(date(element)?),
+        _ => return Err(malformed()),
+    };
+    Ok(Transition { at, class })
+}
+
+fn parse_noncurrent_transition(element: &Element) -> S3Result<NoncurrentTransition> {
+    let allowed = ["NoncurrentDays", "NewerNoncurrentVersions", "StorageClass"];
+    let [after, kept, to] = children(element, allowed)?;
+    let class = class(to)?;
+    let days = days(after.ok_or_else(malformed)?, 0, "NoncurrentVersionTransition")?;
+    check_class_days(class, days, "NoncurrentVersionTransition")?;
+    Ok(NoncurrentTransition { days, newer: newer(kept)?, class })
+}
+
+/// What only the rule as a whole tells.
+fn check_rule(rule: &LifecycleRule) -> S3Result<()> {
+    let acts = rule.expiration.is_some()
+        || rule.noncurrent.is_some()
+        || rule.abort_days.is_some()
+        || !rule.transitions.is_empty()
+        || !rule.noncurrent_transitions.is_empty();
+    if !acts {
+        return Err(S3Error::invalid_request("At least one action needs to be specified in a rule"));
+    }
+    let filter = &rule.filter;
+    if !filter.tags.is_empty() && matches!(rule.expiration, Some(Expiration::Markers(_))) {
+        return Err(S3Error::invalid_request("ExpiredObjectDeleteMarker cannot be specified with Tags."));
+    }
+    if rule.abort_days.is_some() {
+        if !filter.tags.is_empty() {
+            return Err(S3Error::invalid_request(
+                "AbortIncompleteMultipartUpload cannot be specified with Tags.",
+            ));
+        }
+        if filter.longer_than_bytes.is_some() || filter.shorter_than_bytes.is_some() {
+            return Err(S3Error::invalid_request(
+                "AbortIncompleteMultipartUpload cannot be specified with Object Size.",
+            ));
+        }
+    }
+    check_transitions(rule)
+}
+
+fn check_transitions(rule: &LifecycleRule) -> S3Result<()> {
+    let classes: Vec<StorageClass> = rule.transitions.iter().map(|transition| transition.class).collect();
+    let older: Vec<StorageClass> =
+        rule.noncurrent_transitions.iter().map(|transition| transition.class).collect();
+    for classes in [&classes, &older] {
+        if classes
+            .iter()
+            .enumerate()
+            .any(|(index, class)| classes.iter().take(index).any(|other| other == class))
+        {
+            return Err(S3Error::invalid_request(
+                "'StorageClass' must be different for 'Transition' actions in same 'Rule'",
+            ));
+        }
+    }
+    let prefix = rule.filter.prefix();
+    for transition in &rule.transitions {
+        let later = match (transition.at, rule.expiration) {
+            (TransitionTime::Days(move_days), Some(Expiration::Days(days))) => days > move_days,
+            (TransitionTime::Date(move_date), Some(Expiration::Date(date))) => date > move_date,
+            (TransitionTime::Days(_), Some(Expiration::Date(_)))
+            | (TransitionTime::Date(_), Some(Expiration::Days(_))) => {
+                return Err(S3Error::invalid_request(format!(
+                    "Found mixed 'Date' and 'Days' based Expiration and Transition actions in lifecycle rule for prefix '{prefix}'"
+                )));
+            }
+            _ => true,
+        };
+        if !later {
+            let message = format!(
+                "'Days' in the Expiration action for prefix '{prefix}' must be greater than 'Days' in the Transition action"
+            );
+            return Err(S3Error::invalid_argument("Days", "", message));
+        }
+    }
+    for transition in &rule.noncurrent_transitions {
+        if rule.noncurrent.is_some_and(|noncurrent| noncurrent.days <= transition.days) {
+            let message = format!(
+                "'NoncurrentDays' in the NoncurrentVersionExpiration action for prefix '{prefix}' must be greater \
+                 than 'NoncurrentDays' in the NoncurrentVersionTransition action"
+            );
+            return Err(S3Error::invalid_argument("NoncurrentDays", "", message));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

@@ -1,0 +1,102 @@
+use super::super::document;
+use super::*;
+use crate::error::ErrorCode;
+
+fn read(rules: &str) -> Result<LifecycleRules, ErrorCode> {
+    let xml = format!("<LifecycleConfiguration>{rules}</LifecycleConfiguration>");
+    parse_rules(xml.as_bytes(), || "new".to_owned()).map_err(|error| error.code())
+}
+
+fn rule(inner: &str) -> Result<LifecycleRules, ErrorCode> {
+    read(&format!(
+        "<Rule><ID>r</ID><Filter><Prefix>a/</Prefix></Filter><Status>Enabled</Status>{inner}</Rule>"
+    ))
+}
+
+#[test]
+fn rules_are_written_as_they_were_read() {
+    for inner in [
+        "<Expiration><Days>3</Days></Expiration>",
+        "<Expiration><Date>2030-01-01T00:00:00.000Z</Date></Expiration>",
+        "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>",
+        "<NoncurrentVersionExpiration><NoncurrentDays>3</NoncurrentDays><NewerNoncurrentVersions>2\
+         </NewerNoncurrentVersions></NoncurrentVersionExpiration>",
+        "<AbortIncompleteMultipartUpload><DaysAfterInitiation>2</DaysAfterInitiation></AbortIncompleteMultipartUpload>",
+        "<Transition><Days>0</Days><StorageClass>GLACIER</StorageClass></Transition><Transition><Days>90</Days>\
+         <StorageClass>DEEP_ARCHIVE</StorageClass></Transition><Expiration><Days>91</Days></Expiration>",
+        "<NoncurrentVersionTransition><NoncurrentDays>30</NoncurrentDays><StorageClass>STANDARD_IA</StorageClass>\
+         </NoncurrentVersionTransition>",
+    ] {
+        let rules = rule(inner).expect(inner);
+        let again = parse_rules(&document(&rules), || unreachable!("it has an id")).expect(inner);
+        assert_eq!(again, rules, "{inner}");
+    }
+    let and = "<Rule><Filter><And><Prefix>p</Prefix><Tag><Key>k</Key><Value>v</Value></Tag>\
+               <ObjectSizeGreaterThan>5</ObjectSizeGreaterThan><ObjectSizeLessThan>9</ObjectSizeLessThan></And>\
+               </Filter><Status>Disabled</Status><Expiration><Days>1</Days></Expiration></Rule>";
+    let rules = read(and).expect("valid");
+    assert_eq!(rules.rules[0].id, "new");
+    assert_eq!(parse_rules(&document(&rules), String::new).expect("valid"), rules);
+    let old = read(
+        "<Rule><ID>o</ID><Prefix/><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>",
+    );
+    let old = old.expect("valid");
+    assert_eq!(parse_rules(&document(&old), String::new).expect("valid"), old);
+}
+
+#[test]
+fn rules_that_make_no_sense_are_refused_as_aws_refuses_them() {
+    use ErrorCode::{InvalidArgument, InvalidRequest, MalformedXML};
+    let days = "<Expiration><Days>1</Days></Expiration>";
+    let whole = |rules: &str, code| assert_eq!(read(rules).err(), Some(code), "{rules}");
+    whole("", MalformedXML);
+    whole(&format!("<Rule><Status>Enabled</Status>{days}</Rule>"), MalformedXML);
+    whole(&format!("<Rule><Prefix/><Filter/><Status>Enabled</Status>{days}</Rule>"), MalformedXML);
+    whole(&format!("<Rule><Prefix/>{days}</Rule>"), MalformedXML);
+    whole(&format!("<Rule><Prefix/><Status>enabled</Status>{days}</Rule>"), MalformedXML);
+    let long = format!("<Rule><ID>{}</ID><Prefix/><Status>Enabled</Status>{days}</Rule>", "a".repeat(256));
+    whole(&long, InvalidArgument);
+    let one = format!("<Rule><ID>a</ID><Prefix/><Status>Enabled</Status>{days}</Rule>");
+    whole(&format!("{one}{one}"), InvalidArgument);
+    for (inner, code) in [
+        ("", InvalidRequest),
+        ("<Expiration><Days>0</Days></Expiration>", InvalidArgument),
+        ("<Expiration><Days>-1</Days></Expiration>", InvalidArgument),
+        ("<Expiration><Days>x</Days></Expiration>", MalformedXML),
+        ("<Expiration/>", MalformedXML),
+        ("<Expiration><Date>2030-01-01T01:00:00Z</Date></Expiration>", InvalidArgument),
+        ("<Expiration><Date>20300101</Date></Expiration>", MalformedXML),
+        ("<Expiration><Days>1</Days><Date>2030-01-01T00:00:00Z</Date></Expiration>", MalformedXML),
+        ("<Transition><Days>1</Days><StorageClass>STANDARD</StorageClass></Transition>", MalformedXML),
+        ("<Transition><Days>1</Days><StorageClass>STANDARD_IA</StorageClass></Transition>", InvalidArgument),
+        (
+            "<Transition><Days>9</Days><StorageClass>GLACIER</StorageClass></Transition><Expiration><Days>9</Days>\
+             </Expiration>",
+            InvalidArgument,
+        ),
+        (
+            "<Transition><Days>9</Days><StorageClass>GLACIER</StorageClass></Transition><Expiration>\
+             <Date>2030-01-01T00:00:00Z</Date></Expiration>",
+            InvalidRequest,
+        ),
+        (
+            "<NoncurrentVersionExpiration><NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>",
+            MalformedXML,
+        ),
+        ("<Unknown/>", MalformedXML),
+    ] {
+        assert_eq!(rule(inner).err(), Some(code), "{inner}");
+    }
+    let tag = "<Tag><Key>k</Key><Value>v</Value></Tag>";
+    let filtered = |filter: &str, action: &str| {
+        read(&format!("<Rule><Filter>{filter}</Filter><Status>Enabled</Status>{action}</Rule>")).err()
+    };
+    let abort = "<AbortIncompleteMultipartUpload><DaysAfterInitiation>2</DaysAfterInitiation></AbortIncompleteMultipartUpload>";
+    assert_eq!(filtered(tag, abort), Some(InvalidRequest));
+    assert_eq!(filtered("<ObjectSizeLessThan>9</ObjectSizeLessThan>", abort), Some(InvalidRequest));
+    let markers = "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>";
+    assert_eq!(filtered(tag, markers), Some(InvalidRequest));
+    assert_eq!(filtered(&format!("<And>{tag}{tag}</And>"), days), Some(InvalidRequest));
+    assert_eq!(filtered(&format!("<And>{tag}</And>"), days), Some(MalformedXML));
+    assert_eq!(filtered(&format!("<Prefix>a</Prefix>{tag}"), days), Some(MalformedXML));
+}

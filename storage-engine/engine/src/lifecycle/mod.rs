@@ -1,0 +1,111 @@
+//! Lifecycle: the rules of buckets, and the worker that follows them.
+//!
+//! Rules are a configuration of their bucket ([`rules`]). One node walks the buckets that have some ([`worker`]), page
+//! by page of the index of keys ([`pass`]), and deletes what is over: each delete names the write that was looked at, so
+//! what was written meanwhile stays, and the commit decides whether a lock keeps it. How far it has come is kept in the
+//! metadata, and the walk goes on there after a restart or on another node. Moves to other classes are kept and not made.
+
+mod cache;
+mod pass;
+mod rules;
+mod worker;
+
+use std::sync::Arc;
+
+use granary_types::{BucketName, UnixMillis};
+
+use crate::api::{ObjectInfo, Tag};
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+
+pub(crate) use cache::RulesCache;
+pub use rules::{
+    DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
+    NoncurrentTransition, RuleStatus, Subject, Transition, TransitionTime,
+};
+pub(crate) use worker::follow_forever;
+
+/// The name of the rules among the configurations of a bucket.
+const RULES: &str = "lifecycle/";
+/// The name of the place that the worker has come to.
+const PLACE: &str = "worker/lifecycle/";
+
+fn decode(document: &[u8]) -> Result<LifecycleRules> {
+    serde_json::from_slice(document).map_err(|error| {
+        tracing::error!(%error, "the lifecycle of a bucket cannot be read");
+        EngineError::Internal("the lifecycle of a bucket cannot be read")
+    })
+}
+
+impl Engine {
+    /// The lifecycle of a bucket, as the metadata has it now.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn lifecycle(&self, bucket: &BucketName) -> Result<Option<LifecycleRules>> {
+        self.bucket_document(bucket, RULES).await?.as_deref().map(decode).transpose()
+    }
+
+    /// Gives a bucket another lifecycle, or none.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn set_lifecycle(&self, bucket: &BucketName, rules: Option<&LifecycleRules>) -> Result<()> {
+        let encoded = rules.map(serde_json::to_vec).transpose();
+        let encoded = encoded.map_err(|_| EngineError::Internal("encoding the lifecycle of a bucket"))?;
+        self.put_bucket_document(bucket, RULES, encoded).await?;
+        self.inner.rules.forget_all();
+        Ok(())
+    }
+
+    /// When a current version expires, and by which rule of its bucket. What other nodes changed counts within a second.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn expiration(
+        &self,
+        bucket: &BucketName,
+        key: &granary_types::ObjectKey,
+        (length_bytes, modified): (u64, UnixMillis),
+        tags: Tags<'_>,
+    ) -> Result<Option<(UnixMillis, String)>> {
+        let Some(rules) = self.cached_rules(bucket).await? else { return Ok(None) };
+        let fetched;
+        let tags: &[Tag] = match tags {
+            Tags::Known(tags) => tags,
+            Tags::Of(info) if rules.need_tags() && info.tag_count > 0 => {
+                let id = self.bucket(bucket).await?.id;
+                fetched = self.inner.store.object_tags(id, key, info.write).await?;
+                &fetched
+            }
+            Tags::Of(_) => &[],
+        };
+        let subject = Subject { key: key.as_str(), length_bytes, tags };
+        let found = rules.expiration(subject, modified, DayLength::Real);
+        Ok(found.map(|(at, id)| (at, id.to_owned())))
+    }
+
+    async fn cached_rules(&self, bucket: &BucketName) -> Result<Option<Arc<LifecycleRules>>> {
+        let id = self.bucket(bucket).await?.id;
+        let cache = &self.inner.rules;
+        if self.inner.nodes.is_some() && cache.is_due() {
+            cache.checked(self.inner.store.configuration_generation().await?);
+        }
+        let asked = match cache.get(id) {
+            Ok(known) => return Ok(known),
+            Err(asked) => asked,
+        };
+        let rules = self.lifecycle(bucket).await?.map(Arc::new);
+        cache.remember(id, rules.clone(), asked);
+        Ok(rules)
+    }
+}
+
+/// Where the tags of a version come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Tags<'a> {
+    /// They are these.
+    Known(&'a [Tag]),
+    /// From the metadata, if they matter.
+    Of(&'a ObjectInfo),
+}

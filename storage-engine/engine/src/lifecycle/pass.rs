@@ -1,0 +1,259 @@
+//! One walk through a bucket, page by page of the index.
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use granary_metadata::{
+    Bucket, Bypass, Commit, DeleteObject, EraseObject, EraseTerms, Expected, ExpireObject, ListedVersion,
+    Outcome, RemoveObject, Standing, Tag, UploadEntry, UploadQuery, VersionEntry, VersionKind, VersionMarker,
+    VersionQuery, Write, WriteConditions,
+};
+use granary_types::{ObjectKey, UnixMillis, VersionId, WriteId, crash_point};
+
+use super::worker::{Place, Stage, keep};
+use super::{DayLength, LifecycleRule, LifecycleRules, Subject};
+use crate::engine::Inner;
+use crate::error::{EngineError, Result};
+
+const PAGE: u32 = 1_000;
+/// How many versions of a page are looked at together.
+const LOOKS: usize = 32;
+
+/// A walk, from its place on.
+pub(super) struct Pass<'a> {
+    pub(super) inner: &'a Inner,
+    pub(super) bucket: &'a Bucket,
+    pub(super) rules: &'a LifecycleRules,
+    pub(super) day: DayLength,
+    pub(super) place: Place,
+}
+
+/// Why a version may be over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// A current object, whose time is up.
+    Current,
+    /// A delete marker that hides nothing any more.
+    Marker,
+    /// Behind so many older versions, and replaced then.
+    Noncurrent { newer: u32, replaced: UnixMillis },
+}
+
+/// A version that may be over.
+struct Seen {
+    key: ObjectKey,
+    version: VersionId,
+    modified: UnixMillis,
+    length_bytes: u64,
+    reason: Reason,
+}
+
+fn drawing(source: std::io::Error) -> EngineError {
+    EngineError::Io { context: "drawing an id", source }
+}
+
+impl Pass<'_> {
+    /// Walks to the end, or until the work is another node's.
+    pub(super) async fn run(mut self) -> Result<()> {
+        while self.place.stage != Stage::Done {
+            let prefixes = match self.place.stage {
+                Stage::Versions => {
+                    self.rules.prefixes(|rule| rule.expiration.is_some() || rule.noncurrent.is_some())
+                }
+                _ => self.rules.prefixes(|rule| rule.abort_days.is_some()),
+            };
+            let walked = self.place.prefix.clone();
+            let ahead = prefixes.into_iter().filter(|prefix| Some(prefix) >= walked.as_ref());
+            for prefix in ahead {
+                if Some(&prefix) != walked.as_ref() {
+                    self.place.enter(prefix);
+                }
+                if !self.walk_prefix().await? {
+                    return Ok(());
+                }
+            }
+            let next = if self.place.stage == Stage::Versions { Stage::Uploads } else { Stage::Done };
+            self.place.begin(next);
+        }
+        keep(self.inner, self.bucket, &self.place).await.map(drop)
+    }
+
+    /// Walks the keys of the place's prefix. `false` if the walk must not go on.
+    async fn walk_prefix(&mut self) -> Result<bool> {
+        loop {
+            if !self.inner.does_shared_work() {
+                return Ok(false);
+            }
+            let more = match self.place.stage {
+                Stage::Versions => self.page_of_versions().await?,
+                _ => self.page_of_uploads().await?,
+            };
+            if !more {
+                return Ok(true);
+            }
+            if !keep(self.inner, self.bucket, &self.place).await? {
+                return Ok(false);
+            }
+            crash_point("lifecycle.after_place");
+        }
+    }
+
+    async fn page_of_versions(&mut self) -> Result<bool> {
+        let query = VersionQuery {
+            bucket: self.bucket.id,
+            prefix: self.place.prefix.clone().unwrap_or_default(),
+            delimiter: None,
+            after: self.place.after.clone(),
+            after_version: self.place.order.map(VersionMarker::Order),
+            limit: PAGE,
+        };
+        let page = self.inner.store.list_versions(query).await?;
+        let now = UnixMillis::now();
+        let mut place = self.place.clone();
+        let mut candidates = Vec::new();
+        let mut entries = page.entries.into_iter().peekable();
+        while let Some(VersionEntry::Version(version)) = entries.next() {
+            let next_is_older =
+                matches!(entries.peek(), Some(VersionEntry::Version(next)) if next.key() == version.key());
+            let seen = seen(&version, &mut place, next_is_older);
+            candidates.extend(seen.filter(|seen| self.is_over(seen, None, now)));
+            (place.after, place.order) = (Some(version.key().to_string()), Some(version.order));
+        }
+        let pass = &*self;
+        let writes: Vec<Option<Write>> = stream::iter(candidates)
+            .map(|seen| pass.look_again(seen, now))
+            .buffered(LOOKS)
+            .try_collect()
+            .await?;
+        self.delete(writes.into_iter().flatten().collect()).await?;
+        self.place = place;
+        Ok(page.more)
+    }
+
+    /// Whether a rule says that it is over; with `None` for tags, whether one may say so when its tags are known.
+    fn is_over(&self, seen: &Seen, tags: Option<&[Tag]>, now: UnixMillis) -> bool {
+        let over = |rule: &&LifecycleRule| {
+            let at = match seen.reason {
+                Reason::Current => rule.expires_at(seen.modified, self.day),
+                Reason::Marker => rule.marker_expires_at(seen.modified, self.day),
+                Reason::Noncurrent { newer, replaced } => {
+                    rule.noncurrent_expires_at(replaced, newer, self.day)
+                }
+            };
+            at.is_some_and(|at| at <= now)
+        };
+        let fits = |rule: &&LifecycleRule| match (seen.reason, tags) {
+            (Reason::Marker, _) => seen.key.as_str().starts_with(rule.filter.prefix()),
+            (_, None) => rule.filter.fits_untagged(seen.key.as_str(), seen.length_bytes),
+            (_, Some(tags)) => {
+                rule.filter.fits(Subject { key: seen.key.as_str(), length_bytes: seen.length_bytes, tags })
+            }
+        };
+        self.rules.rules.iter().filter(|rule| rule.enabled()).filter(fits).any(|rule| over(&rule))
+    }
+
+    /// The delete of a version that is over, of exactly the write that is there now.
+    async fn look_again(&self, seen: Seen, now: UnixMillis) -> Result<Option<Write>> {
+        let store = &self.inner.store;
+        let row = store.object(self.bucket.id, &seen.key, Some(seen.version)).await?;
+        // The null version may be another one by now.
+        let Some(row) = row.filter(|row| row.object.modified == seen.modified) else { return Ok(None) };
+        let tags = match row.tag_count {
+            0 => Vec::new(),
+            _ => store.object_tags(self.bucket.id, &seen.key, row.object.write).await?,
+        };
+        if !self.is_over(&seen, Some(&tags), now) {
+            return Ok(None);
+        }
+        let standing = match seen.reason {
+            Reason::Current => {
+                let remove = RemoveObject {
+                    bucket: self.bucket.id,
+                    key: seen.key,
+                    conditions: WriteConditions::default(),
+                    version: VersionId::random().map_err(drawing)?,
+                    write: WriteId::random().map_err(drawing)?,
+                    modified: now,
+                };
+                let expire = ExpireObject { expected: row.object.write, remove };
+                return Ok(Some(Write::Expire(Box::new(expire))));
+            }
+            Reason::Marker => Standing::Sole,
+            Reason::Noncurrent { .. } => Standing::Noncurrent,
+        };
+        let delete = DeleteObject {
+            bucket: self.bucket.id,
+            key: seen.key,
+            version: seen.version,
+            conditions: WriteConditions::default(),
+        };
+        let expected = Some(Expected { write: row.object.write, standing });
+        let terms = EraseTerms { at: now, bypass: Bypass::Nothing, expected };
+        Ok(Some(Write::Erase(Box::new(EraseObject { delete, terms }))))
+    }
+
+    async fn page_of_uploads(&mut self) -> Result<bool> {
+        let query = UploadQuery {
+            bucket: self.bucket.id,
+            prefix: self.place.prefix.clone().unwrap_or_default(),
+            delimiter: None,
+            after_key: self.place.after.clone(),
+            after_upload: self.place.upload,
+            limit: PAGE,
+        };
+        let page = self.inner.store.list_uploads(query).await?;
+        let now = UnixMillis::now();
+        let mut writes = Vec::new();
+        for entry in page.entries {
+            let UploadEntry::Upload(upload) = entry else { continue };
+            let over = self.rules.rules.iter().filter(|rule| rule.enabled()).any(|rule| {
+                let due = rule.abort_days.is_some_and(|days| self.day.after(upload.initiated, days) <= now);
+                due && upload.key.as_str().starts_with(rule.filter.prefix())
+            });
+            (self.place.after, self.place.upload) = (Some(upload.key.to_string()), Some(upload.upload));
+            if over {
+                let (key, upload) = (upload.key, upload.upload);
+                writes.push(Write::AbortUpload { bucket: self.bucket.id, key, upload });
+            }
+        }
+        self.delete(writes).await?;
+        Ok(page.more)
+    }
+
+    async fn delete(&self, writes: Vec<Write>) -> Result<()> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let outcomes = self.inner.store.commit(Commit { advances: Vec::new(), writes }).await?;
+        crash_point("lifecycle.after_commit_before_place");
+        for outcome in outcomes {
+            let what = match outcome {
+                Outcome::Done { .. } => "deleted",
+                Outcome::Marked { .. } => "marked",
+                Outcome::Locked => "locked",
+                // It changed since it was looked at; the next walk looks again.
+                _ => "changed",
+            };
+            metrics::counter!("granary_lifecycle_total", "outcome" => what).increment(1);
+        }
+        Ok(())
+    }
+}
+
+/// What there is to ask about a version, and what the next one has to know of it.
+fn seen(version: &ListedVersion, place: &mut Place, next_is_older: bool) -> Option<Seen> {
+    let modified = version.object.modified;
+    let replaced = place.replaced_ms.replace(modified.0);
+    let reason = if version.is_latest {
+        place.older_met = 0;
+        match version.kind {
+            VersionKind::Object => Some(Reason::Current),
+            VersionKind::DeleteMarker => (!next_is_older).then_some(Reason::Marker),
+        }
+    } else {
+        let newer = place.older_met;
+        place.older_met = newer.saturating_add(1);
+        replaced.map(|replaced| Reason::Noncurrent { newer, replaced: UnixMillis(replaced) })
+    };
+    let key = version.key().clone();
+    let (version, length_bytes) = (version.version, version.object.length_bytes);
+    reason.map(|reason| Seen { key, version, modified, length_bytes, reason })
+}
