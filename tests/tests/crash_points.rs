@@ -60,7 +60,9 @@ fn crash_points() -> Vec<String> {
     );
     let only = std::env::var("GRANARY_TEST_POINT").unwrap_or_default();
     let points = String::from_utf8(output.stdout).unwrap();
-    points.lines().filter(|point| point.contains(&only)).map(str::to_owned).collect()
+    // Shards move between nodes; those points are passed in the tests of drains.
+    let here = points.lines().filter(|point| !point.starts_with("move."));
+    here.filter(|point| point.contains(&only)).map(str::to_owned).collect()
 }
 
 /// The passes to die at: the first, and, where every write passes, one in the thick of it.

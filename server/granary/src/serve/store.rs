@@ -75,6 +75,7 @@ fn options(config: &Config) -> Result<EngineOptions> {
     options.maintenance_interval = Duration::from_millis(settings.maintenance_interval_ms);
     options.volume_limit_bytes = settings.volume_limit_bytes;
     options.backup_interval = Duration::from_millis(settings.metadata_backup_interval_ms);
+    options.move_rate_bytes = settings.move_rate_bytes;
     options.backups_kept = settings.metadata_backups_kept;
     if let Some(erasure) = config.settings.erasure {
         options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);

@@ -8,6 +8,7 @@ mod compact;
 mod damage;
 mod ends;
 mod heal;
+mod moves;
 mod reclaim;
 mod rewrite;
 mod scrub;
@@ -26,6 +27,8 @@ use crate::volume::all_rows;
 
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::has_regressed;
+pub use moves::{DrainPlan, DrainStatus, Leaving, MoveStep, RebalanceStatus};
+pub(crate) use moves::{MoveBoard, named_node};
 use reclaim::Reclaimer;
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
@@ -36,6 +39,7 @@ pub(crate) struct Maintenance {
     task: tokio::task::JoinHandle<()>,
     /// Beside the loop, as it may take minutes.
     backups: tokio::task::JoinHandle<()>,
+    moves: tokio::task::JoinHandle<()>,
 }
 
 impl Maintenance {
@@ -58,15 +62,18 @@ impl Maintenance {
             }
         });
         let backups = tokio::spawn(crate::moving::back_up_forever(Arc::clone(&engine.inner)));
-        Self { stop, task, backups }
+        let moves = tokio::spawn(moves::move_forever(Arc::clone(&engine.inner)));
+        Self { stop, task, backups, moves }
     }
 
     /// Ends the loop where it is; whatever it was doing is crash-safe and begun again at the next start.
     pub(crate) async fn stop(self) {
         self.backups.abort();
+        self.moves.abort();
         self.stop.notify_one();
         let _ended = self.task.await;
         let _aborted = self.backups.await;
+        let _aborted = self.moves.await;
     }
 }
 
@@ -98,6 +105,7 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
         Ok(volumes) => volumes,
         Err(error) => return said("list", Err(error)),
     };
+    moves::observe(inner, &volumes);
     if inner.does_shared_work()
         && let Some(nodes) = &inner.nodes
     {

@@ -11,6 +11,7 @@ use granary_types::{DriveId, UnixMillis, VolumeId, crash_point};
 
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::nodes::volume_lease;
 use crate::volume::all_rows;
 
 /// When each thing that may go was first seen in that state.
@@ -18,6 +19,8 @@ use crate::volume::all_rows;
 pub(crate) struct Reclaimer {
     tails: HashMap<(DriveId, ShardName), Instant>,
     unknown: HashMap<(DriveId, ShardName), Instant>,
+    /// Shards whose column is on another drive now.
+    left: HashMap<(DriveId, ShardName), Instant>,
     freed: HashMap<VolumeId, Instant>,
     looked: Option<Instant>,
 }
@@ -47,9 +50,7 @@ impl Reclaimer {
         for row in volumes.iter().filter(|row| row.state == VolumeState::Freed) {
             freed.insert(row.volume.id);
             let seen = *self.freed.entry(row.volume.id).or_insert_with(Instant::now);
-            let elsewhere = inner.nodes.as_ref().is_none_or(|nodes| nodes.no_read_since(seen));
-            let read_since = elsewhere && inner.reader.oldest().is_none_or(|began| began > seen);
-            if seen.elapsed() >= inner.options.grace && read_since {
+            if seen.elapsed() >= inner.options.grace && no_read_since(inner, seen) {
                 remove_volume(inner, row).await?;
             }
         }
@@ -83,6 +84,14 @@ impl Reclaimer {
                         }
                     }
                 }
+                Some(row) if row.state == VolumeState::Sealed => {
+                    waiting.insert(key);
+                    if due(&mut self.left, key, inner.options.grace)
+                        && self.left.get(&key).is_some_and(|seen| no_read_since(inner, *seen))
+                    {
+                        remove_left(inner, &drive, name).await?;
+                    }
+                }
                 _ => {
                     waiting.insert(key);
                     if due(&mut self.unknown, key, inner.options.grace)
@@ -100,8 +109,38 @@ impl Reclaimer {
         // What is not waiting any more, waits anew if it ever does again.
         self.tails.retain(|key, _| waiting.contains(key));
         self.unknown.retain(|key, _| waiting.contains(key));
+        self.left.retain(|key, _| waiting.contains(key));
         Ok(())
     }
+}
+
+/// Whether every read that runs, here or on another node, began after `seen`.
+fn no_read_since(inner: &Inner, seen: Instant) -> bool {
+    let elsewhere = inner.nodes.as_ref().is_none_or(|nodes| nodes.no_read_since(seen));
+    elsewhere && inner.reader.oldest().is_none_or(|began| began > seen)
+}
+
+/// Removes the file of a column that was moved to another drive, if it is really there: asked right before, of the metadata
+/// and of that drive.
+async fn remove_left(inner: &Inner, drive: &Arc<Drive>, name: ShardName) -> Result<()> {
+    // A column that comes back to this drive meanwhile must not be taken for the one that left.
+    let Some(claim) = inner.claim(&volume_lease(name.volume)).await? else { return Ok(()) };
+    let Some(row) = inner.store.volume(name.volume).await? else { return Ok(()) };
+    let place = row.volume.drives.get(usize::from(name.column)).copied();
+    let Some(place) = place.filter(|place| *place != drive.id() && row.state == VolumeState::Sealed) else {
+        return Ok(());
+    };
+    let Some(there) = inner.drives.get(place).filter(|there| there.is_usable()) else { return Ok(()) };
+    let codes = (row.volume.data_columns, row.volume.parity_columns);
+    let Ok(shard) = there.open_shard(name, codes).await else { return Ok(()) };
+    let is_there = shard.read(0, 1).await.is_ok_and(|first| !first.is_empty());
+    if is_there && claim.is_held() {
+        let leaving = Arc::clone(drive);
+        let removed = tokio::task::spawn_blocking(move || leaving.remove_shard(name)).await;
+        removed.map_err(|_| EngineError::Internal("removing a shard panicked"))??;
+        metrics::counter!("granary_shards_left_removed_total").increment(1);
+    }
+    Ok(())
 }
 
 /// Asked again right before a file is moved aside: whoever makes a volume gives it up if its row comes later than half
@@ -161,6 +200,9 @@ async fn remove_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
     let mut complete = true;
     for (column, drive) in (0_u8..).zip(&row.volume.drives) {
         // A drive that is not here may come back with the file; the row is kept until then unless it was replaced.
+        if inner.drives.is_retired(*drive) {
+            continue;
+        }
         let Some(drive) = inner.drives.get(*drive) else {
             complete &= !inner.drives.unused().iter().any(|unused| unused.expected == Some(*drive));
             complete &= !inner.drives.is_away(*drive);

@@ -1,17 +1,22 @@
 //! Tasks an operator starts: heal and scrub go over all volumes, one after the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use granary_metadata::VolumeState;
+use granary_metadata::{VolumeRow, VolumeState};
 
 use super::tasks::{TaskHandle, TaskKind};
 use super::{compact, heal, watch};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::nodes::Claim;
 use crate::volume::all_rows;
 
+/// How long to wait before a volume that another node is at work on is looked at again.
+const ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
+
 /// Runs a task to its end.
-pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -> Result<()> {
+pub(crate) async fn run(inner: &Arc<Inner>, claim: &Claim, kind: TaskKind, task: &TaskHandle) -> Result<()> {
     if kind == TaskKind::Heal {
         watch::watch_drives(inner).await;
         watch::adopt_empty_drives(inner).await?;
@@ -20,6 +25,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
     volumes.retain(|row| row.state != VolumeState::Freed);
     task.begin(volumes.len() as u64);
     for listed in volumes {
+        claim.check()?;
         // Hours may have passed since the list was made.
         let row = match inner.store.volume(listed.volume.id).await? {
             Some(row) if row.state != VolumeState::Freed => row,
@@ -30,7 +36,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
         };
         match kind {
             TaskKind::Heal => {
-                let healed = heal::heal_volume(inner, row, |bytes| task.add_bytes(bytes)).await?;
+                let healed = heal_here_or_elsewhere(inner, claim, row, task).await?;
                 task.add_findings(healed.healed + healed.unplaced + healed.lost_stripes);
                 task.add_repaired(healed.healed);
                 task.add_unrepairable(healed.unplaced + healed.lost_stripes);
@@ -75,4 +81,35 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
         task.add_findings(1);
     }
     Ok(())
+}
+
+/// Heals a volume; if another node is at work on it, when that is done.
+async fn heal_here_or_elsewhere(
+    inner: &Arc<Inner>,
+    claim: &Claim,
+    row: VolumeRow,
+    task: &TaskHandle,
+) -> Result<heal::Healed> {
+    if row.state == VolumeState::Open && inner.nodes.is_some() && !inner.pool.holds(row.volume.id).await {
+        return look_at_open(inner, &row, task).await;
+    }
+    loop {
+        let healed = heal::heal_volume(inner, row.clone(), |bytes| task.add_bytes(bytes)).await?;
+        if !healed.is_elsewhere {
+            return Ok(healed);
+        }
+        claim.check()?;
+        tokio::time::sleep(ELSEWHERE_PAUSE).await;
+    }
+}
+
+/// A volume that another node writes is not healed before that node seals it; what is found is healed then.
+async fn look_at_open(inner: &Arc<Inner>, row: &VolumeRow, task: &TaskHandle) -> Result<heal::Healed> {
+    inner.map.forget(row.volume.id);
+    let findings = heal::examine(inner, row, |bytes| task.add_bytes(bytes)).await?;
+    for column in &findings.damaged {
+        inner.damage.report(row.volume.id, *column);
+    }
+    let unplaced = findings.damaged.len() as u64;
+    Ok(heal::Healed { unplaced, lost_stripes: findings.lost_stripes, ..heal::Healed::default() })
 }
