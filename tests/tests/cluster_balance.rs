@@ -121,17 +121,15 @@ async fn tasks_asked_of_several_nodes_run_one_after_the_other() {
     // Volumes that one node writes cannot be healed by another yet: that is told by the exit code.
     let heal = |n: usize| cluster.nodes[n].admin_output(&["heal", "--json"]);
     let (one, two, three) = tokio::join!(heal(0), heal(1), heal(2));
-    let mut repaired = 0;
+    let mut repaired = 0_u32;
     for progress in [one, two, three] {
         let progress: Value = serde_json::from_slice(&progress.unwrap().stdout).unwrap();
         assert_eq!(progress["state"], "done", "{progress}");
-        repaired += progress["repaired"].as_u64().unwrap();
+        repaired += u32::try_from(progress["repaired"].as_u64().unwrap()).unwrap();
     }
     let healed = total(&cluster, "granary_shards_healed_total").await;
-    assert!(
-        healed >= 1.0 && healed <= shards as f64 && repaired as f64 <= healed,
-        "{repaired} {healed} {shards}"
-    );
+    let (repaired, shards) = (f64::from(repaired), f64::from(u32::try_from(shards).unwrap()));
+    assert!((1.0..=shards).contains(&healed) && repaired <= healed, "{repaired} {healed} {shards}");
     for number in 0..30 {
         let got = clients[2].get_object().bucket(BUCKET).key(format!("{number}")).send().await.unwrap();
         assert!(got.body.collect().await.unwrap().to_vec() == seeded_bytes(number, LENGTH_BYTES));

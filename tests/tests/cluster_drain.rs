@@ -166,25 +166,32 @@ async fn a_drain_whose_worker_dies_anywhere_goes_on() {
         armed.push(("GRANARY_CRASH_POINT".to_owned(), format!("{point}:1")));
         for node in &mut cluster.nodes {
             node.set_env(armed.clone());
-            node.stop_and_restart().await.unwrap();
+            node.kill().unwrap();
+            node.spawn().unwrap();
             node.set_env(plain.clone());
         }
-        cluster.wait_for(5).await.unwrap();
         let drive = &all[1 + turn % 4];
-        cluster.nodes[0].admin(&["drive", "drain", drive, "--apply", "--detach"]).await.unwrap();
         // Whoever is at work dies, and perhaps whoever goes on with it.
-        let (begun, mut deaths) = (Instant::now(), 0);
+        let (begun, mut deaths, mut is_told) = (Instant::now(), 0, false);
         loop {
             for node in &mut cluster.nodes {
                 if node.try_wait().unwrap().is_some() {
                     deaths += 1;
-                    node.kill_and_restart().await.unwrap();
+                    node.kill().unwrap();
+                    node.spawn().unwrap();
                 }
             }
-            if deaths > 0 && shards_on(&cluster.nodes[turn], drive).await == 0 {
+            if !is_told {
+                let drain = ["drive", "drain", drive, "--apply", "--detach"];
+                is_told = cluster.nodes[0].admin_output(&drain).await.unwrap().status.success();
+            }
+            let by = &cluster.nodes[1 + turn % 2];
+            let listed = by.admin_output(&["drive", "moves", "--json"]).await.unwrap().stdout;
+            let moves: Value = serde_json::from_slice(&listed).unwrap_or_default();
+            if deaths > 0 && is_told && moves["drains"][0]["drained"] == true {
                 break;
             }
-            assert!(begun.elapsed() < WITHIN, "{point}: {deaths} deaths");
+            assert!(begun.elapsed() < WITHIN, "{point}: {deaths} deaths, {moves}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         cluster.wait_for(5).await.unwrap();
@@ -222,6 +229,12 @@ async fn a_lost_drive_is_replaced_by_another_and_a_live_one_too() {
     cluster.nodes[0].admin(&["drive", "replace", &all[4], &all[6], "--apply"]).await.unwrap();
     assert_eq!(shards_on(&cluster.nodes[0], &all[4]).await, 0);
     check_filled(&cluster.nodes[0].client().unwrap(), 30).await;
+    // What a dead node reads is waited for with freeing, until it is removed.
+    let dead = cluster.nodes[4].node_host();
+    until("the dead node is removed", async || {
+        cluster.nodes[0].admin_output(&["node", "remove", &dead]).await.unwrap().status.success()
+    })
+    .await;
     // What was left on the drives that are retired is nobody's any more.
     let used = [0, 1, 2, 5, 6].iter().flat_map(|n: &usize| cluster.nodes[*n].drive_paths().to_vec());
     wait_complete_on(&cluster, 0, &used.collect::<Vec<_>>()).await;
@@ -246,5 +259,25 @@ async fn what_would_leave_too_little_redundancy_is_refused() {
     assert!(!refused.status.success() && why.contains("add drives first"), "{why}");
     for args in [["drive", "drain", "ffff"], ["drive", "drain", "x"], ["node", "drain", "10.0.0.1:1"]] {
         assert!(!node.admin_output(&args).await.unwrap().status.success(), "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_drive_was_removed_starts_again_with_the_others() {
+    let mut cluster = Cluster::start_with(3, 2, &SETTINGS).await.unwrap();
+    fill(&cluster.clients().unwrap(), 12).await;
+    let host = cluster.nodes[0].node_host();
+    let listed = json(&cluster.nodes[1], &["drive", "list", "--json"]).await;
+    let own = |drive: &&Value| drive["node_address"] == host.as_str() && drive["slot"] == 0;
+    let drive = listed.as_array().unwrap().iter().find(own).unwrap()["id"].as_str().unwrap().to_owned();
+    cluster.nodes[1].admin(&["drive", "drain", &drive, "--apply"]).await.unwrap();
+    cluster.nodes[2].admin(&["drive", "remove", &drive]).await.unwrap();
+    for _ in 0..2 {
+        cluster.nodes[0].stop_and_restart().await.unwrap();
+        cluster.wait_for(3).await.unwrap();
+        let listed = json(&cluster.nodes[2], &["drive", "list", "--json"]).await;
+        let online = listed.as_array().unwrap().iter().filter(|drive| drive["state"] == "online");
+        assert_eq!(online.count(), 5, "{listed}");
+        check_filled(&cluster.nodes[0].client().unwrap(), 12).await;
     }
 }

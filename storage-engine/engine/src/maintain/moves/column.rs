@@ -82,7 +82,7 @@ struct Copy<'a> {
 /// What is at a place of a column.
 enum At {
     /// A block; the stripe is so long.
-    Block(VerifiedBlock, u64),
+    Block(Box<VerifiedBlock>, u64),
     /// The stripe did not write the column.
     Hole(u64),
 }
@@ -169,7 +169,7 @@ impl Copy<'_> {
             Found::Stripe(stripe) if stripe.uncertain => Err(uncertain()),
             Found::Stripe(stripe) if !stripe.is_written(self.column) => Ok(At::Hole(stripe.span_bytes())),
             Found::Stripe(stripe) => match block_of(&stripe, self.view, self.column)? {
-                Some(block) => Ok(At::Block(block, stripe.span_bytes())),
+                Some(block) => Ok(At::Block(Box::new(block), stripe.span_bytes())),
                 None => Err(self.damaged(at)),
             },
             Found::Nothing => Err(self.damaged(at)),
