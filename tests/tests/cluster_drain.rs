@@ -194,6 +194,10 @@ async fn a_drain_whose_worker_dies_anywhere_goes_on() {
             assert!(begun.elapsed() < WITHIN, "{point}: {deaths} deaths, {moves}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+        for node in &mut cluster.nodes {
+            node.kill().unwrap();
+            node.spawn().unwrap();
+        }
         cluster.wait_for(5).await.unwrap();
         until(point, async || shards_on(&cluster.nodes[1], drive).await == 0).await;
         check_filled(&cluster.nodes[1].client().unwrap(), 25).await;
