@@ -54,6 +54,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// A database and no nodes yet.
+    pub fn empty() -> Result<Self> {
+        Self::prepare(0, 0, &[])
+    }
+
     fn prepare(nodes: usize, drives: usize, env: &[(&str, &str)]) -> Result<Self> {
         let database = PostgresCluster::start(Flushing::On)?;
         database.create_database(DATABASE)?;

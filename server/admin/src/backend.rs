@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use crate::error::AdminError;
 use crate::model::{DriveReport, NodeReport, TaskId, TaskKind, TaskProgress, VolumePage};
+use crate::moves::{DrainPlan, Leaving, MoveReport};
 
 /// The store, as its operator sees it. Implemented over the engine by the program that serves both.
 #[async_trait]
@@ -20,11 +21,35 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// [`AdminError::Unavailable`] when the state cannot be read now.
     async fn list_nodes(&self) -> Result<Vec<NodeReport>, AdminError>;
 
-    /// Removes a dead node for good.
+    /// Removes a node for good, by its id or address: a dead one, or one whose drives were emptied.
     ///
     /// # Errors
-    /// [`AdminError::Invalid`] for a node that is alive or not known; [`AdminError::Unavailable`].
+    /// [`AdminError::Invalid`] for a node that still holds something or is not known; [`AdminError::Unavailable`].
     async fn remove_node(&self, id: &str) -> Result<(), AdminError>;
+
+    /// Retires a drive that was emptied.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] for a drive that holds something or is not known; [`AdminError::Unavailable`].
+    async fn remove_drive(&self, id: &str) -> Result<(), AdminError>;
+
+    /// Says what emptying drives does, and begins with it if `apply`.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] for drives that are not known, or cannot go; [`AdminError::Unavailable`].
+    async fn drain(&self, leaving: Leaving, apply: bool) -> Result<DrainPlan, AdminError>;
+
+    /// Ends the emptying of drives. Whether any was being emptied.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] for drives that are not known; [`AdminError::Unavailable`].
+    async fn cancel_drain(&self, leaving: Leaving) -> Result<bool, AdminError>;
+
+    /// What is being moved.
+    ///
+    /// # Errors
+    /// [`AdminError::Unavailable`] when the state cannot be read now.
+    async fn moves(&self) -> Result<MoveReport, AdminError>;
 
     /// At most `limit` volumes with ids after `after`, in the order of their ids.
     ///

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use granary_auth::Credentials;
 use http::{Method, Request};
 use http_body_util::Full;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -22,6 +22,7 @@ use crate::model::{
     DriveList, DriveReport, NodeList, NodeReport, TaskId, TaskKind, TaskProgress, TaskStarted, VolumePage,
     VolumeReport,
 };
+use crate::moves::{DrainEnded, DrainPlan, Leaving, MoveReport};
 use crate::transport::Transport;
 
 /// Calls the admin API of one server.
@@ -71,7 +72,41 @@ impl AdminClient {
         Ok(list.nodes)
     }
 
-    /// Removes a dead node for good.
+    /// Says what emptying drives does, and begins with it if `apply`.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn drain(&self, leaving: &Leaving, apply: bool) -> Result<DrainPlan, AdminError> {
+        let (place, separator) = place(leaving);
+        self.call(Method::POST, &format!("{place}{separator}apply={apply}")).await
+    }
+
+    /// Ends the emptying of drives. Whether any was being emptied.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn cancel_drain(&self, leaving: &Leaving) -> Result<bool, AdminError> {
+        let ended: DrainEnded = self.call(Method::DELETE, &place(leaving).0).await?;
+        Ok(ended.ended)
+    }
+
+    /// What is being moved.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn moves(&self) -> Result<MoveReport, AdminError> {
+        self.call(Method::GET, "/_granary/v1/moves").await
+    }
+
+    /// Retires a drive that was emptied.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn remove_drive(&self, id: &str) -> Result<(), AdminError> {
+        self.call(Method::DELETE, &format!("/_granary/v1/drives/{}", encode(id))).await
+    }
+
+    /// Removes a node for good: a dead one, or one whose drives were emptied.
     ///
     /// # Errors
     /// The server cannot be reached, or refuses.
@@ -165,6 +200,20 @@ impl AdminClient {
     }
 }
 
+/// Where a drain is, and what comes before the next parameter.
+fn place(leaving: &Leaving) -> (String, char) {
+    match leaving {
+        Leaving::Drive(id) => (format!("/_granary/v1/drives/{}/drain", encode(id)), '?'),
+        Leaving::Node(name) => (format!("/_granary/v1/nodes/{}/drain", encode(name)), '?'),
+        Leaving::Replaced { old, new } => {
+            (format!("/_granary/v1/drives/{}/replace?by={}", encode(old), encode(new)), '&')
+        }
+    }
+}
+
+/// What SigV4 leaves as it is stays so: the other side signs the path in its canonical form.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 fn encode(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, ENCODED).to_string()
 }

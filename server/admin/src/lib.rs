@@ -8,7 +8,12 @@
 //! | `GET /_granary/v1/drives` | [`DriveList`] |
 //! | `GET /_granary/v1/volumes?after=ID&limit=N` | [`VolumePage`] |
 //! | `GET /_granary/v1/nodes` | [`NodeList`] |
-//! | `DELETE /_granary/v1/nodes/ID` | 200 when the dead node was removed |
+//! | `DELETE /_granary/v1/nodes/NAME` | 200 when the node, dead or drained, was removed |
+//! | `DELETE /_granary/v1/drives/ID` | 200 when the drained drive was retired |
+//! | `POST /_granary/v1/nodes/NAME/drain?apply=BOOL`, `/drives/ID/drain?apply=BOOL` | [`DrainPlan`] |
+//! | `POST /_granary/v1/drives/ID/replace?by=ID&apply=BOOL` | [`DrainPlan`] |
+//! | `DELETE /_granary/v1/nodes/NAME/drain`, `/drives/ID/drain` | [`DrainEnded`] |
+//! | `GET /_granary/v1/moves` | [`MoveReport`] |
 //! | `POST /_granary/v1/heal`, `/scrub`, `/compact` | 202 and [`TaskStarted`] |
 //! | `GET /_granary/v1/tasks/ID` | [`TaskProgress`] |
 //!
@@ -19,6 +24,7 @@ mod backend;
 mod client;
 mod error;
 mod model;
+mod moves;
 mod router;
 mod transport;
 
@@ -29,4 +35,5 @@ pub use model::{
     DriveList, DriveReport, DriveState, NodeList, NodeReport, NodeState, TaskId, TaskKind, TaskProgress,
     TaskStarted, TaskState, VolumePage, VolumeReport, VolumeState,
 };
+pub use moves::{DrainEnded, DrainPlan, DrainReport, Leaving, MoveReport, MoveStep};
 pub use router::router;

@@ -20,12 +20,28 @@ pub enum DriveState {
     Foreign,
     /// Its directory or its identity cannot be read.
     Unreadable,
+    /// It was removed from the store; its directory need not be given any more.
+    Removed,
+    /// Its node does not answer the one that was asked, or does not have it in use.
+    Unreachable,
 }
 
 /// One drive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriveReport {
-    /// Its place in the list of data directories, from 0.
+    /// The id of the node that has it; absent for a store on one machine.
+    #[serde(default)]
+    pub node: Option<String>,
+    /// Where other nodes reach that node.
+    #[serde(default)]
+    pub node_address: Option<String>,
+    /// The node's zone; empty if nothing was said.
+    #[serde(default)]
+    pub zone: String,
+    /// Whether it is being emptied.
+    #[serde(default)]
+    pub draining: bool,
+    /// Its place in its node's list of data directories, from 0.
     pub slot: u16,
     /// Its id; of a drive that is not there, the id that should be; absent if that is unknown too.
     pub id: Option<String>,
@@ -44,7 +60,7 @@ pub struct DriveReport {
 /// All drives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriveList {
-    /// In the order of configuration.
+    /// By node and in the order of configuration.
     pub drives: Vec<DriveReport>,
 }
 
@@ -192,8 +208,17 @@ pub struct NodeReport {
     pub state: NodeState,
     /// Whether it is the node that was asked.
     pub is_self: bool,
-    /// How many drives it has.
+    /// How many drives it has; those that were retired do not count.
     pub drives: u32,
+    /// How many of them are being emptied.
+    #[serde(default)]
+    pub draining: u32,
+    /// The sizes of its drives' file systems together, as far as they can be asked.
+    #[serde(default)]
+    pub capacity_bytes: u64,
+    /// What is free of them.
+    #[serde(default)]
+    pub free_bytes: u64,
     /// The version of its binary.
     pub version: String,
     /// The newest schema its binary knows.

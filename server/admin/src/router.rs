@@ -22,6 +22,7 @@ use subtle::ConstantTimeEq;
 use crate::backend::AdminBackend;
 use crate::error::AdminError;
 use crate::model::{DriveList, NodeList, TaskId, TaskKind, TaskStarted};
+use crate::moves::{DrainEnded, Leaving};
 
 /// No request of this API needs a body; a small one is tolerated.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -34,7 +35,23 @@ type Backend = Arc<dyn AdminBackend>;
 pub fn router(backend: Backend, verifier: Arc<Verifier>) -> Router {
     Router::new()
         .route("/_granary/v1/drives", get(drives))
+        .route("/_granary/v1/drives/{id}", delete(remove_drive))
+        .route(
+            "/_granary/v1/drives/{id}/drain",
+            post(|state, id, uri| drain(state, Target::Drive, id, uri))
+                .delete(|state, id| cancel_drain(state, Target::Drive, id)),
+        )
+        .route(
+            "/_granary/v1/drives/{id}/replace",
+            post(|state, id, uri| drain(state, Target::Replacement, id, uri)),
+        )
+        .route("/_granary/v1/moves", get(moves))
         .route("/_granary/v1/nodes", get(nodes))
+        .route(
+            "/_granary/v1/nodes/{id}/drain",
+            post(|state, id, uri| drain(state, Target::Node, id, uri))
+                .delete(|state, id| cancel_drain(state, Target::Node, id)),
+        )
         .route("/_granary/v1/nodes/{id}", delete(remove_node))
         .route("/_granary/v1/volumes", get(volumes))
         .route("/_granary/v1/heal", post(|state| start(state, TaskKind::Heal)))
@@ -82,6 +99,72 @@ async fn nodes(State(backend): State<Backend>) -> Response {
 
 async fn remove_node(State(backend): State<Backend>, Path(id): Path<String>) -> Response {
     answer(backend.remove_node(&id).await.map(|()| (StatusCode::OK, ())))
+}
+
+async fn remove_drive(State(backend): State<Backend>, Path(id): Path<String>) -> Response {
+    answer(backend.remove_drive(&id).await.map(|()| (StatusCode::OK, ())))
+}
+
+async fn moves(State(backend): State<Backend>) -> Response {
+    answer(backend.moves().await.map(|moves| (StatusCode::OK, moves)))
+}
+
+/// What a path about a drain names.
+#[derive(Clone, Copy)]
+enum Target {
+    Drive,
+    Node,
+    Replacement,
+}
+
+async fn drain(State(backend): State<Backend>, target: Target, Path(id): Path<String>, uri: Uri) -> Response {
+    let done = async {
+        let parameters = DrainParameters::read(uri.query().unwrap_or_default())?;
+        let leaving = match (target, parameters.by) {
+            (Target::Drive, None) => Leaving::Drive(id),
+            (Target::Node, None) => Leaving::Node(id),
+            (Target::Replacement, Some(new)) => Leaving::Replaced { old: id, new },
+            (Target::Replacement, None) => {
+                return Err(AdminError::Invalid("by names the drive that takes its place".to_owned()));
+            }
+            (_, Some(_)) => return Err(AdminError::Invalid("by is for replacements".to_owned())),
+        };
+        backend.drain(leaving, parameters.apply).await
+    };
+    answer(done.await.map(|plan| (StatusCode::OK, plan)))
+}
+
+async fn cancel_drain(State(backend): State<Backend>, target: Target, Path(id): Path<String>) -> Response {
+    let leaving = match target {
+        Target::Node => Leaving::Node(id),
+        Target::Drive | Target::Replacement => Leaving::Drive(id),
+    };
+    answer(backend.cancel_drain(leaving).await.map(|ended| (StatusCode::OK, DrainEnded { ended })))
+}
+
+#[derive(Default)]
+struct DrainParameters {
+    apply: bool,
+    by: Option<String>,
+}
+
+impl DrainParameters {
+    fn read(query: &str) -> Result<Self, AdminError> {
+        let mut read = Self::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("apply", "true")) => read.apply = true,
+                Some(("apply", "false")) => read.apply = false,
+                Some(("by", value)) if !value.is_empty() => {
+                    let decoded = percent_decode_str(value).decode_utf8();
+                    let decoded = decoded.map_err(|_| AdminError::Invalid("by is not UTF-8".to_owned()))?;
+                    read.by = Some(decoded.into_owned());
+                }
+                _ => return Err(AdminError::Invalid("the parameters are apply and by".to_owned())),
+            }
+        }
+        Ok(read)
+    }
 }
 
 async fn volumes(State(backend): State<Backend>, uri: Uri) -> Response {

@@ -8,6 +8,20 @@ use crate::model::{
     DriveReport, DriveState, NodeReport, NodeState, TaskProgress, TaskState, VolumePage, VolumeReport,
     VolumeState,
 };
+use crate::moves::{DrainPlan, MoveReport};
+
+fn plan(drives: Vec<String>, applied: bool) -> DrainPlan {
+    DrainPlan {
+        drives,
+        moves: Vec::new(),
+        rewritten_volumes: 1,
+        rewritten_bytes: 2,
+        open_volumes: 3,
+        rebuilt_shards: 4,
+        erasure: "4+2".to_owned(),
+        applied,
+    }
+}
 
 /// Seven volumes, one drive, and tasks that are named after their kind.
 struct Fake;
@@ -32,6 +46,9 @@ fn node() -> NodeReport {
         state: NodeState::Alive,
         is_self: true,
         drives: 2,
+        draining: 1,
+        capacity_bytes: 20,
+        free_bytes: 10,
         version: "1".to_owned(),
         schema: 2,
         detail: None,
@@ -42,6 +59,10 @@ fn node() -> NodeReport {
 impl AdminBackend for Fake {
     async fn list_drives(&self) -> Result<Vec<DriveReport>, AdminError> {
         Ok(vec![DriveReport {
+            node: Some("n".to_owned()),
+            node_address: Some("10.0.0.1:9100".to_owned()),
+            zone: "a".to_owned(),
+            draining: false,
             slot: 0,
             id: Some("d".to_owned()),
             path: "/mnt/d1".to_owned(),
@@ -58,6 +79,27 @@ impl AdminBackend for Fake {
 
     async fn remove_node(&self, id: &str) -> Result<(), AdminError> {
         if id == "dead" { Ok(()) } else { Err(AdminError::Invalid("it is alive".to_owned())) }
+    }
+
+    async fn remove_drive(&self, id: &str) -> Result<(), AdminError> {
+        if id == "empty" { Ok(()) } else { Err(AdminError::Invalid("it holds shards".to_owned())) }
+    }
+
+    async fn drain(&self, leaving: Leaving, apply: bool) -> Result<DrainPlan, AdminError> {
+        let drives = match leaving {
+            Leaving::Drive(id) => vec![id],
+            Leaving::Node(name) => vec![format!("of {name}")],
+            Leaving::Replaced { old, new } => vec![old, new],
+        };
+        Ok(plan(drives, apply))
+    }
+
+    async fn cancel_drain(&self, leaving: Leaving) -> Result<bool, AdminError> {
+        Ok(leaving == Leaving::Node("10.0.0.1:9100".to_owned()))
+    }
+
+    async fn moves(&self) -> Result<MoveReport, AdminError> {
+        Ok(MoveReport { drains: Vec::new(), rebalance_moves_left: 3, rebalance_bytes_left: 4 })
     }
 
     async fn list_volumes(&self, after: Option<&str>, limit: usize) -> Result<VolumePage, AdminError> {
@@ -156,4 +198,30 @@ async fn nodes_are_listed_and_dead_ones_removed() {
     assert_eq!(client.nodes().await.unwrap(), [node()]);
     client.remove_node("dead").await.unwrap();
     assert!(matches!(client.remove_node("n").await, Err(AdminError::Refused { .. })));
+}
+
+#[tokio::test]
+async fn drains_are_shown_applied_and_ended() {
+    let client = client(&serve().await, "secret-key");
+    let drive = Leaving::Drive("ab".to_owned());
+    assert_eq!(client.drain(&drive, false).await.unwrap(), plan(vec!["ab".to_owned()], false));
+    let node = Leaving::Node("10.0.0.1:9100".to_owned());
+    assert_eq!(client.drain(&node, true).await.unwrap(), plan(vec!["of 10.0.0.1:9100".to_owned()], true));
+    let replaced = Leaving::Replaced { old: "o".to_owned(), new: "n".to_owned() };
+    let planned = client.drain(&replaced, true).await.unwrap();
+    assert_eq!(planned, plan(vec!["o".to_owned(), "n".to_owned()], true));
+    assert!(client.cancel_drain(&node).await.unwrap());
+    assert!(!client.cancel_drain(&drive).await.unwrap());
+    assert_eq!(client.moves().await.unwrap().rebalance_moves_left, 3);
+    client.remove_drive("empty").await.unwrap();
+    assert!(matches!(client.remove_drive("full").await, Err(AdminError::Refused { .. })));
+}
+
+#[test]
+fn drain_parameters_are_checked() {
+    let read = DrainParameters::read("apply=true&by=a%2Fb").unwrap();
+    assert_eq!((read.apply, read.by.as_deref()), (true, Some("a/b")));
+    for bad in ["apply=1", "by=", "other=1", "apply"] {
+        assert!(DrainParameters::read(bad).is_err(), "{bad}");
+    }
 }

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use granary_admin::TaskKind;
+use granary_admin::{Leaving, TaskKind};
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::{self, MetadataCommand};
-use crate::operate::{self, Target};
+use crate::operate::{self, DrainArgs, Target};
 use crate::output::{OutputFormat, print_notice};
 use crate::serve;
 use crate::telemetry::LogFormat;
@@ -72,17 +72,55 @@ enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 enum DriveCommand {
-    /// List the drives and their state.
+    /// List the drives of all nodes and their state.
     List(Target),
+    /// Show what emptying a drive would move, and empty it with --apply.
+    Drain {
+        /// The id of the drive, or the beginning of it.
+        id: String,
+        #[command(flatten)]
+        args: DrainArgs,
+        /// Stop emptying it; what was moved stays where it is.
+        #[arg(long, conflicts_with = "apply")]
+        cancel: bool,
+    },
+    /// Put one drive in the place of another, which may be lost: its shards are copied or rebuilt, and it is retired.
+    Replace {
+        /// The id of the drive that goes, or the beginning of it.
+        old: String,
+        /// The id of the drive that takes its place, or the beginning of it.
+        new: String,
+        #[command(flatten)]
+        args: DrainArgs,
+    },
+    /// Retire a drive that was drained.
+    Remove {
+        /// The id of the drive, or the beginning of it.
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show what is being moved between drives, and how long it will take.
+    Moves(Target),
 }
 
 #[derive(Debug, Subcommand)]
 enum NodeCommand {
     /// List the nodes and whether they live.
     List(Target),
-    /// Remove a dead node for good; what it held is rebuilt on the others.
+    /// Show what emptying all drives of a node would move, and empty them with --apply.
+    Drain {
+        /// The address of the node as listed, its id, or the beginning of its id.
+        name: String,
+        #[command(flatten)]
+        args: DrainArgs,
+        /// Stop emptying them; what was moved stays where it is.
+        #[arg(long, conflicts_with = "apply")]
+        cancel: bool,
+    },
+    /// Remove a node for good: one that was drained, or one that is dead; what a dead one held is rebuilt on the others.
     Remove {
-        /// The id of the node.
+        /// The address of the node as listed, its id, or the beginning of its id.
         id: String,
         #[command(flatten)]
         target: Target,
@@ -182,6 +220,26 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster_secret_file: Option<PathBuf>,
+    /// PEM file with this node's certificate for other nodes; with the two below, in place of a secret or beside it.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of that certificate.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_tls_key: Option<PathBuf>,
+    /// PEM file with the authority that signed the certificates of all nodes.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_tls_ca: Option<PathBuf>,
+    /// The name that the certificates of all nodes carry [default: granary].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_tls_name: Option<String>,
+    /// Bytes a second that are moved at most to empty drives and to make them equally full [default: 200000000].
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    move_rate_bytes: Option<u64>,
     /// What fails together with this node, a rack or a site.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,15 +278,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
             runtime(workers)?.block_on(serve::serve(config))?;
         }
         Command::Config(ConfigCommand::Check(args)) => config::report(&args.load()?, format)?,
-        Command::Drive(DriveCommand::List(target)) => {
-            runtime(1)?.block_on(operate::list_drives(&target, format))?;
-        }
-        Command::Node(NodeCommand::List(target)) => {
-            runtime(1)?.block_on(operate::list_nodes(&target, format))?;
-        }
-        Command::Node(NodeCommand::Remove { id, target }) => {
-            runtime(1)?.block_on(operate::remove_node(&target, &id))?;
-        }
+        Command::Drive(command) => runtime(1)?.block_on(drive(command, format))?,
+        Command::Node(command) => runtime(1)?.block_on(node(command, format))?,
         Command::Volume(VolumeCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
@@ -244,6 +295,36 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn drive(command: DriveCommand, format: OutputFormat) -> Result<()> {
+    match command {
+        DriveCommand::List(target) => operate::list_drives(&target, format).await,
+        DriveCommand::Drain { id, args, cancel: true } => {
+            operate::cancel_drain(&args.target, &Leaving::Drive(id), format).await
+        }
+        DriveCommand::Drain { id, args, cancel: false } => {
+            operate::drain(&args, &Leaving::Drive(id), format).await
+        }
+        DriveCommand::Replace { old, new, args } => {
+            operate::drain(&args, &Leaving::Replaced { old, new }, format).await
+        }
+        DriveCommand::Remove { id, target } => operate::remove_drive(&target, &id).await,
+        DriveCommand::Moves(target) => operate::list_moves(&target, format).await,
+    }
+}
+
+async fn node(command: NodeCommand, format: OutputFormat) -> Result<()> {
+    match command {
+        NodeCommand::List(target) => operate::list_nodes(&target, format).await,
+        NodeCommand::Drain { name, args, cancel: true } => {
+            operate::cancel_drain(&args.target, &Leaving::Node(name), format).await
+        }
+        NodeCommand::Drain { name, args, cancel: false } => {
+            operate::drain(&args, &Leaving::Node(name), format).await
+        }
+        NodeCommand::Remove { id, target } => operate::remove_node(&target, &id).await,
+    }
 }
 
 fn task(args: &TaskArgs, kind: TaskKind, format: OutputFormat) -> Result<ExitCode> {
@@ -285,6 +366,13 @@ mod tests {
             "granary metadata backups --data /mnt/d{1...6}",
             "granary metadata restore --from drives:/mnt/d{1...6} --to postgres://h/granary",
             "granary heal",
+            "granary drive drain 0a1b --apply --detach",
+            "granary drive drain 0a1b --cancel --json",
+            "granary drive replace 0a1b 2c3d --apply",
+            "granary drive remove 0a1b",
+            "granary drive moves --json",
+            "granary node drain 10.0.0.1:9100",
+            "granary node remove 10.0.0.1:9100",
             "granary scrub --json",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");

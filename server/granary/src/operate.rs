@@ -1,5 +1,6 @@
 //! Commands that talk to a running server through its admin API.
 
+mod moves;
 mod task;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use granary_admin::{AdminClient, DriveReport, NodeReport, VolumeReport};
 use crate::config::expand_data;
 use crate::credentials;
 use crate::output::{OutputFormat, print_json, print_line, table};
+pub use moves::{DrainArgs, cancel_drain, drain, list_moves, remove_drive};
 pub use task::run_task;
 
 /// The server that a command is for.
@@ -49,22 +51,34 @@ pub async fn list_drives(target: &Target, format: OutputFormat) -> Result<()> {
         return print_json(&drives);
     }
     print_line(&table(
-        &["SLOT", "PATH", "STATE", "ID", "CAPACITY", "FREE", "DETAIL"],
+        &["ID", "NODE", "ZONE", "SLOT", "PATH", "STATE", "CAPACITY", "FREE", "USED", "DETAIL"],
         &drives.iter().map(drive_row).collect::<Vec<_>>(),
     ))
 }
 
 fn drive_row(drive: &DriveReport) -> Vec<String> {
     let dash = || "-".to_owned();
+    let zone = Some(drive.zone.clone()).filter(|zone| !zone.is_empty());
     vec![
+        drive.id.clone().unwrap_or_else(dash),
+        drive.node_address.clone().unwrap_or_else(dash),
+        zone.unwrap_or_else(dash),
         drive.slot.to_string(),
         drive.path.clone(),
-        word(&drive.state),
-        drive.id.clone().unwrap_or_else(dash),
+        if drive.draining { format!("{}, draining", word(&drive.state)) } else { word(&drive.state) },
         drive.capacity_bytes.map_or_else(dash, size),
         drive.free_bytes.map_or_else(dash, size),
+        used(drive.capacity_bytes.unwrap_or(0), drive.free_bytes.unwrap_or(0)),
         drive.detail.clone().unwrap_or_default(),
     ]
+}
+
+/// How much of it is used, in percent.
+fn used(capacity_bytes: u64, free_bytes: u64) -> String {
+    match (capacity_bytes.saturating_sub(free_bytes).saturating_mul(100)).checked_div(capacity_bytes) {
+        Some(percent) => format!("{percent} %"),
+        None => "-".to_owned(),
+    }
 }
 
 /// `granary node list`.
@@ -77,7 +91,7 @@ pub async fn list_nodes(target: &Target, format: OutputFormat) -> Result<()> {
         return print_json(&nodes);
     }
     print_line(&table(
-        &["ID", "ADDRESS", "ZONE", "STATE", "DRIVES", "VERSION", "DETAIL"],
+        &["ID", "ADDRESS", "ZONE", "STATE", "DRIVES", "CAPACITY", "FREE", "USED", "VERSION", "DETAIL"],
         &nodes.iter().map(node_row).collect::<Vec<_>>(),
     ))
 }
@@ -88,7 +102,13 @@ fn node_row(node: &NodeReport) -> Vec<String> {
         node.address.clone(),
         if node.zone.is_empty() { "-".to_owned() } else { node.zone.clone() },
         word(&node.state),
-        node.drives.to_string(),
+        match node.draining {
+            0 => node.drives.to_string(),
+            draining => format!("{}, {draining} draining", node.drives),
+        },
+        size(node.capacity_bytes),
+        size(node.free_bytes),
+        used(node.capacity_bytes, node.free_bytes),
         node.version.clone(),
         node.detail.clone().unwrap_or_default(),
     ]

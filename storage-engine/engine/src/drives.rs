@@ -9,7 +9,7 @@ use std::sync::Arc;
 use granary_cluster::Site;
 use granary_cluster::access::{DriveAccess, LocalDrive};
 use granary_drive::Drive;
-use granary_metadata::{DriveState, NodeDrive};
+use granary_metadata::{Drain, DriveState, NodeDrive};
 use granary_types::{DriveId, NodeId};
 use parking_lot::RwLock;
 
@@ -22,6 +22,8 @@ pub enum DriveProblem {
     Missing,
     /// The directory is empty; `heal` may make a new drive of it.
     Empty,
+    /// The drive was removed from the store; its directory need not be given any more.
+    Removed,
     /// The directory holds files but no identity; never touched.
     Foreign,
     /// The directory or its identity cannot be read.
@@ -49,6 +51,8 @@ struct Assigned {
     state: DriveState,
     node: Option<NodeId>,
     site: Site,
+    /// It is being emptied: nothing new is placed on it.
+    is_draining: bool,
 }
 
 /// All drives of the store that can be reached, and those that should be.
@@ -102,6 +106,23 @@ impl DriveSet {
         self.assigned.read().get(&id).is_some_and(|drive| drive.state == DriveState::Retired)
     }
 
+    /// Whether the drive is being emptied, or was retired: nothing new is placed on it, and what is being written there is
+    /// ended.
+    pub(crate) fn is_leaving(&self, id: DriveId) -> bool {
+        let assigned = self.assigned.read();
+        assigned.get(&id).is_some_and(|drive| drive.is_draining || drive.state == DriveState::Retired)
+    }
+
+    /// Whether what is on a drive can be read now, as far as is known.
+    pub(crate) fn can_read(&self, id: DriveId) -> bool {
+        if let Some(drive) = self.drives.read().iter().find(|drive| drive.id() == id) {
+            return !drive.is_retired();
+        }
+        let Some((node, peers)) = self.active_node(id).zip(self.peers.as_ref()) else { return false };
+        let answers = peers.get(node).is_some_and(|peer| peer.state().is_alive());
+        answers && peers.drive(node, id).is_some_and(|drive| !drive.is_retired())
+    }
+
     /// Whether other processes use the same store.
     pub(crate) fn is_shared(&self) -> bool {
         self.peers.is_some()
@@ -110,12 +131,14 @@ impl DriveSet {
     /// The drives that may take new volumes.
     pub(crate) fn usable(&self) -> Vec<Arc<dyn DriveAccess>> {
         let access = |drive| Arc::new(LocalDrive(drive)) as Arc<dyn DriveAccess>;
-        let mut usable: Vec<Arc<dyn DriveAccess>> = self.usable_local().into_iter().map(access).collect();
+        let local = self.usable_local().into_iter().filter(|drive| !self.is_leaving(drive.id()));
+        let mut usable: Vec<Arc<dyn DriveAccess>> = local.map(access).collect();
         if let Some(peers) = &self.peers {
             let remote = peers
                 .drives()
                 .into_iter()
-                .filter(|(node, drive)| drive.is_usable() && self.active_node(drive.id()) == Some(*node));
+                .filter(|(node, drive)| drive.is_usable() && self.active_node(drive.id()) == Some(*node))
+                .filter(|(_, drive)| !self.is_leaving(drive.id()));
             usable.extend(remote.map(|(_, drive)| drive));
         }
         usable
@@ -126,19 +149,22 @@ impl DriveSet {
         self.assigned.read().get(&id).map(|drive| drive.site.clone()).unwrap_or_default()
     }
 
-    /// How many drives the store has that were not retired, whether they answer or not; `None` on one machine.
+    /// How many drives the store has that were not retired and are not being emptied, whether they answer or not; `None` on
+    /// one machine.
     pub(crate) fn active_count(&self) -> Option<usize> {
         self.peers.as_ref()?;
         let assigned = self.assigned.read();
-        Some(assigned.values().filter(|drive| drive.state == DriveState::Active).count())
+        let stays = |drive: &&Assigned| drive.state == DriveState::Active && !drive.is_draining;
+        Some(assigned.values().filter(stays).count())
     }
 
     /// Learns which drives the store has, and whose they are.
-    pub(crate) fn assign(&self, drives: &[NodeDrive], zones: &HashMap<NodeId, String>) {
+    pub(crate) fn assign(&self, drives: &[NodeDrive], zones: &HashMap<NodeId, String>, drains: &[Drain]) {
         let assigned = drives.iter().map(|listed| {
             let zone = listed.node.and_then(|node| zones.get(&node)).cloned();
             let site = Site { node: listed.node, zone: zone.unwrap_or_default() };
-            (listed.drive.id, Assigned { state: listed.drive.state, node: listed.node, site })
+            let is_draining = drains.iter().any(|drain| drain.drive == listed.drive.id);
+            (listed.drive.id, Assigned { state: listed.drive.state, node: listed.node, site, is_draining })
         });
         *self.assigned.write() = assigned.collect();
     }

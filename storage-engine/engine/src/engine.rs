@@ -12,7 +12,7 @@ use crate::buckets::BucketCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::Result;
 use crate::lifecycle::RulesCache;
-use crate::maintain::{DamageLog, Maintenance, Tasks, has_regressed};
+use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
 use crate::read::Reader;
@@ -22,6 +22,9 @@ use crate::start::{
 };
 use crate::volume::{VolumeMap, VolumePool, Wanted, all_rows};
 use crate::write::{BUDGET_UNIT_BYTES, Packer};
+
+/// A budget lets at least this much go on.
+const BUDGET_UNITS_MIN: usize = 256;
 
 /// A store. Cheap to clone; all clones are the same store.
 #[derive(Clone)]
@@ -53,6 +56,8 @@ pub(crate) struct Inner {
     pub regressed: bool,
     /// Held while one volume is healed.
     pub heal_turn: tokio::sync::Mutex<()>,
+    /// How far moves of shards are.
+    pub moves: MoveBoard,
     running: Mutex<Option<Running>>,
 }
 
@@ -99,7 +104,8 @@ impl Engine {
         let pool = Arc::new(pool);
         let map = Arc::new(VolumeMap::new(Arc::clone(&drives), Arc::clone(&store)));
         let damage = Arc::new(DamageLog::default());
-        let budget = |bytes: usize| Arc::new(Semaphore::new((bytes / BUDGET_UNIT_BYTES).max(256)));
+        let budget =
+            |bytes: usize| Arc::new(Semaphore::new((bytes / BUDGET_UNIT_BYTES).max(BUDGET_UNITS_MIN)));
         let reader = Reader::new(
             Arc::clone(&map),
             Arc::clone(&store),
@@ -126,6 +132,7 @@ impl Engine {
             tasks: Tasks::default(),
             regressed,
             heal_turn: tokio::sync::Mutex::default(),
+            moves: MoveBoard::default(),
             running: Mutex::new(None),
         });
         let engine = Self { inner };
@@ -208,7 +215,7 @@ async fn serve_node(
     drives: &Arc<DriveSet>,
 ) -> Result<Option<Served>> {
     let (Some(start), Some(peers), Some(node)) = (start, peers, &options.node) else { return Ok(None) };
-    let secret = node.secret.clone();
+    let secret = (node.secret.clone(), node.tls.clone());
     let nodes = Nodes::new(start.id, cluster, secret, start.membership, Arc::clone(drives), peers);
     let nodes = Arc::new(nodes);
     let served = Served::start(nodes, start.listener);
@@ -237,5 +244,12 @@ impl Inner {
     /// Whether work that one node does for all is this process's, now.
     pub(crate) fn does_shared_work(&self) -> bool {
         self.nodes.as_ref().is_none_or(|nodes| nodes.leads())
+    }
+
+    /// Whether clients read or upload through this process, now.
+    pub(crate) fn is_busy(&self) -> bool {
+        let units = (self.options.write_budget_bytes / BUDGET_UNIT_BYTES).max(BUDGET_UNITS_MIN);
+        let uploads = self.write_budget.available_permits() < units;
+        uploads || self.reader.oldest().is_some() || self.packer.is_busy()
     }
 }

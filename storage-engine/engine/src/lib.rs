@@ -10,6 +10,7 @@
 mod api;
 mod buckets;
 mod documents;
+mod drive_status;
 mod drives;
 mod engine;
 mod error;
@@ -31,10 +32,11 @@ mod volume;
 mod write;
 
 pub use api::*;
+pub use drive_status::{DriveHealth, DriveNode, DriveStatus};
 pub use drives::{DriveProblem, UnusedDrive};
 pub use engine::Engine;
 pub use error::{EngineError, Result};
-pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN};
+pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN, Tls};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
 pub use granary_metadata::postgres::PostgresOptions;
 pub use granary_metadata::{BucketDocument, NodeRow, NodeState, VolumeRow, VolumeState};
@@ -42,8 +44,9 @@ pub use lifecycle::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
     NoncurrentTransition, RuleStatus, Subject, Tags, Transition, TransitionTime,
 };
-pub use maintain::{TaskId, TaskKind, TaskProgress, TaskState};
+pub use maintain::{
+    DrainPlan, DrainStatus, Leaving, MoveStep, RebalanceStatus, TaskId, TaskKind, TaskProgress, TaskState,
+};
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
 pub use read::{ObjectHandle, ObjectStream};
-pub use status::{DriveHealth, DriveStatus};

@@ -45,6 +45,8 @@ pub struct EngineOptions {
     pub write_budget_bytes: usize,
     /// Memory for bytes read and not yet sent, all together.
     pub read_budget_bytes: usize,
+    /// Bytes a second that are moved at most to empty drives and to make them equally full.
+    pub move_rate_bytes: u64,
     /// A sealed volume of which more than this share (in percent) is dead or hollow is compacted by itself.
     pub compact_dead_percent: u8,
     /// How long a day of a lifecycle rule is.
@@ -68,6 +70,7 @@ impl EngineOptions {
             stall_deadline: Duration::from_secs(30),
             write_budget_bytes: 96 << 20,
             read_budget_bytes: 96 << 20,
+            move_rate_bytes: 200_000_000,
             compact_dead_percent: 25,
             lifecycle_day: DayLength::Real,
         }

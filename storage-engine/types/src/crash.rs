@@ -37,6 +37,10 @@ pub const CRASH_POINTS: &[&str] = &[
     "lifecycle.after_place",
     "heal.before_install",
     "heal.after_install_before_move",
+    "move.before_copy",
+    "move.after_install_before_check",
+    "move.after_check_before_swap",
+    "move.after_swap",
 ];
 
 /// The environment variable that arms one crash point: `name`, or `name:nth` to die at the nth pass (from 1).

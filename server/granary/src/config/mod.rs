@@ -25,7 +25,7 @@ pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 30] = [
+const KEYS: [&str; 35] = [
     "data",
     "metadata",
     "listen",
@@ -51,6 +51,11 @@ const KEYS: [&str; 30] = [
     "node_listen",
     "node_address",
     "cluster_secret_file",
+    "node_tls_cert",
+    "node_tls_key",
+    "node_tls_ca",
+    "node_tls_name",
+    "move_rate_bytes",
     "zone",
     "join",
     "metadata_backup_interval_ms",
@@ -114,6 +119,16 @@ pub struct Settings {
     pub node_address: Option<String>,
     /// A file with the secret that all nodes share.
     pub cluster_secret_file: Option<PathBuf>,
+    /// PEM file with this node's certificate for other nodes.
+    pub node_tls_cert: Option<PathBuf>,
+    /// PEM file with its private key.
+    pub node_tls_key: Option<PathBuf>,
+    /// PEM file with the authority that signed the certificates of all nodes.
+    pub node_tls_ca: Option<PathBuf>,
+    /// The name that the certificates of all nodes carry.
+    pub node_tls_name: String,
+    /// Bytes a second that are moved at most to empty drives and to make them equally full.
+    pub move_rate_bytes: u64,
     /// What fails together with this node, a rack or a site.
     pub zone: String,
     /// Whether empty drives may join the store that the database belongs to.
@@ -154,6 +169,11 @@ impl Default for Settings {
             node_listen: None,
             node_address: None,
             cluster_secret_file: None,
+            node_tls_cert: None,
+            node_tls_key: None,
+            node_tls_ca: None,
+            node_tls_name: "granary".to_owned(),
+            move_rate_bytes: 200_000_000,
             zone: String::new(),
             join: false,
             metadata_backup_interval_ms: 6 * 3_600_000,
@@ -286,6 +306,7 @@ fn check_bounds(settings: &Settings) -> Result<()> {
         ("grace_ms", settings.grace_ms, 100, 30 * DAY_MS),
         ("maintenance_interval_ms", settings.maintenance_interval_ms, 50, HOUR_MS),
         ("metadata_backup_interval_ms", settings.metadata_backup_interval_ms, 0, 30 * DAY_MS),
+        ("move_rate_bytes", settings.move_rate_bytes, 1 << 16, 1 << 40),
         ("volume_limit_bytes", settings.volume_limit_bytes, 1 << 20, 1 << 40),
     ];
     for (name, value, low, high) in ranges {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use granary_engine::{ClusterSecret, Join, NodeOptions, SECRET_LENGTH_BYTES_MIN};
+use granary_engine::{ClusterSecret, Join, NodeOptions, SECRET_LENGTH_BYTES_MIN, Tls};
 
 use super::{MetadataSetting, Settings};
 
@@ -25,6 +25,42 @@ pub struct NodeConfig {
     pub join: bool,
     /// Where the cluster's secret is, unless it is in the environment.
     pub secret_file: Option<PathBuf>,
+    /// The certificates shown to other nodes.
+    pub tls: Option<NodeTls>,
+}
+
+/// Where the certificates for other nodes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeTls {
+    /// This node's certificate.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authority of all nodes.
+    pub authority: PathBuf,
+    /// The name that all nodes' certificates carry.
+    pub name: String,
+}
+
+impl NodeTls {
+    fn of(settings: &Settings) -> Result<Option<Self>> {
+        match (&settings.node_tls_cert, &settings.node_tls_key, &settings.node_tls_ca) {
+            (None, None, None) => Ok(None),
+            (Some(certificate), Some(key), Some(authority)) => Ok(Some(Self {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                authority: authority.clone(),
+                name: settings.node_tls_name.clone(),
+            })),
+            _ => bail!("--node-tls-cert, --node-tls-key and --node-tls-ca belong together: give all three"),
+        }
+    }
+
+    fn load(&self) -> Result<Tls> {
+        let read = |path: &Path| std::fs::read(path).with_context(|| path.display().to_string());
+        Tls::from_pem(&read(&self.certificate)?, &read(&self.key)?, &read(&self.authority)?, &self.name)
+            .context("the certificates for other nodes")
+    }
 }
 
 impl NodeConfig {
@@ -36,11 +72,12 @@ impl NodeConfig {
         let Some(listen) = settings.node_listen else {
             let others = settings.node_address.is_some()
                 || settings.cluster_secret_file.is_some()
+                || NodeTls::of(settings)?.is_some()
                 || !settings.zone.is_empty()
                 || settings.join;
             ensure!(
                 !others,
-                "--node-address, --cluster-secret-file, --zone and --join are for a node: give --node-listen"
+                "--node-address, --cluster-secret-file, --node-tls-…, --zone and --join are for a node: give --node-listen"
             );
             return Ok(None);
         };
@@ -71,7 +108,8 @@ impl NodeConfig {
             "--zone {zone:?} is not up to 64 letters, digits or any of - _ ."
         );
         let secret_file = settings.cluster_secret_file.clone();
-        Ok(Some(Self { listen, address, zone, join: settings.join, secret_file }))
+        let tls = NodeTls::of(settings)?;
+        Ok(Some(Self { listen, address, zone, join: settings.join, secret_file, tls }))
     }
 
     /// What the engine is to open.
@@ -79,21 +117,26 @@ impl NodeConfig {
     /// # Errors
     /// No secret, two of them, or one that is too short or that others can read.
     pub fn options(&self, environment: impl Fn(&str) -> Option<String>) -> Result<NodeOptions> {
-        let secret = match (environment(SECRET_VARIABLE), &self.secret_file) {
-            (Some(_), Some(_)) => bail!("give either {SECRET_VARIABLE} or --cluster-secret-file"),
-            (Some(secret), None) => secret,
-            (None, Some(file)) => read_secret(file)?,
-            (None, None) => bail!(
+        let tls = self.tls.as_ref().map(NodeTls::load).transpose()?;
+        let given =
+            |secret: String| ClusterSecret::new(secret.trim().as_bytes()).context("the cluster's secret");
+        let secret = match (environment(SECRET_VARIABLE), &self.secret_file, &tls) {
+            (Some(_), Some(_), _) => bail!("give either {SECRET_VARIABLE} or --cluster-secret-file"),
+            (Some(secret), None, _) => given(secret)?,
+            (None, Some(file), _) => given(read_secret(file)?)?,
+            (None, None, Some(tls)) => tls.authority_secret().context("the nodes' authority")?,
+            (None, None, None) => bail!(
                 "nodes need a secret that all of them share, of at least {SECRET_LENGTH_BYTES_MIN} bytes: set \
-                 {SECRET_VARIABLE} or give --cluster-secret-file (for example from `openssl rand -hex 32`)"
+                 {SECRET_VARIABLE} or give --cluster-secret-file (for example from `openssl rand -hex 32`), or \
+                 certificates of their own: give --node-tls-cert, --node-tls-key and --node-tls-ca"
             ),
         };
-        let secret = ClusterSecret::new(secret.trim().as_bytes()).context("the cluster's secret")?;
         Ok(NodeOptions {
             listen: self.listen,
             address: self.address.clone(),
             zone: self.zone.clone(),
             secret,
+            tls,
             join: if self.join { Join::Allowed } else { Join::Never },
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })

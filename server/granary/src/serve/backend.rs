@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 use granary_admin::{
-    AdminBackend, AdminError, DriveReport, DriveState, NodeReport, NodeState, TaskId, TaskKind, TaskProgress,
-    TaskState, VolumePage, VolumeReport, VolumeState,
+    AdminBackend, AdminError, DrainPlan, DriveReport, DriveState, Leaving, MoveReport, NodeReport, NodeState,
+    TaskId, TaskKind, TaskProgress, TaskState, VolumePage, VolumeReport, VolumeState,
 };
 use granary_engine::{DriveHealth, DriveProblem, DriveStatus, Engine, EngineError, NodeStatus, VolumeRow};
 use granary_types::VolumeId;
+
+use super::moves;
 
 /// Answers the admin API from the engine.
 pub(super) struct EngineBackend {
@@ -25,15 +27,31 @@ impl AdminBackend for EngineBackend {
     }
 
     async fn list_nodes(&self) -> Result<Vec<NodeReport>, AdminError> {
-        Ok(self.engine.node_status().into_iter().map(node_report).collect())
+        let drives = self.list_drives().await?;
+        let nodes = self.engine.node_status().into_iter();
+        Ok(nodes.map(|status| node_report(status, &drives)).collect())
     }
 
     async fn remove_node(&self, id: &str) -> Result<(), AdminError> {
-        let id = id.parse().map_err(|_| AdminError::Invalid(format!("{id} is not the id of a node")))?;
-        self.engine.remove_node(id).await.map_err(|error| match error {
-            EngineError::Layout(reason) => AdminError::Invalid(reason),
-            other => unavailable(&other),
-        })
+        self.engine.remove_node(id).await.map_err(refused)
+    }
+
+    async fn remove_drive(&self, id: &str) -> Result<(), AdminError> {
+        self.engine.remove_drive(id).await.map_err(refused)
+    }
+
+    async fn drain(&self, leaving: Leaving, apply: bool) -> Result<DrainPlan, AdminError> {
+        let plan = self.engine.drain(&moves::leaving(leaving), apply).await.map_err(refused)?;
+        Ok(moves::plan(plan))
+    }
+
+    async fn cancel_drain(&self, leaving: Leaving) -> Result<bool, AdminError> {
+        self.engine.cancel_drain(&moves::leaving(leaving)).await.map_err(refused)
+    }
+
+    async fn moves(&self) -> Result<MoveReport, AdminError> {
+        let drains = self.engine.drain_status().await.map_err(|error| unavailable(&error))?;
+        Ok(moves::report(drains, self.engine.rebalance_status()))
     }
 
     async fn list_volumes(&self, after: Option<&str>, limit: usize) -> Result<VolumePage, AdminError> {
@@ -82,11 +100,18 @@ impl AdminBackend for EngineBackend {
     }
 }
 
+fn refused(error: EngineError) -> AdminError {
+    match error {
+        EngineError::Layout(reason) => AdminError::Invalid(reason),
+        other => unavailable(&other),
+    }
+}
+
 fn unavailable(error: &EngineError) -> AdminError {
     AdminError::Unavailable(error.to_string())
 }
 
-fn node_report(status: NodeStatus) -> NodeReport {
+fn node_report(status: NodeStatus, drives: &[DriveReport]) -> NodeReport {
     let state = match (status.row.state, status.is_alive, status.answers) {
         (granary_engine::NodeState::Removed, _, _) => NodeState::Removed,
         (_, true, true) => NodeState::Alive,
@@ -94,8 +119,13 @@ fn node_report(status: NodeStatus) -> NodeReport {
         (_, false, _) => NodeState::Dead,
     };
     let node = status.row.node;
+    let id = node.id.to_string();
+    let own = || drives.iter().filter(|drive| drive.node.as_ref() == Some(&id));
     NodeReport {
-        id: node.id.to_string(),
+        draining: status.draining,
+        capacity_bytes: own().filter_map(|drive| drive.capacity_bytes).sum(),
+        free_bytes: own().filter_map(|drive| drive.free_bytes).sum(),
+        id: id.clone(),
         address: node.address,
         zone: node.zone,
         state,
@@ -117,11 +147,18 @@ fn drive_report(drive: DriveStatus) -> DriveReport {
                 DriveProblem::Empty => DriveState::Empty,
                 DriveProblem::Foreign => DriveState::Foreign,
                 DriveProblem::Unreadable => DriveState::Unreadable,
+                DriveProblem::Removed => DriveState::Removed,
             };
             (state, Some(message))
         }
+        DriveHealth::Away(reason) => (DriveState::Unreachable, Some(reason)),
     };
+    let node = drive.node.as_ref();
     DriveReport {
+        node: node.map(|node| node.id.to_string()),
+        node_address: node.map(|node| node.address.clone()),
+        zone: node.map(|node| node.zone.clone()).unwrap_or_default(),
+        draining: drive.is_draining,
         slot: drive.slot,
         id: drive.drive.map(|id| id.to_string()),
         path: drive.directory,

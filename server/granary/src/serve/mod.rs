@@ -6,6 +6,7 @@ pub mod dispatch;
 pub mod expect;
 pub mod limits;
 pub mod listener;
+mod moves;
 pub mod protocol;
 pub mod store;
 pub mod tls;

@@ -78,6 +78,7 @@ fn options(config: &Config) -> Result<EngineOptions> {
     if let Some(seconds) = settings.debug_lifecycle_day_seconds {
         options.lifecycle_day = DayLength::Debug(Duration::from_secs(seconds));
     }
+    options.move_rate_bytes = settings.move_rate_bytes;
     options.backups_kept = settings.metadata_backups_kept;
     if let Some(erasure) = config.settings.erasure {
         options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);

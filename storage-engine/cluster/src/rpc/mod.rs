@@ -10,7 +10,7 @@
 //!   with the process that serves it. Appends of one lane of a drive are sent in order, all that wait as one request, so
 //!   that the drive flushes them together; the next group forms meanwhile.
 //! * What is waited for is progress, not the end: a connection, a frame, a heartbeat.
-//! * TLS ([`Tls`]) is an addition, and then mutual.
+//! * TLS ([`Tls`]) is mutual. It comes in addition to the secret, or in its place ([`Tls::authority_secret`]).
 
 mod auth;
 mod client;

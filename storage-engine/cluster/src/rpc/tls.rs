@@ -10,6 +10,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::error::RpcError;
+use super::secret::ClusterSecret;
 
 /// The certificates of one node: both ends of a connection show one, signed by the cluster's authority.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub struct Tls {
     pub(super) acceptor: TlsAcceptor,
     pub(super) connector: TlsConnector,
     pub(super) server_name: ServerName<'static>,
+    /// Over the authority's certificates.
+    authority_hash: [u8; 32],
 }
 
 impl Tls {
@@ -34,7 +37,9 @@ impl Tls {
         let chain = certificates(certificate, "the node's certificate")?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| tls("the node's private key", e))?;
         let mut roots = RootCertStore::empty();
+        let mut hash = blake3::Hasher::new();
         for certificate in certificates(authority, "the authority's certificate")? {
+            hash.update(certificate.as_ref());
             roots.add(certificate).map_err(|e| tls("the authority's certificate", e))?;
         }
         let roots = Arc::new(roots);
@@ -61,7 +66,18 @@ impl Tls {
             connector: TlsConnector::from(Arc::new(client)),
             server_name: ServerName::try_from(server_name.to_owned())
                 .map_err(|e| tls("the name in the nodes' certificates", e))?,
+            authority_hash: *hash.finalize().as_bytes(),
         })
+    }
+
+    /// What stands for the cluster's secret where there is none: the authority. It is no secret, and needs to be none: both
+    /// ends have shown a certificate before anything is said, and what is said goes over that connection. So requests and
+    /// answers stay bound to each other, and nodes of two authorities do not understand each other.
+    ///
+    /// # Errors
+    /// Never, as a hash is long enough.
+    pub fn authority_secret(&self) -> Result<ClusterSecret, RpcError> {
+        ClusterSecret::new(&self.authority_hash)
     }
 }
 

@@ -14,9 +14,11 @@ use granary_types::{BlobId, UnixMillis, VolumeId, crash_point};
 
 use super::pages::Page;
 use super::rewrite;
+use super::tasks::TASK_LEASE;
 use super::walk::{Step, Walk};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::nodes::volume_lease;
 use crate::read::Stripe;
 use crate::record::ObjectRecord;
 use crate::volume::{RecordBook, VolumeView};
@@ -104,6 +106,7 @@ impl Compactor {
         if row.state != VolumeState::Sealed {
             return Ok(());
         }
+        let Some(_task) = inner.claim(TASK_LEASE).await? else { return Ok(()) };
         let compacted = compact_volume(inner, &row).await;
         // A volume that still has something living in it (moved objects lost a race) waits its turn as well; want of room
         // ends as soon as something is freed, and is met again before anything is read.
@@ -138,8 +141,10 @@ impl Compactor {
     }
 }
 
-/// Moves everything that lives in a volume elsewhere and frees it. Returns the bytes moved.
+/// Moves everything that lives in a volume elsewhere and frees it. Returns the bytes moved; 0 also if another node is at
+/// work on the volume.
 pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<u64> {
+    let Some(claim) = inner.claim(&volume_lease(row.volume.id)).await? else { return Ok(0) };
     let view = Arc::new(VolumeView::of(row)?);
     let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
     // The record of each blob, to be written with its bytes again.
@@ -154,6 +159,7 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
         while let Some(result) = moves.next().await {
             moved_bytes += result?;
         }
+        claim.check()?;
     }
     let ids: Vec<BlobId> = blobs.keys().copied().collect();
     for ids in ids.chunks(1000) {

@@ -19,6 +19,7 @@ use granary_types::{DriveId, VolumeId, crash_point};
 use super::walk::{Step, Walk};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::nodes::volume_lease;
 use crate::read::{Stripe, VerifiedBlock, verify_body};
 use crate::volume::{VolumeView, has_room};
 
@@ -86,7 +87,7 @@ pub(crate) async fn heal_reported(inner: &Arc<Inner>) -> Result<()> {
     let mut failure = None;
     for (id, columns) in volumes {
         match heal_if_possible(inner, id, &columns).await {
-            Ok(Healed { unplaced: 0, lost_stripes: 0, healed }) => {
+            Ok(Healed { unplaced: 0, lost_stripes: 0, is_elsewhere: false, healed }) => {
                 tracing::info!(volume = %id, columns = healed, "healed what a reader found damaged");
             }
             Ok(_) => inner.damage.pause(id),
@@ -114,6 +115,8 @@ pub(crate) struct Healed {
     /// Columns that no drive can take now.
     pub unplaced: u64,
     pub lost_stripes: u64,
+    /// Another node is at work on the volume; nothing was done.
+    pub is_elsewhere: bool,
 }
 
 /// Examines a volume and rebuilds its damaged columns.
@@ -122,8 +125,11 @@ pub(crate) async fn heal_volume(
     row: VolumeRow,
     progress: impl FnMut(u64),
 ) -> Result<Healed> {
-    // Two heals of one column would build the same file; the row may have changed while this one waited.
+    // Two heals of one column would read everything twice; the row may have changed while this one waited.
     let _turn = inner.heal_turn.lock().await;
+    let Some(claim) = inner.claim(&volume_lease(row.volume.id)).await? else {
+        return Ok(Healed { is_elsewhere: true, ..Healed::default() });
+    };
     let row = match inner.store.volume(row.volume.id).await? {
         Some(row) if row.state != VolumeState::Freed => seal_if_open(inner, row).await?,
         _ => return Ok(Healed::default()),
@@ -142,6 +148,7 @@ pub(crate) async fn heal_volume(
             continue;
         }
         crash_point("heal.after_install_before_move");
+        claim.check()?;
         let slot = row.volume.drives.get_mut(usize::from(column));
         let from = slot.ok_or(EngineError::Internal("a column without a drive"))?;
         if *from != target.id() {
@@ -196,6 +203,7 @@ fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<dyn Dr
     let taken: HashSet<DriveId> = row.volume.drives.iter().copied().collect();
     let mut free: Vec<Arc<dyn DriveAccess>> =
         inner.drives.usable().into_iter().filter(|drive| !taken.contains(&drive.id())).collect();
+    let heir = inner.nodes.as_ref().and_then(|nodes| nodes.heir(own));
     free.retain(|drive| {
         let (free_bytes, total_bytes) = drive.space_bytes();
         has_room(free_bytes.saturating_sub(row.committed_end), total_bytes)
@@ -205,7 +213,8 @@ fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<dyn Dr
         let node = inner.drives.site(drive.id()).node;
         nodes.iter().filter(|other| **other == node).count()
     };
-    free.sort_by_key(|drive| (beside(drive), std::cmp::Reverse(drive.space_bytes().0)));
+    let is_heir = |drive: &Arc<dyn DriveAccess>| Some(drive.id()) == heir;
+    free.sort_by_key(|drive| (!is_heir(drive), beside(drive), std::cmp::Reverse(drive.space_bytes().0)));
     free.into_iter().next()
 }
 

@@ -8,6 +8,7 @@ mod compact;
 mod damage;
 mod ends;
 mod heal;
+mod moves;
 mod pages;
 mod reclaim;
 mod rewrite;
@@ -28,6 +29,8 @@ use crate::error::Result;
 pub(crate) use compact::records_in;
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::has_regressed;
+pub use moves::{DrainPlan, DrainStatus, Leaving, MoveStep, RebalanceStatus};
+pub(crate) use moves::{MoveBoard, named_node};
 use reclaim::Reclaimer;
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
@@ -39,6 +42,7 @@ pub(crate) struct Maintenance {
     /// Beside the loop, as it may take minutes.
     backups: tokio::task::JoinHandle<()>,
     lifecycles: tokio::task::JoinHandle<()>,
+    moves: tokio::task::JoinHandle<()>,
 }
 
 impl Maintenance {
@@ -62,16 +66,18 @@ impl Maintenance {
         });
         let backups = tokio::spawn(crate::moving::back_up_forever(Arc::clone(&engine.inner)));
         let lifecycles = tokio::spawn(crate::lifecycle::follow_forever(Arc::clone(&engine.inner)));
-        Self { stop, task, backups, lifecycles }
+        let moves = tokio::spawn(moves::move_forever(Arc::clone(&engine.inner)));
+        Self { stop, task, backups, lifecycles, moves }
     }
 
     /// Ends the loop where it is; whatever it was doing is crash-safe and begun again at the next start.
     pub(crate) async fn stop(self) {
         self.backups.abort();
         self.lifecycles.abort();
+        self.moves.abort();
         self.stop.notify_one();
         let _ended = self.task.await;
-        let _aborted = tokio::join!(self.backups, self.lifecycles);
+        let _aborted = tokio::join!(self.backups, self.lifecycles, self.moves);
     }
 }
 
@@ -104,6 +110,7 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
         Ok(page) => page,
         Err(error) => return said("list", Err(error)),
     };
+    said("observe drains", moves::observe(inner).await);
     if inner.does_shared_work()
         && let Some(nodes) = &inner.nodes
     {

@@ -13,6 +13,7 @@ use super::compact;
 use super::pages::{Page, Pages};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::nodes::volume_lease;
 
 /// How long a volume that could not be freed is left alone.
 const FREE_PAUSE: Duration = Duration::from_mins(1);
@@ -22,6 +23,8 @@ const FREE_PAUSE: Duration = Duration::from_mins(1);
 pub(crate) struct Reclaimer {
     tails: HashMap<(DriveId, ShardName), Instant>,
     unknown: HashMap<(DriveId, ShardName), Instant>,
+    /// Shards whose column is on another drive now.
+    left: HashMap<(DriveId, ShardName), Instant>,
     freed: HashMap<VolumeId, Freed>,
     looked: Option<Instant>,
     /// Volumes that could not be freed, and when that was tried.
@@ -93,9 +96,7 @@ impl Reclaimer {
         }
         let due = |freed: &Freed| {
             let seen = freed.since;
-            let elsewhere = inner.nodes.as_ref().is_none_or(|nodes| nodes.no_read_since(seen));
-            let here = inner.reader.oldest().is_none_or(|began| began > seen);
-            seen.elapsed() >= inner.options.grace && elsewhere && here
+            seen.elapsed() >= inner.options.grace && no_read_since(inner, seen)
         };
         let due: Vec<VolumeId> =
             self.freed.iter().filter(|(_, freed)| due(freed)).map(|(id, _)| *id).collect();
@@ -140,6 +141,14 @@ impl Reclaimer {
                         }
                     }
                 }
+                Some(row) if row.state == VolumeState::Sealed => {
+                    waiting.insert(key);
+                    if due(&mut self.left, key, inner.options.grace)
+                        && self.left.get(&key).is_some_and(|seen| no_read_since(inner, *seen))
+                    {
+                        remove_left(inner, &drive, name).await?;
+                    }
+                }
                 _ => {
                     waiting.insert(key);
                     if due(&mut self.unknown, key, inner.options.grace)
@@ -157,6 +166,7 @@ impl Reclaimer {
         // What is not waiting any more, waits anew if it ever does again.
         self.tails.retain(|key, _| waiting.contains(key));
         self.unknown.retain(|key, _| waiting.contains(key));
+        self.left.retain(|key, _| waiting.contains(key));
         Ok(())
     }
 }
@@ -173,6 +183,35 @@ async fn rows_of(inner: &Inner, wanted: HashSet<VolumeId>) -> Result<HashMap<Vol
             return Ok(found);
         }
     }
+}
+
+/// Whether every read that runs, here or on another node, began after `seen`.
+fn no_read_since(inner: &Inner, seen: Instant) -> bool {
+    let elsewhere = inner.nodes.as_ref().is_none_or(|nodes| nodes.no_read_since(seen));
+    elsewhere && inner.reader.oldest().is_none_or(|began| began > seen)
+}
+
+/// Removes the file of a column that was moved to another drive, if it is really there: asked right before, of the metadata
+/// and of that drive.
+async fn remove_left(inner: &Inner, drive: &Arc<Drive>, name: ShardName) -> Result<()> {
+    // A column that comes back to this drive meanwhile must not be taken for the one that left.
+    let Some(claim) = inner.claim(&volume_lease(name.volume)).await? else { return Ok(()) };
+    let Some(row) = inner.store.volume(name.volume).await? else { return Ok(()) };
+    let place = row.volume.drives.get(usize::from(name.column)).copied();
+    let Some(place) = place.filter(|place| *place != drive.id() && row.state == VolumeState::Sealed) else {
+        return Ok(());
+    };
+    let Some(there) = inner.drives.get(place).filter(|there| there.is_usable()) else { return Ok(()) };
+    let codes = (row.volume.data_columns, row.volume.parity_columns);
+    let Ok(shard) = there.open_shard(name, codes).await else { return Ok(()) };
+    let is_there = shard.read(0, 1).await.is_ok_and(|first| !first.is_empty());
+    if is_there && claim.is_held() {
+        let leaving = Arc::clone(drive);
+        let removed = tokio::task::spawn_blocking(move || leaving.remove_shard(name)).await;
+        removed.map_err(|_| EngineError::Internal("removing a shard panicked"))??;
+        metrics::counter!("granary_shards_left_removed_total").increment(1);
+    }
+    Ok(())
 }
 
 /// Asked again right before a file is moved aside: whoever makes a volume gives it up if its row comes later than half
@@ -240,6 +279,9 @@ async fn remove_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
     let mut complete = true;
     for (column, drive) in (0_u8..).zip(&row.volume.drives) {
         // A drive that is not here may come back with the file; the row is kept until then unless it was replaced.
+        if inner.drives.is_retired(*drive) {
+            continue;
+        }
         let Some(drive) = inner.drives.get(*drive) else {
             complete &= !inner.drives.unused().iter().any(|unused| unused.expected == Some(*drive));
             complete &= !inner.drives.is_away(*drive);

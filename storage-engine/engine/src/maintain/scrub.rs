@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use granary_metadata::{VolumeRow, VolumeState};
 
@@ -9,10 +10,14 @@ use super::tasks::{TaskHandle, TaskKind};
 use super::{compact, heal, watch};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::nodes::Claim;
 use crate::volume::all_rows;
 
+/// How long to wait before a volume that another node is at work on is looked at again.
+const ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
+
 /// Runs a task to its end.
-pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -> Result<()> {
+pub(crate) async fn run(inner: &Arc<Inner>, claim: &Claim, kind: TaskKind, task: &TaskHandle) -> Result<()> {
     if kind == TaskKind::Heal {
         watch::watch_drives(inner).await;
         watch::adopt_empty_drives(inner).await?;
@@ -22,6 +27,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
     task.begin(volumes.len() as u64);
     let mut skipped = Skipped::default();
     for listed in volumes {
+        claim.check()?;
         // Hours may have passed since the list was made.
         let row = match inner.store.volume(listed.volume.id).await? {
             Some(row) if row.state != VolumeState::Freed => row,
@@ -31,7 +37,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
             }
         };
         match kind {
-            TaskKind::Heal => skipped.pass(heal_one(inner, row, task).await)?,
+            TaskKind::Heal => skipped.pass(heal_one(inner, claim, row, task).await)?,
             TaskKind::Scrub => skipped.pass(scrub_one(inner, row, task).await)?,
             TaskKind::Compact if inner.regressed => {
                 return Err(EngineError::Unavailable {
@@ -59,8 +65,8 @@ pub(crate) async fn run(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -
     skipped.result()
 }
 
-async fn heal_one(inner: &Arc<Inner>, row: VolumeRow, task: &TaskHandle) -> Result<()> {
-    let healed = heal::heal_volume(inner, row, |bytes| task.add_bytes(bytes)).await?;
+async fn heal_one(inner: &Arc<Inner>, claim: &Claim, row: VolumeRow, task: &TaskHandle) -> Result<()> {
+    let healed = heal_here_or_elsewhere(inner, claim, row, task).await?;
     task.add_findings(healed.healed + healed.unplaced + healed.lost_stripes);
     task.add_repaired(healed.healed);
     task.add_unrepairable(healed.unplaced + healed.lost_stripes);
@@ -112,4 +118,35 @@ impl Skipped {
             volumes => Err(EngineError::Skipped { volumes, first_reason: self.first_reason }),
         }
     }
+}
+
+/// Heals a volume; if another node is at work on it, when that is done.
+async fn heal_here_or_elsewhere(
+    inner: &Arc<Inner>,
+    claim: &Claim,
+    row: VolumeRow,
+    task: &TaskHandle,
+) -> Result<heal::Healed> {
+    if row.state == VolumeState::Open && inner.nodes.is_some() && !inner.pool.holds(row.volume.id).await {
+        return look_at_open(inner, &row, task).await;
+    }
+    loop {
+        let healed = heal::heal_volume(inner, row.clone(), |bytes| task.add_bytes(bytes)).await?;
+        if !healed.is_elsewhere {
+            return Ok(healed);
+        }
+        claim.check()?;
+        tokio::time::sleep(ELSEWHERE_PAUSE).await;
+    }
+}
+
+/// A volume that another node writes is not healed before that node seals it; what is found is healed then.
+async fn look_at_open(inner: &Arc<Inner>, row: &VolumeRow, task: &TaskHandle) -> Result<heal::Healed> {
+    inner.map.forget(row.volume.id);
+    let findings = heal::examine(inner, row, |bytes| task.add_bytes(bytes)).await?;
+    for column in &findings.damaged {
+        inner.damage.report(row.volume.id, *column);
+    }
+    let unplaced = findings.damaged.len() as u64;
+    Ok(heal::Healed { unplaced, lost_stripes: findings.lost_stripes, ..heal::Healed::default() })
 }

@@ -2,13 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::scrub;
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
+use crate::error::Result;
 
 const TASKS_KEPT_MAX: usize = 32;
+/// The lease of whatever goes over all volumes: of all nodes, one does such work at a time.
+pub(super) const TASK_LEASE: &str = "task";
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a task waits for another node's before it says why it waits.
+const TASK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Names a task in this life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,8 +111,21 @@ impl TaskHandle {
     }
 }
 
+/// Runs a task when no other node runs one.
+async fn run_under_lease(inner: &Arc<Inner>, kind: TaskKind, task: &TaskHandle) -> Result<()> {
+    loop {
+        match inner.claim_within(TASK_LEASE, TASK_PATIENCE).await {
+            Ok(Some(claim)) => return scrub::run(inner, &claim, kind, task).await,
+            Ok(None) => tracing::info!(?kind, "a task waits until the one of another node has ended"),
+            // The database is away; the task waits with everything else.
+            Err(error) => tracing::warn!(?kind, %error, "a task cannot be begun yet"),
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+}
+
 impl Engine {
-    /// Starts a task; it waits for its turn if another is at work.
+    /// Starts a task; it waits for its turn if another is at work, on whatever node.
     pub fn start_task(&self, kind: TaskKind) -> TaskId {
         let progress = TaskProgress {
             kind,
@@ -131,7 +151,7 @@ impl Engine {
         let inner = Arc::clone(&self.inner);
         tokio::spawn(async move {
             let _turn = inner.tasks.turn.clone().lock_owned().await;
-            let result = scrub::run(&inner, kind, &handle).await;
+            let result = run_under_lease(&inner, kind, &handle).await;
             handle.progress.lock().state = match result {
                 Ok(()) => TaskState::Done,
                 Err(error) => TaskState::Failed(error.to_string()),

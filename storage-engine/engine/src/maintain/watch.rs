@@ -20,6 +20,11 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 /// those whose directory came back.
 pub(crate) async fn watch_drives(inner: &Arc<Inner>) {
     for drive in inner.drives.local() {
+        if inner.drives.is_retired(drive.id()) {
+            let message = "the drive was removed from the store; its directory need not be given any more";
+            take_out(inner, &drive, DriveProblem::Removed, message.to_owned());
+            continue;
+        }
         let probing = Arc::clone(&drive);
         let probe = tokio::task::spawn_blocking(move || {
             let error = probing.probe().err()?;
@@ -38,6 +43,9 @@ pub(crate) async fn watch_drives(inner: &Arc<Inner>) {
         }
     }
     for unused in inner.drives.unused() {
+        if unused.expected.is_some_and(|id| inner.drives.is_retired(id)) {
+            continue;
+        }
         take_back(inner, unused).await;
     }
 }
@@ -100,7 +108,8 @@ async fn put_in_use(inner: &Inner, drive: Arc<Drive>) -> Result<()> {
 /// When more drives are out of use than the code can lose: their data is then needed from themselves, and empty
 /// directories are more likely mount points whose drives are not mounted.
 pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
-    let unused = inner.drives.unused();
+    let mut unused = inner.drives.unused();
+    unused.retain(|unused| unused.problem != DriveProblem::Removed);
     let wanted = inner.pool.wanted_code();
     if unused.len() > usize::from(wanted.parity) {
         return Err(EngineError::Layout(format!(

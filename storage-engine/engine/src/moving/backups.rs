@@ -47,6 +47,11 @@ pub struct StoredBackup {
 /// How long after a failed backup it is tried again, if that is sooner than the next is due.
 const RETRY: Duration = Duration::from_mins(10);
 
+/// The lease of the one node that makes a backup.
+const BACKUP_LEASE: &str = "backup";
+/// How long after another node was found making a backup it is looked at again.
+const TURN_RETRY: Duration = Duration::from_secs(10);
+
 fn failed(context: &'static str) -> impl FnOnce(std::io::Error) -> EngineError {
     move |source| EngineError::Io { context, source }
 }
@@ -158,7 +163,17 @@ pub(crate) async fn back_up_forever(inner: Arc<Inner>) {
     loop {
         let wait = match until_due(&inner, every).await {
             Ok(Duration::ZERO) => {
-                if let Err(error) = make(&inner).await {
+                // Of several nodes one at a time reads the whole database.
+                let turn = match inner.claim(BACKUP_LEASE).await {
+                    Ok(Some(turn)) => turn,
+                    Ok(None) | Err(_) => {
+                        tokio::time::sleep(every.min(TURN_RETRY)).await;
+                        continue;
+                    }
+                };
+                let made = make(&inner).await;
+                drop(turn);
+                if let Err(error) = made {
                     metrics::counter!("granary_metadata_backup_failures_total").increment(1);
                     tracing::error!(
                         error = &error as &dyn std::error::Error,

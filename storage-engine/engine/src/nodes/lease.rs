@@ -5,19 +5,15 @@
 //! What the work changes is decided by comparisons in the metadata all the same, so a holder that was stopped in the middle
 //! and goes on later can waste effort and nothing else.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use granary_metadata::LeaseRow;
 use granary_types::Epoch;
 
-use super::{BLIND_AFTER, Nodes};
+use super::{BLIND_AFTER, HELD, LEASE, Nodes};
 use crate::error::Result;
 
 const NAME: &str = "maintenance";
-/// How long a lease must stand still before another node takes it.
-const LEASE: Duration = Duration::from_secs(15);
-/// How long the holder counts on it after it was renewed.
-const HELD: Duration = Duration::from_secs(8);
 
 /// What is known of the lease.
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@
 //!
 //! Whether a node's drives can be used is another question, answered by the node itself: a [`Peer`] asks it twice a second.
 
+mod claim;
 mod lease;
 mod options;
 mod reads;
@@ -16,13 +17,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use granary_cluster::rpc::{ClusterSecret, Peer};
-use granary_metadata::{Membership, NodeDrive, NodeRow, NodeState};
-use granary_types::{ClusterId, NodeId};
+use granary_cluster::rpc::{ClusterSecret, Peer, Tls};
+use granary_metadata::{Drain, DriveState, Membership, NodeDrive, NodeRow, NodeState};
+use granary_types::{ClusterId, DriveId, NodeId};
 use parking_lot::Mutex;
 
 use crate::drives::{DriveSet, Peers};
 
+pub(crate) use claim::{Claim, volume_lease};
 pub use options::{Join, NodeOptions};
 pub(crate) use served::Served;
 pub(crate) use watch::Watching;
@@ -33,6 +35,11 @@ const BEAT_INTERVAL: Duration = Duration::from_secs(1);
 const DEAD_AFTER: Duration = Duration::from_secs(15);
 /// When the rows could not be read for longer than this, that time counts for nobody.
 const BLIND_AFTER: Duration = Duration::from_secs(4);
+
+/// How long a lease must stand still before another node takes it.
+const LEASE: Duration = Duration::from_secs(15);
+/// How long the holder counts on it after it was renewed.
+const HELD: Duration = Duration::from_secs(8);
 
 /// A node as operators see it.
 #[derive(Debug, Clone)]
@@ -45,8 +52,10 @@ pub struct NodeStatus {
     pub is_alive: bool,
     /// Whether it answers this node.
     pub answers: bool,
-    /// How many drives it has.
+    /// How many drives it has; retired ones do not count.
     pub drives: u32,
+    /// How many of them are being emptied.
+    pub draining: u32,
     /// Why it does not answer, if that is known.
     pub problem: Option<String>,
 }
@@ -66,11 +75,14 @@ pub(crate) struct Nodes {
     pub(crate) membership: Arc<dyn Membership>,
     cluster: ClusterId,
     secret: ClusterSecret,
+    tls: Option<Tls>,
     drives: Arc<DriveSet>,
     peers: Arc<Peers>,
     known: Mutex<HashMap<NodeId, Known>>,
     listed: Mutex<Vec<NodeDrive>>,
+    drains: Mutex<Vec<Drain>>,
     lease: Mutex<lease::Lease>,
+    claims: Mutex<claim::Claims>,
     /// Without leave to serve: this node was removed.
     removed: std::sync::atomic::AtomicBool,
 }
@@ -79,7 +91,7 @@ impl Nodes {
     pub(crate) fn new(
         id: NodeId,
         cluster: ClusterId,
-        secret: ClusterSecret,
+        (secret, tls): (ClusterSecret, Option<Tls>),
         membership: Arc<dyn Membership>,
         drives: Arc<DriveSet>,
         peers: Arc<Peers>,
@@ -89,11 +101,14 @@ impl Nodes {
             membership,
             cluster,
             secret,
+            tls,
             drives,
             peers,
             known: Mutex::default(),
             listed: Mutex::default(),
+            drains: Mutex::default(),
             lease: Mutex::default(),
+            claims: Mutex::default(),
             removed: std::sync::atomic::AtomicBool::new(false),
         }
     }
@@ -111,9 +126,24 @@ impl Nodes {
         })
     }
 
+    /// The drives of all nodes, retired ones too, as the metadata last said.
+    pub(crate) fn listed_drives(&self) -> Vec<NodeDrive> {
+        self.listed.lock().clone()
+    }
+
+    /// The drives that are being emptied, as the metadata last said.
+    pub(crate) fn drains(&self) -> Vec<Drain> {
+        self.drains.lock().clone()
+    }
+
+    /// The drive that takes the place of another one.
+    pub(crate) fn heir(&self, drive: DriveId) -> Option<DriveId> {
+        self.drains.lock().iter().find(|drain| drain.drive == drive)?.target
+    }
+
     /// All nodes for operators.
     pub(crate) fn status(&self) -> Vec<NodeStatus> {
-        let listed = self.listed.lock().clone();
+        let (listed, drains) = (self.listed_drives(), self.drains());
         let mut all: Vec<NodeStatus> = self
             .known
             .lock()
@@ -121,7 +151,11 @@ impl Nodes {
             .map(|known| {
                 let id = known.row.node.id;
                 let (is_self, peer) = (id == self.id, self.peers.get(id));
-                let drives = listed.iter().filter(|drive| drive.node == Some(id)).count();
+                let own =
+                    |drive: &&NodeDrive| drive.node == Some(id) && drive.drive.state == DriveState::Active;
+                let drives = listed.iter().filter(own).count();
+                let is_draining = |drive: &&NodeDrive| drains.iter().any(|d| d.drive == drive.drive.id);
+                let draining = listed.iter().filter(own).filter(is_draining).count();
                 NodeStatus {
                     row: known.row.clone(),
                     is_self,
@@ -129,6 +163,7 @@ impl Nodes {
                         && (is_self || known.progress.elapsed() < DEAD_AFTER),
                     answers: is_self || peer.as_ref().is_some_and(|peer| peer.state().is_alive()),
                     drives: u32::try_from(drives).unwrap_or(u32::MAX),
+                    draining: u32::try_from(draining).unwrap_or(u32::MAX),
                     problem: peer.and_then(|peer| peer.problem()),
                 }
             })

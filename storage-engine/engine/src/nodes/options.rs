@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use granary_cluster::rpc::ClusterSecret;
+use granary_cluster::rpc::{ClusterSecret, Tls};
 
 /// Makes a process one of several nodes of a store.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct NodeOptions {
     pub zone: String,
     /// The secret that all nodes of the store share.
     pub secret: ClusterSecret,
+    /// Speak TLS with the other nodes, all of which then do.
+    pub tls: Option<Tls>,
     /// Whether empty drives may become drives of the store that the database belongs to.
     pub join: Join,
     /// The version of this binary, for people.

@@ -23,7 +23,8 @@ impl Served {
         let drives = Arc::clone(&nodes.drives);
         let local: Arc<dyn LocalDrives> =
             Arc::new(move || drives.local().into_iter().map(LocalDrive).collect::<Vec<_>>());
-        let options = RpcServerOptions::new(nodes.secret.clone(), nodes.cluster, nodes.id);
+        let mut options = RpcServerOptions::new(nodes.secret.clone(), nodes.cluster, nodes.id);
+        options.tls = nodes.tls.clone();
         let task = tokio::spawn(async move {
             if let Err(error) = serve(listener, options, local, stopped).await {
                 tracing::error!(%error, "the drives are not served to other nodes");

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use granary_cluster::rpc::{Peer, PeerOptions};
-use granary_metadata::{NodeDrive, NodeRow, NodeState};
+use granary_metadata::{Drain, NodeDrive, NodeRow, NodeState};
 use granary_types::NodeId;
 use tokio::sync::Notify;
 
@@ -15,9 +15,10 @@ use super::{BEAT_INTERVAL, BLIND_AFTER, Known, Neighbour, Nodes};
 use crate::error::{EngineError, Result};
 use crate::read::Reader;
 
-/// A node that stood still for so long holds up the freeing of volumes no more: its reads, if it ever goes on, find their
-/// files gone and fail, or are served from where the data went.
-const READS_FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
+/// A node that stood still for so long holds up the freeing of volumes no more: it has ended its reads itself.
+const READS_FORGOTTEN_AFTER: Duration = Duration::from_mins(5);
+/// A node that could not beat for so long, by its own clock, ends its reads. A database that fails over in less ends none.
+const READS_ENDED_AFTER: Duration = Duration::from_mins(4);
 
 /// The loop; ends when stopped.
 pub(crate) struct Watching {
@@ -64,14 +65,20 @@ impl Nodes {
     pub(crate) async fn beat_and_look(&self, reader: Option<&Reader>) -> Result<()> {
         let oldest = reader.and_then(Reader::oldest).map(|began| began.elapsed()).unwrap_or_default();
         let age_ms = u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-        if !self.membership.beat(self.id, age_ms).await? && !self.removed.swap(true, Ordering::AcqRel) {
+        let began = Instant::now();
+        let is_known = self.membership.beat(self.id, age_ms).await?;
+        if let Some(reader) = reader {
+            reader.lease.renew(Instant::now(), began + READS_ENDED_AFTER);
+        }
+        if !is_known && !self.removed.swap(true, Ordering::AcqRel) {
             tracing::error!(node = %self.id, "this node was removed from the store; it takes no requests any more");
         }
         let asked = Instant::now();
         let (nodes, drives) = (self.membership.nodes().await?, self.membership.node_drives().await?);
+        let drains = self.membership.drains().await?;
         self.note(nodes, asked);
         self.meet()?;
-        self.assign(drives);
+        self.assign(drives, drains);
         Ok(())
     }
 
@@ -112,6 +119,7 @@ impl Nodes {
             tracing::info!(node = %id, address, "meeting a node");
             let mut options = PeerOptions::new(address.clone(), self.secret.clone(), self.cluster, self.id);
             options.expected = Some(id);
+            options.tls = self.tls.clone();
             let peer = Peer::new(options).map_err(|error| EngineError::Io {
                 context: "watching a node",
                 source: std::io::Error::other(error),
@@ -121,11 +129,12 @@ impl Nodes {
         Ok(())
     }
 
-    fn assign(&self, drives: Vec<NodeDrive>) {
+    fn assign(&self, drives: Vec<NodeDrive>, drains: Vec<Drain>) {
         let zones: HashMap<NodeId, String> =
             self.known.lock().iter().map(|(id, known)| (*id, known.row.node.zone.clone())).collect();
-        self.drives.assign(&drives, &zones);
+        self.drives.assign(&drives, &zones, &drains);
         *self.listed.lock() = drives;
+        *self.drains.lock() = drains;
     }
 
     /// Whether every read that runs on any node began after `seen`.

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::block::hash_fits;
 use super::gather::{gather_stripe, hedged};
+use super::lease::ReadLease;
 use super::stripe::Found;
 use crate::api::{ByteRange, ObjectInfo, PartInfo};
 use crate::error::{EngineError, Result};
@@ -33,12 +34,25 @@ pub(crate) struct Reader {
     pub reserve_units: usize,
     running: Mutex<BTreeMap<(Instant, u64), ()>>,
     next: std::sync::atomic::AtomicU64,
+    /// How long reads may go on.
+    pub lease: ReadLease,
 }
 
 /// Counts a running read, so that no volume is freed under it.
 pub(crate) struct ReadGuard {
     reader: Arc<Reader>,
     key: (Instant, u64),
+}
+
+impl ReadGuard {
+    /// An error if the read was ended: its node could not say for too long that it lives.
+    fn check(&self) -> Result<()> {
+        if self.reader.lease.covers(self.key.0, Instant::now()) {
+            return Ok(());
+        }
+        metrics::counter!("granary_reads_ended_total").increment(1);
+        Err(EngineError::Unavailable { context: "reading: this node was not heard of for too long" })
+    }
 }
 
 impl Drop for ReadGuard {
@@ -62,14 +76,15 @@ impl Reader {
             budget,
             running: Mutex::default(),
             next: std::sync::atomic::AtomicU64::new(0),
+            lease: ReadLease::default(),
         }
     }
 
     /// Registers a read that begins now.
-    pub(crate) fn begin(self: &Arc<Self>) -> ReadGuard {
+    pub(crate) fn begin(self: &Arc<Self>) -> Arc<ReadGuard> {
         let key = (Instant::now(), self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
         self.running.lock().insert(key, ());
-        ReadGuard { reader: Arc::clone(self), key }
+        Arc::new(ReadGuard { reader: Arc::clone(self), key })
     }
 
     /// When the oldest running read began.
@@ -131,7 +146,7 @@ impl Reader {
 /// One version of an object, opened for reading: its record, and its bytes on demand.
 pub struct ObjectHandle {
     pub(crate) reader: Arc<Reader>,
-    pub(crate) guard: ReadGuard,
+    pub(crate) guard: Arc<ReadGuard>,
     pub(crate) bucket: BucketId,
     pub(crate) key: ObjectKey,
     pub(crate) row: ObjectRow,
@@ -141,7 +156,7 @@ pub struct ObjectHandle {
 impl ObjectHandle {
     pub(crate) fn new(
         reader: Arc<Reader>,
-        guard: ReadGuard,
+        guard: Arc<ReadGuard>,
         (bucket, settings): (BucketId, BucketSettings),
         key: ObjectKey,
         row: ObjectRow,
@@ -189,13 +204,15 @@ impl ObjectHandle {
     pub fn read(self, range: ByteRange) -> ObjectStream {
         let end = range.end.min(self.info.length_bytes);
         let range = ByteRange { start: range.start.min(end), end };
-        if range.length_bytes() == 0 {
-            return ObjectStream { state: StreamState::Done };
-        }
-        if matches!(self.row.object.content, Content::Packed(_)) {
-            return ObjectStream { state: StreamState::Packed(Box::pin(self.read_packed(range))) };
-        }
-        ObjectStream { state: StreamState::Blobs(super::blob::stream(self, range)) }
+        let guard = Arc::clone(&self.guard);
+        let state = if range.length_bytes() == 0 {
+            StreamState::Done
+        } else if matches!(self.row.object.content, Content::Packed(_)) {
+            StreamState::Packed(Box::pin(self.read_packed(range)))
+        } else {
+            StreamState::Blobs(super::blob::stream(self, range))
+        };
+        ObjectStream { state, guard }
     }
 
     async fn read_packed(mut self, range: ByteRange) -> Result<Bytes> {
@@ -237,6 +254,7 @@ impl ObjectHandle {
 /// The bytes of an object, in order.
 pub struct ObjectStream {
     state: StreamState,
+    guard: Arc<ReadGuard>,
 }
 
 enum StreamState {
@@ -249,14 +267,23 @@ impl Stream for ObjectStream {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match &mut self.state {
-            StreamState::Done => Poll::Ready(None),
+        let chunk = match &mut self.state {
+            StreamState::Done => return Poll::Ready(None),
             StreamState::Packed(read) => {
                 let result = std::task::ready!(read.as_mut().poll(context));
                 self.state = StreamState::Done;
-                Poll::Ready(Some(result))
+                Some(result)
             }
-            StreamState::Blobs(chunks) => chunks.poll_recv(context),
-        }
+            StreamState::Blobs(chunks) => std::task::ready!(chunks.poll_recv(context)),
+        };
+        let Some(Ok(bytes)) = chunk else { return Poll::Ready(chunk) };
+        // Looked at last: the process may have been stopped for long while the bytes were read.
+        Poll::Ready(Some(match self.guard.check() {
+            Ok(()) => Ok(bytes),
+            Err(error) => {
+                self.state = StreamState::Done;
+                Err(error)
+            }
+        }))
     }
 }

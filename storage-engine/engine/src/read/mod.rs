@@ -9,9 +9,10 @@ mod blob;
 mod block;
 mod gather;
 mod handle;
+mod lease;
 mod stripe;
 
-pub(crate) use block::{Records, VerifiedBlock, verify_body};
+pub(crate) use block::{BlockPlace, Records, VerifiedBlock, header_at, verify_block, verify_body};
 pub(crate) use handle::Reader;
 pub use handle::{ObjectHandle, ObjectStream};
-pub(crate) use stripe::{Found, Stripe, read_stripe};
+pub(crate) use stripe::{Found, Stripe, any_header, read_stripe};

@@ -132,3 +132,13 @@ pub(super) async fn read_header(
     let place = BlockPlace { volume: view.id, column, stripe_offset: offset };
     Ok(bytes.and_then(|bytes| header_at(&bytes, place)))
 }
+
+/// The header of the stripe at `offset` in whatever column has a valid one; what it says of the stripe holds for all.
+pub(crate) async fn any_header(map: &VolumeMap, view: &VolumeView, offset: u64) -> Option<BlockHeader> {
+    for column in map.by_health(view) {
+        if let Ok(Some(header)) = read_header(map, view, column, offset).await {
+            return Some(header);
+        }
+    }
+    None
+}

@@ -8,6 +8,7 @@ mod format;
 mod metadata;
 mod node;
 mod node_file;
+mod resize;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

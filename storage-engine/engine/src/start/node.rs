@@ -13,6 +13,7 @@ use granary_types::{ClusterId, DriveId, NodeId};
 use tokio::net::TcpListener;
 
 use super::node_file;
+use super::resize::resize;
 use super::{Metadata, Opened, blocking, open_drives_of, record_drives};
 use crate::error::{EngineError, Result};
 use crate::nodes::{Join, NodeOptions};
@@ -48,7 +49,10 @@ pub(crate) async fn open_node(
     let store = Arc::new(PostgresStore::open(postgres).await?);
     let membership = store.membership();
     let cluster = decide(membership.as_ref(), found, node.join).await?;
-    let opening = options.clone();
+    let mut opening = options.clone();
+    let retired = retired_drives(membership.as_ref()).await?;
+    let (data, join) = (options.data.clone(), node.join);
+    opening.data = blocking(move || resize(&data, &retired, join)).await?;
     let opened = blocking(move || open_drives_of(&opening, Some(cluster))).await?;
     check_members(membership.as_ref(), &opened, id).await?;
     let (drives, written) = (opened.drives.clone(), cluster);
@@ -70,6 +74,12 @@ pub(crate) async fn open_node(
     }
     let metadata = Metadata { store: store as Arc<dyn MetadataStore>, embedded: None };
     Ok((opened, metadata, NodeStart { id, membership, listener }))
+}
+
+async fn retired_drives(membership: &dyn Membership) -> Result<HashSet<DriveId>> {
+    let listed = membership.node_drives().await?.into_iter();
+    let retired = listed.filter(|listed| listed.drive.state == DriveState::Retired);
+    Ok(retired.map(|listed| listed.drive.id).collect())
 }
 
 /// The store that any of the drives belongs to.

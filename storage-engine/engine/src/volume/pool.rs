@@ -111,8 +111,8 @@ impl VolumePool {
     /// them could not be rebuilt.
     pub(crate) async fn retire_unfit(&self) {
         let is_unfit = |volume: &Arc<OpenVolume>| {
-            let is_retired = |column: &OpenColumn| self.drives.is_retired(column.drive.id());
-            self.fit(Some(volume)).is_none() || volume.columns().iter().any(is_retired)
+            let is_leaving = |column: &OpenColumn| self.drives.is_leaving(column.drive.id());
+            self.fit(Some(volume)).is_none() || volume.columns().iter().any(is_leaving)
         };
         for lane in [LaneKind::Packed, LaneKind::Bulk] {
             if let Some(volume) = self.slot(lane).lock().await.take_if(|volume| is_unfit(volume)) {
@@ -318,7 +318,12 @@ impl VolumePool {
 
 /// Whether object data may be written to a drive with this much room.
 pub(crate) fn has_room(free_bytes: u64, total_bytes: u64) -> bool {
-    free_bytes > RESERVE_BYTES_MAX.min(total_bytes / 10)
+    room_bytes(free_bytes, total_bytes) > 0
+}
+
+/// How much object data may be written to a drive.
+pub(crate) fn room_bytes(free_bytes: u64, total_bytes: u64) -> u64 {
+    free_bytes.saturating_sub(RESERVE_BYTES_MAX.min(total_bytes / 10))
 }
 
 fn random_id() -> Result<VolumeId> {

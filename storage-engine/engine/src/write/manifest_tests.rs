@@ -59,7 +59,12 @@ async fn put(engine: &Engine, name: &str, length: usize) {
 }
 
 async fn delete(engine: &Engine, name: &str) -> Deleted {
-    let entry = DeleteEntry { key: key(name), version: None, conditions: Default::default() };
+    let entry = DeleteEntry {
+        key: key(name),
+        version: None,
+        bypass: Default::default(),
+        conditions: Default::default(),
+    };
     engine.delete_object(&bucket(), entry).await.unwrap()
 }
 

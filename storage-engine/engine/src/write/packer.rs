@@ -104,6 +104,11 @@ impl Packer {
     }
 
     /// Takes no more requests.
+    /// Whether requests wait to be packed.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.queue.read().as_ref().is_some_and(|queue| queue.capacity() < queue.max_capacity())
+    }
+
     pub(crate) fn close(&self) {
         self.queue.write().take();
     }
