@@ -46,7 +46,8 @@ pub async fn drain(args: &DrainArgs, leaving: &Leaving, format: OutputFormat) ->
     if format == OutputFormat::Text {
         show(&plan)?;
     }
-    if !args.apply && !(format == OutputFormat::Text && confirm()?) {
+    let agreed = args.apply || (format == OutputFormat::Text && confirm()?);
+    if !agreed {
         return match format {
             OutputFormat::Json => print_json(&plan),
             OutputFormat::Text => print_line("nothing was done; give --apply to begin"),

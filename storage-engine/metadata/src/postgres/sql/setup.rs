@@ -44,5 +44,5 @@ pub(in crate::postgres) const MIGRATIONS: &[(&str, u32)] = &[
     (include_str!("../../../../../migrations/postgres/0001_init.sql"), 1),
     (include_str!("../../../../../migrations/postgres/0002_nodes.sql"), 1),
     (include_str!("../../../../../migrations/postgres/0003_side_tables.sql"), 1),
-    (include_str!("../../../../../migrations/postgres/0005_drains.sql"), 1),
+    (include_str!("../../../../../migrations/postgres/0004_drains.sql"), 1),
 ];
