@@ -79,7 +79,8 @@ impl Pass<'_> {
     /// Walks the keys of the place's prefix. `false` if the walk must not go on.
     async fn walk_prefix(&mut self) -> Result<bool> {
         loop {
-            if !self.inner.does_shared_work() {
+            // Asked before each page: an owner who takes a rule back expects it to end now, not with the last key.
+            if !self.inner.does_shared_work() || !self.place.rules_stand(self.inner, self.bucket).await? {
                 return Ok(false);
             }
             let more = match self.place.stage {

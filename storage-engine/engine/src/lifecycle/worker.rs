@@ -75,6 +75,12 @@ impl Place {
         };
     }
 
+    /// Whether the bucket's rules are still those that the walk began with.
+    pub(super) async fn rules_stand(&self, inner: &Inner, bucket: &Bucket) -> Result<bool> {
+        let now = document(inner, bucket, RULES).await?;
+        Ok(now.is_some_and(|document| hash_of(&document) == self.rules))
+    }
+
     fn is_due(&self, rules: &str, day: DayLength, now: UnixMillis) -> bool {
         let waited = match day {
             DayLength::Real => self.began_ms < now.0 - now.0.rem_euclid(DAY_MS),
@@ -134,7 +140,7 @@ async fn follow_all(inner: &Inner, day: DayLength) -> Result<()> {
 async fn follow(inner: &Inner, bucket: &Bucket, day: DayLength) -> Result<()> {
     let Some(document) = document(inner, bucket, RULES).await? else { return Ok(()) };
     let rules = decode(&document)?;
-    let hash = blake3::hash(&document).to_hex().to_string();
+    let hash = hash_of(&document);
     let place = document_place(inner, bucket).await?;
     let now = UnixMillis::now();
     if !place.is_due(&hash, day, now) {
@@ -146,6 +152,10 @@ async fn follow(inner: &Inner, bucket: &Bucket, day: DayLength) -> Result<()> {
         place
     };
     Pass { inner, bucket, rules: &rules, day, place }.run().await
+}
+
+fn hash_of(document: &[u8]) -> String {
+    blake3::hash(document).to_hex().to_string()
 }
 
 async fn document(inner: &Inner, bucket: &Bucket, name: &str) -> Result<Option<Vec<u8>>> {

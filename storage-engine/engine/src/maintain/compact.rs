@@ -145,7 +145,12 @@ impl Compactor {
 /// work on the volume.
 pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<u64> {
     let Some(claim) = inner.claim(&volume_lease(row.volume.id)).await? else { return Ok(0) };
-    let view = Arc::new(VolumeView::of(row)?);
+    // It may have been freed, or its columns moved, since it was met.
+    let row = match inner.store.volume(row.volume.id).await? {
+        Some(row) if row.state == VolumeState::Sealed => row,
+        _ => return Ok(0),
+    };
+    let view = Arc::new(VolumeView::of(&row)?);
     let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
     // The record of each blob, to be written with its bytes again.
     let mut blobs: BTreeMap<BlobId, Vec<u8>> = BTreeMap::new();

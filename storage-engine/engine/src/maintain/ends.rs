@@ -35,11 +35,30 @@ struct Ends {
     ends: BTreeMap<String, u64>,
 }
 
+impl Ends {
+    fn take_higher(&mut self, others: &Self) {
+        for (volume, end) in &others.ends {
+            let known = self.ends.entry(volume.clone()).or_default();
+            *known = (*known).max(*end);
+        }
+    }
+}
+
 /// What was last written, and the newest volumes that are known.
 #[derive(Default)]
 pub(crate) struct Remembered {
     last: Option<Ends>,
     known: BTreeMap<VolumeId, Known>,
+    /// What the drives remembered at start; kept with what is learned until all volumes were met once.
+    before: Before,
+}
+
+#[derive(Default)]
+enum Before {
+    #[default]
+    Unread,
+    Kept(Ends),
+    Met,
 }
 
 struct Known {
@@ -53,6 +72,9 @@ impl Remembered {
     /// Learns the ends of a page of volumes and of those this process writes, and writes the newest that are known to
     /// every drive, if they have changed.
     pub(crate) async fn remember(&mut self, inner: &Inner, page: &Page) -> Result<()> {
+        if matches!(self.before, Before::Unread) {
+            self.before = Before::Kept(read_all(&inner.drives).await?);
+        }
         self.learn_page(page);
         for id in inner.pool.open_volumes().await {
             let on_page = page.rows.binary_search_by_key(&id, |row| row.volume.id).is_ok();
@@ -70,6 +92,7 @@ impl Remembered {
         page.rows.iter().for_each(|row| self.learn(row));
         if page.is_last {
             self.known.retain(|_, known| known.is_seen);
+            self.before = Before::Met;
         }
         if self.known.len() > 2 * VOLUMES_MAX {
             let newest: BTreeSet<VolumeId> = self.newest().map(|(id, _)| id).collect();
@@ -82,7 +105,9 @@ impl Remembered {
             self.known.remove(&row.volume.id);
             return;
         }
-        let known = Known { opened: row.volume.opened, end: row.committed_end, is_seen: true };
+        // Ends only advance. A database that knows less has gone back in time, which the next start must find out.
+        let end = self.known.get(&row.volume.id).map_or(0, |known| known.end).max(row.committed_end);
+        let known = Known { opened: row.volume.opened, end, is_seen: true };
         self.known.insert(row.volume.id, known);
     }
 
@@ -92,8 +117,17 @@ impl Remembered {
         all.into_iter().take(VOLUMES_MAX).map(|(_, id, end)| (id, end))
     }
 
+    /// What every drive is to remember.
+    fn ends(&self) -> Ends {
+        let mut ends = Ends { ends: self.newest().map(|(id, end)| (id.to_string(), end)).collect() };
+        if let Before::Kept(before) = &self.before {
+            ends.take_higher(before);
+        }
+        ends
+    }
+
     async fn write(&mut self, drives: &DriveSet) -> Result<()> {
-        let ends = Ends { ends: self.newest().map(|(id, end)| (id.to_string(), end)).collect() };
+        let ends = self.ends();
         if self.last.as_ref() == Some(&ends) {
             return Ok(());
         }
@@ -111,6 +145,18 @@ impl Remembered {
         self.last = Some(ends);
         Ok(())
     }
+}
+
+/// What the drives here remember together.
+async fn read_all(drives: &DriveSet) -> Result<Ends> {
+    let all = drives.usable_local();
+    let read = move || {
+        let mut union = Ends::default();
+        all.iter().filter_map(|drive| read_ends(drive.directory())).for_each(|ends| union.take_higher(&ends));
+        union
+    };
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(|_| EngineError::Internal("reading the committed ends panicked"))
 }
 
 /// Whether any drive remembers more than the database knows.

@@ -36,6 +36,25 @@ fn page(rows: Vec<VolumeRow>, is_first: bool, is_last: bool) -> Page {
 }
 
 #[test]
+fn a_restart_forgets_no_end_before_all_volumes_were_met() {
+    let before = Ends { ends: [(VolumeId::from_bytes([9; 16]).to_string(), 90)].into() };
+    let mut remembered = Remembered { before: Before::Kept(before), ..Remembered::default() };
+    remembered.learn_page(&page(vec![row(1, 10, VolumeState::Open)], true, false));
+    assert_eq!(remembered.ends().ends.values().sum::<u64>(), 100);
+    remembered.learn_page(&page(vec![row(2, 20, VolumeState::Open)], false, true));
+    assert_eq!(remembered.ends().ends.values().sum::<u64>(), 30);
+}
+
+#[test]
+fn an_end_that_goes_back_is_not_believed() {
+    let mut remembered = Remembered::default();
+    for end in [20, 10] {
+        remembered.learn_page(&page(vec![row(1, end, VolumeState::Sealed)], true, true));
+    }
+    assert_eq!(remembered.ends().ends.values().copied().collect::<Vec<_>>(), [20]);
+}
+
+#[test]
 fn ends_are_learned_page_by_page_and_forgotten_with_their_volumes() {
     let mut remembered = Remembered::default();
     let ends = |remembered: &Remembered| -> Vec<u64> { remembered.newest().map(|(_, end)| end).collect() };

@@ -19,7 +19,7 @@ use granary_types::{DriveId, VolumeId, crash_point};
 use super::walk::{Step, Walk};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::nodes::volume_lease;
+use crate::nodes::{Claim, volume_lease};
 use crate::read::{Stripe, VerifiedBlock, verify_body};
 use crate::volume::{VolumeView, has_room};
 
@@ -143,7 +143,7 @@ pub(crate) async fn heal_volume(
             healed.unplaced += 1;
             continue;
         };
-        if !rebuild_column(inner, &row, column, &target).await? {
+        if !rebuild_column(inner, &claim, &row, column, &target).await? {
             healed.unplaced += 1;
             continue;
         }
@@ -222,6 +222,7 @@ fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<dyn Dr
 /// no readable unit is lost; a column that would move with holes is not moved, and `false` comes back.
 async fn rebuild_column(
     inner: &Arc<Inner>,
+    claim: &Claim,
     row: &VolumeRow,
     column: u8,
     target: &Arc<dyn DriveAccess>,
@@ -249,6 +250,8 @@ async fn rebuild_column(
             (None, None) => {}
         }
     }
+    // Whoever holds the lease now may have put a better file there.
+    claim.check()?;
     replacement.install().await?;
     Ok(true)
 }

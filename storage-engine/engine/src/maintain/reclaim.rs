@@ -31,6 +31,12 @@ pub(crate) struct Reclaimer {
     unfreed: HashMap<VolumeId, Instant>,
 }
 
+/// What freeing a volume took.
+enum Freeing {
+    Done,
+    Compacted,
+}
+
 struct Freed {
     since: Instant,
     /// Whether it was met since the turn over all volumes began.
@@ -69,9 +75,17 @@ impl Reclaimer {
             if full_of_records || self.unfreed.contains_key(&id) || inner.pool.holds(id).await {
                 continue;
             }
-            if let Err(error) = free(inner, row).await {
-                self.unfreed.insert(id, Instant::now());
-                failure = Some(error);
+            match free(inner, row).await {
+                Ok(Freeing::Done) => {}
+                // Reading a volume through takes a while, and what follows in a round waits for it.
+                Ok(Freeing::Compacted) => {
+                    self.unfreed.insert(id, Instant::now());
+                    break;
+                }
+                Err(error) => {
+                    self.unfreed.insert(id, Instant::now());
+                    failure = Some(error);
+                }
             }
         }
         failure.map_or(Ok(()), Err)
@@ -255,11 +269,11 @@ async fn cut_tail(
 }
 
 /// Frees a volume in which nothing lives, after the records in it that are still true were written again.
-async fn free(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
+async fn free(inner: &Arc<Inner>, row: &VolumeRow) -> Result<Freeing> {
     if compact::may_hold_records(inner, row).await? {
-        let Some(_turn) = inner.tasks.try_turn() else { return Ok(()) };
+        let Some(_turn) = inner.tasks.try_turn() else { return Ok(Freeing::Done) };
         match compact::compact_volume(inner, row).await {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(Freeing::Compacted),
             // On full drives room is dearer than records: the metadata and its copies have what they tell.
             Err(EngineError::NoSpace) => {
                 tracing::warn!(volume = %row.volume.id, "the drives are full: records of changes are given up for room");
@@ -268,7 +282,7 @@ async fn free(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
         }
     }
     inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
-    Ok(())
+    Ok(Freeing::Done)
 }
 
 async fn remove_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {

@@ -26,6 +26,8 @@ use crate::volume::{OpenVolume, VolumePool};
 const QUEUE_LENGTH_MAX: usize = 4096;
 const GROUP_LENGTH_MAX: usize = 1024;
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Writes of a group: what one transaction of the metadata takes in at most.
+const GROUP_WRITES_MAX: usize = 2048;
 const ATTEMPTS_MAX: usize = 3;
 
 /// What becomes of a packed object's place.
@@ -59,6 +61,15 @@ impl PackWrite {
             }
             // Each request has an item, and each item a place.
             (Self::Put(..) | Self::Move(_), None) => {}
+        }
+    }
+
+    /// How many writes it commits.
+    fn count(&self) -> usize {
+        match self {
+            Self::Put(_, behind) => 1 + behind.len(),
+            Self::Move(_) => 1,
+            Self::Recorded(recorded) => recorded.writes.len(),
         }
     }
 
@@ -153,11 +164,12 @@ fn collect(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Reques
     let length = |request: &Request| -> usize {
         request.items.iter().map(|item| item.bytes.len() + item.record.len()).sum()
     };
-    let mut bytes = length(&first);
+    let (mut bytes, mut writes) = (length(&first), first.write.count());
     let mut group = vec![first];
-    while group.len() < GROUP_LENGTH_MAX && bytes < GROUP_BYTES_MAX {
+    while group.len() < GROUP_LENGTH_MAX && bytes < GROUP_BYTES_MAX && writes < GROUP_WRITES_MAX {
         let Ok(request) = requests.try_recv() else { break };
         bytes += length(&request);
+        writes += request.write.count();
         group.push(request);
     }
     group

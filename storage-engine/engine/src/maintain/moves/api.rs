@@ -147,6 +147,7 @@ impl Engine {
                 "drive {lost} cannot be read, so nothing can be copied off it: replace it, or remove its node"
             ));
         }
+        self.check_rebuildable(volumes, &gone)?;
         let mut planned = plan_drives(&self.inner, nodes);
         for id in drives {
             if let Some(drive) = planned.get_mut(id) {
@@ -172,6 +173,24 @@ impl Engine {
             erasure: code.map_or_else(String::new, |(data, parity)| format!("{data}+{parity}")),
             is_applied: false,
         })
+    }
+
+    /// Refuses to give up drives that hold what cannot be rebuilt from those that can be read now. They may only be away.
+    fn check_rebuildable(&self, volumes: &[VolumeRow], gone: &[DriveId]) -> Result<()> {
+        let needs = |row: &&VolumeRow| {
+            row.state != VolumeState::Freed && row.volume.drives.iter().any(|drive| gone.contains(drive))
+        };
+        for row in volumes.iter().filter(needs) {
+            let rest = row.volume.drives.iter().filter(|drive| !gone.contains(drive));
+            let readable = rest.filter(|drive| self.inner.drives.can_read(**drive)).count();
+            if readable < usize::from(row.volume.data_columns) {
+                return refused(format!(
+                    "volume {} could not be rebuilt: {readable} of the {} columns it takes can be read without the drive",
+                    row.volume.id, row.volume.data_columns
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The code of volumes opened when so many drives stay, of which so many can be written now.
