@@ -112,7 +112,11 @@ impl Reader {
             // Slow is not damaged. If the others cannot help, it is waited for after all.
             None => match self.packed_rebuilt(&view, at).await {
                 Ok(bytes) => Ok(bytes),
-                Err(error) => self.packed_fast(&view, at).await.ok_or(error),
+                Err(error) => match self.map.moved(&view).await {
+                    // Too many columns went to other drives while this one was slow.
+                    Some(moved) => self.packed_rebuilt(&moved, at).await,
+                    None => self.packed_fast(&view, at).await.ok_or(error),
+                },
             },
         }
     }
