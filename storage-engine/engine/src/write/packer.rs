@@ -95,6 +95,8 @@ struct Flushed {
     replies: Vec<(Reply, usize)>,
     /// Keeps the volumes from being sealed before the commit.
     volumes: Vec<Arc<OpenVolume>>,
+    /// What depends on volumes of its own, whose refusal must not be that of the group.
+    apart: Vec<(Recorded, Reply)>,
 }
 
 /// The entrance to the queue.
@@ -114,12 +116,12 @@ impl Packer {
         (Self { queue: parking_lot::RwLock::new(Some(queue)) }, task)
     }
 
-    /// Takes no more requests.
     /// Whether requests wait to be packed.
     pub(crate) fn is_busy(&self) -> bool {
         self.queue.read().as_ref().is_some_and(|queue| queue.capacity() < queue.max_capacity())
     }
 
+    /// Takes no more requests.
     pub(crate) fn close(&self) {
         self.queue.write().take();
     }
@@ -155,7 +157,7 @@ async fn commit_groups(
         let group = collect(first, &mut requests);
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
         if let Some(flushed) = flush_group(group, &pool, &mut turn).await {
-            commit_group(flushed, &pool, store.as_ref()).await;
+            commit_group(flushed, &pool, &store).await;
         }
     }
 }
@@ -223,8 +225,16 @@ fn flushed(
 ) -> Flushed {
     let mut group = Flushed { advances: vec![advance], volumes: vec![volume], ..Flushed::default() };
     let mut locations = locations.into_iter();
+    let is_alone = rest.len() == 1;
     for (items, write, reply) in rest {
         let location = locations.by_ref().take(items).last();
+        let write = match write {
+            PackWrite::Recorded(recorded) if !is_alone && !recorded.advances.is_empty() => {
+                group.apart.push((recorded, reply));
+                continue;
+            }
+            other => other,
+        };
         let before = group.writes.len();
         write.at(location, &mut group);
         group.replies.push((reply, group.writes.len() - before));
@@ -309,7 +319,7 @@ fn location(volume: granary_types::VolumeId, offset: u64, spot: Spot, item: &Ite
     }
 }
 
-async fn commit_group(group: Flushed, pool: &VolumePool, store: &dyn MetadataStore) {
+async fn commit_group(group: Flushed, pool: &Arc<VolumePool>, store: &Arc<dyn MetadataStore>) {
     let started = Instant::now();
     let result = store.commit(Commit { advances: group.advances, writes: group.writes }).await;
     metrics::histogram!("granary_phase_seconds", "phase" => "metadata")
@@ -321,13 +331,39 @@ async fn commit_group(group: Flushed, pool: &VolumePool, store: &dyn MetadataSto
             for (reply, count) in group.replies {
                 let _gone = reply.send(Ok(outcomes.by_ref().take(count).collect()));
             }
+            for (recorded, reply) in group.apart {
+                tokio::spawn(commit_apart(recorded, reply, Arc::clone(pool), Arc::clone(store)));
+            }
         }
         Err(error) => {
             tracing::error!(%error, objects = group.replies.len(), "a group of small objects could not be committed");
             pool.leave_fenced(&error).await;
-            for (reply, _) in group.replies {
+            let apart = group.apart.into_iter().map(|(_, reply)| reply);
+            for reply in group.replies.into_iter().map(|(reply, _)| reply).chain(apart) {
                 let _gone = reply.send(Err(EngineError::Unavailable { context: "committing" }));
             }
         }
     }
+}
+
+/// Commits what was recorded in a group and depends on other volumes than the group's. Beside the next group: many of
+/// these may wait for one transaction of the metadata together.
+async fn commit_apart(
+    recorded: Recorded,
+    reply: Reply,
+    pool: Arc<VolumePool>,
+    store: Arc<dyn MetadataStore>,
+) {
+    let Recorded { writes, advances, volumes: _held } = recorded;
+    let result = store.commit(Commit { advances, writes }).await;
+    crash_point("engine.after_commit_before_ack");
+    let answer = match result {
+        Ok(outcomes) => Ok(outcomes),
+        Err(error) => {
+            tracing::error!(%error, "what was recorded could not be committed");
+            pool.leave_fenced(&error).await;
+            Err(EngineError::Unavailable { context: "committing" })
+        }
+    };
+    let _gone = reply.send(answer);
 }
