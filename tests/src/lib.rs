@@ -9,6 +9,7 @@ pub mod gate;
 pub mod load;
 pub mod mount;
 pub mod raw;
+pub mod register;
 pub mod server;
 pub mod tls;
 
