@@ -14,6 +14,7 @@ use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::{self, MetadataCommand};
 use crate::operate::{self, DrainArgs, Target};
 use crate::output::{OutputFormat, print_notice};
+use crate::plan::{self, PlanArgs};
 use crate::serve;
 use crate::telemetry::LogFormat;
 
@@ -53,6 +54,8 @@ enum Command {
     Heal(TaskArgs),
     /// Read and check everything.
     Scrub(TaskArgs),
+    /// Work out what a training run's checkpoints need: bandwidth, capacity, drives. Asks no server.
+    Plan(Box<PlanArgs>),
     /// For tests of this program.
     #[command(subcommand, hide = true)]
     Debug(DebugCommand),
@@ -285,6 +288,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Metadata(command) => runtime(0)?.block_on(metadata::run(&command, format))?,
         Command::Migrate(args) => runtime(1)?.block_on(migrate(&args, format))?,
+        Command::Plan(args) => plan::run(&args, format)?,
         Command::Volume(VolumeCommand::Compact(args)) => return task(&args, TaskKind::Compact, format),
         Command::Heal(args) => return task(&args, TaskKind::Heal, format),
         Command::Scrub(args) => return task(&args, TaskKind::Scrub, format),
@@ -374,6 +378,7 @@ mod tests {
             "granary node drain 10.0.0.1:9100",
             "granary node remove 10.0.0.1:9100",
             "granary scrub --json",
+            "granary plan --params 70e9 --optimizer adam --precision bf16 --every 30m --keep 10 --json",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
