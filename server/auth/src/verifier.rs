@@ -68,6 +68,8 @@ pub enum AuthMethod {
     Header,
     /// By a presigned URL.
     Presigned,
+    /// By the signed policy of a browser's form.
+    Form,
 }
 
 /// A request whose signature is right, or that carries none ([`Principal::Anonymous`]).
@@ -83,7 +85,7 @@ pub struct Verified {
 
 /// Verifies request heads. One per process, shared.
 pub struct Verifier {
-    source: Arc<dyn CredentialSource>,
+    pub(crate) source: Arc<dyn CredentialSource>,
     regions: RegionPolicy,
     keys: SigningKeyCache,
 }
@@ -244,7 +246,11 @@ impl Verifier {
         })
     }
 
-    fn check_region(&self, scope: &CredentialScope<'_>, method: AuthMethod) -> Result<(), AuthError> {
+    pub(crate) fn check_region(
+        &self,
+        scope: &CredentialScope<'_>,
+        method: AuthMethod,
+    ) -> Result<(), AuthError> {
         let RegionPolicy::OneOf(allowed) = &self.regions else { return Ok(()) };
         if allowed.iter().any(|region| region == scope.region) {
             return Ok(());
@@ -266,7 +272,7 @@ fn malformed(method: AuthMethod, reason: String) -> AuthError {
         AuthMethod::Presigned => AuthError::AuthorizationQueryParametersError(format!(
             "Error parsing the query-string authentication parameters; {reason}"
         )),
-        AuthMethod::Header | AuthMethod::Anonymous => AuthError::malformed(reason),
+        AuthMethod::Header | AuthMethod::Form | AuthMethod::Anonymous => AuthError::malformed(reason),
     }
 }
 

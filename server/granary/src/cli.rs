@@ -171,7 +171,7 @@ struct ServeArgs {
     #[arg(long, value_name = "K+M")]
     #[serde(skip_serializing_if = "Option::is_none")]
     erasure: Option<ErasureSetting>,
-    /// The region the store says it is in [default: us-east-1].
+    /// The region the store is in, which requests must be signed for [default: us-east-1].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<String>,
@@ -179,6 +179,10 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     domain: Vec<String>,
+    /// A domain whose subdomains are the websites of buckets; may be repeated.
+    #[arg(long, value_name = "DOMAIN")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    website_domain: Vec<String>,
     /// PEM file with the TLS certificate chain.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]

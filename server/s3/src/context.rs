@@ -10,7 +10,7 @@ use granary_types::ChecksumAlgorithm;
 use http::HeaderMap;
 use http::request::Parts;
 
-use crate::body::{BodyDigests, BodyLimits, BodySource, EtagNeed, Protection, read_document};
+use crate::body::{BodyDigests, BodyLimits, BodySource, EtagNeed, LengthBounds, Protection, read_document};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::metrics::Received;
 use crate::query::Query;
@@ -73,7 +73,11 @@ impl<'a> Context<'a> {
         let payload = &self.verified.payload;
         let digests = BodyDigests::new(self.headers(), payload, EtagNeed::Wanted, keep)?;
         let limits = BodyLimits { idle: self.shared.body_idle(), length_bytes: limit_bytes };
-        BodySource::new(body, self.headers(), payload, digests, limits)?.hashed_in(&self.shared.md5_pool)
+        let source = match self.parts.extensions.get::<LengthBounds>() {
+            Some(bounds) => BodySource::within(body, *bounds, digests, limits),
+            None => BodySource::new(body, self.headers(), payload, digests, limits)?,
+        };
+        source.hashed_in(&self.shared.md5_pool)
     }
 
     /// The whole request document.

@@ -56,6 +56,7 @@ impl From<EngineError> for S3Error {
             EngineError::InvalidPart(number) => {
                 Self::new(ErrorCode::InvalidPart).field("PartNumber", number.get().to_string())
             }
+            EngineError::TooManyParts => ErrorCode::TooManyParts.into(),
             EngineError::PreconditionFailed => ErrorCode::PreconditionFailed.into(),
             EngineError::Source(source) => match source.downcast::<Self>() {
                 Ok(own) => *own,

@@ -76,6 +76,7 @@ error_codes! {
     InvalidPart = BAD_REQUEST, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
     InvalidPartNumber = RANGE_NOT_SATISFIABLE, "The requested partnumber is not satisfiable";
     InvalidPartOrder = BAD_REQUEST, "The list of parts was not in ascending order. Parts must be ordered by part number.";
+    InvalidPolicyDocument = BAD_REQUEST, "The content of the form does not meet the conditions specified in the policy document.";
     InvalidRange = RANGE_NOT_SATISFIABLE, "The requested range is not satisfiable";
     InvalidRetentionPeriod = BAD_REQUEST, "Default retention period must be a positive integer value";
     InvalidRequest = BAD_REQUEST, "Invalid Request";
@@ -85,10 +86,13 @@ error_codes! {
     InvalidTargetBucketForLogging = BAD_REQUEST, "The target bucket for logging does not exist";
     InvalidToken = BAD_REQUEST, "The provided token is malformed or otherwise invalid.";
     InvalidURI = BAD_REQUEST, "Couldn't parse the specified URI.";
+    InvalidWriteOffset = BAD_REQUEST, "The write offset value that you specified does not match the current object size.";
     KeyTooLongError = BAD_REQUEST, "Your key is too long";
+    MalformedPOSTRequest = BAD_REQUEST, "The body of your POST request is not well-formed multipart/form-data.";
     MalformedXML = BAD_REQUEST, "The XML you provided was not well-formed or did not validate against our published schema";
     MalformedTrailerError = BAD_REQUEST, "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MaxMessageLengthExceeded = BAD_REQUEST, "Your request was too big.";
+    MaxPostPreDataLengthExceededError = BAD_REQUEST, "Your POST request fields preceding the upload file were too large.";
     MetadataTooLarge = BAD_REQUEST, "Your metadata headers exceed the maximum allowed metadata size";
     MethodNotAllowed = METHOD_NOT_ALLOWED, "The specified method is not allowed against this resource.";
     MissingContentLength = LENGTH_REQUIRED, "You must provide the Content-Length HTTP header.";
@@ -119,6 +123,7 @@ error_codes! {
     SlowDown = SERVICE_UNAVAILABLE, "Please reduce your request rate.";
     TooManyConfigurations = BAD_REQUEST, "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
     TooManyBuckets = BAD_REQUEST, "You have attempted to create more buckets than allowed";
+    TooManyParts = BAD_REQUEST, "You have attempted to add more parts than the maximum of 10000 that are allowed for this object.";
     UserKeyMustBeSpecified = BAD_REQUEST, "The bucket POST must contain the specified field name. If it is specified, please check the order of the fields.";
     XAmzContentSHA256Mismatch = BAD_REQUEST, "The provided 'x-amz-content-sha256' header does not match what was computed.";
 }

@@ -19,6 +19,7 @@ mod cors;
 pub mod dates;
 pub mod encoding;
 pub mod error;
+pub mod form;
 mod lifecycle;
 mod locks;
 mod md5_pool;
@@ -35,6 +36,7 @@ mod state;
 pub mod tags;
 pub mod token;
 pub mod unsupported;
+mod website;
 pub mod xml;
 
 /// For fuzz targets only.

@@ -20,6 +20,8 @@ pub struct S3Config {
     pub region: String,
     /// The domains of virtual-host style requests.
     pub domains: VirtualHostDomains,
+    /// The domains whose sub-domains are the websites of buckets.
+    pub website_domains: VirtualHostDomains,
     /// The canonical id of the account that owns everything, as `<Owner><ID>` shows it.
     pub owner_id: String,
     /// The 12-digit account number that `x-amz-expected-bucket-owner` is compared with.
@@ -35,6 +37,7 @@ impl Default for S3Config {
         Self {
             region: "us-east-1".to_owned(),
             domains: VirtualHostDomains::default(),
+            website_domains: VirtualHostDomains::default(),
             // AWS's canonical ids are 64 hexadecimal digits; a store of one account has one constant owner.
             owner_id: "0".repeat(64),
             account_id: "000000000000".to_owned(),

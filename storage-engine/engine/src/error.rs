@@ -52,6 +52,9 @@ pub enum EngineError {
     /// A part named by a completion is gone or was replaced meanwhile.
     #[error("part {} is missing or was replaced", .0.get())]
     InvalidPart(PartNumber),
+    /// The object consists of as many parts as one may have.
+    #[error("the object has too many parts")]
+    TooManyParts,
     /// A condition of the write did not hold when it was committed.
     #[error("a precondition does not hold")]
     PreconditionFailed,

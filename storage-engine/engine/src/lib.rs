@@ -8,6 +8,7 @@
 //! The engine knows nothing of HTTP, XML or S3 headers.
 
 mod api;
+mod append;
 mod buckets;
 mod documents;
 mod drive_status;
@@ -25,6 +26,7 @@ mod objects;
 mod options;
 mod read;
 mod record;
+mod rename;
 mod start;
 mod status;
 mod tags;
@@ -50,3 +52,4 @@ pub use maintain::{
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
 pub use read::{ObjectHandle, ObjectStream};
+pub use rename::RenameConditions;

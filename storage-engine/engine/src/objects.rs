@@ -15,6 +15,7 @@ use crate::api::{
     Bucket, BucketSettings, DeleteEntry, Deleted, Digests, ListOptions, ListPage, ListVersionsOptions,
     ObjectLock, PutOptions, PutSource, Tag, VersionPage, Versioning, WriteConditions, Written,
 };
+use crate::append::Beginning;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::locks::{check_bucket, lock_write};
@@ -58,12 +59,26 @@ impl Engine {
         options: PutOptions,
         source: &mut dyn PutSource,
     ) -> Result<Written> {
+        self.put_behind(bucket, key, options, source, None).await
+    }
+
+    /// Stores an object that consists of `beginning` and the body of `source`.
+    pub(crate) async fn put_behind(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        options: PutOptions,
+        source: &mut dyn PutSource,
+        beginning: Option<Beginning>,
+    ) -> Result<Written> {
         let mut found = self.bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
         let mut version = new_version(found.settings)?;
         let record = BlobRecord { bucket: found.id, key: key.clone(), version, part: None };
-        let (stored, digests) = self.receive(source, &record, Small::Pack).await?;
-        let mut new = new_object(options, digests, &stored)?;
+        // What continues blobs is one.
+        let small = if beginning.is_some() { Small::Blob } else { Small::Pack };
+        let (stored, digests) = self.receive(source, &record, small).await?;
+        let mut new = new_object(options, digests, &stored, beginning)?;
         let mut tries = 0;
         loop {
             new.object.version = version;
@@ -89,7 +104,7 @@ impl Engine {
         &self,
         bucket: BucketId,
         key: &ObjectKey,
-        New { object, conditions, tags, lock }: &New,
+        New { object, conditions, tags, lock, beginning }: &New,
         stored: &Stored,
     ) -> Result<Outcome> {
         let mut put = PutObject {
@@ -108,11 +123,13 @@ impl Engine {
                 let write = PackWrite::Put(Box::new(put), behind.collect());
                 return self.inner.packer.write(bytes.clone(), record, write).await;
             }
-            Stored::Empty => {}
+            Stored::Empty => {
+                if let Some(Beginning { parts, multipart, .. }) = beginning {
+                    put.object.content = Content::Blobs { parts: parts.clone(), multipart: *multipart };
+                }
+            }
             Stored::Blob(blob) => {
-                let number = PartNumber::new(1).map_err(|_| EngineError::Internal("part 1"))?;
-                let part = PartRef { number, blob: blob.id, length_bytes: blob.length_bytes, checksum: None };
-                put.object.content = Content::Blobs { parts: vec![part], multipart: false };
+                put.object.content = content_with(blob, beginning.as_ref())?;
                 put.blobs.push(NewBlob { id: blob.id, extents: blob.extents.clone() });
                 recorded.advances.clone_from(&blob.advances);
                 recorded.volumes.clone_from(&blob.volumes);
@@ -371,7 +388,7 @@ pub(crate) fn first(outcomes: Vec<Outcome>) -> Result<Outcome> {
     outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
 }
 
-fn drawing(source: std::io::Error) -> EngineError {
+pub(crate) fn drawing(source: std::io::Error) -> EngineError {
     EngineError::Io { context: "drawing an id", source }
 }
 
@@ -389,14 +406,32 @@ struct New {
     conditions: WriteConditions,
     tags: Vec<Tag>,
     lock: ObjectLock,
+    beginning: Option<Beginning>,
 }
 
-fn new_object(options: PutOptions, digests: Digests, stored: &Stored) -> Result<New> {
+/// The blobs of an object: those it begins with, and this one.
+fn content_with(blob: &WrittenBlob, beginning: Option<&Beginning>) -> Result<Content> {
+    let (mut parts, multipart, number) = match beginning {
+        Some(Beginning { parts, multipart, number, .. }) => (parts.clone(), *multipart, *number),
+        None => (Vec::new(), false, PartNumber::new(1).map_err(|_| EngineError::Internal("part 1"))?),
+    };
+    parts.push(PartRef { number, blob: blob.id, length_bytes: blob.length_bytes, checksum: None });
+    Ok(Content::Blobs { parts, multipart })
+}
+
+fn new_object(
+    options: PutOptions,
+    digests: Digests,
+    stored: &Stored,
+    beginning: Option<Beginning>,
+) -> Result<New> {
+    let before = beginning.as_ref().map_or(0, |beginning| beginning.length_bytes);
     let length_bytes = match stored {
         Stored::Empty => 0,
         Stored::Small(bytes) => bytes.len() as u64,
         Stored::Blob(blob) => blob.length_bytes,
     };
+    let length_bytes = before.saturating_add(length_bytes);
     let object = NewObject {
         version: VersionId::NULL,
         kind: VersionKind::Object,
@@ -409,7 +444,8 @@ fn new_object(options: PutOptions, digests: Digests, stored: &Stored) -> Result<
         attributes: options.attributes,
         content: Content::Empty,
     };
-    Ok(New { object, conditions: options.conditions, tags: options.tags, lock: options.lock })
+    let PutOptions { conditions, tags, lock, .. } = options;
+    Ok(New { object, conditions, tags, lock, beginning })
 }
 
 pub(crate) fn written(object: &NewObject) -> Written {

@@ -25,13 +25,14 @@ pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 36] = [
     "data",
     "metadata",
     "listen",
     "erasure",
     "region",
     "domain",
+    "website_domain",
     "tls_cert",
     "tls_key",
     "log",
@@ -76,11 +77,14 @@ pub struct Settings {
     pub metadata: MetadataSetting,
     /// `k+m`; by the number of drives if unset.
     pub erasure: Option<ErasureSetting>,
-    /// The region that the store says it is in.
+    /// The region that the store is in; requests must be signed for it.
     pub region: String,
     /// Domains whose subdomains are bucket names.
     #[serde(deserialize_with = "lists::one_or_many")]
     pub domain: Vec<String>,
+    /// Domains whose subdomains are the websites of buckets.
+    #[serde(deserialize_with = "lists::one_or_many")]
+    pub website_domain: Vec<String>,
     /// PEM file with the certificate chain.
     pub tls_cert: Option<PathBuf>,
     /// PEM file with the private key.
@@ -150,6 +154,7 @@ impl Default for Settings {
             erasure: None,
             region: "us-east-1".to_owned(),
             domain: Vec::new(),
+            website_domain: Vec::new(),
             tls_cert: None,
             tls_key: None,
             log: "info".to_owned(),
@@ -274,7 +279,7 @@ fn check_names(settings: &Settings) -> Result<()> {
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || extra.contains(&b))
     };
     ensure!(is_word(&settings.region, b"-_"), "{:?} is not a region name", settings.region);
-    for domain in &settings.domain {
+    for domain in settings.domain.iter().chain(&settings.website_domain) {
         ensure!(is_word(domain, b"-.") && !domain.starts_with('.'), "{domain:?} is not a domain name");
     }
     Ok(())

@@ -8,6 +8,7 @@ pub mod limits;
 pub mod listener;
 mod moves;
 pub mod protocol;
+pub mod refusal;
 pub mod store;
 pub mod tls;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use granary_auth::{RegionPolicy, StaticCredentials, Verifier};
+use granary_s3::address::VirtualHostDomains;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::info;
@@ -45,15 +47,16 @@ pub async fn serve(config: Config) -> Result<()> {
         );
     }
     let source = StaticCredentials::root(root.get().clone());
-    // Clients are configured with all kinds of regions; what they sign for is verified, not restricted.
-    let verifier = Arc::new(Verifier::new(Arc::new(source), RegionPolicy::Any));
+    let regions = RegionPolicy::OneOf(vec![config.settings.region.clone()]);
+    let verifier = Arc::new(Verifier::new(Arc::new(source), regions));
 
     // Listening comes first: a taken port is told before a drive is touched, and whoever watches sees a server that is
     // alive and not ready, however long recovery takes.
     let listening = listener::bind(config.settings.listen)?;
     let address = listening.local_addr().context("the listening address")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let app = Arc::new(App::new(Some(metrics), &limits));
+    let websites = VirtualHostDomains::new(config.settings.website_domain.iter().cloned());
+    let app = Arc::new(App::new(Some(metrics), &limits).with_websites(websites));
     let mut stopped = shutdown.clone();
     let accepting = tokio::spawn(listener::run(listening, tls, Arc::clone(&app), limits, shutdown));
 

@@ -50,6 +50,7 @@ pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, S
     let s3 = S3Config {
         region: config.settings.region.clone(),
         domains: VirtualHostDomains::new(config.settings.domain.iter().cloned()),
+        website_domains: VirtualHostDomains::new(config.settings.website_domain.iter().cloned()),
         body_idle_ms: config.settings.stall_timeout_ms,
         node: engine.cluster().to_string(),
         ..S3Config::default()

@@ -1,5 +1,6 @@
 //! The handlers, one file for each family of operations.
 
+mod append;
 mod attributes;
 mod bucket;
 mod configs;
@@ -13,6 +14,7 @@ mod locks;
 mod multipart;
 mod object_headers;
 mod put;
+mod rename;
 mod service;
 mod tagging;
 pub(crate) mod version;
@@ -85,8 +87,12 @@ async fn run_object(
     let result = match operation {
         Operation::GetObject => get::get(context, object).await,
         Operation::HeadObject => get::head(context, object).await,
+        Operation::PutObject if context.headers().contains_key(append::OFFSET) => {
+            append::append(context, object, body).await
+        }
         Operation::PutObject => put::put(context, object, body).await,
         Operation::DeleteObject => delete::delete_object(context, object).await,
+        Operation::RenameObject => rename::rename(context, object).await,
         Operation::CopyObject => copy::copy_object(context, object).await,
         Operation::GetObjectAttributes => attributes::get(context, object).await,
         Operation::GetObjectTagging => tagging::get(context, object).await,

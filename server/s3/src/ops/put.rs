@@ -19,7 +19,7 @@ use crate::unsupported;
 
 /// The largest object of a single PUT.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>
-const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+pub(super) const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 
 /// What a client that sends no checksum gets.
 pub(super) const DEFAULT_CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
@@ -59,7 +59,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
 }
 
 /// The checksum to compute when the client sends none.
-fn default_checksum(context: &Context<'_>) -> Option<ChecksumAlgorithm> {
+pub(super) fn default_checksum(context: &Context<'_>) -> Option<ChecksumAlgorithm> {
     let sends_one = context
         .headers()
         .keys()

@@ -65,11 +65,14 @@ impl Op {
 const PARTS_PER_WRITE: usize = 8;
 
 fn write_weight(write: &Write) -> usize {
+    let put_parts = |content: &Content| match content {
+        Content::Blobs { parts, .. } => parts.len(),
+        Content::Empty | Content::Packed(_) => 0,
+    };
     let parts = match write {
-        Write::Put(put) => match &put.object.content {
-            Content::Blobs { parts, .. } => parts.len(),
-            Content::Empty | Content::Packed(_) => 0,
-        },
+        Write::Put(put) => put_parts(&put.object.content),
+        // Each part gets a reference and loses one.
+        Write::Rename(rename) => put_parts(&rename.put.object.content).saturating_mul(2),
         Write::CompleteUpload(complete) => complete.parts.len(),
         Write::PutPart(part) => part.blob.extents.len(),
         Write::MoveBlob(moved) => moved.to.len(),
