@@ -18,6 +18,7 @@ pub mod copy_source;
 mod cors;
 pub mod dates;
 pub mod encoding;
+mod encryption;
 pub mod error;
 mod lifecycle;
 mod locks;
@@ -41,5 +42,6 @@ pub mod xml;
 #[cfg(fuzzing)]
 pub use ops::check_configurations;
 
+pub use encryption::CustomerKeyTransport;
 pub use router::router;
 pub use state::{S3Config, S3State};

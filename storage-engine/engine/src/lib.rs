@@ -25,6 +25,7 @@ mod objects;
 mod options;
 mod read;
 mod record;
+mod sealing;
 mod start;
 mod status;
 mod tags;
@@ -38,6 +39,9 @@ pub use engine::Engine;
 pub use error::{EngineError, Result};
 pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN, Tls};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
+pub use granary_keys::{
+    CustomerKey, DEFAULT_KMS_KEY, KeyError, KeyName, KeyNameError, KeyRing, KeyRow, Keys, MANAGED_KEY,
+};
 pub use granary_metadata::postgres::PostgresOptions;
 pub use granary_metadata::{BucketDocument, NodeRow, NodeState, VolumeRow, VolumeState};
 pub use lifecycle::{
@@ -50,3 +54,4 @@ pub use maintain::{
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
 pub use read::{ObjectHandle, ObjectStream};
+pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tracing::info;
 
 use crate::config::Config;
+use crate::keyring::KeyRingPlace;
 use crate::credentials::{ACCESS_KEY_VARIABLE, FILE_NAME, RootCredentials, SECRET_KEY_VARIABLE};
 use crate::output::print_notice;
 use crate::telemetry;
@@ -44,6 +45,8 @@ pub async fn serve(config: Config) -> Result<()> {
             "all nodes of a store need the same root credentials: set {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}"
         );
     }
+    let place = KeyRingPlace::of(&config);
+    let keyring = place.as_ref().map(KeyRingPlace::load).transpose()?;
     let source = StaticCredentials::root(root.get().clone());
     // Clients are configured with all kinds of regions; what they sign for is verified, not restricted.
     let verifier = Arc::new(Verifier::new(Arc::new(source), RegionPolicy::Any));
@@ -58,12 +61,16 @@ pub async fn serve(config: Config) -> Result<()> {
     let accepting = tokio::spawn(listener::run(listening, tls, Arc::clone(&app), limits, shutdown));
 
     let opened = tokio::select! {
-        opened = store::open(&config, verifier) => Some(opened?),
+        opened = store::open(&config, verifier, keyring.clone()) => Some(opened?),
         _ = stopped.wait_for(|stop| *stop) => None,
     };
     if let Some((routes, _)) = &opened {
         root.keep(&config.drives)?;
         show_generated(&root);
+        if let (Some(place), Some(keyring)) = (place, keyring) {
+            keyring.keep(&place)?;
+            tokio::spawn(keyring.follow(place));
+        }
         app.open(routes.clone());
         info!(endpoint = format!("{scheme}://{address}"), version = env!("CARGO_PKG_VERSION"), "serving S3");
     }

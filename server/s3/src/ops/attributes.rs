@@ -7,10 +7,10 @@ use http::header;
 use super::{ObjectAddress, version};
 use crate::checksum::names;
 use crate::context::Context;
+use crate::encryption;
 use crate::dates::http_date;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::respond::{self, S3Response};
-use crate::unsupported;
 use crate::xml::XmlWriter;
 
 /// The most parts of a page.
@@ -55,10 +55,11 @@ impl Wanted {
 
 /// `GET /bucket/key?attributes`.
 pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
-    unsupported::check_read(context.headers())?;
+    encryption::refuse_on_read(context.headers())?;
     let wanted = Wanted::of(context)?;
     let page = PartsPage::of(context)?;
-    let opened = version::open(context, object, context.query.get("versionId")).await?;
+    let mut opened = version::open(context, object, context.query.get("versionId")).await?;
+    encryption::unlock(context, &mut opened)?;
     let info = opened.info();
     let mut response = respond::xml(document(wanted, page, info));
     respond::set(response.headers_mut(), header::LAST_MODIFIED, http_date(info.modified));

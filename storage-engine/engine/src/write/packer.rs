@@ -46,7 +46,7 @@ impl PackWrite {
     fn at(self, location: Option<PackedLocation>, group: &mut Flushed) {
         match (self, location) {
             (Self::Put(mut put, behind), Some(location)) => {
-                put.object.content = Content::Packed(location);
+                put.object.content = Content::Packed(location).sealed_like(&put.object.content);
                 group.writes.push(Write::Put(put));
                 group.writes.extend(behind);
             }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{MetadataError, Result};
 use crate::model::{
-    BucketChange, BucketDocument, BucketSettings, Commit, Content, DriveRow, NewBucket, NewVolume, Outcome,
+    BucketChange, BucketDocument, BucketSettings, Commit, DriveRow, NewBucket, NewVolume, Outcome,
     SealedEnd, ShardMove, Write,
 };
 
@@ -66,10 +66,7 @@ const PARTS_PER_WRITE: usize = 8;
 
 fn write_weight(write: &Write) -> usize {
     let parts = match write {
-        Write::Put(put) => match &put.object.content {
-            Content::Blobs { parts, .. } => parts.len(),
-            Content::Empty | Content::Packed(_) => 0,
-        },
+        Write::Put(put) => put.object.content.parts().len(),
         Write::CompleteUpload(complete) => complete.parts.len(),
         Write::PutPart(part) => part.blob.extents.len(),
         Write::MoveBlob(moved) => moved.to.len(),

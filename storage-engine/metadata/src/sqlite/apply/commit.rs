@@ -5,7 +5,7 @@ use granary_types::VolumeId;
 use super::Batch;
 use crate::error::MetadataError;
 use crate::model::{
-    Commit, Content, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
+    Commit, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
     VolumeAdvance, VolumeState, Write, WriteConditions,
 };
 use crate::sqlite::failure::Failure;
@@ -98,10 +98,7 @@ pub(crate) fn new_places<'w, E>(
     match write {
         Write::Put(put) => {
             put.blobs.iter().try_for_each(|blob: &NewBlob| extents(&blob.extents))?;
-            match &put.object.content {
-                Content::Packed(location) => visit(Place::Packed(location)),
-                Content::Empty | Content::Blobs { .. } => Ok(()),
-            }
+            put.object.content.packed().map_or(Ok(()), |location| visit(Place::Packed(location)))
         }
         Write::PutPart(part) => extents(&part.blob.extents),
         Write::MoveObject(moved) => visit(Place::Packed(&moved.to)),
