@@ -4,6 +4,15 @@ use std::fmt::Write as _;
 
 use crate::operation::{Operation, Scope, Selector, Status};
 
+/// Where an operation that is implemented differs from AWS's.
+const DIFFERENCES: &str = "\n## Differences\n\n\
+     - Objects are encrypted only where the request, the bucket's default or the server's `--encrypt-by-default` asks \
+     for it; AWS encrypts every object with SSE-S3. Without a default, GetBucketEncryption answers \
+     `ServerSideEncryptionConfigurationNotFoundError`. New buckets do not block SSE-C. See \
+     [encryption.md](encryption.md).\n\
+     - Encryption in two layers (`aws:kms:dsse`) is not implemented.\n\
+     - Keys of SSE-KMS are shown by their names, not by ARNs.\n";
+
 /// The text of the page.
 #[must_use]
 pub fn page() -> String {
@@ -29,6 +38,7 @@ pub fn page() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "| {operation} | `{}` | {status} |", request(*operation));
     }
+    out.push_str(DIFFERENCES);
     out
 }
 

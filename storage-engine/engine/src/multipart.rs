@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
+use granary_keys::CustomerKey;
+use granary_keys::units::StreamId;
 use granary_metadata::{
     Commit, CompleteUpload, Content, NewBlob, NewObject, NewUpload, Outcome, PartQuery, PartRef, PartRow,
     PutPart, UploadQuery, UploadRow, VersionKind, Write,
 };
-use granary_keys::CustomerKey;
-use granary_keys::units::StreamId;
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, UploadId, VersionId, WriteId,
     crash_point,

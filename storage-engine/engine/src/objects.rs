@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use granary_keys::units::StreamId;
 use granary_metadata::{
     Commit, Content, DeleteObject, EraseObject, EraseTerms, ListQuery, NewBlob, NewObject, ObjectRow,
     Outcome, PartRef, PutObject, RemoveObject, VersionKind, VersionQuery, Write,
 };
-use granary_keys::units::StreamId;
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, PartNumber, Seal, UnixMillis, VersionId, WriteId, crash_point,
 };

@@ -43,7 +43,8 @@ async fn store() -> Store {
 
 async fn put(store: &Store, name: &str, body: Bytes, encryption: Encryption) {
     let options = PutOptions { encryption, ..PutOptions::default() };
-    let written = store.engine.put_object(&bucket(), &key(name), options, &mut Body::new(body)).await.unwrap();
+    let written =
+        store.engine.put_object(&bucket(), &key(name), options, &mut Body::new(body)).await.unwrap();
     assert!(written.encryption.is_some());
 }
 
@@ -213,8 +214,14 @@ async fn parts_are_encrypted_each_for_itself() {
             let number = PartNumber::new(n).unwrap();
             // Each part is sent twice; the second counts.
             for body in [marked(length + 3), marked(length)] {
-                let sent =
-                    store.engine.put_part(&bucket, &name, upload, number, customer.as_ref(), &mut Body::new(body));
+                let sent = store.engine.put_part(
+                    &bucket,
+                    &name,
+                    upload,
+                    number,
+                    customer.as_ref(),
+                    &mut Body::new(body),
+                );
                 let sent = sent.await.unwrap();
                 parts.retain(|part: &granary_engine::UploadedPart| part.number != number);
                 parts.push(sent);
@@ -243,7 +250,8 @@ async fn parts_are_encrypted_each_for_itself() {
         assert_eq!(written.encryption == Some(EncryptionInfo::Customer), customer.is_some());
         let whole: Vec<u8> = lengths.iter().flat_map(|length| marked(*length)).collect();
         assert!(get(&store, kind, customer.as_ref(), None).await.unwrap() == whole, "{kind}");
-        for range in [(0, 1), (65_534, 65_537), (65_535, 265_536), (100_000, whole.len()), (331_071, 331_073)] {
+        for range in [(0, 1), (65_534, 65_537), (65_535, 265_536), (100_000, whole.len()), (331_071, 331_073)]
+        {
             let got = get(&store, kind, customer.as_ref(), Some(range)).await.unwrap();
             assert!(got == whole[range.0..range.1], "{kind} {range:?}");
         }

@@ -82,7 +82,7 @@ impl KeyRing {
         context: Option<String>,
     ) -> Result<(Seal, DataKey), KeyError> {
         let (name, master, secret) = self.active(key)?;
-        seal(&secret, SealedWith::Kms { master, key: name.into(), bucket_keys, context })
+        seal(&secret, SealedWith::Kms { master, key: name, bucket_keys, context })
     }
 
     /// The data key of `seal`.

@@ -15,7 +15,9 @@ fn a_data_key_comes_back_and_is_another_one_each_time() {
     let (other, other_key) = ring.seal_managed().unwrap();
     assert_ne!(other.envelope, seal.envelope);
     assert_ne!(other_key.0.bytes(), key.0.bytes());
-    assert!(!seal.envelope.sealed.windows(8).any(|part| key.0.bytes().windows(8).any(|secret| secret == part)));
+    assert!(
+        !seal.envelope.sealed.windows(8).any(|part| key.0.bytes().windows(8).any(|secret| secret == part))
+    );
 }
 
 #[test]

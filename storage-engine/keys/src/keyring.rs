@@ -148,8 +148,7 @@ impl Keys {
         if self.is_full() {
             return Err(KeyError::Full);
         }
-        let versions =
-            self.0.get_mut(name.as_str()).ok_or_else(|| KeyError::NoSuchKey(name.to_string()))?;
+        let versions = self.0.get_mut(name.as_str()).ok_or_else(|| KeyError::NoSuchKey(name.to_string()))?;
         versions.push(Version::new(now)?);
         Ok(())
     }
@@ -260,12 +259,12 @@ impl Drop for KeptVersion {
 
 impl KeptVersion {
     fn version(&self) -> Result<Version, KeyError> {
-        let malformed = |_| KeyError::Malformed("a version of a key");
+        let malformed = || KeyError::Malformed("a version of a key");
         let id = self.id.parse().map_err(|_| KeyError::Malformed("the id of a version"))?;
         let mut secret = [0; KEY_BYTES];
-        let decoded = BASE64.decode(self.secret.as_bytes()).map(Zeroizing::new).map_err(|_| malformed(()))?;
+        let decoded = BASE64.decode(self.secret.as_bytes()).map(Zeroizing::new).map_err(|_| malformed())?;
         if decoded.len() != secret.len() {
-            return Err(malformed(()));
+            return Err(malformed());
         }
         secret.copy_from_slice(&decoded);
         let version = Version { id, created: UnixMillis(self.created_ms), secret: Key256::new(secret) };

@@ -76,10 +76,12 @@ fn copies_are_merged_and_contradictions_found() {
 
 #[test]
 fn what_is_no_ring_is_refused_without_being_quoted() {
-    for text in ["", "{}", r#"{"format":2,"keys":[]}"#, r#"{"format":1,"keys":[{"name":"a","versions":[]}]}"#] {
+    for text in ["", "{}", r#"{"format":2,"keys":[]}"#, r#"{"format":1,"keys":[{"name":"a","versions":[]}]}"#]
+    {
         assert!(matches!(Keys::from_text(text.as_bytes()), Err(KeyError::Malformed(_))), "{text}");
     }
-    let secret = r#"{"format":1,"keys":[{"name":"a","versions":[{"id":"00","created_ms":1,"secret":"c2VjcmV0"}]}]}"#;
+    let secret =
+        r#"{"format":1,"keys":[{"name":"a","versions":[{"id":"00","created_ms":1,"secret":"c2VjcmV0"}]}]}"#;
     assert!(!Keys::from_text(secret.as_bytes()).unwrap_err().to_string().contains("c2Vj"));
     assert!("a b".parse::<KeyName>().is_err() && "".parse::<KeyName>().is_err());
 }

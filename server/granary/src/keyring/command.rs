@@ -24,6 +24,7 @@ pub enum KeyringCommand {
     Add {
         /// Letters, digits or any of - _ / .
         name: KeyName,
+        /// Where it is.
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -31,6 +32,7 @@ pub enum KeyringCommand {
     Rotate {
         /// The key: sse-s3 is that of objects whose encryption names none.
         name: KeyName,
+        /// Where it is.
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -124,7 +126,13 @@ fn show(keys: &Keys, format: OutputFormat) -> Result<()> {
     }
     let line = |row: &Shown| {
         let active = if row.active { "active" } else { "for older objects" };
-        vec![row.name.clone(), row.version.to_string(), row.id.clone(), row.created.clone(), active.to_owned()]
+        vec![
+            row.name.clone(),
+            row.version.to_string(),
+            row.id.clone(),
+            row.created.clone(),
+            active.to_owned(),
+        ]
     };
     print_line(&table(
         &["NAME", "VERSION", "ID", "CREATED", "USE"],

@@ -95,7 +95,8 @@ impl KeyRingPlace {
             if matches!(self, Self::Drives(_)) && !is_on_drive(&file) {
                 continue;
             }
-            let complete = read_file(&file).is_ok_and(|copy| copy.is_some_and(|copy| copy.rows() == keys.rows()));
+            let complete =
+                read_file(&file).is_ok_and(|copy| copy.is_some_and(|copy| copy.rows() == keys.rows()));
             match if complete { Ok(()) } else { secret_file::write(&file, &text) } {
                 Ok(()) => kept += 1,
                 Err(error) => {

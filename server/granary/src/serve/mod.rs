@@ -20,8 +20,8 @@ use tokio::sync::watch;
 use tracing::info;
 
 use crate::config::Config;
-use crate::keyring::KeyRingPlace;
 use crate::credentials::{ACCESS_KEY_VARIABLE, FILE_NAME, RootCredentials, SECRET_KEY_VARIABLE};
+use crate::keyring::KeyRingPlace;
 use crate::output::print_notice;
 use crate::telemetry;
 use dispatch::App;

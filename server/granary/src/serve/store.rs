@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use granary_auth::Verifier;
-use granary_engine::{
-    DayLength, DefaultEncryption, Engine, EngineOptions, Profile, measure_acceleration,
-};
+use granary_engine::{DayLength, DefaultEncryption, Engine, EngineOptions, Profile, measure_acceleration};
 use granary_s3::address::VirtualHostDomains;
 use granary_s3::{CustomerKeyTransport, S3Config, S3State};
 use tokio::sync::watch;

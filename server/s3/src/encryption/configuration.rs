@@ -20,7 +20,7 @@ pub(crate) const LIMITS: Limits = Limits { length_bytes: 16 * 1024, depth: 5, el
 ///
 /// # Errors
 /// `MalformedXML`; `InvalidArgument` for a key without `aws:kms`; `NotImplemented` for encryption in two layers.
-pub fn parse_configuration(document: &[u8]) -> S3Result<BucketEncryption> {
+pub(crate) fn parse_configuration(document: &[u8]) -> S3Result<BucketEncryption> {
     let root = parse(document, &LIMITS)?;
     let [rule] = root.children.as_slice() else { return Err(malformed()) };
     if root.name != ROOT || rule.name != "Rule" || rule.children.is_empty() {
@@ -48,7 +48,8 @@ pub fn parse_configuration(document: &[u8]) -> S3Result<BucketEncryption> {
 }
 
 fn default_of(element: &Element) -> S3Result<DefaultEncryption> {
-    if element.children.iter().any(|child| !["SSEAlgorithm", "KMSMasterKeyID"].contains(&child.name.as_str())) {
+    if element.children.iter().any(|child| !["SSEAlgorithm", "KMSMasterKeyID"].contains(&child.name.as_str()))
+    {
         return Err(malformed());
     }
     let key = element.child("KMSMasterKeyID").map(|key| key.text.trim().to_owned());

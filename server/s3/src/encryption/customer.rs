@@ -6,7 +6,7 @@ use granary_engine::CustomerKey;
 use md5::{Digest as _, Md5};
 use zeroize::Zeroizing;
 
-use super::{ALGORITHM, AES256};
+use super::{AES256, ALGORITHM};
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 
@@ -69,7 +69,8 @@ pub(crate) fn of_request(context: &Context<'_>, names: &KeyHeaders) -> S3Result<
         None => return Err(needs("a valid encryption algorithm")),
     }
     let key = context.header(names.key).ok_or_else(|| needs("an appropriate secret key"))?;
-    let sent = context.header(names.md5).ok_or_else(|| needs("the client calculated MD5 of the secret key"))?;
+    let sent =
+        context.header(names.md5).ok_or_else(|| needs("the client calculated MD5 of the secret key"))?;
     let invalid = || {
         S3Error::invalid_argument(names.key, "", "The secret key was invalid for the specified algorithm.")
     };

@@ -42,7 +42,8 @@ pub(crate) async fn of_write(context: &Context<'_>, bucket: &BucketName) -> S3Re
         )),
         (None, Some(key)) => {
             if configured.is_some_and(|found| found.customer_keys == CustomerKeyUse::Blocked) {
-                let message = "This bucket does not allow server-side encryption with customer-provided keys.";
+                let message =
+                    "This bucket does not allow server-side encryption with customer-provided keys.";
                 return Err(S3Error::with_message(ErrorCode::AccessDenied, message));
             }
             Ok(Encryption::Customer(key))
@@ -146,7 +147,8 @@ pub(crate) fn upload_etag_need(upload: Option<&EncryptionInfo>) -> EtagNeed {
 /// # Errors
 /// `InvalidArgument`: an encryption with the server's keys is not asked for when an object is read.
 pub(crate) fn refuse_on_read(headers: &HeaderMap) -> S3Result<()> {
-    let stray = [ALGORITHM, KMS_KEY, CONTEXT, BUCKET_KEY].into_iter().find(|name| headers.contains_key(*name));
+    let stray =
+        [ALGORITHM, KMS_KEY, CONTEXT, BUCKET_KEY].into_iter().find(|name| headers.contains_key(*name));
     let Some(stray) = stray else { return Ok(()) };
     let message = format!("{stray} header is not supported for this operation.");
     Err(S3Error::invalid_argument(stray, text(headers, stray).unwrap_or_default(), message))

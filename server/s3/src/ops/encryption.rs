@@ -15,7 +15,8 @@ use crate::respond::{self, S3Response};
 pub(super) async fn get(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
     let found = context.shared.engine.bucket_encryption(bucket).await?;
     let of_server = context.shared.config.default_encryption.clone();
-    let by_default = of_server.map(|default| BucketEncryption { default: Some(default), ..Default::default() });
+    let by_default =
+        of_server.map(|default| BucketEncryption { default: Some(default), ..Default::default() });
     let found = found.or(by_default).ok_or(ErrorCode::ServerSideEncryptionConfigurationNotFoundError)?;
     Ok(respond::xml(document(&found)))
 }

@@ -75,7 +75,7 @@ impl Engine {
         &self,
         bucket: &BucketName,
         cache: &ConfigurationCache<T>,
-        ask: impl AsyncFnOnce() -> Result<Option<T>>,
+        ask: impl Future<Output = Result<Option<T>>>,
     ) -> Result<Option<Arc<T>>> {
         let id = self.bucket(bucket).await?.id;
         if self.inner.nodes.is_some() && cache.is_due() {
@@ -85,7 +85,7 @@ impl Engine {
             Ok(known) => return Ok(known),
             Err(asked) => asked,
         };
-        let found = ask().await?.map(Arc::new);
+        let found = ask.await?.map(Arc::new);
         cache.remember(id, found.clone(), asked);
         Ok(found)
     }

@@ -67,7 +67,7 @@ impl Engine {
         (length_bytes, modified): (u64, UnixMillis),
         tags: Tags<'_>,
     ) -> Result<Option<(UnixMillis, String)>> {
-        let rules = self.cached(bucket, &self.inner.rules, async || self.lifecycle(bucket).await).await?;
+        let rules = self.cached(bucket, &self.inner.rules, self.lifecycle(bucket)).await?;
         let Some(rules) = rules else { return Ok(None) };
         let fetched;
         let tags: &[Tag] = match tags {

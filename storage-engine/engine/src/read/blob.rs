@@ -161,12 +161,7 @@ async fn send_extents(
 }
 
 /// Checks and sends a run's stripes one after the other; `false` if nobody listens any more.
-async fn send_run(
-    reader: &Arc<Reader>,
-    run: Run,
-    at: &mut u64,
-    sink: &mut Sink<'_>,
-) -> Result<bool> {
+async fn send_run(reader: &Arc<Reader>, run: Run, at: &mut u64, sink: &mut Sink<'_>) -> Result<bool> {
     let windows = run.windows.await.map_err(|_| EngineError::Internal("reading ahead panicked"))?;
     for (stripe, wanted) in run.stripes {
         for bytes in reader.blob_stripe(&run.view, stripe, wanted, &windows).await? {

@@ -80,8 +80,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NoSuchBucket`].
-    pub async fn known_bucket_encryption(&self, bucket: &BucketName) -> Result<Option<Arc<BucketEncryption>>> {
-        self.cached(bucket, &self.inner.encryption, async || self.bucket_encryption(bucket).await).await
+    pub async fn known_bucket_encryption(
+        &self,
+        bucket: &BucketName,
+    ) -> Result<Option<Arc<BucketEncryption>>> {
+        self.cached(bucket, &self.inner.encryption, self.bucket_encryption(bucket)).await
     }
 }
 

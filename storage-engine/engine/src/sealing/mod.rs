@@ -16,8 +16,8 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 
 pub(crate) use body::SealedBody;
-pub use defaults::{BucketEncryption, CustomerKeyUse, DefaultEncryption};
 pub(crate) use defaults::EncryptionCache;
+pub use defaults::{BucketEncryption, CustomerKeyUse, DefaultEncryption};
 pub(crate) use upload::{keep_upload_seal, take_upload_seal, upload_seal};
 
 /// How an object is to be encrypted.

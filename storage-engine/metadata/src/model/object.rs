@@ -122,7 +122,9 @@ impl Content {
     pub fn seal(&self) -> Option<&Seal> {
         match self {
             Self::Empty | Self::Packed(_) | Self::Blobs { .. } => None,
-            Self::SealedEmpty(seal) | Self::SealedPacked(seal, _) | Self::SealedBlobs { seal, .. } => Some(seal),
+            Self::SealedEmpty(seal) | Self::SealedPacked(seal, _) | Self::SealedBlobs { seal, .. } => {
+                Some(seal)
+            }
         }
     }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{MetadataError, Result};
 use crate::model::{
-    BucketChange, BucketDocument, BucketSettings, Commit, DriveRow, NewBucket, NewVolume, Outcome,
-    SealedEnd, ShardMove, Write,
+    BucketChange, BucketDocument, BucketSettings, Commit, DriveRow, NewBucket, NewVolume, Outcome, SealedEnd,
+    ShardMove, Write,
 };
 
 /// One change, as it is applied and as it is logged. New variants go to the end: logs outlive releases.

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use granary_engine::{
-    CompleteOptions, EngineError, UploadInfo, UploadedPart, WriteConditions, Written,
-};
+use granary_engine::{CompleteOptions, EngineError, UploadInfo, UploadedPart, WriteConditions, Written};
 use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag, PartNumber, UploadId};
 use http::HeaderMap;
 use md5::{Digest as _, Md5};

@@ -6,8 +6,8 @@ use granary_types::{BucketId, ObjectKey, VersionId};
 
 use super::{Batch, KeyState, OlderState};
 use crate::model::{
-    DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome, PutObject,
-    RemoveObject, fits,
+    DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome, PutObject, RemoveObject,
+    fits,
 };
 use crate::sqlite::apply::blobs::object_referrer;
 use crate::sqlite::apply::commit::refused;

@@ -10,8 +10,8 @@ use super::blobs::object_referrer;
 use super::commit::refused;
 use super::side::drop_tags;
 use crate::model::{
-    BucketSettings, DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome,
-    PartRef, PutObject, RemoveObject, Versioning, fits,
+    BucketSettings, DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome, PartRef,
+    PutObject, RemoveObject, Versioning, fits,
 };
 use crate::sqlite::codec::{ObjectColumns, StoredObject};
 use crate::sqlite::failure::Failure;
