@@ -40,6 +40,8 @@ pub mod xml;
 
 /// For fuzz targets only.
 #[cfg(fuzzing)]
+pub use encryption::configuration::check_encryption;
+#[cfg(fuzzing)]
 pub use ops::check_configurations;
 
 pub use encryption::CustomerKeyTransport;

@@ -149,7 +149,7 @@ impl Engine {
             write: WriteId::random().map_err(random)?,
             modified: UnixMillis::now(),
             length_bytes,
-            etag: shown_etag(seal.as_ref(), digests.etag)?,
+            etag: shown_etag(seal.as_ref().zip(data.as_ref()), &digests, length_bytes)?,
             checksum: digests.checksum,
         };
         let write = Write::PutPart(Box::new(PutPart {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use granary_keys::DataKey;
 use granary_keys::units::StreamId;
 use granary_metadata::{
     Commit, Content, DeleteObject, EraseObject, EraseTerms, ListQuery, NewBlob, NewObject, ObjectRow,
@@ -85,7 +86,7 @@ impl Engine {
         let sealed = new_seal(self.keys(), &options.encryption)?;
         let sealing = sealed.as_ref().map(|(_, key)| (key, StreamId::Whole));
         let received = self.receive(source, &record, Small::Pack, sealing).await?;
-        let (stored, mut new) = new_object(options, received, sealed.map(|(seal, _)| seal))?;
+        let (stored, mut new) = new_object(options, received, sealed)?;
         let mut tries = 0;
         loop {
             new.object.version = version;
@@ -436,11 +437,15 @@ struct New {
     lock: ObjectLock,
 }
 
-fn new_object(options: PutOptions, received: Received, seal: Option<Seal>) -> Result<(Stored, New)> {
+fn new_object(
+    options: PutOptions,
+    received: Received,
+    sealed: Option<(Seal, DataKey)>,
+) -> Result<(Stored, New)> {
     let Received { stored, digests, length_bytes } = received;
-    let etag = shown_etag(seal.as_ref(), digests.etag)?;
-    let content = match seal {
-        Some(seal) => Content::Empty.sealed(seal),
+    let etag = shown_etag(sealed.as_ref().map(|(seal, key)| (seal, key)), &digests, length_bytes)?;
+    let content = match sealed {
+        Some((seal, _)) => Content::Empty.sealed(seal),
         None => Content::Empty,
     };
     let object = NewObject {

@@ -11,6 +11,7 @@ use crate::keyring::KeyRing;
 use crate::secret::{KEY_BYTES, Key256, random};
 
 const WRAP: &[u8] = b"granary: data key, version 1";
+const FINGERPRINT: &[u8] = b"granary: fingerprint, version 1";
 /// Each key that wraps is derived from a fresh salt and used once, so that its nonce may be constant.
 const NONCE: [u8; 12] = [0; 12];
 
@@ -21,6 +22,19 @@ pub struct DataKey(pub(crate) Key256);
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DataKey(…)")
+    }
+}
+
+impl DataKey {
+    /// What tells that something is the same under this key, and nothing of what it is.
+    ///
+    /// # Errors
+    /// [`KeyError::Cipher`].
+    pub fn fingerprint(&self, of: &[u8]) -> Result<[u8; 16], KeyError> {
+        let derived = self.0.derive(of, FINGERPRINT)?;
+        let mut fingerprint = [0; 16];
+        fingerprint.iter_mut().zip(derived.bytes()).for_each(|(to, from)| *to = *from);
+        Ok(fingerprint)
     }
 }
 

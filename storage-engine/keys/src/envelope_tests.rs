@@ -55,6 +55,15 @@ fn only_the_same_customer_key_fits() {
 }
 
 #[test]
+fn fingerprints_tell_the_same_under_the_same_key_alone() {
+    let (_, key) = ring().seal_managed().unwrap();
+    let (_, other) = ring().seal_managed().unwrap();
+    assert_eq!(key.fingerprint(b"a").unwrap(), key.fingerprint(b"a").unwrap());
+    assert_ne!(key.fingerprint(b"a").unwrap(), key.fingerprint(b"b").unwrap());
+    assert_ne!(key.fingerprint(b"a").unwrap(), other.fingerprint(b"a").unwrap());
+}
+
+#[test]
 fn keys_do_not_show_themselves() {
     let key = CustomerKey::from_slice(b"0123456789abcdef0123456789abcdef").unwrap();
     let (_, data) = key.seal().unwrap();

@@ -9,7 +9,7 @@ use granary_s3::dates::iso_date_millis;
 use granary_types::UnixMillis;
 use serde::Serialize;
 
-use super::KeyRingPlace;
+use super::{Complaints, KeyRingPlace};
 use crate::config::expand_data;
 use crate::output::{OutputFormat, print_json, print_line, table};
 
@@ -86,7 +86,7 @@ pub fn run(command: &KeyringCommand, format: OutputFormat) -> Result<()> {
                 bail!("there is a key ring already");
             }
             let keys = Keys::generate(UnixMillis::now())?;
-            place.write(&keys)?;
+            place.write(&keys, Complaints::Logged)?;
             show(&keys, format)
         }
         KeyringCommand::Add { name, place } => {
@@ -106,7 +106,7 @@ fn change(place: &PlaceArgs, format: OutputFormat, how: impl FnOnce(&mut Keys) -
     let place = place.place()?;
     let mut keys = existing(&place)?;
     how(&mut keys)?;
-    place.write(&keys)?;
+    place.write(&keys, Complaints::Logged)?;
     show(&keys, format)
 }
 

@@ -36,7 +36,7 @@ fn a_lost_or_older_copy_is_made_whole() {
     let old = std::fs::read(&place.files()[1]).unwrap();
     let mut keys = ring.keys.clone();
     keys.rotate(&MANAGED_KEY.parse().unwrap(), UnixMillis(5)).unwrap();
-    place.write(&keys).unwrap();
+    place.write(&keys, Complaints::Logged).unwrap();
     secret_file::write(&place.files()[1], &old).unwrap();
     std::fs::remove_file(&place.files()[2]).unwrap();
     ring.take(&place, place.read().unwrap().unwrap());
@@ -44,6 +44,10 @@ fn a_lost_or_older_copy_is_made_whole() {
     for file in place.files() {
         assert_eq!(read_file(&file).unwrap().unwrap().rows(), keys.rows());
     }
+    // A new drive in another's place.
+    std::fs::remove_file(&place.files()[0]).unwrap();
+    ring.take(&place, place.read().unwrap().unwrap());
+    assert_eq!(read_file(&place.files()[0]).unwrap().unwrap().rows(), keys.rows());
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn a_file_that_is_named_must_be_there_and_private() {
     let file = dir.path().join("keyring");
     let place = KeyRingPlace::File(file.clone());
     assert!(place.load().unwrap_err().to_string().contains("granary keyring create"));
-    place.write(&Keys::generate(UnixMillis(1)).unwrap()).unwrap();
+    place.write(&Keys::generate(UnixMillis(1)).unwrap(), Complaints::Logged).unwrap();
     assert!(place.load().is_ok());
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     let error = place.load().unwrap_err();

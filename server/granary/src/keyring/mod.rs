@@ -35,6 +35,13 @@ pub enum KeyRingPlace {
     Drives(Vec<PathBuf>),
 }
 
+/// What becomes of a copy that cannot be written, as long as another one can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Complaints {
+    Logged,
+    Kept,
+}
+
 /// A ring that is in use, and what it was made of.
 #[derive(Debug, Clone)]
 pub struct LoadedKeyRing {
@@ -88,7 +95,7 @@ impl KeyRingPlace {
     }
 
     /// Gives each copy that lacks any of `keys` all of them. Of drives, only those in use have one.
-    fn write(&self, keys: &Keys) -> Result<()> {
+    fn write(&self, keys: &Keys, complaints: Complaints) -> Result<()> {
         let text = keys.to_text()?;
         let (mut kept, mut last_error) = (0_usize, None);
         for file in self.files() {
@@ -99,6 +106,7 @@ impl KeyRingPlace {
                 read_file(&file).is_ok_and(|copy| copy.is_some_and(|copy| copy.rows() == keys.rows()));
             match if complete { Ok(()) } else { secret_file::write(&file, &text) } {
                 Ok(()) => kept += 1,
+                Err(error) if complaints == Complaints::Kept => last_error = Some(error),
                 Err(error) => {
                     tracing::warn!(file = %file.display(), error = format!("{error:#}"), "key ring not kept");
                     last_error = Some(error);
@@ -138,22 +146,35 @@ impl LoadedKeyRing {
     pub fn keep(&self, place: &KeyRingPlace) -> Result<()> {
         match place {
             KeyRingPlace::File(_) => Ok(()),
-            KeyRingPlace::Drives(_) => place.write(&self.keys),
+            KeyRingPlace::Drives(_) => place.write(&self.keys, Complaints::Logged),
         }
     }
 
     /// Looks for what was added, for ever. What cannot be read leaves the ring as it is.
-    pub async fn follow(mut self, place: KeyRingPlace) {
+    pub async fn follow(self, place: KeyRingPlace) {
+        let mut ring = self;
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
-            let looked_at = place.clone();
-            let read = tokio::task::spawn_blocking(move || looked_at.read()).await;
-            match read {
-                Ok(Ok(Some(found))) => self.take(&place, found),
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => tracing::warn!(error = format!("{error:#}"), "the key ring cannot be read"),
-                Err(error) => tracing::warn!(%error, "the key ring was not read"),
+            let place = place.clone();
+            let looked = tokio::task::spawn_blocking(move || {
+                ring.look(&place);
+                ring
+            });
+            match looked.await {
+                Ok(looked) => ring = looked,
+                Err(error) => {
+                    tracing::error!(%error, "the key ring is not looked at any more");
+                    return;
+                }
             }
+        }
+    }
+
+    fn look(&mut self, place: &KeyRingPlace) {
+        match place.read() {
+            Ok(Some(found)) => self.take(place, found),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "the key ring cannot be read"),
         }
     }
 
@@ -165,6 +186,8 @@ impl LoadedKeyRing {
             return;
         }
         if merged.rows() == self.keys.rows() {
+            // A drive that took another's place has no copy yet. One that cannot take it was told of before.
+            let _kept = place.write(&self.keys, Complaints::Kept);
             return;
         }
         let grown = Self { ring: self.ring.clone(), keys: merged };

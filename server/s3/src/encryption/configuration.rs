@@ -110,6 +110,20 @@ pub(crate) fn document(found: &BucketEncryption) -> Bytes {
     xml.finish(ROOT)
 }
 
+/// Takes any bytes for a configuration. What is kept of one must be taken, as it is, again.
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(test, allow(unreachable_pub, reason = "only fuzz targets reach it from outside"))]
+pub fn check_encryption(text: &[u8]) {
+    if let Ok(found) = parse_configuration(text) {
+        // Characters that XML cannot carry are written all the same, as S3 does, and are not read again.
+        if let Ok(again) = parse_configuration(&document(&found)) {
+            let named =
+                BucketEncryption { bucket_keys: Some(found.bucket_keys.unwrap_or_default()), ..found };
+            assert_eq!(again, named);
+        }
+    }
+}
+
 #[cfg(test)]
 #[path = "configuration_tests.rs"]
 mod tests;

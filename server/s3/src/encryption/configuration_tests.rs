@@ -22,6 +22,7 @@ fn configurations_come_back_as_they_were_put() {
         let text = std::str::from_utf8(&text).unwrap();
         assert!(text.contains(&format!("<Rule>{content}</Rule>")), "{text}");
         assert!(parse_configuration(text.as_bytes()).is_ok());
+        check_encryption(text.as_bytes());
     }
 }
 

@@ -12,8 +12,7 @@ mod show;
 pub use customer::CustomerKeyTransport;
 pub(crate) use customer::{OF_OBJECT, OF_SOURCE, of_request as customer_key};
 pub(crate) use request::{
-    changes, check_completion, etag_need, of_write, part_error, refuse_on_read, unlock, unlock_source,
-    upload_etag_need, upload_key,
+    changes, check_completion, etag_need, of_write, part_error, read_key, upload_etag_need, upload_key,
 };
 pub(crate) use show::{describe, describe_created, describe_written};
 

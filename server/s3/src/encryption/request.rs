@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use granary_engine::{
-    BucketEncryption, CustomerKeyUse, DEFAULT_KMS_KEY, DefaultEncryption, Encryption, EncryptionInfo,
-    ObjectHandle,
+    BucketEncryption, CustomerKey, CustomerKeyUse, DEFAULT_KMS_KEY, DefaultEncryption, Encryption,
+    EncryptionInfo, EngineError, UploadInfo,
 };
 use granary_types::{BucketKeys, BucketName, UploadId};
 use http::HeaderMap;
 
-use super::{
-    AES256, ALGORITHM, BUCKET_KEY, CONTEXT, KMS, KMS_KEY, KMS_TWICE, OF_OBJECT, OF_SOURCE, customer_key,
-};
+use super::{AES256, ALGORITHM, BUCKET_KEY, CONTEXT, KMS, KMS_KEY, KMS_TWICE, OF_OBJECT, customer_key};
 use crate::body::EtagNeed;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -142,32 +140,20 @@ pub(crate) fn upload_etag_need(upload: Option<&EncryptionInfo>) -> EtagNeed {
     }
 }
 
-/// Refuses the headers of writes on a read.
+/// The key that a read brings along.
 ///
 /// # Errors
-/// `InvalidArgument`: an encryption with the server's keys is not asked for when an object is read.
-pub(crate) fn refuse_on_read(headers: &HeaderMap) -> S3Result<()> {
+/// `InvalidArgument` for the headers of writes: an encryption with the server's keys is not asked for when an object is
+/// read; and what is wrong with the key itself.
+pub(crate) fn read_key(context: &Context<'_>) -> S3Result<Option<CustomerKey>> {
+    let headers = context.headers();
     let stray =
         [ALGORITHM, KMS_KEY, CONTEXT, BUCKET_KEY].into_iter().find(|name| headers.contains_key(*name));
-    let Some(stray) = stray else { return Ok(()) };
-    let message = format!("{stray} header is not supported for this operation.");
-    Err(S3Error::invalid_argument(stray, text(headers, stray).unwrap_or_default(), message))
-}
-
-/// Takes the key that a read brought along, or that it brought none.
-///
-/// # Errors
-/// `InvalidRequest` for a key where none is needed, or none where one is; `AccessDenied` for another key.
-pub(crate) fn unlock(context: &Context<'_>, opened: &mut ObjectHandle) -> S3Result<()> {
-    Ok(opened.unlock(customer_key(context, &OF_OBJECT)?.as_ref())?)
-}
-
-/// As [`unlock`], of the source of a copy.
-///
-/// # Errors
-/// As [`unlock`].
-pub(crate) fn unlock_source(context: &Context<'_>, opened: &mut ObjectHandle) -> S3Result<()> {
-    Ok(opened.unlock(customer_key(context, &OF_SOURCE)?.as_ref())?)
+    if let Some(stray) = stray {
+        let message = format!("{stray} header is not supported for this operation.");
+        return Err(S3Error::invalid_argument(stray, text(headers, stray).unwrap_or_default(), message));
+    }
+    customer_key(context, &OF_OBJECT)
 }
 
 /// The key for a part of an upload, which must be that of the upload.
@@ -177,21 +163,19 @@ pub(crate) fn unlock_source(context: &Context<'_>, opened: &mut ObjectHandle) ->
 pub(crate) fn upload_key(
     context: &Context<'_>,
     upload: Option<&EncryptionInfo>,
-) -> S3Result<Option<granary_engine::CustomerKey>> {
+) -> S3Result<Option<CustomerKey>> {
     let key = customer_key(context, &OF_OBJECT)?;
     let needs_key = upload == Some(&EncryptionInfo::Customer);
     // The key ring's keys are chosen when the upload begins; a part that names one may not get less than it asks for.
     let asks_in_vain = upload.is_none() && context.headers().contains_key(ALGORITHM);
     if needs_key != key.is_some() || asks_in_vain {
-        return Err(S3Error::invalid_request(
-            "The multipart upload initiate requested encryption. Subsequent part requests must include the \
-             appropriate encryption parameters.",
-        ));
+        return Err(parameters_missing());
     }
     Ok(key)
 }
 
-/// Refuses the key of a completion that is not the one of the upload. It need not bring one.
+/// Refuses the key of a completion that is not the one of the upload. It must bring one only if the upload has a checksum.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
 ///
 /// # Errors
 /// As for a part.
@@ -199,6 +183,7 @@ pub(crate) async fn check_completion(
     context: &Context<'_>,
     object: &ObjectAddress,
     upload: UploadId,
+    info: &UploadInfo,
 ) -> S3Result<()> {
     match customer_key(context, &OF_OBJECT)? {
         Some(key) => {
@@ -206,14 +191,24 @@ pub(crate) async fn check_completion(
             let checked = engine.check_upload_key(&object.bucket, &object.key, upload, &key).await;
             checked.map_err(part_error)
         }
+        None if info.encryption == Some(EncryptionInfo::Customer) && info.checksum.is_some() => {
+            Err(parameters_missing())
+        }
         None => Ok(()),
     }
 }
 
+fn parameters_missing() -> S3Error {
+    S3Error::invalid_request(
+        "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate \
+         encryption parameters.",
+    )
+}
+
 /// An engine's error on a part: another key than that of the upload is not a matter of permission.
-pub(crate) fn part_error(error: granary_engine::EngineError) -> S3Error {
+pub(crate) fn part_error(error: EngineError) -> S3Error {
     match error {
-        granary_engine::EngineError::WrongCustomerKey => S3Error::invalid_argument(
+        EngineError::WrongCustomerKey => S3Error::invalid_argument(
             OF_OBJECT.key,
             "",
             "The provided encryption parameters did not match the ones used originally.",

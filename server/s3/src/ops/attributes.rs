@@ -55,11 +55,11 @@ impl Wanted {
 
 /// `GET /bucket/key?attributes`.
 pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
-    encryption::refuse_on_read(context.headers())?;
+    let key = encryption::read_key(context)?;
     let wanted = Wanted::of(context)?;
     let page = PartsPage::of(context)?;
     let mut opened = version::open(context, object, context.query.get("versionId")).await?;
-    encryption::unlock(context, &mut opened)?;
+    opened.unlock(key.as_ref())?;
     let info = opened.info();
     let mut response = respond::xml(document(wanted, page, info));
     respond::set(response.headers_mut(), header::LAST_MODIFIED, http_date(info.modified));

@@ -109,6 +109,7 @@ pub(super) async fn open_source(
     let source = CopySourceHeader::parse(text)?;
     let version_id = source.version_id;
     let source = ObjectAddress { bucket: source.bucket, key: source.key };
+    let key = encryption::customer_key(context, &encryption::OF_SOURCE)?;
     let opened = version::open(context, &source, version_id.as_deref()).await;
     let mut opened = opened.map_err(|error| match error.code() {
         ErrorCode::MethodNotAllowed => S3Error::invalid_request(
@@ -116,7 +117,7 @@ pub(super) async fn open_source(
         ),
         _ => error,
     })?;
-    encryption::unlock_source(context, &mut opened)?;
+    opened.unlock(key.as_ref())?;
     let info = opened.info();
     conditions::check_copy_source(context.headers(), &info.etag, info.modified)?;
     Ok((source, version_id, opened))

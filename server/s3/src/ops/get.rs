@@ -57,9 +57,10 @@ struct Selection {
 
 /// `GET /bucket/key`.
 pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    let key = encryption::read_key(context)?;
     let wanted = check(context)?;
     let mut opened = version::open(context, object, context.query.get("versionId")).await?;
-    encryption::unlock(context, &mut opened)?;
+    opened.unlock(key.as_ref())?;
     check_conditions(context, opened.info())?;
     let (selection, mut headers) = answer(context, wanted, opened.info())?;
     expiration(context, object, opened.info(), &mut headers).await;
@@ -73,9 +74,10 @@ pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Resu
 
 /// `HEAD /bucket/key`.
 pub(super) async fn head(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    let key = encryption::read_key(context)?;
     let wanted = check(context)?;
     let mut opened = version::open(context, object, context.query.get("versionId")).await?;
-    encryption::unlock(context, &mut opened)?;
+    opened.unlock(key.as_ref())?;
     check_conditions(context, opened.info())?;
     let (selection, mut headers) = answer(context, wanted, opened.info())?;
     expiration(context, object, opened.info(), &mut headers).await;
@@ -104,7 +106,6 @@ fn response(selection: Selection, headers: HeaderMap, body: Body) -> S3Response 
 
 /// What can be checked before the object is known.
 fn check(context: &Context<'_>) -> S3Result<Wanted> {
-    encryption::refuse_on_read(context.headers())?;
     version::named(context.query.get("versionId"))?;
     let overrides = context.query.pairs().any(|(name, _)| name.starts_with("response-"));
     if overrides && !context.is_signed() {

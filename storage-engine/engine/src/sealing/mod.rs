@@ -12,6 +12,7 @@ use granary_keys::units::StreamId;
 use granary_keys::{CustomerKey, DataKey, KeyError, KeyRing};
 use granary_types::{BucketKeys, Etag, Seal, SealedWith};
 
+use crate::api::Digests;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 
@@ -105,16 +106,29 @@ pub(crate) fn data_key(keys: &KeyRing, seal: &Seal, customer: Option<&CustomerKe
 /// What a body is encrypted with: its data key, and which stream of that it is.
 pub(crate) type Sealing<'k> = Option<(&'k DataKey, StreamId)>;
 
-/// The tag of an object whose tag is not its MD5, which would tell something of its bytes.
+/// The tag of what was received. That of an object whose tag must not be its MD5, which would tell something of its bytes,
+/// is made of its checksum and its data key: the same part sent twice has the same tag.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
-pub(crate) fn shown_etag(seal: Option<&Seal>, md5: Etag) -> Result<Etag> {
-    match seal.map(|seal| &seal.with) {
-        None | Some(SealedWith::Managed { .. }) => Ok(md5),
-        Some(SealedWith::Kms { .. } | SealedWith::Customer) => {
-            let random = granary_types::WriteId::random();
-            let random = random.map_err(|source| EngineError::Io { context: "drawing a tag", source })?;
-            Ok(Etag::new(random.to_string()))
+pub(crate) fn shown_etag(
+    sealed: Option<(&Seal, &DataKey)>,
+    digests: &Digests,
+    length_bytes: u64,
+) -> Result<Etag> {
+    match sealed {
+        Some((Seal { with: SealedWith::Kms { .. } | SealedWith::Customer, .. }, key)) => {
+            let mut of = length_bytes.to_le_bytes().to_vec();
+            match &digests.checksum {
+                Some(checksum) => of.extend_from_slice(checksum.value.as_bytes()),
+                None => {
+                    let random = granary_types::WriteId::random();
+                    let random =
+                        random.map_err(|source| EngineError::Io { context: "drawing a tag", source })?;
+                    of.extend_from_slice(random.as_bytes());
+                }
+            }
+            Ok(Etag::new(hex::encode(key.fingerprint(&of)?)))
         }
+        _ => Ok(digests.etag.clone()),
     }
 }
 

@@ -43,7 +43,7 @@ pub(in crate::ops) async fn complete(
     let info = match context.shared.engine.upload(&object.bucket, &object.key, upload).await {
         Ok(info) => {
             check_kind(headers, &info)?;
-            encryption::check_completion(context, object, upload).await?;
+            encryption::check_completion(context, object, upload, &info).await?;
             check_early(context, object, &conditions).await?;
             Some(info)
         }
