@@ -214,15 +214,10 @@ async fn parts_are_encrypted_each_for_itself() {
             let number = PartNumber::new(n).unwrap();
             // Each part is sent twice; the second counts.
             for body in [marked(length + 3), marked(length)] {
-                let sent = store.engine.put_part(
-                    &bucket,
-                    &name,
-                    upload,
-                    number,
-                    customer.as_ref(),
-                    &mut Body::new(body),
-                );
-                let sent = sent.await.unwrap();
+                let (engine, mut body) = (&store.engine, Body::new(body));
+                let sent =
+                    engine.put_part(&bucket, &name, upload, number, customer.as_ref(), &mut body).await;
+                let sent = sent.unwrap();
                 parts.retain(|part: &granary_engine::UploadedPart| part.number != number);
                 parts.push(sent);
             }
