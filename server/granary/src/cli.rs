@@ -10,6 +10,7 @@ use granary_admin::{Leaving, TaskKind};
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};
+use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::{self, MetadataCommand};
 use crate::operate::{self, DrainArgs, Target};
@@ -48,6 +49,9 @@ enum Command {
     /// The metadata of a store that is not running.
     #[command(subcommand)]
     Metadata(MetadataCommand),
+    /// The keys that objects are encrypted under.
+    #[command(subcommand)]
+    Keyring(KeyringCommand),
     /// Bring the schema of the metadata's database up to this version; what `serve` does by itself at start.
     Migrate(MigrateArgs),
     /// Rebuild missing and damaged shards.
@@ -195,6 +199,19 @@ struct ServeArgs {
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     debug_lifecycle_day_seconds: Option<u64>,
+    /// The file with the keys that objects are encrypted under, made by `granary keyring create`; all nodes of a store
+    /// need the same keys [default: a file on each drive, made at the first start; none on a node].
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyring: Option<PathBuf>,
+    /// Encrypt objects whose bucket and request say nothing of it, as with x-amz-server-side-encryption: AES256.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    encrypt_by_default: bool,
+    /// Take keys of clients (SSE-C) without TLS: for tests, and where a proxy before this server ends TLS.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    allow_sse_c_over_http: bool,
     /// What to log, e.g. info,granary_engine=debug [default: info].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -291,6 +308,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
         Command::Metadata(command) => runtime(0)?.block_on(metadata::run(&command, format))?,
+        Command::Keyring(command) => keyring::run(&command, format)?,
         Command::Migrate(args) => runtime(1)?.block_on(migrate(&args, format))?,
         Command::Plan(args) => plan::run(&args, format)?,
         Command::Volume(VolumeCommand::Compact(args)) => return task(&args, TaskKind::Compact, format),
@@ -373,6 +391,10 @@ mod tests {
             "granary metadata backup --from postgres://h/granary --to file:/b/granary.backup",
             "granary metadata backups --data /mnt/d{1...6}",
             "granary metadata restore --from drives:/mnt/d{1...6} --to postgres://h/granary",
+            "granary keyring list --data /mnt/d{1...6}",
+            "granary keyring create --keyring /etc/granary/keyring",
+            "granary keyring add training --keyring /etc/granary/keyring",
+            "granary keyring rotate sse-s3 --data /mnt/d{1...6} --json",
             "granary heal",
             "granary drive drain 0a1b --apply --detach",
             "granary drive drain 0a1b --cancel --json",

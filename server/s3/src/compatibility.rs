@@ -20,7 +20,13 @@ const BESIDE: &str = "
   not implemented. Appending is by `x-amz-write-offset-bytes`; the ETag is then no MD5, as on AWS.
 - **Websites** are served on the subdomains of `--website-domain`, for GET and HEAD, without signatures.
 - **Request heads** may have 16 KiB (`max_header_bytes`; AWS: 8 KiB) and 100 headers.
+- **Encryption**: objects are encrypted only where the request, the bucket's default or the server's `--encrypt-by-default` asks
+  for it; AWS encrypts every object with SSE-S3. Without a default, GetBucketEncryption answers
+  `ServerSideEncryptionConfigurationNotFoundError`. New buckets do not block SSE-C. Encryption in two layers
+  (`aws:kms:dsse`) is not implemented, nor are appends to encrypted objects. Keys of SSE-KMS are shown by their names, not by ARNs.
+  See [encryption.md](encryption.md).
 ";
+
 
 /// The text of the page.
 #[must_use]

@@ -63,15 +63,15 @@ impl<'a> Context<'a> {
         self.verified.method != AuthMethod::Anonymous
     }
 
-    /// The body of an object or a part, with the checksum `keep` computed.
+    /// The body of an object or a part, with the MD5 for its tag and the checksum `keep` computed.
     pub(crate) fn object_body(
         &self,
         body: Body,
-        keep: Option<ChecksumAlgorithm>,
+        (etag, keep): (EtagNeed, Option<ChecksumAlgorithm>),
         limit_bytes: u64,
     ) -> S3Result<BodySource> {
         let payload = &self.verified.payload;
-        let digests = BodyDigests::new(self.headers(), payload, EtagNeed::Wanted, keep)?;
+        let digests = BodyDigests::new(self.headers(), payload, etag, keep)?;
         let limits = BodyLimits { idle: self.shared.body_idle(), length_bytes: limit_bytes };
         let source = match self.parts.extensions.get::<LengthBounds>() {
             Some(bounds) => BodySource::within(body, *bounds, digests, limits),

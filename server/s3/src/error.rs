@@ -9,7 +9,9 @@ use std::fmt;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 macro_rules! error_codes {
-    ($($variant:ident = $status:ident, $message:literal;)+) => {
+    (@name $variant:ident) => { stringify!($variant) };
+    (@name $variant:ident $name:literal) => { $name };
+    ($($variant:ident $(as $name:literal)? = $status:ident, $message:literal;)+) => {
         /// The code of an S3 error, which decides its HTTP status.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "the variants are AWS's names")]
@@ -24,7 +26,7 @@ macro_rules! error_codes {
             /// The text of `<Code>`.
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => stringify!($variant)),+ }
+                match self { $(Self::$variant => error_codes!(@name $variant $($name)?)),+ }
             }
 
             /// The HTTP status sent with the code.
@@ -72,6 +74,7 @@ error_codes! {
     InvalidBucketState = CONFLICT, "The request is not valid with the current state of the bucket.";
     InvalidChunkSizeError = BAD_REQUEST, "Only the last chunk is allowed to have a size less than 8192 bytes";
     InvalidDigest = BAD_REQUEST, "The Content-MD5 you specified was invalid.";
+    InvalidEncryptionAlgorithmError = BAD_REQUEST, "The encryption request that you specified is not valid. The valid value is AES256.";
     InvalidLocationConstraint = BAD_REQUEST, "The specified location-constraint is not valid";
     InvalidPart = BAD_REQUEST, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
     InvalidPartNumber = RANGE_NOT_SATISFIABLE, "The requested partnumber is not satisfiable";
@@ -87,6 +90,7 @@ error_codes! {
     InvalidToken = BAD_REQUEST, "The provided token is malformed or otherwise invalid.";
     InvalidURI = BAD_REQUEST, "Couldn't parse the specified URI.";
     InvalidWriteOffset = BAD_REQUEST, "The write offset value that you specified does not match the current object size.";
+    KmsNotFoundException as "KMS.NotFoundException" = BAD_REQUEST, "The key does not exist.";
     KeyTooLongError = BAD_REQUEST, "Your key is too long";
     MalformedPOSTRequest = BAD_REQUEST, "The body of your POST request is not well-formed multipart/form-data.";
     MalformedXML = BAD_REQUEST, "The XML you provided was not well-formed or did not validate against our published schema";
@@ -118,6 +122,7 @@ error_codes! {
     RequestHeaderSectionTooLarge = BAD_REQUEST, "Your request header section exceeds the maximum allowed size.";
     RequestTimeTooSkewed = FORBIDDEN, "The difference between the request time and the server's time is too large.";
     RequestTimeout = BAD_REQUEST, "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.";
+    ServerSideEncryptionConfigurationNotFoundError = NOT_FOUND, "The server side encryption configuration was not found";
     ServiceUnavailable = SERVICE_UNAVAILABLE, "Service is unable to handle request.";
     SignatureDoesNotMatch = FORBIDDEN, "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
     SlowDown = SERVICE_UNAVAILABLE, "Please reduce your request rate.";

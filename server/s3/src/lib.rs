@@ -18,6 +18,7 @@ pub mod copy_source;
 mod cors;
 pub mod dates;
 pub mod encoding;
+mod encryption;
 pub mod error;
 pub mod form;
 mod lifecycle;
@@ -41,7 +42,10 @@ pub mod xml;
 
 /// For fuzz targets only.
 #[cfg(fuzzing)]
+pub use encryption::configuration::check_encryption;
+#[cfg(fuzzing)]
 pub use ops::check_configurations;
 
+pub use encryption::CustomerKeyTransport;
 pub use router::router;
 pub use state::{S3Config, S3State};

@@ -117,7 +117,7 @@ operations! {
     DeleteBucket: DELETE Bucket Plain Implemented;
     DeleteBucketAnalyticsConfiguration: DELETE Bucket SubresourceWithId("analytics") Stored;
     DeleteBucketCors: DELETE Bucket Subresource("cors") Implemented;
-    DeleteBucketEncryption: DELETE Bucket Subresource("encryption") Missing;
+    DeleteBucketEncryption: DELETE Bucket Subresource("encryption") Implemented;
     DeleteBucketIntelligentTieringConfiguration: DELETE Bucket SubresourceWithId("intelligent-tiering") Stored;
     DeleteBucketInventoryConfiguration: DELETE Bucket SubresourceWithId("inventory") Stored;
     DeleteBucketLifecycle: DELETE Bucket Subresource("lifecycle") Implemented;
@@ -139,7 +139,7 @@ operations! {
     GetBucketAcl: GET Bucket Subresource("acl") Missing;
     GetBucketAnalyticsConfiguration: GET Bucket SubresourceWithId("analytics") Stored;
     GetBucketCors: GET Bucket Subresource("cors") Implemented;
-    GetBucketEncryption: GET Bucket Subresource("encryption") Missing;
+    GetBucketEncryption: GET Bucket Subresource("encryption") Implemented;
     GetBucketIntelligentTieringConfiguration: GET Bucket SubresourceWithId("intelligent-tiering") Stored;
     GetBucketInventoryConfiguration: GET Bucket SubresourceWithId("inventory") Stored;
     GetBucketLifecycle: GET Bucket Elsewhere("GetBucketLifecycleConfiguration") Missing;
@@ -188,7 +188,7 @@ operations! {
     PutBucketAcl: PUT Bucket Subresource("acl") Missing;
     PutBucketAnalyticsConfiguration: PUT Bucket SubresourceWithId("analytics") Stored;
     PutBucketCors: PUT Bucket Subresource("cors") Implemented;
-    PutBucketEncryption: PUT Bucket Subresource("encryption") Missing;
+    PutBucketEncryption: PUT Bucket Subresource("encryption") Implemented;
     PutBucketIntelligentTieringConfiguration: PUT Bucket SubresourceWithId("intelligent-tiering") Stored;
     PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Stored;
     PutBucketLifecycle: PUT Bucket Elsewhere("PutBucketLifecycleConfiguration") Missing;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use granary_auth::Verifier;
-use granary_engine::Engine;
+use granary_engine::{DefaultEncryption, Engine};
 use http::HeaderValue;
 
 use crate::address::VirtualHostDomains;
+use crate::encryption::CustomerKeyTransport;
 use crate::md5_pool::Md5Pool;
 use crate::metrics::OperationMetrics;
 use crate::request_id::RequestIds;
@@ -30,6 +31,10 @@ pub struct S3Config {
     pub body_idle_ms: u64,
     /// What names this server in `x-amz-id-2`.
     pub node: String,
+    /// Whether keys of clients may come over its connections.
+    pub customer_keys: CustomerKeyTransport,
+    /// How objects are encrypted where neither the request nor the bucket says anything.
+    pub default_encryption: Option<DefaultEncryption>,
 }
 
 impl Default for S3Config {
@@ -43,6 +48,8 @@ impl Default for S3Config {
             account_id: "000000000000".to_owned(),
             body_idle_ms: 20_000,
             node: "granary".to_owned(),
+            customer_keys: CustomerKeyTransport::Refused,
+            default_encryption: None,
         }
     }
 }

@@ -19,7 +19,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::PreconditionFailed`] if the object is another one by then, or `conditions` do not hold;
-    /// [`EngineError::NoSuchKey`] if it is gone; [`EngineError::TooManyParts`]; and as [`Engine::put_object`].
+    /// [`EngineError::NoSuchKey`] if it is gone; [`EngineError::TooManyParts`]; [`EngineError::EncryptedAppend`]; and as
+    /// [`Engine::put_object`].
     pub async fn append_object(
         &self,
         bucket: &BucketName,
@@ -55,6 +56,9 @@ impl Engine {
         };
         let (parts, multipart) = match object.content {
             Content::Blobs { parts, multipart } => (parts, multipart),
+            Content::SealedEmpty(_) | Content::SealedPacked(..) | Content::SealedBlobs { .. } => {
+                return Err(EngineError::EncryptedAppend);
+            }
             Content::Empty | Content::Packed(_) => {
                 let mut source = Behind { before: Some(whole(opened).await?), source };
                 return self.put_object(bucket, key, options, &mut source).await;

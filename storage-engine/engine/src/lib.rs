@@ -27,6 +27,7 @@ mod options;
 mod read;
 mod record;
 mod rename;
+mod sealing;
 mod start;
 mod status;
 mod tags;
@@ -40,6 +41,9 @@ pub use engine::Engine;
 pub use error::{EngineError, Result};
 pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN, Tls};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
+pub use granary_keys::{
+    CustomerKey, DEFAULT_KMS_KEY, KeyError, KeyName, KeyNameError, KeyRing, KeyRow, Keys, MANAGED_KEY,
+};
 pub use granary_metadata::postgres::PostgresOptions;
 pub use granary_metadata::{BucketDocument, NodeRow, NodeState, VolumeRow, VolumeState};
 pub use lifecycle::{
@@ -53,3 +57,4 @@ pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
 pub use read::{ObjectHandle, ObjectStream};
 pub use rename::RenameConditions;
+pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};

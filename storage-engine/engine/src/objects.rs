@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use granary_keys::DataKey;
+use granary_keys::units::StreamId;
 use granary_metadata::{
     Commit, Content, DeleteObject, EraseObject, EraseTerms, ListQuery, NewBlob, NewObject, ObjectRow,
     Outcome, PartRef, PutObject, RemoveObject, VersionKind, VersionQuery, Write,
 };
 use granary_types::{
-    BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, VersionId, WriteId, crash_point,
+    BlobId, BucketId, BucketName, ObjectKey, PartNumber, Seal, UnixMillis, VersionId, WriteId, crash_point,
 };
 
 use crate::api::{
@@ -21,6 +23,7 @@ use crate::error::{EngineError, Result};
 use crate::locks::{check_bucket, lock_write};
 use crate::read::ObjectHandle;
 use crate::record::{BlobRecord, ObjectRecord};
+use crate::sealing::{EncryptionInfo, SealedBody, Sealing, new_seal, shown_etag};
 use crate::tags::tag_write;
 use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, PackWrite, Recorded, WrittenBlob};
 
@@ -38,12 +41,30 @@ pub(crate) enum Stored {
     Blob(WrittenBlob),
 }
 
+impl Stored {
+    fn length_bytes(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Small(bytes) => bytes.len() as u64,
+            Self::Blob(blob) => blob.length_bytes,
+        }
+    }
+}
+
+/// A body that is received and verified.
+pub(crate) struct Received {
+    pub(crate) stored: Stored,
+    pub(crate) digests: Digests,
+    /// How long it came; what is stored of it may be longer.
+    pub(crate) length_bytes: u64,
+}
+
 /// Whether small bodies may stay in memory to be packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Small {
     Pack,
-    /// Parts are always blobs of their own: a completion refers to them.
-    Blob,
+    /// Parts are always blobs of their own, with this id: a completion refers to them.
+    Blob(BlobId),
 }
 
 impl Engine {
@@ -76,9 +97,11 @@ impl Engine {
         let mut version = new_version(found.settings)?;
         let record = BlobRecord { bucket: found.id, key: key.clone(), version, part: None };
         // What continues blobs is one.
-        let small = if beginning.is_some() { Small::Blob } else { Small::Pack };
-        let (stored, digests) = self.receive(source, &record, small).await?;
-        let mut new = new_object(options, digests, &stored, beginning)?;
+        let small = if beginning.is_some() { Small::Blob(BlobId::random().map_err(drawing)?) } else { Small::Pack };
+        let sealed = new_seal(self.keys(), &options.encryption)?;
+        let sealing = sealed.as_ref().map(|(_, key)| (key, StreamId::Whole));
+        let received = self.receive(source, &record, small, sealing).await?;
+        let (stored, mut new) = new_object(options, received, sealed, beginning)?;
         let mut tries = 0;
         loop {
             new.object.version = version;
@@ -129,7 +152,10 @@ impl Engine {
                 }
             }
             Stored::Blob(blob) => {
-                put.object.content = content_with(blob, beginning.as_ref())?;
+                let before = beginning.as_ref().map_or(0, |beginning| beginning.length_bytes);
+                let length_bytes = object.length_bytes.saturating_sub(before);
+                let content = content_with(blob, length_bytes, beginning.as_ref())?;
+                put.object.content = content.sealed_like(&object.content);
                 put.blobs.push(NewBlob { id: blob.id, extents: blob.extents.clone() });
                 recorded.advances.clone_from(&blob.advances);
                 recorded.volumes.clone_from(&blob.volumes);
@@ -146,6 +172,23 @@ impl Engine {
         source: &mut dyn PutSource,
         record: &BlobRecord,
         small: Small,
+        sealing: Sealing<'_>,
+    ) -> Result<Received> {
+        let Some((key, stream)) = sealing else {
+            let (stored, digests) = self.receive_as_is(source, record, small).await?;
+            let length_bytes = stored.length_bytes();
+            return Ok(Received { stored, digests, length_bytes });
+        };
+        let mut body = SealedBody::new(source, key, stream)?;
+        let (stored, digests) = self.receive_as_is(&mut body, record, small).await?;
+        Ok(Received { stored, digests, length_bytes: body.plain_bytes() })
+    }
+
+    async fn receive_as_is(
+        &self,
+        source: &mut dyn PutSource,
+        record: &BlobRecord,
+        small: Small,
     ) -> Result<(Stored, Digests)> {
         let (head, ended) = receive_head(source, small).await?;
         if ended && (small == Small::Pack || head.is_empty()) {
@@ -157,8 +200,12 @@ impl Engine {
             return Ok((stored, digests));
         }
         let inner = &self.inner;
-        let mut writer =
-            BlobWriter::start(inner.pool.clone(), inner.write_budget.clone(), record.encode()?).await?;
+        let id = match small {
+            Small::Pack => BlobId::random().map_err(drawing)?,
+            Small::Blob(id) => id,
+        };
+        let (pool, budget) = (inner.pool.clone(), inner.write_budget.clone());
+        let mut writer = BlobWriter::start_at(pool, budget, record.encode()?, id, 0).await?;
         for bytes in head.chunks {
             writer.write(&bytes).await?;
         }
@@ -369,7 +416,7 @@ async fn receive_head(source: &mut dyn PutSource, small: Small) -> Result<(Head,
     let mut head = Head::default();
     let limit = match small {
         Small::Pack => PACKED_LENGTH_BYTES_MAX,
-        Small::Blob => 0,
+        Small::Blob(_) => 0,
     };
     while head.length <= limit {
         match source.next().await.map_err(EngineError::Source)? {
@@ -409,28 +456,29 @@ struct New {
     beginning: Option<Beginning>,
 }
 
-/// The blobs of an object: those it begins with, and this one.
-fn content_with(blob: &WrittenBlob, beginning: Option<&Beginning>) -> Result<Content> {
+/// The blobs of an object: those it begins with, and this one, which clients see as so many bytes.
+fn content_with(blob: &WrittenBlob, length_bytes: u64, beginning: Option<&Beginning>) -> Result<Content> {
     let (mut parts, multipart, number) = match beginning {
         Some(Beginning { parts, multipart, number, .. }) => (parts.clone(), *multipart, *number),
         None => (Vec::new(), false, PartNumber::new(1).map_err(|_| EngineError::Internal("part 1"))?),
     };
-    parts.push(PartRef { number, blob: blob.id, length_bytes: blob.length_bytes, checksum: None });
+    parts.push(PartRef { number, blob: blob.id, length_bytes, checksum: None });
     Ok(Content::Blobs { parts, multipart })
 }
 
 fn new_object(
     options: PutOptions,
-    digests: Digests,
-    stored: &Stored,
+    received: Received,
+    sealed: Option<(Seal, DataKey)>,
     beginning: Option<Beginning>,
-) -> Result<New> {
-    let before = beginning.as_ref().map_or(0, |beginning| beginning.length_bytes);
-    let length_bytes = match stored {
-        Stored::Empty => 0,
-        Stored::Small(bytes) => bytes.len() as u64,
-        Stored::Blob(blob) => blob.length_bytes,
+) -> Result<(Stored, New)> {
+    let Received { stored, digests, length_bytes } = received;
+    let etag = shown_etag(sealed.as_ref().map(|(seal, key)| (seal, key)), &digests, length_bytes)?;
+    let content = match sealed {
+        Some((seal, _)) => Content::Empty.sealed(seal),
+        None => Content::Empty,
     };
+    let before = beginning.as_ref().map_or(0, |beginning| beginning.length_bytes);
     let length_bytes = before.saturating_add(length_bytes);
     let object = NewObject {
         version: VersionId::NULL,
@@ -438,14 +486,14 @@ fn new_object(
         write: WriteId::random().map_err(drawing)?,
         modified: UnixMillis::now(),
         length_bytes,
-        etag: digests.etag,
+        etag,
         storage_class: options.storage_class,
         checksum: digests.checksum,
         attributes: options.attributes,
-        content: Content::Empty,
+        content,
     };
     let PutOptions { conditions, tags, lock, .. } = options;
-    Ok(New { object, conditions, tags, lock, beginning })
+    Ok((stored, New { object, conditions, tags, lock, beginning }))
 }
 
 pub(crate) fn written(object: &NewObject) -> Written {
@@ -455,6 +503,7 @@ pub(crate) fn written(object: &NewObject) -> Written {
         length_bytes: object.length_bytes,
         version: Some(object.version).filter(|version| !version.is_null()),
         modified: object.modified,
+        encryption: object.content.seal().map(EncryptionInfo::from),
     }
 }
 

@@ -86,9 +86,10 @@ impl Engine {
             Some(marker) => ObjectRecord::manifest(bucket.id, &remove.key, &marker)?,
             None => Vec::new(),
         };
-        if let Content::Packed(_) = &put.object.content {
+        if let Some(location) = put.object.content.packed() {
             let record = ObjectRecord::encode(put.bucket, &put.key, &put.object)?;
-            let bytes = whole(opened).await?;
+            // As they are stored: what is encrypted stays so, under the same key.
+            let bytes = opened.reader.packed(location).await?;
             return self.inner.packer.rename((bytes, record), records, rename, behind).await;
         }
         records.extend(ObjectRecord::manifest(put.bucket, &put.key, &put.object)?);
@@ -126,7 +127,7 @@ fn renaming(
     Ok(RenameObject { put, source: ExpireObject { expected: object.write, remove } })
 }
 
-/// All bytes of an object that is packed or empty.
+/// All bytes of an object that is small.
 pub(crate) async fn whole(opened: ObjectHandle) -> Result<Bytes> {
     let range = ByteRange { start: 0, end: opened.info().length_bytes };
     let mut stream = opened.read(range);

@@ -11,7 +11,7 @@ use super::Findings;
 use crate::process;
 
 /// Height of each crate in the design's picture: a crate may depend only on lower ones.
-const RANKS: [(&str, u8); 11] = [
+const RANKS: [(&str, u8); 12] = [
     ("granary", 7),
     ("granary-s3", 6),
     ("granary-admin", 6),
@@ -21,6 +21,7 @@ const RANKS: [(&str, u8); 11] = [
     ("granary-metadata", 2),
     ("granary-drive", 2),
     ("granary-erasure", 2),
+    ("granary-keys", 2),
     ("granary-types", 1),
     ("granary-simd", 0),
 ];
@@ -29,7 +30,7 @@ const RANKS: [(&str, u8); 11] = [
 const OUTSIDE: [&str; 3] = ["granary-tests", "granary-bench", "xtask"];
 
 /// Edges that the ranks would allow and the design does not: (from, to, why).
-const FORBIDDEN: [(&str, &str, &str); 17] = [
+const FORBIDDEN: [(&str, &str, &str); 18] = [
     ("granary-s3", "granary-drive", "the s3 crate knows no volume or shard"),
     ("granary-s3", "granary-erasure", "the s3 crate knows no volume or shard"),
     ("granary-s3", "granary-metadata", "the s3 crate knows no volume or shard"),
@@ -45,6 +46,7 @@ const FORBIDDEN: [(&str, &str, &str); 17] = [
     ("granary-drive", "http", "a drive knows no HTTP"),
     ("granary-drive", "axum", "a drive knows no HTTP"),
     ("granary-erasure", "tokio", "the codec is pure computation"),
+    ("granary-keys", "tokio", "keys and units are pure computation"),
     ("granary-types", "tokio", "the types are plain data"),
     ("granary-auth", "axum", "signatures are verified on plain http types"),
 ];

@@ -25,7 +25,7 @@ pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 36] = [
+const KEYS: [&str; 39] = [
     "data",
     "metadata",
     "listen",
@@ -62,6 +62,9 @@ const KEYS: [&str; 36] = [
     "metadata_backup_interval_ms",
     "metadata_backups_kept",
     "debug_lifecycle_day_seconds",
+    "keyring",
+    "encrypt_by_default",
+    "allow_sse_c_over_http",
 ];
 
 /// Settings as written, before validation of what belongs together.
@@ -143,6 +146,12 @@ pub struct Settings {
     pub metadata_backups_kept: usize,
     /// For tests: how long a day of a lifecycle rule is. Unset, a day is a day.
     pub debug_lifecycle_day_seconds: Option<u64>,
+    /// The file with the keys that objects are encrypted under; on the drives themselves if unset.
+    pub keyring: Option<PathBuf>,
+    /// Whether objects are encrypted whose bucket and request say nothing of it.
+    pub encrypt_by_default: bool,
+    /// Whether clients may send keys of their own without TLS: where a proxy before this server ends it.
+    pub allow_sse_c_over_http: bool,
 }
 
 impl Default for Settings {
@@ -184,6 +193,9 @@ impl Default for Settings {
             metadata_backup_interval_ms: 6 * 3_600_000,
             metadata_backups_kept: 4,
             debug_lifecycle_day_seconds: None,
+            keyring: None,
+            encrypt_by_default: false,
+            allow_sse_c_over_http: false,
         }
     }
 }

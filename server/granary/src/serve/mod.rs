@@ -23,6 +23,7 @@ use tracing::info;
 
 use crate::config::Config;
 use crate::credentials::{ACCESS_KEY_VARIABLE, FILE_NAME, RootCredentials, SECRET_KEY_VARIABLE};
+use crate::keyring::KeyRingPlace;
 use crate::output::print_notice;
 use crate::telemetry;
 use dispatch::App;
@@ -46,6 +47,8 @@ pub async fn serve(config: Config) -> Result<()> {
             "all nodes of a store need the same root credentials: set {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}"
         );
     }
+    let place = KeyRingPlace::of(&config);
+    let keyring = place.as_ref().map(KeyRingPlace::load).transpose()?;
     let source = StaticCredentials::root(root.get().clone());
     let regions = RegionPolicy::OneOf(vec![config.settings.region.clone()]);
     let verifier = Arc::new(Verifier::new(Arc::new(source), regions));
@@ -61,12 +64,16 @@ pub async fn serve(config: Config) -> Result<()> {
     let accepting = tokio::spawn(listener::run(listening, tls, Arc::clone(&app), limits, shutdown));
 
     let opened = tokio::select! {
-        opened = store::open(&config, verifier) => Some(opened?),
+        opened = store::open(&config, verifier, keyring.clone()) => Some(opened?),
         _ = stopped.wait_for(|stop| *stop) => None,
     };
     if let Some((routes, _)) = &opened {
         root.keep(&config.drives)?;
         show_generated(&root);
+        if let (Some(place), Some(keyring)) = (place, keyring) {
+            keyring.keep(&place)?;
+            tokio::spawn(keyring.follow(place));
+        }
         app.open(routes.clone());
         info!(endpoint = format!("{scheme}://{address}"), version = env!("CARGO_PKG_VERSION"), "serving S3");
     }

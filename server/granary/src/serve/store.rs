@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use granary_auth::Verifier;
-use granary_engine::{DayLength, Engine, EngineOptions, Profile, measure_acceleration};
+use granary_engine::{DayLength, DefaultEncryption, Engine, EngineOptions, Profile, measure_acceleration};
 use granary_s3::address::VirtualHostDomains;
-use granary_s3::{S3Config, S3State};
+use granary_s3::{CustomerKeyTransport, S3Config, S3State};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use super::backend::EngineBackend;
 use super::dispatch::{Readiness, Routes};
 use crate::config::Config;
+use crate::keyring::LoadedKeyRing;
 
 /// How often readiness is looked at; `/health/ready` tells what was found last.
 const READINESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -40,10 +41,18 @@ impl Store {
 ///
 /// # Errors
 /// Drives or metadata that are missing, foreign or damaged beyond what the erasure code bears.
-pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, Store)> {
+pub async fn open(
+    config: &Config,
+    verifier: Arc<Verifier>,
+    keyring: Option<LoadedKeyRing>,
+) -> Result<(Routes, Store)> {
     check_acceleration();
     raise_open_files_limit();
-    let engine = Engine::open(options(config)?).await.context("opening the store")?;
+    let mut options = options(config)?;
+    if let Some(keyring) = keyring {
+        options.keys = keyring.ring;
+    }
+    let engine = Engine::open(options).await.context("opening the store")?;
     info!(cluster = %engine.cluster(), erasure = %engine.profile(), drives = config.drives.len(), "store open");
     let (ready, readiness) = watch::channel(readiness(&engine).await);
     let watching = tokio::spawn(watch_readiness(engine.clone(), ready));
@@ -53,6 +62,8 @@ pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, S
         website_domains: VirtualHostDomains::new(config.settings.website_domain.iter().cloned()),
         body_idle_ms: config.settings.stall_timeout_ms,
         node: engine.cluster().to_string(),
+        customer_keys: customer_keys(config),
+        default_encryption: config.settings.encrypt_by_default.then_some(DefaultEncryption::Managed),
         ..S3Config::default()
     };
     let state = S3State::new(engine.clone(), Arc::clone(&verifier), s3, random_seed()?)
@@ -61,6 +72,15 @@ pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, S
     let routes =
         Routes { s3: granary_s3::router(state), admin: granary_admin::router(backend, verifier), readiness };
     Ok((routes, Store { engine, watching }))
+}
+
+/// Keys of clients come over TLS, or over plain HTTP where the operator says that this is safe.
+fn customer_keys(config: &Config) -> CustomerKeyTransport {
+    if config.tls.is_some() || config.settings.allow_sse_c_over_http {
+        CustomerKeyTransport::Accepted
+    } else {
+        CustomerKeyTransport::Refused
+    }
 }
 
 fn options(config: &Config) -> Result<EngineOptions> {

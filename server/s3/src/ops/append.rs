@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use bytes::Bytes;
 use granary_engine::{
-    Digests, EngineError, ObjectHandle, ObjectInfo, PutOptions, PutSource, SourceError, TagMatch,
+    Digests, Encryption, EngineError, ObjectHandle, ObjectInfo, PutOptions, PutSource, SourceError, TagMatch,
 };
 use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag};
 use http::{HeaderName, StatusCode, header};
@@ -18,6 +18,7 @@ use crate::body::BodySource;
 use crate::checksum::combine::combine;
 use crate::conditions;
 use crate::context::Context;
+use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::locks;
 use crate::respond::{self, S3Response};
@@ -56,8 +57,12 @@ pub(super) async fn append(
         Some(opened) => Some(kept_algorithm(opened.info())),
         None => put::default_checksum(context),
     };
+    let encryption = match &opened {
+        Some(_) => Encryption::None,
+        None => encryption::of_write(context, &object.bucket).await?,
+    };
     let most = put::PUT_BYTES_MAX.saturating_sub(size);
-    let mut source = context.object_body(body, keep, most)?;
+    let mut source = context.object_body(body, (encryption::etag_need(&encryption), keep), most)?;
     let result = match opened {
         None => {
             let mut options = PutOptions {
@@ -65,6 +70,7 @@ pub(super) async fn append(
                 storage_class: attributes::storage_class(&headers)?,
                 tags: tags::of_header(&headers)?,
                 lock: locks::of_write(&headers, locks::Digest::Needed)?,
+                encryption,
                 conditions,
             };
             // An object that is made meanwhile is not replaced.
@@ -86,6 +92,7 @@ pub(super) async fn append(
     respond::set(headers, header::ETAG, written.etag.to_string());
     respond::set(headers, HeaderName::from_static("x-amz-object-size"), written.length_bytes.to_string());
     version::show(headers, version::VERSION, written.version);
+    encryption::describe_written(headers, written.encryption.as_ref(), context.headers());
     if let Some(checksum) = &written.checksum {
         object_headers::checksum(headers, checksum);
     }

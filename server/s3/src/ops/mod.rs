@@ -6,6 +6,7 @@ mod bucket;
 mod configs;
 mod copy;
 mod delete;
+mod encryption;
 mod get;
 mod lifecycle;
 mod list;
@@ -59,6 +60,9 @@ pub(crate) async fn run(
             Operation::GetBucketLifecycleConfiguration => lifecycle::get(context, &bucket).await,
             Operation::PutBucketLifecycleConfiguration => lifecycle::put(context, &bucket, body).await,
             Operation::DeleteBucketLifecycle => lifecycle::delete(context, &bucket).await,
+            Operation::GetBucketEncryption => encryption::get(context, &bucket).await,
+            Operation::PutBucketEncryption => encryption::put(context, &bucket, body).await,
+            Operation::DeleteBucketEncryption => encryption::delete(context, &bucket).await,
             Operation::ListMultipartUploads => multipart::list::uploads(context, &bucket).await,
             other => match configs::of(other) {
                 Some(found) => configs::run(context, found, &bucket, body).await,

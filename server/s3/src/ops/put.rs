@@ -10,6 +10,7 @@ use super::{object_headers, version};
 use crate::attributes;
 use crate::conditions;
 use crate::context::Context;
+use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::lifecycle;
 use crate::locks;
@@ -38,8 +39,10 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
         conditions: conditions::of_write(headers)?,
         tags: tags::of_header(headers)?,
         lock: locks::of_write(headers, locks::Digest::Needed)?,
+        encryption: encryption::of_write(context, &object.bucket).await?,
     };
-    let mut source = context.object_body(body, default_checksum(context), PUT_BYTES_MAX)?;
+    let etag = encryption::etag_need(&options.encryption);
+    let mut source = context.object_body(body, (etag, default_checksum(context)), PUT_BYTES_MAX)?;
     check_early(context, object, &options.conditions).await?;
     let engine = &context.shared.engine;
     let tags = options.tags.clone();
@@ -50,6 +53,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
     let headers = response.headers_mut();
     respond::set(headers, header::ETAG, written.etag.to_string());
     version::show(headers, version::VERSION, written.version);
+    encryption::describe_written(headers, written.encryption.as_ref(), context.headers());
     if let Some(checksum) = &written.checksum {
         object_headers::checksum(headers, checksum);
     }

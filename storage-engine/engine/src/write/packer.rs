@@ -49,12 +49,13 @@ impl PackWrite {
     fn at(self, location: Option<PackedLocation>, group: &mut Flushed) {
         match (self, location) {
             (Self::Put(mut put, behind), Some(location)) => {
-                put.object.content = Content::Packed(location);
+                put.object.content = Content::Packed(location).sealed_like(&put.object.content);
                 group.writes.push(Write::Put(put));
                 group.writes.extend(behind);
             }
             (Self::Rename(mut rename, behind), Some(location)) => {
-                rename.put.object.content = Content::Packed(location);
+                let content = Content::Packed(location).sealed_like(&rename.put.object.content);
+                rename.put.object.content = content;
                 group.writes.push(Write::Rename(rename));
                 group.writes.extend(behind);
             }

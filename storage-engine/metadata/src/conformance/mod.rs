@@ -19,6 +19,7 @@ pub mod objects;
 pub mod random;
 pub mod renames;
 pub mod sample;
+pub mod seals;
 pub mod settings;
 pub mod side;
 pub mod uploads;
@@ -70,6 +71,8 @@ macro_rules! conformance_tests {
                 content_needs_its_volumes, content_lies_below_the_committed_end,
                 sealing_fixes_what_may_be_referred_to, objects_are_moved_by_comparison, shards_move_between_drives,
                 listed_in_pages, drives_by_slot;
+            seals: encrypted_objects_are_kept_and_counted, moves_leave_the_encryption,
+                completions_may_be_encrypted;
             lists: pages_equal_the_reference, entries_show_the_object, many_keys_below_a_common_prefix,
                 upload_pages_equal_the_reference;
             random: changes_equal_the_model, changes_equal_the_model_while_versioning_changes;

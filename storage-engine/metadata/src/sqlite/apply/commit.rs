@@ -5,7 +5,7 @@ use granary_types::VolumeId;
 use super::Batch;
 use crate::error::MetadataError;
 use crate::model::{
-    Commit, Content, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
+    Commit, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
     VolumeAdvance, VolumeState, Write, WriteConditions,
 };
 use crate::sqlite::failure::Failure;
@@ -103,10 +103,7 @@ pub(crate) fn new_places<'w, E>(
     };
     if let Some(put) = put {
         put.blobs.iter().try_for_each(|blob: &NewBlob| extents(&blob.extents))?;
-        return match &put.object.content {
-            Content::Packed(location) => visit(Place::Packed(location)),
-            Content::Empty | Content::Blobs { .. } => Ok(()),
-        };
+        return put.object.content.packed().map_or(Ok(()), |location| visit(Place::Packed(location)));
     }
     match write {
         Write::PutPart(part) => extents(&part.blob.extents),
