@@ -27,7 +27,6 @@ const BESIDE: &str = "
   See [encryption.md](encryption.md).
 ";
 
-
 /// The text of the page.
 #[must_use]
 pub fn page() -> String {

@@ -25,6 +25,7 @@ mod nodes;
 mod objects;
 mod options;
 mod read;
+mod receive;
 mod record;
 mod rename;
 mod sealing;

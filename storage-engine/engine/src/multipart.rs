@@ -21,7 +21,8 @@ use crate::api::{
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::locks::{check_bucket, keep_upload_lock, lock_write, take_upload_lock};
-use crate::objects::{Received, Small, Stored, VERSIONING_TRIES_MAX, first, new_version, written};
+use crate::objects::{VERSIONING_TRIES_MAX, first, new_version, written};
+use crate::receive::{Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
 use crate::sealing::{
     EncryptionInfo, check_customer_key, data_key, keep_upload_seal, new_seal, shown_etag, take_upload_seal,
