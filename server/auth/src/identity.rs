@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::policy::Document;
+use crate::policy::Policy;
 
 /// An account. Buckets and objects belong to accounts; users and roles act in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Session {
     /// When they end. The credential source refuses them from then on.
     pub expires_at: SystemTime,
     /// The session policies; none that is empty. Given any, the session may do only what one of them allows too.
-    pub policies: Vec<Arc<Document>>,
+    pub policies: Vec<Arc<Policy>>,
 }
 
 /// Who signed a request, other than the root user of the store, with everything that decides what they may do.
@@ -64,9 +64,9 @@ pub struct Identity {
     /// The access key that signed.
     pub access_key: Arc<str>,
     /// All identity policies in effect: inline, attached, and those of groups.
-    pub policies: Vec<Arc<Document>>,
+    pub policies: Vec<Arc<Policy>>,
     /// The permissions boundary: what it does not allow, no policy of the identity grants.
-    pub boundary: Option<Arc<Document>>,
+    pub boundary: Option<Arc<Policy>>,
     /// `aws:PrincipalTag/…`.
     pub tags: Vec<(String, String)>,
     /// What temporary credentials add; `None` for long-term keys.
