@@ -6,6 +6,8 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::identity::Identity;
+
 /// A secret access key. It is wiped from memory with its last clone and never shown by `Debug`.
 #[derive(Clone)]
 pub struct SecretKey(Arc<Zeroizing<String>>);
@@ -57,11 +59,13 @@ impl Credentials {
 pub enum Principal {
     /// The request carries no authentication at all.
     Anonymous,
-    /// The root user of this store.
+    /// The root user of this store, who may do everything.
     Root {
         /// The access key that signed.
         access_key: Arc<str>,
     },
+    /// Anybody else whose signature was right.
+    User(Arc<Identity>),
 }
 
 /// What a [`CredentialSource`] knows of one access key.

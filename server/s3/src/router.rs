@@ -150,6 +150,10 @@ fn resolve(shared: &Shared, parts: &Parts, host: &str, query: &Query<'_>) -> S3R
 fn authorise(verified: &Verified, parts: &Parts) -> S3Result<()> {
     match &verified.principal {
         Principal::Root { .. } => Ok(()),
+        Principal::User(identity) => {
+            tracing::debug!(arn = identity.arn, "only the root user is authorised yet");
+            Err(ErrorCode::AccessDenied.into())
+        }
         Principal::Anonymous => {
             tracing::debug!(
                 has_authorization = parts.headers.contains_key(header::AUTHORIZATION),

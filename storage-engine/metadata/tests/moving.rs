@@ -25,7 +25,8 @@ use granary_metadata::moving::{
 use granary_metadata::postgres::{Consistency, PostgresCopy, PostgresStore};
 use granary_metadata::sqlite::{Existing, SqliteImport, SqliteStore, mark_moved};
 use granary_metadata::{
-    BucketDocument, DriveRow, DriveState, MetadataError, MetadataStore, Outcome, Result, Tagging, Write,
+    BucketDocument, DriveRow, DriveState, IdentityChange, IdentityDocument, MetadataError, MetadataStore,
+    Outcome, Result, Tagging, Write,
 };
 use granary_types::{DriveId, WriteId};
 
@@ -119,6 +120,9 @@ async fn fill(store: &dyn MetadataStore, seed: u64) {
     assert!(
         store.put_bucket_document(BucketDocument { bucket: bucket_id(77), name, document }).await.unwrap()
     );
+    let identity = IdentityDocument { name: "user/1/a".to_owned(), document: Some(b"{}".to_vec()) };
+    let expected = store.identity_generation().await.unwrap();
+    assert!(store.change_identities(IdentityChange { expected, documents: vec![identity] }).await.unwrap());
 }
 
 async fn all(export: &dyn Export) -> Digests {

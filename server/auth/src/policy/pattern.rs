@@ -186,14 +186,15 @@ fn fits(pattern: &[Glyph], text: &str, case: Case) -> bool {
                 rest = ahead;
             }
             (None, None) => return true,
-            _ => match star.take() {
-                Some((after, mut from)) if from.next().is_some() => {
-                    at = after;
-                    rest = from.clone();
-                    star = Some((after, from));
+            _ => {
+                let Some((after, mut from)) = star.take() else { return false };
+                if from.next().is_none() {
+                    return false;
                 }
-                _ => return false,
-            },
+                at = after;
+                rest = from.clone();
+                star = Some((after, from));
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 use super::error::DocumentError;
 use super::evaluate::Grant;
 use super::json::Json;
+use crate::identity::{Identity, IdentityKind};
 
 /// Who asks, as the policy of a resource sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,19 @@ pub enum Caller<'a> {
         /// The role's ARN.
         role_arn: &'a str,
     },
+}
+
+impl<'a> From<&'a Identity> for Caller<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        let (account, canonical) = (&*identity.account.id, &*identity.account.canonical_id);
+        match (identity.kind, &identity.role_arn) {
+            (IdentityKind::AccountRoot, _) => Self::Root { account, canonical },
+            (IdentityKind::AssumedRole, Some(role_arn)) => {
+                Self::Session { account, canonical, arn: &identity.arn, role_arn }
+            }
+            _ => Self::User { account, canonical, arn: &identity.arn },
+        }
+    }
 }
 
 /// A principal that a statement lists.

@@ -68,6 +68,7 @@ fn settings(context: &Context<'_>) -> S3Result<BucketSettings> {
 pub(super) fn owner(principal: &Principal) -> &str {
     match principal {
         Principal::Root { access_key } => access_key,
+        Principal::User(identity) => &identity.account.canonical_id,
         Principal::Anonymous => "anonymous",
     }
 }

@@ -12,6 +12,7 @@
 
 pub mod buckets;
 pub mod concurrency;
+pub mod identities;
 pub mod lists;
 pub mod locks;
 pub mod membership;
@@ -25,6 +26,7 @@ pub mod versioning;
 pub mod versions;
 pub mod volumes;
 
+pub use identities as identities_kept;
 pub use locks as locks_kept;
 
 use std::sync::Arc;
@@ -68,6 +70,7 @@ macro_rules! conformance_tests {
                 content_needs_its_volumes, content_lies_below_the_committed_end,
                 sealing_fixes_what_may_be_referred_to, objects_are_moved_by_comparison, shards_move_between_drives,
                 listed_in_pages, drives_by_slot;
+            identities: changes_follow_each_other;
             lists: pages_equal_the_reference, entries_show_the_object, many_keys_below_a_common_prefix,
                 upload_pages_equal_the_reference;
             random: changes_equal_the_model, changes_equal_the_model_while_versioning_changes;
@@ -76,6 +79,7 @@ macro_rules! conformance_tests {
             concurrency: one_of_many_wins, writes_of_one_key_keep_an_order, refused_commits_have_no_neighbours,
                 dropped_calls_leave_nothing_in_part, restarts_keep_everything, a_closed_store_refuses;
             settings: survive_a_restart;
+            identities_kept: one_of_many_changes_wins;
             locks_kept: survive_a_restart;
         );
     };

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod commit;
+mod identity;
 mod list;
 mod lock;
 mod node;
@@ -18,6 +19,7 @@ pub use commit::{
     BlobMove, Commit, CompleteUpload, DeleteObject, NewUpload, ObjectMove, Outcome, PutObject, PutPart,
     RemoveObject, TagMatch, VolumeAdvance, Write, WriteConditions,
 };
+pub use identity::{IdentityChange, IdentityDocument};
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};
 pub use lock::{
     Bypass, EraseObject, EraseTerms, Expected, ExpireObject, LegalHold, LockChange, Locking, ObjectLock,

@@ -19,7 +19,9 @@ use granary_types::{BlobId, BucketId, ObjectKey, UploadId, WriteId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::model::{Bucket, BucketDocument, DriveRow, Extent, NewUpload, ObjectRow, PartRow, Tag, VolumeRow};
+use crate::model::{
+    Bucket, BucketDocument, DriveRow, Extent, IdentityDocument, NewUpload, ObjectRow, PartRow, Tag, VolumeRow,
+};
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::codec::{LockColumns, StoredObject};
 use crate::sqlite::failure::Failure;
@@ -45,11 +47,12 @@ pub enum Table {
     Parts,
     Tags,
     Documents,
+    Identities,
 }
 
 impl Table {
     /// All of them, in the order they are copied.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Drives,
         Self::Volumes,
         Self::Buckets,
@@ -61,6 +64,7 @@ impl Table {
         Self::Parts,
         Self::Tags,
         Self::Documents,
+        Self::Identities,
     ];
 
     /// The name shown to people.
@@ -78,6 +82,7 @@ impl Table {
             Self::Parts => "parts",
             Self::Tags => "tags",
             Self::Documents => "configurations",
+            Self::Identities => "identities",
         }
     }
 }
@@ -140,6 +145,8 @@ pub enum Entry {
     Tags(BucketId, ObjectKey, WriteId, Vec<Tag>),
     /// A configuration of a bucket.
     Document(BucketDocument),
+    /// An account, user, group, role or policy.
+    Identity(IdentityDocument),
 }
 
 impl Entry {
@@ -158,6 +165,7 @@ impl Entry {
             Self::Part(..) => Table::Parts,
             Self::Tags(..) => Table::Tags,
             Self::Document(_) => Table::Documents,
+            Self::Identity(_) => Table::Identities,
         }
     }
 
@@ -165,7 +173,9 @@ impl Entry {
     #[must_use]
     pub fn bucket(&self) -> Option<BucketId> {
         match self {
-            Self::Drive(_) | Self::Volume(..) | Self::Blob(..) | Self::Reference(..) => None,
+            Self::Drive(_) | Self::Volume(..) | Self::Blob(..) | Self::Reference(..) | Self::Identity(_) => {
+                None
+            }
             Self::Bucket(bucket) => Some(bucket.id),
             Self::Object(version) | Self::Version(version) => Some(version.bucket),
             Self::Upload(upload) => Some(upload.bucket),

@@ -11,9 +11,9 @@ use super::failure::Failure;
 use super::read;
 use crate::error::Result;
 use crate::model::{
-    BlobRow, Bucket, BucketDocument, BucketPage, BucketQuery, DocumentQuery, DriveRow, ListPage, ListQuery,
-    NewUpload, ObjectRow, PartPage, PartQuery, Tag, UploadPage, UploadQuery, VersionPage, VersionQuery,
-    VolumeRow,
+    BlobRow, Bucket, BucketDocument, BucketPage, BucketQuery, DocumentQuery, DriveRow, IdentityDocument,
+    ListPage, ListQuery, NewUpload, ObjectRow, PartPage, PartQuery, Tag, UploadPage, UploadQuery,
+    VersionPage, VersionQuery, VolumeRow,
 };
 
 /// Questions answered together.
@@ -76,6 +76,10 @@ reads! {
     Documents(DocumentQuery) -> Vec<BucketDocument>;
     /// How often configurations were changed.
     Generation(()) -> u64;
+    /// A page of identities.
+    Identities((String, u32)) -> Vec<IdentityDocument>;
+    /// How often identities were changed.
+    IdentityGeneration(()) -> u64;
     /// All drives.
     Drives(()) -> Vec<DriveRow>;
 }

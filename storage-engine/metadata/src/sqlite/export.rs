@@ -14,7 +14,7 @@ use super::queue::Lane;
 use super::schema;
 use super::store::SqliteStore;
 use crate::error::Result;
-use crate::model::BucketDocument;
+use crate::model::{BucketDocument, IdentityDocument};
 use crate::moving::{Entry, Export, Page, Place, Source, Table, VersionEntry};
 
 /// Makes an entry of a row.
@@ -83,6 +83,10 @@ fn walk(table: Table) -> Walk {
             &["bucket_id", "name"],
             document,
         ),
+        Table::Identities => (small("identities", "name"), &["name"], |row| {
+            let (name, document) = (document_name(blob(row, 0)?)?, Some(record("identities", row)?));
+            Ok(Entry::Identity(IdentityDocument { name, document }))
+        }),
     };
     Walk { select, key, decode }
 }
@@ -206,6 +210,7 @@ pub(super) const fn table_name(table: Table) -> &'static str {
         Table::Parts => "parts",
         Table::Tags => "object_tags",
         Table::Documents => "bucket_documents",
+        Table::Identities => "identities",
     }
 }
 

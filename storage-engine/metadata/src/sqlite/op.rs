@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{MetadataError, Result};
 use crate::model::{
-    BucketChange, BucketDocument, BucketSettings, Commit, Content, DriveRow, NewBucket, NewVolume, Outcome,
-    SealedEnd, ShardMove, Write,
+    BucketChange, BucketDocument, BucketSettings, Commit, Content, DriveRow, IdentityChange, NewBucket,
+    NewVolume, Outcome, SealedEnd, ShardMove, Write,
 };
 
 /// One change, as it is applied and as it is logged. New variants go to the end: logs outlive releases.
@@ -33,6 +33,7 @@ pub(crate) enum Op {
         name: BucketName,
         change: BucketChange,
     },
+    ChangeIdentities(IdentityChange),
 }
 
 /// A bucket without settings.

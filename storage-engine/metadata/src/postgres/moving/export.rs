@@ -7,8 +7,8 @@ use sqlx::postgres::PgRow;
 
 use super::super::connect::Session;
 use super::super::failure::Failure;
-use super::super::rows;
-use super::super::sql::{moving, objects, volumes};
+use super::super::sql::{identities as statements, moving, objects, volumes};
+use super::super::{identities, rows};
 use crate::model::BucketDocument;
 use crate::moving::{Entry, Page, Place, Table, VersionEntry};
 use crate::sqlite::codec::{decode_checked, document_name, encode};
@@ -69,6 +69,7 @@ pub(super) async fn count(session: &mut Session, table: Table) -> Result<u64, Fa
         Table::Parts => moving::COUNT_PARTS,
         Table::Tags => moving::COUNT_TAGS,
         Table::Documents => moving::COUNT_DOCUMENTS,
+        Table::Identities => statements::COUNT,
     };
     let rows = session.fetch(sqlx::query(statement)).await?;
     rows.first().map_or(Ok(0), |row| super::super::rows::unsigned(row, 0))
@@ -100,6 +101,7 @@ pub(super) async fn page(
         Table::Parts => sqlx::query(moving::WALK_PARTS).bind(at.first).bind(at.second).bind(at.number),
         Table::Tags => sqlx::query(moving::WALK_TAGS).bind(at.first).bind(at.second).bind(at.last),
         Table::Documents => sqlx::query(moving::WALK_DOCUMENTS).bind(at.first).bind(at.second),
+        Table::Identities => sqlx::query(statements::LIST).bind(at.first),
     };
     let found = session.fetch(query.bind(limit)).await?;
     let mut page = Page { entries: Vec::with_capacity(found.len()), next: None };
@@ -136,6 +138,7 @@ fn entry(table: Table, row: &PgRow) -> Result<Entry, Failure> {
         }
         Table::Tags => tags(row)?,
         Table::Documents => document(row)?,
+        Table::Identities => Entry::Identity(identities::document(row)?),
     })
 }
 
@@ -172,7 +175,9 @@ fn version(row: &PgRow, older_count: u64) -> Result<VersionEntry, Failure> {
 fn place(table: Table, row: &PgRow) -> Result<At, Failure> {
     let objects = rows::OBJECT_COLUMNS;
     Ok(match table {
-        Table::Drives | Table::Volumes | Table::Buckets | Table::Blobs => At::one(row, 0)?,
+        Table::Drives | Table::Volumes | Table::Buckets | Table::Blobs | Table::Identities => {
+            At::one(row, 0)?
+        }
         Table::References => At::two(row, 0)?,
         Table::Objects => At::two(row, objects)?,
         Table::Versions => At { number: row.try_get(8)?, ..At::two(row, objects)? },

@@ -7,9 +7,12 @@ use super::super::batch::side::TagRows;
 use super::super::batch::store_objects::Versions;
 use super::super::connect::{CallFailure, Session, Statement};
 use super::super::failure::{Failure, is_rolled_back};
+use super::super::identities;
 use super::super::ops::{put_drive, store_document};
 use super::super::sql::{self, blobs, moving, objects, uploads};
-use crate::model::{Bucket, BucketDocument, DriveRow, NewUpload, PartRow, VolumeRow, VolumeState};
+use crate::model::{
+    Bucket, BucketDocument, DriveRow, IdentityDocument, NewUpload, PartRow, VolumeRow, VolumeState,
+};
 use crate::moving::{CopyState, Entry, VersionEntry};
 use crate::sqlite::apply::uploads::PartRecord;
 use crate::sqlite::codec::{RowHash, StoredObject, encode, row_hash};
@@ -162,6 +165,7 @@ struct Sorted<'e> {
     parts: Vec<([u8; 16], [u8; 16], &'e PartRow)>,
     tags: TagRows<'e>,
     documents: Vec<&'e BucketDocument>,
+    identities: Vec<&'e IdentityDocument>,
 }
 
 async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure> {
@@ -184,6 +188,7 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
             }
             Entry::Tags(bucket, key, write, tags) => sorted.tags.push(*bucket, key, *write, tags)?,
             Entry::Document(document) => sorted.documents.push(document),
+            Entry::Identity(identity) => sorted.identities.push(identity),
         }
     }
     for drive in &sorted.drives {
@@ -202,6 +207,9 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
     run(session, sorted.tags.bind(), tags).await?;
     for document in &sorted.documents {
         store_document(session, document).await?;
+    }
+    for identity in &sorted.identities {
+        identities::store(session, identity).await?;
     }
     Ok(())
 }

@@ -25,10 +25,11 @@ pub(in crate::postgres) const IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM drive
      OR EXISTS (SELECT 1 FROM volumes) OR EXISTS (SELECT 1 FROM buckets) OR EXISTS (SELECT 1 FROM blobs) \
      OR EXISTS (SELECT 1 FROM blob_refs) OR EXISTS (SELECT 1 FROM objects) \
      OR EXISTS (SELECT 1 FROM object_versions) OR EXISTS (SELECT 1 FROM uploads) OR EXISTS (SELECT 1 FROM parts) \
-     OR EXISTS (SELECT 1 FROM object_tags) OR EXISTS (SELECT 1 FROM bucket_documents)";
+     OR EXISTS (SELECT 1 FROM object_tags) OR EXISTS (SELECT 1 FROM bucket_documents) \
+     OR EXISTS (SELECT 1 FROM identities)";
 
 pub(in crate::postgres) const EMPTY: &str = "TRUNCATE TABLE drives, volumes, volume_deltas, buckets, blobs, \
-     blob_refs, objects, object_versions, uploads, parts, object_tags, bucket_documents, writers";
+     blob_refs, objects, object_versions, uploads, parts, object_tags, bucket_documents, identities, writers";
 
 pub(in crate::postgres) const COUNT_DRIVES: &str = "SELECT count(*) FROM drives";
 pub(in crate::postgres) const COUNT_VOLUMES: &str = "SELECT count(*) FROM volumes";

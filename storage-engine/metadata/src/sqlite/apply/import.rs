@@ -26,6 +26,7 @@ impl Batch<'_> {
             Entry::Part(_, upload, part) => self.import_part(*upload, part),
             Entry::Tags(bucket, key, write, tags) => self.store_tags(*bucket, key, *write, tags),
             Entry::Document(document) => self.import_document(document),
+            Entry::Identity(identity) => self.store_identity(identity),
         }
     }
 

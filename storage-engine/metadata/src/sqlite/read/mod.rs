@@ -1,5 +1,6 @@
 //! Queries. Each runs on a reader's connection, against one state of the database.
 
+mod identities;
 mod list;
 mod point;
 mod side;
@@ -7,6 +8,7 @@ mod uploads;
 pub(crate) mod versions;
 pub(crate) mod walk;
 
+pub(super) use identities::{identities, identity_generation};
 pub(super) use list::list_objects;
 pub(super) use point::{blobs, bucket, drives, list_buckets, list_parts, object, volumes};
 pub(super) use side::{bucket_documents, configuration_generation, object_tags};

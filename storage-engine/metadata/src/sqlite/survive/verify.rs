@@ -21,7 +21,9 @@ pub(in crate::sqlite) fn verify(connection: &Connection) -> Result<(), Failure> 
             StoredObject::read(row, bucket, blob(row, 17)?, 0).map(drop)
         })?;
     }
-    for (table, key) in [("buckets", "name"), ("blobs", "id"), ("volumes", "id"), ("drives", "id")] {
+    for (table, key) in
+        [("buckets", "name"), ("blobs", "id"), ("volumes", "id"), ("drives", "id"), ("identities", "name")]
+    {
         each(connection, &format!("SELECT {key}, row_hash, record FROM {table}"), |row| {
             if row_hash(table, &[blob(row, 0)?], blob(row, 2)?) == blob(row, 1)? {
                 return Ok(());
