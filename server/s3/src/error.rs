@@ -88,6 +88,7 @@ error_codes! {
     KeyTooLongError = BAD_REQUEST, "Your key is too long";
     MalformedXML = BAD_REQUEST, "The XML you provided was not well-formed or did not validate against our published schema";
     MalformedTrailerError = BAD_REQUEST, "The request contained trailing data that was not well-formed or did not conform to our published schema.";
+    MalformedPolicy = BAD_REQUEST, "This policy is not valid.";
     MaxMessageLengthExceeded = BAD_REQUEST, "Your request was too big.";
     MetadataTooLarge = BAD_REQUEST, "Your metadata headers exceed the maximum allowed metadata size";
     MethodNotAllowed = METHOD_NOT_ALLOWED, "The specified method is not allowed against this resource.";
@@ -96,6 +97,7 @@ error_codes! {
     MissingSecurityHeader = BAD_REQUEST, "Your request was missing a required header.";
     NoSuchBucket = NOT_FOUND, "The specified bucket does not exist";
     NoSuchCORSConfiguration = NOT_FOUND, "The CORS configuration does not exist";
+    NoSuchBucketPolicy = NOT_FOUND, "The bucket policy does not exist";
     NoSuchConfiguration = NOT_FOUND, "The specified configuration does not exist.";
     NoSuchKey = NOT_FOUND, "The specified key does not exist.";
     NoSuchLifecycleConfiguration = NOT_FOUND, "The lifecycle configuration does not exist";

@@ -124,7 +124,7 @@ operations! {
     DeleteBucketMetadataTableConfiguration: DELETE Bucket Subresource("metadataTable") Missing;
     DeleteBucketMetricsConfiguration: DELETE Bucket SubresourceWithId("metrics") Stored;
     DeleteBucketOwnershipControls: DELETE Bucket Subresource("ownershipControls") Stored;
-    DeleteBucketPolicy: DELETE Bucket Subresource("policy") Missing;
+    DeleteBucketPolicy: DELETE Bucket Subresource("policy") Implemented;
     DeleteBucketReplication: DELETE Bucket Subresource("replication") Missing;
     DeleteBucketTagging: DELETE Bucket Subresource("tagging") Implemented;
     DeleteBucketWebsite: DELETE Bucket Subresource("website") Stored;
@@ -132,7 +132,7 @@ operations! {
     DeleteObjectAnnotation: DELETE Object Subresource("annotation") Missing;
     DeleteObjectTagging: DELETE Object Subresource("tagging") Implemented;
     DeleteObjects: POST Bucket Subresource("delete") Implemented;
-    DeletePublicAccessBlock: DELETE Bucket Subresource("publicAccessBlock") Stored;
+    DeletePublicAccessBlock: DELETE Bucket Subresource("publicAccessBlock") Implemented;
     GetBucketAbac: GET Bucket Subresource("abac") Missing;
     GetBucketAccelerateConfiguration: GET Bucket Subresource("accelerate") Stored;
     GetBucketAcl: GET Bucket Subresource("acl") Missing;
@@ -151,8 +151,8 @@ operations! {
     GetBucketNotification: GET Bucket Elsewhere("GetBucketNotificationConfiguration") Missing;
     GetBucketNotificationConfiguration: GET Bucket Subresource("notification") Stored;
     GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Stored;
-    GetBucketPolicy: GET Bucket Subresource("policy") Missing;
-    GetBucketPolicyStatus: GET Bucket Subresource("policyStatus") Missing;
+    GetBucketPolicy: GET Bucket Subresource("policy") Implemented;
+    GetBucketPolicyStatus: GET Bucket Subresource("policyStatus") Implemented;
     GetBucketReplication: GET Bucket Subresource("replication") Missing;
     GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Stored;
     GetBucketTagging: GET Bucket Subresource("tagging") Implemented;
@@ -167,7 +167,7 @@ operations! {
     GetObjectRetention: GET Object Subresource("retention") Implemented;
     GetObjectTagging: GET Object Subresource("tagging") Implemented;
     GetObjectTorrent: GET Object Subresource("torrent") Missing;
-    GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Stored;
+    GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Implemented;
     HeadBucket: HEAD Bucket Plain Implemented;
     HeadObject: HEAD Object Plain Implemented;
     ListBucketAnalyticsConfigurations: GET Bucket Subresource("analytics") Stored;
@@ -197,7 +197,7 @@ operations! {
     PutBucketNotification: PUT Bucket Elsewhere("PutBucketNotificationConfiguration") Missing;
     PutBucketNotificationConfiguration: PUT Bucket Subresource("notification") Stored;
     PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Stored;
-    PutBucketPolicy: PUT Bucket Subresource("policy") Missing;
+    PutBucketPolicy: PUT Bucket Subresource("policy") Implemented;
     PutBucketReplication: PUT Bucket Subresource("replication") Missing;
     PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Stored;
     PutBucketTagging: PUT Bucket Subresource("tagging") Implemented;
@@ -210,7 +210,7 @@ operations! {
     PutObjectLockConfiguration: PUT Bucket Subresource("object-lock") Implemented;
     PutObjectRetention: PUT Object Subresource("retention") Implemented;
     PutObjectTagging: PUT Object Subresource("tagging") Implemented;
-    PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Stored;
+    PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Implemented;
     RenameObject: PUT Object Subresource("renameObject") Missing;
     RestoreObject: POST Object Subresource("restore") Missing;
     SelectObjectContent: POST Object Subresource("select") Missing;

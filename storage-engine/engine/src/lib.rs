@@ -9,6 +9,7 @@
 
 mod api;
 mod buckets;
+mod configured;
 mod documents;
 mod drive_status;
 mod drives;
@@ -32,6 +33,7 @@ mod volume;
 mod write;
 
 pub use api::*;
+pub use configured::{ConfiguredBucket, Freshness};
 pub use drive_status::{DriveHealth, DriveNode, DriveStatus};
 pub use drives::{DriveProblem, UnusedDrive};
 pub use engine::Engine;

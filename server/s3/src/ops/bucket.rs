@@ -1,11 +1,11 @@
 //! CreateBucket, HeadBucket, DeleteBucket and GetBucketLocation.
 
 use axum::body::Body;
-use granary_auth::Principal;
 use granary_engine::{BucketLock, BucketSettings, EngineError, Versioning};
 use granary_types::BucketName;
 use http::{HeaderName, StatusCode, header};
 
+use crate::access::owner::Owner;
 use crate::body::Protection;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -29,16 +29,19 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
         Some(constraint) => region_of(constraint)?,
         None => context.shared.config.region.clone(),
     };
-    let (engine, owner) = (&context.shared.engine, owner(&context.verified.principal));
-    match engine.create_bucket_with(bucket, &region, owner, settings(context)?).await {
+    let (engine, owner) = (&context.shared.engine, owner(context)?);
+    match engine.create_bucket_with(bucket, &region, &owner.stored(), settings(context)?).await {
         // A crash in between leaves a bucket whose creation was not acknowledged.
         Ok(_) if !request.tags.is_empty() => {
             super::configs::tag_bucket(context, bucket, &request.tags).await?;
         }
         Ok(_) => {}
-        Err(EngineError::BucketExists(_)) if region == LEGACY_REGION => {
-            let existing = context.shared.engine.bucket(bucket).await?;
-            if existing.region != LEGACY_REGION {
+        Err(EngineError::BucketExists(_)) => {
+            let existing = engine.bucket(bucket).await?;
+            if Owner::of_bucket(&existing, &context.shared.config).account != owner.account {
+                return Err(S3Error::new(ErrorCode::BucketAlreadyExists).field("BucketName", bucket.as_str()));
+            }
+            if region != LEGACY_REGION || existing.region != LEGACY_REGION {
                 return Err(
                     S3Error::new(ErrorCode::BucketAlreadyOwnedByYou).field("BucketName", bucket.as_str())
                 );
@@ -64,13 +67,12 @@ fn settings(context: &Context<'_>) -> S3Result<BucketSettings> {
     }
 }
 
-/// Who a request acts for, as the engine remembers it.
-pub(super) fn owner(principal: &Principal) -> &str {
-    match principal {
-        Principal::Root { access_key } => access_key,
-        Principal::User(identity) => &identity.account.canonical_id,
-        Principal::Anonymous => "anonymous",
-    }
+/// The account that a request acts for.
+///
+/// # Errors
+/// `AccessDenied` for requests of nobody.
+pub(super) fn owner<'a>(context: &'a Context<'_>) -> S3Result<&'a Owner> {
+    context.requester.own().ok_or_else(|| ErrorCode::AccessDenied.into())
 }
 
 /// A store is in no AWS region: any well-formed name may be a bucket's.

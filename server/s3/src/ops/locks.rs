@@ -6,6 +6,7 @@ use granary_types::{BucketName, UnixMillis};
 use http::StatusCode;
 
 use super::{ObjectAddress, version};
+use crate::access::{self, Target};
 use crate::body::Protection;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -80,7 +81,8 @@ pub(super) async fn put_retention(
     check_bucket(context, object).await?;
     let document = context.document(body, Limits::SMALL.length_bytes, Protection::Required).await?;
     let retention = locks::parse_retention(&document)?;
-    let bypass = locks::bypass(context.headers());
+    let target = Target::object(&object.bucket, &object.key, context.query.get("versionId"));
+    let bypass = access::bypass(context, target).await?;
     change(context, object, LockChange::Retention { retention, at: UnixMillis::now(), bypass }).await
 }
 
