@@ -201,6 +201,5 @@ def test_what_would_only_seem_secure_is_refused(server, bucket):
     s3 = server.boto3()
     rule = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     assert code(s3.put_bucket_encryption, Bucket=bucket, ServerSideEncryptionConfiguration=rule)[0] == 501
-    assert code(s3.put_bucket_policy, Bucket=bucket, Policy="{}")[0] == 501
     replication = {"Role": "r", "Rules": [{"Status": "Enabled", "Destination": {"Bucket": "arn:aws:s3:::b"}}]}
     assert code(s3.put_bucket_replication, Bucket=bucket, ReplicationConfiguration=replication)[0] == 501

@@ -14,7 +14,7 @@ use http::{Method, header};
 
 use super::owner::Owner;
 use crate::copy_source::CopySourceHeader;
-use crate::dates::iso_date;
+use crate::dates::{iso_date, iso_date_millis, parse_iso_millis};
 use crate::operation::Operation;
 use crate::peer::Peer;
 use crate::query::Query;
@@ -38,6 +38,8 @@ const WRITE_HEADERS: &[&str] = &[
     "x-amz-storage-class",
     "x-amz-website-redirect-location",
 ];
+const REMAINING: &str = "s3:object-lock-remaining-retention-days";
+
 /// Other headers that are keys of another name.
 const NAMED_HEADERS: &[(&str, &str)] = &[
     ("x-amz-object-lock-mode", "s3:object-lock-mode"),
@@ -199,9 +201,8 @@ fn of_headers(sent: &Sent<'_>, values: &mut Values) {
     {
         values.set("s3:x-amz-copy-source", format!("{}/{}", source.bucket, source.key.as_str()));
     }
-    let days = sent.header("x-amz-object-lock-retain-until-date").and_then(crate::dates::parse_iso_millis);
-    if let Some(until) = days {
-        values.set("s3:object-lock-remaining-retention-days", remaining_days(until).to_string());
+    if let Some(until) = sent.header("x-amz-object-lock-retain-until-date").and_then(parse_iso_millis) {
+        values.set(REMAINING, remaining_days(until).to_string());
     }
     if let Ok(tags) = tags::of_header(&sent.parts.headers) {
         of_tags(values, &tags);
@@ -209,16 +210,35 @@ fn of_headers(sent: &Sent<'_>, values: &mut Values) {
 }
 
 /// Days from now until then, begun ones counted as whole.
-pub(super) fn remaining_days(until: UnixMillis) -> i64 {
+fn remaining_days(until: UnixMillis) -> i64 {
     const DAY_MS: i64 = 24 * 60 * 60 * 1000;
     let left_ms = until.0.saturating_sub(UnixMillis::now().0).max(0);
     left_ms / DAY_MS + i64::from(left_ms % DAY_MS > 0)
 }
 
 /// Adds the tags that a request gives to an object.
-pub(super) fn of_tags(values: &mut Values, tags: &[(String, String)]) {
+pub(crate) fn of_tags(values: &mut Values, tags: &[(String, String)]) {
     for (key, value) in tags {
         values.set(&format!("s3:RequestObjectTag/{key}"), value.as_str());
     }
     values.set_all("s3:RequestObjectTagKeys", tags.iter().map(|(key, _)| key.clone()).collect());
+}
+
+/// Adds the locks that a request gives to a version.
+pub(crate) fn of_lock(
+    values: &mut Values,
+    mode: Option<&str>,
+    until: Option<UnixMillis>,
+    hold: Option<&str>,
+) {
+    if let Some(mode) = mode {
+        values.set("s3:object-lock-mode", mode);
+    }
+    if let Some(until) = until {
+        values.set("s3:object-lock-retain-until-date", iso_date_millis(until));
+        values.set(REMAINING, remaining_days(until).to_string());
+    }
+    if let Some(hold) = hold {
+        values.set("s3:object-lock-legal-hold", hold);
+    }
 }

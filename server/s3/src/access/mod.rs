@@ -25,7 +25,7 @@ use crate::operation::Operation;
 use crate::ops::{ObjectAddress, version};
 use crate::state::Shared;
 use decide::{AclSays, Verdict, decide};
-pub(crate) use keys::Sent;
+pub(crate) use keys::{Sent, of_lock, of_tags};
 use owner::Owner;
 use rules::{DOCUMENTS, Rules, Stored};
 
@@ -63,6 +63,9 @@ impl<'a> Target<'a> {
         }
     }
 }
+
+/// Adds the values of more condition keys.
+type More<'a> = &'a (dyn Fn(&mut Values) + Sync);
 
 /// Who asks, with what policies may want to know of the request.
 pub(crate) struct Requester<'a> {
@@ -108,11 +111,17 @@ impl<'a> Requester<'a> {
     /// # Errors
     /// `NoSuchBucket`, and that what decides could not be read.
     pub(crate) async fn may(&self, action: &str, target: Target<'_>) -> S3Result<bool> {
+        self.may_with(action, target, &|_values| {}).await
+    }
+
+    /// Whether that may be done by a request about which more is known.
+    async fn may_with(&self, action: &str, target: Target<'_>, more: More<'_>) -> S3Result<bool> {
         let rules = rules(self.shared, target.bucket, self.freshness()).await?;
         if matches!(self.principal, Principal::Root { .. }) && matches!(rules.policy, Stored::Absent) {
             return Ok(true);
         }
-        let values = self.values_for(&rules, target).await?;
+        let mut values = self.values_for(&rules, target).await?;
+        more(&mut values);
         let resource = target.arn();
         let request = PolicyRequest { action, resource: &resource, context: &values };
         let verdict = decide(self.principal, self.own(), Some(&rules), &request, AclSays::Nothing);
@@ -217,8 +226,10 @@ pub(crate) async fn authorise(
         Address::Object(bucket, key) => Target::object(bucket, key, version),
     };
     let rules = rules(context.shared, target.bucket, requester.freshness()).await?;
-    // Each key of a delete of several is decided by itself.
-    if operation != Operation::DeleteObjects {
+    // Each key of a delete of several is decided by itself, and what a policy asks of the body when that is read.
+    let is_later = operation == Operation::DeleteObjects
+        || keys_of_body(operation).is_some_and(|begin| requester.asks_for(&rules, begin));
+    if !is_later {
         requester.require(action, target).await?;
     }
     if operation == Operation::GetObjectAttributes {
@@ -232,6 +243,39 @@ pub(crate) async fn authorise(
     check_expected_owner(context, EXPECTED_OWNER, target.bucket).await?;
     let _ = context.rules.set(rules);
     Ok(())
+}
+
+/// What the names of the condition keys begin with, in lower case, that have their values from an operation's body.
+fn keys_of_body(operation: Operation) -> Option<&'static str> {
+    match operation {
+        Operation::PutObjectTagging => Some("s3:requestobjecttag"),
+        Operation::PutObjectRetention | Operation::PutObjectLegalHold => Some("s3:object-lock-"),
+        _ => None,
+    }
+}
+
+/// Lets an operation go on whose body was read, if a policy asks about that. `more` adds what it says.
+///
+/// # Errors
+/// `AccessDenied`.
+pub(crate) async fn authorise_body(
+    context: &Context<'_>,
+    operation: Operation,
+    object: &ObjectAddress,
+    more: More<'_>,
+) -> S3Result<()> {
+    let Some((rules, begin)) = context.rules.get().zip(keys_of_body(operation)) else { return Ok(()) };
+    if !context.requester.asks_for(rules, begin) {
+        return Ok(());
+    }
+    let version = context.query.get("versionId");
+    let target = Target::object(&object.bucket, &object.key, version);
+    let action = actions::of(operation, version.is_some());
+    if context.requester.may_with(action, target, more).await? {
+        Ok(())
+    } else {
+        Err(ErrorCode::AccessDenied.into())
+    }
 }
 
 /// What the headers of a new object ask for beside the object.

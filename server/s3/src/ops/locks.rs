@@ -11,6 +11,7 @@ use crate::body::Protection;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::locks;
+use crate::operation::Operation;
 use crate::respond::{self, S3Response};
 use crate::xml::XmlWriter;
 use crate::xml::read::Limits;
@@ -81,6 +82,10 @@ pub(super) async fn put_retention(
     check_bucket(context, object).await?;
     let document = context.document(body, Limits::SMALL.length_bytes, Protection::Required).await?;
     let retention = locks::parse_retention(&document)?;
+    let mode = retention.map(|retention| locks::mode_name(retention.mode));
+    let until = retention.map(|retention| retention.until);
+    let add = |values: &mut _| access::of_lock(values, mode, until, None);
+    access::authorise_body(context, Operation::PutObjectRetention, object, &add).await?;
     let target = Target::object(&object.bucket, &object.key, context.query.get("versionId"));
     let bypass = access::bypass(context, target).await?;
     change(context, object, LockChange::Retention { retention, at: UnixMillis::now(), bypass }).await
@@ -106,5 +111,9 @@ pub(super) async fn put_legal_hold(
 ) -> S3Result<S3Response> {
     check_bucket(context, object).await?;
     let document = context.document(body, Limits::SMALL.length_bytes, Protection::Required).await?;
-    change(context, object, LockChange::LegalHold(locks::parse_legal_hold(&document)?)).await
+    let hold = locks::parse_legal_hold(&document)?;
+    let status = if hold == LegalHold::On { "ON" } else { "OFF" };
+    let add = |values: &mut _| access::of_lock(values, None, None, Some(status));
+    access::authorise_body(context, Operation::PutObjectLegalHold, object, &add).await?;
+    change(context, object, LockChange::LegalHold(hold)).await
 }
