@@ -7,7 +7,7 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from harness import REGION
+from harness import REGION, seeded_bytes
 
 
 def code(call, *args, **kwargs):
@@ -271,3 +271,142 @@ def test_uploads_of_others_are_not_to_be_had_by_their_id(server, open_bucket):
     assert code(other.upload_part, **named, PartNumber=1, Body=b"x") == DENIED
     assert code(other.upload_part, **{**named, "Key": "mine"}, PartNumber=1, Body=b"x") == (404, "NoSuchUpload")
     s3.abort_multipart_upload(**named)
+
+
+# Ownership and access control lists.
+
+
+@pytest.fixture
+def writers_bucket(server, open_bucket):
+    """An open bucket in which access control lists count."""
+    rules = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    server.boto3().put_bucket_ownership_controls(Bucket=open_bucket, OwnershipControls=rules)
+    return open_bucket
+
+
+ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+
+def shown(acl):
+    """The grants of a list, without the owner's."""
+    grants = [(grant["Grantee"].get("URI") or grant["Grantee"]["ID"], grant["Permission"]) for grant in acl["Grants"]]
+    return [grant for grant in grants if grant != (acl["Owner"]["ID"], "FULL_CONTROL")]
+
+
+def test_there_are_no_lists_unless_asked_for(server, bucket):
+    s3 = server.boto3()
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", ACL="bucket-owner-full-control")
+    unsupported = (400, "AccessControlListNotSupported")
+    assert code(s3.put_object, Bucket=bucket, Key="k", Body=b"x", ACL="public-read") == unsupported
+    assert code(s3.put_object_acl, Bucket=bucket, Key="k", ACL="public-read") == unsupported
+    assert code(s3.put_bucket_acl, Bucket=bucket, ACL="public-read") == unsupported
+    assert code(s3.create_multipart_upload, Bucket=bucket, Key="k", GrantRead=f'uri="{ALL_USERS}"') == unsupported
+    for acl in (s3.get_bucket_acl(Bucket=bucket), s3.get_object_acl(Bucket=bucket, Key="k")):
+        assert len(acl["Grants"]) == 1 and shown(acl) == []
+    assert code(s3.create_bucket, Bucket=bucket + "-p", ACL="public-read") == (
+        400, "InvalidBucketAclWithObjectOwnership")
+    assert code(s3.create_bucket, Bucket=bucket + "-p", ACL="public-read", ObjectOwnership="ObjectWriter") == (
+        400, "InvalidBucketAclWithBlockPublicAccessError")
+    s3.create_bucket(Bucket=bucket + "-p", ObjectOwnership="BucketOwnerPreferred")
+    rules = s3.get_bucket_ownership_controls(Bucket=bucket + "-p")["OwnershipControls"]["Rules"]
+    assert rules == [{"ObjectOwnership": "BucketOwnerPreferred"}]
+
+
+def test_lists_of_buckets(server, writers_bucket):
+    s3, other = server.boto3(), anyone(server)
+    place = {"Bucket": writers_bucket}
+    s3.put_object(**place, Key="k", Body=b"x")
+    s3.put_bucket_acl(**place, ACL="public-read")
+    assert shown(s3.get_bucket_acl(**place)) == [(ALL_USERS, "READ")]
+    assert other.list_objects_v2(**place)["KeyCount"] == 1
+    assert code(other.put_object, **place, Key="n", Body=b"x") == DENIED
+    assert code(other.get_object, **place, Key="k") == DENIED
+    assert s3.get_bucket_policy_status(**place)["PolicyStatus"]["IsPublic"] is True
+    s3.put_bucket_acl(**place, ACL="public-read-write")
+    other.put_object(**place, Key="n", Body=b"x")
+    enforced = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert code(s3.put_bucket_ownership_controls, **place, OwnershipControls=enforced) == (
+        400, "InvalidBucketAclWithObjectOwnership")
+    acl = s3.get_bucket_acl(**place)
+    grant = {"Grantee": {"Type": "Group", "URI": ALL_USERS}, "Permission": "READ_ACP"}
+    s3.put_bucket_acl(**place, AccessControlPolicy={"Owner": acl["Owner"], "Grants": [grant]})
+    assert shown(other.get_bucket_acl(**place)) == [(ALL_USERS, "READ_ACP")]
+    s3.put_bucket_acl(**place, ACL="private")
+    assert code(other.list_objects_v2, **place) == DENIED
+    s3.put_bucket_ownership_controls(**place, OwnershipControls=enforced)
+
+
+@pytest.mark.parametrize("length", [0, 5, 300_000])
+def test_lists_of_objects(server, writers_bucket, length):
+    s3, other = server.boto3(), anyone(server)
+    place = {"Bucket": writers_bucket, "Key": "k"}
+    body = seeded_bytes(7, length)
+    s3.put_object(**place, Body=body, ACL="public-read")
+    assert other.get_object(**place)["Body"].read() == body
+    assert code(other.get_object_acl, **place) == DENIED
+    assert shown(s3.get_object_acl(**place)) == [(ALL_USERS, "READ")]
+    s3.put_object_tagging(**place, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    assert other.get_object(**place)["Body"].read() == body
+    s3.put_object_acl(**place, ACL="private")
+    assert code(other.get_object, **place) == DENIED
+    assert s3.get_object_tagging(**place)["TagSet"] == [{"Key": "a", "Value": "b"}]
+    s3.put_object_acl(**place, GrantRead=f'uri="{ALL_USERS}"')
+    assert other.get_object(**place)["Body"].read() == body
+    # What is put anew has no old grants.
+    s3.put_object(**place, Body=body)
+    assert code(other.get_object, **place) == DENIED and shown(s3.get_object_acl(**place)) == []
+    s3.copy_object(**place, CopySource=place, MetadataDirective="REPLACE", ACL="public-read")
+    assert other.get_object(**place)["Body"].read() == body
+    s3.delete_object(**place)
+    assert code(s3.get_object_acl, **place) == (404, "NoSuchKey")
+
+
+def test_lists_of_uploads_and_versions(server, writers_bucket):
+    s3, other = server.boto3(), anyone(server)
+    place = {"Bucket": writers_bucket, "Key": "k"}
+    s3.put_bucket_versioning(Bucket=writers_bucket, VersioningConfiguration={"Status": "Enabled"})
+    old = s3.put_object(**place, Body=b"old")["VersionId"]
+    upload = s3.create_multipart_upload(**place, ACL="public-read", Metadata={"m": "1"})["UploadId"]
+    part = s3.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"new")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    s3.complete_multipart_upload(**place, UploadId=upload, MultipartUpload=parts)
+    answer = other.get_object(**place)
+    assert answer["Body"].read() == b"new" and answer["Metadata"] == {"m": "1"}
+    assert code(other.get_object, **place, VersionId=old) == DENIED
+    s3.put_object_acl(**place, VersionId=old, ACL="public-read")
+    assert other.get_object(**place, VersionId=old)["Body"].read() == b"old"
+    assert shown(s3.get_object_acl(**place, VersionId=old)) == [(ALL_USERS, "READ")]
+
+
+def test_public_lists_are_blocked_and_ignored(server, writers_bucket):
+    s3, other = server.boto3(), anyone(server)
+    place = {"Bucket": writers_bucket, "Key": "k"}
+    s3.put_object(**place, Body=b"x", ACL="public-read")
+    block = {"BlockPublicAcls": True, "IgnorePublicAcls": False, "BlockPublicPolicy": False,
+             "RestrictPublicBuckets": False}
+    s3.put_public_access_block(Bucket=writers_bucket, PublicAccessBlockConfiguration=block)
+    assert other.get_object(**place)["Body"].read() == b"x"
+    assert code(s3.put_object, **place, Body=b"x", ACL="public-read") == DENIED
+    assert code(s3.put_object_acl, **place, ACL="authenticated-read") == DENIED
+    assert code(s3.put_bucket_acl, Bucket=writers_bucket, ACL="public-read") == DENIED
+    block["IgnorePublicAcls"] = True
+    s3.put_public_access_block(Bucket=writers_bucket, PublicAccessBlockConfiguration=block)
+    assert code(other.get_object, **place) == DENIED
+
+
+def test_lists_that_are_not_allowed(server, writers_bucket):
+    s3 = server.boto3()
+    place = {"Bucket": writers_bucket}
+    s3.put_object(**place, Key="k", Body=b"x")
+    assert code(s3.put_bucket_acl, **place, ACL="public") == (400, "InvalidArgument")
+    assert code(s3.put_bucket_acl, **place, GrantRead='id="00"') == (400, "InvalidArgument")
+    assert code(s3.put_bucket_acl, **place, GrantRead='emailAddress="no@example.com"') == (
+        400, "UnresolvableGrantByEmailAddress")
+    assert code(s3.put_bucket_acl, **place, GrantRead="anyone") == (400, "InvalidArgument")
+    assert code(s3.put_bucket_acl, **place, ACL="private", GrantRead=f'uri="{ALL_USERS}"') == (400, "InvalidRequest")
+    acl = s3.get_object_acl(**place, Key="k")
+    owner = {"ID": "1" * 64}
+    assert code(s3.put_object_acl, **place, Key="k",
+                AccessControlPolicy={"Owner": owner, "Grants": acl["Grants"]}) == DENIED
+    rules = {"Rules": [{"ObjectOwnership": "Nobody"}]}
+    assert code(s3.put_bucket_ownership_controls, **place, OwnershipControls=rules)[0] == 400

@@ -24,6 +24,7 @@ mod lifecycle;
 mod locks;
 mod md5_pool;
 mod metrics;
+mod new_buckets;
 pub mod operation;
 mod ops;
 mod peer;
@@ -43,6 +44,7 @@ pub mod xml;
 #[cfg(fuzzing)]
 pub use ops::check_configurations;
 
+pub use new_buckets::{ObjectOwnership, PublicAccess};
 pub use peer::Peer;
 pub use router::router;
-pub use state::{S3Config, S3State};
+pub use state::{Accounts, S3Config, S3State};

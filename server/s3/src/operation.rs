@@ -123,7 +123,7 @@ operations! {
     DeleteBucketMetadataConfiguration: DELETE Bucket Subresource("metadataConfiguration") Missing;
     DeleteBucketMetadataTableConfiguration: DELETE Bucket Subresource("metadataTable") Missing;
     DeleteBucketMetricsConfiguration: DELETE Bucket SubresourceWithId("metrics") Stored;
-    DeleteBucketOwnershipControls: DELETE Bucket Subresource("ownershipControls") Stored;
+    DeleteBucketOwnershipControls: DELETE Bucket Subresource("ownershipControls") Implemented;
     DeleteBucketPolicy: DELETE Bucket Subresource("policy") Implemented;
     DeleteBucketReplication: DELETE Bucket Subresource("replication") Missing;
     DeleteBucketTagging: DELETE Bucket Subresource("tagging") Implemented;
@@ -135,7 +135,7 @@ operations! {
     DeletePublicAccessBlock: DELETE Bucket Subresource("publicAccessBlock") Implemented;
     GetBucketAbac: GET Bucket Subresource("abac") Missing;
     GetBucketAccelerateConfiguration: GET Bucket Subresource("accelerate") Stored;
-    GetBucketAcl: GET Bucket Subresource("acl") Missing;
+    GetBucketAcl: GET Bucket Subresource("acl") Implemented;
     GetBucketAnalyticsConfiguration: GET Bucket SubresourceWithId("analytics") Stored;
     GetBucketCors: GET Bucket Subresource("cors") Implemented;
     GetBucketEncryption: GET Bucket Subresource("encryption") Missing;
@@ -150,7 +150,7 @@ operations! {
     GetBucketMetricsConfiguration: GET Bucket SubresourceWithId("metrics") Stored;
     GetBucketNotification: GET Bucket Elsewhere("GetBucketNotificationConfiguration") Missing;
     GetBucketNotificationConfiguration: GET Bucket Subresource("notification") Stored;
-    GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Stored;
+    GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Implemented;
     GetBucketPolicy: GET Bucket Subresource("policy") Implemented;
     GetBucketPolicyStatus: GET Bucket Subresource("policyStatus") Implemented;
     GetBucketReplication: GET Bucket Subresource("replication") Missing;
@@ -159,7 +159,7 @@ operations! {
     GetBucketVersioning: GET Bucket Subresource("versioning") Implemented;
     GetBucketWebsite: GET Bucket Subresource("website") Stored;
     GetObject: GET Object Plain Implemented;
-    GetObjectAcl: GET Object Subresource("acl") Missing;
+    GetObjectAcl: GET Object Subresource("acl") Implemented;
     GetObjectAnnotation: GET Object NamedAnnotation Missing;
     GetObjectAttributes: GET Object Subresource("attributes") Implemented;
     GetObjectLegalHold: GET Object Subresource("legal-hold") Implemented;
@@ -184,7 +184,7 @@ operations! {
     ListParts: GET Object Upload Implemented;
     PutBucketAbac: PUT Bucket Subresource("abac") Missing;
     PutBucketAccelerateConfiguration: PUT Bucket Subresource("accelerate") Stored;
-    PutBucketAcl: PUT Bucket Subresource("acl") Missing;
+    PutBucketAcl: PUT Bucket Subresource("acl") Implemented;
     PutBucketAnalyticsConfiguration: PUT Bucket SubresourceWithId("analytics") Stored;
     PutBucketCors: PUT Bucket Subresource("cors") Implemented;
     PutBucketEncryption: PUT Bucket Subresource("encryption") Missing;
@@ -196,7 +196,7 @@ operations! {
     PutBucketMetricsConfiguration: PUT Bucket SubresourceWithId("metrics") Stored;
     PutBucketNotification: PUT Bucket Elsewhere("PutBucketNotificationConfiguration") Missing;
     PutBucketNotificationConfiguration: PUT Bucket Subresource("notification") Stored;
-    PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Stored;
+    PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Implemented;
     PutBucketPolicy: PUT Bucket Subresource("policy") Implemented;
     PutBucketReplication: PUT Bucket Subresource("replication") Missing;
     PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Stored;
@@ -204,7 +204,7 @@ operations! {
     PutBucketVersioning: PUT Bucket Subresource("versioning") Implemented;
     PutBucketWebsite: PUT Bucket Subresource("website") Stored;
     PutObject: PUT Object Plain Implemented;
-    PutObjectAcl: PUT Object Subresource("acl") Missing;
+    PutObjectAcl: PUT Object Subresource("acl") Implemented;
     PutObjectAnnotation: PUT Object Subresource("annotation") Missing;
     PutObjectLegalHold: PUT Object Subresource("legal-hold") Implemented;
     PutObjectLockConfiguration: PUT Bucket Subresource("object-lock") Implemented;

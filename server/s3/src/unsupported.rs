@@ -43,10 +43,8 @@ fn refusal(name: &HeaderName, value: &HeaderValue) -> S3Error {
 
 fn is_honoured(name: &str, value: &[u8]) -> bool {
     match name {
-        "acl" => matches!(value, b"private" | b"bucket-owner-full-control"),
-        "object-ownership" => value == b"BucketOwnerEnforced",
         "write-offset-bytes" | "annotation-directive" => false,
-        _ => !["grant-", "server-side-encryption", "copy-source-server-side-encryption"]
+        _ => !["server-side-encryption", "copy-source-server-side-encryption"]
             .iter()
             .any(|refused| name.starts_with(refused)),
     }

@@ -8,12 +8,10 @@ fn write(name: &'static str, value: &'static str) -> S3Result<()> {
 #[test]
 fn what_cannot_be_honoured_is_refused() {
     for (name, value) in [
-        ("x-amz-acl", "public-read"),
         ("x-amz-grant-read", "id=1"),
         ("x-amz-server-side-encryption", "AES256"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
         ("x-amz-copy-source-server-side-encryption-customer-key", "k"),
-        ("x-amz-object-ownership", "ObjectWriter"),
         ("x-amz-write-offset-bytes", "5"),
     ] {
         assert_eq!(write(name, value).unwrap_err().code(), ErrorCode::NotImplemented, "{name}");

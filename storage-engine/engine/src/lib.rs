@@ -7,6 +7,7 @@
 //!
 //! The engine knows nothing of HTTP, XML or S3 headers.
 
+mod acls;
 mod api;
 mod buckets;
 mod configured;
@@ -32,6 +33,7 @@ mod tags;
 mod volume;
 mod write;
 
+pub use acls::ObjectAcl;
 pub use api::*;
 pub use configured::{ConfiguredBucket, Freshness};
 pub use drive_status::{DriveHealth, DriveNode, DriveStatus};

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use granary_auth::Verifier;
 use granary_engine::{DayLength, Engine, EngineOptions, Profile, measure_acceleration};
 use granary_s3::address::VirtualHostDomains;
-use granary_s3::{S3Config, S3State};
+use granary_s3::{PublicAccess, S3Config, S3State};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -52,6 +52,11 @@ pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, S
         domains: VirtualHostDomains::new(config.settings.domain.iter().cloned()),
         body_idle_ms: config.settings.stall_timeout_ms,
         node: engine.cluster().to_string(),
+        ownership: config.settings.default_object_ownership,
+        public_access: match config.settings.default_block_public_access {
+            true => PublicAccess::Blocked,
+            false => PublicAccess::Open,
+        },
         ..S3Config::default()
     };
     let state = S3State::new(engine.clone(), Arc::clone(&verifier), s3, random_seed()?)

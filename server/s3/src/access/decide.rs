@@ -29,6 +29,19 @@ pub(super) enum AclSays {
     Nothing,
 }
 
+/// What access control lists make of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lists<'a> {
+    pub(super) says: AclSays,
+    /// The canonical user id of the object's owner, where that may be another than the bucket's.
+    pub(super) object_owner: Option<&'a str>,
+}
+
+impl Lists<'_> {
+    /// Where lists do not count.
+    pub(super) const NONE: Self = Self { says: AclSays::Nothing, object_owner: None };
+}
+
 impl Verdict {
     fn when(allowed: bool) -> Self {
         if allowed { Self::Allowed } else { Self::Denied }
@@ -41,7 +54,7 @@ pub(super) fn decide(
     own: Option<&Owner>,
     rules: Option<&Rules>,
     request: &PolicyRequest<'_>,
-    acl: AclSays,
+    lists: Lists<'_>,
 ) -> Verdict {
     let owns = rules.zip(own).is_some_and(|(rules, own)| rules.owner.account == own.account);
     let caller = caller(principal, own);
@@ -55,13 +68,21 @@ pub(super) fn decide(
     if of_bucket == ResourceDecision::ExplicitDeny {
         return Verdict::Denied;
     }
+    // The bucket's owner cannot let anybody at the objects of others.
+    let is_others =
+        lists.object_owner.zip(rules).is_some_and(|(object, rules)| object != rules.owner.canonical);
+    let of_bucket = if is_others { ResourceDecision::ImplicitDeny } else { of_bucket };
+    let owns = match lists.object_owner {
+        Some(object) => own.is_some_and(|own| own.canonical == object),
+        None => owns,
+    };
     match principal {
         Principal::Root { .. } => Verdict::Allowed,
         Principal::Anonymous => {
-            Verdict::when(matches!(of_bucket, ResourceDecision::Allow(_)) || acl == AclSays::Granted)
+            Verdict::when(matches!(of_bucket, ResourceDecision::Allow(_)) || lists.says == AclSays::Granted)
         }
         Principal::User(identity) => {
-            of_identity(identity, request, of_bucket, (rules.is_none() || owns, acl))
+            of_identity(identity, request, of_bucket, (rules.is_none() || owns, lists.says))
         }
     }
 }

@@ -5,7 +5,8 @@ use granary_auth::policy::{Context, Policy, PolicyKind, PolicyRequest};
 use granary_auth::{Account, Identity, IdentityKind, Principal, Session};
 
 use super::super::rules::Block;
-use super::{AclSays, Owner, Rules, Stored, Verdict, decide};
+use super::{AclSays, Lists, Owner, Rules, Stored, Verdict, decide};
+use crate::new_buckets::ObjectOwnership;
 
 const ALLOW: &str = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
 const DENY: &str = r#"{"Statement":{"Effect":"Deny","Action":"s3:Get*","Resource":"*"}}"#;
@@ -54,7 +55,14 @@ fn rules(statements: &str) -> Rules {
         }
     };
     let policy_is_public = matches!(&stored, Stored::Present(policy) if policy.is_public());
-    Rules { owner: owner("111111111111"), policy: stored, policy_is_public, block: Block::default() }
+    Rules {
+        owner: owner("111111111111"),
+        policy: stored,
+        policy_is_public,
+        block: Block::default(),
+        ownership: ObjectOwnership::BucketOwnerEnforced,
+        acl: Stored::Absent,
+    }
 }
 
 fn statement(effect: &str, principal: &str) -> String {
@@ -75,7 +83,7 @@ fn ask(principal: &Principal, rules: &Rules, action: &str, acl: AclSays) -> Verd
     };
     let context = Context::new();
     let request = PolicyRequest { action, resource: "arn:aws:s3:::b/k", context: &context };
-    decide(principal, own.as_ref(), Some(rules), &request, acl)
+    decide(principal, own.as_ref(), Some(rules), &request, Lists { says: acl, object_owner: None })
 }
 
 fn says(identity: Identity, rules: &Rules) -> Verdict {
@@ -190,4 +198,21 @@ fn restricted_public_policies_let_in_the_owners_account_only() {
     assert_eq!(says(user("111111111111", &[]), &public), Verdict::Allowed);
     let private = Rules { block, ..rules(&statement("Allow", "222222222222")) };
     assert_eq!(says(user("222222222222", &[ALLOW]), &private), Verdict::Allowed);
+}
+
+#[test]
+fn the_objects_of_others_are_not_the_bucket_owners_to_share() {
+    let open = rules(&statement("Allow", "*"));
+    let context = Context::new();
+    let request = PolicyRequest { action: "s3:GetObject", resource: "arn:aws:s3:::b/k", context: &context };
+    let lists = Lists { says: AclSays::Nothing, object_owner: Some("222222222222") };
+    let says = |identity: Option<Identity>| {
+        let own = identity.as_ref().map(|identity| owner(&identity.account.id));
+        let principal = identity.map_or(Principal::Anonymous, |identity| Principal::User(Arc::new(identity)));
+        decide(&principal, own.as_ref(), Some(&open), &request, lists)
+    };
+    assert_eq!(says(None), Verdict::Denied);
+    assert_eq!(says(Some(identity("111111111111", IdentityKind::AccountRoot, &[]))), Verdict::Denied);
+    assert_eq!(says(Some(identity("222222222222", IdentityKind::AccountRoot, &[]))), Verdict::Allowed);
+    assert_eq!(says(Some(user("222222222222", &[]))), Verdict::Denied);
 }

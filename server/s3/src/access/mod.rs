@@ -4,9 +4,12 @@
 //! what the bucket says ([`rules`]), and has [`decide`] combine that with the caller's own policies. What only a handler
 //! can know (the source of a copy, the keys of a multi-object delete) it asks of the same [`Requester`].
 
+pub(crate) mod acl;
 mod actions;
+pub(crate) mod canned;
 mod decide;
 mod keys;
+mod lists;
 pub(crate) mod owner;
 pub(crate) mod rules;
 
@@ -24,8 +27,9 @@ use crate::locks;
 use crate::operation::Operation;
 use crate::ops::{ObjectAddress, version};
 use crate::state::Shared;
-use decide::{AclSays, Verdict, decide};
+use decide::{Lists, Verdict, decide};
 pub(crate) use keys::{Sent, of_lock, of_tags};
+pub(crate) use lists::of_new_object;
 use owner::Owner;
 use rules::{DOCUMENTS, Rules, Stored};
 
@@ -124,7 +128,9 @@ impl<'a> Requester<'a> {
         more(&mut values);
         let resource = target.arn();
         let request = PolicyRequest { action, resource: &resource, context: &values };
-        let verdict = decide(self.principal, self.own(), Some(&rules), &request, AclSays::Nothing);
+        let (says, object_owner) = lists::of(self, &rules, action, target).await?;
+        let lists = Lists { says, object_owner: object_owner.as_deref() };
+        let verdict = decide(self.principal, self.own(), Some(&rules), &request, lists);
         Ok(verdict == Verdict::Allowed)
     }
 
@@ -172,7 +178,7 @@ impl<'a> Requester<'a> {
     pub(crate) fn require_by_identity(&self, action: &str, resource: &str) -> S3Result<()> {
         let request = PolicyRequest { action, resource, context: self.values() };
         let allowed = matches!(self.principal, Principal::Root { .. })
-            || decide(self.principal, self.own(), None, &request, AclSays::Nothing) == Verdict::Allowed;
+            || decide(self.principal, self.own(), None, &request, Lists::NONE) == Verdict::Allowed;
         if allowed { Ok(()) } else { Err(ErrorCode::AccessDenied.into()) }
     }
 

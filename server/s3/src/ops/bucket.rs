@@ -5,10 +5,14 @@ use granary_engine::{BucketLock, BucketSettings, EngineError, Versioning};
 use granary_types::BucketName;
 use http::{HeaderName, StatusCode, header};
 
+use crate::access::acl::Acl;
+use crate::access::canned::{self, Owners};
 use crate::access::owner::Owner;
+use crate::access::rules;
 use crate::body::Protection;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::new_buckets::{ObjectOwnership, PublicAccess};
 use crate::respond::{self, S3Response};
 use crate::unsupported;
 use crate::xml::XmlWriter;
@@ -19,6 +23,7 @@ use crate::xml::requests::parse_create_bucket;
 const LEGACY_REGION: &str = "us-east-1";
 
 const LOCK_ENABLED: &str = "x-amz-bucket-object-lock-enabled";
+const OWNERSHIP: &str = "x-amz-object-ownership";
 
 /// `PUT /bucket`.
 pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Body) -> S3Result<S3Response> {
@@ -30,12 +35,15 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
         None => context.shared.config.region.clone(),
     };
     let (engine, owner) = (&context.shared.engine, owner(context)?);
+    let access = NewAccess::of_request(context, owner)?;
     match engine.create_bucket_with(bucket, &region, &owner.stored(), settings(context)?).await {
-        // A crash in between leaves a bucket whose creation was not acknowledged.
-        Ok(_) if !request.tags.is_empty() => {
-            super::configs::tag_bucket(context, bucket, &request.tags).await?;
+        // A crash in between leaves a bucket whose creation was not acknowledged, and that is nobody's but its owner's.
+        Ok(_) => {
+            access.store(context, bucket).await?;
+            if !request.tags.is_empty() {
+                super::configs::tag_bucket(context, bucket, &request.tags).await?;
+            }
         }
-        Ok(_) => {}
         Err(EngineError::BucketExists(_)) => {
             let existing = engine.bucket(bucket).await?;
             if Owner::of_bucket(&existing, &context.shared.config).account != owner.account {
@@ -52,6 +60,51 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
     let mut response = respond::empty(StatusCode::OK);
     respond::set(response.headers_mut(), header::LOCATION, format!("/{bucket}"));
     Ok(response)
+}
+
+/// Who may do what with a new bucket.
+struct NewAccess {
+    ownership: ObjectOwnership,
+    acl: Option<Acl>,
+}
+
+impl NewAccess {
+    fn of_request(context: &Context<'_>, owner: &Owner) -> S3Result<Self> {
+        let config = &context.shared.config;
+        let ownership = match context.header(OWNERSHIP) {
+            None => config.ownership,
+            Some(text) => {
+                text.parse().map_err(|error: String| S3Error::invalid_argument(OWNERSHIP, text, error))?
+            }
+        };
+        let owners = Owners { own: owner, of_bucket: owner };
+        let acl = canned::of_headers(context.shared, context.headers(), owners)?;
+        let grants = acl.as_ref().is_some_and(Acl::grants_to_others);
+        if grants && ownership == ObjectOwnership::BucketOwnerEnforced {
+            return Err(ErrorCode::InvalidBucketAclWithObjectOwnership.into());
+        }
+        if config.public_access == PublicAccess::Blocked && acl.as_ref().is_some_and(Acl::is_public) {
+            return Err(ErrorCode::InvalidBucketAclWithBlockPublicAccessError.into());
+        }
+        Ok(Self { ownership, acl: acl.filter(|_| grants) })
+    }
+
+    /// Stores what is not as it is where nothing is stored.
+    async fn store(self, context: &Context<'_>, bucket: &BucketName) -> S3Result<()> {
+        let engine = &context.shared.engine;
+        if self.ownership != ObjectOwnership::BucketOwnerEnforced {
+            let content = format!("<Rule><ObjectOwnership>{}</ObjectOwnership></Rule>", self.ownership);
+            engine.put_bucket_document(bucket, rules::OWNERSHIP, Some(content.into_bytes())).await?;
+        }
+        if let Some(acl) = self.acl {
+            engine.put_bucket_document(bucket, rules::ACL, Some(acl.document().into_bytes())).await?;
+        }
+        if context.shared.config.public_access == PublicAccess::Open {
+            // Nothing is what a bucket has whose blocks were removed.
+            engine.put_bucket_document(bucket, rules::BLOCK, Some(Vec::new())).await?;
+        }
+        Ok(())
+    }
 }
 
 /// A bucket with object lock has versions too.

@@ -85,7 +85,8 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let length_bytes = info.length_bytes;
     let reader = opened.read(ByteRange { start: 0, end: length_bytes });
     let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
-    let options = PutOptions { attributes, storage_class, conditions, tags, lock };
+    let acl = access::of_new_object(context)?;
+    let options = PutOptions { attributes, storage_class, conditions, tags, lock, acl };
     let result = context.shared.engine.put_object(&object.bucket, &object.key, options, &mut body).await;
     let written = result.map_err(|error| write_error(error, context, object))?;
     let mut xml = XmlWriter::document("CopyObjectResult");

@@ -1,5 +1,6 @@
 //! The handlers, one file for each family of operations.
 
+mod acl;
 mod attributes;
 mod bucket;
 mod configs;
@@ -60,6 +61,8 @@ pub(crate) async fn run(
             Operation::PutBucketLifecycleConfiguration => lifecycle::put(context, &bucket, body).await,
             Operation::DeleteBucketLifecycle => lifecycle::delete(context, &bucket).await,
             Operation::ListMultipartUploads => multipart::list::uploads(context, &bucket).await,
+            Operation::GetBucketAcl => acl::get_bucket(context),
+            Operation::PutBucketAcl => acl::put_bucket(context, &bucket, body).await,
             Operation::GetBucketPolicy => policy::get(context, &bucket).await,
             Operation::PutBucketPolicy => policy::put(context, &bucket, body).await,
             Operation::DeleteBucketPolicy => policy::delete(context, &bucket).await,
@@ -98,6 +101,8 @@ async fn run_object(
         Operation::GetObjectTagging => tagging::get(context, object).await,
         Operation::PutObjectTagging => tagging::put(context, object, body).await,
         Operation::DeleteObjectTagging => tagging::delete(context, object).await,
+        Operation::GetObjectAcl => acl::get_object(context, object).await,
+        Operation::PutObjectAcl => acl::put_object(context, object, body).await,
         Operation::GetObjectRetention => locks::get_retention(context, object).await,
         Operation::PutObjectRetention => locks::put_retention(context, object, body).await,
         Operation::GetObjectLegalHold => locks::get_legal_hold(context, object).await,

@@ -253,7 +253,7 @@ pub(super) const ALL: &[Kind] = &[
         ..PLAIN
     },
     Kind {
-        name: "ownership-controls/",
+        name: crate::access::rules::OWNERSHIP,
         root: "OwnershipControls",
         operations: [
             Some(Operation::GetBucketOwnershipControls),

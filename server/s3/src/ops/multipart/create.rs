@@ -5,6 +5,7 @@ use granary_types::{ChecksumAlgorithm, ChecksumKind};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::upload_id;
+use crate::access;
 use crate::access::owner::Owner;
 use crate::attributes;
 use crate::checksum::combine::{check_kind, default_kind};
@@ -30,6 +31,7 @@ pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress
         checksum,
         tags: tags::of_header(headers)?,
         lock: locks::of_write(headers, locks::Digest::NoBody)?,
+        acl: access::of_new_object(context)?,
     };
     let upload = context.shared.engine.create_upload(&object.bucket, &object.key, options).await?;
     let mut xml = XmlWriter::document("InitiateMultipartUploadResult");
