@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use granary_admin::{Leaving, TaskKind};
+use granary_s3::ObjectOwnership;
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};

@@ -16,9 +16,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
-use serde::{Deserialize, Serialize};
-
 use granary_s3::ObjectOwnership;
+use serde::{Deserialize, Serialize};
 
 use crate::telemetry::LogFormat;
 pub use erasure::ErasureSetting;
