@@ -34,7 +34,7 @@ pub(super) async fn acl(
     let found = session.fetch(query).await?;
     let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
     let Some(row) = found.first() else { return Ok(None) };
-    decode_checked("object_acls", &place, rows::bytes(row, 0)?, rows::bytes(row, 1)?).map(Some)
+    Ok(Some(decode_checked("object_acls", &place, rows::bytes(row, 0)?, rows::bytes(row, 1)?)?))
 }
 
 pub(super) async fn documents(
