@@ -123,16 +123,20 @@ impl IdentityStore {
         if !stored.map_err(|source| IamError::Store { doing: "changed", source })? {
             return Ok(false);
         }
+        if self.apply(expected, changes) { Ok(true) } else { self.reload().await.map(|()| true) }
+    }
+
+    /// Makes a stored change true here; `false` if the state is no longer the one it was decided from.
+    fn apply(&self, expected: u64, changes: Changes) -> bool {
         let mut state = self.0.state.write();
-        if state.generation == expected {
-            for (name, document) in changes {
-                state.put(&name, document);
-            }
-            state.generation = expected.saturating_add(1);
-            return Ok(true);
+        if state.generation != expected {
+            return false;
         }
-        drop(state);
-        self.reload().await.map(|()| true)
+        for (name, document) in changes {
+            state.put(&name, document);
+        }
+        state.generation = expected.saturating_add(1);
+        true
     }
 
     /// Reads everything again.

@@ -22,6 +22,7 @@ pub(crate) enum Subject {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Token {
     pub(crate) access_key: String,
+    #[serde(with = "wiped")]
     pub(crate) secret: Zeroizing<String>,
     pub(crate) account: String,
     pub(crate) subject: Subject,
@@ -33,6 +34,25 @@ pub(crate) struct Token {
     pub(crate) policy: Option<String>,
     /// Managed policies that are session policies.
     pub(crate) policy_arns: Vec<String>,
+}
+
+/// A text that is wiped from memory when it is dropped.
+mod wiped {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(
+        text: &Zeroizing<String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Zeroizing<String>, D::Error> {
+        String::deserialize(deserializer).map(Zeroizing::new)
+    }
 }
 
 impl std::fmt::Debug for Token {

@@ -73,9 +73,13 @@ pub async fn open(config: &Config, root: Root) -> Result<(Routes, Store)> {
     let verifier = Arc::new(Verifier::new(Arc::new(identities.clone()), RegionPolicy::Any));
     let state = S3State::new(engine.clone(), Arc::clone(&verifier), s3, random_seed()?)
         .context("starting the hashing threads")?;
-    let backend = Arc::new(EngineBackend { engine: engine.clone(), identities });
-    let routes =
-        Routes { s3: granary_s3::router(state), admin: granary_admin::router(backend, verifier), readiness };
+    let backend = Arc::new(EngineBackend { engine: engine.clone(), identities: identities.clone() });
+    let routes = Routes {
+        s3: granary_s3::router(state),
+        admin: granary_admin::router(backend, Arc::clone(&verifier)),
+        iam: granary_iam::api::router(identities, verifier),
+        readiness,
+    };
     Ok((routes, Store { engine, watching, following }))
 }
 

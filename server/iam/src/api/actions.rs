@@ -20,7 +20,8 @@ pub(super) async fn run(call: &Call<'_>, service: Service, name: &str) -> Result
 /// What GetSessionToken gives is for the other services: through IAM it could make keys that outlive and outgrow it.
 /// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html>
 fn check_session(call: &Call<'_>, service: Service, name: &str) -> Result<()> {
-    let is_of_user = |identity: &Identity| identity.session.is_some() && identity.kind != IdentityKind::AssumedRole;
+    let is_of_user =
+        |identity: &Identity| identity.session.is_some() && identity.kind != IdentityKind::AssumedRole;
     let is_allowed = service == Service::Sts && matches!(name, "AssumeRole" | "GetCallerIdentity");
     if call.identity().is_some_and(is_of_user) && !is_allowed {
         let message = format!("Cannot call {name} with the credentials of a session of a user.");

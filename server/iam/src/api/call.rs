@@ -118,7 +118,8 @@ impl<'c> Call<'c> {
 /// boundary and its session policies must each allow it, so that a boundary or a session only ever narrows.
 fn decide(identity: &Identity, requests: &[PolicyRequest<'_>]) -> Decision {
     let say = |policies: &[Arc<Policy>]| {
-        let decisions = requests.iter().map(|request| evaluate(policies.iter().map(|policy| &**policy), request));
+        let decisions =
+            requests.iter().map(|request| evaluate(policies.iter().map(|policy| &**policy), request));
         decisions.fold(Decision::ImplicitDeny, |sum, next| match (sum, next) {
             (Decision::ExplicitDeny, _) | (_, Decision::ExplicitDeny) => Decision::ExplicitDeny,
             (Decision::Allow, _) | (_, Decision::Allow) => Decision::Allow,

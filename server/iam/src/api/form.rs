@@ -42,9 +42,8 @@ impl Form {
 
     /// A parameter that must be there.
     pub(crate) fn required(&self, name: &str) -> Result<&str> {
-        self.get(name).ok_or_else(|| {
-            IamError::invalid(format!("The request must contain the parameter {name}."))
-        })
+        self.get(name)
+            .ok_or_else(|| IamError::invalid(format!("The request must contain the parameter {name}.")))
     }
 
     /// A number within bounds.
@@ -75,11 +74,18 @@ impl Form {
     pub(crate) fn tags(&self) -> Result<Vec<Tag>> {
         let (keys, values) = (self.members("Tags", ".Key"), self.members("Tags", ".Value"));
         if keys.len() != values.len() || keys.len() > TAGS_MAX {
-            return Err(IamError::invalid(format!("Each tag has a key and a value, and there are at most {TAGS_MAX}.")));
+            return Err(IamError::invalid(format!(
+                "Each tag has a key and a value, and there are at most {TAGS_MAX}."
+            )));
         }
         let mut tags: Vec<Tag> = Vec::new();
         for (key, value) in keys.into_iter().zip(values) {
-            if !is_tag_text(key) || key.is_empty() || key.len() > 128 || !is_tag_text(value) || value.len() > 256 {
+            if !is_tag_text(key)
+                || key.is_empty()
+                || key.len() > 128
+                || !is_tag_text(value)
+                || value.len() > 256
+            {
                 return Err(IamError::invalid(format!("The tag {key:?} is not allowed.")));
             }
             if tags.iter().any(|(other, _)| other.eq_ignore_ascii_case(key)) {

@@ -80,9 +80,9 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Xml> {
     let (new_name, new_path) = (call.form.get("NewGroupName"), call.form.get("NewPath"));
     new_name.map_or(Ok(()), |name| names::check_name(Kind::Group, name))?;
     new_path.map_or(Ok(()), names::check_path)?;
-    if let Some(new_name) = new_name {
-        call.authorise(&new_arn(call, Kind::Group, new_path.unwrap_or("/"), new_name))?;
-    }
+    let old_path =
+        call.read(|state| state.group(call.account_id(), name).map(|group| group.head.path.clone()))?;
+    call.authorise(&new_arn(call, Kind::Group, new_path.unwrap_or(&old_path), new_name.unwrap_or(name)))?;
     call.store
         .change(|state| {
             let mut group = (**state.group(call.account_id(), name)?).clone();

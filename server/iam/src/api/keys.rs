@@ -50,9 +50,12 @@ fn put_keys(state: &State, account: &str, user: Option<&str>, keys: Vec<KeyDocum
 }
 
 fn shown(call: &Call<'_>, user: Option<&str>) -> String {
-    let root = || call.read(|state| state.account_document(call.account_id()).map(|account| account.name.clone()));
+    let root =
+        || call.read(|state| state.account_document(call.account_id()).map(|account| account.name.clone()));
     // The name as it was given when the user was made.
-    let named = |name: &str| call.read(|state| state.user(call.account_id(), name).map(|user| user.head.name.clone()));
+    let named = |name: &str| {
+        call.read(|state| state.user(call.account_id(), name).map(|user| user.head.name.clone()))
+    };
     match user {
         Some(name) => named(name).unwrap_or_else(|_| name.to_owned()),
         None => root().unwrap_or_else(|| "root".to_owned()),

@@ -140,7 +140,8 @@ fn namespace(service: Service) -> String {
 
 fn success(service: Service, action: &str, xml: Xml, id: &str) -> String {
     let result = xml.into_text();
-    let result = if result.is_empty() {
+    // The one action whose result is there and empty; others without any have no result at all.
+    let result = if result.is_empty() && action != "UpdateRole" {
         result
     } else {
         format!("<{action}Result>{result}</{action}Result>")
@@ -163,7 +164,8 @@ fn failure(service: Service, error: &IamError, id: &str) -> String {
 }
 
 fn answer(text: &str, status: StatusCode, id: &str) -> Response {
-    let mut response = Response::new(Body::from(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{text}")));
+    let mut response =
+        Response::new(Body::from(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{text}")));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));

@@ -146,9 +146,9 @@ pub(super) fn get(call: &Call<'_>) -> Result<Xml> {
     let arn = named(call)?;
     let view = call.read(|state| match aws_managed::find(arn) {
         Some(managed) => Ok(View::of_aws(state, call.account_id(), managed)),
-        None => state
-            .policy_of(call.account_id(), arn)
-            .map(|policy| View::of(state, call.account_id(), policy)),
+        None => {
+            state.policy_of(call.account_id(), arn).map(|policy| View::of(state, call.account_id(), policy))
+        }
     })?;
     let mut xml = Xml::new();
     xml.element("Policy", |xml| view.write(xml));
@@ -228,7 +228,10 @@ fn version_number(call: &Call<'_>) -> Result<u32> {
 }
 
 fn no_version(number: u32) -> IamError {
-    IamError::new(Code::NoSuchEntity, format!("Policy version v{number} does not exist or is not attachable."))
+    IamError::new(
+        Code::NoSuchEntity,
+        format!("Policy version v{number} does not exist or is not attachable."),
+    )
 }
 
 fn write_version(xml: &mut Xml, version: &PolicyVersion, default: u32) {
@@ -295,8 +298,7 @@ pub(super) fn list_versions(call: &Call<'_>) -> Result<Xml> {
     let (versions, default) = versions(call, named(call)?)?;
     let newest_first = versions.into_iter().rev();
     // Newest first, so the keys that pages go by count down.
-    let page =
-        Page::of(call.form, newest_first, |version| format!("{:010}", u32::MAX - version.number))?;
+    let page = Page::of(call.form, newest_first, |version| format!("{:010}", u32::MAX - version.number))?;
     let mut xml = Xml::new();
     xml.list("Versions", &page.items, |xml, version| write_version(xml, version, default));
     page.end(&mut xml);
@@ -353,15 +355,21 @@ pub(super) fn entities(call: &Call<'_>) -> Result<Xml> {
     let account = call.account_id();
     let heads = |kind: Kind| -> Vec<Head> {
         call.read(|state| match kind {
-            Kind::User => {
-                state.users(account).filter(|user| has(&user.grants.attached)).map(|user| user.head.clone()).collect()
-            }
+            Kind::User => state
+                .users(account)
+                .filter(|user| has(&user.grants.attached))
+                .map(|user| user.head.clone())
+                .collect(),
             Kind::Group => state
                 .groups(account)
                 .filter(|group| has(&group.grants.attached))
                 .map(|group| group.head.clone())
                 .collect(),
-            _ => state.roles(account).filter(|role| has(&role.grants.attached)).map(|role| role.head.clone()).collect(),
+            _ => state
+                .roles(account)
+                .filter(|role| has(&role.grants.attached))
+                .map(|role| role.head.clone())
+                .collect(),
         })
     };
     let wanted = call.form.get("EntityFilter");

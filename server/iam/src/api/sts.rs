@@ -28,7 +28,8 @@ const CHAINED_SESSION_MAX_S: u32 = 3_600;
 const SESSION_POLICY_ARNS: usize = 10;
 
 pub(super) fn caller_identity(call: &Call<'_>) -> Xml {
-    let id = call.identity().map_or_else(|| call.account_id().to_owned(), |identity| identity.user_id.clone());
+    let id =
+        call.identity().map_or_else(|| call.account_id().to_owned(), |identity| identity.user_id.clone());
     let mut xml = Xml::new();
     xml.text("Arn", call.caller_arn()).text("UserId", id).text("Account", call.account_id());
     xml
@@ -161,6 +162,9 @@ pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
     let arn = call.form.required("RoleArn")?;
     let session = call.form.required("RoleSessionName")?;
     names::check_name(Kind::User, session)?;
+    if session.len() < 2 {
+        return Err(IamError::invalid("The value of RoleSessionName must have at least 2 characters."));
+    }
     let identity = match call.principal {
         Principal::User(identity) if identity.kind != IdentityKind::AccountRoot => identity,
         _ => return Err(IamError::new(Code::AccessDenied, "Roles may not be assumed by root accounts.")),
@@ -194,4 +198,3 @@ pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
 fn parent<'c>(call: &Call<'c>, identity: &'c Identity) -> &'c str {
     identity.session.as_ref().map_or(call.access_key(), |session| &session.parent)
 }
-

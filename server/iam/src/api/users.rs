@@ -143,11 +143,9 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Xml> {
     let new_path = call.form.get("NewPath");
     new_name.map_or(Ok(()), |name| names::check_name(Kind::User, name))?;
     new_path.map_or(Ok(()), names::check_path)?;
-    if new_name.is_some() || new_path.is_some() {
-        let renamed = call.arn(Kind::User, name);
-        let target = new_name.map_or(renamed, |name| new_arn(call, Kind::User, new_path.unwrap_or("/"), name));
-        call.authorise(&target)?;
-    }
+    let old_path =
+        call.read(|state| state.user(call.account_id(), name).map(|user| user.head.path.clone()))?;
+    call.authorise(&new_arn(call, Kind::User, new_path.unwrap_or(&old_path), new_name.unwrap_or(name)))?;
     call.store
         .change(|state| {
             let mut user = (**state.user(call.account_id(), name)?).clone();
