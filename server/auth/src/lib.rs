@@ -7,6 +7,7 @@
 //!   [`Verified`], names the [`Principal`] and says how the body is covered ([`PayloadMode`]).
 //! * [`chunked::ChunkedDecoder`] takes the `aws-chunked` framing off a body and checks the chunk and trailer
 //!   signatures on the way.
+//! * [`policy`] reads policies and says what they say of a request.
 //! * [`AuthError`] maps each failure to S3's own error code.
 //!
 //! Outside its scope, and answered `NotImplemented`: SigV4A (`AWS4-ECDSA-P256-SHA256`). Signature Version 2 is
