@@ -2,25 +2,26 @@
 #![allow(clippy::unwrap_used)] // A test helper that panics fails its test.
 
 use granary_auth::policy::{
-    Caller, Context, Decision, Document, DocumentError, Grant, PolicyKind, PolicyRequest, ResourceDecision, evaluate,
+    Caller, Context, Decision, Grant, Policy, PolicyError, PolicyKind, PolicyRequest, ResourceDecision,
+    evaluate,
 };
 
 const BUCKET: PolicyKind<'_> = PolicyKind::Bucket("photos");
 const ALICE: Caller<'_> =
     Caller::User { account: "111122223333", canonical: "aa11", arn: "arn:aws:iam::111122223333:user/alice" };
 
-fn bucket_policy(statement: &str) -> Result<Document, DocumentError> {
-    Document::parse(format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#).as_bytes(), BUCKET)
+fn bucket_policy(statement: &str) -> Result<Policy, PolicyError> {
+    Policy::parse(format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#).as_bytes(), BUCKET)
 }
 
-fn grant(principal: &str) -> Document {
+fn grant(principal: &str) -> Policy {
     bucket_policy(&format!(
         r#"{{"Effect":"Allow","Principal":{principal},"Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}}"#
     ))
     .unwrap()
 }
 
-fn read(policy: &Document, caller: &Caller<'_>) -> ResourceDecision {
+fn read(policy: &Policy, caller: &Caller<'_>) -> ResourceDecision {
     let context = Context::new();
     policy.decide(
         caller,
@@ -41,10 +42,34 @@ fn principals_are_matched_by_what_they_name() {
     let allow = ResourceDecision::Allow;
     for (principal, alice, session_gets, root_gets, anonymous) in [
         (r#""*""#, allow(Grant::Anyone), allow(Grant::Anyone), allow(Grant::Anyone), allow(Grant::Anyone)),
-        (r#"{"AWS":"*"}"#, allow(Grant::Anyone), allow(Grant::Anyone), allow(Grant::Anyone), allow(Grant::Anyone)),
-        (r#"{"AWS":"111122223333"}"#, allow(Grant::Account), allow(Grant::Account), allow(Grant::Caller), none),
-        (r#"{"AWS":"arn:aws:iam::111122223333:root"}"#, allow(Grant::Account), allow(Grant::Account), allow(Grant::Caller), none),
-        (r#"{"CanonicalUser":"aa11"}"#, allow(Grant::Account), allow(Grant::Account), allow(Grant::Caller), none),
+        (
+            r#"{"AWS":"*"}"#,
+            allow(Grant::Anyone),
+            allow(Grant::Anyone),
+            allow(Grant::Anyone),
+            allow(Grant::Anyone),
+        ),
+        (
+            r#"{"AWS":"111122223333"}"#,
+            allow(Grant::Account),
+            allow(Grant::Account),
+            allow(Grant::Caller),
+            none,
+        ),
+        (
+            r#"{"AWS":"arn:aws:iam::111122223333:root"}"#,
+            allow(Grant::Account),
+            allow(Grant::Account),
+            allow(Grant::Caller),
+            none,
+        ),
+        (
+            r#"{"CanonicalUser":"aa11"}"#,
+            allow(Grant::Account),
+            allow(Grant::Account),
+            allow(Grant::Caller),
+            none,
+        ),
         (r#"{"AWS":["arn:aws:iam::111122223333:user/alice"]}"#, allow(Grant::Caller), none, none, none),
         (r#"{"AWS":"arn:aws:iam::111122223333:role/r"}"#, none, allow(Grant::Role), none, none),
         (r#"{"AWS":"arn:aws:sts::111122223333:assumed-role/r/s"}"#, none, allow(Grant::Caller), none, none),
@@ -92,7 +117,7 @@ fn a_denial_counts_more_than_any_permission() {
 
 #[test]
 fn identities_get_what_their_policies_allow_together() {
-    let parse = |text: &str| Document::parse(text.as_bytes(), PolicyKind::Identity).unwrap();
+    let parse = |text: &str| Policy::parse(text.as_bytes(), PolicyKind::Identity).unwrap();
     let home = parse(
         r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::home/${aws:username}/*"}}"#,
     );
@@ -100,7 +125,7 @@ fn identities_get_what_their_policies_allow_together() {
         parse(r#"{"Statement":[{"Effect":"Deny","Action":["s3:Delete*","iam:*"],"Resource":["*"]}]}"#);
     let mut context = Context::new();
     context.set("aws:username", "alice");
-    let of = |policies: &[&Document], action, resource| {
+    let of = |policies: &[&Policy], action, resource| {
         evaluate(policies.iter().copied(), &PolicyRequest { action, resource, context: &context })
     };
     let own = "arn:aws:s3:::home/alice/x";
@@ -112,7 +137,7 @@ fn identities_get_what_their_policies_allow_together() {
 
 #[test]
 fn variables_are_text_in_the_older_version() {
-    let policy = Document::parse(
+    let policy = Policy::parse(
         br#"{"Version":"2008-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::home/${aws:username}"}}"#,
         PolicyKind::Identity,
     )
@@ -135,11 +160,20 @@ fn what_aws_refuses_is_refused_with_its_message() {
     assert_eq!(statement(r#""Allow""#, r#""allow""#), "Invalid effect: allow");
     assert_eq!(statement(r#""Principal":"*","#, ""), "Missing required field Principal");
     assert_eq!(statement(r#""Principal":"*""#, r#""Principal":"bob""#), "Invalid principal in policy");
-    assert_eq!(statement(r#""Principal":"*""#, r#""Principal":{"AWS":"arn:aws:iam::1:user/*"}"#), "Invalid principal in policy");
-    assert_eq!(statement(r#""Principal":"*""#, r#""NotPrincipal":"*""#), "Allow with NotPrincipal is not allowed.");
+    assert_eq!(
+        statement(r#""Principal":"*""#, r#""Principal":{"AWS":"arn:aws:iam::1:user/*"}"#),
+        "Invalid principal in policy"
+    );
+    assert_eq!(
+        statement(r#""Principal":"*""#, r#""NotPrincipal":"*""#),
+        "Allow with NotPrincipal is not allowed."
+    );
     assert_eq!(statement("s3:GetObject", "s3:Fly"), "Policy has invalid action");
     assert_eq!(statement("s3:GetObject", "GetObject"), "Policy has invalid action");
-    assert_eq!(statement("s3:GetObject", "s3:ListBucket"), "Action does not apply to any resource(s) in statement");
+    assert_eq!(
+        statement("s3:GetObject", "s3:ListBucket"),
+        "Action does not apply to any resource(s) in statement"
+    );
     assert_eq!(statement("photos/*", "photos"), "Action does not apply to any resource(s) in statement");
     assert_eq!(statement(":::photos/*", ":::videos/*"), "Policy has invalid resource");
     assert_eq!(statement("arn:aws:s3:::photos/*", "photos/*"), "Policy has invalid resource");
@@ -152,17 +186,28 @@ fn what_aws_refuses_is_refused_with_its_message() {
 
 #[test]
 fn documents_that_are_no_policies_are_refused() {
-    let error = |text: &str| Document::parse(text.as_bytes(), BUCKET).unwrap_err().to_string();
+    let error = |text: &str| Policy::parse(text.as_bytes(), BUCKET).unwrap_err().to_string();
     assert_eq!(error("[]"), "Policies must be valid JSON and the first byte must be '{'");
     assert_eq!(error(r#"{"Statement":[]}"#), "Could not parse the policy: Statement is empty!");
     assert_eq!(error(r#"{"Version":"2012-10-17"}"#), "Missing required field Statement");
-    assert_eq!(error(r#"{"Version":"2013-01-01","Statement":[]}"#), "The policy must contain a valid version string");
+    assert_eq!(
+        error(r#"{"Version":"2013-01-01","Statement":[]}"#),
+        "The policy must contain a valid version string"
+    );
     assert!(error(r#"{"Statement":[],"Statement":[]}"#).contains("duplicate element Statement"));
-    assert!(error(&format!(r#"{{"Statement":{}{}}}"#, "[".repeat(5000), "]".repeat(5000))).contains("too deep"));
+    assert!(
+        error(&format!(r#"{{"Statement":{}{}}}"#, "[".repeat(5000), "]".repeat(5000))).contains("too deep")
+    );
     assert!(error(&format!(r#"{{"Id":"{}"}}"#, "x".repeat(20 * 1024))).contains("maximum allowed size"));
-    let identity = |text: &str| Document::parse(text.as_bytes(), PolicyKind::Identity).unwrap_err().to_string();
-    assert_eq!(identity(r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}"#), "Unknown field Principal");
-    assert_eq!(identity(r#"{"Statement":{"Effect":"Allow","Action":"*"}}"#), "Missing required field Resource");
+    let identity = |text: &str| Policy::parse(text.as_bytes(), PolicyKind::Identity).unwrap_err().to_string();
+    assert_eq!(
+        identity(r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}"#),
+        "Unknown field Principal"
+    );
+    assert_eq!(
+        identity(r#"{"Statement":{"Effect":"Allow","Action":"*"}}"#),
+        "Missing required field Resource"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@
 #![no_main]
 
 use granary_auth::policy::{
-    Caller, Context, Decision, Document, PolicyKind, PolicyRequest, ResourceDecision, evaluate,
+    Caller, Context, Decision, Policy, PolicyKind, PolicyRequest, ResourceDecision, evaluate,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -27,16 +27,16 @@ fuzz_target!(|data: &[u8]| {
         context.set_all(key, values.clone());
     }
     let request = PolicyRequest { action, resource, context: &context };
-    if let Ok(document) = Document::parse(policy.as_bytes(), PolicyKind::Identity) {
+    if let Ok(document) = Policy::parse(policy.as_bytes(), PolicyKind::Identity) {
         let decision = evaluate([&document], &request);
-        let again = Document::parse(document.text().as_bytes(), PolicyKind::Identity).expect("it was read before");
+        let again = Policy::parse(document.text().as_bytes(), PolicyKind::Identity).expect("it was read before");
         assert_eq!(evaluate([&again], &request), decision);
         let deny = r#"{"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}"#;
-        let deny = Document::parse(deny.as_bytes(), PolicyKind::Identity).expect("a policy");
+        let deny = Policy::parse(deny.as_bytes(), PolicyKind::Identity).expect("a policy");
         assert_eq!(evaluate([&document, &deny], &request), Decision::ExplicitDeny);
     }
-    let _ = Document::parse(policy.as_bytes(), PolicyKind::Trust);
-    if let Ok(document) = Document::parse(policy.as_bytes(), PolicyKind::Bucket("photos")) {
+    let _ = Policy::parse(policy.as_bytes(), PolicyKind::Trust);
+    if let Ok(document) = Policy::parse(policy.as_bytes(), PolicyKind::Bucket("photos")) {
         let anonymous = document.decide(&Caller::Anonymous, &request);
         if let ResourceDecision::Allow(_) = anonymous {
             // Nobody is let in who is not named, unless the policy names everyone.

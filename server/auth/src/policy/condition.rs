@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::context::Context;
-use super::error::DocumentError;
+use super::error::PolicyError;
 use super::operators::{Absent, Comparison, Operator, Order, Quantifier, Sense};
 use super::pattern::{Case, Pattern, Syntax};
 use super::values::{self, Network};
@@ -43,10 +43,10 @@ impl Condition {
         key: &str,
         texts: &[&str],
         variables: bool,
-    ) -> Result<Self, DocumentError> {
+    ) -> Result<Self, PolicyError> {
         let operator = Operator::parse(operator_name)
-            .ok_or_else(|| DocumentError::InvalidOperator(operator_name.to_owned()))?;
-        let invalid = |text: &str| DocumentError::InvalidValue {
+            .ok_or_else(|| PolicyError::InvalidOperator(operator_name.to_owned()))?;
+        let invalid = |text: &str| PolicyError::InvalidValue {
             operator: operator_name.to_owned(),
             value: text.to_owned(),
         };
@@ -119,9 +119,7 @@ impl Wanted {
             Self::Date(order, wanted) => values::date(given).is_some_and(|given| order.holds(&given, wanted)),
             Self::Boolean(wanted) => values::boolean(given) == Some(*wanted),
             Self::Binary(wanted) => values::binary(given).is_some_and(|given| given == *wanted),
-            Self::Network(network) => {
-                given.parse::<IpAddr>().is_ok_and(|address| network.contains(address))
-            }
+            Self::Network(network) => given.parse::<IpAddr>().is_ok_and(|address| network.contains(address)),
             Self::Missing(_) => false,
         }
     }

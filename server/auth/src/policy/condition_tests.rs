@@ -1,5 +1,5 @@
 use super::{Condition, Context};
-use crate::policy::DocumentError;
+use crate::policy::PolicyError;
 
 fn holds(operator: &str, key: &str, wanted: &[&str], given: &[&str]) -> bool {
     let mut context = Context::new();
@@ -75,7 +75,7 @@ fn arns_are_compared_part_by_part() {
     let user = "arn:aws:iam::123456789012:user/a:b";
     assert!(is("ArnLike", &["arn:aws:iam::*:user/*"], &[user]));
     assert!(is("ArnEquals", &["arn:aws:iam::123456789012:user/a:?"], &[user]));
-    assert!(!is("ArnLike", &["arn:aws:iam:*:role/a"], &["arn:aws:iam::1:user/x:role/a"]));
+    assert!(!is("ArnLike", &["arn:aws:iam::*:role/a"], &["arn:aws:iam::1:user/x:role/a"]));
     assert!(!is("ArnLike", &["arn:aws:*:*:*:x"], &["no arn"]));
     assert!(is("ArnNotLike", &["arn:aws:iam::*:role/*"], &[user]));
 }
@@ -92,10 +92,12 @@ fn what_no_operator_can_compare_is_refused() {
         ("Null", "perhaps"),
     ] {
         let error = Condition::parse(operator, "s3:key", &[value], true).unwrap_err();
-        assert!(matches!(error, DocumentError::InvalidValue { .. }), "{operator}");
+        assert!(matches!(error, PolicyError::InvalidValue { .. }), "{operator}");
     }
-    for operator in ["StringEqual", "stringEquals", "NullIfExists", "ForAllValues:Null", "ForSome:Bool", "IfExists"] {
+    for operator in
+        ["StringEqual", "stringEquals", "NullIfExists", "ForAllValues:Null", "ForSome:Bool", "IfExists"]
+    {
         let error = Condition::parse(operator, "s3:key", &["true"], true).unwrap_err();
-        assert!(matches!(error, DocumentError::InvalidOperator(_)), "{operator}");
+        assert!(matches!(error, PolicyError::InvalidOperator(_)), "{operator}");
     }
 }

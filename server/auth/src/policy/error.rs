@@ -2,7 +2,7 @@
 
 /// Why a policy was not accepted. `Display` is the message of the error document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DocumentError {
+pub enum PolicyError {
     /// It is not an object of JSON.
     #[error("Policies must be valid JSON and the first byte must be '{{'")]
     NotAnObject,

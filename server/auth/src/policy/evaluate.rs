@@ -5,7 +5,7 @@
 use super::context::Context;
 use super::pattern::{Case, Pattern};
 use super::principal::{Caller, PrincipalPattern};
-use super::{Effect, Listed, Document, Statement};
+use super::{Effect, Listed, Policy, Statement};
 
 /// What one or several policies say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +54,7 @@ pub struct PolicyRequest<'a> {
 }
 
 /// What the policies of an identity say together: one denial counts more than anything else, and one permission is enough.
-pub fn evaluate<'p>(
-    policies: impl IntoIterator<Item = &'p Document>,
-    request: &PolicyRequest<'_>,
-) -> Decision {
+pub fn evaluate<'p>(policies: impl IntoIterator<Item = &'p Policy>, request: &PolicyRequest<'_>) -> Decision {
     let mut decision = Decision::ImplicitDeny;
     for statement in policies.into_iter().flat_map(|policy| &policy.statements) {
         // Policies of identities name nobody; one that does is not one of these.
@@ -72,7 +69,7 @@ pub fn evaluate<'p>(
     decision
 }
 
-impl Document {
+impl Policy {
     /// What this policy of a resource says of a request by a caller.
     #[must_use]
     pub fn decide(&self, caller: &Caller<'_>, request: &PolicyRequest<'_>) -> ResourceDecision {
@@ -98,7 +95,9 @@ impl Statement {
         match self.principals.as_ref()? {
             Listed::Only(list) => best(list),
             // To leave out an account leaves out its root user alone, as AWS has it.
-            Listed::AllBut(list) => best(list).is_none_or(|grant| grant == Grant::Account).then_some(Grant::Anyone),
+            Listed::AllBut(list) => {
+                best(list).is_none_or(|grant| grant == Grant::Account).then_some(Grant::Anyone)
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::policy::{Caller, Context, Document, Grant, PolicyKind, PolicyRequest, ResourceDecision};
+use crate::policy::{Caller, Context, Grant, Policy, PolicyKind, PolicyRequest, ResourceDecision};
 
 const ACTIONS: [&str; 4] = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:GetObjectTagging"];
 const RESOURCES: [&str; 3] = ["arn:aws:s3:::b/a", "arn:aws:s3:::b/ab", "arn:aws:s3:::b/c"];
@@ -17,7 +17,7 @@ fn one_or_more(values: &'static [&'static str]) -> impl Strategy<Value = Value> 
 }
 
 fn condition() -> impl Strategy<Value = Value> {
-    let operators = [
+    let operators = vec![
         "StringEquals",
         "StringNotEquals",
         "StringLike",
@@ -28,9 +28,9 @@ fn condition() -> impl Strategy<Value = Value> {
         "ForAllValues:StringNotEquals",
         "ForAnyValue:StringNotEquals",
     ];
-    let keys = ["s3:prefix", "aws:UserAgent", "s3:RequestObjectTagKeys"];
-    let operator = prop::sample::select(operators.as_slice());
-    let key = prop::sample::select(keys.as_slice());
+    let keys = vec!["s3:prefix", "aws:UserAgent", "s3:RequestObjectTagKeys"];
+    let operator = prop::sample::select(operators);
+    let key = prop::sample::select(keys);
     (operator, key, one_or_more(&["a", "a*", "b", "?"]))
         .prop_map(|(operator, key, values)| json!({ operator: { key: values } }))
 }
@@ -120,7 +120,11 @@ fn condition_holds(condition: &Value, context: &Context) -> bool {
     if operator.starts_with("ForAnyValue") {
         return given.iter().any(|value| fits(value) != negated);
     }
-    if given.is_empty() { negated || operator.ends_with("IfExists") } else { given.iter().any(fits) != negated }
+    if given.is_empty() {
+        negated || operator.ends_with("IfExists")
+    } else {
+        given.iter().any(fits) != negated
+    }
 }
 
 fn naive(policy: &Value, caller: &Caller<'_>, request: &PolicyRequest<'_>) -> ResourceDecision {
@@ -160,7 +164,7 @@ proptest! {
         tags in prop::collection::vec("[abc]{1,2}", 0..3),
     ) {
         let policy = json!({ "Version": "2012-10-17", "Statement": statements });
-        let document = Document::parse(policy.to_string().as_bytes(), PolicyKind::Bucket("b")).unwrap();
+        let document = Policy::parse(policy.to_string().as_bytes(), PolicyKind::Bucket("b")).unwrap();
         let mut context = Context::new();
         if let Some(prefix) = prefix {
             context.set("s3:Prefix", prefix);
@@ -178,7 +182,7 @@ proptest! {
     #[test]
     fn no_text_panics(text in "\\PC{0,60}") {
         for kind in [PolicyKind::Identity, PolicyKind::Bucket("b"), PolicyKind::Trust] {
-            let _ = Document::parse(text.as_bytes(), kind);
+            let _ = Policy::parse(text.as_bytes(), kind);
         }
     }
 }

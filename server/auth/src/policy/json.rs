@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::error::DocumentError;
+use super::error::PolicyError;
 
 /// How deep a policy may be nested; its grammar needs five levels.
 const DEPTH_MAX: usize = 8;
@@ -21,17 +21,17 @@ pub(super) enum Json {
 }
 
 /// Reads a document whose root is an object.
-pub(super) fn parse(text: &[u8]) -> Result<Vec<(String, Json)>, DocumentError> {
+pub(super) fn parse(text: &[u8]) -> Result<Vec<(String, Json)>, PolicyError> {
     if !text.trim_ascii_start().starts_with(b"{") {
-        return Err(DocumentError::NotAnObject);
+        return Err(PolicyError::NotAnObject);
     }
-    let invalid = |error: serde_json::Error| DocumentError::InvalidJson(error.to_string());
+    let invalid = |error: serde_json::Error| PolicyError::InvalidJson(error.to_string());
     let mut reader = serde_json::Deserializer::from_slice(text);
     let root = Depth(DEPTH_MAX).deserialize(&mut reader).map_err(invalid)?;
     reader.end().map_err(invalid)?;
     match root {
         Json::Object(members) => Ok(members),
-        _ => Err(DocumentError::NotAnObject),
+        _ => Err(PolicyError::NotAnObject),
     }
 }
 
@@ -108,42 +108,42 @@ impl<'de> Visitor<'de> for Depth {
 
 impl Json {
     /// The text of a string.
-    pub(super) fn text(&self) -> Result<&str, DocumentError> {
+    pub(super) fn text(&self) -> Result<&str, PolicyError> {
         match self {
             Self::Text(text) => Ok(text),
-            _ => Err(DocumentError::Syntax),
+            _ => Err(PolicyError::Syntax),
         }
     }
 
     /// One text, or a list of texts.
-    pub(super) fn texts(&self) -> Result<Vec<&str>, DocumentError> {
+    pub(super) fn texts(&self) -> Result<Vec<&str>, PolicyError> {
         match self {
             Self::Text(text) => Ok(vec![text]),
             Self::List(list) => list.iter().map(Self::text).collect(),
-            _ => Err(DocumentError::Syntax),
+            _ => Err(PolicyError::Syntax),
         }
     }
 
     /// One text, number or boolean, or a list of them, as a condition's values are written.
-    pub(super) fn values(&self) -> Result<Vec<&str>, DocumentError> {
+    pub(super) fn values(&self) -> Result<Vec<&str>, PolicyError> {
         match self {
             Self::List(list) => list.iter().map(Self::scalar).collect(),
             value => Ok(vec![value.scalar()?]),
         }
     }
 
-    fn scalar(&self) -> Result<&str, DocumentError> {
+    fn scalar(&self) -> Result<&str, PolicyError> {
         match self {
             Self::Text(text) | Self::Scalar(text) => Ok(text),
-            _ => Err(DocumentError::Syntax),
+            _ => Err(PolicyError::Syntax),
         }
     }
 
     /// The members of an object.
-    pub(super) fn members(&self) -> Result<&[(String, Self)], DocumentError> {
+    pub(super) fn members(&self) -> Result<&[(String, Self)], PolicyError> {
         match self {
             Self::Object(members) => Ok(members),
-            _ => Err(DocumentError::Syntax),
+            _ => Err(PolicyError::Syntax),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The policy language: what a policy may say, and what it says of a request.
 //!
-//! A [`Document`] is read once, strictly: what AWS would refuse is refused with AWS's message, and nothing that could not
+//! A [`Policy`] is read once, strictly: what AWS would refuse is refused with AWS's message, and nothing that could not
 //! be understood is kept. What it says of a request is a [`Decision`]; how the decisions of several policies combine is
 //! up to who asks ([`evaluate`] takes any number of one kind).
 //!
@@ -15,6 +15,7 @@ mod context;
 mod error;
 mod evaluate;
 mod json;
+mod needs;
 mod operators;
 mod parse;
 mod pattern;
@@ -23,7 +24,7 @@ mod public;
 mod values;
 
 pub use context::Context;
-pub use error::DocumentError;
+pub use error::PolicyError;
 pub use evaluate::{Decision, Grant, PolicyRequest, ResourceDecision, evaluate};
 pub use principal::Caller;
 
@@ -47,12 +48,12 @@ pub enum PolicyKind<'a> {
 
 /// A policy that was read and understood.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Document {
+pub struct Policy {
     text: String,
     statements: Vec<Statement>,
 }
 
-impl Document {
+impl Policy {
     /// The policy as it was written.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -2,11 +2,11 @@
 
 use super::check;
 use super::condition::Condition;
-use super::error::DocumentError;
+use super::error::PolicyError;
 use super::json::{self, Json};
 use super::pattern::{Pattern, Syntax};
 use super::principal::PrincipalPattern;
-use super::{Effect, Listed, POLICY_BYTES_MAX, Document, PolicyKind, Statement};
+use super::{Effect, Listed, POLICY_BYTES_MAX, Policy, PolicyKind, Statement};
 
 type Members = [(String, Json)];
 
@@ -17,14 +17,14 @@ enum Version {
     V2012,
 }
 
-impl Document {
+impl Policy {
     /// Reads a policy of a kind.
     ///
     /// # Errors
     /// Whatever AWS refuses.
-    pub fn parse(text: &[u8], kind: PolicyKind<'_>) -> Result<Self, DocumentError> {
+    pub fn parse(text: &[u8], kind: PolicyKind<'_>) -> Result<Self, PolicyError> {
         if text.len() > POLICY_BYTES_MAX {
-            return Err(DocumentError::TooLarge);
+            return Err(PolicyError::TooLarge);
         }
         let members = json::parse(text)?;
         let text = String::from_utf8_lossy(text).into_owned();
@@ -33,13 +33,13 @@ impl Document {
         if let Some(id) = member(&members, "Id") {
             id.text()?;
         }
-        let list = match member(&members, "Statement").ok_or(DocumentError::Missing("Statement"))? {
+        let list = match member(&members, "Statement").ok_or(PolicyError::Missing("Statement"))? {
             Json::List(list) => list.iter().collect(),
             one @ Json::Object(_) => vec![one],
-            _ => return Err(DocumentError::Syntax),
+            _ => return Err(PolicyError::Syntax),
         };
         if list.is_empty() {
-            return Err(DocumentError::NoStatement);
+            return Err(PolicyError::NoStatement);
         }
         let mut statements = Vec::with_capacity(list.len());
         let mut sids: Vec<&str> = Vec::new();
@@ -48,7 +48,7 @@ impl Document {
             if let Some(sid) = member(members, "Sid") {
                 let sid = sid.text()?;
                 if !sid.is_empty() && sids.contains(&sid) {
-                    return Err(DocumentError::DuplicateSid(sid.to_owned()));
+                    return Err(PolicyError::DuplicateSid(sid.to_owned()));
                 }
                 sids.push(sid);
             }
@@ -64,22 +64,22 @@ fn member<'a>(members: &'a Members, name: &str) -> Option<&'a Json> {
     members.iter().find(|(other, _)| other == name).map(|(_, value)| value)
 }
 
-fn known(members: &Members, names: &[&str]) -> Result<(), DocumentError> {
+fn known(members: &Members, names: &[&str]) -> Result<(), PolicyError> {
     match members.iter().find(|(name, _)| !names.contains(&name.as_str())) {
-        Some((name, _)) => Err(DocumentError::UnknownField(name.clone())),
+        Some((name, _)) => Err(PolicyError::UnknownField(name.clone())),
         None => Ok(()),
     }
 }
 
-fn version(members: &Members) -> Result<Version, DocumentError> {
+fn version(members: &Members) -> Result<Version, PolicyError> {
     match member(members, "Version").map(Json::text) {
         None | Some(Ok("2008-10-17")) => Ok(Version::V2008),
         Some(Ok("2012-10-17")) => Ok(Version::V2012),
-        Some(_) => Err(DocumentError::InvalidVersion),
+        Some(_) => Err(PolicyError::InvalidVersion),
     }
 }
 
-fn statement(members: &Members, version: Version, kind: PolicyKind<'_>) -> Result<Statement, DocumentError> {
+fn statement(members: &Members, version: Version, kind: PolicyKind<'_>) -> Result<Statement, PolicyError> {
     const ALL: [&str; 9] = [
         "Sid",
         "Effect",
@@ -92,45 +92,45 @@ fn statement(members: &Members, version: Version, kind: PolicyKind<'_>) -> Resul
         "Condition",
     ];
     known(members, &ALL)?;
-    let effect = match member(members, "Effect").ok_or(DocumentError::Missing("Effect"))?.text()? {
+    let effect = match member(members, "Effect").ok_or(PolicyError::Missing("Effect"))?.text()? {
         "Allow" => Effect::Allow,
         "Deny" => Effect::Deny,
-        other => return Err(DocumentError::InvalidEffect(other.to_owned())),
+        other => return Err(PolicyError::InvalidEffect(other.to_owned())),
     };
     let syntax = match version {
         Version::V2008 => Syntax::Wildcards,
         Version::V2012 => Syntax::Both,
     };
-    let actions = patterns(members, ["Action", "NotAction"], Syntax::Wildcards, DocumentError::InvalidAction)?;
-    let resources = patterns(members, ["Resource", "NotResource"], syntax, DocumentError::InvalidResource)?;
+    let actions = patterns(members, ["Action", "NotAction"], Syntax::Wildcards, PolicyError::InvalidAction)?;
+    let resources = patterns(members, ["Resource", "NotResource"], syntax, PolicyError::InvalidResource)?;
     let principals = match listed(members, ["Principal", "NotPrincipal"])? {
         None => None,
         Some(Either::Only(json)) => Some(Listed::Only(PrincipalPattern::list(json)?)),
-        Some(Either::AllBut(_)) if effect == Effect::Allow => return Err(DocumentError::AllowNotPrincipal),
+        Some(Either::AllBut(_)) if effect == Effect::Allow => return Err(PolicyError::AllowNotPrincipal),
         Some(Either::AllBut(json)) => Some(Listed::AllBut(PrincipalPattern::list(json)?)),
     };
     match kind {
         PolicyKind::Identity if principals.is_some() => return Err(unknown("Principal")),
         PolicyKind::Trust if resources.is_some() => return Err(unknown("Resource")),
         PolicyKind::Bucket(_) | PolicyKind::Trust if principals.is_none() => {
-            return Err(DocumentError::Missing("Principal"));
+            return Err(PolicyError::Missing("Principal"));
         }
         PolicyKind::Bucket(_) | PolicyKind::Identity if resources.is_none() => {
-            return Err(DocumentError::Missing("Resource"));
+            return Err(PolicyError::Missing("Resource"));
         }
         _ => {}
     }
     Ok(Statement {
         effect,
         principals,
-        actions: actions.ok_or(DocumentError::Missing("Action"))?,
+        actions: actions.ok_or(PolicyError::Missing("Action"))?,
         resources,
         conditions: conditions(members, version == Version::V2012)?,
     })
 }
 
-fn unknown(name: &str) -> DocumentError {
-    DocumentError::UnknownField(name.to_owned())
+fn unknown(name: &str) -> PolicyError {
+    PolicyError::UnknownField(name.to_owned())
 }
 
 /// An element, or its opposite.
@@ -143,9 +143,9 @@ enum Either<'a> {
 fn listed<'a>(
     members: &'a Members,
     [only, all_but]: [&'static str; 2],
-) -> Result<Option<Either<'a>>, DocumentError> {
+) -> Result<Option<Either<'a>>, PolicyError> {
     match (member(members, only), member(members, all_but)) {
-        (Some(_), Some(_)) => Err(DocumentError::Syntax),
+        (Some(_), Some(_)) => Err(PolicyError::Syntax),
         (Some(json), None) => Ok(Some(Either::Only(json))),
         (None, Some(json)) => Ok(Some(Either::AllBut(json))),
         (None, None) => Ok(None),
@@ -156,9 +156,9 @@ fn patterns(
     members: &Members,
     names: [&'static str; 2],
     syntax: Syntax,
-    error: DocumentError,
-) -> Result<Option<Listed<Pattern>>, DocumentError> {
-    let compile = |json: &Json| -> Result<Vec<Pattern>, DocumentError> {
+    error: PolicyError,
+) -> Result<Option<Listed<Pattern>>, PolicyError> {
+    let compile = |json: &Json| -> Result<Vec<Pattern>, PolicyError> {
         let texts = json.texts()?;
         if texts.is_empty() {
             return Err(error.clone());
@@ -177,7 +177,7 @@ fn patterns(
     }
 }
 
-fn conditions(members: &Members, variables: bool) -> Result<Vec<Condition>, DocumentError> {
+fn conditions(members: &Members, variables: bool) -> Result<Vec<Condition>, PolicyError> {
     let Some(operators) = member(members, "Condition") else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for (operator, keys) in operators.members()? {

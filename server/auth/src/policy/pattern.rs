@@ -97,6 +97,11 @@ impl Pattern {
         fixed.collect()
     }
 
+    /// Whether it has a variable whose key begins so.
+    pub(super) fn has_variable(&self, begin: &str) -> bool {
+        self.0.iter().any(|glyph| matches!(glyph, Glyph::Variable(key, _) if key.starts_with(begin)))
+    }
+
     /// Whether it has neither wildcards nor variables.
     pub(super) fn is_fixed(&self) -> bool {
         self.0.iter().all(|glyph| matches!(glyph, Glyph::Char(_)))

@@ -2,7 +2,7 @@
 //!
 //! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html>
 
-use super::error::DocumentError;
+use super::error::PolicyError;
 use super::evaluate::Grant;
 use super::json::Json;
 use crate::identity::{Identity, IdentityKind};
@@ -71,19 +71,19 @@ pub(super) enum PrincipalPattern {
 
 impl PrincipalPattern {
     /// Reads `"*"` or an object of lists by kind.
-    pub(super) fn list(json: &Json) -> Result<Vec<Self>, DocumentError> {
+    pub(super) fn list(json: &Json) -> Result<Vec<Self>, PolicyError> {
         if let Json::Text(text) = json {
-            return if text == "*" { Ok(vec![Self::Anyone]) } else { Err(DocumentError::InvalidPrincipal) };
+            return if text == "*" { Ok(vec![Self::Anyone]) } else { Err(PolicyError::InvalidPrincipal) };
         }
-        let kinds = json.members().map_err(|_| DocumentError::InvalidPrincipal)?;
+        let kinds = json.members().map_err(|_| PolicyError::InvalidPrincipal)?;
         let mut found = Vec::new();
         for (kind, values) in kinds {
-            let values = values.texts().map_err(|_| DocumentError::InvalidPrincipal)?;
+            let values = values.texts().map_err(|_| PolicyError::InvalidPrincipal)?;
             for value in values {
-                found.push(Self::of(kind, value).ok_or(DocumentError::InvalidPrincipal)?);
+                found.push(Self::of(kind, value).ok_or(PolicyError::InvalidPrincipal)?);
             }
         }
-        if found.is_empty() { Err(DocumentError::InvalidPrincipal) } else { Ok(found) }
+        if found.is_empty() { Err(PolicyError::InvalidPrincipal) } else { Ok(found) }
     }
 
     fn of(kind: &str, value: &str) -> Option<Self> {

@@ -7,7 +7,7 @@ use super::condition::{Condition, Wanted};
 use super::operators::{Absent, Comparison, Operator, Quantifier, Sense};
 use super::pattern::Pattern;
 use super::principal::PrincipalPattern;
-use super::{Effect, Listed, Document, Statement};
+use super::{Effect, Listed, Policy, Statement};
 
 /// The keys whose fixed values make a grant to everyone one to somebody.
 const FIXING_KEYS: [&str; 13] = [
@@ -26,7 +26,7 @@ const FIXING_KEYS: [&str; 13] = [
     "s3:x-amz-server-side-encryption-aws-kms-key-id",
 ];
 
-impl Document {
+impl Policy {
     /// Whether it lets anybody in who cannot be told beforehand.
     #[must_use]
     pub fn is_public(&self) -> bool {
@@ -50,7 +50,11 @@ fn fixes(condition: &Condition) -> bool {
     let Operator { comparison, sense, quantifier, absent } = condition.operator;
     let compares = matches!(
         comparison,
-        Comparison::Text | Comparison::TextIgnoringCase | Comparison::TextLike | Comparison::Arn | Comparison::Address
+        Comparison::Text
+            | Comparison::TextIgnoringCase
+            | Comparison::TextLike
+            | Comparison::Arn
+            | Comparison::Address
     );
     // `ForAllValues` and `IfExists` hold where the key is missing.
     let needs_the_key = absent == Absent::Compared && quantifier != Quantifier::ForAllValues;
@@ -64,7 +68,9 @@ fn fixes(condition: &Condition) -> bool {
 fn is_fixed(key: &str, comparison: Comparison, wanted: &Wanted) -> bool {
     match wanted {
         // The id of a role stands before the colon, the name of its session, which anyone may choose, behind it.
-        Wanted::Text(pattern, _) if key == "aws:userid" => pattern.fixed_start().contains(':') || pattern.is_fixed(),
+        Wanted::Text(pattern, _) if key == "aws:userid" => {
+            pattern.fixed_start().contains(':') || pattern.is_fixed()
+        }
         Wanted::Text(pattern, _) => {
             pattern.is_fixed() && !(comparison == Comparison::TextLike && pattern.fixed_start().is_empty())
         }
