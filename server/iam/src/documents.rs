@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{IamError, Result};
 
 /// A tag's key and value.
-pub type Tag = (String, String);
+pub(crate) type Tag = (String, String);
 
 /// Whether an access key may sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,139 +33,139 @@ impl KeyStatus {
 
 /// An access key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyDocument {
+pub(crate) struct KeyDocument {
     /// The public half.
-    pub id: String,
+    pub(crate) id: String,
     /// The secret half, sealed.
-    pub sealed_secret: String,
+    pub(crate) sealed_secret: String,
     /// Whether it may sign.
-    pub status: KeyStatus,
+    pub(crate) status: KeyStatus,
     /// When it was made, in milliseconds since the Unix epoch.
-    pub created_ms: i64,
+    pub(crate) created_ms: i64,
 }
 
 /// An account, which is also its root user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountDocument {
+pub(crate) struct AccountDocument {
     /// 12 digits.
-    pub id: String,
+    pub(crate) id: String,
     /// 64 hexadecimal digits.
-    pub canonical_id: String,
+    pub(crate) canonical_id: String,
     /// What the operator calls it.
-    pub name: String,
+    pub(crate) name: String,
     /// The name beside the canonical id.
-    pub display_name: String,
+    pub(crate) display_name: String,
     /// The address grants may name it by.
-    pub email: Option<String>,
+    pub(crate) email: Option<String>,
     /// When it was made, in milliseconds since the Unix epoch.
-    pub created_ms: i64,
+    pub(crate) created_ms: i64,
     /// The keys of its root user.
-    pub keys: Vec<KeyDocument>,
+    pub(crate) keys: Vec<KeyDocument>,
 }
 
 /// What users, groups, roles and policies have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub(crate) struct Head {
     /// The account, 12 digits.
-    pub account: String,
+    pub(crate) account: String,
     /// The name, as it was given; it is unique whatever its case.
-    pub name: String,
+    pub(crate) name: String,
     /// The path, with a slash at both ends.
-    pub path: String,
+    pub(crate) path: String,
     /// The unique id, which never comes again.
-    pub id: String,
+    pub(crate) id: String,
     /// When it was made, in milliseconds since the Unix epoch.
-    pub created_ms: i64,
+    pub(crate) created_ms: i64,
 }
 
 /// The policies of a user, group or role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grants {
+pub(crate) struct Grants {
     /// Inline policies by name.
-    pub inline: BTreeMap<String, String>,
+    pub(crate) inline: BTreeMap<String, String>,
     /// The ARNs of attached policies.
-    pub attached: Vec<String>,
+    pub(crate) attached: Vec<String>,
 }
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserDocument {
+pub(crate) struct UserDocument {
     /// Name and id.
-    pub head: Head,
+    pub(crate) head: Head,
     /// Its access keys.
-    pub keys: Vec<KeyDocument>,
+    pub(crate) keys: Vec<KeyDocument>,
     /// Its policies.
-    pub grants: Grants,
+    pub(crate) grants: Grants,
     /// The unique ids of its groups.
-    pub groups: Vec<String>,
+    pub(crate) groups: Vec<String>,
     /// The ARN of its permissions boundary.
-    pub boundary: Option<String>,
+    pub(crate) boundary: Option<String>,
     /// Its tags.
-    pub tags: Vec<Tag>,
+    pub(crate) tags: Vec<Tag>,
 }
 
 /// A group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupDocument {
+pub(crate) struct GroupDocument {
     /// Name and id.
-    pub head: Head,
+    pub(crate) head: Head,
     /// Its policies.
-    pub grants: Grants,
+    pub(crate) grants: Grants,
 }
 
 /// A role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoleDocument {
+pub(crate) struct RoleDocument {
     /// Name and id.
-    pub head: Head,
+    pub(crate) head: Head,
     /// Who may assume it.
-    pub trust: String,
+    pub(crate) trust: String,
     /// What it is for.
-    pub description: Option<String>,
+    pub(crate) description: Option<String>,
     /// The longest session.
-    pub max_session_s: u32,
+    pub(crate) max_session_s: u32,
     /// Its policies.
-    pub grants: Grants,
+    pub(crate) grants: Grants,
     /// The ARN of its permissions boundary.
-    pub boundary: Option<String>,
+    pub(crate) boundary: Option<String>,
     /// Its tags.
-    pub tags: Vec<Tag>,
+    pub(crate) tags: Vec<Tag>,
 }
 
 /// A version of a managed policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyVersion {
+pub(crate) struct PolicyVersion {
     /// Its number: `v1` is 1.
-    pub number: u32,
+    pub(crate) number: u32,
     /// The policy.
-    pub text: String,
+    pub(crate) text: String,
     /// When it was made, in milliseconds since the Unix epoch.
-    pub created_ms: i64,
+    pub(crate) created_ms: i64,
 }
 
 /// A managed policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyDocument {
+pub(crate) struct PolicyDocument {
     /// Name and id.
-    pub head: Head,
+    pub(crate) head: Head,
     /// What it is for.
-    pub description: Option<String>,
+    pub(crate) description: Option<String>,
     /// Its versions, oldest first.
-    pub versions: Vec<PolicyVersion>,
+    pub(crate) versions: Vec<PolicyVersion>,
     /// The version in effect.
-    pub default_version: u32,
+    pub(crate) default_version: u32,
     /// The number of the next version: numbers never come again.
-    pub next_version: u32,
+    pub(crate) next_version: u32,
     /// When it was changed last, in milliseconds since the Unix epoch.
-    pub updated_ms: i64,
+    pub(crate) updated_ms: i64,
     /// Its tags.
-    pub tags: Vec<Tag>,
+    pub(crate) tags: Vec<Tag>,
 }
 
 impl PolicyDocument {
     /// The policy in effect; nothing if the document does not hold it.
     #[must_use]
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         let version = self.versions.iter().find(|version| version.number == self.default_version);
         version.map(|version| version.text.as_str())
     }
@@ -173,14 +173,14 @@ impl PolicyDocument {
 
 /// The key that secrets are sealed with, itself sealed by one that is derived from the root secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VaultDocument {
+pub(crate) struct VaultDocument {
     /// The sealed key.
-    pub sealed_key: String,
+    pub(crate) sealed_key: String,
 }
 
 /// Any document.
 #[derive(Debug, Clone)]
-pub enum Document {
+pub(crate) enum Document {
     /// An account.
     Account(Arc<AccountDocument>),
     /// A user.
@@ -195,60 +195,55 @@ pub enum Document {
     Vault(Arc<VaultDocument>),
 }
 
-/// The kinds, as names of documents begin with them.
+/// What an account has in it. Names of documents begin with the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the variants are those of the documents")]
-pub enum Kind {
-    Account,
+pub(crate) enum Kind {
     User,
     Group,
     Role,
     Policy,
-    Vault,
 }
 
 impl Kind {
     /// The word in names and messages.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
-            Self::Account => "account",
             Self::User => "user",
             Self::Group => "group",
             Self::Role => "role",
             Self::Policy => "policy",
-            Self::Vault => "vault",
         }
     }
 
     /// The name of the document of something of this kind. Case does not tell names apart.
     #[must_use]
-    pub fn document_name(self, account: &str, name: &str) -> String {
+    pub(crate) fn document_name(self, account: &str, name: &str) -> String {
         format!("{}/{account}/{}", self.word(), name.to_ascii_lowercase())
     }
 
     /// What the names of all of this kind in an account begin with.
     #[must_use]
-    pub fn prefix(self, account: &str) -> String {
+    pub(crate) fn prefix(self, account: &str) -> String {
         format!("{}/{account}/", self.word())
     }
 }
 
 /// The name of an account's document.
 #[must_use]
-pub fn account_document(id: &str) -> String {
+pub(crate) fn account_document(id: &str) -> String {
     format!("account/{id}")
 }
 
 /// The name of the sealing key's document.
-pub const VAULT_DOCUMENT: &str = "vault/key";
+pub(crate) const VAULT_DOCUMENT: &str = "vault/key";
 
 impl Document {
     /// Reads the document of that name.
     ///
     /// # Errors
     /// A kind that is not known, or a document that cannot be read.
-    pub fn read(name: &str, bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Self> {
         fn json<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<Arc<T>> {
             // The parser's message could quote the document, so its text is left out.
             let unreadable = |error: serde_json::Error| {
@@ -274,7 +269,7 @@ impl Document {
     ///
     /// # Errors
     /// None that documents can cause.
-    pub fn bytes(&self) -> Result<Vec<u8>> {
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         let bytes = match self {
             Self::Account(document) => serde_json::to_vec(&**document),
             Self::User(document) => serde_json::to_vec(&**document),
@@ -291,7 +286,7 @@ impl Document {
 impl Head {
     /// `arn:aws:iam::ACCOUNT:KIND/PATH/NAME`.
     #[must_use]
-    pub fn arn(&self, kind: Kind) -> String {
+    pub(crate) fn arn(&self, kind: Kind) -> String {
         format!("arn:aws:iam::{}:{}{}{}", self.account, kind.word(), self.path, self.name)
     }
 }

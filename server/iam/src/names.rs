@@ -14,7 +14,7 @@ const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// The beginnings of unique ids, as AWS has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IdKind {
+pub(crate) enum IdKind {
     /// A user.
     User,
     /// A group.
@@ -54,7 +54,7 @@ impl IdKind {
 ///
 /// # Errors
 /// The system has no random numbers.
-pub fn new_id(kind: IdKind) -> Result<String> {
+pub(crate) fn new_id(kind: IdKind) -> Result<String> {
     let mut random = vec![0_u8; kind.random_chars()];
     fill(&mut random)?;
     let letters = random.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32)));
@@ -65,7 +65,7 @@ pub fn new_id(kind: IdKind) -> Result<String> {
 ///
 /// # Errors
 /// The system has no random numbers.
-pub fn new_secret() -> Result<String> {
+pub(crate) fn new_secret() -> Result<String> {
     use base64::Engine as _;
     let mut random = zeroize::Zeroizing::new([0_u8; 30]);
     fill(random.as_mut_slice())?;
@@ -76,7 +76,7 @@ pub fn new_secret() -> Result<String> {
 ///
 /// # Errors
 /// The system has no random numbers.
-pub fn new_account_id() -> Result<String> {
+pub(crate) fn new_account_id() -> Result<String> {
     let mut random = [0_u8; 8];
     fill(&mut random)?;
     const SPAN: u64 = 900_000_000_000;
@@ -87,7 +87,7 @@ pub fn new_account_id() -> Result<String> {
 ///
 /// # Errors
 /// The system has no random numbers.
-pub fn new_canonical_id() -> Result<String> {
+pub(crate) fn new_canonical_id() -> Result<String> {
     let mut random = [0_u8; 32];
     fill(&mut random)?;
     Ok(hex::encode(random))
@@ -95,7 +95,7 @@ pub fn new_canonical_id() -> Result<String> {
 
 /// Now, in milliseconds since the Unix epoch.
 #[must_use]
-pub fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
@@ -108,7 +108,7 @@ fn is_plain(text: &str) -> bool {
 ///
 /// # Errors
 /// `ValidationError`.
-pub fn check_name(kind: Kind, name: &str) -> Result<()> {
+pub(crate) fn check_name(kind: Kind, name: &str) -> Result<()> {
     let longest = match kind {
         Kind::User | Kind::Role => 64,
         _ => 128,
@@ -127,7 +127,7 @@ pub fn check_name(kind: Kind, name: &str) -> Result<()> {
 ///
 /// # Errors
 /// `ValidationError`.
-pub fn check_path(path: &str) -> Result<()> {
+pub(crate) fn check_path(path: &str) -> Result<()> {
     let bytes = path.as_bytes();
     let is_framed = bytes.first() == Some(&b'/') && bytes.last() == Some(&b'/');
     if is_framed && bytes.len() <= 512 && bytes.iter().all(|byte| (0x21..=0x7F).contains(byte)) {
@@ -143,7 +143,7 @@ pub fn check_path(path: &str) -> Result<()> {
 ///
 /// # Errors
 /// `ValidationError`.
-pub fn check_access_key(key: &str) -> Result<()> {
+pub(crate) fn check_access_key(key: &str) -> Result<()> {
     let is_plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@+".contains(&byte));
     if is_plain && (3..=128).contains(&key.len()) {
         return Ok(());
@@ -155,7 +155,7 @@ pub fn check_access_key(key: &str) -> Result<()> {
 ///
 /// # Errors
 /// `ValidationError`; it does not show the secret.
-pub fn check_secret(secret: &str) -> Result<()> {
+pub(crate) fn check_secret(secret: &str) -> Result<()> {
     if (8..=128).contains(&secret.len()) && secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }

@@ -108,7 +108,6 @@ impl<'c> Call<'c> {
             Kind::Group => state.group(account, name).ok().map(|group| group.head.arn(kind)),
             Kind::Role => state.role(account, name).ok().map(|role| role.head.arn(kind)),
             Kind::Policy => state.policy(account, name).map(|policy| policy.head.arn(kind)),
-            Kind::Account | Kind::Vault => None,
         });
         found.unwrap_or_else(|| format!("arn:aws:iam::{account}:{}/{name}", kind.word()))
     }
