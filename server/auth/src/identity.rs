@@ -37,6 +37,8 @@ pub struct Session {
     pub issued_at: SystemTime,
     /// When they end. The credential source refuses them from then on.
     pub expires_at: SystemTime,
+    /// The long-term access key that they were made with, or that the first session of a chain was: they end with it.
+    pub parent: String,
     /// The session policies; none that is empty. Given any, the session may do only what one of them allows too.
     pub policies: Vec<Arc<Policy>>,
 }
@@ -114,3 +116,15 @@ impl PartialEq for Identity {
 }
 
 impl Eq for Identity {}
+
+/// Where accounts are looked up. Called within requests, so it must be quick and must not block on I/O.
+pub trait Directory: Send + Sync {
+    /// The account of that id, 12 digits.
+    fn by_id(&self, id: &str) -> Option<Arc<Account>>;
+
+    /// The account of that canonical id, 64 hexadecimal digits.
+    fn by_canonical_id(&self, canonical_id: &str) -> Option<Arc<Account>>;
+
+    /// The account that has that address, whatever its case.
+    fn by_email(&self, email: &str) -> Option<Arc<Account>>;
+}

@@ -31,10 +31,13 @@ mod scope;
 mod signing;
 mod verifier;
 
-pub use credentials::{CredentialSource, Credentials, KnownKey, Principal, SecretKey, StaticCredentials};
+pub use credentials::{
+    CredentialSource, Credentials, KnownKey, Principal, SecretKey, StaticCredentials, TokenError,
+};
 pub use error::{AccessDeniedReason, AuthError};
 pub use explain::{ErrorFields, explain};
-pub use identity::{Account, Identity, IdentityKind, Session};
+pub use identity::{Account, Directory, Identity, IdentityKind, Session};
 pub use payload::{PayloadMode, PayloadSha256, TrailerPresence};
+pub use scope::Service;
 pub use signing::{Signature, SigningKey, StreamingSignature};
 pub use verifier::{AuthMethod, RegionPolicy, RequestHead, Verified, Verifier, request_host};

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::config::{self, Config, ErasureSetting};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::{self, MetadataCommand};
-use crate::operate::{self, DrainArgs, Target};
+use crate::operate::{self, DrainArgs, KeyCommand, PolicyCommand, Target, UserCommand};
 use crate::output::{OutputFormat, print_notice};
 use crate::serve;
 use crate::telemetry::LogFormat;
@@ -45,6 +45,15 @@ enum Command {
     /// The volumes of a running server.
     #[command(subcommand)]
     Volume(VolumeCommand),
+    /// Users, each with an account of its own or in one.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Access keys of users.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Policies of users.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// The metadata of a store that is not running.
     #[command(subcommand)]
     Metadata(MetadataCommand),
@@ -293,6 +302,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Volume(VolumeCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
+        Command::User(command) => runtime(1)?.block_on(operate::user(command, format))?,
+        Command::Key(command) => runtime(1)?.block_on(operate::key(command, format))?,
+        Command::Policy(command) => runtime(1)?.block_on(operate::policy(command, format))?,
         Command::Metadata(command) => runtime(0)?.block_on(metadata::run(&command, format))?,
         Command::Migrate(args) => runtime(1)?.block_on(migrate(&args, format))?,
         Command::Volume(VolumeCommand::Compact(args)) => return task(&args, TaskKind::Compact, format),
@@ -376,6 +388,15 @@ mod tests {
             "granary metadata backups --data /mnt/d{1...6}",
             "granary metadata restore --from drives:/mnt/d{1...6} --to postgres://h/granary",
             "granary heal",
+            "granary user add ann --access-key AK --secret-key swordfish --email ann@example.com",
+            "granary user add bob --account 123456789012 --json",
+            "granary user list --account 123456789012",
+            "granary user remove ann",
+            "granary key list bob --account 123456789012",
+            "granary key add ann",
+            "granary key disable AK",
+            "granary policy set bob --account 123456789012 --policy read --file policy.json",
+            "granary policy attach bob --account 123456789012 --arn arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
             "granary drive drain 0a1b --apply --detach",
             "granary drive drain 0a1b --cancel --json",
             "granary drive replace 0a1b 2c3d --apply",

@@ -16,6 +16,7 @@ mod drive_status;
 mod drives;
 mod engine;
 mod error;
+mod identities;
 mod layout;
 mod lifecycle;
 mod locks;
@@ -43,7 +44,9 @@ pub use error::{EngineError, Result};
 pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN, Tls};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
 pub use granary_metadata::postgres::PostgresOptions;
-pub use granary_metadata::{BucketDocument, NodeRow, NodeState, VolumeRow, VolumeState};
+pub use granary_metadata::{
+    BucketDocument, IdentityChange, IdentityDocument, NodeRow, NodeState, VolumeRow, VolumeState,
+};
 pub use lifecycle::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
     NoncurrentTransition, RuleStatus, Subject, Tags, Transition, TransitionTime,

@@ -4,6 +4,7 @@ mod backend;
 pub mod connection;
 pub mod dispatch;
 pub mod expect;
+mod identities;
 pub mod limits;
 pub mod listener;
 mod moves;
@@ -14,13 +15,16 @@ pub mod tls;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use granary_auth::{RegionPolicy, StaticCredentials, Verifier};
+use granary_auth::SecretKey;
+use granary_iam::Root;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::info;
 
 use crate::config::Config;
-use crate::credentials::{ACCESS_KEY_VARIABLE, FILE_NAME, RootCredentials, SECRET_KEY_VARIABLE};
+use crate::credentials::{
+    ACCESS_KEY_VARIABLE, FILE_NAME, PREVIOUS_SECRET_KEY_VARIABLE, RootCredentials, SECRET_KEY_VARIABLE,
+};
 use crate::output::print_notice;
 use crate::telemetry;
 use dispatch::App;
@@ -44,9 +48,6 @@ pub async fn serve(config: Config) -> Result<()> {
             "all nodes of a store need the same root credentials: set {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}"
         );
     }
-    let source = StaticCredentials::root(root.get().clone());
-    // Clients are configured with all kinds of regions; what they sign for is verified, not restricted.
-    let verifier = Arc::new(Verifier::new(Arc::new(source), RegionPolicy::Any));
 
     // Listening comes first: a taken port is told before a drive is touched, and whoever watches sees a server that is
     // alive and not ready, however long recovery takes.
@@ -58,7 +59,7 @@ pub async fn serve(config: Config) -> Result<()> {
     let accepting = tokio::spawn(listener::run(listening, tls, Arc::clone(&app), limits, shutdown));
 
     let opened = tokio::select! {
-        opened = store::open(&config, verifier) => Some(opened?),
+        opened = store::open(&config, identity_root(&root)) => Some(opened?),
         _ = stopped.wait_for(|stop| *stop) => None,
     };
     if let Some((routes, _)) = &opened {
@@ -76,6 +77,12 @@ pub async fn serve(config: Config) -> Result<()> {
         Drain::CutOff(connections) => info!(connections, "stopped, with connections cut off"),
     }
     Ok(())
+}
+
+/// The root user, with its secret before that if it is being changed.
+fn identity_root(root: &RootCredentials) -> Root {
+    let previous = std::env::var(PREVIOUS_SECRET_KEY_VARIABLE).ok();
+    Root { credentials: root.get().clone(), previous_secret: previous.map(SecretKey::new) }
 }
 
 fn shutdown_on_signal() -> Result<Shutdown> {

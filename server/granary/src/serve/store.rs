@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use granary_auth::Verifier;
+use granary_auth::{Account, RegionPolicy, Verifier};
 use granary_engine::{DayLength, Engine, EngineOptions, Profile, measure_acceleration};
+use granary_iam::{IdentityStore, Root};
 use granary_s3::address::VirtualHostDomains;
-use granary_s3::{PublicAccess, S3Config, S3State};
+use granary_s3::{Accounts, PublicAccess, S3Config, S3State};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -23,6 +24,7 @@ const READINESS_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Store {
     engine: Engine,
     watching: JoinHandle<()>,
+    following: JoinHandle<()>,
 }
 
 impl Store {
@@ -32,6 +34,7 @@ impl Store {
     /// When the last changes cannot be written.
     pub async fn close(self) -> Result<()> {
         self.watching.abort();
+        self.following.abort();
         self.engine.close().await.context("closing the store")
     }
 }
@@ -40,7 +43,7 @@ impl Store {
 ///
 /// # Errors
 /// Drives or metadata that are missing, foreign or damaged beyond what the erasure code bears.
-pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, Store)> {
+pub async fn open(config: &Config, root: Root) -> Result<(Routes, Store)> {
     check_acceleration();
     raise_open_files_limit();
     let engine = Engine::open(options(config)?).await.context("opening the store")?;
@@ -59,12 +62,31 @@ pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, S
         },
         ..S3Config::default()
     };
+    let own = Account {
+        id: s3.account_id.clone(),
+        canonical_id: s3.owner_id.clone(),
+        display_name: "granary".to_owned(),
+        email: None,
+    };
+    let identities =
+        IdentityStore::open(engine.clone(), root, own).await.context("loading the identities")?;
+    let following = tokio::spawn({
+        let identities = identities.clone();
+        async move { identities.follow().await }
+    });
+    // Clients are configured with all kinds of regions; what they sign for is verified, not restricted.
+    let verifier = Arc::new(Verifier::new(Arc::new(identities.clone()), RegionPolicy::Any));
+    let s3 = S3Config { accounts: Some(Accounts(Arc::new(identities.clone()))), ..s3 };
     let state = S3State::new(engine.clone(), Arc::clone(&verifier), s3, random_seed()?)
         .context("starting the hashing threads")?;
-    let backend = Arc::new(EngineBackend { engine: engine.clone() });
-    let routes =
-        Routes { s3: granary_s3::router(state), admin: granary_admin::router(backend, verifier), readiness };
-    Ok((routes, Store { engine, watching }))
+    let backend = Arc::new(EngineBackend { engine: engine.clone(), identities: identities.clone() });
+    let routes = Routes {
+        s3: granary_s3::router(state),
+        admin: granary_admin::router(backend, Arc::clone(&verifier)),
+        iam: granary_iam::api::router(identities, verifier),
+        readiness,
+    };
+    Ok((routes, Store { engine, watching, following }))
 }
 
 fn options(config: &Config) -> Result<EngineOptions> {
