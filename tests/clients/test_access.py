@@ -410,3 +410,155 @@ def test_lists_that_are_not_allowed(server, writers_bucket):
                 AccessControlPolicy={"Owner": owner, "Grants": acl["Grants"]}) == DENIED
     rules = {"Rules": [{"ObjectOwnership": "Nobody"}]}
     assert code(s3.put_bucket_ownership_controls, **place, OwnershipControls=rules)[0] == 400
+
+
+# Several accounts.
+
+SECRET = "granary-test-other-secret-0123456789"
+
+
+class Account:
+    """The root user of an account of its own, or a user in one."""
+
+    def __init__(self, server, name, account=None):
+        self.server, self.key = server, name.upper().replace("-", "")[:20]
+        words = ["user", "add", name, "--access-key", self.key, "--secret-key", SECRET]
+        server.admin(*words, *(["--account", account] if account else []))
+
+    def client(self, service="s3"):
+        verify = str(self.server.certificate) if self.server.tls else None
+        config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+        return boto3.client(service, endpoint_url=self.server.endpoint, region_name=REGION, verify=verify,
+                            aws_access_key_id=self.key, aws_secret_access_key=SECRET, config=config)
+
+    def id(self):
+        return self.client("sts").get_caller_identity()["Account"]
+
+
+@pytest.fixture(scope="module")
+def alt(server):
+    return Account(server, "alt-of-access")
+
+
+@pytest.fixture(scope="module")
+def third(server):
+    return Account(server, "third-of-access")
+
+
+def canonical(account):
+    return account.client().list_buckets()["Owner"]["ID"]
+
+
+def test_accounts_have_buckets_of_their_own(server, bucket, alt):
+    s3, other = server.boto3(), alt.client()
+    assert bucket not in [found["Name"] for found in other.list_buckets()["Buckets"]]
+    assert code(other.create_bucket, Bucket=bucket) == (409, "BucketAlreadyExists")
+    own = bucket + "-alt"
+    other.create_bucket(Bucket=own)
+    other.create_bucket(Bucket=own)
+    assert own in [found["Name"] for found in other.list_buckets()["Buckets"]]
+    assert own not in [found["Name"] for found in s3.list_buckets()["Buckets"]]
+    for call in (other.list_objects_v2, other.head_bucket, other.delete_bucket, other.get_bucket_acl):
+        assert code(call, Bucket=bucket)[0] == 403
+    other.put_object(Bucket=own, Key="k", Body=b"x", ExpectedBucketOwner=alt.id())
+    listed = other.list_objects_v2(Bucket=own, FetchOwner=True)["Contents"][0]["Owner"]
+    assert listed["ID"] == canonical(alt) and listed["DisplayName"] == "alt-of-access"
+    # The root user of the store may do everything.
+    assert s3.get_object(Bucket=own, Key="k")["Body"].read() == b"x"
+    s3.delete_object(Bucket=own, Key="k")
+    s3.delete_bucket(Bucket=own)
+
+
+def test_between_accounts_both_must_allow(server, bucket, alt, third):
+    s3, other = server.boto3(), alt.client()
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert code(other.get_object, Bucket=bucket, Key="k") == DENIED
+    principal = {"AWS": f"arn:aws:iam::{alt.id()}:root"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(statement(bucket, "s3:Get*", principal=principal)))
+    assert other.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+    assert code(third.client().get_object, Bucket=bucket, Key="k") == DENIED
+    # Only the bucket's account handles its policy, whoever that lets in.
+    assert code(other.get_bucket_policy, Bucket=bucket) == (405, "MethodNotAllowed")
+    user = Account(server, f"u-{bucket}", account=alt.id())
+    assert code(user.client().get_object, Bucket=bucket, Key="k") == DENIED
+    allow = json.dumps({"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}})
+    iam = alt.client("iam")
+    iam.put_user_policy(UserName=f"u-{bucket}", PolicyName="p", PolicyDocument=allow)
+    assert user.client().get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+    s3.delete_bucket_policy(Bucket=bucket)
+    assert code(user.client().get_object, Bucket=bucket, Key="k") == DENIED
+
+
+def test_users_of_an_account_may_do_what_their_policies_or_the_buckets_allow(server, bucket, alt):
+    own = bucket + "-alt"
+    root = alt.client()
+    root.create_bucket(Bucket=own)
+    root.put_object(Bucket=own, Key="k", Body=b"x")
+    name = f"v-{bucket}"
+    user = Account(server, name, account=alt.id())
+    s3 = user.client()
+    assert code(s3.get_object, Bucket=own, Key="k") == DENIED and code(s3.list_buckets) == DENIED
+    arn = f"arn:aws:iam::{alt.id()}:user/{name}"
+    root.put_bucket_policy(Bucket=own, Policy=policy(statement(own, "s3:GetObject", principal={"AWS": arn})))
+    assert s3.get_object(Bucket=own, Key="k")["Body"].read() == b"x"
+    assert code(s3.put_object, Bucket=own, Key="k", Body=b"y") == DENIED
+    home = json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::{own}/${{aws:username}}/*"}]})
+    alt.client("iam").put_user_policy(UserName=name, PolicyName="home", PolicyDocument=home)
+    s3.put_object(Bucket=own, Key=f"{name}/k", Body=b"x")
+    assert code(s3.put_object, Bucket=own, Key="other/k", Body=b"x") == DENIED
+    root.put_bucket_policy(Bucket=own, Policy=policy(
+        statement(own, "s3:*", effect="Deny", principal={"AWS": arn})))
+    assert code(s3.get_object, Bucket=own, Key=f"{name}/k") == DENIED
+    assert code(root.list_objects_v2, Bucket=own + "-none") == (404, "NoSuchBucket")
+
+
+def test_writers_own_what_they_write_where_lists_count(server, writers_bucket, alt, third):
+    s3, other = server.boto3(), alt.client()
+    place = {"Bucket": writers_bucket, "Key": "k"}
+    s3.put_bucket_acl(Bucket=writers_bucket, GrantWrite=f'id="{canonical(alt)}"',
+                      GrantFullControl=f'id="{canonical_root(s3)}"')
+    other.put_object(**place, Body=b"theirs")
+    acl = other.get_object_acl(**place)
+    assert acl["Owner"]["ID"] == canonical(alt) and shown(acl) == []
+    assert other.get_object(**place)["Body"].read() == b"theirs"
+    assert code(third.client().get_object, **place) == DENIED
+    # A policy of the bucket's owner cannot share what is not theirs.
+    s3.put_bucket_policy(Bucket=writers_bucket, Policy=policy(statement(writers_bucket, "s3:GetObject")))
+    assert code(anyone(server).get_object, **place) == DENIED
+    other.put_object_acl(**place, GrantRead=f'id="{canonical(third)}"')
+    assert third.client().get_object(**place)["Body"].read() == b"theirs"
+    rules = {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
+    s3.put_bucket_ownership_controls(Bucket=writers_bucket, OwnershipControls=rules)
+    other.put_object(**place, Body=b"given", ACL="bucket-owner-full-control")
+    assert s3.get_object_acl(**place)["Owner"]["ID"] == canonical_root(s3)
+    assert anyone(server).get_object(**place)["Body"].read() == b"given"
+    # Without lists, all is the bucket owner's again.
+    other.put_object(**place, Body=b"theirs")
+    s3.put_bucket_acl(Bucket=writers_bucket, ACL="private")
+    enforced = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    s3.put_bucket_ownership_controls(Bucket=writers_bucket, OwnershipControls=enforced)
+    assert anyone(server).get_object(**place)["Body"].read() == b"theirs"
+
+
+def canonical_root(s3):
+    return s3.list_buckets()["Owner"]["ID"]
+
+
+def test_a_name_that_another_account_takes_has_no_old_grants(server, alt):
+    s3, other = server.boto3(), alt.client()
+    bucket = "bucket-changing-hands"
+    s3.create_bucket(Bucket=bucket)
+    principal = {"AWS": "000000000000"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(statement(bucket, "s3:*", principal={"AWS": alt.id()})))
+    other.put_object(Bucket=bucket, Key="k", Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="k")
+    s3.delete_bucket(Bucket=bucket)
+    other.create_bucket(Bucket=bucket)
+    assert code(other.get_bucket_policy, Bucket=bucket) == (404, "NoSuchBucketPolicy")
+    other.put_bucket_policy(Bucket=bucket, Policy=policy(statement(bucket, "s3:*", principal=principal)))
+    other.delete_bucket(Bucket=bucket)
+    s3.create_bucket(Bucket=bucket)
+    assert code(other.list_objects_v2, Bucket=bucket) == DENIED
+    s3.delete_bucket(Bucket=bucket)

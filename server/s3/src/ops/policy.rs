@@ -61,6 +61,6 @@ pub(super) async fn delete(context: &Context<'_>, bucket: &BucketName) -> S3Resu
 pub(super) async fn status(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
     let rules = access::rules(context.shared, bucket, Freshness::Current).await?;
     let mut xml = XmlWriter::document("PolicyStatus");
-    xml.literal("IsPublic", if rules.is_public() { "TRUE" } else { "FALSE" });
+    xml.plain("IsPublic", rules.is_public());
     Ok(respond::xml(xml.finish("PolicyStatus")))
 }
