@@ -20,7 +20,7 @@ use crate::authorization::{ALGORITHM, ALGORITHM_SIGV4A, SIGV4A};
 use crate::credentials::SecretKey;
 use crate::error::{AccessDeniedReason, AuthError};
 use crate::payload::PayloadMode;
-use crate::scope::CredentialScope;
+use crate::scope::{CredentialScope, Service};
 use crate::signing::{Signature, SigningKey};
 use crate::verifier::{AuthMethod, MAX_SKEW_S, Verified, Verifier};
 
@@ -55,7 +55,8 @@ impl Verifier {
     ///
     /// # Errors
     /// [`AuthError::InvalidArgument`] for fields that are not well formed, [`AuthError::AccessDenied`] for a date that is over
-    /// or to come, [`AuthError::InvalidAccessKeyId`], [`AuthError::InvalidToken`], [`AuthError::SignatureDoesNotMatch`].
+    /// or to come, [`AuthError::InvalidAccessKeyId`], [`AuthError::InvalidToken`],
+    /// [`AuthError::ExpiredToken`], [`AuthError::SignatureDoesNotMatch`].
     pub fn verify_form(
         &self,
         policy: &str,
@@ -63,16 +64,14 @@ impl Verifier {
         token: Option<&str>,
         now: SystemTime,
     ) -> Result<Verified, AuthError> {
-        if token.is_some() {
-            return Err(AuthError::InvalidToken);
-        }
         let principal = match signature {
             FormSignature::V4 { algorithm, credential, date, signature } => {
                 check_algorithm(algorithm)?;
                 let scope = CredentialScope::parse(credential).map_err(AuthError::malformed)?;
+                scope.check_service(Service::S3).map_err(AuthError::malformed)?;
                 check_date(&scope, date, unix_seconds(now))?;
                 self.check_region(&scope, AuthMethod::Form)?;
-                let known = self.source.secret_for(scope.access_key).ok_or(AuthError::InvalidAccessKeyId)?;
+                let known = self.known_key(scope.access_key, token, now)?;
                 let key = SigningKey::derive(&known.secret, scope.day, scope.region);
                 if Signature::from_hex(signature) != Some(key.sign(policy.as_bytes())) {
                     return Err(AuthError::SignatureDoesNotMatch);
@@ -80,7 +79,7 @@ impl Verifier {
                 known.principal
             }
             FormSignature::V2 { access_key, signature } => {
-                let known = self.source.secret_for(access_key).ok_or(AuthError::InvalidAccessKeyId)?;
+                let known = self.known_key(access_key, token, now)?;
                 if !is_signed_v2(&known.secret, policy, signature) {
                     return Err(AuthError::SignatureDoesNotMatch);
                 }

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use granary_admin::{Leaving, TaskKind};
+use granary_s3::ObjectOwnership;
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};
 use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::{self, MetadataCommand};
-use crate::operate::{self, DrainArgs, Target};
+use crate::operate::{self, DrainArgs, KeyCommand, PolicyCommand, Target, UserCommand};
 use crate::output::{OutputFormat, print_notice};
 use crate::plan::{self, PlanArgs};
 use crate::serve;
@@ -46,6 +47,15 @@ enum Command {
     /// The volumes of a running server.
     #[command(subcommand)]
     Volume(VolumeCommand),
+    /// Users, each with an account of its own or in one.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Access keys of users.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Policies of users.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// The metadata of a store that is not running.
     #[command(subcommand)]
     Metadata(MetadataCommand),
@@ -212,6 +222,15 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     allow_sse_c_over_http: bool,
+    /// Who owns the objects of new buckets: BucketOwnerEnforced (there are no ACLs), BucketOwnerPreferred or ObjectWriter
+    /// [default: BucketOwnerEnforced].
+    #[arg(long, value_name = "OWNERSHIP")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_object_ownership: Option<ObjectOwnership>,
+    /// Whether public access to new buckets is blocked [default: true].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_block_public_access: Option<bool>,
     /// What to log, e.g. info,granary_engine=debug [default: info].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -307,6 +326,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Volume(VolumeCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
+        Command::User(command) => runtime(1)?.block_on(operate::user(command, format))?,
+        Command::Key(command) => runtime(1)?.block_on(operate::key(command, format))?,
+        Command::Policy(command) => runtime(1)?.block_on(operate::policy(command, format))?,
         Command::Metadata(command) => runtime(0)?.block_on(metadata::run(&command, format))?,
         Command::Keyring(command) => keyring::run(&command, format)?,
         Command::Migrate(args) => runtime(1)?.block_on(migrate(&args, format))?,
@@ -396,6 +418,15 @@ mod tests {
             "granary keyring add training --keyring /etc/granary/keyring",
             "granary keyring rotate sse-s3 --data /mnt/d{1...6} --json",
             "granary heal",
+            "granary user add ann --access-key AK --secret-key swordfish --email ann@example.com",
+            "granary user add bob --account 123456789012 --json",
+            "granary user list --account 123456789012",
+            "granary user remove ann",
+            "granary key list bob --account 123456789012",
+            "granary key add ann",
+            "granary key disable AK",
+            "granary policy set bob --account 123456789012 --policy read --file policy.json",
+            "granary policy attach bob --account 123456789012 --arn arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
             "granary drive drain 0a1b --apply --detach",
             "granary drive drain 0a1b --cancel --json",
             "granary drive replace 0a1b 2c3d --apply",

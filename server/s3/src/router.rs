@@ -5,11 +5,12 @@ use std::time::{Instant, SystemTime};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use granary_auth::{AuthError, Principal, RequestHead, Verified, explain, request_host};
+use granary_auth::{AuthError, RequestHead, explain, request_host};
 use granary_types::BucketName;
 use http::request::Parts;
 use http::{Method, header};
 
+use crate::access;
 use crate::address::Address;
 use crate::body::Leftover;
 use crate::context::{Context, ReceivedMeter};
@@ -117,7 +118,7 @@ async fn serve(
         }
         let verified = verified?;
         let (operation, address) = routed?;
-        let context = Context { state, shared, parts, host, query: &query, verified: &verified, received };
+        let context = Context::new(state, (parts, &query, host), &verified, operation, received);
         run(&context, operation, address, body).await
     };
     outcome.await
@@ -130,8 +131,7 @@ pub(crate) async fn run(
     address: Address,
     body: Body,
 ) -> S3Result<S3Response> {
-    authorise(context.verified, context.parts)?;
-    context.check_expected_owner()?;
+    access::authorise(context, operation, &address).await?;
     if operation.status() == Status::Missing {
         return Err(S3Error::not_implemented(operation));
     }
@@ -169,18 +169,4 @@ fn resolve(shared: &Shared, parts: &Parts, host: &str, query: &Query<'_>) -> S3R
         Address::Object(..) => Scope::Object,
     };
     Ok((route(&parts.method, scope, query, &parts.headers)?, address))
-}
-
-/// Only the root user may do anything yet; there are no policies that could let others in.
-fn authorise(verified: &Verified, parts: &Parts) -> S3Result<()> {
-    match &verified.principal {
-        Principal::Root { .. } => Ok(()),
-        Principal::Anonymous => {
-            tracing::debug!(
-                has_authorization = parts.headers.contains_key(header::AUTHORIZATION),
-                "anonymous request"
-            );
-            Err(ErrorCode::AccessDenied.into())
-        }
-    }
 }

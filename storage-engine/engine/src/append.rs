@@ -14,7 +14,7 @@ use crate::rename::whole;
 
 impl Engine {
     /// Appends the body of `source` to the current version of a key, which is `opened`; what its digests say is of the whole.
-    /// Headers, metadata, tags and storage class stay. If the object is another one when this is committed, nothing is
+    /// Headers, metadata, tags, access control list and storage class stay. If the object is another one when this is committed, nothing is
     /// appended.
     ///
     /// # Errors
@@ -34,6 +34,7 @@ impl Engine {
             0 => Vec::new(),
             _ => self.inner.store.object_tags(opened.bucket, key, object.write).await?,
         };
+        let acl = self.acl_of(opened.bucket, key, object.write).await?;
         let same = TagMatch::OneOf(vec![object.etag.clone()]);
         // Both conditions must hold; a client's that names another tag does not.
         let if_match = match conditions.if_match {
@@ -52,6 +53,7 @@ impl Engine {
                 if_length_bytes: Some(object.length_bytes),
             },
             tags,
+            acl,
             ..PutOptions::default()
         };
         let (parts, multipart) = match object.content {

@@ -10,6 +10,7 @@ use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, PartNumber, Seal, UnixMillis, VersionId, WriteId, crash_point,
 };
 
+use crate::acls::acl_write;
 use crate::api::{
     Bucket, BucketSettings, DeleteEntry, Deleted, ListOptions, ListPage, ListVersionsOptions, ObjectLock,
     PutOptions, PutSource, Tag, VersionPage, Versioning, WriteConditions, Written,
@@ -89,7 +90,7 @@ impl Engine {
         &self,
         bucket: BucketId,
         key: &ObjectKey,
-        New { object, conditions, tags, lock, beginning }: &New,
+        New { object, conditions, tags, lock, acl, beginning }: &New,
         stored: &Stored,
     ) -> Result<Outcome> {
         let mut put = PutObject {
@@ -101,6 +102,7 @@ impl Engine {
         };
         let behind = tag_write(bucket, key, object, tags.clone()).into_iter();
         let behind = behind.chain(lock_write(bucket, key, object, *lock));
+        let behind = behind.chain(acl_write(bucket, key, object, acl.clone()));
         let mut recorded = Recorded::default();
         match stored {
             Stored::Small(bytes) => {
@@ -305,6 +307,7 @@ struct New {
     tags: Vec<Tag>,
     lock: ObjectLock,
     beginning: Option<Beginning>,
+    acl: Option<String>,
 }
 
 /// The blobs of an object: those it begins with, and this one, which clients see as so many bytes.
@@ -343,8 +346,8 @@ fn new_object(
         attributes: options.attributes,
         content,
     };
-    let PutOptions { conditions, tags, lock, .. } = options;
-    Ok((stored, New { object, conditions, tags, lock, beginning }))
+    let PutOptions { conditions, tags, lock, acl, .. } = options;
+    Ok((stored, New { object, conditions, tags, lock, acl, beginning }))
 }
 
 pub(crate) fn written(object: &NewObject) -> Written {

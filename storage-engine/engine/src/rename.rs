@@ -4,11 +4,12 @@
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use granary_metadata::{
-    Bucket, Content, ExpireObject, NewObject, Outcome, PutObject, RemoveObject, RenameObject, Tag, Write,
+    Bucket, Content, ExpireObject, NewObject, Outcome, PutObject, RemoveObject, RenameObject, Write,
     WriteConditions,
 };
 use granary_types::{BucketName, ObjectKey, UnixMillis, VersionId, WriteId};
 
+use crate::acls::acl_write;
 use crate::api::{ByteRange, Written};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -31,7 +32,7 @@ pub struct RenameConditions {
 }
 
 impl Engine {
-    /// Gives the current version of `from` the key `to`, with its tags, in place of what is there. The old key is deleted
+    /// Gives the current version of `from` the key `to`, with its tags and its access control list, in place of what is there. The old key is deleted
     /// as the bucket's versioning says. The new version gets the bucket's default retention and no other locks.
     ///
     /// # Errors
@@ -58,9 +59,12 @@ impl Engine {
             if tags.is_empty() && opened.row.tag_count > 0 {
                 continue;
             }
+            let acl = self.acl_of(found.id, from, opened.row.object.write).await?;
             let rename = renaming(&found, (from, to), &opened.row.object, &conditions)?;
             let object = rename.put.object.clone();
-            match self.commit_rename(&found, rename, tags, opened).await? {
+            let behind = tag_write(found.id, to, &object, tags).into_iter();
+            let behind = behind.chain(acl_write(found.id, to, &object, acl)).collect();
+            match self.commit_rename(&found, rename, behind, opened).await? {
                 Outcome::Moved => {}
                 Outcome::VersioningChanged => self.inner.buckets.forget(bucket),
                 outcome => {
@@ -76,11 +80,10 @@ impl Engine {
         &self,
         bucket: &Bucket,
         rename: RenameObject,
-        tags: Vec<Tag>,
+        behind: Vec<Write>,
         opened: ObjectHandle,
     ) -> Result<Outcome> {
         let put = &rename.put;
-        let behind = tag_write(put.bucket, &put.key, &put.object, tags);
         let remove = &rename.source.remove;
         let mut records = match remove.marker_in(bucket.settings) {
             Some(marker) => ObjectRecord::manifest(bucket.id, &remove.key, &marker)?,

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use granary_s3::ObjectOwnership;
 use serde::{Deserialize, Serialize};
 
 use crate::telemetry::LogFormat;
@@ -25,7 +26,7 @@ pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 39] = [
+const KEYS: [&str; 41] = [
     "data",
     "metadata",
     "listen",
@@ -65,6 +66,8 @@ const KEYS: [&str; 39] = [
     "keyring",
     "encrypt_by_default",
     "allow_sse_c_over_http",
+    "default_object_ownership",
+    "default_block_public_access",
 ];
 
 /// Settings as written, before validation of what belongs together.
@@ -152,6 +155,10 @@ pub struct Settings {
     pub encrypt_by_default: bool,
     /// Whether clients may send keys of their own without TLS: where a proxy before this server ends it.
     pub allow_sse_c_over_http: bool,
+    /// Who owns the objects of new buckets, and whether access control lists count there.
+    pub default_object_ownership: ObjectOwnership,
+    /// Whether public access to new buckets is blocked.
+    pub default_block_public_access: bool,
 }
 
 impl Default for Settings {
@@ -196,6 +203,8 @@ impl Default for Settings {
             keyring: None,
             encrypt_by_default: false,
             allow_sse_c_over_http: false,
+            default_object_ownership: ObjectOwnership::default(),
+            default_block_public_access: true,
         }
     }
 }

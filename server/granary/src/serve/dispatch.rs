@@ -1,4 +1,4 @@
-//! Where a request goes: the health pages, the admin API, or S3.
+//! Where a request goes: the health pages, the admin API, the IAM and STS APIs, or S3.
 //!
 //! The health pages and `/metrics` share their paths with the names of buckets. They are served to requests that carry
 //! no authentication; a signed request to the same path is S3's.
@@ -45,6 +45,8 @@ pub struct Routes {
     pub s3: Router,
     /// The admin API.
     pub admin: Router,
+    /// The IAM and STS APIs.
+    pub iam: Router,
     /// Whether requests can be taken.
     pub readiness: ReadinessWatch,
 }
@@ -102,10 +104,16 @@ impl App {
         };
         let Some(routes) = self.routes.get() else { return slow_down() };
         let is_admin = !is_website && request.uri().path().starts_with(ADMIN_PREFIX);
-        let router = if is_admin { routes.admin.clone() } else { routes.s3.clone() };
+        let is_iam = !is_website
+            && granary_iam::api::is_query(request.method(), request.uri().path(), request.headers());
+        let router = match (is_admin, is_iam) {
+            (true, _) => routes.admin.clone(),
+            (false, true) => routes.iam.clone(),
+            (false, false) => routes.s3.clone(),
+        };
         // A client that stops sending ends its request; the limit is on each step, not on the whole body. S3 keeps
         // it itself, as it has an error of its own for that.
-        let request = request.map(|body| match is_admin {
+        let request = request.map(|body| match is_admin || is_iam {
             true => Body::new(TimeoutBody::new(self.stall_timeout, body)),
             false => Body::new(body),
         });

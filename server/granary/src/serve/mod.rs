@@ -4,6 +4,7 @@ mod backend;
 pub mod connection;
 pub mod dispatch;
 pub mod expect;
+mod identities;
 pub mod limits;
 pub mod listener;
 mod moves;
@@ -15,14 +16,17 @@ pub mod tls;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use granary_auth::{RegionPolicy, StaticCredentials, Verifier};
+use granary_auth::SecretKey;
+use granary_iam::Root;
 use granary_s3::address::VirtualHostDomains;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::info;
 
 use crate::config::Config;
-use crate::credentials::{ACCESS_KEY_VARIABLE, FILE_NAME, RootCredentials, SECRET_KEY_VARIABLE};
+use crate::credentials::{
+    ACCESS_KEY_VARIABLE, FILE_NAME, PREVIOUS_SECRET_KEY_VARIABLE, RootCredentials, SECRET_KEY_VARIABLE,
+};
 use crate::keyring::KeyRingPlace;
 use crate::output::print_notice;
 use crate::telemetry;
@@ -49,9 +53,6 @@ pub async fn serve(config: Config) -> Result<()> {
     }
     let place = KeyRingPlace::of(&config);
     let keyring = place.as_ref().map(KeyRingPlace::load).transpose()?;
-    let source = StaticCredentials::root(root.get().clone());
-    let regions = RegionPolicy::OneOf(vec![config.settings.region.clone()]);
-    let verifier = Arc::new(Verifier::new(Arc::new(source), regions));
 
     // Listening comes first: a taken port is told before a drive is touched, and whoever watches sees a server that is
     // alive and not ready, however long recovery takes.
@@ -64,7 +65,7 @@ pub async fn serve(config: Config) -> Result<()> {
     let accepting = tokio::spawn(listener::run(listening, tls, Arc::clone(&app), limits, shutdown));
 
     let opened = tokio::select! {
-        opened = store::open(&config, verifier, keyring.clone()) => Some(opened?),
+        opened = store::open(&config, identity_root(&root), keyring.clone()) => Some(opened?),
         _ = stopped.wait_for(|stop| *stop) => None,
     };
     if let Some((routes, _)) = &opened {
@@ -86,6 +87,12 @@ pub async fn serve(config: Config) -> Result<()> {
         Drain::CutOff(connections) => info!(connections, "stopped, with connections cut off"),
     }
     Ok(())
+}
+
+/// The root user, with its secret before that if it is being changed.
+fn identity_root(root: &RootCredentials) -> Root {
+    let previous = std::env::var(PREVIOUS_SECRET_KEY_VARIABLE).ok();
+    Root { credentials: root.get().clone(), previous_secret: previous.map(SecretKey::new) }
 }
 
 fn shutdown_on_signal() -> Result<Shutdown> {

@@ -63,10 +63,11 @@ pub(crate) async fn post(
     let mut put = as_put(parts, &fields)?;
     put.extensions.insert(LengthBounds { least, most, hint_bytes: announced });
     let (query, address) = (Query::default(), Address::Object(bucket.clone(), key.clone()));
-    let context = Context { state, shared, parts: &put, host, query: &query, verified: &verified, received };
+    let operation = Operation::PutObject;
+    let context = Context::new(state, (&put, &query, host), &verified, operation, received);
     let file = FileBody { body, scanner: form.file, read_ahead: Some(form.read_ahead), place: Place::File };
     let file = Body::from_stream(stream::try_unfold(file, FileBody::next));
-    let stored = router::run(&context, Operation::PutObject, address, file).await?;
+    let stored = router::run(&context, operation, address, file).await?;
     Ok(answer::success(parts, host, &fields, (&bucket, &key), stored))
 }
 

@@ -13,6 +13,7 @@ use md5::{Digest as _, Md5};
 
 use super::put::{self, DEFAULT_CHECKSUM};
 use super::{ObjectAddress, object_headers, version};
+use crate::access;
 use crate::attributes;
 use crate::body::BodySource;
 use crate::checksum::combine::combine;
@@ -71,6 +72,7 @@ pub(super) async fn append(
                 tags: tags::of_header(&headers)?,
                 lock: locks::of_write(&headers, locks::Digest::Needed)?,
                 encryption,
+                acl: access::of_new_object(context)?,
                 conditions,
             };
             // An object that is made meanwhile is not replaced.

@@ -7,6 +7,7 @@ use http::{StatusCode, header};
 
 use super::ObjectAddress;
 use super::{object_headers, version};
+use crate::access;
 use crate::attributes;
 use crate::conditions;
 use crate::context::Context;
@@ -40,6 +41,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
         tags: tags::of_header(headers)?,
         lock: locks::of_write(headers, locks::Digest::Needed)?,
         encryption: encryption::of_write(context, &object.bucket).await?,
+        acl: access::of_new_object(context)?,
     };
     let etag = encryption::etag_need(&options.encryption);
     let mut source = context.object_body(body, (etag, default_checksum(context)), PUT_BYTES_MAX)?;

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::put::write_error;
 use super::{ObjectAddress, version};
+use crate::access::Target;
 use crate::address::object_key;
 use crate::conditions::{self, ConditionNames, Verdict};
 use crate::context::Context;
@@ -22,6 +23,9 @@ pub(super) async fn rename(context: &Context<'_>, object: &ObjectAddress) -> S3R
     let from = ObjectAddress { bucket: object.bucket.clone(), key: source_key(context, object)? };
     if from.key == object.key {
         return Err(S3Error::invalid_request("The source and the destination of a rename must differ."));
+    }
+    for action in ["s3:GetObject", "s3:DeleteObject"] {
+        context.requester.require(action, Target::object(&from.bucket, &from.key, None)).await?;
     }
     let source = source_conditions(context, &from).await?;
     let renamed = RenameConditions { source, target };

@@ -128,17 +128,10 @@ impl Visit<'_> {
         let verified = Verified { principal, method, payload: PayloadMode::Unsigned };
         let query = Query::default();
         let parts = plain(parts);
-        let context = Context {
-            state: self.state,
-            shared: &self.state.0,
-            parts: &parts,
-            host: self.host,
-            query: &query,
-            verified: &verified,
-            received: self.received,
-        };
         let operation =
             if parts.method == Method::HEAD { Operation::HeadObject } else { Operation::GetObject };
+        let request = (&parts, &query, self.host);
+        let context = Context::new(self.state, request, &verified, operation, self.received);
         let address = Address::Object(self.bucket.clone(), object_key(key)?);
         let found = router::run(&context, operation, address, Body::empty()).await?;
         Ok(match page::of_object(found.headers()) {

@@ -37,7 +37,7 @@ pub(crate) enum PackWrite {
     /// It is the content of a new version, which gets its tags and locks with it.
     Put(Box<PutObject>, Vec<Write>),
     /// It is the content of a version at its new key.
-    Rename(Box<RenameObject>, Option<Write>),
+    Rename(Box<RenameObject>, Vec<Write>),
     /// It is the new place of a version that lies at `from`; `to` is filled in.
     Move(Box<ObjectMove>),
     /// It is a record of what these writes make; nothing refers to its place.
@@ -76,8 +76,7 @@ impl PackWrite {
     /// How many writes it commits.
     fn count(&self) -> usize {
         match self {
-            Self::Put(_, behind) => 1 + behind.len(),
-            Self::Rename(_, behind) => 1 + usize::from(behind.is_some()),
+            Self::Put(_, behind) | Self::Rename(_, behind) => 1 + behind.len(),
             Self::Move(_) => 1,
             Self::Recorded(recorded) => recorded.writes.len(),
         }
@@ -149,7 +148,7 @@ impl Packer {
         (bytes, record): (Bytes, Vec<u8>),
         records: Vec<Vec<u8>>,
         rename: RenameObject,
-        behind: Option<Write>,
+        behind: Vec<Write>,
     ) -> Result<Outcome> {
         let item = |bytes: Bytes, record| Item { hash: *blake3::hash(&bytes).as_bytes(), bytes, record };
         let mut items: Vec<Item> = records.into_iter().map(|record| item(Bytes::new(), record)).collect();

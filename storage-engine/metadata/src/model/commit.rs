@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::lock::{EraseObject, ExpireObject, Locking};
 use super::object::{Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, VersionKind};
 use super::settings::{BucketSettings, Versioning};
-use super::side::Tagging;
+use super::side::{AclChange, Tagging};
 
 /// Which entity tags satisfy a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,6 +246,7 @@ pub enum Write {
     Erase(Box<EraseObject>),
     Expire(Box<ExpireObject>),
     Rename(Box<RenameObject>),
+    Acl(Box<AclChange>),
 }
 
 /// Moves a volume's committed end forward, if the volume is still open at `epoch`.
