@@ -168,7 +168,7 @@ impl AdminClient {
         target: &str,
         body: Bytes,
     ) -> Result<T, AdminError> {
-        let response = self.transport.send(self.signed(method, target, body)?).await?;
+        let response = self.transport.send(self.signed(method, target, &body)?).await?;
         let (status, body) = (response.status(), response.into_body());
         if status.is_success() {
             return serde_json::from_slice(&body)
@@ -181,7 +181,7 @@ impl AdminClient {
         Err(AdminError::Refused { status, code: document.code, message: document.message })
     }
 
-    fn signed(&self, method: Method, target: &str, body: Bytes) -> Result<Request<Full<Bytes>>, AdminError> {
+    fn signed(&self, method: Method, target: &str, body: &Bytes) -> Result<Request<Full<Bytes>>, AdminError> {
         let authority = self.transport.authority();
         let url = format!("{}://{authority}{target}", self.transport.scheme());
         let mut settings = SigningSettings::default();
@@ -204,7 +204,7 @@ impl AdminClient {
             .map_err(|error| AdminError::transport("signing", error))?
             .into();
         let host = std::iter::once(("host", authority.as_str()));
-        let signable = SignableRequest::new(method.as_str(), &url, host, SignableBody::Bytes(&body))
+        let signable = SignableRequest::new(method.as_str(), &url, host, SignableBody::Bytes(body))
             .map_err(|error| AdminError::transport("signing", error))?;
         let (instructions, _) = sign(signable, &parameters)
             .map_err(|error| AdminError::transport("signing", error))?

@@ -64,7 +64,7 @@ impl Verifier {
         token: Option<&str>,
         now: SystemTime,
     ) -> Result<Verified, AuthError> {
-        let principal = match signature {
+        let (principal, method) = match signature {
             FormSignature::V4 { algorithm, credential, date, signature } => {
                 check_algorithm(algorithm)?;
                 let scope = CredentialScope::parse(credential).map_err(AuthError::malformed)?;
@@ -76,17 +76,17 @@ impl Verifier {
                 if Signature::from_hex(signature) != Some(key.sign(policy.as_bytes())) {
                     return Err(AuthError::SignatureDoesNotMatch);
                 }
-                known.principal
+                (known.principal, AuthMethod::Form)
             }
             FormSignature::V2 { access_key, signature } => {
                 let known = self.known_key(access_key, token, now)?;
                 if !is_signed_v2(&known.secret, policy, signature) {
                     return Err(AuthError::SignatureDoesNotMatch);
                 }
-                known.principal
+                (known.principal, AuthMethod::FormV2)
             }
         };
-        Ok(Verified { principal, method: AuthMethod::Form, payload: PayloadMode::Unsigned })
+        Ok(Verified { principal, method, payload: PayloadMode::Unsigned })
     }
 }
 

@@ -70,6 +70,8 @@ pub enum AuthMethod {
     Presigned,
     /// By the signed policy of a browser's form.
     Form,
+    /// By the policy of a form that is signed with Signature Version 2.
+    FormV2,
 }
 
 /// A request whose signature is right, or that carries none ([`Principal::Anonymous`]).
@@ -324,7 +326,9 @@ fn malformed(method: AuthMethod, reason: String) -> AuthError {
         AuthMethod::Presigned => AuthError::AuthorizationQueryParametersError(format!(
             "Error parsing the query-string authentication parameters; {reason}"
         )),
-        AuthMethod::Header | AuthMethod::Form | AuthMethod::Anonymous => AuthError::malformed(reason),
+        AuthMethod::Header | AuthMethod::Form | AuthMethod::FormV2 | AuthMethod::Anonymous => {
+            AuthError::malformed(reason)
+        }
     }
 }
 

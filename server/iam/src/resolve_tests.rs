@@ -130,7 +130,7 @@ fn tokens_are_for_their_key_their_user_and_their_parent() {
 fn a_policy_that_cannot_be_found_or_read_lets_nobody_in() {
     for change in [
         |user: &mut UserDocument| {
-            user.grants.attached.push("arn:aws:iam::123456789012:policy/gone".to_owned())
+            user.grants.attached.push("arn:aws:iam::123456789012:policy/gone".to_owned());
         },
         |user: &mut UserDocument| drop(user.grants.inline.insert("p".to_owned(), "{".to_owned())),
         |user: &mut UserDocument| user.groups.push("AGPAGONE".to_owned()),

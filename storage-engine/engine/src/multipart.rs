@@ -121,8 +121,7 @@ impl Engine {
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
-        upload: UploadId,
-        number: PartNumber,
+        (upload, number): (UploadId, PartNumber),
         customer: Option<&CustomerKey>,
         source: &mut dyn PutSource,
     ) -> Result<UploadedPart> {

@@ -4,8 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use granary_metadata::{
-    Bucket, Content, ExpireObject, NewObject, Outcome, PutObject, RemoveObject, RenameObject, Write,
-    WriteConditions,
+    Bucket, ExpireObject, NewObject, Outcome, PutObject, RemoveObject, RenameObject, Write, WriteConditions,
 };
 use granary_types::{BucketName, ObjectKey, UnixMillis, VersionId, WriteId};
 

@@ -216,7 +216,7 @@ async fn parts_are_encrypted_each_for_itself() {
             for body in [marked(length + 3), marked(length)] {
                 let (engine, mut body) = (&store.engine, Body::new(body));
                 let sent =
-                    engine.put_part(&bucket, &name, upload, number, customer.as_ref(), &mut body).await;
+                    engine.put_part(&bucket, &name, (upload, number), customer.as_ref(), &mut body).await;
                 let sent = sent.unwrap();
                 parts.retain(|part: &granary_engine::UploadedPart| part.number != number);
                 parts.push(sent);
@@ -230,7 +230,7 @@ async fn parts_are_encrypted_each_for_itself() {
             ] {
                 let number = PartNumber::new(1).unwrap();
                 let mut body = Body::new(marked(5));
-                let refused = store.engine.put_part(&bucket, &name, upload, number, key, &mut body).await;
+                let refused = store.engine.put_part(&bucket, &name, (upload, number), key, &mut body).await;
                 assert!(is_expected(&refused.unwrap_err()));
             }
         }

@@ -66,7 +66,7 @@ fn simulated(seed: u64, requests: usize) -> Vec<Event> {
     let mut pending: Vec<(u64, Asked, u64)> = Vec::new();
     let mut free = [0_u64; 6];
     for value in 0..requests as u64 {
-        let client = choices.below(6) as usize;
+        let client = usize::try_from(choices.below(6)).unwrap();
         let sent = free[client] + choices.below(20);
         let decided = sent + choices.below(30);
         let asked = match choices.below(6) {

@@ -63,7 +63,7 @@ impl Condition {
         let given = context.get(&self.key);
         let operator = self.operator;
         if operator.comparison == Comparison::Null {
-            return self.wanted.iter().any(|wanted| *wanted == Wanted::Missing(given.is_empty()));
+            return self.wanted.contains(&Wanted::Missing(given.is_empty()));
         }
         if given.is_empty() {
             return match (operator.absent, operator.quantifier) {

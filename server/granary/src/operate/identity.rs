@@ -23,6 +23,7 @@ pub enum UserCommand {
         /// The id of the account.
         #[arg(long, value_name = "ID")]
         account: Option<String>,
+        /// The server.
         #[command(flatten)]
         target: Target,
     },
@@ -111,8 +112,10 @@ pub enum KeyCommand {
     List(Whose),
     /// Give a user another key.
     Add {
+        /// Whose.
         #[command(flatten)]
         user: Whose,
+        /// The key.
         #[command(flatten)]
         key: ChosenKey,
     },
@@ -140,6 +143,7 @@ pub enum PolicyCommand {
     List(Whose),
     /// Set an inline policy of a user.
     Set {
+        /// Whose.
         #[command(flatten)]
         user: Whose,
         /// The name of the policy.
@@ -151,6 +155,7 @@ pub enum PolicyCommand {
     },
     /// Remove an inline policy of a user.
     Remove {
+        /// Whose.
         #[command(flatten)]
         user: Whose,
         /// The name of the policy.
@@ -159,6 +164,7 @@ pub enum PolicyCommand {
     },
     /// Attach a managed policy to a user.
     Attach {
+        /// Whose.
         #[command(flatten)]
         user: Whose,
         /// The ARN of the policy, such as arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess.
@@ -167,6 +173,7 @@ pub enum PolicyCommand {
     },
     /// Detach a managed policy from a user.
     Detach {
+        /// Whose.
         #[command(flatten)]
         user: Whose,
         /// The ARN of the policy.

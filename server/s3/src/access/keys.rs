@@ -136,13 +136,17 @@ fn millis(time: SystemTime) -> UnixMillis {
 }
 
 fn of_signature(sent: &Sent<'_>, values: &mut Values) {
-    let (kind, signed_at) = match sent.method {
+    const V2: &str = "AWS";
+    const V4: &str = "AWS4-HMAC-SHA256";
+    let (kind, version, signed_at) = match sent.method {
         AuthMethod::Anonymous => return,
-        AuthMethod::Header => ("REST-HEADER", sent.header("x-amz-date")),
-        AuthMethod::Presigned => ("REST-QUERY-STRING", sent.query.get("X-Amz-Date")),
+        AuthMethod::Header => ("REST-HEADER", V4, sent.header("x-amz-date")),
+        AuthMethod::Presigned => ("REST-QUERY-STRING", V4, sent.query.get("X-Amz-Date")),
+        AuthMethod::Form => ("POST", V4, sent.header("x-amz-date")),
+        AuthMethod::FormV2 => ("POST", V2, None),
     };
     values.set("s3:authType", kind);
-    values.set("s3:signatureversion", "AWS4-HMAC-SHA256");
+    values.set("s3:signatureversion", version);
     if let Some(age_ms) = signed_at.and_then(age_ms) {
         values.set("s3:signatureAge", age_ms.to_string());
     }

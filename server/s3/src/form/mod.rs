@@ -88,7 +88,7 @@ async fn read_fields(shared: &Shared, delimiter: Delimiter, mut body: Body) -> S
         let data = frame.map_err(|_elapsed| ErrorCode::RequestTimeout)??.ok_or_else(malformed)?;
         match reader.feed(&data)? {
             Progress::More(same) => reader = same,
-            Progress::File(form) => return Ok((form, body)),
+            Progress::File(form) => return Ok((*form, body)),
         }
     }
 }

@@ -107,7 +107,7 @@ pub enum Progress {
     /// More are needed.
     More(FieldReader),
     /// The file begins.
-    File(Form),
+    File(Box<Form>),
 }
 
 impl FieldReader {
@@ -132,7 +132,8 @@ impl FieldReader {
             if let Part::File { name } = part {
                 let file = FileScanner::new(&self.delimiter);
                 let read_ahead = self.buffer.freeze();
-                return Ok(Progress::File(Form { fields: self.fields, file_name: name, file, read_ahead }));
+                let form = Form { fields: self.fields, file_name: name, file, read_ahead };
+                return Ok(Progress::File(Box::new(form)));
             }
         }
         if self.consumed_bytes.saturating_add(self.buffer.len()) > FIELDS_BYTES_MAX {

@@ -35,12 +35,12 @@ fn read(form: &[u8], piece_bytes: usize) -> S3Result<(Form, Option<Vec<u8>>)> {
             Piece::More(piece) => file.extend_from_slice(&piece),
             Piece::Last(piece) => {
                 file.extend_from_slice(&piece);
-                return Ok((found, Some(file)));
+                return Ok((*found, Some(file)));
             }
         }
         match pieces.next() {
             Some(piece) => next = Bytes::copy_from_slice(piece),
-            None => return Ok((found, None)),
+            None => return Ok((*found, None)),
         }
     }
 }

@@ -74,7 +74,7 @@ async fn multipart(engine: &Engine, name: &str) {
     for number in 1..=2 {
         let number = PartNumber::new(number).unwrap();
         let mut body = body(200_000);
-        let part = engine.put_part(&bucket(), &key(name), upload, number, None, &mut body).await;
+        let part = engine.put_part(&bucket(), &key(name), (upload, number), None, &mut body).await;
         parts.push(part.unwrap());
     }
     let options =

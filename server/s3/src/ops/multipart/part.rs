@@ -31,7 +31,7 @@ pub(in crate::ops) async fn upload(
     let etag = encryption::upload_etag_need(info.encryption.as_ref());
     let mut source = context.object_body(body, (etag, Some(kept_algorithm(&info))), PART_BYTES_MAX)?;
     let (bucket, name) = (&object.bucket, &object.key);
-    let result = engine.put_part(bucket, name, upload, number, key.as_ref(), &mut source).await;
+    let result = engine.put_part(bucket, name, (upload, number), key.as_ref(), &mut source).await;
     context.received.add(source.received_bytes(), source.waited());
     let part = result.map_err(encryption::part_error)?;
     // The client gets back the checksum it sent, even where another one is kept for the completion.

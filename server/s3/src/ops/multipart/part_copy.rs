@@ -39,7 +39,7 @@ pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) 
     let algorithm = kept_algorithm(&upload_info);
     let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
     let (bucket, name) = (&object.bucket, &object.key);
-    let part = engine.put_part(bucket, name, upload, number, key.as_ref(), &mut body).await;
+    let part = engine.put_part(bucket, name, (upload, number), key.as_ref(), &mut body).await;
     let part = part.map_err(encryption::part_error)?;
     let mut xml = XmlWriter::document("CopyPartResult");
     xml.time("LastModified", part.modified);
