@@ -423,7 +423,8 @@ class Account:
     def __init__(self, server, name, account=None):
         self.server, self.key = server, name.upper().replace("-", "")[:20]
         words = ["user", "add", name, "--access-key", self.key, "--secret-key", SECRET]
-        server.admin(*words, *(["--account", account] if account else []))
+        trusted = ["--ca-cert", server.certificate] if server.tls else []
+        server.admin(*words, *(["--account", account] if account else []), *trusted)
 
     def client(self, service="s3"):
         verify = str(self.server.certificate) if self.server.tls else None
