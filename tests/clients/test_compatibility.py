@@ -40,7 +40,6 @@ ADDED = {
     "PutBucketAccelerateConfiguration": {"AccelerateConfiguration": {"Status": "Suspended"}},
     "PutBucketVersioning": {"VersioningConfiguration": {"Status": "Enabled"}},
     "PutBucketWebsite": {"WebsiteConfiguration": {"IndexDocument": {"Suffix": "index.html"}}},
-    # Without ACLs there is no other ownership.
     "PutBucketOwnershipControls": {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}},
     "PutPublicAccessBlock": {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True}},
     "PutBucketAcl": {"ACL": "private"},

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use granary_admin::{Leaving, TaskKind};
+use granary_s3::ObjectOwnership;
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};
@@ -197,6 +198,15 @@ struct ServeArgs {
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     debug_lifecycle_day_seconds: Option<u64>,
+    /// Who owns the objects of new buckets: BucketOwnerEnforced (there are no ACLs), BucketOwnerPreferred or ObjectWriter
+    /// [default: BucketOwnerEnforced].
+    #[arg(long, value_name = "OWNERSHIP")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_object_ownership: Option<ObjectOwnership>,
+    /// Whether public access to new buckets is blocked [default: true].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_block_public_access: Option<bool>,
     /// What to log, e.g. info,granary_engine=debug [default: info].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]

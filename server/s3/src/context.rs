@@ -1,6 +1,7 @@
 //! One request with everything its handler needs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,8 +11,11 @@ use granary_types::ChecksumAlgorithm;
 use http::HeaderMap;
 use http::request::Parts;
 
+use crate::access::Requester;
+use crate::access::owner::Owner;
+use crate::access::rules::Rules;
 use crate::body::{BodyDigests, BodyLimits, BodySource, EtagNeed, Protection, read_document};
-use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::error::S3Result;
 use crate::metrics::Received;
 use crate::query::Query;
 use crate::state::{S3State, Shared};
@@ -25,6 +29,9 @@ pub(crate) struct Context<'a> {
     pub(crate) query: &'a Query<'a>,
     pub(crate) verified: &'a Verified,
     pub(crate) received: &'a ReceivedMeter,
+    pub(crate) requester: Requester<'a>,
+    /// The rules of the bucket, once the request was authorised.
+    pub(crate) rules: OnceLock<Arc<Rules>>,
 }
 
 /// Adds up what bodies brought, for the metrics.
@@ -88,14 +95,9 @@ impl<'a> Context<'a> {
         read_document(body, self.headers(), &self.verified.payload, limits, protection).await
     }
 
-    /// Refuses a request that expects another owner.
-    pub(crate) fn check_expected_owner(&self) -> S3Result<()> {
-        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
-            if self.header(name).is_some_and(|owner| owner != self.shared.config.account_id) {
-                return Err(S3Error::new(ErrorCode::AccessDenied));
-            }
-        }
-        Ok(())
+    /// The account that the bucket belongs to, or, of a request that is about none, that it acts for.
+    pub(crate) fn owner(&self) -> Option<&Owner> {
+        self.rules.get().map(|rules| &rules.owner).or_else(|| self.requester.own())
     }
 
     /// The part number of the query.

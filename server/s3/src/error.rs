@@ -49,6 +49,7 @@ macro_rules! error_codes {
 }
 
 error_codes! {
+    AccessControlListNotSupported = BAD_REQUEST, "The bucket does not allow ACLs";
     AccessDenied = FORBIDDEN, "Access Denied";
     AccessForbidden = FORBIDDEN, "CORSResponse: CORS is not enabled for this bucket.";
     AuthorizationHeaderMalformed = BAD_REQUEST, "The authorization header you provided is invalid.";
@@ -68,6 +69,8 @@ error_codes! {
     InternalError = INTERNAL_SERVER_ERROR, "We encountered an internal error. Please try again.";
     InvalidAccessKeyId = FORBIDDEN, "The AWS Access Key Id you provided does not exist in our records.";
     InvalidArgument = BAD_REQUEST, "Invalid Argument";
+    InvalidBucketAclWithBlockPublicAccessError = BAD_REQUEST, "Bucket cannot have public ACLs set with BlockPublicAccess enabled";
+    InvalidBucketAclWithObjectOwnership = BAD_REQUEST, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
     InvalidBucketName = BAD_REQUEST, "The specified bucket is not valid.";
     InvalidBucketState = CONFLICT, "The request is not valid with the current state of the bucket.";
     InvalidChunkSizeError = BAD_REQUEST, "Only the last chunk is allowed to have a size less than 8192 bytes";
@@ -88,6 +91,8 @@ error_codes! {
     KeyTooLongError = BAD_REQUEST, "Your key is too long";
     MalformedXML = BAD_REQUEST, "The XML you provided was not well-formed or did not validate against our published schema";
     MalformedTrailerError = BAD_REQUEST, "The request contained trailing data that was not well-formed or did not conform to our published schema.";
+    MalformedACLError = BAD_REQUEST, "The XML you provided was not well-formed or did not validate against our published schema";
+    MalformedPolicy = BAD_REQUEST, "This policy is not valid.";
     MaxMessageLengthExceeded = BAD_REQUEST, "Your request was too big.";
     MetadataTooLarge = BAD_REQUEST, "Your metadata headers exceed the maximum allowed metadata size";
     MethodNotAllowed = METHOD_NOT_ALLOWED, "The specified method is not allowed against this resource.";
@@ -96,6 +101,7 @@ error_codes! {
     MissingSecurityHeader = BAD_REQUEST, "Your request was missing a required header.";
     NoSuchBucket = NOT_FOUND, "The specified bucket does not exist";
     NoSuchCORSConfiguration = NOT_FOUND, "The CORS configuration does not exist";
+    NoSuchBucketPolicy = NOT_FOUND, "The bucket policy does not exist";
     NoSuchConfiguration = NOT_FOUND, "The specified configuration does not exist.";
     NoSuchKey = NOT_FOUND, "The specified key does not exist.";
     NoSuchLifecycleConfiguration = NOT_FOUND, "The lifecycle configuration does not exist";
@@ -119,6 +125,8 @@ error_codes! {
     SlowDown = SERVICE_UNAVAILABLE, "Please reduce your request rate.";
     TooManyConfigurations = BAD_REQUEST, "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
     TooManyBuckets = BAD_REQUEST, "You have attempted to create more buckets than allowed";
+    UnexpectedContent = BAD_REQUEST, "This request contains unsupported content.";
+    UnresolvableGrantByEmailAddress = BAD_REQUEST, "The e-mail address you provided does not match any account on record.";
     UserKeyMustBeSpecified = BAD_REQUEST, "The bucket POST must contain the specified field name. If it is specified, please check the order of the fields.";
     XAmzContentSHA256Mismatch = BAD_REQUEST, "The provided 'x-amz-content-sha256' header does not match what was computed.";
 }

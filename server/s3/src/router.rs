@@ -1,15 +1,17 @@
 //! The way of a request: address, operation, authentication, authorisation, handler, answer.
 
+use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use granary_auth::{AuthError, Principal, RequestHead, Verified, explain, request_host};
+use granary_auth::{AuthError, RequestHead, explain, request_host};
 use granary_types::BucketName;
 use http::request::Parts;
 use http::{Method, header};
 
+use crate::access::{self, Requester, Sent};
 use crate::address::Address;
 use crate::body::Leftover;
 use crate::context::{Context, ReceivedMeter};
@@ -105,9 +107,20 @@ async fn serve(
         }
         let verified = verified?;
         let (operation, address) = routed?;
-        authorise(&verified, parts)?;
-        let context = Context { state, shared, parts, host, query: &query, verified: &verified, received };
-        context.check_expected_owner()?;
+        let sent = Sent { parts, query: &query, method: verified.method, operation };
+        let requester = Requester::new(shared, &verified.principal, sent);
+        let context = Context {
+            state,
+            shared,
+            parts,
+            host,
+            query: &query,
+            verified: &verified,
+            received,
+            requester,
+            rules: OnceLock::new(),
+        };
+        access::authorise(&context, operation, &address).await?;
         if operation.status() == Status::Missing {
             return Err(S3Error::not_implemented(operation));
         }
@@ -144,22 +157,4 @@ fn resolve(shared: &Shared, parts: &Parts, host: &str, query: &Query<'_>) -> S3R
         Address::Object(..) => Scope::Object,
     };
     Ok((route(&parts.method, scope, query, &parts.headers)?, address))
-}
-
-/// Only the root user may do anything yet; there are no policies that could let others in.
-fn authorise(verified: &Verified, parts: &Parts) -> S3Result<()> {
-    match &verified.principal {
-        Principal::Root { .. } => Ok(()),
-        Principal::User(identity) => {
-            tracing::debug!(arn = identity.arn, "only the root user is authorised yet");
-            Err(ErrorCode::AccessDenied.into())
-        }
-        Principal::Anonymous => {
-            tracing::debug!(
-                has_authorization = parts.headers.contains_key(header::AUTHORIZATION),
-                "anonymous request"
-            );
-            Err(ErrorCode::AccessDenied.into())
-        }
-    }
 }

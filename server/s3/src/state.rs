@@ -4,13 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use granary_auth::Verifier;
+use granary_auth::{Directory, Verifier};
 use granary_engine::Engine;
 use http::HeaderValue;
 
 use crate::address::VirtualHostDomains;
 use crate::md5_pool::Md5Pool;
 use crate::metrics::OperationMetrics;
+use crate::new_buckets::{ObjectOwnership, PublicAccess};
 use crate::request_id::RequestIds;
 
 /// How the S3 service presents itself, and its limits.
@@ -28,6 +29,12 @@ pub struct S3Config {
     pub body_idle_ms: u64,
     /// What names this server in `x-amz-id-2`.
     pub node: String,
+    /// Who owns the objects of new buckets whose creator does not say.
+    pub ownership: ObjectOwnership,
+    /// Whether public access to new buckets is blocked.
+    pub public_access: PublicAccess,
+    /// Where grants find accounts; without it there is only the account of the root user.
+    pub accounts: Option<Accounts>,
 }
 
 impl Default for S3Config {
@@ -40,7 +47,20 @@ impl Default for S3Config {
             account_id: "000000000000".to_owned(),
             body_idle_ms: 20_000,
             node: "granary".to_owned(),
+            ownership: ObjectOwnership::default(),
+            public_access: PublicAccess::default(),
+            accounts: None,
         }
+    }
+}
+
+/// Where grants find accounts.
+#[derive(Clone)]
+pub struct Accounts(pub Arc<dyn Directory>);
+
+impl std::fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Accounts")
     }
 }
 

@@ -61,6 +61,8 @@ pub struct PutOptions {
     pub tags: Vec<Tag>,
     /// Its locks; a retention goes before the bucket's default.
     pub lock: ObjectLock,
+    /// Its access control list, into which the engine does not look; `None` for the default one.
+    pub acl: Option<String>,
 }
 
 /// An object was written.
@@ -191,6 +193,8 @@ pub struct UploadOptions {
     pub tags: Vec<Tag>,
     /// The locks of the object to be; a retention goes before the bucket's default.
     pub lock: ObjectLock,
+    /// The access control list of the object to be.
+    pub acl: Option<String>,
 }
 
 /// An upload in progress.

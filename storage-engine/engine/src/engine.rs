@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::buckets::BucketCache;
+use crate::configured::ConfiguredCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::Result;
 use crate::lifecycle::RulesCache;
@@ -51,6 +52,7 @@ pub(crate) struct Inner {
     pub damage: Arc<DamageLog>,
     pub buckets: BucketCache,
     pub rules: RulesCache,
+    pub configured: ConfiguredCache,
     pub tasks: Tasks,
     /// The database knows less than was committed: nothing may be freed.
     pub regressed: bool,
@@ -129,6 +131,7 @@ impl Engine {
             damage,
             buckets: BucketCache::default(),
             rules: RulesCache::default(),
+            configured: ConfiguredCache::default(),
             tasks: Tasks::default(),
             regressed,
             heal_turn: tokio::sync::Mutex::default(),

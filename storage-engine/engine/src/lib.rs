@@ -7,8 +7,10 @@
 //!
 //! The engine knows nothing of HTTP, XML or S3 headers.
 
+mod acls;
 mod api;
 mod buckets;
+mod configured;
 mod documents;
 mod drive_status;
 mod drives;
@@ -32,7 +34,9 @@ mod tags;
 mod volume;
 mod write;
 
+pub use acls::ObjectAcl;
 pub use api::*;
+pub use configured::{ConfiguredBucket, Freshness};
 pub use drive_status::{DriveHealth, DriveNode, DriveStatus};
 pub use drives::{DriveProblem, UnusedDrive};
 pub use engine::Engine;

@@ -12,6 +12,7 @@ use granary_types::{
     crash_point,
 };
 
+use crate::acls::{acl_write, keep_upload_acl, take_upload_acl};
 use crate::api::{
     CompleteOptions, ListUploadsOptions, PutSource, UploadInfo, UploadOptions, UploadPage, UploadedPart,
     UploadedPartPage, Written,
@@ -45,6 +46,7 @@ impl Engine {
         let mut attributes = options.attributes;
         keep_upload_tags(&mut attributes, options.tags);
         keep_upload_lock(&mut attributes, options.lock);
+        keep_upload_acl(&mut attributes, options.acl);
         let found = self.bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
         let row = NewUpload {
@@ -196,6 +198,7 @@ impl Engine {
         let mut row = self.upload_row(id, key, upload).await?;
         let tags = take_upload_tags(&mut row.attributes);
         let lock = take_upload_lock(&mut row.attributes)?;
+        let acl = take_upload_acl(&mut row.attributes);
         let rows = self.part_blobs(id, key, upload).await?;
         let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
         let mut parts = Vec::with_capacity(options.parts.len());
@@ -222,6 +225,7 @@ impl Engine {
             object.version = new_version(found.settings)?;
             let tagging = tag_write(id, key, &object, tags.clone());
             let locking = lock_write(id, key, &object, lock);
+            let owned = acl_write(id, key, &object, acl.clone());
             let write = Write::CompleteUpload(Box::new(CompleteUpload {
                 bucket: id,
                 key: key.clone(),
@@ -230,7 +234,7 @@ impl Engine {
                 conditions: options.conditions.clone(),
                 object: object.clone(),
             }));
-            let writes = std::iter::once(write).chain(tagging).chain(locking).collect();
+            let writes = std::iter::once(write).chain(tagging).chain(locking).chain(owned).collect();
             let records = ObjectRecord::manifest(id, key, &object)?;
             let recorded = Recorded { writes, ..Recorded::default() };
             let outcome = first(self.commit_recorded(records, recorded).await?)?;

@@ -11,6 +11,7 @@ use granary_types::{
     BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, VersionId, WriteId, crash_point,
 };
 
+use crate::acls::acl_write;
 use crate::api::{
     Bucket, BucketSettings, DeleteEntry, Deleted, Digests, ListOptions, ListPage, ListVersionsOptions,
     ObjectLock, PutOptions, PutSource, Tag, VersionPage, Versioning, WriteConditions, Written,
@@ -89,7 +90,7 @@ impl Engine {
         &self,
         bucket: BucketId,
         key: &ObjectKey,
-        New { object, conditions, tags, lock }: &New,
+        New { object, conditions, tags, lock, acl }: &New,
         stored: &Stored,
     ) -> Result<Outcome> {
         let mut put = PutObject {
@@ -101,6 +102,7 @@ impl Engine {
         };
         let behind = tag_write(bucket, key, object, tags.clone()).into_iter();
         let behind = behind.chain(lock_write(bucket, key, object, *lock));
+        let behind = behind.chain(acl_write(bucket, key, object, acl.clone()));
         let mut recorded = Recorded::default();
         match stored {
             Stored::Small(bytes) => {
@@ -389,6 +391,7 @@ struct New {
     conditions: WriteConditions,
     tags: Vec<Tag>,
     lock: ObjectLock,
+    acl: Option<String>,
 }
 
 fn new_object(options: PutOptions, digests: Digests, stored: &Stored) -> Result<New> {
@@ -409,7 +412,8 @@ fn new_object(options: PutOptions, digests: Digests, stored: &Stored) -> Result<
         attributes: options.attributes,
         content: Content::Empty,
     };
-    Ok(New { object, conditions: options.conditions, tags: options.tags, lock: options.lock })
+    let PutOptions { conditions, tags, lock, acl, .. } = options;
+    Ok(New { object, conditions, tags, lock, acl })
 }
 
 pub(crate) fn written(object: &NewObject) -> Written {

@@ -61,6 +61,8 @@ pub trait MetadataStore: Send + Sync + 'static {
         version: Option<VersionId>,
     ) -> Result<Option<ObjectRow>>;
 
+    /// The access control list of the version that `write` made; `None` if it is gone or has none of its own.
+    async fn object_acl(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Option<Vec<u8>>>;
     /// The tags of the version that `write` made; none if it is gone or has none.
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>>;
 

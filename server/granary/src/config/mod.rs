@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use granary_s3::ObjectOwnership;
 use serde::{Deserialize, Serialize};
 
 use crate::telemetry::LogFormat;
@@ -25,7 +26,7 @@ pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 37] = [
     "data",
     "metadata",
     "listen",
@@ -61,6 +62,8 @@ const KEYS: [&str; 35] = [
     "metadata_backup_interval_ms",
     "metadata_backups_kept",
     "debug_lifecycle_day_seconds",
+    "default_object_ownership",
+    "default_block_public_access",
 ];
 
 /// Settings as written, before validation of what belongs together.
@@ -139,6 +142,10 @@ pub struct Settings {
     pub metadata_backups_kept: usize,
     /// For tests: how long a day of a lifecycle rule is. Unset, a day is a day.
     pub debug_lifecycle_day_seconds: Option<u64>,
+    /// Who owns the objects of new buckets, and whether access control lists count there.
+    pub default_object_ownership: ObjectOwnership,
+    /// Whether public access to new buckets is blocked.
+    pub default_block_public_access: bool,
 }
 
 impl Default for Settings {
@@ -179,6 +186,8 @@ impl Default for Settings {
             metadata_backup_interval_ms: 6 * 3_600_000,
             metadata_backups_kept: 4,
             debug_lifecycle_day_seconds: None,
+            default_object_ownership: ObjectOwnership::default(),
+            default_block_public_access: true,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use granary_s3::Peer;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -17,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ProtocolVersion;
 
 use super::dispatch::App;
 use super::expect::Expectation;
@@ -54,21 +56,26 @@ pub struct Connection {
 /// Whatever ended it early; of interest at debug level only.
 pub async fn serve_connection(connection: Connection, stream: TcpStream) -> Result<()> {
     stream.set_nodelay(true).context("TCP_NODELAY")?;
+    let address = stream.peer_addr().context("the address of the peer")?.ip();
     let mut stream = TimeoutStream::new(stream);
     // A peer that takes none of what is sent to it holds memory for as long as it likes without this.
     stream.set_write_timeout(Some(connection.limits.stall_timeout));
     let stream = Box::pin(stream);
     match connection.tls.clone() {
-        None => serve_stream(connection, stream).await,
+        None => serve_stream(connection, stream, Peer { address, tls_version: None }).await,
         Some(tls) => {
             let handshake = timeout(connection.limits.first_byte_timeout, tls.accept(stream));
             let stream = handshake.await.context("TLS handshake timed out")?.context("TLS handshake")?;
-            serve_stream(connection, stream).await
+            let tls_version = Some(match stream.get_ref().1.protocol_version() {
+                Some(ProtocolVersion::TLSv1_3) => "1.3",
+                _ => "1.2",
+            });
+            serve_stream(connection, stream, Peer { address, tls_version }).await
         }
     }
 }
 
-async fn serve_stream<T>(connection: Connection, stream: T) -> Result<()>
+async fn serve_stream<T>(connection: Connection, stream: T, peer: Peer) -> Result<()>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -83,15 +90,30 @@ where
         Err(error) => return Err(error).context("waiting for the first bytes"),
     };
     let io = TokioIo::new(stream);
+    let app = Answering { app, peer };
     match protocol {
         Protocol::Http1 => serve_http1(io, app, limits, shutdown).await,
         Protocol::Http2 => serve_http2(io, app, limits, shutdown).await,
     }
 }
 
+/// The application, as it answers the requests of one peer.
+#[derive(Clone)]
+struct Answering {
+    app: Arc<App>,
+    peer: Peer,
+}
+
+impl Answering {
+    async fn answer(&self, mut request: http::Request<Incoming>) -> http::Response<axum::body::Body> {
+        request.extensions_mut().insert(self.peer);
+        self.app.answer(request).await
+    }
+}
+
 async fn serve_http1<T>(
     io: TokioIo<Prefixed<T>>,
-    app: Arc<App>,
+    app: Answering,
     limits: Limits,
     shutdown: Shutdown,
 ) -> Result<()>
@@ -99,7 +121,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let app = Arc::clone(&app);
+        let app = app.clone();
         let expectation = Expectation::of(&request);
         async move {
             let mut response = app.answer(request).await;
@@ -118,7 +140,7 @@ where
 
 async fn serve_http2<T>(
     io: TokioIo<Prefixed<T>>,
-    app: Arc<App>,
+    app: Answering,
     limits: Limits,
     shutdown: Shutdown,
 ) -> Result<()>
@@ -126,7 +148,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let app = Arc::clone(&app);
+        let app = app.clone();
         async move { Ok::<_, Infallible>(app.answer(request).await) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())

@@ -8,7 +8,7 @@ use granary_auth::{Account, RegionPolicy, Verifier};
 use granary_engine::{DayLength, Engine, EngineOptions, Profile, measure_acceleration};
 use granary_iam::{IdentityStore, Root};
 use granary_s3::address::VirtualHostDomains;
-use granary_s3::{S3Config, S3State};
+use granary_s3::{Accounts, PublicAccess, S3Config, S3State};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -55,6 +55,11 @@ pub async fn open(config: &Config, root: Root) -> Result<(Routes, Store)> {
         domains: VirtualHostDomains::new(config.settings.domain.iter().cloned()),
         body_idle_ms: config.settings.stall_timeout_ms,
         node: engine.cluster().to_string(),
+        ownership: config.settings.default_object_ownership,
+        public_access: match config.settings.default_block_public_access {
+            true => PublicAccess::Blocked,
+            false => PublicAccess::Open,
+        },
         ..S3Config::default()
     };
     let own = Account {
@@ -71,6 +76,7 @@ pub async fn open(config: &Config, root: Root) -> Result<(Routes, Store)> {
     });
     // Clients are configured with all kinds of regions; what they sign for is verified, not restricted.
     let verifier = Arc::new(Verifier::new(Arc::new(identities.clone()), RegionPolicy::Any));
+    let s3 = S3Config { accounts: Some(Accounts(Arc::new(identities.clone()))), ..s3 };
     let state = S3State::new(engine.clone(), Arc::clone(&verifier), s3, random_seed()?)
         .context("starting the hashing threads")?;
     let backend = Arc::new(EngineBackend { engine: engine.clone(), identities: identities.clone() });

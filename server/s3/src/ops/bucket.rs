@@ -1,14 +1,18 @@
 //! CreateBucket, HeadBucket, DeleteBucket and GetBucketLocation.
 
 use axum::body::Body;
-use granary_auth::Principal;
 use granary_engine::{BucketLock, BucketSettings, EngineError, Versioning};
 use granary_types::BucketName;
 use http::{HeaderName, StatusCode, header};
 
+use crate::access::acl::Acl;
+use crate::access::canned::{self, Owners};
+use crate::access::owner::Owner;
+use crate::access::rules;
 use crate::body::Protection;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::new_buckets::{ObjectOwnership, PublicAccess};
 use crate::respond::{self, S3Response};
 use crate::unsupported;
 use crate::xml::XmlWriter;
@@ -19,6 +23,7 @@ use crate::xml::requests::parse_create_bucket;
 const LEGACY_REGION: &str = "us-east-1";
 
 const LOCK_ENABLED: &str = "x-amz-bucket-object-lock-enabled";
+const OWNERSHIP: &str = "x-amz-object-ownership";
 
 /// `PUT /bucket`.
 pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Body) -> S3Result<S3Response> {
@@ -29,16 +34,22 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
         Some(constraint) => region_of(constraint)?,
         None => context.shared.config.region.clone(),
     };
-    let (engine, owner) = (&context.shared.engine, owner(&context.verified.principal));
-    match engine.create_bucket_with(bucket, &region, owner, settings(context)?).await {
-        // A crash in between leaves a bucket whose creation was not acknowledged.
-        Ok(_) if !request.tags.is_empty() => {
-            super::configs::tag_bucket(context, bucket, &request.tags).await?;
+    let (engine, owner) = (&context.shared.engine, owner(context)?);
+    let access = NewAccess::of_request(context, owner)?;
+    match engine.create_bucket_with(bucket, &region, &owner.stored(), settings(context)?).await {
+        // A crash in between leaves a bucket whose creation was not acknowledged, and that is nobody's but its owner's.
+        Ok(_) => {
+            access.store(context, bucket).await?;
+            if !request.tags.is_empty() {
+                super::configs::tag_bucket(context, bucket, &request.tags).await?;
+            }
         }
-        Ok(_) => {}
-        Err(EngineError::BucketExists(_)) if region == LEGACY_REGION => {
-            let existing = context.shared.engine.bucket(bucket).await?;
-            if existing.region != LEGACY_REGION {
+        Err(EngineError::BucketExists(_)) => {
+            let existing = engine.bucket(bucket).await?;
+            if Owner::of_bucket(&existing, &context.shared.config).account != owner.account {
+                return Err(S3Error::new(ErrorCode::BucketAlreadyExists).field("BucketName", bucket.as_str()));
+            }
+            if region != LEGACY_REGION || existing.region != LEGACY_REGION {
                 return Err(
                     S3Error::new(ErrorCode::BucketAlreadyOwnedByYou).field("BucketName", bucket.as_str())
                 );
@@ -49,6 +60,51 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
     let mut response = respond::empty(StatusCode::OK);
     respond::set(response.headers_mut(), header::LOCATION, format!("/{bucket}"));
     Ok(response)
+}
+
+/// Who may do what with a new bucket.
+struct NewAccess {
+    ownership: ObjectOwnership,
+    acl: Option<Acl>,
+}
+
+impl NewAccess {
+    fn of_request(context: &Context<'_>, owner: &Owner) -> S3Result<Self> {
+        let config = &context.shared.config;
+        let ownership = match context.header(OWNERSHIP) {
+            None => config.ownership,
+            Some(text) => {
+                text.parse().map_err(|error: String| S3Error::invalid_argument(OWNERSHIP, text, error))?
+            }
+        };
+        let owners = Owners { own: owner, of_bucket: owner };
+        let acl = canned::of_headers(context.shared, context.headers(), owners)?;
+        let grants = acl.as_ref().is_some_and(Acl::grants_to_others);
+        if grants && ownership == ObjectOwnership::BucketOwnerEnforced {
+            return Err(ErrorCode::InvalidBucketAclWithObjectOwnership.into());
+        }
+        if config.public_access == PublicAccess::Blocked && acl.as_ref().is_some_and(Acl::is_public) {
+            return Err(ErrorCode::InvalidBucketAclWithBlockPublicAccessError.into());
+        }
+        Ok(Self { ownership, acl: acl.filter(|_| grants) })
+    }
+
+    /// Stores what is not as it is where nothing is stored.
+    async fn store(self, context: &Context<'_>, bucket: &BucketName) -> S3Result<()> {
+        let engine = &context.shared.engine;
+        if self.ownership != ObjectOwnership::BucketOwnerEnforced {
+            let content = format!("<Rule><ObjectOwnership>{}</ObjectOwnership></Rule>", self.ownership);
+            engine.put_bucket_document(bucket, rules::OWNERSHIP, Some(content.into_bytes())).await?;
+        }
+        if let Some(acl) = self.acl {
+            engine.put_bucket_document(bucket, rules::ACL, Some(acl.document().into_bytes())).await?;
+        }
+        if context.shared.config.public_access == PublicAccess::Open {
+            // Nothing is what a bucket has whose blocks were removed.
+            engine.put_bucket_document(bucket, rules::BLOCK, Some(Vec::new())).await?;
+        }
+        Ok(())
+    }
 }
 
 /// A bucket with object lock has versions too.
@@ -64,13 +120,12 @@ fn settings(context: &Context<'_>) -> S3Result<BucketSettings> {
     }
 }
 
-/// Who a request acts for, as the engine remembers it.
-pub(super) fn owner(principal: &Principal) -> &str {
-    match principal {
-        Principal::Root { access_key } => access_key,
-        Principal::User(identity) => &identity.account.canonical_id,
-        Principal::Anonymous => "anonymous",
-    }
+/// The account that a request acts for.
+///
+/// # Errors
+/// `AccessDenied` for requests of nobody.
+pub(super) fn owner<'a>(context: &'a Context<'_>) -> S3Result<&'a Owner> {
+    context.requester.own().ok_or_else(|| ErrorCode::AccessDenied.into())
 }
 
 /// A store is in no AWS region: any well-formed name may be a bucket's.

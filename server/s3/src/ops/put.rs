@@ -7,6 +7,7 @@ use http::{StatusCode, header};
 
 use super::ObjectAddress;
 use super::{object_headers, version};
+use crate::access;
 use crate::attributes;
 use crate::conditions;
 use crate::context::Context;
@@ -38,6 +39,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
         conditions: conditions::of_write(headers)?,
         tags: tags::of_header(headers)?,
         lock: locks::of_write(headers, locks::Digest::Needed)?,
+        acl: access::of_new_object(context)?,
     };
     let mut source = context.object_body(body, default_checksum(context), PUT_BYTES_MAX)?;
     check_early(context, object, &options.conditions).await?;

@@ -61,7 +61,7 @@ macro_rules! conformance_tests {
             uploads: parts_come_and_go, uploads_belong_to_their_key, completion_hands_the_parts_over,
                 refused_completions_change_nothing, blobs_live_with_their_references,
                 blobs_are_moved_by_comparison, ten_thousand_parts;
-            side: tags_live_with_their_version, tags_are_for_one_write, older_versions_keep_their_tags,
+            side: acls_live_with_their_version, tags_live_with_their_version, tags_are_for_one_write, older_versions_keep_their_tags,
                 documents_belong_to_their_bucket;
             locks: retained_versions_stay, legal_holds_stay_until_they_are_taken_away,
                 versions_get_the_default_of_their_bucket, retentions_are_weakened_only_by_who_may,

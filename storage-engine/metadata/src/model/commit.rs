@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::lock::{EraseObject, ExpireObject, Locking};
 use super::object::{Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, VersionKind};
 use super::settings::{BucketSettings, Versioning};
-use super::side::Tagging;
+use super::side::{AclChange, Tagging};
 
 /// Which entity tags satisfy a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +234,7 @@ pub enum Write {
     Lock(Box<Locking>),
     Erase(Box<EraseObject>),
     Expire(Box<ExpireObject>),
+    Acl(Box<AclChange>),
 }
 
 /// Moves a volume's committed end forward, if the volume is still open at `epoch`.

@@ -32,7 +32,7 @@ pub use object::{
 pub use settings::{
     BucketChange, BucketLock, BucketSettings, DefaultRetention, LockMode, RetentionPeriod, Versioning,
 };
-pub use side::{BucketDocument, DocumentQuery, Tag, Tagging};
+pub use side::{AclChange, BucketDocument, DocumentQuery, Tag, Tagging};
 pub use upload::{PartPage, PartQuery, PartRow, UploadEntry, UploadPage, UploadQuery, UploadRow};
 pub use versions::{ListedVersion, VersionEntry, VersionMarker, VersionPage, VersionQuery};
 pub use volume::{DriveRow, DriveState, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};

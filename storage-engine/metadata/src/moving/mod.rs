@@ -48,11 +48,12 @@ pub enum Table {
     Tags,
     Documents,
     Identities,
+    Acls,
 }
 
 impl Table {
     /// All of them, in the order they are copied.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Drives,
         Self::Volumes,
         Self::Buckets,
@@ -65,6 +66,7 @@ impl Table {
         Self::Tags,
         Self::Documents,
         Self::Identities,
+        Self::Acls,
     ];
 
     /// The name shown to people.
@@ -83,6 +85,7 @@ impl Table {
             Self::Tags => "tags",
             Self::Documents => "configurations",
             Self::Identities => "identities",
+            Self::Acls => "access control lists",
         }
     }
 }
@@ -147,6 +150,8 @@ pub enum Entry {
     Document(BucketDocument),
     /// An account, user, group, role or policy.
     Identity(IdentityDocument),
+    /// The access control list of the version that a write made.
+    Acl(BucketId, ObjectKey, WriteId, Vec<u8>),
 }
 
 impl Entry {
@@ -166,6 +171,7 @@ impl Entry {
             Self::Tags(..) => Table::Tags,
             Self::Document(_) => Table::Documents,
             Self::Identity(_) => Table::Identities,
+            Self::Acl(..) => Table::Acls,
         }
     }
 
@@ -179,7 +185,7 @@ impl Entry {
             Self::Bucket(bucket) => Some(bucket.id),
             Self::Object(version) | Self::Version(version) => Some(version.bucket),
             Self::Upload(upload) => Some(upload.bucket),
-            Self::Part(bucket, ..) | Self::Tags(bucket, ..) => Some(*bucket),
+            Self::Part(bucket, ..) | Self::Tags(bucket, ..) | Self::Acl(bucket, ..) => Some(*bucket),
             Self::Document(document) => Some(document.bucket),
         }
     }

@@ -72,6 +72,8 @@ reads! {
     Volumes((Option<VolumeId>, u32)) -> Vec<VolumeRow>;
     /// The tags of a version.
     Tags((BucketId, ObjectKey, WriteId)) -> Vec<Tag>;
+    /// The access control list of a version.
+    Acl((BucketId, ObjectKey, WriteId)) -> Option<Vec<u8>>;
     /// Configurations of a bucket.
     Documents(DocumentQuery) -> Vec<BucketDocument>;
     /// How often configurations were changed.

@@ -153,6 +153,10 @@ impl MetadataStore for PostgresStore {
         }
     }
 
+    async fn object_acl(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Option<Vec<u8>>> {
+        self.read(Read::Acl, (bucket, key.clone(), write)).await
+    }
+
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {
         self.read(Read::Tags, (bucket, key.clone(), write)).await
     }

@@ -80,6 +80,7 @@ fn write_weight(write: &Write) -> usize {
         | Write::AbortUpload { .. }
         | Write::MoveObject(_)
         | Write::Tag(_)
+        | Write::Acl(_)
         | Write::Lock(_)
         | Write::Erase(_)
         | Write::Expire(_) => 0,

@@ -188,6 +188,11 @@ impl MetadataStore for SqliteStore {
         self.read(Lane::Short, move |c| read::object(c, bucket, &key, version)).await
     }
 
+    async fn object_acl(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Option<Vec<u8>>> {
+        let key = key.clone();
+        self.read(Lane::Short, move |c| read::object_acl(c, bucket, &key, write)).await
+    }
+
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {
         let key = key.clone();
         self.read(Lane::Short, move |c| read::object_tags(c, bucket, &key, write)).await

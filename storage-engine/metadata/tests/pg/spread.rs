@@ -110,6 +110,7 @@ forward! {
     move_shard(shard: ShardMove) -> bool;
     put_drive(drive: DriveRow) -> ();
     object_tags(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Vec<Tag>;
+    object_acl(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Option<Vec<u8>>;
     put_bucket_document(put: BucketDocument) -> bool;
     bucket_documents(query: DocumentQuery) -> Vec<BucketDocument>;
     configuration_generation() -> u64;

@@ -5,13 +5,15 @@ use granary_types::{ChecksumAlgorithm, ChecksumKind};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::upload_id;
+use crate::access;
+use crate::access::owner::Owner;
 use crate::attributes;
 use crate::checksum::combine::{check_kind, default_kind};
 use crate::checksum::{names, request};
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::locks;
-use crate::ops::{ObjectAddress, bucket};
+use crate::ops::ObjectAddress;
 use crate::respond::{self, S3Response};
 use crate::tags;
 use crate::unsupported;
@@ -23,12 +25,13 @@ pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress
     unsupported::check_write(headers)?;
     let checksum = checksum_choice(context)?;
     let options = UploadOptions {
-        owner: bucket::owner(&context.verified.principal).to_owned(),
+        owner: context.requester.own().unwrap_or(&Owner::anonymous()).stored(),
         attributes: attributes::of_request(headers)?,
         storage_class: attributes::storage_class(headers)?,
         checksum,
         tags: tags::of_header(headers)?,
         lock: locks::of_write(headers, locks::Digest::NoBody)?,
+        acl: access::of_new_object(context)?,
     };
     let upload = context.shared.engine.create_upload(&object.bucket, &object.key, options).await?;
     let mut xml = XmlWriter::document("InitiateMultipartUploadResult");

@@ -91,6 +91,9 @@ impl<'c> Wanted<'c> {
             Write::Tag(tagging) => {
                 self.key(tagging.bucket, &tagging.key).versions.insert(tagging.version);
             }
+            Write::Acl(change) => {
+                self.key(change.bucket, &change.key).versions.insert(change.version);
+            }
             Write::Lock(locking) => {
                 self.key(locking.bucket, &locking.key).versions.insert(locking.version);
             }

@@ -48,6 +48,8 @@ pub(super) struct Batch {
     references: BTreeMap<(BlobId, Referrer), Presence>,
     /// Versions whose tags are others now, or gone.
     tags: BTreeMap<(BucketId, ObjectKey, WriteId), Vec<Tag>>,
+    /// Versions whose access control lists are others now, or gone.
+    acls: BTreeMap<(BucketId, ObjectKey, WriteId), Option<Vec<u8>>>,
 }
 
 /// A volume's row that is locked.
@@ -152,6 +154,7 @@ impl Batch {
             Write::MoveObject(moved) => self.move_object(moved),
             Write::MoveBlob(moved) => self.move_blob(moved),
             Write::Tag(tagging) => self.tag_object(tagging),
+            Write::Acl(change) => self.change_acl(change),
             Write::Remove(remove) => self.remove_object(remove),
         }
     }
@@ -172,6 +175,7 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::AbortUpload { bucket, key, .. } => Some((*bucket, key)),
         Write::MoveObject(moved) => Some((moved.bucket, &moved.key)),
         Write::Tag(tagging) => Some((tagging.bucket, &tagging.key)),
+        Write::Acl(change) => Some((change.bucket, &change.key)),
         Write::Remove(remove) => Some((remove.bucket, &remove.key)),
         Write::Lock(locking) => Some((locking.bucket, &locking.key)),
         Write::Erase(erase) => Some((erase.delete.bucket, &erase.delete.key)),

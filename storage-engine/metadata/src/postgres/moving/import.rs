@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use super::super::batch::side::TagRows;
+use super::super::batch::side::{AclRows, TagRows};
 use super::super::batch::store_objects::Versions;
 use super::super::connect::{CallFailure, Session, Statement};
 use super::super::failure::{Failure, is_rolled_back};
@@ -164,6 +164,7 @@ struct Sorted<'e> {
     uploads: Vec<&'e NewUpload>,
     parts: Vec<([u8; 16], [u8; 16], &'e PartRow)>,
     tags: TagRows<'e>,
+    acls: AclRows<'e>,
     documents: Vec<&'e BucketDocument>,
     identities: Vec<&'e IdentityDocument>,
 }
@@ -187,6 +188,7 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
                 sorted.parts.push((*bucket.as_bytes(), *upload.as_bytes(), part));
             }
             Entry::Tags(bucket, key, write, tags) => sorted.tags.push(*bucket, key, *write, tags)?,
+            Entry::Acl(bucket, key, write, acl) => sorted.acls.push(*bucket, key, *write, acl)?,
             Entry::Document(document) => sorted.documents.push(document),
             Entry::Identity(identity) => sorted.identities.push(identity),
         }
@@ -205,6 +207,8 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
     run(session, part_rows(&sorted.parts)?, sorted.parts.len()).await?;
     let tags = sorted.tags.len();
     run(session, sorted.tags.bind(), tags).await?;
+    let acls = sorted.acls.len();
+    run(session, sorted.acls.bind(), acls).await?;
     for document in &sorted.documents {
         store_document(session, document).await?;
     }

@@ -38,6 +38,7 @@ impl Batch<'_> {
             Write::MoveObject(moved) => self.move_object(moved),
             Write::MoveBlob(moved) => self.move_blob(moved),
             Write::Tag(tagging) => self.tag_object(tagging),
+            Write::Acl(change) => self.change_acl(change),
             Write::Remove(remove) => self.remove_object(remove),
         }
     }
@@ -112,6 +113,7 @@ pub(crate) fn new_places<'w, E>(
         | Write::CompleteUpload(_)
         | Write::AbortUpload { .. }
         | Write::Tag(_)
+        | Write::Acl(_)
         | Write::Lock(_)
         | Write::Erase(_)
         | Write::Expire(_) => Ok(()),
