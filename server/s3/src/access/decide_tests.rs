@@ -147,6 +147,7 @@ fn boundaries_and_session_policies_only_narrow() {
             issued_at: SystemTime::UNIX_EPOCH,
             expires_at: SystemTime::UNIX_EPOCH,
             policies: vec![policy(narrowing)],
+            parent: "AKIA".into(),
         }),
         kind: IdentityKind::AssumedRole,
         role_arn: Some("arn:aws:iam::111111111111:role/r".to_owned()),

@@ -309,9 +309,9 @@ fn of_headers(
     context: &Context<'_>,
     table: &'static [(&'static str, &'static str)],
 ) -> impl Iterator<Item = &'static str> {
-    let names = context.headers().keys();
-    let sent = move |begin: &str| {
-        names.clone().any(|name| {
+    let headers = context.headers();
+    let sent = |begin: &str| {
+        headers.keys().any(|name| {
             let name = name.as_str();
             // Those of a whole family end with a dash.
             name == begin || begin.ends_with('-') && name.starts_with(begin)
