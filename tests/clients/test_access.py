@@ -1,6 +1,9 @@
 """Who may do what: bucket policies, anonymous requests, Block Public Access."""
 
 import json
+import ssl
+import urllib.error
+import urllib.request
 
 import boto3
 import pytest
@@ -166,7 +169,7 @@ def test_the_expected_owner_is_the_owner(server, bucket):
     assert code(s3.list_objects_v2, Bucket=bucket, ExpectedBucketOwner="111111111111") == DENIED
 
 
-# Each of these is named after a weakness of another server.
+# Each of these is named after a weakness that servers had.
 
 
 def test_a_copy_needs_the_permission_to_read_its_source(server, open_bucket):
@@ -183,6 +186,19 @@ def test_a_copy_needs_the_permission_to_read_its_source(server, open_bucket):
     part = {"Bucket": open_bucket, "Key": "got", "UploadId": upload, "PartNumber": 1}
     assert code(other.upload_part_copy, **part, CopySource=source) == DENIED
     other.copy_object(Bucket=open_bucket, Key="got", CopySource={"Bucket": open_bucket, "Key": "mine"})
+
+
+def test_a_presigned_put_takes_no_copy_source(server, bucket):
+    s3 = server.boto3()
+    s3.put_object(Bucket=bucket, Key="secret", Body=b"secret")
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"})
+    request = urllib.request.Request(url, data=b"", method="PUT", headers={
+        "x-amz-copy-source": f"/{bucket}/secret", "Content-Type": ""})
+    trusted = ssl.create_default_context(cafile=server.certificate) if server.tls else None
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10, context=trusted)
+    assert refused.value.code == 403 and b"AccessDenied" in refused.value.read()
+    assert code(s3.head_object, Bucket=bucket, Key="k")[0] == 404
 
 
 def test_versions_need_a_permission_of_their_own(server, open_bucket):
