@@ -38,6 +38,8 @@ VALUES = {
 ADDED = {
     "DeleteObjects": {"Delete": {"Objects": [{"Key": "k"}]}},
     "PutBucketAccelerateConfiguration": {"AccelerateConfiguration": {"Status": "Suspended"}},
+    "PutBucketEncryption": {"ServerSideEncryptionConfiguration": {"Rules": [
+        {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}},
     "PutBucketVersioning": {"VersioningConfiguration": {"Status": "Enabled"}},
     "PutBucketWebsite": {"WebsiteConfiguration": {"IndexDocument": {"Suffix": "index.html"}}},
     "PutBucketOwnershipControls": {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}},

@@ -11,7 +11,8 @@
 //! * [`AuthError`] maps each failure to S3's own error code.
 //!
 //! Outside its scope, and answered `NotImplemented`: SigV4A (`AWS4-ECDSA-P256-SHA256`). Signature Version 2 is
-//! answered as AWS does in regions that never had it. Browser POST policies are not handled here.
+//! answered as AWS does in regions that never had it, except where it signs the policy of a browser's form
+//! ([`FormSignature`]).
 //!
 //! Sources: "Authenticating Requests (AWS Signature Version 4)" and its sub-pages in the Amazon S3 API Reference.
 
@@ -22,6 +23,7 @@ pub mod chunked;
 mod credentials;
 mod error;
 mod explain;
+mod form;
 mod identity;
 mod payload;
 pub mod policy;
@@ -36,6 +38,7 @@ pub use credentials::{
 };
 pub use error::{AccessDeniedReason, AuthError};
 pub use explain::{ErrorFields, explain};
+pub use form::FormSignature;
 pub use identity::{Account, Directory, Identity, IdentityKind, Session};
 pub use payload::{PayloadMode, PayloadSha256, TrailerPresence};
 pub use scope::Service;

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Uri};
 use crate::amz_date::{AmzDate, unix_seconds};
 use crate::authorization::{ALGORITHM, SignatureFields, UNSUPPORTED_MECHANISM, parse_authorization};
 use crate::canonical::{CanonicalRequest, SignedHeaders};
-use crate::credentials::{CredentialSource, Principal};
+use crate::credentials::{CredentialSource, KnownKey, Principal};
 use crate::error::{AccessDeniedReason, AuthError};
 use crate::payload::{PayloadKind, PayloadMode};
 use crate::presigned::{PresignedParameters, SIGNATURE_PARAMETER, is_presigned, is_presigned_v2};
@@ -68,6 +68,8 @@ pub enum AuthMethod {
     Header,
     /// By a presigned URL.
     Presigned,
+    /// By the signed policy of a browser's form.
+    Form,
 }
 
 /// A request whose signature is right, or that carries none ([`Principal::Anonymous`]).
@@ -83,7 +85,7 @@ pub struct Verified {
 
 /// Verifies request heads. One per process, shared.
 pub struct Verifier {
-    source: Arc<dyn CredentialSource>,
+    pub(crate) source: Arc<dyn CredentialSource>,
     regions: RegionPolicy,
     keys: SigningKeyCache,
 }
@@ -241,6 +243,19 @@ impl Verifier {
         self.check_claim(head, query, &claim)
     }
 
+    /// The key that a request names, with the session token that came along.
+    pub(crate) fn known_key(
+        &self,
+        access_key: &str,
+        token: Option<&str>,
+        now: SystemTime,
+    ) -> Result<KnownKey, AuthError> {
+        match token {
+            Some(token) => Ok(self.source.temporary(access_key, token, now)?),
+            None => self.source.secret_for(access_key).ok_or(AuthError::InvalidAccessKeyId),
+        }
+    }
+
     fn check_claim(
         &self,
         head: &RequestHead<'_>,
@@ -249,10 +264,7 @@ impl Verifier {
     ) -> Result<Verified, AuthError> {
         let scope = &claim.fields.scope;
         self.check_region(scope, claim.method)?;
-        let known = match claim.token {
-            Some(token) => self.source.temporary(scope.access_key, token, claim.now)?,
-            None => self.source.secret_for(scope.access_key).ok_or(AuthError::InvalidAccessKeyId)?,
-        };
+        let known = self.known_key(scope.access_key, claim.token, claim.now)?;
         let signed_headers = SignedHeaders::parse(claim.fields.signed_headers)
             .ok_or_else(|| malformed(claim.method, BAD_SIGNED_HEADERS.to_owned()))?;
         signed_headers.check_coverage(head.headers)?;
@@ -286,7 +298,11 @@ impl Verifier {
         })
     }
 
-    fn check_region(&self, scope: &CredentialScope<'_>, method: AuthMethod) -> Result<(), AuthError> {
+    pub(crate) fn check_region(
+        &self,
+        scope: &CredentialScope<'_>,
+        method: AuthMethod,
+    ) -> Result<(), AuthError> {
         let RegionPolicy::OneOf(allowed) = &self.regions else { return Ok(()) };
         if allowed.iter().any(|region| region == scope.region) {
             return Ok(());
@@ -308,7 +324,7 @@ fn malformed(method: AuthMethod, reason: String) -> AuthError {
         AuthMethod::Presigned => AuthError::AuthorizationQueryParametersError(format!(
             "Error parsing the query-string authentication parameters; {reason}"
         )),
-        AuthMethod::Header | AuthMethod::Anonymous => AuthError::malformed(reason),
+        AuthMethod::Header | AuthMethod::Form | AuthMethod::Anonymous => AuthError::malformed(reason),
     }
 }
 

@@ -11,10 +11,12 @@ use granary_s3::ObjectOwnership;
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};
+use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::{self, MetadataCommand};
 use crate::operate::{self, DrainArgs, KeyCommand, PolicyCommand, Target, UserCommand};
 use crate::output::{OutputFormat, print_notice};
+use crate::plan::{self, PlanArgs};
 use crate::serve;
 use crate::telemetry::LogFormat;
 
@@ -57,12 +59,17 @@ enum Command {
     /// The metadata of a store that is not running.
     #[command(subcommand)]
     Metadata(MetadataCommand),
+    /// The keys that objects are encrypted under.
+    #[command(subcommand)]
+    Keyring(KeyringCommand),
     /// Bring the schema of the metadata's database up to this version; what `serve` does by itself at start.
     Migrate(MigrateArgs),
     /// Rebuild missing and damaged shards.
     Heal(TaskArgs),
     /// Read and check everything.
     Scrub(TaskArgs),
+    /// Work out what a training run's checkpoints need: bandwidth, capacity, drives. Asks no server.
+    Plan(Box<PlanArgs>),
     /// For tests of this program.
     #[command(subcommand, hide = true)]
     Debug(DebugCommand),
@@ -178,7 +185,7 @@ struct ServeArgs {
     #[arg(long, value_name = "K+M")]
     #[serde(skip_serializing_if = "Option::is_none")]
     erasure: Option<ErasureSetting>,
-    /// The region the store says it is in [default: us-east-1].
+    /// The region the store is in, which requests must be signed for [default: us-east-1].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<String>,
@@ -186,6 +193,10 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     domain: Vec<String>,
+    /// A domain whose subdomains are the websites of buckets; may be repeated.
+    #[arg(long, value_name = "DOMAIN")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    website_domain: Vec<String>,
     /// PEM file with the TLS certificate chain.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,6 +209,19 @@ struct ServeArgs {
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     debug_lifecycle_day_seconds: Option<u64>,
+    /// The file with the keys that objects are encrypted under, made by `granary keyring create`; all nodes of a store
+    /// need the same keys [default: a file on each drive, made at the first start; none on a node].
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyring: Option<PathBuf>,
+    /// Encrypt objects whose bucket and request say nothing of it, as with x-amz-server-side-encryption: AES256.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    encrypt_by_default: bool,
+    /// Take keys of clients (SSE-C) without TLS: for tests, and where a proxy before this server ends TLS.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    allow_sse_c_over_http: bool,
     /// Who owns the objects of new buckets: BucketOwnerEnforced (there are no ACLs), BucketOwnerPreferred or ObjectWriter
     /// [default: BucketOwnerEnforced].
     #[arg(long, value_name = "OWNERSHIP")]
@@ -306,7 +330,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Key(command) => runtime(1)?.block_on(operate::key(command, format))?,
         Command::Policy(command) => runtime(1)?.block_on(operate::policy(command, format))?,
         Command::Metadata(command) => runtime(0)?.block_on(metadata::run(&command, format))?,
+        Command::Keyring(command) => keyring::run(&command, format)?,
         Command::Migrate(args) => runtime(1)?.block_on(migrate(&args, format))?,
+        Command::Plan(args) => plan::run(&args, format)?,
         Command::Volume(VolumeCommand::Compact(args)) => return task(&args, TaskKind::Compact, format),
         Command::Heal(args) => return task(&args, TaskKind::Heal, format),
         Command::Scrub(args) => return task(&args, TaskKind::Scrub, format),
@@ -387,6 +413,10 @@ mod tests {
             "granary metadata backup --from postgres://h/granary --to file:/b/granary.backup",
             "granary metadata backups --data /mnt/d{1...6}",
             "granary metadata restore --from drives:/mnt/d{1...6} --to postgres://h/granary",
+            "granary keyring list --data /mnt/d{1...6}",
+            "granary keyring create --keyring /etc/granary/keyring",
+            "granary keyring add training --keyring /etc/granary/keyring",
+            "granary keyring rotate sse-s3 --data /mnt/d{1...6} --json",
             "granary heal",
             "granary user add ann --access-key AK --secret-key swordfish --email ann@example.com",
             "granary user add bob --account 123456789012 --json",
@@ -405,6 +435,7 @@ mod tests {
             "granary node drain 10.0.0.1:9100",
             "granary node remove 10.0.0.1:9100",
             "granary scrub --json",
+            "granary plan --params 70e9 --optimizer adam --precision bf16 --every 30m --keep 10 --json",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -26,8 +26,8 @@ pub struct Target {
     /// PEM file with the certificate to trust, for https.
     #[arg(long, env = "GRANARY_CA_CERT", value_name = "FILE")]
     ca_cert: Option<PathBuf>,
-    /// The region to sign for.
-    #[arg(long, default_value = "us-east-1")]
+    /// The region to sign for: the server's.
+    #[arg(long, env = "GRANARY_REGION", default_value = "us-east-1")]
     region: String,
     /// A drive's directory to read generated root credentials from, if they are not in the environment.
     #[arg(long, env = "GRANARY_DATA", value_name = "DIRECTORY", value_delimiter = ',')]

@@ -11,12 +11,13 @@ use granary_types::ChecksumAlgorithm;
 use http::HeaderMap;
 use http::request::Parts;
 
-use crate::access::Requester;
 use crate::access::owner::Owner;
 use crate::access::rules::Rules;
-use crate::body::{BodyDigests, BodyLimits, BodySource, EtagNeed, Protection, read_document};
+use crate::access::{Requester, Sent};
+use crate::body::{BodyDigests, BodyLimits, BodySource, EtagNeed, LengthBounds, Protection, read_document};
 use crate::error::S3Result;
 use crate::metrics::Received;
+use crate::operation::Operation;
 use crate::query::Query;
 use crate::state::{S3State, Shared};
 
@@ -56,6 +57,20 @@ impl ReceivedMeter {
 }
 
 impl<'a> Context<'a> {
+    /// A request for an operation, whose sender is known; what it may do is still to be decided.
+    pub(crate) fn new(
+        state: &'a S3State,
+        (parts, query, host): (&'a Parts, &'a Query<'a>, &'a str),
+        verified: &'a Verified,
+        operation: Operation,
+        received: &'a ReceivedMeter,
+    ) -> Self {
+        let shared = &*state.0;
+        let sent = Sent { parts, query, method: verified.method, operation };
+        let requester = Requester::new(shared, &verified.principal, sent);
+        Self { state, shared, parts, host, query, verified, received, requester, rules: OnceLock::new() }
+    }
+
     pub(crate) fn headers(&self) -> &'a HeaderMap {
         &self.parts.headers
     }
@@ -70,17 +85,21 @@ impl<'a> Context<'a> {
         self.verified.method != AuthMethod::Anonymous
     }
 
-    /// The body of an object or a part, with the checksum `keep` computed.
+    /// The body of an object or a part, with the MD5 for its tag and the checksum `keep` computed.
     pub(crate) fn object_body(
         &self,
         body: Body,
-        keep: Option<ChecksumAlgorithm>,
+        (etag, keep): (EtagNeed, Option<ChecksumAlgorithm>),
         limit_bytes: u64,
     ) -> S3Result<BodySource> {
         let payload = &self.verified.payload;
-        let digests = BodyDigests::new(self.headers(), payload, EtagNeed::Wanted, keep)?;
+        let digests = BodyDigests::new(self.headers(), payload, etag, keep)?;
         let limits = BodyLimits { idle: self.shared.body_idle(), length_bytes: limit_bytes };
-        BodySource::new(body, self.headers(), payload, digests, limits)?.hashed_in(&self.shared.md5_pool)
+        let source = match self.parts.extensions.get::<LengthBounds>() {
+            Some(bounds) => BodySource::within(body, *bounds, digests, limits),
+            None => BodySource::new(body, self.headers(), payload, digests, limits)?,
+        };
+        source.hashed_in(&self.shared.md5_pool)
     }
 
     /// The whole request document.

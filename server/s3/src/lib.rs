@@ -19,7 +19,9 @@ pub mod copy_source;
 mod cors;
 pub mod dates;
 pub mod encoding;
+mod encryption;
 pub mod error;
+pub mod form;
 mod lifecycle;
 mod locks;
 mod md5_pool;
@@ -38,12 +40,16 @@ mod state;
 pub mod tags;
 pub mod token;
 pub mod unsupported;
+mod website;
 pub mod xml;
 
 /// For fuzz targets only.
 #[cfg(fuzzing)]
+pub use encryption::configuration::check_encryption;
+#[cfg(fuzzing)]
 pub use ops::check_configurations;
 
+pub use encryption::CustomerKeyTransport;
 pub use new_buckets::{ObjectOwnership, PublicAccess};
 pub use peer::Peer;
 pub use router::router;

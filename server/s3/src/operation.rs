@@ -9,6 +9,7 @@ use std::fmt;
 use http::{HeaderMap, Method};
 
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::form::parser::not_a_form;
 use crate::query::Query;
 
 /// What the path of an operation names.
@@ -116,7 +117,7 @@ operations! {
     DeleteBucket: DELETE Bucket Plain Implemented;
     DeleteBucketAnalyticsConfiguration: DELETE Bucket SubresourceWithId("analytics") Stored;
     DeleteBucketCors: DELETE Bucket Subresource("cors") Implemented;
-    DeleteBucketEncryption: DELETE Bucket Subresource("encryption") Missing;
+    DeleteBucketEncryption: DELETE Bucket Subresource("encryption") Implemented;
     DeleteBucketIntelligentTieringConfiguration: DELETE Bucket SubresourceWithId("intelligent-tiering") Stored;
     DeleteBucketInventoryConfiguration: DELETE Bucket SubresourceWithId("inventory") Stored;
     DeleteBucketLifecycle: DELETE Bucket Subresource("lifecycle") Implemented;
@@ -138,7 +139,7 @@ operations! {
     GetBucketAcl: GET Bucket Subresource("acl") Implemented;
     GetBucketAnalyticsConfiguration: GET Bucket SubresourceWithId("analytics") Stored;
     GetBucketCors: GET Bucket Subresource("cors") Implemented;
-    GetBucketEncryption: GET Bucket Subresource("encryption") Missing;
+    GetBucketEncryption: GET Bucket Subresource("encryption") Implemented;
     GetBucketIntelligentTieringConfiguration: GET Bucket SubresourceWithId("intelligent-tiering") Stored;
     GetBucketInventoryConfiguration: GET Bucket SubresourceWithId("inventory") Stored;
     GetBucketLifecycle: GET Bucket Elsewhere("GetBucketLifecycleConfiguration") Missing;
@@ -187,7 +188,7 @@ operations! {
     PutBucketAcl: PUT Bucket Subresource("acl") Implemented;
     PutBucketAnalyticsConfiguration: PUT Bucket SubresourceWithId("analytics") Stored;
     PutBucketCors: PUT Bucket Subresource("cors") Implemented;
-    PutBucketEncryption: PUT Bucket Subresource("encryption") Missing;
+    PutBucketEncryption: PUT Bucket Subresource("encryption") Implemented;
     PutBucketIntelligentTieringConfiguration: PUT Bucket SubresourceWithId("intelligent-tiering") Stored;
     PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Stored;
     PutBucketLifecycle: PUT Bucket Elsewhere("PutBucketLifecycleConfiguration") Missing;
@@ -211,7 +212,7 @@ operations! {
     PutObjectRetention: PUT Object Subresource("retention") Implemented;
     PutObjectTagging: PUT Object Subresource("tagging") Implemented;
     PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Implemented;
-    RenameObject: PUT Object Subresource("renameObject") Missing;
+    RenameObject: PUT Object Subresource("renameObject") Implemented;
     RestoreObject: POST Object Subresource("restore") Missing;
     SelectObjectContent: POST Object Subresource("select") Missing;
     UpdateBucketMetadataAnnotationTableConfiguration: PUT Bucket Subresource("metadataAnnotationTable") Missing;
@@ -232,7 +233,8 @@ impl fmt::Display for Operation {
 /// Finds the operation of a request.
 ///
 /// # Errors
-/// `MethodNotAllowed` when no operation has this method here, and `NotImplemented` for a browser's POST upload.
+/// `MethodNotAllowed` when no operation has this method here, `InvalidArgument` for an unknown `list-type`, and
+/// `PreconditionFailed` for a POST to a bucket that is no form.
 pub fn route(method: &Method, scope: Scope, query: &Query<'_>, headers: &HeaderMap) -> S3Result<Operation> {
     if !query.is_empty()
         && let Some(operation) = by_query(method, scope, query, headers)?
@@ -245,7 +247,8 @@ pub fn route(method: &Method, scope: Scope, query: &Query<'_>, headers: &HeaderM
         (Scope::Bucket, &Method::HEAD) => Ok(Operation::HeadBucket),
         (Scope::Bucket, &Method::PUT) => Ok(Operation::CreateBucket),
         (Scope::Bucket, &Method::DELETE) => Ok(Operation::DeleteBucket),
-        (Scope::Bucket, &Method::POST) => Err(S3Error::not_implemented("PostObject")),
+        // A browser's form is taken up before anything is routed.
+        (Scope::Bucket, &Method::POST) => Err(not_a_form()),
         (Scope::Object, &Method::GET) => Ok(Operation::GetObject),
         (Scope::Object, &Method::HEAD) => Ok(Operation::HeadObject),
         (Scope::Object, &Method::PUT) if headers.contains_key("x-amz-copy-source") => {
@@ -304,8 +307,15 @@ fn by_query(
     if selects_another && !matches!(*method, Method::GET | Method::HEAD) {
         return Err(method_not_allowed(method));
     }
-    let list_type_2 = scope == Scope::Bucket && *method == Method::GET && query.get("list-type") == Some("2");
-    Ok(list_type_2.then_some(Operation::ListObjectsV2))
+    match query.get("list-type") {
+        // Version 1 is what was before there were versions.
+        None | Some("1") => Ok(None),
+        Some("2") if scope == Scope::Bucket && *method == Method::GET => Ok(Some(Operation::ListObjectsV2)),
+        Some(other) if scope == Scope::Bucket && *method == Method::GET => {
+            Err(S3Error::invalid_argument("list-type", other, "Incorrect List Type specified in Request"))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn has_id_form(operation: Operation, name: &str) -> bool {

@@ -1,6 +1,5 @@
 //! The way of a request: address, operation, authentication, authorisation, handler, answer.
 
-use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
 use axum::Router;
@@ -11,17 +10,19 @@ use granary_types::BucketName;
 use http::request::Parts;
 use http::{Method, header};
 
-use crate::access::{self, Requester, Sent};
+use crate::access;
 use crate::address::Address;
 use crate::body::Leftover;
 use crate::context::{Context, ReceivedMeter};
 use crate::cors;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::form;
 use crate::operation::{Operation, Scope, Status, route};
 use crate::ops;
 use crate::query::Query;
 use crate::respond::{self, ErrorContext, S3Response};
 use crate::state::{S3State, Shared};
+use crate::website;
 
 /// The S3 service: every method and path.
 pub fn router(state: S3State) -> Router {
@@ -89,13 +90,23 @@ async fn serve(
     let shared = &*state.0;
     let head = RequestHead::from(parts);
     let host = request_host(&head)?.unwrap_or_default();
+    if let Some(bucket) = shared.config.website_domains.bucket_of(host) {
+        *operation = Some(Operation::GetObject);
+        return Ok(website::serve(state, parts, (host, &bucket), received).await);
+    }
     if parts.method == Method::OPTIONS {
         let bucket = bucket_of(shared, parts).ok_or(ErrorCode::MethodNotAllowed)?;
         return cors::preflight(shared, parts, &bucket).await;
     }
+    let query = Query::parse(parts.uri.query())?;
+    if form::is_form(parts, &query)
+        && let Address::Bucket(bucket) = Address::resolve(&shared.config.domains, host, parts.uri.path())?
+    {
+        *operation = Some(Operation::PutObject);
+        return form::post(state, parts, (host, bucket), body, received).await;
+    }
     let now = SystemTime::now();
     let verified = shared.verifier.verify(head, now).map_err(|error| refusal(head, now, error));
-    let query = Query::parse(parts.uri.query())?;
     let routed = resolve(shared, parts, host, &query);
     if let Ok((found, _)) = &routed {
         *operation = Some(*found);
@@ -107,31 +118,32 @@ async fn serve(
         }
         let verified = verified?;
         let (operation, address) = routed?;
-        let sent = Sent { parts, query: &query, method: verified.method, operation };
-        let requester = Requester::new(shared, &verified.principal, sent);
-        let context = Context {
-            state,
-            shared,
-            parts,
-            host,
-            query: &query,
-            verified: &verified,
-            received,
-            requester,
-            rules: OnceLock::new(),
-        };
-        access::authorise(&context, operation, &address).await?;
-        if operation.status() == Status::Missing {
-            return Err(S3Error::not_implemented(operation));
-        }
-        ops::run(&context, operation, address, body).await
+        let context = Context::new(state, (parts, &query, host), &verified, operation, received);
+        run(&context, operation, address, body).await
     };
     outcome.await
+}
+
+/// Runs an operation, if its sender may.
+pub(crate) async fn run(
+    context: &Context<'_>,
+    operation: Operation,
+    address: Address,
+    body: Body,
+) -> S3Result<S3Response> {
+    access::authorise(context, operation, &address).await?;
+    if operation.status() == Status::Missing {
+        return Err(S3Error::not_implemented(operation));
+    }
+    ops::run(context, operation, address, body).await
 }
 
 /// The bucket that a request is about, signed or not.
 fn bucket_of(shared: &Shared, parts: &Parts) -> Option<BucketName> {
     let host = request_host(&RequestHead::from(parts)).ok()?.unwrap_or_default();
+    if let Some(website) = shared.config.website_domains.bucket_of(host) {
+        return BucketName::new(website).ok();
+    }
     match Address::resolve(&shared.config.domains, host, parts.uri.path()).ok()? {
         Address::Service => None,
         Address::Bucket(bucket) | Address::Object(bucket, _) => Some(bucket),

@@ -48,6 +48,18 @@ pub struct ObjectAcl {
 }
 
 impl Engine {
+    /// The list of the version that `write` made, for another version that takes its place.
+    pub(crate) async fn acl_of(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+    ) -> Result<Option<String>> {
+        let acl = self.inner.store.object_acl(bucket, key, write).await?;
+        let text = acl.map(String::from_utf8).transpose();
+        text.map_err(|_| EngineError::Internal("an access control list is no text"))
+    }
+
     /// The access control list of the current version of a key, or of the one named.
     ///
     /// # Errors

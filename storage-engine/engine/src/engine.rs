@@ -12,11 +12,12 @@ use crate::buckets::BucketCache;
 use crate::configured::ConfiguredCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::Result;
-use crate::lifecycle::RulesCache;
+use crate::lifecycle::{ConfigurationCache, LifecycleRules};
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
 use crate::read::Reader;
+use crate::sealing::EncryptionCache;
 use crate::start::{
     Metadata, NodeStart, Opened, blocking, finish_format, open_drives, open_metadata, open_node,
     record_drives,
@@ -51,7 +52,8 @@ pub(crate) struct Inner {
     pub maintenance_budget: Arc<Semaphore>,
     pub damage: Arc<DamageLog>,
     pub buckets: BucketCache,
-    pub rules: RulesCache,
+    pub rules: ConfigurationCache<LifecycleRules>,
+    pub encryption: EncryptionCache,
     pub configured: ConfiguredCache,
     pub tasks: Tasks,
     /// The database knows less than was committed: nothing may be freed.
@@ -113,6 +115,7 @@ impl Engine {
             Arc::clone(&store),
             Arc::clone(&damage),
             budget(options.read_budget_bytes),
+            options.keys.clone(),
         );
         let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&store));
         let inner = Arc::new(Inner {
@@ -130,7 +133,8 @@ impl Engine {
             reader: Arc::new(reader),
             damage,
             buckets: BucketCache::default(),
-            rules: RulesCache::default(),
+            rules: ConfigurationCache::default(),
+            encryption: EncryptionCache::default(),
             configured: ConfiguredCache::default(),
             tasks: Tasks::default(),
             regressed,

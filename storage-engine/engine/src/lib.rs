@@ -9,6 +9,7 @@
 
 mod acls;
 mod api;
+mod append;
 mod buckets;
 mod configured;
 mod documents;
@@ -27,7 +28,10 @@ mod nodes;
 mod objects;
 mod options;
 mod read;
+mod receive;
 mod record;
+mod rename;
+mod sealing;
 mod start;
 mod status;
 mod tags;
@@ -43,6 +47,9 @@ pub use engine::Engine;
 pub use error::{EngineError, Result};
 pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN, Tls};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
+pub use granary_keys::{
+    CustomerKey, DEFAULT_KMS_KEY, KeyError, KeyName, KeyNameError, KeyRing, KeyRow, Keys, MANAGED_KEY,
+};
 pub use granary_metadata::postgres::PostgresOptions;
 pub use granary_metadata::{
     BucketDocument, IdentityChange, IdentityDocument, NodeRow, NodeState, VolumeRow, VolumeState,
@@ -57,3 +64,5 @@ pub use maintain::{
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
 pub use read::{ObjectHandle, ObjectStream};
+pub use rename::RenameConditions;
+pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};

@@ -63,3 +63,37 @@ fn a_manifest_of_ten_thousand_parts_is_told_in_pieces_that_fit_a_block() {
     }
     assert_eq!(found, parts);
 }
+
+#[test]
+fn records_tell_how_an_object_is_encrypted() {
+    use granary_types::{Cipher, Envelope, MasterKeyId, Seal, SealedWith, VolumeId};
+    let seal = Seal {
+        cipher: Cipher::Aes256Gcm64KiB,
+        envelope: Envelope { salt: [4; 16], sealed: vec![5; 48] },
+        with: SealedWith::Managed { master: MasterKeyId::from_bytes([6; 16]) },
+    };
+    let location = granary_metadata::PackedLocation {
+        volume: VolumeId::from_bytes([1; 16]),
+        stripe_offset: 0,
+        column: 0,
+        offset: 0,
+        length_bytes: 21,
+        hash: [0; 32],
+    };
+    let packed = object(Content::Packed(location).sealed(seal.clone()));
+    let key = ObjectKey::new("a").unwrap();
+    let record = ObjectRecord::encode(BucketId::from_bytes([1; 16]), &key, &packed).unwrap();
+    let told = ObjectRecord::decode(&record).unwrap().object;
+    assert_eq!(told, NewObject { content: Content::Empty.sealed(seal.clone()), ..packed });
+    let parts = vec![PartRef {
+        number: PartNumber::new(1).unwrap(),
+        blob: BlobId::from_bytes([3; 16]),
+        length_bytes: 5,
+        checksum: None,
+    }];
+    for content in [Content::Empty, Content::Blobs { parts, multipart: true }] {
+        let sealed = object(content.sealed(seal.clone()));
+        let records = manifest(&sealed);
+        assert_eq!(ObjectRecord::decode(&records[0]).unwrap().object, sealed);
+    }
+}

@@ -22,6 +22,7 @@ const RANKS: [(&str, u8); 12] = [
     ("granary-metadata", 2),
     ("granary-drive", 2),
     ("granary-erasure", 2),
+    ("granary-keys", 2),
     ("granary-types", 1),
     ("granary-simd", 0),
 ];
@@ -30,7 +31,7 @@ const RANKS: [(&str, u8); 12] = [
 const OUTSIDE: [&str; 3] = ["granary-tests", "granary-bench", "xtask"];
 
 /// Edges that the ranks would allow and the design does not: (from, to, why).
-const FORBIDDEN: [(&str, &str, &str); 20] = [
+const FORBIDDEN: [(&str, &str, &str); 21] = [
     ("granary-s3", "granary-drive", "the s3 crate knows no volume or shard"),
     ("granary-s3", "granary-erasure", "the s3 crate knows no volume or shard"),
     ("granary-s3", "granary-metadata", "the s3 crate knows no volume or shard"),
@@ -49,6 +50,7 @@ const FORBIDDEN: [(&str, &str, &str); 20] = [
     ("granary-drive", "http", "a drive knows no HTTP"),
     ("granary-drive", "axum", "a drive knows no HTTP"),
     ("granary-erasure", "tokio", "the codec is pure computation"),
+    ("granary-keys", "tokio", "keys and units are pure computation"),
     ("granary-types", "tokio", "the types are plain data"),
     ("granary-auth", "axum", "signatures are verified on plain http types"),
 ];

@@ -25,9 +25,10 @@ use super::expect::Expectation;
 use super::limits::Limits;
 use super::listener::Shutdown;
 use super::protocol::{Prefixed, Protocol, detect};
+use super::refusal::{Refusing, SinceRequest};
 
 /// hyper's read buffer: large enough that a big body takes few reads, small enough for thousands of connections.
-/// hyper refuses a longer head with 431; the tighter limit on heads is checked by [`App`].
+/// The tighter limit on heads is checked by [`App`]; what hyper itself refuses, [`Refusing`] words.
 const H1_BUFFER_BYTES: usize = 128 * 1024;
 /// HTTP/2 receive windows, which bound what a connection may have us buffer.
 const H2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -89,11 +90,10 @@ where
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
         Err(error) => return Err(error).context("waiting for the first bytes"),
     };
-    let io = TokioIo::new(stream);
     let app = Answering { app, peer };
     match protocol {
-        Protocol::Http1 => serve_http1(io, app, limits, shutdown).await,
-        Protocol::Http2 => serve_http2(io, app, limits, shutdown).await,
+        Protocol::Http1 => serve_http1(stream, app, limits, shutdown).await,
+        Protocol::Http2 => serve_http2(TokioIo::new(stream), app, limits, shutdown).await,
     }
 }
 
@@ -111,16 +111,14 @@ impl Answering {
     }
 }
 
-async fn serve_http1<T>(
-    io: TokioIo<Prefixed<T>>,
-    app: Answering,
-    limits: Limits,
-    shutdown: Shutdown,
-) -> Result<()>
+async fn serve_http1<T>(stream: Prefixed<T>, app: Answering, limits: Limits, shutdown: Shutdown) -> Result<()>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let since = SinceRequest::default();
+    let io = TokioIo::new(Refusing::new(stream, limits.max_header_bytes, since.clone()));
     let service = service_fn(move |request: http::Request<Incoming>| {
+        since.reset();
         let app = app.clone();
         let expectation = Expectation::of(&request);
         async move {

@@ -10,7 +10,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use granary_s3::address::VirtualHostDomains;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -20,6 +21,7 @@ use tower::ServiceExt;
 use tower_http::timeout::TimeoutBody;
 
 use super::limits::Limits;
+use super::refusal::head_too_large;
 
 /// The prefix of the admin API. No bucket name can hold an underscore.
 const ADMIN_PREFIX: &str = "/_granary/";
@@ -56,6 +58,8 @@ pub struct App {
     requests: Arc<Semaphore>,
     stall_timeout: Duration,
     max_header_bytes: usize,
+    /// Their hosts have every path for pages, and none for the health pages, the metrics and the admin API.
+    websites: VirtualHostDomains,
 }
 
 impl App {
@@ -68,7 +72,14 @@ impl App {
             requests: Arc::new(Semaphore::new(limits.max_requests)),
             stall_timeout: limits.stall_timeout,
             max_header_bytes: limits.max_header_bytes,
+            websites: VirtualHostDomains::default(),
         }
+    }
+
+    /// Serves the websites of buckets on the subdomains of `domains`.
+    #[must_use]
+    pub fn with_websites(self, domains: VirtualHostDomains) -> Self {
+        Self { websites: domains, ..self }
     }
 
     /// Begins to serve the store. Of several calls, the first counts.
@@ -79,12 +90,12 @@ impl App {
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>) -> Response {
         if head_bytes(&request) > self.max_header_bytes {
-            return plain(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "The request header section is too large.\n",
-            );
+            return head_too_large(self.max_header_bytes);
         }
-        if let Some(response) = self.operations_page(&request) {
+        let is_website = host_of(&request).is_some_and(|host| self.websites.bucket_of(host).is_some());
+        if let Some(response) = self.operations_page(&request)
+            && !is_website
+        {
             return response;
         }
         let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
@@ -92,8 +103,9 @@ impl App {
             return slow_down();
         };
         let Some(routes) = self.routes.get() else { return slow_down() };
-        let is_admin = request.uri().path().starts_with(ADMIN_PREFIX);
-        let is_iam = granary_iam::api::is_query(request.method(), request.uri().path(), request.headers());
+        let is_admin = !is_website && request.uri().path().starts_with(ADMIN_PREFIX);
+        let is_iam = !is_website
+            && granary_iam::api::is_query(request.method(), request.uri().path(), request.headers());
         let router = match (is_admin, is_iam) {
             (true, _) => routes.admin.clone(),
             (false, true) => routes.iam.clone(),
@@ -148,6 +160,12 @@ fn hold_while_sending(body: Body, permit: OwnedSemaphorePermit) -> Body {
         let _ = &permit;
         frame
     }))
+}
+
+/// The host a request is for; S3 looks more closely.
+fn host_of<B>(request: &Request<B>) -> Option<&str> {
+    let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| request.uri().authority().map(http::uri::Authority::as_str))
 }
 
 /// What the head takes as text, about: the request line and each header with its separators.

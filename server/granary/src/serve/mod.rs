@@ -9,6 +9,7 @@ pub mod limits;
 pub mod listener;
 mod moves;
 pub mod protocol;
+pub mod refusal;
 pub mod store;
 pub mod tls;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use granary_auth::SecretKey;
 use granary_iam::Root;
+use granary_s3::address::VirtualHostDomains;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::info;
@@ -25,6 +27,7 @@ use crate::config::Config;
 use crate::credentials::{
     ACCESS_KEY_VARIABLE, FILE_NAME, PREVIOUS_SECRET_KEY_VARIABLE, RootCredentials, SECRET_KEY_VARIABLE,
 };
+use crate::keyring::KeyRingPlace;
 use crate::output::print_notice;
 use crate::telemetry;
 use dispatch::App;
@@ -48,23 +51,30 @@ pub async fn serve(config: Config) -> Result<()> {
             "all nodes of a store need the same root credentials: set {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}"
         );
     }
+    let place = KeyRingPlace::of(&config);
+    let keyring = place.as_ref().map(KeyRingPlace::load).transpose()?;
 
     // Listening comes first: a taken port is told before a drive is touched, and whoever watches sees a server that is
     // alive and not ready, however long recovery takes.
     let listening = listener::bind(config.settings.listen)?;
     let address = listening.local_addr().context("the listening address")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let app = Arc::new(App::new(Some(metrics), &limits));
+    let websites = VirtualHostDomains::new(config.settings.website_domain.iter().cloned());
+    let app = Arc::new(App::new(Some(metrics), &limits).with_websites(websites));
     let mut stopped = shutdown.clone();
     let accepting = tokio::spawn(listener::run(listening, tls, Arc::clone(&app), limits, shutdown));
 
     let opened = tokio::select! {
-        opened = store::open(&config, identity_root(&root)) => Some(opened?),
+        opened = store::open(&config, identity_root(&root), keyring.clone()) => Some(opened?),
         _ = stopped.wait_for(|stop| *stop) => None,
     };
     if let Some((routes, _)) = &opened {
         root.keep(&config.drives)?;
         show_generated(&root);
+        if let (Some(place), Some(keyring)) = (place, keyring) {
+            keyring.keep(&place)?;
+            tokio::spawn(keyring.follow(place));
+        }
         app.open(routes.clone());
         info!(endpoint = format!("{scheme}://{address}"), version = env!("CARGO_PKG_VERSION"), "serving S3");
     }

@@ -31,10 +31,7 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
     unsupported::check_write(context.headers())?;
     let document = context.document(body, Limits::SMALL.length_bytes, Protection::Optional).await?;
     let request = parse_create_bucket(&document)?;
-    let region = match request.constraint {
-        Some(constraint) => region_of(constraint)?,
-        None => context.shared.config.region.clone(),
-    };
+    let region = region_of(request.constraint.as_deref(), &context.shared.config.region)?;
     let (engine, owner) = (&context.shared.engine, owner(context)?);
     let access = NewAccess::of_request(context, owner)?;
     match engine.create_bucket_with(bucket, &region, &owner.stored(), settings(context)?).await {
@@ -140,25 +137,50 @@ pub(super) fn owner<'a>(context: &'a Context<'_>) -> S3Result<&'a Owner> {
     context.requester.own().ok_or_else(|| ErrorCode::AccessDenied.into())
 }
 
-/// A store is in no AWS region: any well-formed name may be a bucket's.
-fn region_of(constraint: String) -> S3Result<String> {
-    if constraint == "EU" {
-        return Ok("eu-west-1".to_owned());
+/// The region of a new bucket: the store's, whether named or not. In us-east-1, AWS has no name for it.
+///
+/// # Errors
+/// `IllegalLocationConstraintException` for another region, `InvalidLocationConstraint` for what is none.
+fn region_of(constraint: Option<&str>, own: &str) -> S3Result<String> {
+    let Some(constraint) = constraint else { return Ok(own.to_owned()) };
+    let region = if constraint == "EU" { "eu-west-1" } else { constraint };
+    if region == LEGACY_REGION || (region != own && !is_region(region)) {
+        return Err(
+            S3Error::new(ErrorCode::InvalidLocationConstraint).field("LocationConstraint", constraint)
+        );
     }
-    let well_formed = constraint.len() <= 32
-        && constraint.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if well_formed {
-        return Ok(constraint);
+    if region != own {
+        return Err(S3Error::with_message(
+            ErrorCode::IllegalLocationConstraintException,
+            format!(
+                "The {constraint} location constraint is incompatible for the region specific endpoint this request \
+                 was sent to."
+            ),
+        ));
     }
-    Err(S3Error::new(ErrorCode::InvalidLocationConstraint).field("LocationConstraint", constraint))
+    Ok(own.to_owned())
+}
+
+/// Whether it looks like the name of a region of AWS: `eu-west-1`, `us-gov-east-1`.
+fn is_region(name: &str) -> bool {
+    let Some((place, number)) = name.rsplit_once('-') else { return false };
+    let is_word = |word: &str| word.len() >= 2 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let words = place.split('-').count();
+    (2..=3).contains(&words)
+        && place.split('-').all(is_word)
+        && number.len() == 1
+        && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `HEAD /bucket`.
 pub(super) async fn head(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
-    let found = context.shared.engine.bucket(bucket).await?;
+    context.shared.engine.bucket(bucket).await?;
     let mut response = respond::empty(StatusCode::OK);
     let headers = response.headers_mut();
-    respond::set(headers, HeaderName::from_static("x-amz-bucket-region"), found.region.as_str());
+    // Clients sign for the region they read here, so it must be the store's even where the bucket is older than
+    // the store's present region.
+    let region = context.shared.config.region.as_str();
+    respond::set(headers, HeaderName::from_static("x-amz-bucket-region"), region);
     respond::set(headers, HeaderName::from_static("x-amz-access-point-alias"), "false");
     respond::set(headers, header::CONTENT_TYPE, "application/xml");
     Ok(response)
@@ -172,10 +194,15 @@ pub(super) async fn delete(context: &Context<'_>, bucket: &BucketName) -> S3Resu
 
 /// `GET /bucket?location`.
 pub(super) async fn location(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
-    let found = context.shared.engine.bucket(bucket).await?;
+    context.shared.engine.bucket(bucket).await?;
     let mut xml = XmlWriter::document("LocationConstraint");
-    if found.region != LEGACY_REGION {
-        xml.content(&found.region);
+    let region = context.shared.config.region.as_str();
+    if region != LEGACY_REGION {
+        xml.content(region);
     }
     Ok(respond::xml(xml.finish("LocationConstraint")))
 }
+
+#[cfg(test)]
+#[path = "bucket_tests.rs"]
+mod tests;

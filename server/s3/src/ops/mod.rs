@@ -1,11 +1,13 @@
 //! The handlers, one file for each family of operations.
 
 mod acl;
+mod append;
 mod attributes;
 mod bucket;
 mod configs;
 mod copy;
 mod delete;
+mod encryption;
 mod get;
 mod lifecycle;
 mod list;
@@ -15,6 +17,7 @@ mod multipart;
 mod object_headers;
 mod policy;
 mod put;
+mod rename;
 mod service;
 mod tagging;
 pub(crate) mod version;
@@ -60,6 +63,9 @@ pub(crate) async fn run(
             Operation::GetBucketLifecycleConfiguration => lifecycle::get(context, &bucket).await,
             Operation::PutBucketLifecycleConfiguration => lifecycle::put(context, &bucket, body).await,
             Operation::DeleteBucketLifecycle => lifecycle::delete(context, &bucket).await,
+            Operation::GetBucketEncryption => encryption::get(context, &bucket).await,
+            Operation::PutBucketEncryption => encryption::put(context, &bucket, body).await,
+            Operation::DeleteBucketEncryption => encryption::delete(context, &bucket).await,
             Operation::ListMultipartUploads => multipart::list::uploads(context, &bucket).await,
             Operation::GetBucketAcl => acl::get_bucket(context),
             Operation::PutBucketAcl => acl::put_bucket(context, &bucket, body).await,
@@ -94,8 +100,12 @@ async fn run_object(
     let result = match operation {
         Operation::GetObject => get::get(context, object).await,
         Operation::HeadObject => get::head(context, object).await,
+        Operation::PutObject if context.headers().contains_key(append::OFFSET) => {
+            append::append(context, object, body).await
+        }
         Operation::PutObject => put::put(context, object, body).await,
         Operation::DeleteObject => delete::delete_object(context, object).await,
+        Operation::RenameObject => rename::rename(context, object).await,
         Operation::CopyObject => copy::copy_object(context, object).await,
         Operation::GetObjectAttributes => attributes::get(context, object).await,
         Operation::GetObjectTagging => tagging::get(context, object).await,

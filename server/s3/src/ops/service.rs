@@ -33,15 +33,16 @@ pub(super) async fn list_buckets(context: &Context<'_>) -> S3Result<S3Response> 
         None => None,
     };
     let page = own_buckets(context, BucketQuery { prefix: prefix.to_owned(), after, limit }).await?;
-    let region = query.non_empty("bucket-region");
+    let own = context.shared.config.region.as_str();
+    let is_here = query.non_empty("bucket-region").is_none_or(|region| region == own);
     let mut xml = XmlWriter::document("ListAllMyBucketsResult");
     owner(&mut xml, "Owner", context);
     xml.open("Buckets");
-    for bucket in page.buckets.iter().filter(|bucket| region.is_none_or(|region| region == bucket.region)) {
+    for bucket in page.buckets.iter().filter(|_| is_here) {
         xml.open("Bucket");
         xml.text("Name", bucket.name.as_str());
         xml.time("CreationDate", bucket.created);
-        xml.text("BucketRegion", &bucket.region);
+        xml.text("BucketRegion", own);
         xml.close("Bucket");
     }
     xml.close("Buckets");

@@ -18,7 +18,9 @@ pub mod locks;
 pub mod membership;
 pub mod objects;
 pub mod random;
+pub mod renames;
 pub mod sample;
+pub mod seals;
 pub mod settings;
 pub mod side;
 pub mod uploads;
@@ -58,6 +60,7 @@ macro_rules! conformance_tests {
             versioning: the_bucket_decides_what_a_delete_does, conditions_see_no_delete_marker,
                 writers_that_do_not_know_the_bucket_are_refused, deleting_a_marker_brings_the_key_back,
                 version_pages_equal_the_reference, listing_goes_on_behind_versions_that_are_gone;
+            renames: the_old_key_goes_with_the_new_one, refused_renames_change_nothing, renames_leave_versions;
             uploads: parts_come_and_go, uploads_belong_to_their_key, completion_hands_the_parts_over,
                 refused_completions_change_nothing, blobs_live_with_their_references,
                 blobs_are_moved_by_comparison, ten_thousand_parts;
@@ -70,6 +73,8 @@ macro_rules! conformance_tests {
                 content_needs_its_volumes, content_lies_below_the_committed_end,
                 sealing_fixes_what_may_be_referred_to, objects_are_moved_by_comparison, shards_move_between_drives,
                 listed_in_pages, drives_by_slot;
+            seals: encrypted_objects_are_kept_and_counted, moves_leave_the_encryption,
+                completions_may_be_encrypted;
             identities: changes_follow_each_other;
             lists: pages_equal_the_reference, entries_show_the_object, many_keys_below_a_common_prefix,
                 upload_pages_equal_the_reference;

@@ -17,7 +17,7 @@ pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket};
 pub(crate) use commit::fits;
 pub use commit::{
     BlobMove, Commit, CompleteUpload, DeleteObject, NewUpload, ObjectMove, Outcome, PutObject, PutPart,
-    RemoveObject, TagMatch, VolumeAdvance, Write, WriteConditions,
+    RemoveObject, RenameObject, TagMatch, VolumeAdvance, Write, WriteConditions,
 };
 pub use identity::{IdentityChange, IdentityDocument};
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};

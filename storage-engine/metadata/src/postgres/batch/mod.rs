@@ -13,6 +13,7 @@ mod flush;
 mod load;
 mod locks;
 mod objects;
+mod rename;
 pub(super) mod side;
 pub(super) mod store_objects;
 mod uploads;
@@ -156,6 +157,7 @@ impl Batch {
             Write::Tag(tagging) => self.tag_object(tagging),
             Write::Acl(change) => self.change_acl(change),
             Write::Remove(remove) => self.remove_object(remove),
+            Write::Rename(rename) => self.rename_object(rename),
         }
     }
 
@@ -180,6 +182,7 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::Lock(locking) => Some((locking.bucket, &locking.key)),
         Write::Erase(erase) => Some((erase.delete.bucket, &erase.delete.key)),
         Write::Expire(expire) => Some((expire.remove.bucket, &expire.remove.key)),
+        Write::Rename(rename) => Some((rename.put.bucket, &rename.put.key)),
         Write::MoveBlob(_) => None,
     }
 }

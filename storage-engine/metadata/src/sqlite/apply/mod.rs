@@ -13,6 +13,7 @@ mod import;
 mod locks;
 pub(crate) mod objects;
 mod recount;
+mod rename;
 pub(crate) mod side;
 pub(crate) mod uploads;
 mod volumes;
