@@ -489,6 +489,15 @@ def test_accounts_have_buckets_of_their_own(server, bucket, alt):
 
 
 @without_tls
+def test_logs_go_to_buckets_of_the_same_account_only(server, bucket, alt):
+    own = bucket + "-logged"
+    alt.client().create_bucket(Bucket=own)
+    logging = {"LoggingEnabled": {"TargetBucket": bucket, "TargetPrefix": ""}}
+    assert code(alt.client().put_bucket_logging, Bucket=own, BucketLoggingStatus=logging) == (
+        400, "InvalidTargetBucketForLogging")
+
+
+@without_tls
 def test_between_accounts_both_must_allow(server, bucket, alt, third):
     s3, other = server.boto3(), alt.client()
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
