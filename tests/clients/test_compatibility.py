@@ -42,7 +42,6 @@ ADDED = {
         {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}},
     "PutBucketVersioning": {"VersioningConfiguration": {"Status": "Enabled"}},
     "PutBucketWebsite": {"WebsiteConfiguration": {"IndexDocument": {"Suffix": "index.html"}}},
-    # Without ACLs there is no other ownership.
     "PutBucketOwnershipControls": {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}},
     "PutPublicAccessBlock": {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True}},
     "PutBucketAcl": {"ACL": "private"},

@@ -6,6 +6,7 @@
 //! * [`serve`] accepts connections, and carries requests to the S3 protocol, the admin API and the health pages.
 //! * [`metadata`] holds the commands that move a store's whole metadata.
 //! * [`operate`] holds the commands that talk to a running server through its admin API.
+//! * [`plan`] works out what checkpoints need of a store.
 //! * [`telemetry`] sets up logs and metrics.
 //!
 //! It is a library so that its parts can be tested without starting processes.
@@ -17,6 +18,7 @@ pub mod keyring;
 pub mod metadata;
 pub mod operate;
 pub mod output;
+pub mod plan;
 pub mod secret_file;
 pub mod serve;
 pub mod telemetry;

@@ -12,7 +12,7 @@ use crate::error::{S3Error, S3Result};
 pub fn check_write(headers: &HeaderMap) -> S3Result<()> {
     for (name, value) in headers {
         let Some(rest) = name.as_str().strip_prefix("x-amz-") else { continue };
-        if !is_honoured(rest, value.as_bytes()) {
+        if !is_honoured(rest) {
             return Err(refusal(name, value));
         }
     }
@@ -26,13 +26,8 @@ fn refusal(name: &HeaderName, value: &HeaderValue) -> S3Error {
         .field("Value", shown)
 }
 
-fn is_honoured(name: &str, value: &[u8]) -> bool {
-    match name {
-        "acl" => matches!(value, b"private" | b"bucket-owner-full-control"),
-        "object-ownership" => value == b"BucketOwnerEnforced",
-        "write-offset-bytes" | "annotation-directive" => false,
-        _ => !name.starts_with("grant-"),
-    }
+fn is_honoured(name: &str) -> bool {
+    !matches!(name, "write-offset-bytes" | "annotation-directive")
 }
 
 #[cfg(test)]

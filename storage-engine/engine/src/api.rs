@@ -65,6 +65,8 @@ pub struct PutOptions {
     pub lock: ObjectLock,
     /// How it is to be encrypted.
     pub encryption: Encryption,
+    /// Its access control list, into which the engine does not look; `None` for the default one.
+    pub acl: Option<String>,
 }
 
 /// An object was written.
@@ -201,6 +203,8 @@ pub struct UploadOptions {
     pub lock: ObjectLock,
     /// How the object to be is encrypted.
     pub encryption: Encryption,
+    /// The access control list of the object to be.
+    pub acl: Option<String>,
 }
 
 /// An upload in progress.

@@ -131,6 +131,7 @@ impl Engine {
         }
         if !matches!(deleted, Err(MetadataError::BucketNotEmpty(_))) {
             self.inner.buckets.forget(name);
+            self.inner.configured.forget_all();
         }
         Ok(deleted?)
     }

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::buckets::BucketCache;
+use crate::configured::ConfiguredCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::Result;
 use crate::lifecycle::{ConfigurationCache, LifecycleRules};
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     pub buckets: BucketCache,
     pub rules: ConfigurationCache<LifecycleRules>,
     pub encryption: EncryptionCache,
+    pub configured: ConfiguredCache,
     pub tasks: Tasks,
     /// The database knows less than was committed: nothing may be freed.
     pub regressed: bool,
@@ -133,6 +135,7 @@ impl Engine {
             buckets: BucketCache::default(),
             rules: ConfigurationCache::default(),
             encryption: EncryptionCache::default(),
+            configured: ConfiguredCache::default(),
             tasks: Tasks::default(),
             regressed,
             heal_turn: tokio::sync::Mutex::default(),

@@ -53,6 +53,12 @@ pub enum EngineError {
     /// A part named by a completion is gone or was replaced meanwhile.
     #[error("part {} is missing or was replaced", .0.get())]
     InvalidPart(PartNumber),
+    /// The object consists of as many parts as one may have.
+    #[error("the object has too many parts")]
+    TooManyParts,
+    /// The object is encrypted, and its data key is for the bytes it was made with.
+    #[error("appending to an encrypted object is not implemented")]
+    EncryptedAppend,
     /// A condition of the write did not hold when it was committed.
     #[error("a precondition does not hold")]
     PreconditionFailed,

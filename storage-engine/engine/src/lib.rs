@@ -7,13 +7,17 @@
 //!
 //! The engine knows nothing of HTTP, XML or S3 headers.
 
+mod acls;
 mod api;
+mod append;
 mod buckets;
+mod configured;
 mod documents;
 mod drive_status;
 mod drives;
 mod engine;
 mod error;
+mod identities;
 mod layout;
 mod lifecycle;
 mod locks;
@@ -24,7 +28,9 @@ mod nodes;
 mod objects;
 mod options;
 mod read;
+mod receive;
 mod record;
+mod rename;
 mod sealing;
 mod start;
 mod status;
@@ -32,7 +38,9 @@ mod tags;
 mod volume;
 mod write;
 
+pub use acls::ObjectAcl;
 pub use api::*;
+pub use configured::{ConfiguredBucket, Freshness};
 pub use drive_status::{DriveHealth, DriveNode, DriveStatus};
 pub use drives::{DriveProblem, UnusedDrive};
 pub use engine::Engine;
@@ -43,7 +51,9 @@ pub use granary_keys::{
     CustomerKey, DEFAULT_KMS_KEY, KeyError, KeyName, KeyNameError, KeyRing, KeyRow, Keys, MANAGED_KEY,
 };
 pub use granary_metadata::postgres::PostgresOptions;
-pub use granary_metadata::{BucketDocument, NodeRow, NodeState, VolumeRow, VolumeState};
+pub use granary_metadata::{
+    BucketDocument, IdentityChange, IdentityDocument, NodeRow, NodeState, VolumeRow, VolumeState,
+};
 pub use lifecycle::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
     NoncurrentTransition, RuleStatus, Subject, Tags, Transition, TransitionTime,
@@ -54,4 +64,5 @@ pub use maintain::{
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
 pub use read::{ObjectHandle, ObjectStream};
+pub use rename::RenameConditions;
 pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};

@@ -14,6 +14,7 @@ use granary_types::{
     crash_point,
 };
 
+use crate::acls::{acl_write, keep_upload_acl, take_upload_acl};
 use crate::api::{
     CompleteOptions, ListUploadsOptions, PutSource, UploadInfo, UploadOptions, UploadPage, UploadedPart,
     UploadedPartPage, Written,
@@ -21,7 +22,8 @@ use crate::api::{
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::locks::{check_bucket, keep_upload_lock, lock_write, take_upload_lock};
-use crate::objects::{Received, Small, Stored, VERSIONING_TRIES_MAX, first, new_version, written};
+use crate::objects::{VERSIONING_TRIES_MAX, first, new_version, written};
+use crate::receive::{Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
 use crate::sealing::{
     EncryptionInfo, check_customer_key, data_key, keep_upload_seal, new_seal, shown_etag, take_upload_seal,
@@ -51,6 +53,7 @@ impl Engine {
         let mut attributes = options.attributes;
         keep_upload_tags(&mut attributes, options.tags);
         keep_upload_lock(&mut attributes, options.lock);
+        keep_upload_acl(&mut attributes, options.acl);
         let found = self.bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
         // The data key itself is asked for again with each part.
@@ -224,6 +227,7 @@ impl Engine {
         let tags = take_upload_tags(&mut row.attributes);
         let lock = take_upload_lock(&mut row.attributes)?;
         let seal = take_upload_seal(&mut row.attributes)?;
+        let acl = take_upload_acl(&mut row.attributes);
         let rows = self.part_blobs(id, key, upload).await?;
         let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
         let mut parts = Vec::with_capacity(options.parts.len());
@@ -253,6 +257,7 @@ impl Engine {
             object.version = new_version(found.settings)?;
             let tagging = tag_write(id, key, &object, tags.clone());
             let locking = lock_write(id, key, &object, lock);
+            let owned = acl_write(id, key, &object, acl.clone());
             let write = Write::CompleteUpload(Box::new(CompleteUpload {
                 bucket: id,
                 key: key.clone(),
@@ -261,7 +266,7 @@ impl Engine {
                 conditions: options.conditions.clone(),
                 object: object.clone(),
             }));
-            let writes = std::iter::once(write).chain(tagging).chain(locking).collect();
+            let writes = std::iter::once(write).chain(tagging).chain(locking).chain(owned).collect();
             let records = ObjectRecord::manifest(id, key, &object)?;
             let recorded = Recorded { writes, ..Recorded::default() };
             let outcome = first(self.commit_recorded(records, recorded).await?)?;

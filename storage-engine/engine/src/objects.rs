@@ -1,8 +1,5 @@
 //! Objects: put, open, delete, list.
 
-use std::time::Duration;
-
-use bytes::{Bytes, BytesMut};
 use granary_keys::DataKey;
 use granary_keys::units::StreamId;
 use granary_metadata::{
@@ -13,58 +10,24 @@ use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, PartNumber, Seal, UnixMillis, VersionId, WriteId, crash_point,
 };
 
+use crate::acls::acl_write;
 use crate::api::{
-    Bucket, BucketSettings, DeleteEntry, Deleted, Digests, ListOptions, ListPage, ListVersionsOptions,
-    ObjectLock, PutOptions, PutSource, Tag, VersionPage, Versioning, WriteConditions, Written,
+    Bucket, BucketSettings, DeleteEntry, Deleted, ListOptions, ListPage, ListVersionsOptions, ObjectLock,
+    PutOptions, PutSource, Tag, VersionPage, Versioning, WriteConditions, Written,
 };
+use crate::append::Beginning;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::locks::{check_bucket, lock_write};
 use crate::read::ObjectHandle;
+use crate::receive::{Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
-use crate::sealing::{EncryptionInfo, SealedBody, Sealing, new_seal, shown_etag};
+use crate::sealing::{EncryptionInfo, new_seal, shown_etag};
 use crate::tags::tag_write;
-use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, PackWrite, Recorded, WrittenBlob};
-
-/// A client that sends nothing for this long is slow.
-const IDLE: Duration = Duration::from_millis(500);
+use crate::write::{PackWrite, Recorded, WrittenBlob};
 
 /// How often a write is tried whose bucket's versioning changed under it.
 pub(crate) const VERSIONING_TRIES_MAX: u32 = 3;
-
-/// Where a body went.
-pub(crate) enum Stored {
-    Empty,
-    /// Still in memory: it is packed when its record is complete.
-    Small(Bytes),
-    Blob(WrittenBlob),
-}
-
-impl Stored {
-    fn length_bytes(&self) -> u64 {
-        match self {
-            Self::Empty => 0,
-            Self::Small(bytes) => bytes.len() as u64,
-            Self::Blob(blob) => blob.length_bytes,
-        }
-    }
-}
-
-/// A body that is received and verified.
-pub(crate) struct Received {
-    pub(crate) stored: Stored,
-    pub(crate) digests: Digests,
-    /// How long it came; what is stored of it may be longer.
-    pub(crate) length_bytes: u64,
-}
-
-/// Whether small bodies may stay in memory to be packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Small {
-    Pack,
-    /// Parts are always blobs of their own, with this id: a completion refers to them.
-    Blob(BlobId),
-}
 
 impl Engine {
     /// Stores an object. It is durable, or not there at all, when this returns.
@@ -79,14 +42,29 @@ impl Engine {
         options: PutOptions,
         source: &mut dyn PutSource,
     ) -> Result<Written> {
+        self.put_behind(bucket, key, options, source, None).await
+    }
+
+    /// Stores an object that consists of `beginning` and the body of `source`.
+    pub(crate) async fn put_behind(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        options: PutOptions,
+        source: &mut dyn PutSource,
+        beginning: Option<Beginning>,
+    ) -> Result<Written> {
         let mut found = self.bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
         let mut version = new_version(found.settings)?;
         let record = BlobRecord { bucket: found.id, key: key.clone(), version, part: None };
+        // What continues blobs is one.
+        let small =
+            if beginning.is_some() { Small::Blob(BlobId::random().map_err(drawing)?) } else { Small::Pack };
         let sealed = new_seal(self.keys(), &options.encryption)?;
         let sealing = sealed.as_ref().map(|(_, key)| (key, StreamId::Whole));
-        let received = self.receive(source, &record, Small::Pack, sealing).await?;
-        let (stored, mut new) = new_object(options, received, sealed)?;
+        let received = self.receive(source, &record, small, sealing).await?;
+        let (stored, mut new) = new_object(options, received, sealed, beginning)?;
         let mut tries = 0;
         loop {
             new.object.version = version;
@@ -112,7 +90,7 @@ impl Engine {
         &self,
         bucket: BucketId,
         key: &ObjectKey,
-        New { object, conditions, tags, lock }: &New,
+        New { object, conditions, tags, lock, acl, beginning }: &New,
         stored: &Stored,
     ) -> Result<Outcome> {
         let mut put = PutObject {
@@ -124,6 +102,7 @@ impl Engine {
         };
         let behind = tag_write(bucket, key, object, tags.clone()).into_iter();
         let behind = behind.chain(lock_write(bucket, key, object, *lock));
+        let behind = behind.chain(acl_write(bucket, key, object, acl.clone()));
         let mut recorded = Recorded::default();
         match stored {
             Stored::Small(bytes) => {
@@ -131,12 +110,15 @@ impl Engine {
                 let write = PackWrite::Put(Box::new(put), behind.collect());
                 return self.inner.packer.write(bytes.clone(), record, write).await;
             }
-            Stored::Empty => {}
+            Stored::Empty => {
+                if let Some(Beginning { parts, multipart, .. }) = beginning {
+                    put.object.content = Content::Blobs { parts: parts.clone(), multipart: *multipart };
+                }
+            }
             Stored::Blob(blob) => {
-                let number = PartNumber::new(1).map_err(|_| EngineError::Internal("part 1"))?;
-                let length_bytes = object.length_bytes;
-                let part = PartRef { number, blob: blob.id, length_bytes, checksum: None };
-                let content = Content::Blobs { parts: vec![part], multipart: false };
+                let before = beginning.as_ref().map_or(0, |beginning| beginning.length_bytes);
+                let length_bytes = object.length_bytes.saturating_sub(before);
+                let content = content_with(blob, length_bytes, beginning.as_ref())?;
                 put.object.content = content.sealed_like(&object.content);
                 put.blobs.push(NewBlob { id: blob.id, extents: blob.extents.clone() });
                 recorded.advances.clone_from(&blob.advances);
@@ -146,60 +128,6 @@ impl Engine {
         let records = ObjectRecord::manifest(bucket, key, &put.object)?;
         recorded.writes = std::iter::once(Write::Put(Box::new(put))).chain(behind).collect();
         first(self.commit_recorded(records, recorded).await?)
-    }
-
-    /// Reads a body to its end: small ones stay in memory, others go to the drives and are flushed.
-    pub(crate) async fn receive(
-        &self,
-        source: &mut dyn PutSource,
-        record: &BlobRecord,
-        small: Small,
-        sealing: Sealing<'_>,
-    ) -> Result<Received> {
-        let Some((key, stream)) = sealing else {
-            let (stored, digests) = self.receive_as_is(source, record, small).await?;
-            let length_bytes = stored.length_bytes();
-            return Ok(Received { stored, digests, length_bytes });
-        };
-        let mut body = SealedBody::new(source, key, stream)?;
-        let (stored, digests) = self.receive_as_is(&mut body, record, small).await?;
-        Ok(Received { stored, digests, length_bytes: body.plain_bytes() })
-    }
-
-    async fn receive_as_is(
-        &self,
-        source: &mut dyn PutSource,
-        record: &BlobRecord,
-        small: Small,
-    ) -> Result<(Stored, Digests)> {
-        let (head, ended) = receive_head(source, small).await?;
-        if ended && (small == Small::Pack || head.is_empty()) {
-            let digests = source.finish().await.map_err(EngineError::Source)?;
-            let stored = match head.concat() {
-                empty if empty.is_empty() => Stored::Empty,
-                bytes => Stored::Small(bytes),
-            };
-            return Ok((stored, digests));
-        }
-        let inner = &self.inner;
-        let id = match small {
-            Small::Pack => BlobId::random().map_err(drawing)?,
-            Small::Blob(id) => id,
-        };
-        let (pool, budget) = (inner.pool.clone(), inner.write_budget.clone());
-        let mut writer = BlobWriter::start_at(pool, budget, record.encode()?, id, 0).await?;
-        for bytes in head.chunks {
-            writer.write(&bytes).await?;
-        }
-        if !ended {
-            while let Some(bytes) = next_or_idle(source, &mut writer).await? {
-                writer.write(&bytes).await?;
-            }
-        }
-        let verified = async { source.finish().await.map_err(EngineError::Source) };
-        let (digests, finished) = tokio::try_join!(verified, writer.finish())?;
-        let blob = self.make_whole(finished, record).await?;
-        Ok((Stored::Blob(blob), digests))
     }
 
     /// Commits one write.
@@ -355,69 +283,12 @@ impl Engine {
     }
 }
 
-/// The next bytes of a body. While none come, full stripes are not held back: a slow client keeps one stripe of the
-/// shared buffers, not a whole run.
-async fn next_or_idle(source: &mut dyn PutSource, writer: &mut BlobWriter) -> Result<Option<Bytes>> {
-    let mut next = source.next();
-    match tokio::time::timeout(IDLE, &mut next).await {
-        Ok(bytes) => bytes.map_err(EngineError::Source),
-        Err(_) => {
-            writer.submit_full_stripes().await?;
-            next.await.map_err(EngineError::Source)
-        }
-    }
-}
-
-/// The first chunks of a body.
-#[derive(Default)]
-struct Head {
-    chunks: Vec<Bytes>,
-    length: usize,
-}
-
-impl Head {
-    fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    /// All bytes in one piece, copied only if there are several.
-    fn concat(mut self) -> Bytes {
-        if self.chunks.len() == 1 {
-            return self.chunks.pop().unwrap_or_default();
-        }
-        let mut bytes = BytesMut::with_capacity(self.length);
-        for chunk in &self.chunks {
-            bytes.extend_from_slice(chunk);
-        }
-        bytes.freeze()
-    }
-}
-
-/// Reads until the body ends or is too long to be packed; tells whether it ended.
-async fn receive_head(source: &mut dyn PutSource, small: Small) -> Result<(Head, bool)> {
-    let mut head = Head::default();
-    let limit = match small {
-        Small::Pack => PACKED_LENGTH_BYTES_MAX,
-        Small::Blob(_) => 0,
-    };
-    while head.length <= limit {
-        match source.next().await.map_err(EngineError::Source)? {
-            Some(bytes) => {
-                head.length += bytes.len();
-                head.chunks.push(bytes);
-            }
-            None => return Ok((head, true)),
-        }
-    }
-    Ok((head, false))
-}
-
 /// The outcome of a commit's first write.
 pub(crate) fn first(outcomes: Vec<Outcome>) -> Result<Outcome> {
     outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
 }
 
-fn drawing(source: std::io::Error) -> EngineError {
+pub(crate) fn drawing(source: std::io::Error) -> EngineError {
     EngineError::Io { context: "drawing an id", source }
 }
 
@@ -435,12 +306,25 @@ struct New {
     conditions: WriteConditions,
     tags: Vec<Tag>,
     lock: ObjectLock,
+    beginning: Option<Beginning>,
+    acl: Option<String>,
+}
+
+/// The blobs of an object: those it begins with, and this one, which clients see as so many bytes.
+fn content_with(blob: &WrittenBlob, length_bytes: u64, beginning: Option<&Beginning>) -> Result<Content> {
+    let (mut parts, multipart, number) = match beginning {
+        Some(Beginning { parts, multipart, number, .. }) => (parts.clone(), *multipart, *number),
+        None => (Vec::new(), false, PartNumber::new(1).map_err(|_| EngineError::Internal("part 1"))?),
+    };
+    parts.push(PartRef { number, blob: blob.id, length_bytes, checksum: None });
+    Ok(Content::Blobs { parts, multipart })
 }
 
 fn new_object(
     options: PutOptions,
     received: Received,
     sealed: Option<(Seal, DataKey)>,
+    beginning: Option<Beginning>,
 ) -> Result<(Stored, New)> {
     let Received { stored, digests, length_bytes } = received;
     let etag = shown_etag(sealed.as_ref().map(|(seal, key)| (seal, key)), &digests, length_bytes)?;
@@ -448,6 +332,8 @@ fn new_object(
         Some((seal, _)) => Content::Empty.sealed(seal),
         None => Content::Empty,
     };
+    let before = beginning.as_ref().map_or(0, |beginning| beginning.length_bytes);
+    let length_bytes = before.saturating_add(length_bytes);
     let object = NewObject {
         version: VersionId::NULL,
         kind: VersionKind::Object,
@@ -460,8 +346,8 @@ fn new_object(
         attributes: options.attributes,
         content,
     };
-    let new = New { object, conditions: options.conditions, tags: options.tags, lock: options.lock };
-    Ok((stored, new))
+    let PutOptions { conditions, tags, lock, acl, .. } = options;
+    Ok((stored, New { object, conditions, tags, lock, acl, beginning }))
 }
 
 pub(crate) fn written(object: &NewObject) -> Written {

@@ -10,13 +10,13 @@ use ring::aead::{Aad, LessSafeKey, Nonce};
 use crate::envelope::{DataKey, cipher};
 use crate::error::KeyError;
 
+const UNIT: usize = 64 * 1024;
+const TAG: usize = 16;
 /// Plaintext bytes of a unit.
-pub const UNIT_BYTES: u64 = 64 * 1024;
+pub const UNIT_BYTES: u64 = UNIT as u64;
 /// How much longer a unit is when it is stored.
-pub const TAG_BYTES: u64 = 16;
+pub const TAG_BYTES: u64 = TAG as u64;
 const STORED_UNIT_BYTES: u64 = UNIT_BYTES + TAG_BYTES;
-const UNIT: usize = UNIT_BYTES as usize;
-const TAG: usize = TAG_BYTES as usize;
 
 const STREAM: &[u8] = b"granary: stream key, version 1";
 

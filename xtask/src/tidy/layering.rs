@@ -15,6 +15,7 @@ const RANKS: [(&str, u8); 12] = [
     ("granary", 7),
     ("granary-s3", 6),
     ("granary-admin", 6),
+    ("granary-iam", 6),
     ("granary-auth", 5),
     ("granary-engine", 4),
     ("granary-cluster", 3),
@@ -30,13 +31,16 @@ const RANKS: [(&str, u8); 12] = [
 const OUTSIDE: [&str; 3] = ["granary-tests", "granary-bench", "xtask"];
 
 /// Edges that the ranks would allow and the design does not: (from, to, why).
-const FORBIDDEN: [(&str, &str, &str); 18] = [
+const FORBIDDEN: [(&str, &str, &str); 21] = [
     ("granary-s3", "granary-drive", "the s3 crate knows no volume or shard"),
     ("granary-s3", "granary-erasure", "the s3 crate knows no volume or shard"),
     ("granary-s3", "granary-metadata", "the s3 crate knows no volume or shard"),
     ("granary-s3", "granary-cluster", "the s3 crate knows no volume or shard"),
     ("granary-admin", "granary-drive", "the admin API goes through the engine"),
     ("granary-admin", "granary-erasure", "the admin API goes through the engine"),
+    ("granary-iam", "granary-metadata", "the identities go through the engine"),
+    ("granary-iam", "granary-drive", "the identities go through the engine"),
+    ("granary-iam", "granary-erasure", "the identities go through the engine"),
     ("granary-engine", "http", "the engine knows no HTTP"),
     ("granary-engine", "axum", "the engine knows no HTTP"),
     ("granary-engine", "hyper", "the engine knows no HTTP"),

@@ -6,6 +6,7 @@ use granary_types::{Attributes, VersionId};
 use super::attributes::checksum_elements;
 use super::put::{DEFAULT_CHECKSUM, check_early, write_error};
 use super::{ObjectAddress, version};
+use crate::access::{self, Target};
 use crate::attributes;
 use crate::checksum::{names, request};
 use crate::conditions;
@@ -72,6 +73,8 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let attributes = attributes_of_copy(context, info, directive)?;
     let tags = match tags {
         None if info.tag_count > 0 => {
+            let target = Target::object(&source.bucket, &source.key, version_id.as_deref());
+            access::authorise_tags(context, target, object).await?;
             let engine = &context.shared.engine;
             let version = info.version.unwrap_or(VersionId::NULL);
             engine.object_tags(&source.bucket, &source.key, Some(version)).await?.1
@@ -84,7 +87,8 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let length_bytes = info.length_bytes;
     let reader = opened.read(ByteRange { start: 0, end: length_bytes });
     let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
-    let options = PutOptions { attributes, storage_class, conditions, tags, lock, encryption };
+    let acl = access::of_new_object(context)?;
+    let options = PutOptions { attributes, storage_class, conditions, tags, lock, encryption, acl };
     let result = context.shared.engine.put_object(&object.bucket, &object.key, options, &mut body).await;
     let written = result.map_err(|error| write_error(error, context, object))?;
     let mut xml = XmlWriter::document("CopyObjectResult");
@@ -110,7 +114,11 @@ pub(super) async fn open_source(
     let version_id = source.version_id;
     let source = ObjectAddress { bucket: source.bucket, key: source.key };
     let key = encryption::customer_key(context, &encryption::OF_SOURCE)?;
-    let opened = version::open(context, &source, version_id.as_deref()).await;
+    access::authorise_source(context, (&source.bucket, &source.key), version_id.as_deref()).await?;
+    let opened = match version::open(context, &source, version_id.as_deref()).await {
+        Ok(opened) => Ok(opened),
+        Err(error) => Err(access::conceal(context, &source.bucket, error).await),
+    };
     let mut opened = opened.map_err(|error| match error.code() {
         ErrorCode::MethodNotAllowed => S3Error::invalid_request(
             "The source of a copy request may not specifically refer to a delete marker by version id.",

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use granary_engine::{ByteRange, ObjectInfo, Tags};
-use granary_types::PartNumber;
+use granary_types::{Checksum, PartNumber};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::attributes::find_part;
@@ -186,7 +186,9 @@ fn part_selection(
         }
     };
     if let (true, Some(checksum)) = (show_checksum, checksum) {
-        object_headers::checksum_value(headers, checksum);
+        // The value is the part's, the kind is the object's: how the parts' checksums make the object's.
+        let kind = info.checksum.as_ref().map_or(checksum.kind, |whole| whole.kind);
+        object_headers::checksum(headers, &Checksum { kind, ..checksum.clone() });
     }
     // An empty range has no Content-Range.
     let status = if range.length_bytes() == 0 { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };

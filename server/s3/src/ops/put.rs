@@ -7,6 +7,7 @@ use http::{StatusCode, header};
 
 use super::ObjectAddress;
 use super::{object_headers, version};
+use crate::access;
 use crate::attributes;
 use crate::conditions;
 use crate::context::Context;
@@ -20,7 +21,7 @@ use crate::unsupported;
 
 /// The largest object of a single PUT.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>
-const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+pub(super) const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 
 /// What a client that sends no checksum gets.
 pub(super) const DEFAULT_CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
@@ -40,6 +41,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
         tags: tags::of_header(headers)?,
         lock: locks::of_write(headers, locks::Digest::Needed)?,
         encryption: encryption::of_write(context, &object.bucket).await?,
+        acl: access::of_new_object(context)?,
     };
     let etag = encryption::etag_need(&options.encryption);
     let mut source = context.object_body(body, (etag, default_checksum(context)), PUT_BYTES_MAX)?;
@@ -63,7 +65,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
 }
 
 /// The checksum to compute when the client sends none.
-fn default_checksum(context: &Context<'_>) -> Option<ChecksumAlgorithm> {
+pub(super) fn default_checksum(context: &Context<'_>) -> Option<ChecksumAlgorithm> {
     let sends_one = context
         .headers()
         .keys()

@@ -137,7 +137,7 @@ impl Batch {
         Outcome::Done { replaced: replaced.map(Box::new), order }
     }
 
-    /// The tags of a version that is gone go too; its bytes are garbage, unless something else refers to them.
+    /// The tags and the list of a version that is gone go too; its bytes are garbage, unless something else refers to them.
     fn drop_content(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) {
         if let Some(location) = row.object.content.packed() {
             self.drop_live(location.volume, u64::from(location.length_bytes));
@@ -146,6 +146,7 @@ impl Batch {
             self.drop_reference(part.blob, object_referrer(bucket, key, row.order, index));
         }
         self.drop_tags(bucket, key, row.object.write);
+        self.drop_acl(bucket, key, row.object.write);
     }
 
     pub(super) fn delete_object(&mut self, delete: &DeleteObject, terms: &EraseTerms) -> Outcome {

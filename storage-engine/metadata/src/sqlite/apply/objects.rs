@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Batch;
 use super::blobs::object_referrer;
 use super::commit::refused;
-use super::side::drop_tags;
+use super::side::{drop_acl, drop_tags};
 use crate::model::{
     BucketSettings, DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome, PartRef,
     PutObject, RemoveObject, Versioning, fits,
@@ -194,7 +194,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The tags of a version that is gone go too; its bytes are garbage, unless something else refers to them.
+    /// The tags and the list of a version that is gone go too; its bytes are garbage, unless something else refers to them.
     pub(super) fn drop_content(
         &mut self,
         bucket: BucketId,
@@ -207,6 +207,7 @@ impl Batch<'_> {
         for (index, part) in (0_u32..).zip(parts_of(&row.object)) {
             self.drop_reference(part.blob, &object_referrer(bucket, key, row.order, index))?;
         }
+        drop_acl(self.connection, bucket, key, row.object.write)?;
         drop_tags(self.connection, bucket, key, row.object.write)
     }
 
