@@ -2,7 +2,6 @@
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html>
 
-
 use super::checks;
 use super::schema::Content::{Flag, Group, Number, OneOf, Text};
 use super::schema::{Member, many, maybe, one, some};
