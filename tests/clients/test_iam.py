@@ -140,6 +140,8 @@ def test_inline_policies_are_kept_as_they_were_written(account):
         assert (status, code) == (400, "MalformedPolicyDocument"), bad
     long = policy(["s3:GetObject"] * 200)
     assert code_of(iam.put_user_policy, UserName="u", PolicyName="q", PolicyDocument=long) == (409, "LimitExceeded")
+    spaced = policy("s3:GetObject").replace(" ", " " * 1000)
+    assert code_of(iam.put_user_policy, UserName="u", PolicyName="q", PolicyDocument=spaced) == (409, "LimitExceeded")
     assert code_of(iam.delete_user, UserName="u") == (409, "DeleteConflict")
     iam.delete_user_policy(UserName="u", PolicyName="p")
     assert code_of(iam.get_user_policy, UserName="u", PolicyName="p") == (404, "NoSuchEntity")

@@ -130,7 +130,7 @@ fn find_role(call: &Call<'_>, arn: &str) -> Option<Arc<RoleDocument>> {
 fn session_policies(call: &Call<'_>, account: &str) -> Result<(Option<String>, Vec<String>)> {
     let policy = call.form.get("Policy");
     if let Some(text) = policy {
-        if limits::counted(text) > limits::SESSION_POLICY_CHARS {
+        if !limits::fit([text], limits::SESSION_POLICY_CHARS) {
             let message = "The policy is longer than a session policy may be.";
             return Err(IamError::new(Code::PackedPolicyTooLarge, message));
         }
