@@ -5,7 +5,7 @@
 use granary_auth::policy::{Policy, PolicyKind};
 
 use crate::documents::Kind;
-use crate::error::{Code, IamError, Result};
+use crate::error::{IamError, Result};
 
 pub(crate) const USERS: usize = 5_000;
 pub(crate) const GROUPS: usize = 300;
@@ -42,11 +42,4 @@ pub(crate) fn check_policy(text: &str, kind: PolicyKind<'_>, limit: usize) -> Re
         return Err(IamError::limit("PolicySize", limit));
     }
     Policy::parse(text.as_bytes(), kind).map(drop).map_err(IamError::from)
-}
-
-/// An entity of that name is there already.
-pub(crate) fn exists(kind: Kind, name: &str) -> IamError {
-    let mut word = kind.word().to_owned();
-    word.get_mut(..1).into_iter().for_each(str::make_ascii_uppercase);
-    IamError::new(Code::EntityAlreadyExists, format!("{word} with name {name} already exists."))
 }

@@ -97,7 +97,7 @@ fn check_trust(call: &Call<'_>, identity: &Identity, role: &RoleDocument) -> Res
         context.set("sts:RoleSessionName", name);
     }
     let request = PolicyRequest { action: &call.action, resource: &arn, context: &context };
-    let trusted = trust.decide(&policy_caller(identity), &request);
+    let trusted = trust.decide(&Caller::from(identity), &request);
     let own = call.decide(&call.action, &arn);
     let is_same_account = identity.account.id == role.head.account;
     let allowed = match (trusted, own) {
@@ -116,18 +116,6 @@ fn denied(call: &Call<'_>, arn: &str) -> IamError {
     let who = call.caller_arn();
     let message = format!("User: {who} is not authorized to perform: {} on resource: {arn}", call.action);
     IamError::new(Code::AccessDenied, message)
-}
-
-/// The caller as policies of resources see it.
-fn policy_caller(identity: &Identity) -> Caller<'_> {
-    let (account, canonical) = (&*identity.account.id, &*identity.account.canonical_id);
-    match (identity.kind, &identity.role_arn) {
-        (IdentityKind::AccountRoot, _) => Caller::Root { account, canonical },
-        (IdentityKind::AssumedRole, Some(role_arn)) => {
-            Caller::Session { account, canonical, arn: &identity.arn, role_arn }
-        }
-        _ => Caller::User { account, canonical, arn: &identity.arn },
-    }
 }
 
 /// The role of that ARN, in whatever account.

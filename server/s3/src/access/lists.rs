@@ -3,6 +3,7 @@
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#acl-access-policy-permission-mapping>
 
 use granary_engine::EngineError;
+use http::HeaderMap;
 
 use super::acl::{Acl, Permission};
 use super::canned::{self, Owners};
@@ -17,6 +18,9 @@ use crate::ops::version;
 
 /// The canned list that an object may ask for where lists do not count, as it changes nothing.
 const FULL_CONTROL: &str = "bucket-owner-full-control";
+
+/// What the initiator of an upload begins with whose object is given to the bucket's owner.
+const GIVEN: &str = "given:";
 
 /// Which list decides about an action, and the permission that it must grant.
 enum Needs {
@@ -59,10 +63,7 @@ pub(super) async fn of(
         if granted { AclSays::Granted } else { AclSays::Nothing }
     };
     match (needs, target.key) {
-        (Needs::OfBucket(permission), _) => match &rules.acl {
-            Stored::Present(acl) => Ok((says(acl, permission), None)),
-            Stored::Absent | Stored::Unreadable => Ok(none),
-        },
+        (Needs::OfBucket(permission), _) => Ok((of_bucket(&says, rules, permission), None)),
         (Needs::OfObject(permission), Some(key)) => {
             let version = version::named(target.version)?;
             match requester.shared.engine.object_acl(target.bucket, key, version).await {
@@ -70,13 +71,49 @@ pub(super) async fn of(
                     let acl = rules.object_acl(found.acl.as_deref())?;
                     Ok((says(&acl, permission), Some(acl.owner.0)))
                 }
+                // That it is not there is told to who may list the bucket.
                 Err(
                     EngineError::NoSuchKey | EngineError::NoSuchVersion | EngineError::DeleteMarker { .. },
-                ) => Ok(none),
+                ) => Ok((of_bucket(&says, rules, Permission::Read), None)),
                 Err(error) => Err(error.into()),
             }
         }
         (Needs::OfObject(_), None) => Ok(none),
+    }
+}
+
+/// Whether a new object is the bucket's owner's because its writer gives it away.
+fn is_given(rules: &Rules, headers: &HeaderMap) -> bool {
+    rules.ownership == ObjectOwnership::BucketOwnerPreferred && canned::name(headers) == Some(FULL_CONTROL)
+}
+
+/// Who begins an upload, as the engine keeps it, with a mark if the object is given away.
+pub(crate) fn initiator(context: &Context<'_>) -> String {
+    let nobody = Owner::anonymous();
+    let stored = context.requester.own().unwrap_or(&nobody).stored();
+    let given = context.rules.get().is_some_and(|rules| is_given(rules, context.headers()));
+    if given { format!("{GIVEN}{stored}") } else { stored }
+}
+
+/// Who began an upload, and whose its object will be.
+pub(crate) fn owners_of_upload(context: &Context<'_>, stored: &str) -> (Owner, Owner) {
+    let (initiator, given) = match stored.strip_prefix(GIVEN) {
+        Some(stored) => (stored, true),
+        None => (stored, false),
+    };
+    let initiator = Owner::of_stored(initiator, &context.shared.config);
+    let owner = match context.rules.get() {
+        Some(rules) if given || !rules.counts_acls() => rules.owner.clone(),
+        _ => initiator.clone(),
+    };
+    (initiator, owner)
+}
+
+/// What the list of the bucket says.
+fn of_bucket(says: &impl Fn(&Acl, Permission) -> AclSays, rules: &Rules, permission: Permission) -> AclSays {
+    match &rules.acl {
+        Stored::Present(acl) => says(acl, permission),
+        Stored::Absent | Stored::Unreadable => AclSays::Nothing,
     }
 }
 
@@ -90,15 +127,18 @@ pub(crate) fn of_new_object(context: &Context<'_>) -> S3Result<Option<String>> {
     let name = canned::name(headers);
     let nobody = Owner::anonymous();
     let writer = context.requester.own().unwrap_or(&nobody);
-    let is_given = rules.ownership == ObjectOwnership::BucketOwnerPreferred && name == Some(FULL_CONTROL);
-    let own = if !rules.counts_acls() || is_given { &rules.owner } else { writer };
+    let own = if !rules.counts_acls() || is_given(rules, headers) { &rules.owner } else { writer };
     let asked = canned::of_headers(context.shared, headers, Owners { own, of_bucket: &rules.owner })?;
     if !rules.counts_acls() {
         return match asked {
-            Some(acl) if acl != Acl::private(&rules.owner) => {
-                Err(ErrorCode::AccessControlListNotSupported.into())
+            // No other canned list is taken, though some mean the same.
+            Some(acl)
+                if acl == Acl::private(&rules.owner) && name.is_none_or(|name| name == FULL_CONTROL) =>
+            {
+                Ok(None)
             }
-            _ => Ok(None),
+            Some(_) => Err(ErrorCode::AccessControlListNotSupported.into()),
+            None => Ok(None),
         };
     }
     let acl = asked.unwrap_or_else(|| Acl::private(own));

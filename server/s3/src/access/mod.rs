@@ -29,7 +29,7 @@ use crate::ops::{ObjectAddress, version};
 use crate::state::Shared;
 use decide::{Lists, Verdict, decide};
 pub(crate) use keys::{Sent, of_lock, of_tags};
-pub(crate) use lists::of_new_object;
+pub(crate) use lists::{initiator, of_new_object, owners_of_upload};
 use owner::Owner;
 use rules::{DOCUMENTS, Rules, Stored};
 
@@ -370,11 +370,13 @@ pub(crate) async fn bypass(context: &Context<'_>, target: Target<'_>) -> S3Resul
 }
 
 /// That an object is not there is told to those only who may list its bucket.
-pub(crate) async fn conceal(context: &Context<'_>, bucket: &BucketName, error: S3Error) -> S3Error {
+pub(crate) async fn conceal(context: &Context<'_>, object: &ObjectAddress, error: S3Error) -> S3Error {
     if error.code() != ErrorCode::NoSuchKey || matches!(context.verified.principal, Principal::Root { .. }) {
         return error;
     }
-    match context.requester.may("s3:ListBucket", Target::bucket(bucket)).await {
+    // As if just this key were listed.
+    let prefix = |values: &mut Values| values.set("s3:prefix", object.key.as_str());
+    match context.requester.may_with("s3:ListBucket", Target::bucket(&object.bucket), &prefix).await {
         Ok(true) => error,
         Ok(false) => ErrorCode::AccessDenied.into(),
         Err(error) => error,
