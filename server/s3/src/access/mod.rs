@@ -120,6 +120,32 @@ impl<'a> Requester<'a> {
 
     /// Whether that may be done by a request about which more is known.
     async fn may_with(&self, action: &str, target: Target<'_>, more: More<'_>) -> S3Result<bool> {
+        self.may_by_lists(action, action, target, more).await
+    }
+
+    /// Lets a request go on that makes an object and asks for this beside it.
+    ///
+    /// # Errors
+    /// `AccessDenied`, `NoSuchBucket`.
+    async fn require_for_new(&self, action: &str, target: Target<'_>) -> S3Result<()> {
+        // Where lists count, who writes an object owns it: its list is his to give, whatever that of the object says
+        // that is replaced.
+        let listed = if action == WRITE_ACL { WRITE } else { action };
+        if self.may_by_lists(action, listed, target, &|_values| {}).await? {
+            Ok(())
+        } else {
+            Err(ErrorCode::AccessDenied.into())
+        }
+    }
+
+    /// As [`Self::may_with`], where the access control lists are asked for the action `listed`.
+    async fn may_by_lists(
+        &self,
+        action: &str,
+        listed: &str,
+        target: Target<'_>,
+        more: More<'_>,
+    ) -> S3Result<bool> {
         let rules = rules(self.shared, target.bucket, self.freshness()).await?;
         if matches!(self.principal, Principal::Root { .. }) && matches!(rules.policy, Stored::Absent) {
             return Ok(true);
@@ -128,7 +154,7 @@ impl<'a> Requester<'a> {
         more(&mut values);
         let resource = target.arn();
         let request = PolicyRequest { action, resource: &resource, context: &values };
-        let (says, object_owner) = lists::of(self, &rules, action, target).await?;
+        let (says, object_owner) = lists::of(self, &rules, listed, target).await?;
         let lists = Lists { says, object_owner: object_owner.as_deref() };
         let verdict = decide(self.principal, self.own(), Some(&rules), &request, lists);
         Ok(verdict == Verdict::Allowed)
@@ -243,7 +269,7 @@ pub(crate) async fn authorise(
     }
     if begins_object(operation) {
         for action in of_headers(context, HEADERS_OF_OBJECTS) {
-            requester.require(action, target).await?;
+            requester.require_for_new(action, target).await?;
         }
     }
     check_expected_owner(context, EXPECTED_OWNER, target.bucket).await?;
@@ -284,10 +310,13 @@ pub(crate) async fn authorise_body(
     }
 }
 
+/// What makes an object, and what gives it a list.
+const WRITE: &str = "s3:PutObject";
+const WRITE_ACL: &str = "s3:PutObjectAcl";
 /// What the headers of a new object ask for beside the object.
 const HEADERS_OF_OBJECTS: &[(&str, &str)] = &[
-    ("x-amz-acl", "s3:PutObjectAcl"),
-    ("x-amz-grant-", "s3:PutObjectAcl"),
+    ("x-amz-acl", WRITE_ACL),
+    ("x-amz-grant-", WRITE_ACL),
     ("x-amz-tagging", "s3:PutObjectTagging"),
     ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
     ("x-amz-object-lock-retain-until-date", "s3:PutObjectRetention"),
