@@ -337,6 +337,7 @@ def test_lists_of_buckets(server, writers_bucket):
     assert other.list_objects_v2(**place)["KeyCount"] == 1
     assert code(other.put_object, **place, Key="n", Body=b"x") == DENIED
     assert code(other.get_object, **place, Key="k") == DENIED
+    assert code(other.get_object, **place, Key="none") == (404, "NoSuchKey")
     assert s3.get_bucket_policy_status(**place)["PolicyStatus"]["IsPublic"] is True
     s3.put_bucket_acl(**place, ACL="public-read-write")
     other.put_object(**place, Key="n", Body=b"x")
@@ -558,6 +559,12 @@ def test_writers_own_what_they_write_where_lists_count(server, writers_bucket, a
     # A policy of the bucket's owner cannot share what is not theirs.
     s3.put_bucket_policy(Bucket=writers_bucket, Policy=policy(statement(writers_bucket, "s3:GetObject")))
     assert code(anyone(server).get_object, **place) == DENIED
+    new = {"Bucket": writers_bucket, "Key": "new"}
+    other.put_object(**new, Body=b"x", ACL="public-read")
+    assert anyone(server).get_object(**new)["Body"].read() == b"x"
+    other.copy_object(**new, CopySource=place, ACL="authenticated-read")
+    assert third.client().get_object(**new)["Body"].read() == b"theirs"
+    assert code(anyone(server).get_object, **new) == DENIED
     other.put_object_acl(**place, GrantRead=f'id="{canonical(third)}"')
     assert third.client().get_object(**place)["Body"].read() == b"theirs"
     rules = {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}

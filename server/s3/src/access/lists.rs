@@ -10,7 +10,7 @@ use super::canned::{self, Owners};
 use super::decide::AclSays;
 use super::owner::Owner;
 use super::rules::{Rules, Stored};
-use super::{Requester, Target};
+use super::{Requester, Stage, Target};
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::new_buckets::ObjectOwnership;
@@ -48,14 +48,29 @@ fn needs(action: &str) -> Option<Needs> {
     })
 }
 
-/// What the lists say of an action, and the canonical user id of the object's owner.
+/// What the lists say of an action.
+pub(super) struct Said {
+    pub(super) says: AclSays,
+    /// The canonical user id of the object's owner, where that may be another than the bucket's.
+    pub(super) object_owner: Option<String>,
+    /// What to answer instead of a denial: that an object is not there, to who may list the bucket.
+    pub(super) instead: Option<S3Error>,
+}
+
+impl Said {
+    fn of_bucket(says: AclSays) -> Self {
+        Self { says, object_owner: None, instead: None }
+    }
+}
+
+/// What the lists say of an action.
 pub(super) async fn of(
     requester: &Requester<'_>,
     rules: &Rules,
     action: &str,
     target: Target<'_>,
-) -> S3Result<(AclSays, Option<String>)> {
-    let none = (AclSays::Nothing, None);
+) -> S3Result<Said> {
+    let none = Said::of_bucket(AclSays::Nothing);
     let Some(needs) = needs(action).filter(|_| rules.counts_acls()) else { return Ok(none) };
     let own = requester.own().map(|own| own.canonical.as_str());
     let says = |acl: &Acl, permission| {
@@ -63,18 +78,31 @@ pub(super) async fn of(
         if granted { AclSays::Granted } else { AclSays::Nothing }
     };
     match (needs, target.key) {
-        (Needs::OfBucket(permission), _) => Ok((of_bucket(&says, rules, permission), None)),
+        (Needs::OfBucket(permission), _) => Ok(Said::of_bucket(of_bucket(&says, rules, permission))),
+        // Who writes an object may say who else may have it.
+        (Needs::OfObject(_), Some(_)) if target.stage == Stage::ToBe => {
+            Ok(Said::of_bucket(of_bucket(&says, rules, Permission::Write)))
+        }
         (Needs::OfObject(permission), Some(key)) => {
             let version = version::named(target.version)?;
             match requester.shared.engine.object_acl(target.bucket, key, version).await {
                 Ok(found) => {
                     let acl = rules.object_acl(found.acl.as_deref())?;
-                    Ok((says(&acl, permission), Some(acl.owner.0)))
+                    // The handler must find the same one: another has another list.
+                    let _ = requester.seen.set(found.write);
+                    let says = says(&acl, permission);
+                    Ok(Said { says, object_owner: Some(acl.owner.0), instead: None })
                 }
-                // That it is not there is told to who may list the bucket.
+                // Nothing is granted on what is not there: it may be there in a moment.
                 Err(
-                    EngineError::NoSuchKey | EngineError::NoSuchVersion | EngineError::DeleteMarker { .. },
-                ) => Ok((of_bucket(&says, rules, Permission::Read), None)),
+                    error @ (EngineError::NoSuchKey
+                    | EngineError::NoSuchVersion
+                    | EngineError::DeleteMarker { .. }),
+                ) => {
+                    let may_list = of_bucket(&says, rules, Permission::Read) == AclSays::Granted;
+                    let error = S3Error::from(error).field("Key", key.as_str());
+                    Ok(Said { instead: may_list.then_some(error), ..none })
+                }
                 Err(error) => Err(error.into()),
             }
         }

@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use granary_auth::Principal;
 use granary_auth::policy::{Context as Values, PolicyRequest};
 use granary_engine::{Bypass, EngineError, Freshness};
-use granary_types::{BucketName, ObjectKey};
+use granary_types::{BucketName, ObjectKey, WriteId};
 
 use crate::address::Address;
 use crate::context::Context;
@@ -47,17 +47,25 @@ pub(crate) struct Target<'a> {
     pub(crate) key: Option<&'a ObjectKey>,
     /// The version id as it was sent, if one is named.
     pub(crate) version: Option<&'a str>,
+    stage: Stage,
+}
+
+/// Whether an object is one that is there, or that the request makes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    There,
+    ToBe,
 }
 
 impl<'a> Target<'a> {
     /// A bucket.
     pub(crate) fn bucket(bucket: &'a BucketName) -> Self {
-        Self { bucket, key: None, version: None }
+        Self { bucket, key: None, version: None, stage: Stage::There }
     }
 
     /// An object, or the version of it that is named.
     pub(crate) fn object(bucket: &'a BucketName, key: &'a ObjectKey, version: Option<&'a str>) -> Self {
-        Self { bucket, key: Some(key), version }
+        Self { bucket, key: Some(key), version, stage: Stage::There }
     }
 
     fn arn(&self) -> String {
@@ -79,12 +87,14 @@ pub(crate) struct Requester<'a> {
     sent: Sent<'a>,
     /// Made when a policy is there to ask for them.
     values: OnceLock<Values>,
+    /// The write of the version whose access control list was looked at.
+    seen: OnceLock<WriteId>,
 }
 
 impl<'a> Requester<'a> {
     /// Who sent this request.
     pub(crate) fn new(shared: &'a Shared, principal: &'a Principal, sent: Sent<'a>) -> Self {
-        Self { shared, principal, own: OnceLock::new(), sent, values: OnceLock::new() }
+        Self { shared, principal, own: OnceLock::new(), sent, values: OnceLock::new(), seen: OnceLock::new() }
     }
 
     /// The account that the request acts for, if any.
@@ -95,6 +105,17 @@ impl<'a> Requester<'a> {
     /// Whether it is the root user of the store.
     pub(crate) fn is_superuser(&self) -> bool {
         matches!(self.principal, Principal::Root { .. })
+    }
+
+    /// Refuses to go on with another version than the one whose access control list was looked at.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable`: to try again is to be authorised for what is there now.
+    pub(crate) fn check_same(&self, write: WriteId) -> S3Result<()> {
+        match self.seen.get() {
+            Some(seen) if *seen != write => Err(ErrorCode::ServiceUnavailable.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the request acts for this account.
@@ -120,32 +141,6 @@ impl<'a> Requester<'a> {
 
     /// Whether that may be done by a request about which more is known.
     async fn may_with(&self, action: &str, target: Target<'_>, more: More<'_>) -> S3Result<bool> {
-        self.may_by_lists(action, action, target, more).await
-    }
-
-    /// Lets a request go on that makes an object and asks for this beside it.
-    ///
-    /// # Errors
-    /// `AccessDenied`, `NoSuchBucket`.
-    async fn require_for_new(&self, action: &str, target: Target<'_>) -> S3Result<()> {
-        // Where lists count, who writes an object owns it: its list is his to give, whatever that of the object says
-        // that is replaced.
-        let listed = if action == WRITE_ACL { WRITE } else { action };
-        if self.may_by_lists(action, listed, target, &|_values| {}).await? {
-            Ok(())
-        } else {
-            Err(ErrorCode::AccessDenied.into())
-        }
-    }
-
-    /// As [`Self::may_with`], where the access control lists are asked for the action `listed`.
-    async fn may_by_lists(
-        &self,
-        action: &str,
-        listed: &str,
-        target: Target<'_>,
-        more: More<'_>,
-    ) -> S3Result<bool> {
         let rules = rules(self.shared, target.bucket, self.freshness()).await?;
         if matches!(self.principal, Principal::Root { .. }) && matches!(rules.policy, Stored::Absent) {
             return Ok(true);
@@ -154,10 +149,13 @@ impl<'a> Requester<'a> {
         more(&mut values);
         let resource = target.arn();
         let request = PolicyRequest { action, resource: &resource, context: &values };
-        let (says, object_owner) = lists::of(self, &rules, listed, target).await?;
-        let lists = Lists { says, object_owner: object_owner.as_deref() };
-        let verdict = decide(self.principal, self.own(), Some(&rules), &request, lists);
-        Ok(verdict == Verdict::Allowed)
+        let said = lists::of(self, &rules, action, target).await?;
+        let lists = Lists { says: said.says, object_owner: said.object_owner.as_deref() };
+        match (decide(self.principal, self.own(), Some(&rules), &request, lists), said.instead) {
+            (Verdict::Allowed, _) => Ok(true),
+            (Verdict::Denied, Some(error)) => Err(error),
+            (Verdict::Denied, None) => Ok(false),
+        }
     }
 
     /// The values of condition keys for one target of the request.
@@ -268,8 +266,9 @@ pub(crate) async fn authorise(
         requester.require(actions::of(Operation::GetObject, version.is_some()), target).await?;
     }
     if begins_object(operation) {
+        let target = Target { stage: Stage::ToBe, ..target };
         for action in of_headers(context, HEADERS_OF_OBJECTS) {
-            requester.require_for_new(action, target).await?;
+            requester.require(action, target).await?;
         }
     }
     check_expected_owner(context, EXPECTED_OWNER, target.bucket).await?;
@@ -310,13 +309,10 @@ pub(crate) async fn authorise_body(
     }
 }
 
-/// What makes an object, and what gives it a list.
-const WRITE: &str = "s3:PutObject";
-const WRITE_ACL: &str = "s3:PutObjectAcl";
 /// What the headers of a new object ask for beside the object.
 const HEADERS_OF_OBJECTS: &[(&str, &str)] = &[
-    ("x-amz-acl", WRITE_ACL),
-    ("x-amz-grant-", WRITE_ACL),
+    ("x-amz-acl", "s3:PutObjectAcl"),
+    ("x-amz-grant-", "s3:PutObjectAcl"),
     ("x-amz-tagging", "s3:PutObjectTagging"),
     ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
     ("x-amz-object-lock-retain-until-date", "s3:PutObjectRetention"),
