@@ -12,9 +12,6 @@ import pytest
 from harness import ACCESS_KEY, SECRET_KEY, seeded_bytes
 from test_protocol import Answer, connection
 
-# The only canned list that a bucket without access control lists takes.
-OWNERS = "bucket-owner-full-control"
-
 
 def encode(fields, file=None, file_name="a.txt"):
     """A body of multipart/form-data and its type."""
@@ -64,8 +61,7 @@ def test_a_form_as_boto3_makes_it_by_default_uploads(server, bucket):
 
 
 def test_a_form_of_boto3_uploads(server, bucket, client):
-    fields = {"Content-Type": "text/plain", "x-amz-meta-who": "me", "acl": OWNERS,
-              "x-amz-storage-class": "STANDARD_IA"}
+    fields = {"Content-Type": "text/plain", "x-amz-meta-who": "me", "acl": "bucket-owner-full-control", "x-amz-storage-class": "STANDARD_IA"}
     conditions = [{name: value} for name, value in fields.items()]
     form = presigned(client, bucket, fields=fields, conditions=conditions)
     answer = post(server, bucket, form.items(), b"hello", "../x/hello.txt")
@@ -152,8 +148,8 @@ def test_a_form_that_was_changed_stores_nothing(server, bucket, client):
 
 def test_version_2_signs_forms_and_nothing_else(server, bucket, client):
     """AWS documents both versions for forms; every other request needs version 4."""
-    policy = policy_of(bucket, [["starts-with", "$key", "foo"], {"acl": OWNERS}])
-    fields = [("key", "foo.txt"), ("acl", OWNERS), *signed_v2(policy)]
+    policy = policy_of(bucket, [["starts-with", "$key", "foo"], {"acl": "bucket-owner-full-control"}])
+    fields = [("key", "foo.txt"), ("acl", "bucket-owner-full-control"), *signed_v2(policy)]
     assert post(server, bucket, fields).status == 204
     assert client.get_object(Bucket=bucket, Key="foo.txt")["Body"].read() == b"content"
     wrong = [(name, value[::-1] if name == "signature" else value) for name, value in fields]
