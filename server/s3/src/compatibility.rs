@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use crate::operation::{Operation, Scope, Selector, Status};
 
+/// Which of other people's tests fail here, and why.
+const CEPH: &str = include_str!("ceph_tests.md");
+
 /// What the table cannot say.
 const BESIDE: &str = "
 ## Beside the table
@@ -55,6 +58,7 @@ pub fn page() -> String {
         let _ = writeln!(out, "| {operation} | `{}` | {status} |", request(*operation));
     }
     out.push_str(BESIDE);
+    out.push_str(CEPH);
     out
 }
 
