@@ -123,6 +123,7 @@ impl EngineError {
                         | MetadataError::OutcomeUnknown { .. }
                         | MetadataError::Fenced { .. }
                         | MetadataError::VolumeGone(_)
+                        | MetadataError::DriveRetired(_)
                 )
             }
             _ => false,
