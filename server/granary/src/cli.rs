@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use granary_admin::{Leaving, TaskKind};
+use granary_admin::{Fate, Leaving, TaskKind};
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};
 use crate::metadata::migrate::{MigrateArgs, migrate};
+use crate::metadata::recover::{RecoverArgs, recover};
 use crate::metadata::{self, MetadataCommand};
 use crate::operate::{self, DrainArgs, Target};
 use crate::output::{OutputFormat, print_notice};
@@ -49,6 +50,10 @@ enum Command {
     Metadata(MetadataCommand),
     /// Bring the schema of the metadata's database up to this version; what `serve` does by itself at start.
     Migrate(MigrateArgs),
+    /// Make the metadata anew from the blocks on the drives, for the day the database and its backups are gone.
+    ///
+    /// No server may run. Without --apply it only reports what it would write.
+    Recover(RecoverArgs),
     /// Rebuild missing and damaged shards.
     Heal(TaskArgs),
     /// Read and check everything.
@@ -92,6 +97,9 @@ enum DriveCommand {
         new: String,
         #[command(flatten)]
         args: DrainArgs,
+        /// The old drive cannot be read and is lost for good, not only away.
+        #[arg(long)]
+        lost: bool,
     },
     /// Retire a drive that was drained.
     Remove {
@@ -284,6 +292,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
         Command::Metadata(command) => runtime(0)?.block_on(metadata::run(&command, format))?,
+        Command::Recover(args) => return runtime(0)?.block_on(recover(&args, format)),
         Command::Migrate(args) => runtime(1)?.block_on(migrate(&args, format))?,
         Command::Volume(VolumeCommand::Compact(args)) => return task(&args, TaskKind::Compact, format),
         Command::Heal(args) => return task(&args, TaskKind::Heal, format),
@@ -306,8 +315,9 @@ async fn drive(command: DriveCommand, format: OutputFormat) -> Result<()> {
         DriveCommand::Drain { id, args, cancel: false } => {
             operate::drain(&args, &Leaving::Drive(id), format).await
         }
-        DriveCommand::Replace { old, new, args } => {
-            operate::drain(&args, &Leaving::Replaced { old, new }, format).await
+        DriveCommand::Replace { old, new, args, lost } => {
+            let fate = if lost { Fate::Lost } else { Fate::Unsaid };
+            operate::drain(&args, &Leaving::Replaced { old, new, fate }, format).await
         }
         DriveCommand::Remove { id, target } => operate::remove_drive(&target, &id).await,
         DriveCommand::Moves(target) => operate::list_moves(&target, format).await,
@@ -365,10 +375,12 @@ mod tests {
             "granary metadata backup --from postgres://h/granary --to file:/b/granary.backup",
             "granary metadata backups --data /mnt/d{1...6}",
             "granary metadata restore --from drives:/mnt/d{1...6} --to postgres://h/granary",
+            "granary recover --from-drives --data /mnt/d{1...6} --list found.jsonl",
+            "granary recover --from-drives --data /mnt/d{1...6} --lost --to postgres://h/granary --apply --candidates suggested",
             "granary heal",
             "granary drive drain 0a1b --apply --detach",
             "granary drive drain 0a1b --cancel --json",
-            "granary drive replace 0a1b 2c3d --apply",
+            "granary drive replace 0a1b 2c3d --apply --lost",
             "granary drive remove 0a1b",
             "granary drive moves --json",
             "granary node drain 10.0.0.1:9100",

@@ -1,16 +1,17 @@
 //! The engine: everything wired together, opened and closed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use granary_metadata::sqlite::SqliteStore;
 use granary_metadata::{MetadataStore, VolumeState};
-use granary_types::ClusterId;
+use granary_types::{ClusterId, WriteId};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::buckets::BucketCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::lifecycle::RulesCache;
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
@@ -52,8 +53,8 @@ pub(crate) struct Inner {
     pub buckets: BucketCache,
     pub rules: RulesCache,
     pub tasks: Tasks,
-    /// The database knows less than was committed: nothing may be freed.
-    pub regressed: bool,
+    /// The database knows less than was committed: nothing may be freed, for the rest of this life.
+    regressed: AtomicBool,
     /// Held while one volume is healed.
     pub heal_turn: tokio::sync::Mutex<()>,
     /// How far moves of shards are.
@@ -112,7 +113,7 @@ impl Engine {
             Arc::clone(&damage),
             budget(options.read_budget_bytes),
         );
-        let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&store));
+        let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&store), new_life()?);
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
             maintenance_budget: budget(0),
@@ -130,7 +131,7 @@ impl Engine {
             buckets: BucketCache::default(),
             rules: RulesCache::default(),
             tasks: Tasks::default(),
-            regressed,
+            regressed: AtomicBool::new(regressed),
             heal_turn: tokio::sync::Mutex::default(),
             moves: MoveBoard::default(),
             running: Mutex::new(None),
@@ -183,6 +184,13 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// What tells this life of the process from others.
+fn new_life() -> Result<u64> {
+    let drawn = WriteId::random().map_err(|source| EngineError::Io { context: "drawing an id", source })?;
+    let (half, _) = drawn.as_bytes().split_at(8);
+    Ok(half.iter().fold(0, |life, byte| life << 8 | u64::from(*byte)))
 }
 
 fn report_unused(unused: &[UnusedDrive]) {
@@ -241,6 +249,18 @@ async fn seal_former_volumes(store: &dyn MetadataStore, nodes: Option<&Nodes>) -
 }
 
 impl Inner {
+    /// Whether the database has been found to know less than was committed.
+    pub(crate) fn is_regressed(&self) -> bool {
+        self.regressed.load(Ordering::Acquire)
+    }
+
+    /// The database was found to know less than was committed.
+    pub(crate) fn note_regressed(&self) {
+        if !self.regressed.swap(true, Ordering::AcqRel) {
+            metrics::gauge!("granary_metadata_regressed").set(1.0);
+        }
+    }
+
     /// Whether work that one node does for all is this process's, now.
     pub(crate) fn does_shared_work(&self) -> bool {
         self.nodes.as_ref().is_none_or(|nodes| nodes.leads())

@@ -9,6 +9,7 @@
 
 mod api;
 mod buckets;
+mod deletes;
 mod documents;
 mod drive_status;
 mod drives;
@@ -25,9 +26,11 @@ mod objects;
 mod options;
 mod read;
 mod record;
+pub mod recover;
 mod start;
 mod status;
 mod tags;
+mod told;
 mod volume;
 mod write;
 
@@ -45,7 +48,8 @@ pub use lifecycle::{
     NoncurrentTransition, RuleStatus, Subject, Tags, Transition, TransitionTime,
 };
 pub use maintain::{
-    DrainPlan, DrainStatus, Leaving, MoveStep, RebalanceStatus, TaskId, TaskKind, TaskProgress, TaskState,
+    DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus, TaskId, TaskKind, TaskProgress,
+    TaskState,
 };
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};

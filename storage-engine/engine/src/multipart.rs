@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use granary_metadata::{
     Commit, CompleteUpload, Content, NewBlob, NewObject, NewUpload, Outcome, PartQuery, PartRef, PartRow,
-    PutPart, UploadQuery, UploadRow, VersionKind, Write,
+    PutPart, UploadQuery, UploadRow, VersionKind, Write, WriteConditions,
 };
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, UploadId, VersionId, WriteId,
@@ -22,6 +22,7 @@ use crate::locks::{check_bucket, keep_upload_lock, lock_write, take_upload_lock}
 use crate::objects::{Small, Stored, VERSIONING_TRIES_MAX, first, new_version, written};
 use crate::record::{BlobRecord, ObjectRecord};
 use crate::tags::{keep_upload_tags, tag_write, take_upload_tags};
+use crate::told::Told;
 use crate::write::Recorded;
 
 const PARTS_PAGE: u32 = 1000;
@@ -231,7 +232,15 @@ impl Engine {
                 object: object.clone(),
             }));
             let writes = std::iter::once(write).chain(tagging).chain(locking).collect();
-            let records = ObjectRecord::manifest(id, key, &object)?;
+            let told = Told {
+                conditions: Some(&options.conditions)
+                    .filter(|conditions| **conditions != WriteConditions::default())
+                    .cloned(),
+                tags: tags.clone(),
+                lock,
+                ..Told::put(&found)
+            };
+            let records = ObjectRecord::manifest(id, key, &object, &told)?;
             let recorded = Recorded { writes, ..Recorded::default() };
             let outcome = first(self.commit_recorded(records, recorded).await?)?;
             tries += 1;
@@ -240,6 +249,7 @@ impl Engine {
                 found = self.bucket(bucket).await?;
                 continue;
             }
+            self.tell_refusal(&found, key, &object, &outcome).await;
             self.accepted(bucket, &outcome)?;
             return Ok(written(&object));
         }
