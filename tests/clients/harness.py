@@ -172,6 +172,17 @@ def program(name: str) -> str:
     return path
 
 
+def refusal(call, **parameters) -> tuple:
+    """The status and the code that a call of a boto3 client is refused with."""
+    from botocore.exceptions import ClientError
+
+    try:
+        call(**parameters)
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
+    raise AssertionError(f"{call} was not refused: {parameters}")
+
+
 def seeded_bytes(seed: int, length: int) -> bytes:
     """Incompressible bytes that a seed determines."""
     return hashlib.shake_128(f"granary {seed}".encode()).digest(length)

@@ -38,9 +38,10 @@ VALUES = {
 ADDED = {
     "DeleteObjects": {"Delete": {"Objects": [{"Key": "k"}]}},
     "PutBucketAccelerateConfiguration": {"AccelerateConfiguration": {"Status": "Suspended"}},
+    "PutBucketEncryption": {"ServerSideEncryptionConfiguration": {"Rules": [
+        {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}},
     "PutBucketVersioning": {"VersioningConfiguration": {"Status": "Enabled"}},
     "PutBucketWebsite": {"WebsiteConfiguration": {"IndexDocument": {"Suffix": "index.html"}}},
-    # Without ACLs there is no other ownership.
     "PutBucketOwnershipControls": {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}},
     "PutPublicAccessBlock": {"PublicAccessBlockConfiguration": {"BlockPublicAcls": True}},
     "PutBucketAcl": {"ACL": "private"},

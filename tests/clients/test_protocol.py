@@ -208,3 +208,64 @@ def test_a_completion_sent_again_was_no_such_upload(server, bucket):
     assert send(server, "DELETE", f"/{bucket}/k?uploadId={upload}").outcome == (404, "NoSuchUpload")
     s3.put_object(**place, Body=b"y")
     assert complete(server, bucket, "k", upload, tag).outcome == (404, "NoSuchUpload")
+
+
+def test_a_request_signed_for_another_region_is_told_the_right_one(server, bucket, key):
+    """Every region was taken, so that a client with a wrong one was never told."""
+    request = AWSRequest(method="GET", url=f"{server.endpoint}/{bucket}", headers={})
+    S3SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "s3", "eu-west-1").add_auth(request)
+    link = connection(server)
+    link.request("GET", f"/{bucket}", headers=dict(request.headers.items()))
+    answer = Answer(link.getresponse())
+    link.close()
+    assert answer.outcome == (400, "AuthorizationHeaderMalformed")
+    assert answer.field("Region") == REGION
+    # SDKs go by that, and sign again.
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=server.endpoint, region_name="eu-west-1", aws_access_key_id=ACCESS_KEY,
+                          aws_secret_access_key=SECRET_KEY, verify=str(server.certificate) if server.tls else None)
+    assert client.get_object(Bucket=bucket, Key="k")["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_buckets_are_made_in_the_server_s_region_only(server):
+    """Any name was taken for the region of a bucket, and then shown as where it lies."""
+    client = server.boto3()
+    for region, code in [("eu-west-1", "IllegalLocationConstraintException"), ("EU", "IllegalLocationConstraintException"),
+                         ("mars", "InvalidLocationConstraint"), (REGION, "InvalidLocationConstraint")]:
+        with pytest.raises(ClientError) as refused:
+            client.create_bucket(Bucket="region-bucket", CreateBucketConfiguration={"LocationConstraint": region})
+        assert refused.value.response["Error"]["Code"] == code, region
+    body = "<CreateBucketConfiguration><LocationConstraint></LocationConstraint></CreateBucketConfiguration>"
+    assert send(server, "PUT", "/region-bucket", body=body.encode()).status == 200
+    assert client.get_bucket_location(Bucket="region-bucket")["LocationConstraint"] is None
+    assert client.head_bucket(Bucket="region-bucket")["BucketRegion"] == REGION
+
+
+def test_unknown_list_types_are_refused(server, bucket):
+    for value in ["3", "", "v2"]:
+        assert send(server, "GET", f"/{bucket}?list-type={value}").outcome == (400, "InvalidArgument")
+
+
+def test_heads_that_are_too_large_get_a_document(server, bucket):
+    """The answer was a bare 431, which no S3 client can read."""
+    for headers in [{"x-amz-meta-a": "a" * 20_000}, {"x-amz-meta-a": "a" * 500_000}, {f"x-{n}": "a" for n in range(150)}]:
+        link = connection(server)
+        link.request("GET", f"/{bucket}", headers=headers)
+        answer = Answer(link.getresponse())
+        assert answer.outcome == (400, "RequestHeaderSectionTooLarge")
+        assert answer.headers["connection"] == "close"
+        link.close()
+
+
+def test_the_type_of_a_part_s_checksum_was_not_shown(server, bucket):
+    client = server.boto3()
+    parts = [b"a" * (5 << 20), b"b"]
+    upload = client.create_multipart_upload(Bucket=bucket, Key="parts", ChecksumAlgorithm="SHA256")["UploadId"]
+    sent = [client.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=n, Body=part,
+                               ChecksumAlgorithm="SHA256") for n, part in enumerate(parts, 1)]
+    named = [{"PartNumber": n, "ETag": part["ETag"], "ChecksumSHA256": part["ChecksumSHA256"]} for n, part in enumerate(sent, 1)]
+    client.complete_multipart_upload(Bucket=bucket, Key="parts", UploadId=upload, MultipartUpload={"Parts": named})
+    for number, part in enumerate(sent, 1):
+        found = client.get_object(Bucket=bucket, Key="parts", PartNumber=number, ChecksumMode="ENABLED")
+        assert (found["ChecksumSHA256"], found["ChecksumType"]) == (part["ChecksumSHA256"], "COMPOSITE")

@@ -8,11 +8,12 @@ pub mod cluster;
 pub mod gate;
 pub mod load;
 pub mod mount;
-pub mod postgres;
 pub mod raw;
+pub mod register;
 pub mod server;
 pub mod tls;
 
 pub use granary_bench::content;
+pub use granary_bench::postgres;
 pub use granary_bench::signer;
 pub use server::{Server, ServerConfig};

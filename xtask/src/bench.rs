@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{process, target_dir, workspace_root};
+use crate::{postgres, process, target_dir, workspace_root};
 
 /// The version the comparison is made with; its figures are quoted in `docs/benchmarks.md`.
 const GARAGE_VERSION: &str = "2.5.0";
@@ -38,6 +38,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             .context("building the peer to compare with")?;
         }
         bench.env("GRANARY_BENCH_GARAGE", garage);
+    }
+    if args.iter().any(|arg| arg == "--nodes" || arg.starts_with("--nodes=")) {
+        bench.env("GRANARY_TEST_POSTGRES_BIN", postgres::ensure()?);
     }
     process::run(&mut bench)
 }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::AdminError;
+use crate::identity::{IdentityReport, IdentityRequest};
 use crate::model::{DriveReport, NodeReport, TaskId, TaskKind, TaskProgress, VolumePage};
 use crate::moves::{DrainPlan, Leaving, MoveReport};
 
@@ -68,4 +69,10 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::NotFound`] for an unknown id.
     async fn progress(&self, id: &TaskId) -> Result<TaskProgress, AdminError>;
+
+    /// Does something with users, keys or their policies.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`], [`AdminError::Invalid`] for what is taken or not allowed; [`AdminError::Unavailable`].
+    async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError>;
 }

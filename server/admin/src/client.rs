@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::AdminError;
+use crate::identity::{IdentityReport, IdentityRequest};
 use crate::model::{
     DriveList, DriveReport, NodeList, NodeReport, TaskId, TaskKind, TaskProgress, TaskStarted, VolumePage,
     VolumeReport,
@@ -147,8 +148,27 @@ impl AdminClient {
         self.call(Method::GET, &format!("/_granary/v1/tasks/{}", encode(&task.0))).await
     }
 
+    /// Does something with users, keys or their policies.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn identities(&self, request: &IdentityRequest) -> Result<IdentityReport, AdminError> {
+        let body = serde_json::to_vec(request)
+            .map_err(|error| AdminError::transport("writing the request", error))?;
+        self.call_with(Method::POST, "/_granary/v1/identities", body.into()).await
+    }
+
     async fn call<T: DeserializeOwned>(&self, method: Method, target: &str) -> Result<T, AdminError> {
-        let response = self.transport.send(self.signed(method, target)?).await?;
+        self.call_with(method, target, Bytes::new()).await
+    }
+
+    async fn call_with<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        target: &str,
+        body: Bytes,
+    ) -> Result<T, AdminError> {
+        let response = self.transport.send(self.signed(method, target, &body)?).await?;
         let (status, body) = (response.status(), response.into_body());
         if status.is_success() {
             return serde_json::from_slice(&body)
@@ -161,7 +181,7 @@ impl AdminClient {
         Err(AdminError::Refused { status, code: document.code, message: document.message })
     }
 
-    fn signed(&self, method: Method, target: &str) -> Result<Request<Full<Bytes>>, AdminError> {
+    fn signed(&self, method: Method, target: &str, body: &Bytes) -> Result<Request<Full<Bytes>>, AdminError> {
         let authority = self.transport.authority();
         let url = format!("{}://{authority}{target}", self.transport.scheme());
         let mut settings = SigningSettings::default();
@@ -184,7 +204,7 @@ impl AdminClient {
             .map_err(|error| AdminError::transport("signing", error))?
             .into();
         let host = std::iter::once(("host", authority.as_str()));
-        let signable = SignableRequest::new(method.as_str(), &url, host, SignableBody::Bytes(b""))
+        let signable = SignableRequest::new(method.as_str(), &url, host, SignableBody::Bytes(body))
             .map_err(|error| AdminError::transport("signing", error))?;
         let (instructions, _) = sign(signable, &parameters)
             .map_err(|error| AdminError::transport("signing", error))?
@@ -193,7 +213,7 @@ impl AdminClient {
             .method(method)
             .uri(target)
             .header("host", &authority)
-            .body(Full::new(Bytes::new()))
+            .body(Full::new(body.clone()))
             .map_err(|error| AdminError::transport("making the request", error))?;
         instructions.apply_to_request_http1x(&mut request);
         Ok(request)

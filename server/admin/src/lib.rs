@@ -16,6 +16,7 @@
 //! | `GET /_granary/v1/moves` | [`MoveReport`] |
 //! | `POST /_granary/v1/heal`, `/scrub`, `/compact` | 202 and [`TaskStarted`] |
 //! | `GET /_granary/v1/tasks/ID` | [`TaskProgress`] |
+//! | `POST /_granary/v1/identities`, an [`IdentityRequest`] | [`IdentityReport`] |
 //!
 //! Errors are `{"code": …, "message": …}` with the status that fits. [`router`] serves the API over an
 //! [`AdminBackend`]; [`AdminClient`] calls it.
@@ -23,6 +24,7 @@
 mod backend;
 mod client;
 mod error;
+mod identity;
 mod model;
 mod moves;
 mod router;
@@ -31,6 +33,9 @@ mod transport;
 pub use backend::AdminBackend;
 pub use client::AdminClient;
 pub use error::AdminError;
+pub use identity::{
+    IdentityReport, IdentityRequest, KeyAction, KeyPair, KeyReport, NamedUser, UserReport, UserToAdd,
+};
 pub use model::{
     DriveList, DriveReport, DriveState, NodeList, NodeReport, NodeState, TaskId, TaskKind, TaskProgress,
     TaskStarted, TaskState, VolumePage, VolumeReport, VolumeState,

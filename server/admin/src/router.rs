@@ -24,7 +24,7 @@ use crate::error::AdminError;
 use crate::model::{DriveList, NodeList, TaskId, TaskKind, TaskStarted};
 use crate::moves::{DrainEnded, Fate, Leaving};
 
-/// No request of this API needs a body; a small one is tolerated.
+/// Few requests have a body, and the longest holds a policy.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 const DEFAULT_PAGE: usize = 1000;
 const MAX_PAGE: usize = 10_000;
@@ -58,6 +58,7 @@ pub fn router(backend: Backend, verifier: Arc<Verifier>) -> Router {
         .route("/_granary/v1/scrub", post(|state| start(state, TaskKind::Scrub)))
         .route("/_granary/v1/compact", post(|state| start(state, TaskKind::Compact)))
         .route("/_granary/v1/tasks/{id}", get(progress))
+        .route("/_granary/v1/identities", post(identities))
         .fallback(|| async { answer::<()>(Err(AdminError::NotFound("there is no such page".to_owned()))) })
         .layer(middleware::from_fn_with_state(verifier, authenticate))
         .with_state(backend)
@@ -184,6 +185,16 @@ async fn start(State(backend): State<Backend>, kind: TaskKind) -> Response {
 
 async fn progress(State(backend): State<Backend>, Path(id): Path<String>) -> Response {
     answer(backend.progress(&TaskId(id)).await.map(|progress| (StatusCode::OK, progress)))
+}
+
+async fn identities(State(backend): State<Backend>, body: Bytes) -> Response {
+    let done = async {
+        // The parser's message could quote a secret.
+        let request = serde_json::from_slice(&body)
+            .map_err(|_| AdminError::Invalid("the body is no request about identities".to_owned()))?;
+        backend.identities(request).await
+    };
+    answer(done.await.map(|report| (StatusCode::OK, report)))
 }
 
 fn page_parameters(query: &str) -> Result<(Option<String>, usize), AdminError> {

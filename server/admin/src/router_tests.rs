@@ -4,6 +4,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::client::AdminClient;
+use crate::identity::{IdentityReport, IdentityRequest, KeyPair, NamedUser};
 use crate::model::{
     DriveReport, DriveState, NodeReport, NodeState, TaskProgress, TaskState, VolumePage, VolumeReport,
     VolumeState,
@@ -101,6 +102,13 @@ impl AdminBackend for Fake {
 
     async fn moves(&self) -> Result<MoveReport, AdminError> {
         Ok(MoveReport { drains: Vec::new(), rebalance_moves_left: 3, rebalance_bytes_left: 4 })
+    }
+
+    async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError> {
+        match request {
+            IdentityRequest::AddKey { key, .. } => Ok(IdentityReport { users: Vec::new(), key }),
+            _ => Err(AdminError::NotFound("no such user".to_owned())),
+        }
     }
 
     async fn list_volumes(&self, after: Option<&str>, limit: usize) -> Result<VolumePage, AdminError> {
@@ -227,4 +235,16 @@ fn drain_parameters_are_checked() {
     for bad in ["apply=1", "by=", "other=1", "apply", "lost=1"] {
         assert!(DrainParameters::read(bad).is_err(), "{bad}");
     }
+}
+
+#[tokio::test]
+async fn identities_are_asked_for_with_signed_bodies_that_no_log_shows() {
+    let client = client(&serve().await, "secret-key");
+    let user = NamedUser { account: None, name: "ann".to_owned() };
+    let key = KeyPair { access_key: "AK".to_owned(), secret_key: "swordfish".to_owned() };
+    let request = IdentityRequest::AddKey { user: user.clone(), key: Some(key.clone()) };
+    assert!(!format!("{request:?}").contains("swordfish"));
+    assert_eq!(client.identities(&request).await.unwrap().key, Some(key));
+    let refused = client.identities(&IdentityRequest::ShowUser { user }).await;
+    assert!(matches!(refused, Err(AdminError::Refused { code, .. }) if code == "NotFound"));
 }

@@ -2,9 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
+
+use crate::error::AuthError;
+use crate::identity::Identity;
 
 /// A secret access key. It is wiped from memory with its last clone and never shown by `Debug`.
 #[derive(Clone)]
@@ -57,11 +61,13 @@ impl Credentials {
 pub enum Principal {
     /// The request carries no authentication at all.
     Anonymous,
-    /// The root user of this store.
+    /// The root user of this store, who may do everything.
     Root {
         /// The access key that signed.
         access_key: Arc<str>,
     },
+    /// Anybody else whose signature was right.
+    User(Arc<Identity>),
 }
 
 /// What a [`CredentialSource`] knows of one access key.
@@ -77,6 +83,33 @@ pub struct KnownKey {
 pub trait CredentialSource: Send + Sync {
     /// The secret and principal of `access_key`, or `None` when there is no such key.
     fn secret_for(&self, access_key: &str) -> Option<KnownKey>;
+
+    /// The secret and principal of temporary credentials, which came with `token`, at the time `now`.
+    ///
+    /// # Errors
+    /// The token was not issued here for that key, or is over. A source that issues none knows none.
+    fn temporary(&self, access_key: &str, token: &str, now: SystemTime) -> Result<KnownKey, TokenError> {
+        let _ = (access_key, token, now);
+        Err(TokenError::Invalid)
+    }
+}
+
+/// Why temporary credentials are not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// The token was not issued here, was changed, belongs to another access key, or whose it was is gone.
+    Invalid,
+    /// Its time is over.
+    Expired,
+}
+
+impl From<TokenError> for AuthError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Invalid => Self::InvalidToken,
+            TokenError::Expired => Self::ExpiredToken,
+        }
+    }
 }
 
 /// The root credentials, and nobody else's.

@@ -8,6 +8,9 @@ pub enum AccessDeniedReason {
     /// Headers that must be signed were sent but are not in `SignedHeaders`; the names, comma separated.
     #[error("There were headers present in the request which were not signed: {0}")]
     HeadersNotSigned(String),
+    /// A request that must be signed is not.
+    #[error("Request is missing Authentication Token")]
+    NotSigned,
     /// Neither `x-amz-date` nor `Date` holds a usable time.
     #[error("AWS authentication requires a valid Date or x-amz-date header")]
     MissingDate,
@@ -39,9 +42,12 @@ pub enum AuthError {
     /// Code `RequestTimeTooSkewed`, status 403: more than 15 minutes between the client's clock and ours.
     #[error("The difference between the request time and the current time is too large.")]
     RequestTimeTooSkewed,
-    /// Code `InvalidToken`, status 400: a session token, which this store does not issue.
+    /// Code `InvalidToken`, status 400: a session token that was not issued here, or not for that access key.
     #[error("The provided token is malformed or otherwise invalid.")]
     InvalidToken,
+    /// Code `ExpiredToken`, status 400: temporary credentials whose time is over.
+    #[error("The provided token has expired.")]
+    ExpiredToken,
     /// Code `AuthorizationHeaderMalformed`, status 400.
     #[error("The authorization header is malformed; {reason}")]
     AuthorizationHeaderMalformed {
@@ -88,6 +94,7 @@ impl AuthError {
             Self::SignatureDoesNotMatch => "SignatureDoesNotMatch",
             Self::RequestTimeTooSkewed => "RequestTimeTooSkewed",
             Self::InvalidToken => "InvalidToken",
+            Self::ExpiredToken => "ExpiredToken",
             Self::AuthorizationHeaderMalformed { .. } => "AuthorizationHeaderMalformed",
             Self::AuthorizationQueryParametersError(_) => "AuthorizationQueryParametersError",
             Self::InvalidArgument(_) => "InvalidArgument",

@@ -7,10 +7,12 @@
 //!   [`Verified`], names the [`Principal`] and says how the body is covered ([`PayloadMode`]).
 //! * [`chunked::ChunkedDecoder`] takes the `aws-chunked` framing off a body and checks the chunk and trailer
 //!   signatures on the way.
+//! * [`policy`] reads policies and says what they say of a request.
 //! * [`AuthError`] maps each failure to S3's own error code.
 //!
 //! Outside its scope, and answered `NotImplemented`: SigV4A (`AWS4-ECDSA-P256-SHA256`). Signature Version 2 is
-//! answered as AWS does in regions that never had it. Browser POST policies are not handled here.
+//! answered as AWS does in regions that never had it, except where it signs the policy of a browser's form
+//! ([`FormSignature`]).
 //!
 //! Sources: "Authenticating Requests (AWS Signature Version 4)" and its sub-pages in the Amazon S3 API Reference.
 
@@ -21,16 +23,24 @@ pub mod chunked;
 mod credentials;
 mod error;
 mod explain;
+mod form;
+mod identity;
 mod payload;
+pub mod policy;
 mod presigned;
 mod query;
 mod scope;
 mod signing;
 mod verifier;
 
-pub use credentials::{CredentialSource, Credentials, KnownKey, Principal, SecretKey, StaticCredentials};
+pub use credentials::{
+    CredentialSource, Credentials, KnownKey, Principal, SecretKey, StaticCredentials, TokenError,
+};
 pub use error::{AccessDeniedReason, AuthError};
 pub use explain::{ErrorFields, explain};
+pub use form::FormSignature;
+pub use identity::{Account, Directory, Identity, IdentityKind, Session};
 pub use payload::{PayloadMode, PayloadSha256, TrailerPresence};
+pub use scope::Service;
 pub use signing::{Signature, SigningKey, StreamingSignature};
 pub use verifier::{AuthMethod, RegionPolicy, RequestHead, Verified, Verifier, request_host};

@@ -24,6 +24,8 @@ pub(crate) struct PresignedParameters {
     pub(crate) expires_s: i64,
     /// `X-Amz-Content-Sha256`, which some signers put into the URL.
     pub(crate) content_sha256: Option<String>,
+    /// The session token of temporary credentials.
+    pub(crate) token: Option<String>,
 }
 
 /// Whether any parameter says that this URL is meant to be a presigned one.
@@ -48,9 +50,11 @@ impl PresignedParameters {
             }
             Lookup::Absent | Lookup::Repeated => return Err(refuse(MISSING)),
         }
-        if query.contains("X-Amz-Security-Token") {
-            return Err(AuthError::InvalidToken);
-        }
+        let token = match query.get("X-Amz-Security-Token") {
+            Lookup::Absent => None,
+            Lookup::Once(token) => Some(token),
+            Lookup::Repeated => return Err(AuthError::InvalidToken),
+        };
         let credential = required(query, "X-Amz-Credential")?;
         let signature = required(query, SIGNATURE_PARAMETER)?;
         let signed_headers = required(query, "X-Amz-SignedHeaders")?;
@@ -64,7 +68,7 @@ impl PresignedParameters {
             Lookup::Once(value) => Some(value),
             Lookup::Repeated => return Err(refuse("X-Amz-Content-Sha256 must be given once")),
         };
-        Ok(Self { credential, signed_headers, signature, signed_at, expires_s, content_sha256 })
+        Ok(Self { credential, signed_headers, signature, signed_at, expires_s, content_sha256, token })
     }
 
     /// Checks the time of validity against `now_s`, seconds since the Unix epoch; `skew_s` is the tolerance for a

@@ -2,8 +2,36 @@
 
 use crate::amz_date::AmzDate;
 
-const SERVICE: &str = "s3";
 const TERMINATOR: &str = "aws4_request";
+
+/// The service that a request is signed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// Objects and buckets.
+    S3,
+    /// Identities.
+    Iam,
+    /// Temporary credentials.
+    Sts,
+}
+
+impl Service {
+    /// Its name in scopes and in keys.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Iam => "iam",
+            Self::Sts => "sts",
+        }
+    }
+
+    /// The service of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::S3, Self::Iam, Self::Sts].into_iter().find(|service| service.name() == name)
+    }
+}
 
 /// A parsed `Credential`. Borrowed from the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +39,7 @@ pub(crate) struct CredentialScope<'a> {
     pub(crate) access_key: &'a str,
     pub(crate) day: &'a str,
     pub(crate) region: &'a str,
+    pub(crate) service: Service,
     /// Everything after the access key, as it stands in the string to sign.
     pub(crate) text: &'a str,
 }
@@ -34,9 +63,7 @@ impl<'a> CredentialScope<'a> {
         if terminator != TERMINATOR {
             return Err(format!("incorrect terminator {terminator:?}. This endpoint uses \"aws4_request\"."));
         }
-        if service != SERVICE {
-            return Err(format!("incorrect service {service:?}. This endpoint belongs to \"s3\"."));
-        }
+        let service = Service::parse(service).ok_or_else(|| wrong_service(service))?;
         if !is_well_formed_region(region) {
             return Err(format!("the region {region:?} is not a well-formed region name."));
         }
@@ -46,7 +73,12 @@ impl<'a> CredentialScope<'a> {
             ));
         }
         let text = credential.get(access_key.len() + 1..).unwrap_or_default();
-        Ok(Self { access_key, day, region, text })
+        Ok(Self { access_key, day, region, service, text })
+    }
+
+    /// The scope's service must be the one that is asked.
+    pub(crate) fn check_service(&self, service: Service) -> Result<(), String> {
+        if self.service == service { Ok(()) } else { Err(wrong_service(self.service.name())) }
     }
 
     /// The scope's day must be the day the request was signed.
@@ -60,6 +92,10 @@ impl<'a> CredentialScope<'a> {
             signed_at.day()
         ))
     }
+}
+
+fn wrong_service(service: &str) -> String {
+    format!("incorrect service {service:?}. This endpoint belongs to \"s3\".")
 }
 
 /// Region names are short words of letters, digits, `-` and `_`; clients of other stores invent their own.

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::credentials::SecretKey;
-use crate::scope::CredentialScope;
+use crate::scope::{CredentialScope, Service};
 
 /// SHA-256 of nothing, in hexadecimal.
 const EMPTY_SHA256_HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -63,11 +63,16 @@ impl fmt::Debug for SigningKey {
 impl SigningKey {
     /// Derives the key for `day` (`yyyyMMdd`) and `region`, for the service `s3`.
     pub fn derive(secret: &SecretKey, day: &str, region: &str) -> Self {
+        Self::derive_for(Service::S3, secret, day, region)
+    }
+
+    /// Derives the key for `day` (`yyyyMMdd`) and `region`, for `service`.
+    pub fn derive_for(service: Service, secret: &SecretKey, day: &str, region: &str) -> Self {
         let mut key = Zeroizing::new(Vec::with_capacity(4 + secret.expose().len()));
         key.extend_from_slice(b"AWS4");
         key.extend_from_slice(secret.expose().as_bytes());
         let mut mac = keyed(&key);
-        for part in [day, region, "s3", "aws4_request"] {
+        for part in [day, region, service.name(), "aws4_request"] {
             mac.update(part.as_bytes());
             let next = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));
             mac = keyed(next.as_slice());
@@ -139,6 +144,7 @@ struct CachedKey {
     access_key: String,
     day: String,
     region: String,
+    service: Service,
     secret: SecretKey,
     key: SigningKey,
 }
@@ -161,7 +167,7 @@ impl SigningKeyCache {
     }
 
     fn slot(&self, scope: &CredentialScope<'_>) -> Option<&Mutex<Option<CachedKey>>> {
-        let hash = self.hasher.hash_one((scope.access_key, scope.day, scope.region));
+        let hash = self.hasher.hash_one((scope.access_key, scope.day, scope.region, scope.service));
         self.slots.get(usize::try_from(hash % CACHE_SLOTS as u64).ok()?)
     }
 
@@ -171,6 +177,7 @@ impl SigningKeyCache {
         let same = cached.access_key == scope.access_key
             && cached.day == scope.day
             && cached.region == scope.region
+            && cached.service == scope.service
             && cached.secret == *secret;
         same.then(|| cached.key.clone())
     }
@@ -181,6 +188,7 @@ impl SigningKeyCache {
                 access_key: scope.access_key.to_owned(),
                 day: scope.day.to_owned(),
                 region: scope.region.to_owned(),
+                service: scope.service,
                 secret: secret.clone(),
                 key: key.clone(),
             });

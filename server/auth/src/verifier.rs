@@ -12,12 +12,12 @@ use http::{HeaderMap, Method, Uri};
 use crate::amz_date::{AmzDate, unix_seconds};
 use crate::authorization::{ALGORITHM, SignatureFields, UNSUPPORTED_MECHANISM, parse_authorization};
 use crate::canonical::{CanonicalRequest, SignedHeaders};
-use crate::credentials::{CredentialSource, Principal};
+use crate::credentials::{CredentialSource, KnownKey, Principal};
 use crate::error::{AccessDeniedReason, AuthError};
 use crate::payload::{PayloadKind, PayloadMode};
 use crate::presigned::{PresignedParameters, SIGNATURE_PARAMETER, is_presigned, is_presigned_v2};
 use crate::query::CanonicalQuery;
-use crate::scope::CredentialScope;
+use crate::scope::{CredentialScope, Service};
 use crate::signing::{Signature, SigningKey, SigningKeyCache, StreamingSignature, sha256_hex};
 
 /// How far the client's clock may be from ours: 15 minutes.
@@ -68,6 +68,10 @@ pub enum AuthMethod {
     Header,
     /// By a presigned URL.
     Presigned,
+    /// By the signed policy of a browser's form.
+    Form,
+    /// By the policy of a form that is signed with Signature Version 2.
+    FormV2,
 }
 
 /// A request whose signature is right, or that carries none ([`Principal::Anonymous`]).
@@ -83,7 +87,7 @@ pub struct Verified {
 
 /// Verifies request heads. One per process, shared.
 pub struct Verifier {
-    source: Arc<dyn CredentialSource>,
+    pub(crate) source: Arc<dyn CredentialSource>,
     regions: RegionPolicy,
     keys: SigningKeyCache,
 }
@@ -101,6 +105,10 @@ struct Claim<'a> {
     signed_at: AmzDate,
     payload: PayloadKind,
     payload_hash: &'a str,
+    /// The session token, if the key is a temporary one.
+    token: Option<&'a str>,
+    service: Service,
+    now: SystemTime,
     skip_parameter: Option<&'a str>,
 }
 
@@ -121,11 +129,10 @@ impl Verifier {
     ) -> Result<Verified, AuthError> {
         let head = head.into();
         let query = CanonicalQuery::parse(head.uri.query());
-        let now_s = unix_seconds(now);
         match (single_header(head.headers, &AUTHORIZATION)?, is_presigned(&query)) {
             (Some(_), true) => Err(AuthError::InvalidArgument(ONE_MECHANISM.to_owned())),
-            (Some(value), false) => self.verify_header(&head, &query, value, now_s),
-            (None, true) => self.verify_presigned(&head, &query, now_s),
+            (Some(value), false) => self.verify_header(&head, &query, value, (now, None)),
+            (None, true) => self.verify_presigned(&head, &query, now),
             (None, false) if is_presigned_v2(&query) => {
                 Err(AuthError::InvalidRequest(UNSUPPORTED_MECHANISM.to_owned()))
             }
@@ -133,27 +140,55 @@ impl Verifier {
         }
     }
 
+    /// Verifies a request to another service than S3, whose clients sign the SHA-256 of the body without sending it:
+    /// `body_sha256` is that of the body that was received, 64 lower-case hexadecimal digits.
+    ///
+    /// # Errors
+    /// Every [`AuthError`] but those of [`crate::chunked`]; requests that are not signed in their header are refused
+    /// with [`AccessDeniedReason::NotSigned`].
+    pub fn verify_query<'a>(
+        &self,
+        head: impl Into<RequestHead<'a>>,
+        service: Service,
+        body_sha256: &str,
+        now: SystemTime,
+    ) -> Result<Verified, AuthError> {
+        let head = head.into();
+        let query = CanonicalQuery::parse(head.uri.query());
+        let authorization = single_header(head.headers, &AUTHORIZATION)?;
+        let authorization = authorization.ok_or(AuthError::AccessDenied(AccessDeniedReason::NotSigned))?;
+        if is_presigned(&query) {
+            return Err(AuthError::InvalidArgument(ONE_MECHANISM.to_owned()));
+        }
+        self.verify_header(&head, &query, authorization, (now, Some((service, body_sha256))))
+    }
+
+    /// `other` is the service and the hash of the body that was received, if it is not S3's.
     fn verify_header(
         &self,
         head: &RequestHead<'_>,
         query: &CanonicalQuery<'_>,
         authorization: &str,
-        now_s: i64,
+        (now, other): (SystemTime, Option<(Service, &str)>),
     ) -> Result<Verified, AuthError> {
         let fields = parse_authorization(authorization)?;
-        if head.headers.contains_key(SECURITY_TOKEN) {
-            return Err(AuthError::InvalidToken);
-        }
+        let token = token_header(head)?;
+        let service = other.map_or(Service::S3, |(service, _)| service);
+        fields.scope.check_service(service).map_err(AuthError::malformed)?;
         let signed_at = request_date(head.headers)?;
         fields.scope.check_day(&signed_at).map_err(AuthError::malformed)?;
-        if signed_at.unix_s().abs_diff(now_s) > MAX_SKEW_S.unsigned_abs() {
+        if signed_at.unix_s().abs_diff(unix_seconds(now)) > MAX_SKEW_S.unsigned_abs() {
             return Err(AuthError::RequestTimeTooSkewed);
         }
-        let payload_hash = single_header(head.headers, &CONTENT_SHA256)?.ok_or_else(|| {
-            AuthError::InvalidRequest(
-                "Missing required header for this request: x-amz-content-sha256".to_owned(),
-            )
-        })?;
+        let payload_hash = match other {
+            // One that is sent too is among the signed headers, and must be the same for the signature to fit.
+            Some((_, body_sha256)) => body_sha256,
+            None => single_header(head.headers, &CONTENT_SHA256)?.ok_or_else(|| {
+                AuthError::InvalidRequest(
+                    "Missing required header for this request: x-amz-content-sha256".to_owned(),
+                )
+            })?,
+        };
         let payload = PayloadKind::parse(payload_hash)?;
         let claim = Claim {
             method: AuthMethod::Header,
@@ -161,6 +196,9 @@ impl Verifier {
             signed_at,
             payload,
             payload_hash,
+            token,
+            service,
+            now,
             skip_parameter: None,
         };
         self.check_claim(head, query, &claim)
@@ -170,7 +208,7 @@ impl Verifier {
         &self,
         head: &RequestHead<'_>,
         query: &CanonicalQuery<'_>,
-        now_s: i64,
+        now: SystemTime,
     ) -> Result<Verified, AuthError> {
         let presigned = PresignedParameters::parse(query)?;
         if head.headers.contains_key(SECURITY_TOKEN) {
@@ -178,8 +216,9 @@ impl Verifier {
         }
         let refuse = |reason| malformed(AuthMethod::Presigned, reason);
         let scope = CredentialScope::parse(&presigned.credential).map_err(refuse)?;
+        scope.check_service(Service::S3).map_err(refuse)?;
         scope.check_day(&presigned.signed_at).map_err(refuse)?;
-        presigned.check_time(now_s, MAX_SKEW_S)?;
+        presigned.check_time(unix_seconds(now), MAX_SKEW_S)?;
         let header = single_header(head.headers, &CONTENT_SHA256)?;
         let payload_hash = header.or(presigned.content_sha256.as_deref()).unwrap_or("UNSIGNED-PAYLOAD");
         let payload = PayloadKind::parse(payload_hash)?;
@@ -198,9 +237,25 @@ impl Verifier {
             signed_at: presigned.signed_at,
             payload,
             payload_hash,
+            token: presigned.token.as_deref(),
+            service: Service::S3,
+            now,
             skip_parameter: Some(SIGNATURE_PARAMETER),
         };
         self.check_claim(head, query, &claim)
+    }
+
+    /// The key that a request names, with the session token that came along.
+    pub(crate) fn known_key(
+        &self,
+        access_key: &str,
+        token: Option<&str>,
+        now: SystemTime,
+    ) -> Result<KnownKey, AuthError> {
+        match token {
+            Some(token) => Ok(self.source.temporary(access_key, token, now)?),
+            None => self.source.secret_for(access_key).ok_or(AuthError::InvalidAccessKeyId),
+        }
     }
 
     fn check_claim(
@@ -211,7 +266,7 @@ impl Verifier {
     ) -> Result<Verified, AuthError> {
         let scope = &claim.fields.scope;
         self.check_region(scope, claim.method)?;
-        let known = self.source.secret_for(scope.access_key).ok_or(AuthError::InvalidAccessKeyId)?;
+        let known = self.known_key(scope.access_key, claim.token, claim.now)?;
         let signed_headers = SignedHeaders::parse(claim.fields.signed_headers)
             .ok_or_else(|| malformed(claim.method, BAD_SIGNED_HEADERS.to_owned()))?;
         signed_headers.check_coverage(head.headers)?;
@@ -229,7 +284,8 @@ impl Verifier {
         let text = string_to_sign(&claim.signed_at, scope, &sha256_hex(&canonical.to_bytes()?));
         let cached = self.keys.get(scope, &known.secret);
         let is_new = cached.is_none();
-        let key = cached.unwrap_or_else(|| SigningKey::derive(&known.secret, scope.day, scope.region));
+        let key = cached
+            .unwrap_or_else(|| SigningKey::derive_for(claim.service, &known.secret, scope.day, scope.region));
         let given = Signature::from_hex(claim.fields.signature).ok_or(AuthError::SignatureDoesNotMatch)?;
         if key.sign(text.as_bytes()) != given {
             return Err(AuthError::SignatureDoesNotMatch);
@@ -244,7 +300,11 @@ impl Verifier {
         })
     }
 
-    fn check_region(&self, scope: &CredentialScope<'_>, method: AuthMethod) -> Result<(), AuthError> {
+    pub(crate) fn check_region(
+        &self,
+        scope: &CredentialScope<'_>,
+        method: AuthMethod,
+    ) -> Result<(), AuthError> {
         let RegionPolicy::OneOf(allowed) = &self.regions else { return Ok(()) };
         if allowed.iter().any(|region| region == scope.region) {
             return Ok(());
@@ -266,7 +326,9 @@ fn malformed(method: AuthMethod, reason: String) -> AuthError {
         AuthMethod::Presigned => AuthError::AuthorizationQueryParametersError(format!(
             "Error parsing the query-string authentication parameters; {reason}"
         )),
-        AuthMethod::Header | AuthMethod::Anonymous => AuthError::malformed(reason),
+        AuthMethod::Header | AuthMethod::Form | AuthMethod::FormV2 | AuthMethod::Anonymous => {
+            AuthError::malformed(reason)
+        }
     }
 }
 
@@ -295,6 +357,11 @@ pub(crate) fn string_to_sign(
     }
     text.push_str(canonical_hash);
     text
+}
+
+/// The session token, which is sent with temporary credentials.
+fn token_header<'a>(head: &RequestHead<'a>) -> Result<Option<&'a str>, AuthError> {
+    single_header(head.headers, &SECURITY_TOKEN).map_err(|_| AuthError::InvalidToken)
 }
 
 fn anonymous(head: &RequestHead<'_>) -> Result<Verified, AuthError> {

@@ -7,14 +7,17 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use granary_admin::{Fate, Leaving, TaskKind};
+use granary_s3::ObjectOwnership;
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};
+use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::recover::{RecoverArgs, recover};
 use crate::metadata::{self, MetadataCommand};
-use crate::operate::{self, DrainArgs, Target};
+use crate::operate::{self, DrainArgs, KeyCommand, PolicyCommand, Target, UserCommand};
 use crate::output::{OutputFormat, print_notice};
+use crate::plan::{self, PlanArgs};
 use crate::serve;
 use crate::telemetry::LogFormat;
 
@@ -45,9 +48,21 @@ enum Command {
     /// The volumes of a running server.
     #[command(subcommand)]
     Volume(VolumeCommand),
+    /// Users, each with an account of its own or in one.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Access keys of users.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Policies of users.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// The metadata of a store that is not running.
     #[command(subcommand)]
     Metadata(MetadataCommand),
+    /// The keys that objects are encrypted under.
+    #[command(subcommand)]
+    Keyring(KeyringCommand),
     /// Bring the schema of the metadata's database up to this version; what `serve` does by itself at start.
     Migrate(MigrateArgs),
     /// Make the metadata anew from the blocks on the drives, for the day the database and its backups are gone.
@@ -58,6 +73,8 @@ enum Command {
     Heal(TaskArgs),
     /// Read and check everything.
     Scrub(TaskArgs),
+    /// Work out what a training run's checkpoints need: bandwidth, capacity, drives. Asks no server.
+    Plan(Box<PlanArgs>),
     /// For tests of this program.
     #[command(subcommand, hide = true)]
     Debug(DebugCommand),
@@ -176,7 +193,7 @@ struct ServeArgs {
     #[arg(long, value_name = "K+M")]
     #[serde(skip_serializing_if = "Option::is_none")]
     erasure: Option<ErasureSetting>,
-    /// The region the store says it is in [default: us-east-1].
+    /// The region the store is in, which requests must be signed for [default: us-east-1].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<String>,
@@ -184,6 +201,10 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     domain: Vec<String>,
+    /// A domain whose subdomains are the websites of buckets; may be repeated.
+    #[arg(long, value_name = "DOMAIN")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    website_domain: Vec<String>,
     /// PEM file with the TLS certificate chain.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,6 +217,28 @@ struct ServeArgs {
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     debug_lifecycle_day_seconds: Option<u64>,
+    /// The file with the keys that objects are encrypted under, made by `granary keyring create`; all nodes of a store
+    /// need the same keys [default: a file on each drive, made at the first start; none on a node].
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyring: Option<PathBuf>,
+    /// Encrypt objects whose bucket and request say nothing of it, as with x-amz-server-side-encryption: AES256.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    encrypt_by_default: bool,
+    /// Take keys of clients (SSE-C) without TLS: for tests, and where a proxy before this server ends TLS.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    allow_sse_c_over_http: bool,
+    /// Who owns the objects of new buckets: BucketOwnerEnforced (there are no ACLs), BucketOwnerPreferred or ObjectWriter
+    /// [default: BucketOwnerEnforced].
+    #[arg(long, value_name = "OWNERSHIP")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_object_ownership: Option<ObjectOwnership>,
+    /// Whether public access to new buckets is blocked [default: true].
+    #[arg(long, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_block_public_access: Option<bool>,
     /// What to log, e.g. info,granary_engine=debug [default: info].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -291,9 +334,14 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Volume(VolumeCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
+        Command::User(command) => runtime(1)?.block_on(operate::user(command, format))?,
+        Command::Key(command) => runtime(1)?.block_on(operate::key(command, format))?,
+        Command::Policy(command) => runtime(1)?.block_on(operate::policy(command, format))?,
         Command::Metadata(command) => runtime(0)?.block_on(metadata::run(&command, format))?,
         Command::Recover(args) => return runtime(0)?.block_on(recover(&args, format)),
+        Command::Keyring(command) => keyring::run(&command, format)?,
         Command::Migrate(args) => runtime(1)?.block_on(migrate(&args, format))?,
+        Command::Plan(args) => plan::run(&args, format)?,
         Command::Volume(VolumeCommand::Compact(args)) => return task(&args, TaskKind::Compact, format),
         Command::Heal(args) => return task(&args, TaskKind::Heal, format),
         Command::Scrub(args) => return task(&args, TaskKind::Scrub, format),
@@ -377,7 +425,20 @@ mod tests {
             "granary metadata restore --from drives:/mnt/d{1...6} --to postgres://h/granary",
             "granary recover --from-drives --data /mnt/d{1...6} --list found.jsonl",
             "granary recover --from-drives --data /mnt/d{1...6} --lost --to postgres://h/granary --apply --candidates suggested",
+            "granary keyring list --data /mnt/d{1...6}",
+            "granary keyring create --keyring /etc/granary/keyring",
+            "granary keyring add training --keyring /etc/granary/keyring",
+            "granary keyring rotate sse-s3 --data /mnt/d{1...6} --json",
             "granary heal",
+            "granary user add ann --access-key AK --secret-key swordfish --email ann@example.com",
+            "granary user add bob --account 123456789012 --json",
+            "granary user list --account 123456789012",
+            "granary user remove ann",
+            "granary key list bob --account 123456789012",
+            "granary key add ann",
+            "granary key disable AK",
+            "granary policy set bob --account 123456789012 --policy read --file policy.json",
+            "granary policy attach bob --account 123456789012 --arn arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
             "granary drive drain 0a1b --apply --detach",
             "granary drive drain 0a1b --cancel --json",
             "granary drive replace 0a1b 2c3d --apply --lost",
@@ -386,6 +447,7 @@ mod tests {
             "granary node drain 10.0.0.1:9100",
             "granary node remove 10.0.0.1:9100",
             "granary scrub --json",
+            "granary plan --params 70e9 --optimizer adam --precision bf16 --every 30m --keep 10 --json",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

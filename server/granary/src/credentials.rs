@@ -19,6 +19,9 @@ pub const ACCESS_KEY_VARIABLE: &str = "GRANARY_ROOT_ACCESS_KEY";
 /// The environment variable with the secret key.
 pub const SECRET_KEY_VARIABLE: &str = "GRANARY_ROOT_SECRET_KEY";
 
+/// The environment variable with the secret key before the present one, for the start after it was changed.
+pub const PREVIOUS_SECRET_KEY_VARIABLE: &str = "GRANARY_PREVIOUS_ROOT_SECRET_KEY";
+
 /// Where the root credentials came from, which decides what is still to be done.
 #[derive(Debug)]
 pub enum RootCredentials {

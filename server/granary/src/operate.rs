@@ -1,5 +1,6 @@
 //! Commands that talk to a running server through its admin API.
 
+mod identity;
 mod moves;
 mod task;
 
@@ -12,6 +13,7 @@ use granary_admin::{AdminClient, DriveReport, NodeReport, VolumeReport};
 use crate::config::expand_data;
 use crate::credentials;
 use crate::output::{OutputFormat, print_json, print_line, table};
+pub use identity::{KeyCommand, PolicyCommand, UserCommand, key, policy, user};
 pub use moves::{DrainArgs, cancel_drain, drain, list_moves, remove_drive};
 pub use task::run_task;
 
@@ -24,8 +26,8 @@ pub struct Target {
     /// PEM file with the certificate to trust, for https.
     #[arg(long, env = "GRANARY_CA_CERT", value_name = "FILE")]
     ca_cert: Option<PathBuf>,
-    /// The region to sign for.
-    #[arg(long, default_value = "us-east-1")]
+    /// The region to sign for: the server's.
+    #[arg(long, env = "GRANARY_REGION", default_value = "us-east-1")]
     region: String,
     /// A drive's directory to read generated root credentials from, if they are not in the environment.
     #[arg(long, env = "GRANARY_DATA", value_name = "DIRECTORY", value_delimiter = ',')]

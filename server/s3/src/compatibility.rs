@@ -4,6 +4,29 @@ use std::fmt::Write as _;
 
 use crate::operation::{Operation, Scope, Selector, Status};
 
+/// What the table cannot say.
+const BESIDE: &str = "
+## Beside the table
+- **Browser uploads** (`POST /{bucket}` with a form, which botocore's model does not have) are implemented: policies with all
+  conditions, the redirects and statuses, and every field that AWS names. A form may be signed with Signature Version 4 or, as
+  AWS documents for forms too, with version 2; no other request may use version 2. Forms without a policy are anonymous.
+  As AWS says, every field but the signature, the file, the policy and `x-ignore-*` must be in the policy's conditions,
+  checksums too (one of ceph's tests expects otherwise).
+- **Regions**: the server is in one region (`--region`), and requests must be signed for it; others get
+  `AuthorizationHeaderMalformed` with the right one, by which SDKs correct themselves. A bucket may be created with
+  that region as its location or with none. AWS wants a location in every region but us-east-1, and refuses that one's name.
+- **RenameObject and appends** work in every bucket, not in directory buckets alone. A renamed object keeps its tags and its time;
+  the old key is deleted as the bucket's versioning says. `If-Modified-Since` and `If-Unmodified-Since` on the destination are
+  not implemented. Appending is by `x-amz-write-offset-bytes`; the ETag is then no MD5, as on AWS.
+- **Websites** are served on the subdomains of `--website-domain`, for GET and HEAD, without signatures.
+- **Request heads** may have 16 KiB (`max_header_bytes`; AWS: 8 KiB) and 100 headers.
+- **Encryption**: objects are encrypted only where the request, the bucket's default or the server's `--encrypt-by-default` asks
+  for it; AWS encrypts every object with SSE-S3. Without a default, GetBucketEncryption answers
+  `ServerSideEncryptionConfigurationNotFoundError`. New buckets do not block SSE-C. Encryption in two layers
+  (`aws:kms:dsse`) is not implemented, nor are appends to encrypted objects. Keys of SSE-KMS are shown by their names, not by ARNs.
+  See [encryption.md](encryption.md).
+";
+
 /// The text of the page.
 #[must_use]
 pub fn page() -> String {
@@ -29,6 +52,7 @@ pub fn page() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "| {operation} | `{}` | {status} |", request(*operation));
     }
+    out.push_str(BESIDE);
     out
 }
 

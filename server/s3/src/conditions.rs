@@ -48,7 +48,21 @@ pub const COPY_SOURCE: ConditionNames = ConditionNames {
     if_unmodified_since: "x-amz-copy-source-if-unmodified-since",
 };
 
+/// The conditions of a rename on its source.
+pub const RENAME_SOURCE: ConditionNames = ConditionNames {
+    if_match: "x-amz-rename-source-if-match",
+    if_none_match: "x-amz-rename-source-if-none-match",
+    if_modified_since: "x-amz-rename-source-if-modified-since",
+    if_unmodified_since: "x-amz-rename-source-if-unmodified-since",
+};
+
 impl ConditionNames {
+    /// The names.
+    #[must_use]
+    pub fn all(&self) -> [&'static str; 4] {
+        [self.if_match, self.if_none_match, self.if_modified_since, self.if_unmodified_since]
+    }
+
     /// Evaluates the conditions in `headers` against an object.
     #[must_use]
     pub fn evaluate(&self, headers: &HeaderMap, etag: &Etag, modified: UnixMillis) -> Verdict {

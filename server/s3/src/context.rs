@@ -1,6 +1,7 @@
 //! One request with everything its handler needs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,9 +11,13 @@ use granary_types::ChecksumAlgorithm;
 use http::HeaderMap;
 use http::request::Parts;
 
-use crate::body::{BodyDigests, BodyLimits, BodySource, EtagNeed, Protection, read_document};
-use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::access::owner::Owner;
+use crate::access::rules::Rules;
+use crate::access::{Requester, Sent};
+use crate::body::{BodyDigests, BodyLimits, BodySource, EtagNeed, LengthBounds, Protection, read_document};
+use crate::error::S3Result;
 use crate::metrics::Received;
+use crate::operation::Operation;
 use crate::query::Query;
 use crate::state::{S3State, Shared};
 
@@ -25,6 +30,9 @@ pub(crate) struct Context<'a> {
     pub(crate) query: &'a Query<'a>,
     pub(crate) verified: &'a Verified,
     pub(crate) received: &'a ReceivedMeter,
+    pub(crate) requester: Requester<'a>,
+    /// The rules of the bucket, once the request was authorised.
+    pub(crate) rules: OnceLock<Arc<Rules>>,
 }
 
 /// Adds up what bodies brought, for the metrics.
@@ -49,6 +57,20 @@ impl ReceivedMeter {
 }
 
 impl<'a> Context<'a> {
+    /// A request for an operation, whose sender is known; what it may do is still to be decided.
+    pub(crate) fn new(
+        state: &'a S3State,
+        (parts, query, host): (&'a Parts, &'a Query<'a>, &'a str),
+        verified: &'a Verified,
+        operation: Operation,
+        received: &'a ReceivedMeter,
+    ) -> Self {
+        let shared = &*state.0;
+        let sent = Sent { parts, query, method: verified.method, operation };
+        let requester = Requester::new(shared, &verified.principal, sent);
+        Self { state, shared, parts, host, query, verified, received, requester, rules: OnceLock::new() }
+    }
+
     pub(crate) fn headers(&self) -> &'a HeaderMap {
         &self.parts.headers
     }
@@ -63,17 +85,21 @@ impl<'a> Context<'a> {
         self.verified.method != AuthMethod::Anonymous
     }
 
-    /// The body of an object or a part, with the checksum `keep` computed.
+    /// The body of an object or a part, with the MD5 for its tag and the checksum `keep` computed.
     pub(crate) fn object_body(
         &self,
         body: Body,
-        keep: Option<ChecksumAlgorithm>,
+        (etag, keep): (EtagNeed, Option<ChecksumAlgorithm>),
         limit_bytes: u64,
     ) -> S3Result<BodySource> {
         let payload = &self.verified.payload;
-        let digests = BodyDigests::new(self.headers(), payload, EtagNeed::Wanted, keep)?;
+        let digests = BodyDigests::new(self.headers(), payload, etag, keep)?;
         let limits = BodyLimits { idle: self.shared.body_idle(), length_bytes: limit_bytes };
-        BodySource::new(body, self.headers(), payload, digests, limits)?.hashed_in(&self.shared.md5_pool)
+        let source = match self.parts.extensions.get::<LengthBounds>() {
+            Some(bounds) => BodySource::within(body, *bounds, digests, limits),
+            None => BodySource::new(body, self.headers(), payload, digests, limits)?,
+        };
+        source.hashed_in(&self.shared.md5_pool)
     }
 
     /// The whole request document.
@@ -88,14 +114,9 @@ impl<'a> Context<'a> {
         read_document(body, self.headers(), &self.verified.payload, limits, protection).await
     }
 
-    /// Refuses a request that expects another owner.
-    pub(crate) fn check_expected_owner(&self) -> S3Result<()> {
-        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
-            if self.header(name).is_some_and(|owner| owner != self.shared.config.account_id) {
-                return Err(S3Error::new(ErrorCode::AccessDenied));
-            }
-        }
-        Ok(())
+    /// The account that the bucket belongs to, or, of a request that is about none, that it acts for.
+    pub(crate) fn owner(&self) -> Option<&Owner> {
+        self.rules.get().map(|rules| &rules.owner).or_else(|| self.requester.own())
     }
 
     /// The part number of the query.

@@ -56,6 +56,22 @@ impl From<EngineError> for S3Error {
             EngineError::InvalidPart(number) => {
                 Self::new(ErrorCode::InvalidPart).field("PartNumber", number.get().to_string())
             }
+            EngineError::TooManyParts => ErrorCode::TooManyParts.into(),
+            EngineError::CustomerKeyNeeded => Self::invalid_request(
+                "The object was stored using a form of Server Side Encryption. The correct parameters must be provided \
+                 to retrieve the object.",
+            ),
+            EngineError::CustomerKeyUnfit => {
+                Self::invalid_request("The encryption parameters are not applicable to this object.")
+            }
+            EngineError::WrongCustomerKey => ErrorCode::AccessDenied.into(),
+            EngineError::NoSuchMasterKey(name) => {
+                Self::with_message(ErrorCode::KmsNotFoundException, format!("Key '{name}' does not exist"))
+            }
+            EngineError::EncryptedAppend => Self::not_implemented("Appending to an encrypted object"),
+            EngineError::NoKeyRing => {
+                Self::not_implemented("Encryption with the server's keys, without a key ring,")
+            }
             EngineError::PreconditionFailed => ErrorCode::PreconditionFailed.into(),
             EngineError::Source(source) => match source.downcast::<Self>() {
                 Ok(own) => *own,

@@ -9,7 +9,9 @@ use std::fmt;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 macro_rules! error_codes {
-    ($($variant:ident = $status:ident, $message:literal;)+) => {
+    (@name $variant:ident) => { stringify!($variant) };
+    (@name $variant:ident $name:literal) => { $name };
+    ($($variant:ident $(as $name:literal)? = $status:ident, $message:literal;)+) => {
         /// The code of an S3 error, which decides its HTTP status.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "the variants are AWS's names")]
@@ -24,7 +26,7 @@ macro_rules! error_codes {
             /// The text of `<Code>`.
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => stringify!($variant)),+ }
+                match self { $(Self::$variant => error_codes!(@name $variant $($name)?)),+ }
             }
 
             /// The HTTP status sent with the code.
@@ -49,6 +51,7 @@ macro_rules! error_codes {
 }
 
 error_codes! {
+    AccessControlListNotSupported = BAD_REQUEST, "The bucket does not allow ACLs";
     AccessDenied = FORBIDDEN, "Access Denied";
     AccessForbidden = FORBIDDEN, "CORSResponse: CORS is not enabled for this bucket.";
     AuthorizationHeaderMalformed = BAD_REQUEST, "The authorization header you provided is invalid.";
@@ -68,14 +71,18 @@ error_codes! {
     InternalError = INTERNAL_SERVER_ERROR, "We encountered an internal error. Please try again.";
     InvalidAccessKeyId = FORBIDDEN, "The AWS Access Key Id you provided does not exist in our records.";
     InvalidArgument = BAD_REQUEST, "Invalid Argument";
+    InvalidBucketAclWithBlockPublicAccessError = BAD_REQUEST, "Bucket cannot have public ACLs set with BlockPublicAccess enabled";
+    InvalidBucketAclWithObjectOwnership = BAD_REQUEST, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
     InvalidBucketName = BAD_REQUEST, "The specified bucket is not valid.";
     InvalidBucketState = CONFLICT, "The request is not valid with the current state of the bucket.";
     InvalidChunkSizeError = BAD_REQUEST, "Only the last chunk is allowed to have a size less than 8192 bytes";
     InvalidDigest = BAD_REQUEST, "The Content-MD5 you specified was invalid.";
+    InvalidEncryptionAlgorithmError = BAD_REQUEST, "The encryption request that you specified is not valid. The valid value is AES256.";
     InvalidLocationConstraint = BAD_REQUEST, "The specified location-constraint is not valid";
     InvalidPart = BAD_REQUEST, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
     InvalidPartNumber = RANGE_NOT_SATISFIABLE, "The requested partnumber is not satisfiable";
     InvalidPartOrder = BAD_REQUEST, "The list of parts was not in ascending order. Parts must be ordered by part number.";
+    InvalidPolicyDocument = BAD_REQUEST, "The content of the form does not meet the conditions specified in the policy document.";
     InvalidRange = RANGE_NOT_SATISFIABLE, "The requested range is not satisfiable";
     InvalidRetentionPeriod = BAD_REQUEST, "Default retention period must be a positive integer value";
     InvalidRequest = BAD_REQUEST, "Invalid Request";
@@ -85,10 +92,16 @@ error_codes! {
     InvalidTargetBucketForLogging = BAD_REQUEST, "The target bucket for logging does not exist";
     InvalidToken = BAD_REQUEST, "The provided token is malformed or otherwise invalid.";
     InvalidURI = BAD_REQUEST, "Couldn't parse the specified URI.";
+    InvalidWriteOffset = BAD_REQUEST, "The write offset value that you specified does not match the current object size.";
+    KmsNotFoundException as "KMS.NotFoundException" = BAD_REQUEST, "The key does not exist.";
     KeyTooLongError = BAD_REQUEST, "Your key is too long";
+    MalformedPOSTRequest = BAD_REQUEST, "The body of your POST request is not well-formed multipart/form-data.";
     MalformedXML = BAD_REQUEST, "The XML you provided was not well-formed or did not validate against our published schema";
     MalformedTrailerError = BAD_REQUEST, "The request contained trailing data that was not well-formed or did not conform to our published schema.";
+    MalformedACLError = BAD_REQUEST, "The XML you provided was not well-formed or did not validate against our published schema";
+    MalformedPolicy = BAD_REQUEST, "This policy is not valid.";
     MaxMessageLengthExceeded = BAD_REQUEST, "Your request was too big.";
+    MaxPostPreDataLengthExceededError = BAD_REQUEST, "Your POST request fields preceding the upload file were too large.";
     MetadataTooLarge = BAD_REQUEST, "Your metadata headers exceed the maximum allowed metadata size";
     MethodNotAllowed = METHOD_NOT_ALLOWED, "The specified method is not allowed against this resource.";
     MissingContentLength = LENGTH_REQUIRED, "You must provide the Content-Length HTTP header.";
@@ -96,6 +109,7 @@ error_codes! {
     MissingSecurityHeader = BAD_REQUEST, "Your request was missing a required header.";
     NoSuchBucket = NOT_FOUND, "The specified bucket does not exist";
     NoSuchCORSConfiguration = NOT_FOUND, "The CORS configuration does not exist";
+    NoSuchBucketPolicy = NOT_FOUND, "The bucket policy does not exist";
     NoSuchConfiguration = NOT_FOUND, "The specified configuration does not exist.";
     NoSuchKey = NOT_FOUND, "The specified key does not exist.";
     NoSuchLifecycleConfiguration = NOT_FOUND, "The lifecycle configuration does not exist";
@@ -114,11 +128,15 @@ error_codes! {
     RequestHeaderSectionTooLarge = BAD_REQUEST, "Your request header section exceeds the maximum allowed size.";
     RequestTimeTooSkewed = FORBIDDEN, "The difference between the request time and the server's time is too large.";
     RequestTimeout = BAD_REQUEST, "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.";
+    ServerSideEncryptionConfigurationNotFoundError = NOT_FOUND, "The server side encryption configuration was not found";
     ServiceUnavailable = SERVICE_UNAVAILABLE, "Service is unable to handle request.";
     SignatureDoesNotMatch = FORBIDDEN, "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
     SlowDown = SERVICE_UNAVAILABLE, "Please reduce your request rate.";
     TooManyConfigurations = BAD_REQUEST, "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
     TooManyBuckets = BAD_REQUEST, "You have attempted to create more buckets than allowed";
+    TooManyParts = BAD_REQUEST, "You have attempted to add more parts than the maximum of 10000 that are allowed for this object.";
+    UnexpectedContent = BAD_REQUEST, "This request contains unsupported content.";
+    UnresolvableGrantByEmailAddress = BAD_REQUEST, "The e-mail address you provided does not match any account on record.";
     UserKeyMustBeSpecified = BAD_REQUEST, "The bucket POST must contain the specified field name. If it is specified, please check the order of the fields.";
     XAmzContentSHA256Mismatch = BAD_REQUEST, "The provided 'x-amz-content-sha256' header does not match what was computed.";
 }

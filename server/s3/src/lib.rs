@@ -1,10 +1,11 @@
 //! The S3 protocol over the engine.
 //!
 //! A request passes through these steps, each a module: the host and path give an [`address`]; method, query and
-//! headers give an [`operation`]; the request is authenticated; its handler (`ops`) checks everything that can be
+//! headers give an [`operation`]; the request is authenticated, and authorised in one place (`access`); its handler (`ops`) checks everything that can be
 //! checked before the body is asked for; the body flows through digests into the engine; the answer is written as
 //! headers and [`xml`]. Failures are [`error::S3Error`] throughout.
 
+mod access;
 pub mod address;
 pub mod attributes;
 mod body;
@@ -18,13 +19,17 @@ pub mod copy_source;
 mod cors;
 pub mod dates;
 pub mod encoding;
+mod encryption;
 pub mod error;
+pub mod form;
 mod lifecycle;
 mod locks;
 mod md5_pool;
 mod metrics;
+mod new_buckets;
 pub mod operation;
 mod ops;
+mod peer;
 pub mod query;
 pub mod range;
 pub mod request_id;
@@ -35,11 +40,17 @@ mod state;
 pub mod tags;
 pub mod token;
 pub mod unsupported;
+mod website;
 pub mod xml;
 
 /// For fuzz targets only.
 #[cfg(fuzzing)]
+pub use encryption::configuration::check_encryption;
+#[cfg(fuzzing)]
 pub use ops::check_configurations;
 
+pub use encryption::CustomerKeyTransport;
+pub use new_buckets::{ObjectOwnership, PublicAccess};
+pub use peer::Peer;
 pub use router::router;
-pub use state::{S3Config, S3State};
+pub use state::{Accounts, S3Config, S3State};

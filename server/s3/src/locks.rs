@@ -26,7 +26,7 @@ const YEARS_MAX: u32 = 100;
 const GOVERNANCE: &str = "GOVERNANCE";
 const COMPLIANCE: &str = "COMPLIANCE";
 
-fn mode_name(mode: LockMode) -> &'static str {
+pub(crate) fn mode_name(mode: LockMode) -> &'static str {
     match mode {
         LockMode::Governance => GOVERNANCE,
         LockMode::Compliance => COMPLIANCE,

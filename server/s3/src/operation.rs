@@ -9,6 +9,7 @@ use std::fmt;
 use http::{HeaderMap, Method};
 
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::form::parser::not_a_form;
 use crate::query::Query;
 
 /// What the path of an operation names.
@@ -116,15 +117,15 @@ operations! {
     DeleteBucket: DELETE Bucket Plain Implemented;
     DeleteBucketAnalyticsConfiguration: DELETE Bucket SubresourceWithId("analytics") Stored;
     DeleteBucketCors: DELETE Bucket Subresource("cors") Implemented;
-    DeleteBucketEncryption: DELETE Bucket Subresource("encryption") Missing;
+    DeleteBucketEncryption: DELETE Bucket Subresource("encryption") Implemented;
     DeleteBucketIntelligentTieringConfiguration: DELETE Bucket SubresourceWithId("intelligent-tiering") Stored;
     DeleteBucketInventoryConfiguration: DELETE Bucket SubresourceWithId("inventory") Stored;
     DeleteBucketLifecycle: DELETE Bucket Subresource("lifecycle") Implemented;
     DeleteBucketMetadataConfiguration: DELETE Bucket Subresource("metadataConfiguration") Missing;
     DeleteBucketMetadataTableConfiguration: DELETE Bucket Subresource("metadataTable") Missing;
     DeleteBucketMetricsConfiguration: DELETE Bucket SubresourceWithId("metrics") Stored;
-    DeleteBucketOwnershipControls: DELETE Bucket Subresource("ownershipControls") Stored;
-    DeleteBucketPolicy: DELETE Bucket Subresource("policy") Missing;
+    DeleteBucketOwnershipControls: DELETE Bucket Subresource("ownershipControls") Implemented;
+    DeleteBucketPolicy: DELETE Bucket Subresource("policy") Implemented;
     DeleteBucketReplication: DELETE Bucket Subresource("replication") Missing;
     DeleteBucketTagging: DELETE Bucket Subresource("tagging") Implemented;
     DeleteBucketWebsite: DELETE Bucket Subresource("website") Stored;
@@ -132,13 +133,13 @@ operations! {
     DeleteObjectAnnotation: DELETE Object Subresource("annotation") Missing;
     DeleteObjectTagging: DELETE Object Subresource("tagging") Implemented;
     DeleteObjects: POST Bucket Subresource("delete") Implemented;
-    DeletePublicAccessBlock: DELETE Bucket Subresource("publicAccessBlock") Stored;
+    DeletePublicAccessBlock: DELETE Bucket Subresource("publicAccessBlock") Implemented;
     GetBucketAbac: GET Bucket Subresource("abac") Missing;
     GetBucketAccelerateConfiguration: GET Bucket Subresource("accelerate") Stored;
-    GetBucketAcl: GET Bucket Subresource("acl") Missing;
+    GetBucketAcl: GET Bucket Subresource("acl") Implemented;
     GetBucketAnalyticsConfiguration: GET Bucket SubresourceWithId("analytics") Stored;
     GetBucketCors: GET Bucket Subresource("cors") Implemented;
-    GetBucketEncryption: GET Bucket Subresource("encryption") Missing;
+    GetBucketEncryption: GET Bucket Subresource("encryption") Implemented;
     GetBucketIntelligentTieringConfiguration: GET Bucket SubresourceWithId("intelligent-tiering") Stored;
     GetBucketInventoryConfiguration: GET Bucket SubresourceWithId("inventory") Stored;
     GetBucketLifecycle: GET Bucket Elsewhere("GetBucketLifecycleConfiguration") Missing;
@@ -150,16 +151,16 @@ operations! {
     GetBucketMetricsConfiguration: GET Bucket SubresourceWithId("metrics") Stored;
     GetBucketNotification: GET Bucket Elsewhere("GetBucketNotificationConfiguration") Missing;
     GetBucketNotificationConfiguration: GET Bucket Subresource("notification") Stored;
-    GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Stored;
-    GetBucketPolicy: GET Bucket Subresource("policy") Missing;
-    GetBucketPolicyStatus: GET Bucket Subresource("policyStatus") Missing;
+    GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Implemented;
+    GetBucketPolicy: GET Bucket Subresource("policy") Implemented;
+    GetBucketPolicyStatus: GET Bucket Subresource("policyStatus") Implemented;
     GetBucketReplication: GET Bucket Subresource("replication") Missing;
     GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Stored;
     GetBucketTagging: GET Bucket Subresource("tagging") Implemented;
     GetBucketVersioning: GET Bucket Subresource("versioning") Implemented;
     GetBucketWebsite: GET Bucket Subresource("website") Stored;
     GetObject: GET Object Plain Implemented;
-    GetObjectAcl: GET Object Subresource("acl") Missing;
+    GetObjectAcl: GET Object Subresource("acl") Implemented;
     GetObjectAnnotation: GET Object NamedAnnotation Missing;
     GetObjectAttributes: GET Object Subresource("attributes") Implemented;
     GetObjectLegalHold: GET Object Subresource("legal-hold") Implemented;
@@ -167,7 +168,7 @@ operations! {
     GetObjectRetention: GET Object Subresource("retention") Implemented;
     GetObjectTagging: GET Object Subresource("tagging") Implemented;
     GetObjectTorrent: GET Object Subresource("torrent") Missing;
-    GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Stored;
+    GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Implemented;
     HeadBucket: HEAD Bucket Plain Implemented;
     HeadObject: HEAD Object Plain Implemented;
     ListBucketAnalyticsConfigurations: GET Bucket Subresource("analytics") Stored;
@@ -184,10 +185,10 @@ operations! {
     ListParts: GET Object Upload Implemented;
     PutBucketAbac: PUT Bucket Subresource("abac") Missing;
     PutBucketAccelerateConfiguration: PUT Bucket Subresource("accelerate") Stored;
-    PutBucketAcl: PUT Bucket Subresource("acl") Missing;
+    PutBucketAcl: PUT Bucket Subresource("acl") Implemented;
     PutBucketAnalyticsConfiguration: PUT Bucket SubresourceWithId("analytics") Stored;
     PutBucketCors: PUT Bucket Subresource("cors") Implemented;
-    PutBucketEncryption: PUT Bucket Subresource("encryption") Missing;
+    PutBucketEncryption: PUT Bucket Subresource("encryption") Implemented;
     PutBucketIntelligentTieringConfiguration: PUT Bucket SubresourceWithId("intelligent-tiering") Stored;
     PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Stored;
     PutBucketLifecycle: PUT Bucket Elsewhere("PutBucketLifecycleConfiguration") Missing;
@@ -196,22 +197,22 @@ operations! {
     PutBucketMetricsConfiguration: PUT Bucket SubresourceWithId("metrics") Stored;
     PutBucketNotification: PUT Bucket Elsewhere("PutBucketNotificationConfiguration") Missing;
     PutBucketNotificationConfiguration: PUT Bucket Subresource("notification") Stored;
-    PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Stored;
-    PutBucketPolicy: PUT Bucket Subresource("policy") Missing;
+    PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Implemented;
+    PutBucketPolicy: PUT Bucket Subresource("policy") Implemented;
     PutBucketReplication: PUT Bucket Subresource("replication") Missing;
     PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Stored;
     PutBucketTagging: PUT Bucket Subresource("tagging") Implemented;
     PutBucketVersioning: PUT Bucket Subresource("versioning") Implemented;
     PutBucketWebsite: PUT Bucket Subresource("website") Stored;
     PutObject: PUT Object Plain Implemented;
-    PutObjectAcl: PUT Object Subresource("acl") Missing;
+    PutObjectAcl: PUT Object Subresource("acl") Implemented;
     PutObjectAnnotation: PUT Object Subresource("annotation") Missing;
     PutObjectLegalHold: PUT Object Subresource("legal-hold") Implemented;
     PutObjectLockConfiguration: PUT Bucket Subresource("object-lock") Implemented;
     PutObjectRetention: PUT Object Subresource("retention") Implemented;
     PutObjectTagging: PUT Object Subresource("tagging") Implemented;
-    PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Stored;
-    RenameObject: PUT Object Subresource("renameObject") Missing;
+    PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Implemented;
+    RenameObject: PUT Object Subresource("renameObject") Implemented;
     RestoreObject: POST Object Subresource("restore") Missing;
     SelectObjectContent: POST Object Subresource("select") Missing;
     UpdateBucketMetadataAnnotationTableConfiguration: PUT Bucket Subresource("metadataAnnotationTable") Missing;
@@ -232,7 +233,8 @@ impl fmt::Display for Operation {
 /// Finds the operation of a request.
 ///
 /// # Errors
-/// `MethodNotAllowed` when no operation has this method here, and `NotImplemented` for a browser's POST upload.
+/// `MethodNotAllowed` when no operation has this method here, `InvalidArgument` for an unknown `list-type`, and
+/// `PreconditionFailed` for a POST to a bucket that is no form.
 pub fn route(method: &Method, scope: Scope, query: &Query<'_>, headers: &HeaderMap) -> S3Result<Operation> {
     if !query.is_empty()
         && let Some(operation) = by_query(method, scope, query, headers)?
@@ -245,7 +247,8 @@ pub fn route(method: &Method, scope: Scope, query: &Query<'_>, headers: &HeaderM
         (Scope::Bucket, &Method::HEAD) => Ok(Operation::HeadBucket),
         (Scope::Bucket, &Method::PUT) => Ok(Operation::CreateBucket),
         (Scope::Bucket, &Method::DELETE) => Ok(Operation::DeleteBucket),
-        (Scope::Bucket, &Method::POST) => Err(S3Error::not_implemented("PostObject")),
+        // A browser's form is taken up before anything is routed.
+        (Scope::Bucket, &Method::POST) => Err(not_a_form()),
         (Scope::Object, &Method::GET) => Ok(Operation::GetObject),
         (Scope::Object, &Method::HEAD) => Ok(Operation::HeadObject),
         (Scope::Object, &Method::PUT) if headers.contains_key("x-amz-copy-source") => {
@@ -304,8 +307,15 @@ fn by_query(
     if selects_another && !matches!(*method, Method::GET | Method::HEAD) {
         return Err(method_not_allowed(method));
     }
-    let list_type_2 = scope == Scope::Bucket && *method == Method::GET && query.get("list-type") == Some("2");
-    Ok(list_type_2.then_some(Operation::ListObjectsV2))
+    match query.get("list-type") {
+        // Version 1 is what was before there were versions.
+        None | Some("1") => Ok(None),
+        Some("2") if scope == Scope::Bucket && *method == Method::GET => Ok(Some(Operation::ListObjectsV2)),
+        Some(other) if scope == Scope::Bucket && *method == Method::GET => {
+            Err(S3Error::invalid_argument("list-type", other, "Incorrect List Type specified in Request"))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn has_id_form(operation: Operation, name: &str) -> bool {

@@ -85,6 +85,16 @@ fn unknown_parameters_are_ignored() {
     assert_eq!(routed("PUT", Scope::Object, "x-id=PutObject&foo=bar", false).unwrap(), Operation::PutObject);
     assert_eq!(routed("GET", Scope::Bucket, "prefix=a&foo", false).unwrap(), Operation::ListObjects);
     assert_eq!(routed("GET", Scope::Bucket, "list-type=1", false).unwrap(), Operation::ListObjects);
+    assert_eq!(routed("GET", Scope::Object, "list-type=3", false).unwrap(), Operation::GetObject);
+}
+
+/// They listed as version 1 does, whose pages their clients cannot follow.
+#[test]
+fn unknown_list_types_are_refused() {
+    for query in ["list-type=3", "list-type=", "list-type", "prefix=a&list-type=v2"] {
+        let code = routed("GET", Scope::Bucket, query, false).unwrap_err().code();
+        assert_eq!(code, ErrorCode::InvalidArgument, "{query}");
+    }
 }
 
 #[test]

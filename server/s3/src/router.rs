@@ -5,21 +5,24 @@ use std::time::{Instant, SystemTime};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use granary_auth::{AuthError, Principal, RequestHead, Verified, explain, request_host};
+use granary_auth::{AuthError, RequestHead, explain, request_host};
 use granary_types::BucketName;
 use http::request::Parts;
 use http::{Method, header};
 
+use crate::access;
 use crate::address::Address;
 use crate::body::Leftover;
 use crate::context::{Context, ReceivedMeter};
 use crate::cors;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::form;
 use crate::operation::{Operation, Scope, Status, route};
 use crate::ops;
 use crate::query::Query;
 use crate::respond::{self, ErrorContext, S3Response};
 use crate::state::{S3State, Shared};
+use crate::website;
 
 /// The S3 service: every method and path.
 pub fn router(state: S3State) -> Router {
@@ -87,13 +90,23 @@ async fn serve(
     let shared = &*state.0;
     let head = RequestHead::from(parts);
     let host = request_host(&head)?.unwrap_or_default();
+    if let Some(bucket) = shared.config.website_domains.bucket_of(host) {
+        *operation = Some(Operation::GetObject);
+        return Ok(website::serve(state, parts, (host, &bucket), received).await);
+    }
     if parts.method == Method::OPTIONS {
         let bucket = bucket_of(shared, parts).ok_or(ErrorCode::MethodNotAllowed)?;
         return cors::preflight(shared, parts, &bucket).await;
     }
+    let query = Query::parse(parts.uri.query())?;
+    if form::is_form(parts, &query)
+        && let Address::Bucket(bucket) = Address::resolve(&shared.config.domains, host, parts.uri.path())?
+    {
+        *operation = Some(Operation::PutObject);
+        return form::post(state, parts, (host, bucket), body, received).await;
+    }
     let now = SystemTime::now();
     let verified = shared.verifier.verify(head, now).map_err(|error| refusal(head, now, error));
-    let query = Query::parse(parts.uri.query())?;
     let routed = resolve(shared, parts, host, &query);
     if let Ok((found, _)) = &routed {
         *operation = Some(*found);
@@ -105,20 +118,32 @@ async fn serve(
         }
         let verified = verified?;
         let (operation, address) = routed?;
-        authorise(&verified, parts)?;
-        let context = Context { state, shared, parts, host, query: &query, verified: &verified, received };
-        context.check_expected_owner()?;
-        if operation.status() == Status::Missing {
-            return Err(S3Error::not_implemented(operation));
-        }
-        ops::run(&context, operation, address, body).await
+        let context = Context::new(state, (parts, &query, host), &verified, operation, received);
+        run(&context, operation, address, body).await
     };
     outcome.await
+}
+
+/// Runs an operation, if its sender may.
+pub(crate) async fn run(
+    context: &Context<'_>,
+    operation: Operation,
+    address: Address,
+    body: Body,
+) -> S3Result<S3Response> {
+    access::authorise(context, operation, &address).await?;
+    if operation.status() == Status::Missing {
+        return Err(S3Error::not_implemented(operation));
+    }
+    ops::run(context, operation, address, body).await
 }
 
 /// The bucket that a request is about, signed or not.
 fn bucket_of(shared: &Shared, parts: &Parts) -> Option<BucketName> {
     let host = request_host(&RequestHead::from(parts)).ok()?.unwrap_or_default();
+    if let Some(website) = shared.config.website_domains.bucket_of(host) {
+        return BucketName::new(website).ok();
+    }
     match Address::resolve(&shared.config.domains, host, parts.uri.path()).ok()? {
         Address::Service => None,
         Address::Bucket(bucket) | Address::Object(bucket, _) => Some(bucket),
@@ -144,18 +169,4 @@ fn resolve(shared: &Shared, parts: &Parts, host: &str, query: &Query<'_>) -> S3R
         Address::Object(..) => Scope::Object,
     };
     Ok((route(&parts.method, scope, query, &parts.headers)?, address))
-}
-
-/// Only the root user may do anything yet; there are no policies that could let others in.
-fn authorise(verified: &Verified, parts: &Parts) -> S3Result<()> {
-    match &verified.principal {
-        Principal::Root { .. } => Ok(()),
-        Principal::Anonymous => {
-            tracing::debug!(
-                has_authorization = parts.headers.contains_key(header::AUTHORIZATION),
-                "anonymous request"
-            );
-            Err(ErrorCode::AccessDenied.into())
-        }
-    }
 }

@@ -4,13 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use granary_auth::Verifier;
-use granary_engine::Engine;
+use granary_auth::{Directory, Verifier};
+use granary_engine::{DefaultEncryption, Engine};
 use http::HeaderValue;
 
 use crate::address::VirtualHostDomains;
+use crate::encryption::CustomerKeyTransport;
 use crate::md5_pool::Md5Pool;
 use crate::metrics::OperationMetrics;
+use crate::new_buckets::{ObjectOwnership, PublicAccess};
 use crate::request_id::RequestIds;
 
 /// How the S3 service presents itself, and its limits.
@@ -20,6 +22,8 @@ pub struct S3Config {
     pub region: String,
     /// The domains of virtual-host style requests.
     pub domains: VirtualHostDomains,
+    /// The domains whose sub-domains are the websites of buckets.
+    pub website_domains: VirtualHostDomains,
     /// The canonical id of the account that owns everything, as `<Owner><ID>` shows it.
     pub owner_id: String,
     /// The 12-digit account number that `x-amz-expected-bucket-owner` is compared with.
@@ -28,6 +32,16 @@ pub struct S3Config {
     pub body_idle_ms: u64,
     /// What names this server in `x-amz-id-2`.
     pub node: String,
+    /// Whether keys of clients may come over its connections.
+    pub customer_keys: CustomerKeyTransport,
+    /// How objects are encrypted where neither the request nor the bucket says anything.
+    pub default_encryption: Option<DefaultEncryption>,
+    /// Who owns the objects of new buckets whose creator does not say.
+    pub ownership: ObjectOwnership,
+    /// Whether public access to new buckets is blocked.
+    pub public_access: PublicAccess,
+    /// Where grants find accounts; without it there is only the account of the root user.
+    pub accounts: Option<Accounts>,
 }
 
 impl Default for S3Config {
@@ -35,12 +49,28 @@ impl Default for S3Config {
         Self {
             region: "us-east-1".to_owned(),
             domains: VirtualHostDomains::default(),
+            website_domains: VirtualHostDomains::default(),
             // AWS's canonical ids are 64 hexadecimal digits; a store of one account has one constant owner.
             owner_id: "0".repeat(64),
             account_id: "000000000000".to_owned(),
             body_idle_ms: 20_000,
             node: "granary".to_owned(),
+            customer_keys: CustomerKeyTransport::Refused,
+            default_encryption: None,
+            ownership: ObjectOwnership::default(),
+            public_access: PublicAccess::default(),
+            accounts: None,
         }
+    }
+}
+
+/// Where grants find accounts.
+#[derive(Clone)]
+pub struct Accounts(pub Arc<dyn Directory>);
+
+impl std::fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Accounts")
     }
 }
 

@@ -7,6 +7,8 @@ use granary_types::{
     StorageClass, UnixMillis, VersionId, WriteId,
 };
 
+use crate::sealing::{Encryption, EncryptionInfo};
+
 pub use granary_metadata::{
     Bucket, BucketChange, BucketLock, BucketPage, BucketQuery, BucketSettings, Bypass, DefaultRetention,
     LegalHold, ListEntry, ListPage, ListedObject, ListedVersion, LockChange, LockMode, ObjectLock, Retention,
@@ -61,6 +63,10 @@ pub struct PutOptions {
     pub tags: Vec<Tag>,
     /// Its locks; a retention goes before the bucket's default.
     pub lock: ObjectLock,
+    /// How it is to be encrypted.
+    pub encryption: Encryption,
+    /// Its access control list, into which the engine does not look; `None` for the default one.
+    pub acl: Option<String>,
 }
 
 /// An object was written.
@@ -76,6 +82,8 @@ pub struct Written {
     pub version: Option<VersionId>,
     /// When it was written.
     pub modified: UnixMillis,
+    /// How it is encrypted, if it is.
+    pub encryption: Option<EncryptionInfo>,
 }
 
 /// A part of a multipart object, as GetObjectAttributes shows it.
@@ -114,6 +122,8 @@ pub struct ObjectInfo {
     pub tag_count: u16,
     /// Its locks.
     pub lock: ObjectLock,
+    /// How it is encrypted, if it is.
+    pub encryption: Option<EncryptionInfo>,
 }
 
 /// Bytes `start` up to but not including `end` of an object.
@@ -191,6 +201,10 @@ pub struct UploadOptions {
     pub tags: Vec<Tag>,
     /// The locks of the object to be; a retention goes before the bucket's default.
     pub lock: ObjectLock,
+    /// How the object to be is encrypted.
+    pub encryption: Encryption,
+    /// The access control list of the object to be.
+    pub acl: Option<String>,
 }
 
 /// An upload in progress.
@@ -204,6 +218,8 @@ pub struct UploadInfo {
     pub storage_class: StorageClass,
     /// The checksum the client chose.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    /// How the object to be is encrypted, if it is.
+    pub encryption: Option<EncryptionInfo>,
 }
 
 /// A stored part of an upload in progress.

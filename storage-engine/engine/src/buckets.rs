@@ -138,6 +138,7 @@ impl Engine {
         }
         if !matches!(deleted, Err(MetadataError::BucketNotEmpty(_))) {
             self.inner.buckets.forget(name);
+            self.inner.configured.forget_all();
         }
         deleted?;
         if let Some(bucket) = bucket {

@@ -203,6 +203,12 @@ impl Inner {
         self.record_beside(records).await;
     }
 
+    /// Records that a key without versioning is deleted.
+    pub(crate) async fn record_erased(&self, bucket: &Bucket, remove: &RemoveObject) {
+        let records = Made::erased(remove, VersionId::NULL).and_then(|made| made.records(bucket).ok());
+        self.record_beside(records.unwrap_or_default()).await;
+    }
+
     /// Writes records of what the metadata knows already.
     pub(crate) async fn record_beside(&self, records: Vec<Vec<u8>>) {
         let count = records.len();

@@ -1,7 +1,7 @@
 //! The configurations of buckets. The engine keeps them and does not look into them.
 
 use granary_metadata::{BucketDocument, DocumentQuery};
-use granary_types::BucketName;
+use granary_types::{BucketId, BucketName};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -12,12 +12,11 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NoSuchBucket`].
     pub async fn bucket_document(&self, bucket: &BucketName, name: &str) -> Result<Option<Vec<u8>>> {
-        let query = DocumentQuery {
-            bucket: self.bucket(bucket).await?.id,
-            prefix: name.to_owned(),
-            after: String::new(),
-            limit: 1,
-        };
+        self.document_of(self.bucket(bucket).await?.id, name).await
+    }
+
+    pub(crate) async fn document_of(&self, bucket: BucketId, name: &str) -> Result<Option<Vec<u8>>> {
+        let query = DocumentQuery { bucket, prefix: name.to_owned(), after: String::new(), limit: 1 };
         let first = self.inner.store.bucket_documents(query).await?.into_iter().next();
         Ok(first.filter(|found| found.name == name).and_then(|found| found.document))
     }
@@ -50,7 +49,9 @@ impl Engine {
     ) -> Result<()> {
         let id = self.bucket(bucket).await?.id;
         let put = BucketDocument { bucket: id, name: name.to_owned(), document };
-        if self.inner.store.put_bucket_document(put).await? {
+        let is_put = self.inner.store.put_bucket_document(put).await;
+        self.inner.configured.forget_all();
+        if is_put? {
             return Ok(());
         }
         self.inner.buckets.forget(bucket);

@@ -10,13 +10,15 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::buckets::BucketCache;
+use crate::configured::ConfiguredCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::{EngineError, Result};
-use crate::lifecycle::RulesCache;
+use crate::lifecycle::{ConfigurationCache, LifecycleRules};
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
 use crate::read::Reader;
+use crate::sealing::EncryptionCache;
 use crate::start::{
     Metadata, NodeStart, Opened, blocking, finish_format, open_drives, open_metadata, open_node,
     record_drives,
@@ -51,7 +53,9 @@ pub(crate) struct Inner {
     pub maintenance_budget: Arc<Semaphore>,
     pub damage: Arc<DamageLog>,
     pub buckets: BucketCache,
-    pub rules: RulesCache,
+    pub rules: ConfigurationCache<LifecycleRules>,
+    pub encryption: EncryptionCache,
+    pub configured: ConfiguredCache,
     pub tasks: Tasks,
     /// The database knows less than was committed: nothing may be freed, for the rest of this life.
     regressed: AtomicBool,
@@ -112,6 +116,7 @@ impl Engine {
             Arc::clone(&store),
             Arc::clone(&damage),
             budget(options.read_budget_bytes),
+            options.keys.clone(),
         );
         let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&store), new_life()?);
         let inner = Arc::new(Inner {
@@ -129,7 +134,9 @@ impl Engine {
             reader: Arc::new(reader),
             damage,
             buckets: BucketCache::default(),
-            rules: RulesCache::default(),
+            rules: ConfigurationCache::default(),
+            encryption: EncryptionCache::default(),
+            configured: ConfiguredCache::default(),
             tasks: Tasks::default(),
             regressed: AtomicBool::new(regressed),
             heal_turn: tokio::sync::Mutex::default(),

@@ -2,6 +2,7 @@
 
 use granary_drive::DriveError;
 use granary_erasure::ErasureError;
+use granary_keys::KeyError;
 use granary_metadata::MetadataError;
 use granary_types::{BucketName, PartNumber, UnixMillis, VersionId};
 
@@ -52,9 +53,33 @@ pub enum EngineError {
     /// A part named by a completion is gone or was replaced meanwhile.
     #[error("part {} is missing or was replaced", .0.get())]
     InvalidPart(PartNumber),
+    /// The object consists of as many parts as one may have.
+    #[error("the object has too many parts")]
+    TooManyParts,
+    /// The object is encrypted, and its data key is for the bytes it was made with.
+    #[error("appending to an encrypted object is not implemented")]
+    EncryptedAppend,
     /// A condition of the write did not hold when it was committed.
     #[error("a precondition does not hold")]
     PreconditionFailed,
+    /// The object is encrypted with a key that the caller has to bring along.
+    #[error("the object is encrypted with a customer's key")]
+    CustomerKeyNeeded,
+    /// The caller brought a key along for an object that is not encrypted with one.
+    #[error("the object is not encrypted with a customer's key")]
+    CustomerKeyUnfit,
+    /// The caller's key is not the one that the object is encrypted with.
+    #[error("the customer's key is another one")]
+    WrongCustomerKey,
+    /// The key ring has no key of that name.
+    #[error("the key ring has no key named {0:?}")]
+    NoSuchMasterKey(String),
+    /// The server has no key ring, and was asked to encrypt with a key of it.
+    #[error("this server has no key ring")]
+    NoKeyRing,
+    /// A key failed in another way: the ring lacks what the object was encrypted under, or the object's record is damaged.
+    #[error("encryption")]
+    Keys(#[source] KeyError),
     /// The caller's [`crate::PutSource`] failed; nothing was stored.
     #[error("the body could not be read")]
     Source(#[source] SourceError),
@@ -115,6 +140,8 @@ impl EngineError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::Unreadable { .. } | Self::NoSpace => true,
+            // Another node may have a newer key ring than this one has loaded so far.
+            Self::Keys(error) => matches!(error, KeyError::NoSuchVersion(_)),
             Self::Metadata(error) => {
                 // Another node sealed the volume, taking this one for dead: the same request goes to another volume.
                 matches!(
@@ -127,6 +154,16 @@ impl EngineError {
                 )
             }
             _ => false,
+        }
+    }
+}
+
+impl From<KeyError> for EngineError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::NoSuchKey(name) => Self::NoSuchMasterKey(name),
+            KeyError::NoKeyRing => Self::NoKeyRing,
+            other => Self::Keys(other),
         }
     }
 }

@@ -7,14 +7,18 @@
 //!
 //! The engine knows nothing of HTTP, XML or S3 headers.
 
+mod acls;
 mod api;
+mod append;
 mod buckets;
+mod configured;
 mod deletes;
 mod documents;
 mod drive_status;
 mod drives;
 mod engine;
 mod error;
+mod identities;
 mod layout;
 mod lifecycle;
 mod locks;
@@ -25,8 +29,11 @@ mod nodes;
 mod objects;
 mod options;
 mod read;
+mod receive;
 mod record;
 pub mod recover;
+mod rename;
+mod sealing;
 mod start;
 mod status;
 mod tags;
@@ -34,15 +41,22 @@ mod told;
 mod volume;
 mod write;
 
+pub use acls::ObjectAcl;
 pub use api::*;
+pub use configured::{ConfiguredBucket, Freshness};
 pub use drive_status::{DriveHealth, DriveNode, DriveStatus};
 pub use drives::{DriveProblem, UnusedDrive};
 pub use engine::Engine;
 pub use error::{EngineError, Result};
 pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN, Tls};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
+pub use granary_keys::{
+    CustomerKey, DEFAULT_KMS_KEY, KeyError, KeyName, KeyNameError, KeyRing, KeyRow, Keys, MANAGED_KEY,
+};
 pub use granary_metadata::postgres::PostgresOptions;
-pub use granary_metadata::{BucketDocument, NodeRow, NodeState, VolumeRow, VolumeState};
+pub use granary_metadata::{
+    BucketDocument, IdentityChange, IdentityDocument, NodeRow, NodeState, VolumeRow, VolumeState,
+};
 pub use lifecycle::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
     NoncurrentTransition, RuleStatus, Subject, Tags, Transition, TransitionTime,
@@ -54,3 +68,5 @@ pub use maintain::{
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
 pub use read::{ObjectHandle, ObjectStream};
+pub use rename::RenameConditions;
+pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};

@@ -3,15 +3,18 @@
 
 use std::collections::HashMap;
 
+use granary_keys::CustomerKey;
+use granary_keys::units::StreamId;
 use granary_metadata::{
     Commit, CompleteUpload, Content, NewBlob, NewObject, NewUpload, Outcome, PartQuery, PartRef, PartRow,
-    PutPart, UploadQuery, UploadRow, VersionKind, Write, WriteConditions,
+    PutPart, UploadQuery, UploadRow, VersionKind, Write,
 };
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, UploadId, VersionId, WriteId,
     crash_point,
 };
 
+use crate::acls::{acl_write, keep_upload_acl, take_upload_acl};
 use crate::api::{
     CompleteOptions, ListUploadsOptions, PutSource, UploadInfo, UploadOptions, UploadPage, UploadedPart,
     UploadedPartPage, Written,
@@ -19,8 +22,13 @@ use crate::api::{
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::locks::{check_bucket, keep_upload_lock, lock_write, take_upload_lock};
-use crate::objects::{Small, Stored, VERSIONING_TRIES_MAX, first, new_version, written};
+use crate::objects::{VERSIONING_TRIES_MAX, first, new_version, written};
+use crate::receive::{Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
+use crate::sealing::{
+    EncryptionInfo, check_customer_key, data_key, keep_upload_seal, new_seal, shown_etag, take_upload_seal,
+    upload_seal,
+};
 use crate::tags::{keep_upload_tags, tag_write, take_upload_tags};
 use crate::told::Told;
 use crate::write::Recorded;
@@ -32,7 +40,7 @@ fn random(source: std::io::Error) -> EngineError {
 }
 
 impl Engine {
-    /// Begins an upload.
+    /// Begins an upload; also tells how the object to be is encrypted.
     ///
     /// # Errors
     /// [`EngineError::NoSuchBucket`].
@@ -41,13 +49,17 @@ impl Engine {
         bucket: &BucketName,
         key: &ObjectKey,
         options: UploadOptions,
-    ) -> Result<UploadId> {
+    ) -> Result<(UploadId, Option<EncryptionInfo>)> {
         let upload = UploadId::random().map_err(random)?;
         let mut attributes = options.attributes;
         keep_upload_tags(&mut attributes, options.tags);
         keep_upload_lock(&mut attributes, options.lock);
+        keep_upload_acl(&mut attributes, options.acl);
         let found = self.bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
+        // The data key itself is asked for again with each part.
+        let seal = new_seal(self.keys(), &options.encryption)?.map(|(seal, _)| seal);
+        keep_upload_seal(&mut attributes, seal.as_ref())?;
         let row = NewUpload {
             bucket: found.id,
             key: key.clone(),
@@ -61,7 +73,7 @@ impl Engine {
         let commit = Commit { advances: Vec::new(), writes: vec![Write::CreateUpload(Box::new(row))] };
         let outcome = self.commit_one(commit).await?;
         self.accepted(bucket, &outcome)?;
-        Ok(upload)
+        Ok((upload, seal.as_ref().map(EncryptionInfo::from)))
     }
 
     /// An upload in progress.
@@ -75,47 +87,64 @@ impl Engine {
             owner: row.owner,
             storage_class: row.storage_class,
             checksum: row.checksum,
+            encryption: upload_seal(&row.attributes)?.as_ref().map(EncryptionInfo::from),
         })
+    }
+
+    /// Refuses a customer's key that is not the one of the upload.
+    ///
+    /// # Errors
+    /// [`EngineError::WrongCustomerKey`], [`EngineError::CustomerKeyUnfit`], [`EngineError::NoSuchUpload`].
+    pub async fn check_upload_key(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: UploadId,
+        customer: &CustomerKey,
+    ) -> Result<()> {
+        let row = self.upload_row(self.bucket(bucket).await?.id, key, upload).await?;
+        match upload_seal(&row.attributes)? {
+            Some(seal) => data_key(self.keys(), &seal, Some(customer)).map(drop),
+            None => Err(EngineError::CustomerKeyUnfit),
+        }
     }
 
     async fn upload_row(&self, bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Result<UploadRow> {
         self.inner.store.upload(bucket, key, upload).await?.ok_or(EngineError::NoSuchUpload)
     }
 
-    /// Stores a part, in place of an earlier one of the same number.
+    /// Stores a part, in place of an earlier one of the same number. `customer` is the key of an upload that is encrypted
+    /// with one.
     ///
     /// # Errors
-    /// [`EngineError::NoSuchUpload`], [`EngineError::Source`], [`EngineError::NoSpace`], …
+    /// [`EngineError::NoSuchUpload`], [`EngineError::WrongCustomerKey`], [`EngineError::Source`], [`EngineError::NoSpace`], …
     pub async fn put_part(
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
-        upload: UploadId,
-        number: PartNumber,
+        (upload, number): (UploadId, PartNumber),
+        customer: Option<&CustomerKey>,
         source: &mut dyn PutSource,
     ) -> Result<UploadedPart> {
         let id = self.bucket(bucket).await?.id;
-        self.upload_row(id, key, upload).await?;
+        let seal = upload_seal(&self.upload_row(id, key, upload).await?.attributes)?;
+        check_customer_key(seal.as_ref(), customer)?;
+        let data = seal.as_ref().map(|seal| data_key(self.keys(), seal, customer)).transpose()?;
+        let blob_id = BlobId::random().map_err(random)?;
+        let sealing = data.as_ref().map(|data| (data, StreamId::Part(blob_id)));
         let record = BlobRecord {
             bucket: id,
             key: key.clone(),
             version: VersionId::NULL,
             part: Some((upload, number)),
         };
-        let (stored, digests) = self.receive(source, &record, Small::Blob).await?;
-        let (blob, length_bytes, advances, volumes) = match stored {
-            Stored::Blob(blob) => (
-                NewBlob { id: blob.id, extents: blob.extents },
-                blob.length_bytes,
-                blob.advances,
-                blob.volumes,
-            ),
-            Stored::Empty => (
-                NewBlob { id: BlobId::random().map_err(random)?, extents: Vec::new() },
-                0,
-                Vec::new(),
-                Vec::new(),
-            ),
+        let received = self.receive(source, &record, Small::Blob(blob_id), sealing).await?;
+        let Received { stored, digests, length_bytes } = received;
+        let (blob, advances, volumes) = match stored {
+            Stored::Blob(blob) => {
+                (NewBlob { id: blob.id, extents: blob.extents }, blob.advances, blob.volumes)
+            }
+            Stored::Empty => (NewBlob { id: blob_id, extents: Vec::new() }, Vec::new(), Vec::new()),
             Stored::Small(_) => return Err(EngineError::Internal("a part was kept to be packed")),
         };
         let part = UploadedPart {
@@ -123,7 +152,7 @@ impl Engine {
             write: WriteId::random().map_err(random)?,
             modified: UnixMillis::now(),
             length_bytes,
-            etag: digests.etag,
+            etag: shown_etag(seal.as_ref().zip(data.as_ref()), &digests, length_bytes)?,
             checksum: digests.checksum,
         };
         let write = Write::PutPart(Box::new(PutPart {
@@ -197,6 +226,8 @@ impl Engine {
         let mut row = self.upload_row(id, key, upload).await?;
         let tags = take_upload_tags(&mut row.attributes);
         let lock = take_upload_lock(&mut row.attributes)?;
+        let seal = take_upload_seal(&mut row.attributes)?;
+        let acl = take_upload_acl(&mut row.attributes);
         let rows = self.part_blobs(id, key, upload).await?;
         let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
         let mut parts = Vec::with_capacity(options.parts.len());
@@ -218,11 +249,15 @@ impl Engine {
             attributes: row.attributes,
             content: Content::Blobs { parts, multipart: true },
         };
+        if let Some(seal) = seal {
+            object.content = object.content.sealed(seal);
+        }
         let mut tries = 0;
         loop {
             object.version = new_version(found.settings)?;
             let tagging = tag_write(id, key, &object, tags.clone());
             let locking = lock_write(id, key, &object, lock);
+            let owned = acl_write(id, key, &object, acl.clone());
             let write = Write::CompleteUpload(Box::new(CompleteUpload {
                 bucket: id,
                 key: key.clone(),
@@ -231,15 +266,9 @@ impl Engine {
                 conditions: options.conditions.clone(),
                 object: object.clone(),
             }));
-            let writes = std::iter::once(write).chain(tagging).chain(locking).collect();
-            let told = Told {
-                conditions: Some(&options.conditions)
-                    .filter(|conditions| **conditions != WriteConditions::default())
-                    .cloned(),
-                tags: tags.clone(),
-                lock,
-                ..Told::put(&found)
-            };
+            let writes = std::iter::once(write).chain(tagging).chain(locking).chain(owned).collect();
+            let told = Told { tags: tags.clone(), lock, acl: acl.clone(), ..Told::put(&found) };
+            let told = told.under(&options.conditions);
             let records = ObjectRecord::manifest(id, key, &object, &told)?;
             let recorded = Recorded { writes, ..Recorded::default() };
             let outcome = first(self.commit_recorded(records, recorded).await?)?;

@@ -1,50 +1,34 @@
 //! Objects: put, open, delete, list.
 
-use std::time::Duration;
-
-use bytes::{Bytes, BytesMut};
+use granary_keys::DataKey;
+use granary_keys::units::StreamId;
 use granary_metadata::{
     Commit, Content, ListQuery, NewBlob, NewObject, ObjectRow, Outcome, PartRef, PutObject, VersionKind,
     VersionQuery, Write,
 };
 use granary_types::{
-    BucketId, BucketName, ObjectKey, PartNumber, UnixMillis, VersionId, WriteId, crash_point,
+    BlobId, BucketId, BucketName, ObjectKey, PartNumber, Seal, UnixMillis, VersionId, WriteId, crash_point,
 };
 
+use crate::acls::acl_write;
 use crate::api::{
-    Bucket, BucketSettings, Digests, ListOptions, ListPage, ListVersionsOptions, ObjectLock, PutOptions,
-    PutSource, Tag, VersionPage, Versioning, WriteConditions, Written,
+    Bucket, BucketSettings, ListOptions, ListPage, ListVersionsOptions, ObjectLock, PutOptions, PutSource,
+    Tag, VersionPage, Versioning, WriteConditions, Written,
 };
+use crate::append::Beginning;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::locks::{check_bucket, lock_write};
 use crate::read::ObjectHandle;
+use crate::receive::{Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
+use crate::sealing::{EncryptionInfo, new_seal, shown_etag};
 use crate::tags::tag_write;
 use crate::told::Told;
-use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, PackWrite, Recorded, WrittenBlob};
-
-/// A client that sends nothing for this long is slow.
-const IDLE: Duration = Duration::from_millis(500);
+use crate::write::{PackWrite, Recorded, WrittenBlob};
 
 /// How often a write is tried whose bucket's versioning changed under it.
 pub(crate) const VERSIONING_TRIES_MAX: u32 = 3;
-
-/// Where a body went.
-pub(crate) enum Stored {
-    Empty,
-    /// Still in memory: it is packed when its record is complete.
-    Small(Bytes),
-    Blob(WrittenBlob),
-}
-
-/// Whether small bodies may stay in memory to be packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Small {
-    Pack,
-    /// Parts are always blobs of their own: a completion refers to them.
-    Blob,
-}
 
 impl Engine {
     /// Stores an object. It is durable, or not there at all, when this returns.
@@ -59,12 +43,29 @@ impl Engine {
         options: PutOptions,
         source: &mut dyn PutSource,
     ) -> Result<Written> {
+        self.put_behind(bucket, key, options, source, None).await
+    }
+
+    /// Stores an object that consists of `beginning` and the body of `source`.
+    pub(crate) async fn put_behind(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        options: PutOptions,
+        source: &mut dyn PutSource,
+        beginning: Option<Beginning>,
+    ) -> Result<Written> {
         let mut found = self.bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
         let mut version = new_version(found.settings)?;
         let record = BlobRecord { bucket: found.id, key: key.clone(), version, part: None };
-        let (stored, digests) = self.receive(source, &record, Small::Pack).await?;
-        let mut new = new_object(options, digests, &stored)?;
+        // What continues blobs is one.
+        let small =
+            if beginning.is_some() { Small::Blob(BlobId::random().map_err(drawing)?) } else { Small::Pack };
+        let sealed = new_seal(self.keys(), &options.encryption)?;
+        let sealing = sealed.as_ref().map(|(_, key)| (key, StreamId::Whole));
+        let received = self.receive(source, &record, small, sealing).await?;
+        let (stored, mut new) = new_object(options, received, sealed, beginning)?;
         let mut tries = 0;
         loop {
             new.object.version = version;
@@ -91,18 +92,12 @@ impl Engine {
         &self,
         found: &Bucket,
         key: &ObjectKey,
-        New { object, conditions, tags, lock }: &New,
+        New { object, conditions, tags, lock, acl, beginning }: &New,
         stored: &Stored,
     ) -> Result<Outcome> {
         let bucket = found.id;
-        let told = Told {
-            conditions: Some(conditions)
-                .filter(|conditions| **conditions != WriteConditions::default())
-                .cloned(),
-            tags: tags.clone(),
-            lock: *lock,
-            ..Told::put(found)
-        };
+        let told = Told { tags: tags.clone(), lock: *lock, acl: acl.clone(), ..Told::put(found) };
+        let told = told.under(conditions);
         let mut put = PutObject {
             bucket,
             key: key.clone(),
@@ -112,6 +107,7 @@ impl Engine {
         };
         let behind = tag_write(bucket, key, object, tags.clone()).into_iter();
         let behind = behind.chain(lock_write(bucket, key, object, *lock));
+        let behind = behind.chain(acl_write(bucket, key, object, acl.clone()));
         let mut recorded = Recorded::default();
         match stored {
             Stored::Small(bytes) => {
@@ -119,11 +115,16 @@ impl Engine {
                 let write = PackWrite::Put(Box::new(put), behind.collect());
                 return self.inner.packer.write(bytes.clone(), record, write).await;
             }
-            Stored::Empty => {}
+            Stored::Empty => {
+                if let Some(Beginning { parts, multipart, .. }) = beginning {
+                    put.object.content = Content::Blobs { parts: parts.clone(), multipart: *multipart };
+                }
+            }
             Stored::Blob(blob) => {
-                let number = PartNumber::new(1).map_err(|_| EngineError::Internal("part 1"))?;
-                let part = PartRef { number, blob: blob.id, length_bytes: blob.length_bytes, checksum: None };
-                put.object.content = Content::Blobs { parts: vec![part], multipart: false };
+                let before = beginning.as_ref().map_or(0, |beginning| beginning.length_bytes);
+                let length_bytes = object.length_bytes.saturating_sub(before);
+                let content = content_with(blob, length_bytes, beginning.as_ref())?;
+                put.object.content = content.sealed_like(&object.content);
                 put.blobs.push(NewBlob { id: blob.id, extents: blob.extents.clone() });
                 recorded.advances.clone_from(&blob.advances);
                 recorded.volumes.clone_from(&blob.volumes);
@@ -132,39 +133,6 @@ impl Engine {
         let records = ObjectRecord::manifest(bucket, key, &put.object, &told)?;
         recorded.writes = std::iter::once(Write::Put(Box::new(put))).chain(behind).collect();
         first(self.commit_recorded(records, recorded).await?)
-    }
-
-    /// Reads a body to its end: small ones stay in memory, others go to the drives and are flushed.
-    pub(crate) async fn receive(
-        &self,
-        source: &mut dyn PutSource,
-        record: &BlobRecord,
-        small: Small,
-    ) -> Result<(Stored, Digests)> {
-        let (head, ended) = receive_head(source, small).await?;
-        if ended && (small == Small::Pack || head.is_empty()) {
-            let digests = source.finish().await.map_err(EngineError::Source)?;
-            let stored = match head.concat() {
-                empty if empty.is_empty() => Stored::Empty,
-                bytes => Stored::Small(bytes),
-            };
-            return Ok((stored, digests));
-        }
-        let inner = &self.inner;
-        let mut writer =
-            BlobWriter::start(inner.pool.clone(), inner.write_budget.clone(), record.encode()?).await?;
-        for bytes in head.chunks {
-            writer.write(&bytes).await?;
-        }
-        if !ended {
-            while let Some(bytes) = next_or_idle(source, &mut writer).await? {
-                writer.write(&bytes).await?;
-            }
-        }
-        let verified = async { source.finish().await.map_err(EngineError::Source) };
-        let (digests, finished) = tokio::try_join!(verified, writer.finish())?;
-        let blob = self.make_whole(finished, record).await?;
-        Ok((Stored::Blob(blob), digests))
     }
 
     /// Commits one write.
@@ -257,69 +225,12 @@ impl Engine {
     }
 }
 
-/// The next bytes of a body. While none come, full stripes are not held back: a slow client keeps one stripe of the
-/// shared buffers, not a whole run.
-async fn next_or_idle(source: &mut dyn PutSource, writer: &mut BlobWriter) -> Result<Option<Bytes>> {
-    let mut next = source.next();
-    match tokio::time::timeout(IDLE, &mut next).await {
-        Ok(bytes) => bytes.map_err(EngineError::Source),
-        Err(_) => {
-            writer.submit_full_stripes().await?;
-            next.await.map_err(EngineError::Source)
-        }
-    }
-}
-
-/// The first chunks of a body.
-#[derive(Default)]
-struct Head {
-    chunks: Vec<Bytes>,
-    length: usize,
-}
-
-impl Head {
-    fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    /// All bytes in one piece, copied only if there are several.
-    fn concat(mut self) -> Bytes {
-        if self.chunks.len() == 1 {
-            return self.chunks.pop().unwrap_or_default();
-        }
-        let mut bytes = BytesMut::with_capacity(self.length);
-        for chunk in &self.chunks {
-            bytes.extend_from_slice(chunk);
-        }
-        bytes.freeze()
-    }
-}
-
-/// Reads until the body ends or is too long to be packed; tells whether it ended.
-async fn receive_head(source: &mut dyn PutSource, small: Small) -> Result<(Head, bool)> {
-    let mut head = Head::default();
-    let limit = match small {
-        Small::Pack => PACKED_LENGTH_BYTES_MAX,
-        Small::Blob => 0,
-    };
-    while head.length <= limit {
-        match source.next().await.map_err(EngineError::Source)? {
-            Some(bytes) => {
-                head.length += bytes.len();
-                head.chunks.push(bytes);
-            }
-            None => return Ok((head, true)),
-        }
-    }
-    Ok((head, false))
-}
-
 /// The outcome of a commit's first write.
 pub(crate) fn first(outcomes: Vec<Outcome>) -> Result<Outcome> {
     outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
 }
 
-fn drawing(source: std::io::Error) -> EngineError {
+pub(crate) fn drawing(source: std::io::Error) -> EngineError {
     EngineError::Io { context: "drawing an id", source }
 }
 
@@ -337,27 +248,48 @@ struct New {
     conditions: WriteConditions,
     tags: Vec<Tag>,
     lock: ObjectLock,
+    beginning: Option<Beginning>,
+    acl: Option<String>,
 }
 
-fn new_object(options: PutOptions, digests: Digests, stored: &Stored) -> Result<New> {
-    let length_bytes = match stored {
-        Stored::Empty => 0,
-        Stored::Small(bytes) => bytes.len() as u64,
-        Stored::Blob(blob) => blob.length_bytes,
+/// The blobs of an object: those it begins with, and this one, which clients see as so many bytes.
+fn content_with(blob: &WrittenBlob, length_bytes: u64, beginning: Option<&Beginning>) -> Result<Content> {
+    let (mut parts, multipart, number) = match beginning {
+        Some(Beginning { parts, multipart, number, .. }) => (parts.clone(), *multipart, *number),
+        None => (Vec::new(), false, PartNumber::new(1).map_err(|_| EngineError::Internal("part 1"))?),
     };
+    parts.push(PartRef { number, blob: blob.id, length_bytes, checksum: None });
+    Ok(Content::Blobs { parts, multipart })
+}
+
+fn new_object(
+    options: PutOptions,
+    received: Received,
+    sealed: Option<(Seal, DataKey)>,
+    beginning: Option<Beginning>,
+) -> Result<(Stored, New)> {
+    let Received { stored, digests, length_bytes } = received;
+    let etag = shown_etag(sealed.as_ref().map(|(seal, key)| (seal, key)), &digests, length_bytes)?;
+    let content = match sealed {
+        Some((seal, _)) => Content::Empty.sealed(seal),
+        None => Content::Empty,
+    };
+    let before = beginning.as_ref().map_or(0, |beginning| beginning.length_bytes);
+    let length_bytes = before.saturating_add(length_bytes);
     let object = NewObject {
         version: VersionId::NULL,
         kind: VersionKind::Object,
         write: WriteId::random().map_err(drawing)?,
         modified: UnixMillis::now(),
         length_bytes,
-        etag: digests.etag,
+        etag,
         storage_class: options.storage_class,
         checksum: digests.checksum,
         attributes: options.attributes,
-        content: Content::Empty,
+        content,
     };
-    Ok(New { object, conditions: options.conditions, tags: options.tags, lock: options.lock })
+    let PutOptions { conditions, tags, lock, acl, .. } = options;
+    Ok((stored, New { object, conditions, tags, lock, acl, beginning }))
 }
 
 pub(crate) fn written(object: &NewObject) -> Written {
@@ -367,6 +299,7 @@ pub(crate) fn written(object: &NewObject) -> Written {
         length_bytes: object.length_bytes,
         version: Some(object.version).filter(|version| !version.is_null()),
         modified: object.modified,
+        encryption: object.content.seal().map(EncryptionInfo::from),
     }
 }
 

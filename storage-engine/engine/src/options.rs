@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use granary_erasure::Profile;
+use granary_keys::KeyRing;
 use granary_metadata::postgres::PostgresOptions;
 
 use crate::lifecycle::DayLength;
@@ -51,6 +52,8 @@ pub struct EngineOptions {
     pub compact_dead_percent: u8,
     /// How long a day of a lifecycle rule is.
     pub lifecycle_day: DayLength,
+    /// The keys that objects are encrypted under; without any, only clients' own keys can be used.
+    pub keys: KeyRing,
 }
 
 impl EngineOptions {
@@ -73,6 +76,7 @@ impl EngineOptions {
             move_rate_bytes: 200_000_000,
             compact_dead_percent: 25,
             lifecycle_day: DayLength::Real,
+            keys: KeyRing::default(),
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct ObjectRecord {
     pub bucket: BucketId,
     /// The key.
     pub key: ObjectKey,
-    /// The row, with [`Content::Empty`] in place of the location of a packed object.
+    /// The row; of the content of a packed object its encryption alone.
     pub object: NewObject,
 }
 
@@ -56,7 +56,7 @@ impl ObjectRecord {
         object: &NewObject,
         told: &Told,
     ) -> Result<Vec<u8>> {
-        let object = NewObject { content: Content::Empty, ..object.clone() };
+        let object = NewObject { content: object.content.without_place(), ..object.clone() };
         let record = postcard::to_stdvec(&Self { bucket, key: key.clone(), object });
         told.append_to(record.map_err(|_| EngineError::Internal("an object's record cannot be encoded"))?)
     }
@@ -74,14 +74,14 @@ impl ObjectRecord {
             let record = postcard::to_stdvec(&Self { bucket, key: key.clone(), object });
             told.append_to(postcard::to_extend(&piece, record.map_err(unencodable)?).map_err(unencodable)?)
         };
-        let Content::Blobs { parts, multipart } = &object.content else {
-            let object = NewObject { content: Content::Empty, ..object.clone() };
+        let Some((parts, multipart)) = object.content.blobs() else {
+            let object = NewObject { content: object.content.without_place(), ..object.clone() };
             return Ok(vec![encode(object, Piece { index: 0, of: 1 })?]);
         };
         let pieces = parts.chunks(PARTS_PER_PIECE);
         let of = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
         let piece = |(index, parts): (u32, &[PartRef])| {
-            let content = Content::Blobs { parts: parts.to_vec(), multipart: *multipart };
+            let content = Content::Blobs { parts: parts.to_vec(), multipart }.sealed_like(&object.content);
             encode(NewObject { content, ..object.clone() }, Piece { index, of })
         };
         (0_u32..).zip(pieces).map(piece).collect()

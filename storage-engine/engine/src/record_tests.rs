@@ -93,3 +93,37 @@ fn a_record_of_a_release_that_told_nothing_is_read() {
     assert!(new.starts_with(&old), "older releases read newer records");
     assert!(ObjectRecord::decode_all(&new, 5).unwrap().told.is_some());
 }
+
+#[test]
+fn records_tell_how_an_object_is_encrypted() {
+    use granary_types::{Cipher, Envelope, MasterKeyId, Seal, SealedWith, VolumeId};
+    let seal = Seal {
+        cipher: Cipher::Aes256Gcm64KiB,
+        envelope: Envelope { salt: [4; 16], sealed: vec![5; 48] },
+        with: SealedWith::Managed { master: MasterKeyId::from_bytes([6; 16]) },
+    };
+    let location = granary_metadata::PackedLocation {
+        volume: VolumeId::from_bytes([1; 16]),
+        stripe_offset: 0,
+        column: 0,
+        offset: 0,
+        length_bytes: 21,
+        hash: [0; 32],
+    };
+    let packed = object(Content::Packed(location).sealed(seal.clone()));
+    let key = ObjectKey::new("a").unwrap();
+    let record = ObjectRecord::encode(BucketId::from_bytes([1; 16]), &key, &packed, &told()).unwrap();
+    let read = ObjectRecord::decode(&record).unwrap().object;
+    assert_eq!(read, NewObject { content: Content::Empty.sealed(seal.clone()), ..packed });
+    let parts = vec![PartRef {
+        number: PartNumber::new(1).unwrap(),
+        blob: BlobId::from_bytes([3; 16]),
+        length_bytes: 5,
+        checksum: None,
+    }];
+    for content in [Content::Empty, Content::Blobs { parts, multipart: true }] {
+        let sealed = object(content.sealed(seal.clone()));
+        let records = manifest(&sealed);
+        assert_eq!(ObjectRecord::decode(&records[0]).unwrap().object, sealed);
+    }
+}

@@ -42,12 +42,20 @@ pub(crate) struct Told {
     pub tags: Vec<Tag>,
     /// The locks it was put with, but for the default of its bucket.
     pub lock: ObjectLock,
+    /// The access control list it was put with; `None` for the default one.
+    pub acl: Option<String>,
 }
 
 impl Told {
     /// Of a version that is put without conditions, tags or locks.
     pub(crate) fn put(bucket: &Bucket) -> Self {
         Self::of(bucket, Deed::Put)
+    }
+
+    /// With the conditions under which it is put.
+    pub(crate) fn under(self, conditions: &WriteConditions) -> Self {
+        let conditions = Some(conditions).filter(|conditions| **conditions != WriteConditions::default());
+        Self { conditions: conditions.cloned(), ..self }
     }
 
     /// Of a deed in a bucket.
@@ -59,6 +67,7 @@ impl Told {
             conditions: None,
             tags: Vec::new(),
             lock: ObjectLock::default(),
+            acl: None,
         }
     }
 

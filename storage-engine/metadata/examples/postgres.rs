@@ -9,7 +9,7 @@
     reason = "a bench prints and may stop"
 )]
 
-#[path = "../../../tests/src/postgres.rs"]
+#[path = "../../../tests/bench/src/postgres.rs"]
 #[allow(dead_code, unreachable_pub, reason = "a bench uses its part")]
 mod cluster;
 

@@ -9,8 +9,9 @@ use granary_types::{
 use crate::error::Result;
 use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
-    ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove,
-    Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome,
+    PartPage, PartQuery, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage,
+    VersionQuery, VolumeRow,
 };
 
 /// The metadata of one store.
@@ -60,6 +61,8 @@ pub trait MetadataStore: Send + Sync + 'static {
         version: Option<VersionId>,
     ) -> Result<Option<ObjectRow>>;
 
+    /// The access control list of the version that `write` made; `None` if it is gone or has none of its own.
+    async fn object_acl(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Option<Vec<u8>>>;
     /// The tags of the version that `write` made; none if it is gone or has none.
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>>;
 
@@ -71,6 +74,15 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// Counts the changes of configurations of buckets, so that who remembers one learns that it may have changed.
     async fn configuration_generation(&self) -> Result<u64>;
+
+    /// Makes a change of identities; `false` if others were made since the state it was decided from.
+    async fn change_identities(&self, change: IdentityChange) -> Result<bool>;
+
+    /// Identities with names after `after`, in the order of their names, at most `limit`.
+    async fn identities(&self, after: &str, limit: u32) -> Result<Vec<IdentityDocument>>;
+
+    /// Counts the changes of identities, for [`MetadataStore::change_identities`] and for who remembers them.
+    async fn identity_generation(&self) -> Result<u64>;
 
     /// The blobs of these ids that exist, in no particular order. At most 10,000.
     async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>>;

@@ -25,7 +25,8 @@ use granary_metadata::moving::{
 use granary_metadata::postgres::{Consistency, PostgresCopy, PostgresStore};
 use granary_metadata::sqlite::{Existing, SqliteImport, SqliteStore, mark_moved};
 use granary_metadata::{
-    BucketDocument, DriveRow, DriveState, MetadataError, MetadataStore, Outcome, Result, Tagging, Write,
+    AclChange, BucketDocument, DriveRow, DriveState, IdentityChange, IdentityDocument, MetadataError,
+    MetadataStore, Outcome, Result, Tagging, Write,
 };
 use granary_types::{DriveId, WriteId};
 
@@ -112,13 +113,23 @@ async fn fill(store: &dyn MetadataStore, seed: u64) {
         write,
         tags: vec![("k".to_owned(), "v".to_owned())],
     };
-    let outcomes =
-        commit(store, vec![w(put_empty(77, "tagged", 9_999)), Write::Tag(Box::new(tagging))]).await;
+    let acl = AclChange {
+        bucket: bucket_id(77),
+        key: key("tagged"),
+        version: version_id(0),
+        write,
+        acl: Some(b"<Grant/>".to_vec()),
+    };
+    let put = w(put_empty(77, "tagged", 9_999));
+    let outcomes = commit(store, vec![put, Write::Tag(Box::new(tagging)), Write::Acl(Box::new(acl))]).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done { .. })), "{outcomes:?}");
     let document = Some(b"<CORSConfiguration/>".to_vec());
     assert!(
         store.put_bucket_document(BucketDocument { bucket: bucket_id(77), name, document }).await.unwrap()
     );
+    let identity = IdentityDocument { name: "user/1/a".to_owned(), document: Some(b"{}".to_vec()) };
+    let expected = store.identity_generation().await.unwrap();
+    assert!(store.change_identities(IdentityChange { expected, documents: vec![identity] }).await.unwrap());
 }
 
 async fn all(export: &dyn Export) -> Digests {

@@ -96,6 +96,10 @@ id128!(
     /// One version of an object.
     VersionId, "version");
 
+id128!(
+    /// One version of a master key.
+    MasterKeyId, "master key");
+
 impl VersionId {
     /// The version written while versioning is off or suspended (S3's `null` version).
     pub const NULL: Self = Self([0; 16]);

@@ -5,13 +5,16 @@ mod crash;
 mod id;
 mod name;
 mod object;
+mod seal;
 
 pub use crash::{CRASH_POINT_VARIABLE, CRASH_POINTS, crash_point};
 pub use id::{
-    BlobId, BucketId, ClusterId, DriveId, Epoch, NodeId, ParseIdError, UploadId, VersionId, VolumeId, WriteId,
+    BlobId, BucketId, ClusterId, DriveId, Epoch, MasterKeyId, NodeId, ParseIdError, UploadId, VersionId,
+    VolumeId, WriteId,
 };
 pub use name::{BucketName, BucketNameError, KEY_LENGTH_BYTES_MAX, KeyError, ObjectKey};
 pub use object::{
     Attributes, Checksum, ChecksumAlgorithm, ChecksumKind, Etag, PartNumber, PartNumberError, StorageClass,
     UnixMillis,
 };
+pub use seal::{BucketKeys, Cipher, Envelope, Seal, SealedWith};

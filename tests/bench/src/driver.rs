@@ -118,8 +118,9 @@ async fn work<F>(target: &Target, client: u64, started: Instant, until: Until, n
 where
     F: Fn(u64, u64) -> Option<Operation>,
 {
-    let signer = target.signer()?;
-    let mut connection = Connection::open(&target.host).await?;
+    let host = target.host_for(client)?;
+    let signer = target.signer(host)?;
+    let mut connection = Connection::open(host).await?;
     let mut outcome = Outcome::default();
     for sequence in 0.. {
         if matches!(until, Until::Elapsed(limit) if started.elapsed() >= limit) {

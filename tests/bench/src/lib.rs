@@ -1,11 +1,14 @@
 //! What the benchmark and the whole-system tests share: a small SigV4 signer with nothing hidden in
-//! it, so that the tests can also sign wrongly on purpose, and seeded content. And the load generator
-//! of `cargo xtask bench`.
+//! it, so that the tests can also sign wrongly on purpose, and seeded content, a throwaway Postgres.
+//! And the load generator of `cargo xtask bench`.
 
+pub mod cluster;
 pub mod content;
 pub mod driver;
 pub mod fast;
+pub mod faults;
 pub mod machine;
+pub mod postgres;
 pub mod report;
 pub mod scenarios;
 pub mod signer;

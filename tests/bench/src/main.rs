@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
+use granary_bench::cluster::Cluster;
+use granary_bench::faults::{Loss, SIZES};
 use granary_bench::machine::{Speeds, cpu_seconds, peak_memory_mib, reset_peak_memory};
 use granary_bench::report::{Row, Used, heading, line, ratios};
 use granary_bench::scenarios::{Left, Scale, Scenario};
@@ -36,9 +38,18 @@ struct Args {
     /// Repeat each scenario so often, the servers taking turns; the median is printed.
     #[arg(long, default_value_t = 1)]
     rounds: usize,
-    /// Drive directories; six make 4+2.
-    #[arg(long, default_value_t = 6)]
-    drives: usize,
+    /// Drive directories (of each node); six make 4+2. [default: 6, with --nodes 1]
+    #[arg(long)]
+    drives: Option<usize>,
+    /// Measure a cluster of so many nodes and one Postgres on this machine; clients are spread over the nodes.
+    #[arg(long)]
+    nodes: Option<usize>,
+    /// Instead of the scenarios: reads with a drive lost, and its heal, for small and for large objects.
+    #[arg(long)]
+    faults: bool,
+    /// The data that --faults stores for each size of objects, in MiB.
+    #[arg(long, default_value_t = 2048)]
+    faults_mib: u64,
     /// A million keys to list rather than a tenth of that.
     #[arg(long)]
     full: bool,
@@ -64,7 +75,14 @@ enum Peer {
 struct Contestant {
     target: Target,
     left: Left,
-    _process: Option<Started>,
+    _process: Process,
+}
+
+/// What has to live as long as the target is measured.
+enum Process {
+    Elsewhere,
+    One { _server: Started },
+    Several { _cluster: Box<Cluster> },
 }
 
 /// One core for the generator, so that the server has the rest.
@@ -83,6 +101,11 @@ async fn main() -> Result<()> {
             speeds.sha256_mb_per_s,
             speeds.blake3_mb_per_s
         );
+    }
+    if args.faults {
+        return measure_faults(&args, run_dir.path(), &speeds).await;
+    }
+    if !args.json {
         println!("{}", heading());
     }
     let mut contestants = contestants(&args, run_dir.path()).await?;
@@ -98,6 +121,24 @@ async fn main() -> Result<()> {
         );
     } else if let [first, second, ..] = contestants.as_slice() {
         println!("{}", ratios(&rows, &first.target.name, &second.target.name));
+    }
+    Ok(())
+}
+
+async fn measure_faults(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> Result<()> {
+    let mut losses = Vec::new();
+    for (number, size) in SIZES.into_iter().enumerate() {
+        let dir = dir.join(format!("size{number}"));
+        let time = Duration::from_secs_f64(args.seconds);
+        let loss = Loss::measure(&dir, args.drives.unwrap_or(6), size, args.faults_mib << 20, time).await?;
+        if !args.json {
+            println!("{}", loss.line());
+        }
+        losses.push(loss);
+    }
+    if args.json {
+        let report = serde_json::json!({ "machine": speeds, "losses": losses });
+        println!("{}", serde_json::to_string_pretty(&report)?);
     }
     Ok(())
 }
@@ -121,18 +162,28 @@ async fn contestants(args: &Args, dir: &std::path::Path) -> Result<Vec<Contestan
     if let Some(url) = &args.target {
         let target = Target::running(url)?;
         target.create_bucket().await?;
-        return Ok(vec![Contestant { target, left: Left::default(), _process: None }]);
+        return Ok(vec![Contestant { target, left: Left::default(), _process: Process::Elsewhere }]);
     }
-    let mut started = vec![start_granary(&dir.join("granary"), args.drives).await?];
-    if args.compare == Some(Peer::Garage) {
-        started.push(start_garage(&dir.join("garage")).await?);
-    }
-    let contestant = |process: Started| Contestant {
-        target: process.target.clone(),
-        left: Left::default(),
-        _process: Some(process),
+    let dir_of_ours = dir.join("granary");
+    let ours = match args.nodes {
+        Some(nodes) => {
+            let cluster = Cluster::start(&dir_of_ours, nodes, args.drives.unwrap_or(1)).await?;
+            let target = cluster.target.clone();
+            let process = Process::Several { _cluster: Box::new(cluster) };
+            Contestant { target, left: Left::default(), _process: process }
+        }
+        None => contestant(start_granary(&dir_of_ours, args.drives.unwrap_or(6)).await?),
     };
-    Ok(started.into_iter().map(contestant).collect())
+    let mut all = vec![ours];
+    if args.compare == Some(Peer::Garage) {
+        all.push(contestant(start_garage(&dir.join("garage")).await?));
+    }
+    Ok(all)
+}
+
+fn contestant(server: Started) -> Contestant {
+    let target = server.target.clone();
+    Contestant { target, left: Left::default(), _process: Process::One { _server: server } }
 }
 
 /// Runs a scenario on every contestant, in turns; returns each one's median row.
@@ -173,24 +224,31 @@ async fn measure(
     dir: &std::path::Path,
 ) -> Result<Row> {
     let target = contestant.target.clone();
-    let counting = match target.pid.filter(|_| args.syscalls) {
-        Some(pid) => Some(Counting::start(pid, dir.join("strace.txt")).await?),
-        None => None,
+    let counting = match target.pids.as_slice() {
+        [pid] if args.syscalls => Some(Counting::start(*pid, dir.join("strace.txt")).await?),
+        _ => None,
     };
-    if let Some(pid) = target.pid {
-        reset_peak_memory(pid)?;
+    for pid in &target.pids {
+        reset_peak_memory(*pid)?;
     }
     let own = std::process::id();
-    let before = (target.pid.map(cpu_seconds).transpose()?, cpu_seconds(own)?, target.counter(FLUSHES).await);
+    let before = (cpu_of(&target)?, cpu_seconds(own)?, target.counter(FLUSHES).await);
     let outcome = scenario.run(&target, &mut contestant.left, scale).await?;
-    let after = (target.pid.map(cpu_seconds).transpose()?, cpu_seconds(own)?, target.counter(FLUSHES).await);
+    let after = (cpu_of(&target)?, cpu_seconds(own)?, target.counter(FLUSHES).await);
+    let peaks = target.pids.iter().map(|pid| peak_memory_mib(*pid)).collect::<Result<Vec<_>>>()?;
     let used = Used {
         cpu_s: after.0.zip(before.0).map(|(after, before)| after - before),
         generator_s: after.1 - before.1,
         flushes: after.2.map(|after| after - before.2.unwrap_or_default()),
-        peak_memory_mib: target.pid.map(peak_memory_mib).transpose()?,
+        peak_memory_mib: peaks.into_iter().reduce(f64::max),
         syscalls: counting.map(Counting::finish).transpose()?,
         drives: target.drives,
     };
     Ok(Row::new(scenario.name(), &target.name, &outcome, &used))
+}
+
+/// The CPU seconds of all of a target's processes; `None` if it was not started here.
+fn cpu_of(target: &Target) -> Result<Option<f64>> {
+    let each = target.pids.iter().map(|pid| cpu_seconds(*pid)).collect::<Result<Vec<_>>>()?;
+    Ok(each.into_iter().reduce(|sum, seconds| sum + seconds))
 }

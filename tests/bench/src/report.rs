@@ -33,7 +33,7 @@ pub struct Row {
     pub flushes_per_op: Option<f64>,
     /// Flushes for each thing done and drive.
     pub flushes_per_op_and_drive: Option<f64>,
-    /// Peak resident memory during the scenario.
+    /// Peak resident memory during the scenario, of the largest of a target's processes.
     pub peak_memory_mib: Option<f64>,
     /// System calls for each thing done, where they were counted (which slows the server down).
     pub syscalls_per_op: Option<f64>,

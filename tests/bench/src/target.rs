@@ -27,10 +27,10 @@ pub const BUCKET: &str = "bench";
 pub struct Target {
     /// How reports call it.
     pub name: String,
-    /// `127.0.0.1:port`.
-    pub host: String,
-    /// The server's process, if it was started here.
-    pub pid: Option<u32>,
+    /// `address:port` of each node; clients are spread over them.
+    pub hosts: Arc<[String]>,
+    /// The server's processes, if they were started here.
+    pub pids: Vec<u32>,
     /// Over how many drives it spreads data.
     pub drives: usize,
     block: Arc<Vec<u8>>,
@@ -38,25 +38,49 @@ pub struct Target {
 }
 
 impl Target {
-    fn new(name: &str, host: String, pid: Option<u32>, drives: usize) -> Self {
+    fn new(name: &str, host: String, pids: Vec<u32>, drives: usize) -> Self {
         let block = Arc::new(seeded_bytes(1, BLOCK_BYTES));
         let credentials = (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned());
-        Self { name: name.to_owned(), host, pid, drives, block, credentials }
+        Self { name: name.to_owned(), hosts: Arc::new([host]), pids, drives, block, credentials }
+    }
+
+    /// Several nodes of one store as one target.
+    pub(crate) fn of_nodes(nodes: &[Self]) -> Result<Self> {
+        let mut whole = nodes.first().context("a cluster has nodes")?.clone();
+        whole.hosts = nodes.iter().flat_map(|node| node.hosts.iter().cloned()).collect();
+        whole.pids = nodes.iter().flat_map(|node| node.pids.iter().copied()).collect();
+        whole.drives = nodes.iter().map(|node| node.drives).sum();
+        Ok(whole)
+    }
+
+    /// The node that a client talks to.
+    ///
+    /// # Errors
+    /// A target without any node.
+    pub fn host_for(&self, client: u64) -> Result<&str> {
+        let count = self.hosts.len().max(1) as u64;
+        let index = usize::try_from(client % count)?;
+        self.hosts.get(index).map(String::as_str).context("a target has a host")
     }
 
     /// A server that is already running; its keys come from `AWS_ACCESS_KEY_ID` and
     /// `AWS_SECRET_ACCESS_KEY`.
     pub fn running(url: &str) -> Result<Self> {
         let host = url.strip_prefix("http://").context("--target takes an http:// URL")?;
-        let mut target = Self::new("target", host.trim_end_matches('/').to_owned(), None, 1);
+        let mut target = Self::new("target", host.trim_end_matches('/').to_owned(), Vec::new(), 1);
         let variable = |name| std::env::var(name).with_context(|| format!("{name} is not set"));
         target.credentials = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
         Ok(target)
     }
 
-    /// A signer of this target's keys.
-    pub fn signer(&self) -> Result<HeadSigner> {
-        HeadSigner::new(&self.host, &self.credentials.0, &self.credentials.1, REGION)
+    /// A signer of this target's keys, for requests to one of its hosts.
+    pub fn signer(&self, host: &str) -> Result<HeadSigner> {
+        HeadSigner::new(host, &self.credentials.0, &self.credentials.1, REGION)
+    }
+
+    /// The access key and the secret key.
+    pub(crate) fn credentials(&self) -> (&str, &str) {
+        (&self.credentials.0, &self.credentials.1)
     }
 
     /// A body of that many seeded bytes.
@@ -68,28 +92,37 @@ impl Target {
         }
     }
 
-    /// The sum of a counter on the server's metrics page; `None` if it has no such page or counter.
+    /// The sum of a counter on the metrics pages of all nodes; `None` if there is no such page or counter.
     pub async fn counter(&self, name: &str) -> Option<f64> {
-        let mut stream = TcpStream::connect(&self.host).await.ok()?;
-        let request = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.host);
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page).await.ok()?;
-        let values = page.lines().filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            (series.split('{').next() == Some(name)).then(|| value.trim().parse::<f64>().ok()).flatten()
-        });
-        values.reduce(|sum, value| sum + value)
+        let mut sum = None;
+        for host in self.hosts.iter() {
+            sum = Some(sum.unwrap_or_default() + counter_of(host, name).await?);
+        }
+        sum
     }
 
     /// Makes the bucket; one that is already there will do.
     pub async fn create_bucket(&self) -> Result<()> {
         let path = format!("/{BUCKET}");
-        let head = self.signer()?.head("PUT", &path, "", 0, "")?;
-        let answer = Connection::open(&self.host).await?.exchange(&head, Body::Bytes(&[])).await?;
+        let host = self.host_for(0)?;
+        let head = self.signer(host)?.head("PUT", &path, "", 0, "")?;
+        let answer = Connection::open(host).await?.exchange(&head, Body::Bytes(&[])).await?;
         ensure!(matches!(answer.status, 200 | 409), "creating the bucket answered {}", answer.status);
         Ok(())
     }
+}
+
+async fn counter_of(host: &str, name: &str) -> Option<f64> {
+    let mut stream = TcpStream::connect(host).await.ok()?;
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.ok()?;
+    let values = page.lines().filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        (series.split('{').next() == Some(name)).then(|| value.trim().parse::<f64>().ok()).flatten()
+    });
+    values.reduce(|sum, value| sum + value)
 }
 
 /// A server started for the benchmark; killed when dropped.
@@ -97,6 +130,7 @@ pub struct Started {
     /// How to reach it.
     pub target: Target,
     child: Child,
+    log_path: PathBuf,
 }
 
 impl Drop for Started {
@@ -108,23 +142,29 @@ impl Drop for Started {
 
 /// Starts Granary on `drives` directories below `dir`.
 pub async fn start_granary(dir: &Path, drives: usize) -> Result<Started> {
-    let binary = path_from("GRANARY_BENCH_BINARY")?;
-    let host = free_host()?;
-    let mut command = Command::new(binary);
-    command.args(["serve", "--listen", &host]);
+    let host = free_host("127.0.0.1")?;
+    let command = granary(dir, drives, &host)?;
+    start("granary", command, dir, host, drives).await
+}
+
+/// `granary serve` on `drives` new directories below `dir`.
+pub(crate) fn granary(dir: &Path, drives: usize, host: &str) -> Result<Command> {
+    let mut command = Command::new(path_from("GRANARY_BENCH_BINARY")?);
+    command.args(["serve", "--listen", host]);
     for number in 1..=drives {
         let drive = dir.join(format!("d{number}"));
         std::fs::create_dir_all(&drive).context("drive directory")?;
         command.arg("--data").arg(drive);
     }
     command.env("GRANARY_ROOT_ACCESS_KEY", ACCESS_KEY).env("GRANARY_ROOT_SECRET_KEY", SECRET_KEY);
-    start("granary", command, dir, host, drives).await
+    Ok(command)
 }
 
 /// Starts Garage as one node, as it comes: it does not flush and keeps one copy.
 pub async fn start_garage(dir: &Path) -> Result<Started> {
     let binary = path_from("GRANARY_BENCH_GARAGE")?;
-    let (host, rpc, admin) = (free_host()?, free_host()?, free_host()?);
+    let [host, rpc, admin] = [(); 3].map(|()| free_host("127.0.0.1"));
+    let (host, rpc, admin) = (host?, rpc?, admin?);
     let config = format!(
         "metadata_dir = {:?}\ndata_dir = {:?}\ndb_engine = \"lmdb\"\nreplication_factor = 1\n\
          rpc_bind_addr = {rpc:?}\nrpc_public_addr = {rpc:?}\n\
@@ -143,26 +183,48 @@ pub async fn start_garage(dir: &Path) -> Result<Started> {
     start("garage", command, dir, host, 1).await
 }
 
-async fn start(name: &str, mut command: Command, dir: &Path, host: String, drives: usize) -> Result<Started> {
+async fn start(name: &str, command: Command, dir: &Path, host: String, drives: usize) -> Result<Started> {
+    let mut started = spawn(name, command, dir, host, drives)?;
+    started.wait().await?;
+    Ok(started)
+}
+
+/// Starts a server and waits for nothing. It logs into `dir`.
+pub(crate) fn spawn(
+    name: &str,
+    mut command: Command,
+    dir: &Path,
+    host: String,
+    drives: usize,
+) -> Result<Started> {
     let log_path = dir.join("server.log");
     let log = File::create(&log_path).context("server log")?;
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let child = command.spawn().with_context(|| format!("starting {name}"))?;
-    let target = Target::new(name, host, Some(child.id()), drives);
-    let mut started = Started { target, child };
-    let deadline = Instant::now() + START_DEADLINE;
-    while Instant::now() < deadline {
-        if let Some(status) = started.child.try_wait()? {
-            let log = std::fs::read_to_string(&log_path).unwrap_or_default();
-            bail!("{name} exited with {status}\n{log}");
+    let target = Target::new(name, host, vec![child.id()], drives);
+    Ok(Started { target, child, log_path })
+}
+
+impl Started {
+    /// Waits until it serves the bucket.
+    pub(crate) async fn wait(&mut self) -> Result<()> {
+        let name = self.target.name.clone();
+        let deadline = Instant::now() + START_DEADLINE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{name} exited with {status}\n{}", self.log());
+            }
+            if self.target.create_bucket().await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        if started.target.create_bucket().await.is_ok() {
-            return Ok(started);
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        bail!("{name} did not come up in {START_DEADLINE:?}\n{}", self.log())
     }
-    let log = std::fs::read_to_string(&log_path).unwrap_or_default();
-    bail!("{name} did not come up in {START_DEADLINE:?}\n{log}")
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log_path).unwrap_or_default()
+    }
 }
 
 fn path_from(variable: &str) -> Result<PathBuf> {
@@ -171,7 +233,8 @@ fn path_from(variable: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
-fn free_host() -> Result<String> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("finding a free port")?;
+/// A port of `address` that nothing listens on.
+pub(crate) fn free_host(address: &str) -> Result<String> {
+    let listener = std::net::TcpListener::bind((address, 0)).context("finding a free port")?;
     Ok(listener.local_addr()?.to_string())
 }

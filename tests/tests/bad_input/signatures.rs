@@ -1,7 +1,7 @@
 use granary_tests::signer::UNSIGNED_PAYLOAD;
 use time::{Duration, OffsetDateTime};
 
-use crate::{BUCKET, Target, assert_refused};
+use crate::{BUCKET, REGION, Target, assert_refused};
 
 #[tokio::test]
 async fn wrong_header_signatures_are_refused() {
@@ -46,12 +46,17 @@ async fn wrong_times_and_scopes_are_refused() {
         target.signer.sign(&mut request, UNSIGNED_PAYLOAD, now + skew);
         assert_refused("skewed", &target.send(&request, b"x").await, 403, "RequestTimeTooSkewed");
     }
-    let mut elsewhere = target.signer.clone();
-    // Any well-formed region is taken: clients are configured with all kinds.
-    elsewhere.region = "mars north".to_owned();
-    let mut request = target.put("k");
-    elsewhere.sign(&mut request, UNSIGNED_PAYLOAD, now);
-    assert_refused("region", &target.send(&request, b"x").await, 400, "AuthorizationHeaderMalformed");
+    for region in ["mars north", "eu-west-1", "us-east-11", "US-EAST-1"] {
+        let mut elsewhere = target.signer.clone();
+        elsewhere.region = region.to_owned();
+        let mut request = target.put("k");
+        elsewhere.sign(&mut request, UNSIGNED_PAYLOAD, now);
+        let response = target.send(&request, b"x").await;
+        assert_refused(region, &response, 400, "AuthorizationHeaderMalformed");
+        let text = String::from_utf8_lossy(&response.body).into_owned();
+        let names_region = text.contains(&format!("<Region>{REGION}</Region>"));
+        assert_eq!(names_region, region != "mars north", "{text}");
+    }
 
     assert_refused("anonymous", &target.send(&target.put("k"), b"x").await, 403, "AccessDenied");
     for garbage in ["AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=a/b/c", "Bearer x", "AWS a:b", "\u{7f}"]

@@ -11,16 +11,18 @@ use super::Findings;
 use crate::process;
 
 /// Height of each crate in the design's picture: a crate may depend only on lower ones.
-const RANKS: [(&str, u8); 11] = [
+const RANKS: [(&str, u8); 13] = [
     ("granary", 7),
     ("granary-s3", 6),
     ("granary-admin", 6),
+    ("granary-iam", 6),
     ("granary-auth", 5),
     ("granary-engine", 4),
     ("granary-cluster", 3),
     ("granary-metadata", 2),
     ("granary-drive", 2),
     ("granary-erasure", 2),
+    ("granary-keys", 2),
     ("granary-types", 1),
     ("granary-simd", 0),
 ];
@@ -29,13 +31,16 @@ const RANKS: [(&str, u8); 11] = [
 const OUTSIDE: [&str; 3] = ["granary-tests", "granary-bench", "xtask"];
 
 /// Edges that the ranks would allow and the design does not: (from, to, why).
-const FORBIDDEN: [(&str, &str, &str); 17] = [
+const FORBIDDEN: [(&str, &str, &str); 21] = [
     ("granary-s3", "granary-drive", "the s3 crate knows no volume or shard"),
     ("granary-s3", "granary-erasure", "the s3 crate knows no volume or shard"),
     ("granary-s3", "granary-metadata", "the s3 crate knows no volume or shard"),
     ("granary-s3", "granary-cluster", "the s3 crate knows no volume or shard"),
     ("granary-admin", "granary-drive", "the admin API goes through the engine"),
     ("granary-admin", "granary-erasure", "the admin API goes through the engine"),
+    ("granary-iam", "granary-metadata", "the identities go through the engine"),
+    ("granary-iam", "granary-drive", "the identities go through the engine"),
+    ("granary-iam", "granary-erasure", "the identities go through the engine"),
     ("granary-engine", "http", "the engine knows no HTTP"),
     ("granary-engine", "axum", "the engine knows no HTTP"),
     ("granary-engine", "hyper", "the engine knows no HTTP"),
@@ -45,6 +50,7 @@ const FORBIDDEN: [(&str, &str, &str); 17] = [
     ("granary-drive", "http", "a drive knows no HTTP"),
     ("granary-drive", "axum", "a drive knows no HTTP"),
     ("granary-erasure", "tokio", "the codec is pure computation"),
+    ("granary-keys", "tokio", "keys and units are pure computation"),
     ("granary-types", "tokio", "the types are plain data"),
     ("granary-auth", "axum", "signatures are verified on plain http types"),
 ];

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use granary_s3::ObjectOwnership;
 use serde::{Deserialize, Serialize};
 
 use crate::telemetry::LogFormat;
@@ -25,13 +26,14 @@ pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 41] = [
     "data",
     "metadata",
     "listen",
     "erasure",
     "region",
     "domain",
+    "website_domain",
     "tls_cert",
     "tls_key",
     "log",
@@ -61,6 +63,11 @@ const KEYS: [&str; 35] = [
     "metadata_backup_interval_ms",
     "metadata_backups_kept",
     "debug_lifecycle_day_seconds",
+    "keyring",
+    "encrypt_by_default",
+    "allow_sse_c_over_http",
+    "default_object_ownership",
+    "default_block_public_access",
 ];
 
 /// Settings as written, before validation of what belongs together.
@@ -76,11 +83,14 @@ pub struct Settings {
     pub metadata: MetadataSetting,
     /// `k+m`; by the number of drives if unset.
     pub erasure: Option<ErasureSetting>,
-    /// The region that the store says it is in.
+    /// The region that the store is in; requests must be signed for it.
     pub region: String,
     /// Domains whose subdomains are bucket names.
     #[serde(deserialize_with = "lists::one_or_many")]
     pub domain: Vec<String>,
+    /// Domains whose subdomains are the websites of buckets.
+    #[serde(deserialize_with = "lists::one_or_many")]
+    pub website_domain: Vec<String>,
     /// PEM file with the certificate chain.
     pub tls_cert: Option<PathBuf>,
     /// PEM file with the private key.
@@ -139,6 +149,16 @@ pub struct Settings {
     pub metadata_backups_kept: usize,
     /// For tests: how long a day of a lifecycle rule is. Unset, a day is a day.
     pub debug_lifecycle_day_seconds: Option<u64>,
+    /// The file with the keys that objects are encrypted under; on the drives themselves if unset.
+    pub keyring: Option<PathBuf>,
+    /// Whether objects are encrypted whose bucket and request say nothing of it.
+    pub encrypt_by_default: bool,
+    /// Whether clients may send keys of their own without TLS: where a proxy before this server ends it.
+    pub allow_sse_c_over_http: bool,
+    /// Who owns the objects of new buckets, and whether access control lists count there.
+    pub default_object_ownership: ObjectOwnership,
+    /// Whether public access to new buckets is blocked.
+    pub default_block_public_access: bool,
 }
 
 impl Default for Settings {
@@ -150,6 +170,7 @@ impl Default for Settings {
             erasure: None,
             region: "us-east-1".to_owned(),
             domain: Vec::new(),
+            website_domain: Vec::new(),
             tls_cert: None,
             tls_key: None,
             log: "info".to_owned(),
@@ -179,6 +200,11 @@ impl Default for Settings {
             metadata_backup_interval_ms: 6 * 3_600_000,
             metadata_backups_kept: 4,
             debug_lifecycle_day_seconds: None,
+            keyring: None,
+            encrypt_by_default: false,
+            allow_sse_c_over_http: false,
+            default_object_ownership: ObjectOwnership::default(),
+            default_block_public_access: true,
         }
     }
 }
@@ -274,7 +300,7 @@ fn check_names(settings: &Settings) -> Result<()> {
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || extra.contains(&b))
     };
     ensure!(is_word(&settings.region, b"-_"), "{:?} is not a region name", settings.region);
-    for domain in &settings.domain {
+    for domain in settings.domain.iter().chain(&settings.website_domain) {
         ensure!(is_word(domain, b"-.") && !domain.starts_with('.'), "{domain:?} is not a domain name");
     }
     Ok(())

@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use granary_admin::{
-    AdminBackend, AdminError, DrainPlan, DriveReport, DriveState, Leaving, MoveReport, NodeReport, NodeState,
-    TaskId, TaskKind, TaskProgress, TaskState, VolumePage, VolumeReport, VolumeState,
+    AdminBackend, AdminError, DrainPlan, DriveReport, DriveState, IdentityReport, IdentityRequest, Leaving,
+    MoveReport, NodeReport, NodeState, TaskId, TaskKind, TaskProgress, TaskState, VolumePage, VolumeReport,
+    VolumeState,
 };
 use granary_engine::{DriveHealth, DriveProblem, DriveStatus, Engine, EngineError, NodeStatus, VolumeRow};
+use granary_iam::IdentityStore;
 use granary_types::VolumeId;
 
 use super::moves;
@@ -13,6 +15,7 @@ use super::moves;
 /// Answers the admin API from the engine.
 pub(super) struct EngineBackend {
     pub(super) engine: Engine,
+    pub(super) identities: IdentityStore,
 }
 
 #[async_trait]
@@ -73,6 +76,10 @@ impl AdminBackend for EngineBackend {
             TaskKind::Compact => granary_engine::TaskKind::Compact,
         };
         Ok(TaskId(self.engine.start_task(kind).0.to_string()))
+    }
+
+    async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError> {
+        super::identities::answer(&self.identities, request).await
     }
 
     async fn progress(&self, id: &TaskId) -> Result<TaskProgress, AdminError> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use granary_s3::Peer;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -17,15 +18,17 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ProtocolVersion;
 
 use super::dispatch::App;
 use super::expect::Expectation;
 use super::limits::Limits;
 use super::listener::Shutdown;
 use super::protocol::{Prefixed, Protocol, detect};
+use super::refusal::{Refusing, SinceRequest};
 
 /// hyper's read buffer: large enough that a big body takes few reads, small enough for thousands of connections.
-/// hyper refuses a longer head with 431; the tighter limit on heads is checked by [`App`].
+/// The tighter limit on heads is checked by [`App`]; what hyper itself refuses, [`Refusing`] words.
 const H1_BUFFER_BYTES: usize = 128 * 1024;
 /// HTTP/2 receive windows, which bound what a connection may have us buffer.
 const H2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -54,21 +57,26 @@ pub struct Connection {
 /// Whatever ended it early; of interest at debug level only.
 pub async fn serve_connection(connection: Connection, stream: TcpStream) -> Result<()> {
     stream.set_nodelay(true).context("TCP_NODELAY")?;
+    let address = stream.peer_addr().context("the address of the peer")?.ip();
     let mut stream = TimeoutStream::new(stream);
     // A peer that takes none of what is sent to it holds memory for as long as it likes without this.
     stream.set_write_timeout(Some(connection.limits.stall_timeout));
     let stream = Box::pin(stream);
     match connection.tls.clone() {
-        None => serve_stream(connection, stream).await,
+        None => serve_stream(connection, stream, Peer { address, tls_version: None }).await,
         Some(tls) => {
             let handshake = timeout(connection.limits.first_byte_timeout, tls.accept(stream));
             let stream = handshake.await.context("TLS handshake timed out")?.context("TLS handshake")?;
-            serve_stream(connection, stream).await
+            let tls_version = Some(match stream.get_ref().1.protocol_version() {
+                Some(ProtocolVersion::TLSv1_3) => "1.3",
+                _ => "1.2",
+            });
+            serve_stream(connection, stream, Peer { address, tls_version }).await
         }
     }
 }
 
-async fn serve_stream<T>(connection: Connection, stream: T) -> Result<()>
+async fn serve_stream<T>(connection: Connection, stream: T, peer: Peer) -> Result<()>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -82,24 +90,36 @@ where
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
         Err(error) => return Err(error).context("waiting for the first bytes"),
     };
-    let io = TokioIo::new(stream);
+    let app = Answering { app, peer };
     match protocol {
-        Protocol::Http1 => serve_http1(io, app, limits, shutdown).await,
-        Protocol::Http2 => serve_http2(io, app, limits, shutdown).await,
+        Protocol::Http1 => serve_http1(stream, app, limits, shutdown).await,
+        Protocol::Http2 => serve_http2(TokioIo::new(stream), app, limits, shutdown).await,
     }
 }
 
-async fn serve_http1<T>(
-    io: TokioIo<Prefixed<T>>,
+/// The application, as it answers the requests of one peer.
+#[derive(Clone)]
+struct Answering {
     app: Arc<App>,
-    limits: Limits,
-    shutdown: Shutdown,
-) -> Result<()>
+    peer: Peer,
+}
+
+impl Answering {
+    async fn answer(&self, mut request: http::Request<Incoming>) -> http::Response<axum::body::Body> {
+        request.extensions_mut().insert(self.peer);
+        self.app.answer(request).await
+    }
+}
+
+async fn serve_http1<T>(stream: Prefixed<T>, app: Answering, limits: Limits, shutdown: Shutdown) -> Result<()>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let since = SinceRequest::default();
+    let io = TokioIo::new(Refusing::new(stream, limits.max_header_bytes, since.clone()));
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let app = Arc::clone(&app);
+        since.reset();
+        let app = app.clone();
         let expectation = Expectation::of(&request);
         async move {
             let mut response = app.answer(request).await;
@@ -118,7 +138,7 @@ where
 
 async fn serve_http2<T>(
     io: TokioIo<Prefixed<T>>,
-    app: Arc<App>,
+    app: Answering,
     limits: Limits,
     shutdown: Shutdown,
 ) -> Result<()>
@@ -126,7 +146,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let app = Arc::clone(&app);
+        let app = app.clone();
         async move { Ok::<_, Infallible>(app.answer(request).await) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())

@@ -1,4 +1,4 @@
-//! Where a request goes: the health pages, the admin API, or S3.
+//! Where a request goes: the health pages, the admin API, the IAM and STS APIs, or S3.
 //!
 //! The health pages and `/metrics` share their paths with the names of buckets. They are served to requests that carry
 //! no authentication; a signed request to the same path is S3's.
@@ -10,7 +10,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use granary_s3::address::VirtualHostDomains;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -20,6 +21,7 @@ use tower::ServiceExt;
 use tower_http::timeout::TimeoutBody;
 
 use super::limits::Limits;
+use super::refusal::head_too_large;
 
 /// The prefix of the admin API. No bucket name can hold an underscore.
 const ADMIN_PREFIX: &str = "/_granary/";
@@ -43,6 +45,8 @@ pub struct Routes {
     pub s3: Router,
     /// The admin API.
     pub admin: Router,
+    /// The IAM and STS APIs.
+    pub iam: Router,
     /// Whether requests can be taken.
     pub readiness: ReadinessWatch,
 }
@@ -54,6 +58,8 @@ pub struct App {
     requests: Arc<Semaphore>,
     stall_timeout: Duration,
     max_header_bytes: usize,
+    /// Their hosts have every path for pages, and none for the health pages, the metrics and the admin API.
+    websites: VirtualHostDomains,
 }
 
 impl App {
@@ -66,7 +72,14 @@ impl App {
             requests: Arc::new(Semaphore::new(limits.max_requests)),
             stall_timeout: limits.stall_timeout,
             max_header_bytes: limits.max_header_bytes,
+            websites: VirtualHostDomains::default(),
         }
+    }
+
+    /// Serves the websites of buckets on the subdomains of `domains`.
+    #[must_use]
+    pub fn with_websites(self, domains: VirtualHostDomains) -> Self {
+        Self { websites: domains, ..self }
     }
 
     /// Begins to serve the store. Of several calls, the first counts.
@@ -77,12 +90,12 @@ impl App {
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>) -> Response {
         if head_bytes(&request) > self.max_header_bytes {
-            return plain(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "The request header section is too large.\n",
-            );
+            return head_too_large(self.max_header_bytes);
         }
-        if let Some(response) = self.operations_page(&request) {
+        let is_website = host_of(&request).is_some_and(|host| self.websites.bucket_of(host).is_some());
+        if let Some(response) = self.operations_page(&request)
+            && !is_website
+        {
             return response;
         }
         let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
@@ -90,11 +103,17 @@ impl App {
             return slow_down();
         };
         let Some(routes) = self.routes.get() else { return slow_down() };
-        let is_admin = request.uri().path().starts_with(ADMIN_PREFIX);
-        let router = if is_admin { routes.admin.clone() } else { routes.s3.clone() };
+        let is_admin = !is_website && request.uri().path().starts_with(ADMIN_PREFIX);
+        let is_iam = !is_website
+            && granary_iam::api::is_query(request.method(), request.uri().path(), request.headers());
+        let router = match (is_admin, is_iam) {
+            (true, _) => routes.admin.clone(),
+            (false, true) => routes.iam.clone(),
+            (false, false) => routes.s3.clone(),
+        };
         // A client that stops sending ends its request; the limit is on each step, not on the whole body. S3 keeps
         // it itself, as it has an error of its own for that.
-        let request = request.map(|body| match is_admin {
+        let request = request.map(|body| match is_admin || is_iam {
             true => Body::new(TimeoutBody::new(self.stall_timeout, body)),
             false => Body::new(body),
         });
@@ -141,6 +160,12 @@ fn hold_while_sending(body: Body, permit: OwnedSemaphorePermit) -> Body {
         let _ = &permit;
         frame
     }))
+}
+
+/// The host a request is for; S3 looks more closely.
+fn host_of<B>(request: &Request<B>) -> Option<&str> {
+    let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| request.uri().authority().map(http::uri::Authority::as_str))
 }
 
 /// What the head takes as text, about: the request line and each header with its separators.

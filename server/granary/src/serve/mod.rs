@@ -4,23 +4,30 @@ mod backend;
 pub mod connection;
 pub mod dispatch;
 pub mod expect;
+mod identities;
 pub mod limits;
 pub mod listener;
 mod moves;
 pub mod protocol;
+pub mod refusal;
 pub mod store;
 pub mod tls;
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use granary_auth::{RegionPolicy, StaticCredentials, Verifier};
+use granary_auth::SecretKey;
+use granary_iam::Root;
+use granary_s3::address::VirtualHostDomains;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::info;
 
 use crate::config::Config;
-use crate::credentials::{ACCESS_KEY_VARIABLE, FILE_NAME, RootCredentials, SECRET_KEY_VARIABLE};
+use crate::credentials::{
+    ACCESS_KEY_VARIABLE, FILE_NAME, PREVIOUS_SECRET_KEY_VARIABLE, RootCredentials, SECRET_KEY_VARIABLE,
+};
+use crate::keyring::KeyRingPlace;
 use crate::output::print_notice;
 use crate::telemetry;
 use dispatch::App;
@@ -44,26 +51,30 @@ pub async fn serve(config: Config) -> Result<()> {
             "all nodes of a store need the same root credentials: set {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}"
         );
     }
-    let source = StaticCredentials::root(root.get().clone());
-    // Clients are configured with all kinds of regions; what they sign for is verified, not restricted.
-    let verifier = Arc::new(Verifier::new(Arc::new(source), RegionPolicy::Any));
+    let place = KeyRingPlace::of(&config);
+    let keyring = place.as_ref().map(KeyRingPlace::load).transpose()?;
 
     // Listening comes first: a taken port is told before a drive is touched, and whoever watches sees a server that is
     // alive and not ready, however long recovery takes.
     let listening = listener::bind(config.settings.listen)?;
     let address = listening.local_addr().context("the listening address")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let app = Arc::new(App::new(Some(metrics), &limits));
+    let websites = VirtualHostDomains::new(config.settings.website_domain.iter().cloned());
+    let app = Arc::new(App::new(Some(metrics), &limits).with_websites(websites));
     let mut stopped = shutdown.clone();
     let accepting = tokio::spawn(listener::run(listening, tls, Arc::clone(&app), limits, shutdown));
 
     let opened = tokio::select! {
-        opened = store::open(&config, verifier) => Some(opened?),
+        opened = store::open(&config, identity_root(&root), keyring.clone()) => Some(opened?),
         _ = stopped.wait_for(|stop| *stop) => None,
     };
     if let Some((routes, _)) = &opened {
         root.keep(&config.drives)?;
         show_generated(&root);
+        if let (Some(place), Some(keyring)) = (place, keyring) {
+            keyring.keep(&place)?;
+            tokio::spawn(keyring.follow(place));
+        }
         app.open(routes.clone());
         info!(endpoint = format!("{scheme}://{address}"), version = env!("CARGO_PKG_VERSION"), "serving S3");
     }
@@ -76,6 +87,12 @@ pub async fn serve(config: Config) -> Result<()> {
         Drain::CutOff(connections) => info!(connections, "stopped, with connections cut off"),
     }
     Ok(())
+}
+
+/// The root user, with its secret before that if it is being changed.
+fn identity_root(root: &RootCredentials) -> Root {
+    let previous = std::env::var(PREVIOUS_SECRET_KEY_VARIABLE).ok();
+    Root { credentials: root.get().clone(), previous_secret: previous.map(SecretKey::new) }
 }
 
 fn shutdown_on_signal() -> Result<Shutdown> {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use granary_auth::Verifier;
-use granary_engine::{DayLength, Engine, EngineOptions, Profile, measure_acceleration};
+use granary_auth::{Account, RegionPolicy, Verifier};
+use granary_engine::{DayLength, DefaultEncryption, Engine, EngineOptions, Profile, measure_acceleration};
+use granary_iam::{IdentityStore, Root};
 use granary_s3::address::VirtualHostDomains;
-use granary_s3::{S3Config, S3State};
+use granary_s3::{Accounts, CustomerKeyTransport, PublicAccess, S3Config, S3State};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -15,6 +16,7 @@ use tracing::{info, warn};
 use super::backend::EngineBackend;
 use super::dispatch::{Readiness, Routes};
 use crate::config::Config;
+use crate::keyring::LoadedKeyRing;
 
 /// How often readiness is looked at; `/health/ready` tells what was found last.
 const READINESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -23,6 +25,7 @@ const READINESS_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Store {
     engine: Engine,
     watching: JoinHandle<()>,
+    following: JoinHandle<()>,
 }
 
 impl Store {
@@ -32,6 +35,7 @@ impl Store {
     /// When the last changes cannot be written.
     pub async fn close(self) -> Result<()> {
         self.watching.abort();
+        self.following.abort();
         self.engine.close().await.context("closing the store")
     }
 }
@@ -40,26 +44,68 @@ impl Store {
 ///
 /// # Errors
 /// Drives or metadata that are missing, foreign or damaged beyond what the erasure code bears.
-pub async fn open(config: &Config, verifier: Arc<Verifier>) -> Result<(Routes, Store)> {
+pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -> Result<(Routes, Store)> {
     check_acceleration();
     raise_open_files_limit();
-    let engine = Engine::open(options(config)?).await.context("opening the store")?;
+    let mut options = options(config)?;
+    if let Some(keyring) = keyring {
+        options.keys = keyring.ring;
+    }
+    let engine = Engine::open(options).await.context("opening the store")?;
     info!(cluster = %engine.cluster(), erasure = %engine.profile(), drives = config.drives.len(), "store open");
     let (ready, readiness) = watch::channel(readiness(&engine).await);
     let watching = tokio::spawn(watch_readiness(engine.clone(), ready));
     let s3 = S3Config {
         region: config.settings.region.clone(),
         domains: VirtualHostDomains::new(config.settings.domain.iter().cloned()),
+        website_domains: VirtualHostDomains::new(config.settings.website_domain.iter().cloned()),
         body_idle_ms: config.settings.stall_timeout_ms,
         node: engine.cluster().to_string(),
+        customer_keys: customer_keys(config),
+        default_encryption: config.settings.encrypt_by_default.then_some(DefaultEncryption::Managed),
+        ownership: config.settings.default_object_ownership,
+        public_access: match config.settings.default_block_public_access {
+            true => PublicAccess::Blocked,
+            false => PublicAccess::Open,
+        },
         ..S3Config::default()
     };
-    let state = S3State::new(engine.clone(), Arc::clone(&verifier), s3, random_seed()?)
-        .context("starting the hashing threads")?;
-    let backend = Arc::new(EngineBackend { engine: engine.clone() });
-    let routes =
-        Routes { s3: granary_s3::router(state), admin: granary_admin::router(backend, verifier), readiness };
-    Ok((routes, Store { engine, watching }))
+    let own = Account {
+        id: s3.account_id.clone(),
+        canonical_id: s3.owner_id.clone(),
+        display_name: "granary".to_owned(),
+        email: None,
+    };
+    let identities =
+        IdentityStore::open(engine.clone(), root, own).await.context("loading the identities")?;
+    let following = tokio::spawn({
+        let identities = identities.clone();
+        async move { identities.follow().await }
+    });
+    let regions = RegionPolicy::OneOf(vec![config.settings.region.clone()]);
+    let verifier = Arc::new(Verifier::new(Arc::new(identities.clone()), regions));
+    // IAM and the admin API are in no region, and their clients sign for all kinds.
+    let anywhere = Arc::new(Verifier::new(Arc::new(identities.clone()), RegionPolicy::Any));
+    let s3 = S3Config { accounts: Some(Accounts(Arc::new(identities.clone()))), ..s3 };
+    let state =
+        S3State::new(engine.clone(), verifier, s3, random_seed()?).context("starting the hashing threads")?;
+    let backend = Arc::new(EngineBackend { engine: engine.clone(), identities: identities.clone() });
+    let routes = Routes {
+        s3: granary_s3::router(state),
+        admin: granary_admin::router(backend, Arc::clone(&anywhere)),
+        iam: granary_iam::api::router(identities, anywhere),
+        readiness,
+    };
+    Ok((routes, Store { engine, watching, following }))
+}
+
+/// Keys of clients come over TLS, or over plain HTTP where the operator says that this is safe.
+fn customer_keys(config: &Config) -> CustomerKeyTransport {
+    if config.tls.is_some() || config.settings.allow_sse_c_over_http {
+        CustomerKeyTransport::Accepted
+    } else {
+        CustomerKeyTransport::Refused
+    }
 }
 
 fn options(config: &Config) -> Result<EngineOptions> {

@@ -45,6 +45,7 @@ impl Running {
         app.open(Routes {
             s3: echo("s3"),
             admin: echo("admin"),
+            iam: echo("iam"),
             readiness: watch::channel(Readiness::Ready).1,
         });
         Self::start_app(limits, tls, app)

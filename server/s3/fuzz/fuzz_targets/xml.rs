@@ -18,4 +18,5 @@ fuzz_target!(|data: &[u8]| {
         assert!(tags.len() <= 10 && tags.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
     granary_s3::check_configurations(data);
+    granary_s3::check_encryption(data);
 });

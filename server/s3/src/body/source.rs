@@ -25,6 +25,17 @@ pub(crate) struct BodyLimits {
     pub(crate) length_bytes: u64,
 }
 
+/// The length of a body that is not announced: a file in a form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LengthBounds {
+    /// The least it may be.
+    pub(crate) least: u64,
+    /// The most it may be.
+    pub(crate) most: u64,
+    /// What it is at most, if the client tells the truth.
+    pub(crate) hint_bytes: u64,
+}
+
 /// The length of the body after decoding, as announced.
 ///
 /// # Errors
@@ -61,6 +72,8 @@ pub(crate) struct BodySource {
     /// Received, but not yet decoded.
     input: Bytes,
     length_bytes: u64,
+    /// The bounds of a body whose length is not announced; the length is then the greatest.
+    bounds: Option<LengthBounds>,
     received_bytes: u64,
     idle: Duration,
     digests: Option<BodyDigests>,
@@ -86,6 +99,7 @@ impl BodySource {
             decoder: ChunkedDecoder::for_request(payload, headers)?,
             input: Bytes::new(),
             length_bytes,
+            bounds: None,
             received_bytes: 0,
             idle: limits.idle,
             digests: Some(digests),
@@ -94,13 +108,30 @@ impl BodySource {
         })
     }
 
+    /// A body without framing whose length lies within `bounds` and `limits`.
+    pub(crate) fn within(body: Body, bounds: LengthBounds, digests: BodyDigests, limits: BodyLimits) -> Self {
+        Self {
+            body,
+            decoder: None,
+            input: Bytes::new(),
+            length_bytes: bounds.most.min(limits.length_bytes),
+            bounds: Some(bounds),
+            received_bytes: 0,
+            idle: limits.idle,
+            digests: Some(digests),
+            verified: None,
+            waited: Duration::ZERO,
+        }
+    }
+
     /// Computes the MD5 of a long body beside the task that receives it.
     ///
     /// # Errors
     /// `InternalError` when the hashing threads are gone.
     pub(crate) fn hashed_in(mut self, pool: &Md5Pool) -> S3Result<Self> {
         if let Some(digests) = &mut self.digests {
-            digests.use_pool(pool, self.length_bytes)?;
+            let hint_bytes = self.bounds.map_or(u64::MAX, |bounds| bounds.hint_bytes);
+            digests.use_pool(pool, self.length_bytes.min(hint_bytes))?;
         }
         Ok(self)
     }
@@ -154,7 +185,7 @@ impl BodySource {
             Err(_elapsed) => Err(S3Error::new(ErrorCode::RequestTimeout)),
             Ok(None) => Ok(None),
             Ok(Some(Ok(frame))) => Ok(Some(frame.into_data().unwrap_or_default())),
-            Ok(Some(Err(error))) => Err(S3Error::new(ErrorCode::IncompleteBody).because(error)),
+            Ok(Some(Err(error))) => Err(cut_off(error)),
         }
     }
 
@@ -162,7 +193,12 @@ impl BodySource {
         self.received_bytes =
             self.received_bytes.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
         if self.received_bytes > self.length_bytes {
-            return Err(S3Error::new(ErrorCode::IncompleteBody));
+            return Err(match self.bounds {
+                None => S3Error::new(ErrorCode::IncompleteBody),
+                Some(_) => S3Error::new(ErrorCode::EntityTooLarge)
+                    .field("ProposedSize", self.received_bytes.to_string())
+                    .field("MaxSizeAllowed", self.length_bytes.to_string()),
+            });
         }
         if let Some(digests) = &mut self.digests {
             digests.update(data).await?;
@@ -172,17 +208,47 @@ impl BodySource {
 
     /// Verifies length, chunk signatures and digests.
     pub(crate) async fn verify(&mut self) -> S3Result<&Verified> {
-        if self.received_bytes != self.length_bytes {
-            return Err(S3Error::new(ErrorCode::IncompleteBody)
-                .field("NumberBytesExpected", self.length_bytes.to_string())
-                .field("NumberBytesProvided", self.received_bytes.to_string()));
-        }
+        self.check_length()?;
         let trailers = match self.decoder.take() {
             Some(decoder) => decoder.finish()?,
             None => Trailers::default(),
         };
         let digests = self.digests.take().ok_or(ErrorCode::InternalError)?;
         Ok(self.verified.insert(digests.finish(|name| trailers.get(name)).await?))
+    }
+}
+
+/// The error of a body that does not come to its end. The file of a form has errors of its own, which each layer of
+/// bodies has wrapped.
+fn cut_off(error: axum::Error) -> S3Error {
+    let mut inner = error.into_inner();
+    loop {
+        match inner.downcast::<axum::Error>() {
+            Ok(nested) => inner = nested.into_inner(),
+            Err(other) => {
+                return match other.downcast::<S3Error>() {
+                    Ok(own) => *own,
+                    Err(other) => S3Error::new(ErrorCode::IncompleteBody).because(other),
+                };
+            }
+        }
+    }
+}
+
+impl BodySource {
+    /// Compares what came with what was announced.
+    fn check_length(&self) -> S3Result<()> {
+        match self.bounds {
+            None if self.received_bytes != self.length_bytes => Err(S3Error::new(ErrorCode::IncompleteBody)
+                .field("NumberBytesExpected", self.length_bytes.to_string())
+                .field("NumberBytesProvided", self.received_bytes.to_string())),
+            Some(bounds) if self.received_bytes < bounds.least => {
+                Err(S3Error::new(ErrorCode::EntityTooSmall)
+                    .field("ProposedSize", self.received_bytes.to_string())
+                    .field("MinSizeAllowed", bounds.least.to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -198,7 +264,7 @@ impl PutSource for BodySource {
     }
 
     fn length_hint_bytes(&self) -> Option<u64> {
-        Some(self.length_bytes)
+        self.bounds.is_none().then_some(self.length_bytes)
     }
 }
 

@@ -8,9 +8,9 @@ use super::{ObjectAddress, version};
 use crate::checksum::names;
 use crate::context::Context;
 use crate::dates::http_date;
+use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::respond::{self, S3Response};
-use crate::unsupported;
 use crate::xml::XmlWriter;
 
 /// The most parts of a page.
@@ -55,10 +55,11 @@ impl Wanted {
 
 /// `GET /bucket/key?attributes`.
 pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
-    unsupported::check_read(context.headers())?;
+    let key = encryption::read_key(context)?;
     let wanted = Wanted::of(context)?;
     let page = PartsPage::of(context)?;
-    let opened = version::open(context, object, context.query.get("versionId")).await?;
+    let mut opened = version::open(context, object, context.query.get("versionId")).await?;
+    opened.unlock(key.as_ref())?;
     let info = opened.info();
     let mut response = respond::xml(document(wanted, page, info));
     respond::set(response.headers_mut(), header::LAST_MODIFIED, http_date(info.modified));

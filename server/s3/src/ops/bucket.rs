@@ -1,14 +1,18 @@
 //! CreateBucket, HeadBucket, DeleteBucket and GetBucketLocation.
 
 use axum::body::Body;
-use granary_auth::Principal;
 use granary_engine::{BucketLock, BucketSettings, EngineError, Versioning};
 use granary_types::BucketName;
 use http::{HeaderName, StatusCode, header};
 
+use crate::access::acl::Acl;
+use crate::access::canned::{self, Owners};
+use crate::access::owner::Owner;
+use crate::access::rules;
 use crate::body::Protection;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::new_buckets::{ObjectOwnership, PublicAccess};
 use crate::respond::{self, S3Response};
 use crate::unsupported;
 use crate::xml::XmlWriter;
@@ -19,26 +23,30 @@ use crate::xml::requests::parse_create_bucket;
 const LEGACY_REGION: &str = "us-east-1";
 
 const LOCK_ENABLED: &str = "x-amz-bucket-object-lock-enabled";
+const OWNERSHIP: &str = "x-amz-object-ownership";
 
 /// `PUT /bucket`.
 pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Body) -> S3Result<S3Response> {
     unsupported::check_write(context.headers())?;
     let document = context.document(body, Limits::SMALL.length_bytes, Protection::Optional).await?;
     let request = parse_create_bucket(&document)?;
-    let region = match request.constraint {
-        Some(constraint) => region_of(constraint)?,
-        None => context.shared.config.region.clone(),
-    };
-    let (engine, owner) = (&context.shared.engine, owner(&context.verified.principal));
-    match engine.create_bucket_with(bucket, &region, owner, settings(context)?).await {
-        // A crash in between leaves a bucket whose creation was not acknowledged.
-        Ok(_) if !request.tags.is_empty() => {
-            super::configs::tag_bucket(context, bucket, &request.tags).await?;
+    let region = region_of(request.constraint.as_deref(), &context.shared.config.region)?;
+    let (engine, owner) = (&context.shared.engine, owner(context)?);
+    let access = NewAccess::of_request(context, owner)?;
+    match engine.create_bucket_with(bucket, &region, &owner.stored(), settings(context)?).await {
+        // A crash in between leaves a bucket whose creation was not acknowledged, and that is nobody's but its owner's.
+        Ok(_) => {
+            access.store(context, bucket).await?;
+            if !request.tags.is_empty() {
+                super::configs::tag_bucket(context, bucket, &request.tags).await?;
+            }
         }
-        Ok(_) => {}
-        Err(EngineError::BucketExists(_)) if region == LEGACY_REGION => {
-            let existing = context.shared.engine.bucket(bucket).await?;
-            if existing.region != LEGACY_REGION {
+        Err(EngineError::BucketExists(_)) => {
+            let existing = engine.bucket(bucket).await?;
+            if Owner::of_bucket(&existing, &context.shared.config).account != owner.account {
+                return Err(S3Error::new(ErrorCode::BucketAlreadyExists).field("BucketName", bucket.as_str()));
+            }
+            if region != LEGACY_REGION || existing.region != LEGACY_REGION {
                 return Err(
                     S3Error::new(ErrorCode::BucketAlreadyOwnedByYou).field("BucketName", bucket.as_str())
                 );
@@ -49,6 +57,51 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
     let mut response = respond::empty(StatusCode::OK);
     respond::set(response.headers_mut(), header::LOCATION, format!("/{bucket}"));
     Ok(response)
+}
+
+/// Who may do what with a new bucket.
+struct NewAccess {
+    ownership: ObjectOwnership,
+    acl: Option<Acl>,
+}
+
+impl NewAccess {
+    fn of_request(context: &Context<'_>, owner: &Owner) -> S3Result<Self> {
+        let config = &context.shared.config;
+        let ownership = match context.header(OWNERSHIP) {
+            None => config.ownership,
+            Some(text) => {
+                text.parse().map_err(|error: String| S3Error::invalid_argument(OWNERSHIP, text, error))?
+            }
+        };
+        let owners = Owners { own: owner, of_bucket: owner };
+        let acl = canned::of_headers(context.shared, context.headers(), owners)?;
+        let grants = acl.as_ref().is_some_and(Acl::grants_to_others);
+        if grants && ownership == ObjectOwnership::BucketOwnerEnforced {
+            return Err(ErrorCode::InvalidBucketAclWithObjectOwnership.into());
+        }
+        if config.public_access == PublicAccess::Blocked && acl.as_ref().is_some_and(Acl::is_public) {
+            return Err(ErrorCode::InvalidBucketAclWithBlockPublicAccessError.into());
+        }
+        Ok(Self { ownership, acl: acl.filter(|_| grants) })
+    }
+
+    /// Stores what is not as it is where nothing is stored.
+    async fn store(self, context: &Context<'_>, bucket: &BucketName) -> S3Result<()> {
+        let engine = &context.shared.engine;
+        if self.ownership != ObjectOwnership::BucketOwnerEnforced {
+            let content = format!("<Rule><ObjectOwnership>{}</ObjectOwnership></Rule>", self.ownership);
+            engine.put_bucket_document(bucket, rules::OWNERSHIP, Some(content.into_bytes())).await?;
+        }
+        if let Some(acl) = self.acl {
+            engine.put_bucket_document(bucket, rules::ACL, Some(acl.document().into_bytes())).await?;
+        }
+        if context.shared.config.public_access == PublicAccess::Open {
+            // Nothing is what a bucket has whose blocks were removed.
+            engine.put_bucket_document(bucket, rules::BLOCK, Some(Vec::new())).await?;
+        }
+        Ok(())
+    }
 }
 
 /// A bucket with object lock has versions too.
@@ -64,33 +117,58 @@ fn settings(context: &Context<'_>) -> S3Result<BucketSettings> {
     }
 }
 
-/// Who a request acts for, as the engine remembers it.
-pub(super) fn owner(principal: &Principal) -> &str {
-    match principal {
-        Principal::Root { access_key } => access_key,
-        Principal::Anonymous => "anonymous",
-    }
+/// The account that a request acts for.
+///
+/// # Errors
+/// `AccessDenied` for requests of nobody.
+pub(super) fn owner<'a>(context: &'a Context<'_>) -> S3Result<&'a Owner> {
+    context.requester.own().ok_or_else(|| ErrorCode::AccessDenied.into())
 }
 
-/// A store is in no AWS region: any well-formed name may be a bucket's.
-fn region_of(constraint: String) -> S3Result<String> {
-    if constraint == "EU" {
-        return Ok("eu-west-1".to_owned());
+/// The region of a new bucket: the store's, whether named or not. In us-east-1, AWS has no name for it.
+///
+/// # Errors
+/// `IllegalLocationConstraintException` for another region, `InvalidLocationConstraint` for what is none.
+fn region_of(constraint: Option<&str>, own: &str) -> S3Result<String> {
+    let Some(constraint) = constraint else { return Ok(own.to_owned()) };
+    let region = if constraint == "EU" { "eu-west-1" } else { constraint };
+    if region == LEGACY_REGION || (region != own && !is_region(region)) {
+        return Err(
+            S3Error::new(ErrorCode::InvalidLocationConstraint).field("LocationConstraint", constraint)
+        );
     }
-    let well_formed = constraint.len() <= 32
-        && constraint.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if well_formed {
-        return Ok(constraint);
+    if region != own {
+        return Err(S3Error::with_message(
+            ErrorCode::IllegalLocationConstraintException,
+            format!(
+                "The {constraint} location constraint is incompatible for the region specific endpoint this request \
+                 was sent to."
+            ),
+        ));
     }
-    Err(S3Error::new(ErrorCode::InvalidLocationConstraint).field("LocationConstraint", constraint))
+    Ok(own.to_owned())
+}
+
+/// Whether it looks like the name of a region of AWS: `eu-west-1`, `us-gov-east-1`.
+fn is_region(name: &str) -> bool {
+    let Some((place, number)) = name.rsplit_once('-') else { return false };
+    let is_word = |word: &str| word.len() >= 2 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let words = place.split('-').count();
+    (2..=3).contains(&words)
+        && place.split('-').all(is_word)
+        && number.len() == 1
+        && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `HEAD /bucket`.
 pub(super) async fn head(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
-    let found = context.shared.engine.bucket(bucket).await?;
+    context.shared.engine.bucket(bucket).await?;
     let mut response = respond::empty(StatusCode::OK);
     let headers = response.headers_mut();
-    respond::set(headers, HeaderName::from_static("x-amz-bucket-region"), found.region.as_str());
+    // Clients sign for the region they read here, so it must be the store's even where the bucket is older than
+    // the store's present region.
+    let region = context.shared.config.region.as_str();
+    respond::set(headers, HeaderName::from_static("x-amz-bucket-region"), region);
     respond::set(headers, HeaderName::from_static("x-amz-access-point-alias"), "false");
     respond::set(headers, header::CONTENT_TYPE, "application/xml");
     Ok(response)
@@ -104,10 +182,15 @@ pub(super) async fn delete(context: &Context<'_>, bucket: &BucketName) -> S3Resu
 
 /// `GET /bucket?location`.
 pub(super) async fn location(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
-    let found = context.shared.engine.bucket(bucket).await?;
+    context.shared.engine.bucket(bucket).await?;
     let mut xml = XmlWriter::document("LocationConstraint");
-    if found.region != LEGACY_REGION {
-        xml.content(&found.region);
+    let region = context.shared.config.region.as_str();
+    if region != LEGACY_REGION {
+        xml.content(region);
     }
     Ok(respond::xml(xml.finish("LocationConstraint")))
 }
+
+#[cfg(test)]
+#[path = "bucket_tests.rs"]
+mod tests;

@@ -6,12 +6,14 @@ use granary_types::{Attributes, VersionId};
 use super::attributes::checksum_elements;
 use super::put::{DEFAULT_CHECKSUM, check_early, write_error};
 use super::{ObjectAddress, version};
+use crate::access::{self, Target};
 use crate::attributes;
 use crate::checksum::{names, request};
 use crate::conditions;
 use crate::context::Context;
 use crate::copy_body::CopyBody;
 use crate::copy_source::CopySourceHeader;
+use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::locks;
 use crate::respond::{self, S3Response};
@@ -56,6 +58,7 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let storage_class = attributes::storage_class(headers)?;
     let conditions = conditions::of_write(headers)?;
     let lock = locks::of_write(headers, locks::Digest::NoBody)?;
+    let encryption = encryption::of_write(context, &object.bucket).await?;
     let (source, version_id, opened) = open_source(context).await?;
     let info = opened.info();
     if info.length_bytes > COPY_BYTES_MAX {
@@ -70,6 +73,8 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let attributes = attributes_of_copy(context, info, directive)?;
     let tags = match tags {
         None if info.tag_count > 0 => {
+            let target = Target::object(&source.bucket, &source.key, version_id.as_deref());
+            access::authorise_tags(context, target, object).await?;
             let engine = &context.shared.engine;
             let version = info.version.unwrap_or(VersionId::NULL);
             engine.object_tags(&source.bucket, &source.key, Some(version)).await?.1
@@ -82,7 +87,8 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let length_bytes = info.length_bytes;
     let reader = opened.read(ByteRange { start: 0, end: length_bytes });
     let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
-    let options = PutOptions { attributes, storage_class, conditions, tags, lock };
+    let acl = access::of_new_object(context)?;
+    let options = PutOptions { attributes, storage_class, conditions, tags, lock, encryption, acl };
     let result = context.shared.engine.put_object(&object.bucket, &object.key, options, &mut body).await;
     let written = result.map_err(|error| write_error(error, context, object))?;
     let mut xml = XmlWriter::document("CopyObjectResult");
@@ -95,6 +101,7 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let mut response = respond::xml(xml.finish("CopyObjectResult"));
     version::show(response.headers_mut(), version::VERSION, written.version);
     version::show(response.headers_mut(), version::SOURCE_VERSION, source_version);
+    encryption::describe_written(response.headers_mut(), written.encryption.as_ref(), headers);
     Ok(response)
 }
 
@@ -106,13 +113,19 @@ pub(super) async fn open_source(
     let source = CopySourceHeader::parse(text)?;
     let version_id = source.version_id;
     let source = ObjectAddress { bucket: source.bucket, key: source.key };
-    let opened = version::open(context, &source, version_id.as_deref()).await;
-    let opened = opened.map_err(|error| match error.code() {
+    let key = encryption::customer_key(context, &encryption::OF_SOURCE)?;
+    access::authorise_source(context, (&source.bucket, &source.key), version_id.as_deref()).await?;
+    let opened = match version::open(context, &source, version_id.as_deref()).await {
+        Ok(opened) => Ok(opened),
+        Err(error) => Err(access::conceal(context, &source.bucket, error).await),
+    };
+    let mut opened = opened.map_err(|error| match error.code() {
         ErrorCode::MethodNotAllowed => S3Error::invalid_request(
             "The source of a copy request may not specifically refer to a delete marker by version id.",
         ),
         _ => error,
     })?;
+    opened.unlock(key.as_ref())?;
     let info = opened.info();
     conditions::check_copy_source(context.headers(), &info.etag, info.modified)?;
     Ok((source, version_id, opened))
@@ -139,6 +152,7 @@ fn check_changes(
     let onto_itself = source.bucket == object.bucket && source.key == object.key;
     let headers = context.headers();
     let changes = directive == MetadataDirective::Replace
+        || encryption::changes(headers)
         || ["x-amz-storage-class", REDIRECT, "x-amz-checksum-algorithm"]
             .iter()
             .any(|name| headers.contains_key(*name));

@@ -8,12 +8,12 @@ use http::{HeaderValue, StatusCode};
 use super::ObjectAddress;
 use super::put::write_error;
 use super::version;
+use crate::access::{self, Target};
 use crate::address::object_key;
 use crate::body::Protection;
 use crate::conditions::{self, tag_match};
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::locks;
 use crate::respond::{self, S3Response};
 use crate::xml::XmlWriter;
 use crate::xml::read::Limits;
@@ -23,12 +23,9 @@ use crate::xml::requests::{DeleteReport, DeleteTarget, parse_delete};
 pub(super) async fn delete_object(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
     let conditions = conditions::of_delete(context.headers())?;
     let version = version::named(context.query.get("versionId"))?;
-    let entry = DeleteEntry {
-        key: object.key.clone(),
-        version,
-        bypass: locks::bypass(context.headers()),
-        conditions,
-    };
+    let target = Target::object(&object.bucket, &object.key, context.query.get("versionId"));
+    let bypass = access::bypass(context, target).await?;
+    let entry = DeleteEntry { key: object.key.clone(), version, bypass, conditions };
     let deleted = context.shared.engine.delete_object(&object.bucket, entry).await;
     let deleted = deleted.map_err(|error| write_error(error, context, object))?;
     let mut response = respond::empty(StatusCode::NO_CONTENT);
@@ -105,7 +102,7 @@ async fn delete_targets(
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(targets.len());
     let mut entries = Vec::with_capacity(targets.len());
     for target in targets {
-        match entry_of(target, locks::bypass(context.headers())) {
+        match authorised_entry(context, bucket, target).await {
             Ok(entry) => {
                 entries.push(entry);
                 outcomes.push(None);
@@ -121,6 +118,21 @@ async fn delete_targets(
         })
     };
     Ok(outcomes.into_iter().map(settle).collect())
+}
+
+/// The engine's form of a target that may be deleted.
+async fn authorised_entry(
+    context: &Context<'_>,
+    bucket: &BucketName,
+    target: &DeleteTarget,
+) -> S3Result<DeleteEntry> {
+    let entry = entry_of(target, Bypass::Nothing)?;
+    let version = target.version_id.as_deref().filter(|id| !id.is_empty());
+    let object = Target::object(bucket, &entry.key, version);
+    let action = if version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+    context.requester.require(action, object).await?;
+    let bypass = access::bypass(context, object).await?;
+    Ok(DeleteEntry { bypass, ..entry })
 }
 
 /// The engine's form of a target.

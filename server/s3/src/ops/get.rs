@@ -2,19 +2,19 @@
 
 use axum::body::Body;
 use granary_engine::{ByteRange, ObjectInfo, Tags};
-use granary_types::PartNumber;
+use granary_types::{Checksum, PartNumber};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::attributes::find_part;
 use super::{ObjectAddress, object_headers, version};
 use crate::conditions::{self, Verdict};
 use crate::context::Context;
+use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::lifecycle;
 use crate::range::RangeSpec;
 use crate::respond::{self, S3Response};
 use crate::send;
-use crate::unsupported;
 
 /// Which bytes a request asks for, before the object is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +57,10 @@ struct Selection {
 
 /// `GET /bucket/key`.
 pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    let key = encryption::read_key(context)?;
     let wanted = check(context)?;
-    let opened = version::open(context, object, context.query.get("versionId")).await?;
+    let mut opened = version::open(context, object, context.query.get("versionId")).await?;
+    opened.unlock(key.as_ref())?;
     check_conditions(context, opened.info())?;
     let (selection, mut headers) = answer(context, wanted, opened.info())?;
     expiration(context, object, opened.info(), &mut headers).await;
@@ -72,8 +74,10 @@ pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Resu
 
 /// `HEAD /bucket/key`.
 pub(super) async fn head(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    let key = encryption::read_key(context)?;
     let wanted = check(context)?;
-    let opened = version::open(context, object, context.query.get("versionId")).await?;
+    let mut opened = version::open(context, object, context.query.get("versionId")).await?;
+    opened.unlock(key.as_ref())?;
     check_conditions(context, opened.info())?;
     let (selection, mut headers) = answer(context, wanted, opened.info())?;
     expiration(context, object, opened.info(), &mut headers).await;
@@ -102,7 +106,6 @@ fn response(selection: Selection, headers: HeaderMap, body: Body) -> S3Response 
 
 /// What can be checked before the object is known.
 fn check(context: &Context<'_>) -> S3Result<Wanted> {
-    unsupported::check_read(context.headers())?;
     version::named(context.query.get("versionId"))?;
     let overrides = context.query.pairs().any(|(name, _)| name.starts_with("response-"));
     if overrides && !context.is_signed() {
@@ -135,6 +138,7 @@ fn not_modified(info: &ObjectInfo) -> S3Error {
 fn answer(context: &Context<'_>, wanted: Wanted, info: &ObjectInfo) -> S3Result<(Selection, HeaderMap)> {
     let mut headers = HeaderMap::with_capacity(20);
     object_headers::describe(&mut headers, info);
+    encryption::describe(&mut headers, info.encryption.as_ref(), context.headers());
     let whole = ByteRange { start: 0, end: info.length_bytes };
     let show_checksum =
         context.header("x-amz-checksum-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
@@ -182,7 +186,9 @@ fn part_selection(
         }
     };
     if let (true, Some(checksum)) = (show_checksum, checksum) {
-        object_headers::checksum_value(headers, checksum);
+        // The value is the part's, the kind is the object's: how the parts' checksums make the object's.
+        let kind = info.checksum.as_ref().map_or(checksum.kind, |whole| whole.kind);
+        object_headers::checksum(headers, &Checksum { kind, ..checksum.clone() });
     }
     // An empty range has no Content-Range.
     let status = if range.length_bytes() == 0 { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };

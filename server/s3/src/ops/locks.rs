@@ -6,10 +6,12 @@ use granary_types::{BucketName, UnixMillis};
 use http::StatusCode;
 
 use super::{ObjectAddress, version};
+use crate::access::{self, Target};
 use crate::body::Protection;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::locks;
+use crate::operation::Operation;
 use crate::respond::{self, S3Response};
 use crate::xml::XmlWriter;
 use crate::xml::read::Limits;
@@ -80,7 +82,12 @@ pub(super) async fn put_retention(
     check_bucket(context, object).await?;
     let document = context.document(body, Limits::SMALL.length_bytes, Protection::Required).await?;
     let retention = locks::parse_retention(&document)?;
-    let bypass = locks::bypass(context.headers());
+    let mode = retention.map(|retention| locks::mode_name(retention.mode));
+    let until = retention.map(|retention| retention.until);
+    let add = |values: &mut _| access::of_lock(values, mode, until, None);
+    access::authorise_body(context, Operation::PutObjectRetention, object, &add).await?;
+    let target = Target::object(&object.bucket, &object.key, context.query.get("versionId"));
+    let bypass = access::bypass(context, target).await?;
     change(context, object, LockChange::Retention { retention, at: UnixMillis::now(), bypass }).await
 }
 
@@ -104,5 +111,9 @@ pub(super) async fn put_legal_hold(
 ) -> S3Result<S3Response> {
     check_bucket(context, object).await?;
     let document = context.document(body, Limits::SMALL.length_bytes, Protection::Required).await?;
-    change(context, object, LockChange::LegalHold(locks::parse_legal_hold(&document)?)).await
+    let hold = locks::parse_legal_hold(&document)?;
+    let status = if hold == LegalHold::On { "ON" } else { "OFF" };
+    let add = |values: &mut _| access::of_lock(values, None, None, Some(status));
+    access::authorise_body(context, Operation::PutObjectLegalHold, object, &add).await?;
+    change(context, object, LockChange::LegalHold(hold)).await
 }

@@ -1,10 +1,13 @@
 //! The handlers, one file for each family of operations.
 
+mod acl;
+mod append;
 mod attributes;
 mod bucket;
 mod configs;
 mod copy;
 mod delete;
+mod encryption;
 mod get;
 mod lifecycle;
 mod list;
@@ -12,7 +15,9 @@ mod list_versions;
 mod locks;
 mod multipart;
 mod object_headers;
+mod policy;
 mod put;
+mod rename;
 mod service;
 mod tagging;
 pub(crate) mod version;
@@ -23,6 +28,7 @@ pub use configs::check_all as check_configurations;
 
 use axum::body::Body;
 
+use crate::access;
 use crate::address::Address;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -57,7 +63,16 @@ pub(crate) async fn run(
             Operation::GetBucketLifecycleConfiguration => lifecycle::get(context, &bucket).await,
             Operation::PutBucketLifecycleConfiguration => lifecycle::put(context, &bucket, body).await,
             Operation::DeleteBucketLifecycle => lifecycle::delete(context, &bucket).await,
+            Operation::GetBucketEncryption => encryption::get(context, &bucket).await,
+            Operation::PutBucketEncryption => encryption::put(context, &bucket, body).await,
+            Operation::DeleteBucketEncryption => encryption::delete(context, &bucket).await,
             Operation::ListMultipartUploads => multipart::list::uploads(context, &bucket).await,
+            Operation::GetBucketAcl => acl::get_bucket(context),
+            Operation::PutBucketAcl => acl::put_bucket(context, &bucket, body).await,
+            Operation::GetBucketPolicy => policy::get(context, &bucket).await,
+            Operation::PutBucketPolicy => policy::put(context, &bucket, body).await,
+            Operation::DeleteBucketPolicy => policy::delete(context, &bucket).await,
+            Operation::GetBucketPolicyStatus => policy::status(context, &bucket).await,
             other => match configs::of(other) {
                 Some(found) => configs::run(context, found, &bucket, body).await,
                 None => Err(unrouted(other)),
@@ -85,13 +100,19 @@ async fn run_object(
     let result = match operation {
         Operation::GetObject => get::get(context, object).await,
         Operation::HeadObject => get::head(context, object).await,
+        Operation::PutObject if context.headers().contains_key(append::OFFSET) => {
+            append::append(context, object, body).await
+        }
         Operation::PutObject => put::put(context, object, body).await,
         Operation::DeleteObject => delete::delete_object(context, object).await,
+        Operation::RenameObject => rename::rename(context, object).await,
         Operation::CopyObject => copy::copy_object(context, object).await,
         Operation::GetObjectAttributes => attributes::get(context, object).await,
         Operation::GetObjectTagging => tagging::get(context, object).await,
         Operation::PutObjectTagging => tagging::put(context, object, body).await,
         Operation::DeleteObjectTagging => tagging::delete(context, object).await,
+        Operation::GetObjectAcl => acl::get_object(context, object).await,
+        Operation::PutObjectAcl => acl::put_object(context, object, body).await,
         Operation::GetObjectRetention => locks::get_retention(context, object).await,
         Operation::PutObjectRetention => locks::put_retention(context, object, body).await,
         Operation::GetObjectLegalHold => locks::get_legal_hold(context, object).await,
@@ -104,7 +125,13 @@ async fn run_object(
         Operation::ListParts => multipart::list::parts(context, object).await,
         other => Err(unrouted(other)),
     };
-    result.map_err(|error| multipart::with_upload(error, context))
+    match result {
+        Ok(response) => Ok(response),
+        Err(error) => {
+            let error = multipart::with_upload(error, context);
+            Err(access::conceal(context, &object.bucket, error).await)
+        }
+    }
 }
 
 /// The table says that the operation is implemented, but no handler takes it: a bug.

@@ -7,9 +7,11 @@ use http::{StatusCode, header};
 
 use super::ObjectAddress;
 use super::{object_headers, version};
+use crate::access;
 use crate::attributes;
 use crate::conditions;
 use crate::context::Context;
+use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::lifecycle;
 use crate::locks;
@@ -19,7 +21,7 @@ use crate::unsupported;
 
 /// The largest object of a single PUT.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>
-const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+pub(super) const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 
 /// What a client that sends no checksum gets.
 pub(super) const DEFAULT_CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
@@ -38,8 +40,11 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
         conditions: conditions::of_write(headers)?,
         tags: tags::of_header(headers)?,
         lock: locks::of_write(headers, locks::Digest::Needed)?,
+        encryption: encryption::of_write(context, &object.bucket).await?,
+        acl: access::of_new_object(context)?,
     };
-    let mut source = context.object_body(body, default_checksum(context), PUT_BYTES_MAX)?;
+    let etag = encryption::etag_need(&options.encryption);
+    let mut source = context.object_body(body, (etag, default_checksum(context)), PUT_BYTES_MAX)?;
     check_early(context, object, &options.conditions).await?;
     let engine = &context.shared.engine;
     let tags = options.tags.clone();
@@ -50,6 +55,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
     let headers = response.headers_mut();
     respond::set(headers, header::ETAG, written.etag.to_string());
     version::show(headers, version::VERSION, written.version);
+    encryption::describe_written(headers, written.encryption.as_ref(), context.headers());
     if let Some(checksum) = &written.checksum {
         object_headers::checksum(headers, checksum);
     }
@@ -59,7 +65,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
 }
 
 /// The checksum to compute when the client sends none.
-fn default_checksum(context: &Context<'_>) -> Option<ChecksumAlgorithm> {
+pub(super) fn default_checksum(context: &Context<'_>) -> Option<ChecksumAlgorithm> {
     let sends_one = context
         .headers()
         .keys()

@@ -1,7 +1,8 @@
 //! ListBuckets.
 
-use granary_engine::BucketQuery;
+use granary_engine::{Bucket, BucketPage, BucketQuery};
 
+use crate::access::owner::Owner;
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::respond::{self, S3Response};
@@ -31,17 +32,17 @@ pub(super) async fn list_buckets(context: &Context<'_>) -> S3Result<S3Response> 
         Some(text) => Some(token::decode(TOKEN_SCOPE, text)?),
         None => None,
     };
-    let page =
-        context.shared.engine.list_buckets(BucketQuery { prefix: prefix.to_owned(), after, limit }).await?;
-    let region = query.non_empty("bucket-region");
+    let page = own_buckets(context, BucketQuery { prefix: prefix.to_owned(), after, limit }).await?;
+    let own = context.shared.config.region.as_str();
+    let is_here = query.non_empty("bucket-region").is_none_or(|region| region == own);
     let mut xml = XmlWriter::document("ListAllMyBucketsResult");
     owner(&mut xml, "Owner", context);
     xml.open("Buckets");
-    for bucket in page.buckets.iter().filter(|bucket| region.is_none_or(|region| region == bucket.region)) {
+    for bucket in page.buckets.iter().filter(|_| is_here) {
         xml.open("Bucket");
         xml.text("Name", bucket.name.as_str());
         xml.time("CreationDate", bucket.created);
-        xml.text("BucketRegion", &bucket.region);
+        xml.text("BucketRegion", own);
         xml.close("Bucket");
     }
     xml.close("Buckets");
@@ -54,10 +55,37 @@ pub(super) async fn list_buckets(context: &Context<'_>) -> S3Result<S3Response> 
     Ok(respond::xml(xml.finish("ListAllMyBucketsResult")))
 }
 
-/// Writes the one account that owns everything.
+/// The buckets of the account that the request acts for.
+async fn own_buckets(context: &Context<'_>, mut query: BucketQuery) -> S3Result<BucketPage> {
+    let wanted = usize::try_from(query.limit).unwrap_or(usize::MAX);
+    let mut own = Vec::new();
+    // One more than is wanted tells whether more follow.
+    query.limit = BUCKETS_MAX;
+    loop {
+        let page = context.shared.engine.list_buckets(query.clone()).await?;
+        query.after = page.buckets.last().map(|last| last.name.as_str().to_owned());
+        let is_own =
+            |bucket: &Bucket| context.requester.is_of(&Owner::of_bucket(bucket, &context.shared.config));
+        own.extend(page.buckets.into_iter().filter(is_own));
+        if own.len() > wanted || !page.more {
+            let more = own.len() > wanted;
+            own.truncate(wanted);
+            return Ok(BucketPage { buckets: own, more });
+        }
+    }
+}
+
+/// Writes the account that the bucket of the request belongs to, or that a request about none acts for.
 pub(super) fn owner(xml: &mut XmlWriter, element: &'static str, context: &Context<'_>) {
+    if let Some(owner) = context.owner() {
+        account(xml, element, owner);
+    }
+}
+
+/// Writes an account.
+pub(super) fn account(xml: &mut XmlWriter, element: &'static str, owner: &Owner) {
     xml.open(element);
-    xml.text("ID", &context.shared.config.owner_id);
-    xml.text("DisplayName", "granary");
+    xml.text("ID", &owner.canonical);
+    xml.text("DisplayName", &owner.display_name);
     xml.close(element);
 }

@@ -23,7 +23,7 @@ const NULL: &str = "null";
 ///
 /// # Errors
 /// `InvalidArgument` for text that no version id is made of.
-pub(super) fn named(version_id: Option<&str>) -> S3Result<Option<VersionId>> {
+pub(crate) fn named(version_id: Option<&str>) -> S3Result<Option<VersionId>> {
     match version_id {
         None => Ok(None),
         Some(NULL) => Ok(Some(VersionId::NULL)),

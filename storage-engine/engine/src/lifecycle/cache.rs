@@ -1,65 +1,92 @@
-//! The rules of buckets that were looked up before, so that reads need not ask for them each time.
+//! Configurations of buckets that were looked up before, so that requests need not ask for them each time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use granary_types::BucketId;
+use granary_types::{BucketId, BucketName};
 use parking_lot::Mutex;
 
-use super::LifecycleRules;
+use crate::engine::Engine;
+use crate::error::Result;
 
 const BUCKETS_MAX: usize = 10_000;
 /// How long a node believes that no other changed a configuration.
 const BELIEVED: Duration = Duration::from_secs(1);
 
-#[derive(Default)]
-struct Known {
-    rules: HashMap<BucketId, Option<Arc<LifecycleRules>>>,
+struct Known<T> {
+    found: HashMap<BucketId, Option<Arc<T>>>,
     /// Goes up whenever everything is forgotten, so that what was asked before is not remembered after.
     era: u64,
     generation: u64,
     checked: Option<Instant>,
 }
 
-/// The rules known. They are right until a configuration changes: by this process, or by another node, which the
-/// counter of changes tells.
-#[derive(Default)]
-pub(crate) struct RulesCache(Mutex<Known>);
+/// One kind of configuration, as far as it is known. What is known is right until a configuration changes: by this
+/// process, or by another node, which the counter of changes tells.
+pub(crate) struct ConfigurationCache<T>(Mutex<Known<T>>);
 
-impl RulesCache {
-    /// The rules of a bucket, or the era for [`RulesCache::remember`] if they are not known.
-    pub(super) fn get(&self, bucket: BucketId) -> Result<Option<Arc<LifecycleRules>>, u64> {
+impl<T> Default for ConfigurationCache<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Known { found: HashMap::new(), era: 0, generation: 0, checked: None }))
+    }
+}
+
+impl<T> ConfigurationCache<T> {
+    /// The configuration of a bucket, or the era for [`ConfigurationCache::remember`] if it is not known.
+    fn get(&self, bucket: BucketId) -> Result<Option<Arc<T>>, u64> {
         let known = self.0.lock();
-        known.rules.get(&bucket).cloned().ok_or(known.era)
+        known.found.get(&bucket).cloned().ok_or(known.era)
     }
 
-    pub(super) fn remember(&self, bucket: BucketId, rules: Option<Arc<LifecycleRules>>, era: u64) {
+    fn remember(&self, bucket: BucketId, found: Option<Arc<T>>, era: u64) {
         let mut known = self.0.lock();
-        if known.era == era && known.rules.len() < BUCKETS_MAX {
-            known.rules.insert(bucket, rules);
+        if known.era == era && known.found.len() < BUCKETS_MAX {
+            known.found.insert(bucket, found);
         }
     }
 
     pub(crate) fn forget_all(&self) {
         let mut known = self.0.lock();
         known.era += 1;
-        known.rules.clear();
+        known.found.clear();
     }
 
     /// Whether it is time to ask for the counter of changes.
-    pub(super) fn is_due(&self) -> bool {
+    fn is_due(&self) -> bool {
         self.0.lock().checked.is_none_or(|at| at.elapsed() >= BELIEVED)
     }
 
     /// The counter of changes as it was just now.
-    pub(super) fn checked(&self, generation: u64) {
+    fn checked(&self, generation: u64) {
         let mut known = self.0.lock();
         if known.generation != generation || known.checked.is_none() {
             known.era += 1;
-            known.rules.clear();
+            known.found.clear();
         }
         known.generation = generation;
         known.checked = Some(Instant::now());
+    }
+}
+
+impl Engine {
+    /// A configuration of a bucket: as it is known, or as `ask` finds it. What other nodes changed counts within a second.
+    pub(crate) async fn cached<T>(
+        &self,
+        bucket: &BucketName,
+        cache: &ConfigurationCache<T>,
+        ask: impl Future<Output = Result<Option<T>>>,
+    ) -> Result<Option<Arc<T>>> {
+        let id = self.bucket(bucket).await?.id;
+        if self.inner.nodes.is_some() && cache.is_due() {
+            cache.checked(self.inner.store.configuration_generation().await?);
+        }
+        let asked = match cache.get(id) {
+            Ok(known) => return Ok(known),
+            Err(asked) => asked,
+        };
+        let found = ask.await?.map(Arc::new);
+        cache.remember(id, found.clone(), asked);
+        Ok(found)
     }
 }

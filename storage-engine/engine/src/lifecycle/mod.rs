@@ -10,15 +10,13 @@ mod pass;
 mod rules;
 mod worker;
 
-use std::sync::Arc;
-
 use granary_types::{BucketName, UnixMillis};
 
 use crate::api::{ObjectInfo, Tag};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 
-pub(crate) use cache::RulesCache;
+pub(crate) use cache::ConfigurationCache;
 pub use rules::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
     NoncurrentTransition, RuleStatus, Subject, Transition, TransitionTime,
@@ -69,7 +67,8 @@ impl Engine {
         (length_bytes, modified): (u64, UnixMillis),
         tags: Tags<'_>,
     ) -> Result<Option<(UnixMillis, String)>> {
-        let Some(rules) = self.cached_rules(bucket).await? else { return Ok(None) };
+        let rules = self.cached(bucket, &self.inner.rules, self.lifecycle(bucket)).await?;
+        let Some(rules) = rules else { return Ok(None) };
         let fetched;
         let tags: &[Tag] = match tags {
             Tags::Known(tags) => tags,
@@ -83,21 +82,6 @@ impl Engine {
         let subject = Subject { key: key.as_str(), length_bytes, tags };
         let found = rules.expiration(subject, modified, DayLength::Real);
         Ok(found.map(|(at, id)| (at, id.to_owned())))
-    }
-
-    async fn cached_rules(&self, bucket: &BucketName) -> Result<Option<Arc<LifecycleRules>>> {
-        let id = self.bucket(bucket).await?.id;
-        let cache = &self.inner.rules;
-        if self.inner.nodes.is_some() && cache.is_due() {
-            cache.checked(self.inner.store.configuration_generation().await?);
-        }
-        let asked = match cache.get(id) {
-            Ok(known) => return Ok(known),
-            Err(asked) => asked,
-        };
-        let rules = self.lifecycle(bucket).await?.map(Arc::new);
-        cache.remember(id, rules.clone(), asked);
-        Ok(rules)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry};
-use granary_metadata::{Content, ObjectMove, Outcome, PackedLocation, VolumeRow, VolumeState};
+use granary_metadata::{ObjectMove, Outcome, PackedLocation, VolumeRow, VolumeState};
 use granary_types::{BlobId, UnixMillis, VolumeId, crash_point};
 
 use super::pages::Page;
@@ -242,7 +242,7 @@ async fn move_packed(
     }
     let version = record.object.version;
     let row = inner.store.object(record.bucket, &record.key, Some(version)).await?;
-    if row.is_none_or(|row| row.object.content != Content::Packed(from.clone())) {
+    if row.is_none_or(|row| row.object.content.packed() != Some(&from)) {
         return Ok(0);
     }
     let length = u64::from(from.length_bytes);

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlobRecords, UNIT_LENGTH_BYTES};
-use granary_metadata::{Content, Extent};
+use granary_keys::DataKey;
+use granary_keys::units::{Opener, StreamId, stored_range};
+use granary_metadata::Extent;
 use granary_types::BlobId;
 use tokio::sync::mpsc;
 
-use super::ahead::{Plan, Run, Window};
+use super::ahead::{Hold, Plan, Run, Window};
 use super::block::{BlockPlace, hash_fits, header_at};
 use super::gather::{gather_stripe, hedged};
 use super::handle::{ObjectHandle, Reader};
@@ -29,32 +31,70 @@ const CHUNKS_QUEUED_MAX: usize = 8;
 pub(super) const HEAD: usize = BLOB_HEAD_BYTES as usize;
 
 /// Starts the task; it ends when the range is sent, a read fails, or the receiver is dropped.
-pub(crate) fn stream(handle: ObjectHandle, range: ByteRange) -> mpsc::Receiver<Result<Bytes>> {
+pub(crate) fn stream(
+    handle: ObjectHandle,
+    range: ByteRange,
+    key: Option<DataKey>,
+) -> mpsc::Receiver<Result<Bytes>> {
     let (chunks, receiver) = mpsc::channel(CHUNKS_QUEUED_MAX);
     tokio::spawn(async move {
-        if let Err(error) = send_range(handle, range, &chunks).await {
+        if let Err(error) = send_range(handle, range, key, &chunks).await {
             let _gone = chunks.send(Err(error)).await;
         }
     });
     receiver
 }
 
+/// Takes the stored bytes of a part in order, and passes on what clients get of them.
+struct Sink<'c> {
+    chunks: &'c mpsc::Sender<Result<Bytes>>,
+    opener: Option<Opener>,
+}
+
+impl Sink<'_> {
+    /// Passes bytes on, which hold their share of the readers' memory; `false` if nobody listens any more.
+    async fn send(&mut self, mut bytes: Bytes, hold: &Hold) -> Result<bool> {
+        let Some(opener) = &mut self.opener else {
+            return Ok(self.chunks.send(Ok(hold.keep(bytes))).await.is_ok());
+        };
+        while let Some(plain) = opener.push(&mut bytes)? {
+            if self.chunks.send(Ok(hold.keep(plain))).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_done(&self) -> bool {
+        self.opener.as_ref().is_none_or(Opener::is_done)
+    }
+}
+
 async fn send_range(
     handle: ObjectHandle,
     range: ByteRange,
+    key: Option<DataKey>,
     chunks: &mpsc::Sender<Result<Bytes>>,
 ) -> Result<()> {
-    let Content::Blobs { parts, .. } = &handle.row.object.content else {
+    let Some((parts, multipart)) = handle.row.object.content.blobs() else {
         return Err(EngineError::Internal("a large object became something else"));
     };
     let mut start = 0_u64;
     for part in parts {
         let end = start + part.length_bytes;
         if end > range.start && start < range.end {
-            let from = range.start.max(start) - start;
-            let to = range.end.min(end) - start;
-            if !send_blob(&handle.reader, part.blob, from, to, chunks).await? {
+            let (mut from, mut to) = (range.start.max(start) - start, range.end.min(end) - start);
+            let mut sink = Sink { chunks, opener: None };
+            if let Some(key) = &key {
+                let stream = if multipart { StreamId::Part(part.blob) } else { StreamId::Whole };
+                sink.opener = Some(Opener::new(key, stream, part.length_bytes, (from, to))?);
+                (from, to) = stored_range(part.length_bytes, from, to);
+            }
+            if !send_blob(&handle.reader, part.blob, (from, to), &mut sink).await? {
                 return Ok(());
+            }
+            if !sink.is_done() {
+                return Err(EngineError::Keys(granary_keys::KeyError::Unit));
             }
         }
         start = end;
@@ -63,18 +103,17 @@ async fn send_range(
     Ok(())
 }
 
-/// Sends bytes `from..to` of a blob; `false` if nobody listens any more.
+/// Sends bytes `from..to` of a blob as they are stored; `false` if nobody listens any more.
 async fn send_blob(
     reader: &Arc<Reader>,
     blob: BlobId,
-    from: u64,
-    to: u64,
-    chunks: &mpsc::Sender<Result<Bytes>>,
+    (from, to): (u64, u64),
+    sink: &mut Sink<'_>,
 ) -> Result<bool> {
     let mut at = from;
     for _ in 0..RELOCATIONS_MAX {
         let extents = extents_of(reader, blob).await?;
-        let result = send_extents(reader, &extents, &mut at, to, chunks).await;
+        let result = send_extents(reader, &extents, &mut at, to, sink).await;
         match result {
             Ok(listening) => return Ok(listening),
             Err(error) => {
@@ -100,13 +139,13 @@ async fn send_extents(
     extents: &[Extent],
     at: &mut u64,
     to: u64,
-    chunks: &mpsc::Sender<Result<Bytes>>,
+    sink: &mut Sink<'_>,
 ) -> Result<bool> {
     let mut plan = Plan::new(reader, extents, *at, to).await?;
     let mut next = plan.run(reader).await?;
     while let Some(run) = next {
         let following = plan.run_if_room(reader);
-        if !send_run(reader, run, at, chunks).await? {
+        if !send_run(reader, run, at, sink).await? {
             return Ok(false);
         }
         next = match following {
@@ -122,17 +161,12 @@ async fn send_extents(
 }
 
 /// Checks and sends a run's stripes one after the other; `false` if nobody listens any more.
-async fn send_run(
-    reader: &Arc<Reader>,
-    run: Run,
-    at: &mut u64,
-    chunks: &mpsc::Sender<Result<Bytes>>,
-) -> Result<bool> {
+async fn send_run(reader: &Arc<Reader>, run: Run, at: &mut u64, sink: &mut Sink<'_>) -> Result<bool> {
     let windows = run.windows.await.map_err(|_| EngineError::Internal("reading ahead panicked"))?;
     for (stripe, wanted) in run.stripes {
         for bytes in reader.blob_stripe(&run.view, stripe, wanted, &windows).await? {
             let length = bytes.len() as u64;
-            if chunks.send(Ok(run.hold.keep(bytes))).await.is_err() {
+            if !sink.send(bytes, &run.hold).await? {
                 return Ok(false);
             }
             *at += length;

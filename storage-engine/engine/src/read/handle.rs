@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::Bytes;
-use futures::Stream;
-use granary_metadata::{BucketSettings, Content, MetadataStore, ObjectRow, PackedLocation};
+use bytes::{Bytes, BytesMut};
+use futures::{FutureExt as _, Stream};
+use granary_keys::units::{Opener, StreamId, stored_range};
+use granary_keys::{CustomerKey, DataKey, KeyRing};
+use granary_metadata::{BucketSettings, MetadataStore, ObjectRow, PackedLocation};
 use granary_types::{BucketId, ObjectKey};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
@@ -21,6 +23,7 @@ use crate::api::{ByteRange, ObjectInfo, PartInfo};
 use crate::error::{EngineError, Result};
 use crate::maintain::DamageLog;
 use crate::objects::shown_version;
+use crate::sealing::{EncryptionInfo, check_customer_key, data_key};
 use crate::volume::{VolumeMap, VolumeView};
 
 /// What every read needs.
@@ -36,6 +39,7 @@ pub(crate) struct Reader {
     next: std::sync::atomic::AtomicU64,
     /// How long reads may go on.
     pub lease: ReadLease,
+    pub keys: KeyRing,
 }
 
 /// Counts a running read, so that no volume is freed under it.
@@ -67,6 +71,7 @@ impl Reader {
         store: Arc<dyn MetadataStore>,
         damage: Arc<DamageLog>,
         budget: Arc<Semaphore>,
+        keys: KeyRing,
     ) -> Self {
         Self {
             map,
@@ -77,6 +82,7 @@ impl Reader {
             running: Mutex::default(),
             next: std::sync::atomic::AtomicU64::new(0),
             lease: ReadLease::default(),
+            keys,
         }
     }
 
@@ -155,6 +161,8 @@ pub struct ObjectHandle {
     pub(crate) key: ObjectKey,
     pub(crate) row: ObjectRow,
     info: ObjectInfo,
+    /// Of an object encrypted with a key that the client brought.
+    unlocked: Option<DataKey>,
 }
 
 impl ObjectHandle {
@@ -166,8 +174,8 @@ impl ObjectHandle {
         row: ObjectRow,
     ) -> Self {
         let object = &row.object;
-        let parts = match &object.content {
-            Content::Blobs { parts, multipart: true } => Some(
+        let parts = match object.content.blobs() {
+            Some((parts, true)) => Some(
                 parts
                     .iter()
                     .map(|part| PartInfo {
@@ -191,8 +199,9 @@ impl ObjectHandle {
             parts,
             tag_count: row.tag_count,
             lock: row.lock,
+            encryption: object.content.seal().map(EncryptionInfo::from),
         };
-        Self { reader, guard, bucket, key, row, info }
+        Self { reader, guard, bucket, key, row, info, unlocked: None }
     }
 
     /// What HEAD shows.
@@ -201,33 +210,61 @@ impl ObjectHandle {
         &self.info
     }
 
+    /// Takes the key that the client brought along, or that it brought none.
+    ///
+    /// # Errors
+    /// [`EngineError::CustomerKeyNeeded`], [`EngineError::CustomerKeyUnfit`], [`EngineError::WrongCustomerKey`].
+    pub fn unlock(&mut self, customer: Option<&CustomerKey>) -> Result<()> {
+        let seal = self.row.object.content.seal();
+        check_customer_key(seal, customer)?;
+        if let (Some(seal), Some(_)) = (seal, customer) {
+            self.unlocked = Some(data_key(&self.reader.keys, seal, customer)?);
+        }
+        Ok(())
+    }
+
+    /// The data key of an encrypted object.
+    fn data_key(&mut self) -> Result<Option<DataKey>> {
+        match (self.row.object.content.seal(), self.unlocked.take()) {
+            (None, _) => Ok(None),
+            (Some(_), Some(key)) => Ok(Some(key)),
+            (Some(seal), None) => data_key(&self.reader.keys, seal, None).map(Some),
+        }
+    }
+
     /// The bytes of `range`, each checked against its hash before it comes out. A packed object comes in one chunk. If
     /// the object is moved while it is read, reading goes on at its new place. The chunks of a large object hold a share of
-    /// the memory of all readers until they are dropped: whoever collects them waits for himself.
+    /// the memory of all readers until they are dropped: whoever collects them waits for himself. What is encrypted comes
+    /// out decrypted; with a customer's key after [`ObjectHandle::unlock`].
     #[must_use]
-    pub fn read(self, range: ByteRange) -> ObjectStream {
+    pub fn read(mut self, range: ByteRange) -> ObjectStream {
         let end = range.end.min(self.info.length_bytes);
         let range = ByteRange { start: range.start.min(end), end };
         let guard = Arc::clone(&self.guard);
-        let state = if range.length_bytes() == 0 {
-            StreamState::Done
-        } else if matches!(self.row.object.content, Content::Packed(_)) {
-            StreamState::Packed(Box::pin(self.read_packed(range)))
-        } else {
-            StreamState::Blobs(super::blob::stream(self, range))
+        if range.length_bytes() == 0 {
+            return ObjectStream { state: StreamState::Done, guard };
+        }
+        let state = match self.data_key() {
+            Err(error) => StreamState::Packed(futures::future::ready(Err(error)).boxed()),
+            Ok(key) if self.row.object.content.packed().is_some() => {
+                StreamState::Packed(Box::pin(self.read_packed(range, key)))
+            }
+            Ok(key) => StreamState::Blobs(super::blob::stream(self, range, key)),
         };
         ObjectStream { state, guard }
     }
 
-    async fn read_packed(mut self, range: ByteRange) -> Result<Bytes> {
+    async fn read_packed(mut self, range: ByteRange, key: Option<DataKey>) -> Result<Bytes> {
         for _ in 0..super::blob::RELOCATIONS_MAX {
-            let Content::Packed(at) = &self.row.object.content else {
+            let Some(at) = self.row.object.content.packed() else {
                 return Err(EngineError::Internal("a packed object became something else"));
             };
             match self.reader.packed(at).await {
                 Ok(bytes) => {
-                    let cut = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-                    return Ok(bytes.slice(cut(range.start)..cut(range.end)));
+                    return match key {
+                        Some(key) => opened(&bytes, self.info.length_bytes, range, &key),
+                        None => Ok(cut(&bytes, range.start, range.end)),
+                    };
                 }
                 Err(error) => self.relocate(error).await?,
             }
@@ -244,7 +281,7 @@ impl ObjectHandle {
                 if row.object.write == self.row.object.write
                     && row.object.content != self.row.object.content =>
             {
-                if let Content::Packed(at) = &self.row.object.content {
+                if let Some(at) = self.row.object.content.packed() {
                     self.reader.map.forget(at.volume);
                 }
                 self.row = row;
@@ -253,6 +290,29 @@ impl ObjectHandle {
             _ => Err(error),
         }
     }
+}
+
+fn cut(bytes: &Bytes, from: u64, to: u64) -> Bytes {
+    let cut = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(cut(from)..cut(to))
+}
+
+/// A range of a packed object of `length_bytes` that is encrypted.
+fn opened(stored: &Bytes, length_bytes: u64, range: ByteRange, key: &DataKey) -> Result<Bytes> {
+    let ByteRange { start, end } = range;
+    let mut opener = Opener::new(key, StreamId::Whole, length_bytes, (start, end))?;
+    let (from, to) = stored_range(length_bytes, start, end);
+    let mut stored = cut(stored, from, to);
+    let mut first = opener.push(&mut stored)?.unwrap_or_default();
+    if !opener.is_done() {
+        let mut plain = BytesMut::with_capacity(usize::try_from(range.length_bytes()).unwrap_or_default());
+        plain.extend_from_slice(&first);
+        while let Some(bytes) = opener.push(&mut stored)? {
+            plain.extend_from_slice(&bytes);
+        }
+        first = plain.freeze();
+    }
+    if opener.is_done() { Ok(first) } else { Err(EngineError::Keys(granary_keys::KeyError::Unit)) }
 }
 
 /// The bytes of an object, in order.

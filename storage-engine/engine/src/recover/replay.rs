@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use granary_keys::units::stored_length_bytes;
 use granary_metadata::moving::VersionEntry;
 use granary_metadata::{
-    Content, LegalHold, NewObject, ObjectLock, PackedLocation, Tag, TagMatch, VersionKind, WriteConditions,
+    Content, LegalHold, NewObject, ObjectLock, PackedLocation, PartRef, Tag, TagMatch, VersionKind,
+    WriteConditions,
 };
 use granary_types::{BlobId, BucketId, ObjectKey, VersionId, WriteId};
 use serde::{Deserialize, Serialize};
@@ -56,6 +58,8 @@ pub(super) enum Item {
     Base(VersionEntry),
     /// Tags that the backup knows.
     BaseTags(BucketId, ObjectKey, WriteId, Vec<Tag>),
+    /// An access control list that the backup knows.
+    BaseAcl(BucketId, ObjectKey, WriteId, Vec<u8>),
     /// A record.
     Record(Record),
 }
@@ -76,6 +80,7 @@ pub(super) struct Version {
     pub(super) order: u64,
     pub(super) lock: ObjectLock,
     pub(super) tags: Vec<Tag>,
+    pub(super) acl: Option<Vec<u8>>,
     /// Whether the backup knows it.
     pub(super) in_backup: bool,
     is_lost: bool,
@@ -224,6 +229,7 @@ fn holds(conditions: &WriteConditions, current: Option<&Version>) -> bool {
 struct Known {
     base: BTreeMap<WriteId, VersionEntry>,
     tags: HashMap<WriteId, Vec<Tag>>,
+    acls: HashMap<WriteId, Vec<u8>>,
     /// The records of each write that count: those of its last try.
     puts: BTreeMap<WriteId, Vec<Record>>,
     erased: BTreeMap<WriteId, Record>,
@@ -237,6 +243,7 @@ impl Known {
             match item {
                 Item::Base(entry) => drop(known.base.insert(entry.row.object.write, entry)),
                 Item::BaseTags(_, _, write, tags) => drop(known.tags.insert(write, tags)),
+                Item::BaseAcl(_, _, write, acl) => drop(known.acls.insert(write, acl)),
                 Item::Record(record) => match record.told.as_ref().map(|told| told.deed.clone()) {
                     Some(Deed::Put) | None => {
                         known.puts.entry(record.object.write).or_default().push(record);
@@ -266,16 +273,14 @@ impl Known {
         for (write, entry) in &self.base {
             let records = self.puts.remove(write);
             let mut object = entry.row.object.clone();
-            let is_lost = match &object.content {
-                Content::Empty => false,
-                Content::Blobs { .. } => !has_all(&object.content, rules),
-                Content::Packed(_) => match records.as_ref().and_then(|records| best_place(records)) {
-                    Some(place) => {
-                        object.content = Content::Packed(place);
-                        false
-                    }
-                    None => true,
-                },
+            let place = records.as_ref().and_then(|records| best_place(records));
+            let is_lost = match (object.content.packed().is_some(), place) {
+                (false, _) => !has_all(&object.content, rules),
+                (true, Some(place)) => {
+                    object.content = Content::Packed(place).sealed_like(&object.content);
+                    false
+                }
+                (true, None) => true,
             };
             let stamp = records.and_then(|records| records.first().map(|record| record.stamp));
             let guess = Stamp { at_us: micros(object.modified.0), life: 0 };
@@ -285,6 +290,7 @@ impl Known {
                 // A lock that cannot be understood is not taken for none.
                 lock: entry.object_lock().unwrap_or(HELD),
                 tags: self.tags.remove(write).unwrap_or_default(),
+                acl: self.acls.remove(write),
                 in_backup: true,
                 is_lost,
             };
@@ -350,15 +356,13 @@ fn put_event(records: Vec<Record>, rules: &Rules<'_>) -> Option<Event> {
     let is_whole = usize::try_from(first.piece.of).is_ok_and(|of| of == pieces.len());
     let mut object = first.object.clone();
     if let Some(place) = place {
-        object.content = Content::Packed(place);
-    } else if let Content::Blobs { multipart, .. } = first.object.content {
-        let parts = pieces.values().flat_map(|record| match &record.object.content {
-            Content::Blobs { parts, .. } => parts.clone(),
-            _ => Vec::new(),
-        });
-        object.content = Content::Blobs { parts: parts.collect(), multipart };
+        object.content = Content::Packed(place).sealed_like(&first.object.content);
+    } else if let Some((_, multipart)) = first.object.content.blobs() {
+        let parts = pieces.values().flat_map(|record| record.object.content.parts()).cloned().collect();
+        object.content = Content::Blobs { parts, multipart }.sealed_like(&first.object.content);
     }
-    let is_empty = object.content == Content::Empty && object.length_bytes > 0;
+    let has_place = object.content.packed().is_some() || object.content.blobs().is_some();
+    let is_empty = !has_place && object.length_bytes > 0;
     let is_lost = !is_whole || is_empty || !has_all(&object.content, rules);
     let (stamp, told) = (first.stamp, first.told.as_ref());
     let version = Version {
@@ -366,6 +370,7 @@ fn put_event(records: Vec<Record>, rules: &Rules<'_>) -> Option<Event> {
         order: 0,
         lock: told.map(|told| told.lock).unwrap_or_default(),
         tags: told.map(|told| told.tags.clone()).unwrap_or_default(),
+        acl: told.and_then(|told| told.acl.clone()).map(String::into_bytes),
         in_backup: false,
         is_lost,
     };
@@ -374,13 +379,16 @@ fn put_event(records: Vec<Record>, rules: &Rules<'_>) -> Option<Event> {
     Some(Event { stamp, standing, is_stamped, act: Act::Put(Box::new(version), conditions) })
 }
 
-fn has_all(content: &Content, rules: &Rules<'_>) -> bool {
-    match content {
-        Content::Blobs { parts, .. } => {
-            parts.iter().all(|part| (rules.has_blob)(part.blob, part.length_bytes))
-        }
-        Content::Empty | Content::Packed(_) => true,
+/// How many bytes are stored of a part.
+pub(super) fn stored_length(content: &Content, part: &PartRef) -> u64 {
+    match content.seal() {
+        Some(_) => stored_length_bytes(part.length_bytes),
+        None => part.length_bytes,
     }
+}
+
+fn has_all(content: &Content, rules: &Rules<'_>) -> bool {
+    content.parts().iter().all(|part| (rules.has_blob)(part.blob, stored_length(content, part)))
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use granary_metadata::moving::{Backup, Entry, Export as _, Place, Table, VersionEntry, referrer};
-use granary_metadata::{Content, DriveRow, LegalHold, ObjectRow, VersionKind, VolumeRow};
+use granary_metadata::{DriveRow, LegalHold, ObjectRow, VersionKind, VolumeRow};
 use granary_types::{BlobId, BucketId, ClusterId, ObjectKey, VolumeId};
 
 use super::assemble::{Assembled, Tables};
 use super::blobs::Blobs;
 use super::drives::OpenDrives;
-use super::replay::{HELD, Item, Replayed, Rules, Version, replay};
+use super::replay::{HELD, Item, Replayed, Rules, Version, replay, stored_length};
 use super::report::{Finding, FindingKind, Findings, RecoverReport};
 use super::rows::{Live, drive_rows, volume_row};
 use super::scan::Scanned;
@@ -195,6 +195,10 @@ impl Resolver<'_> {
                     let item = Item::BaseTags(bucket, key.clone(), write, tags);
                     shares.add(bucket, &key, &item)
                 }
+                Entry::Acl(bucket, key, write, acl) => {
+                    let item = Item::BaseAcl(bucket, key.clone(), write, acl);
+                    shares.add(bucket, &key, &item)
+                }
                 Entry::Upload(upload) => {
                     let finding = Finding::new(FindingKind::Upload, upload.bucket, &upload.key);
                     findings.add(Finding {
@@ -249,7 +253,7 @@ impl Resolver<'_> {
         version: Version,
         standing: &Standing,
     ) -> Result<()> {
-        let Version { object, order, mut lock, tags, in_backup, .. } = version;
+        let Version { object, order, mut lock, tags, acl, in_backup, .. } = version;
         self.report.from_blocks += u64::from(!in_backup);
         match object.kind {
             VersionKind::DeleteMarker => self.report.delete_markers += 1,
@@ -263,19 +267,19 @@ impl Resolver<'_> {
                 self.report.closed += u64::from(lock.legal_hold == LegalHold::On);
             }
         }
-        match &object.content {
-            Content::Empty => {}
-            Content::Packed(place) => self.live.packed(place),
-            Content::Blobs { parts, .. } => {
-                for (index, part) in (0_u32..).zip(parts) {
-                    self.referred.insert(part.blob, part.length_bytes);
-                    let reference = referrer(bucket, key, order, index);
-                    self.tables.add(Entry::Reference(part.blob, reference))?;
-                }
-            }
+        if let Some(place) = object.content.packed() {
+            self.live.packed(place);
+        }
+        for (index, part) in (0_u32..).zip(object.content.parts()) {
+            self.referred.insert(part.blob, stored_length(&object.content, part));
+            let reference = referrer(bucket, key, order, index);
+            self.tables.add(Entry::Reference(part.blob, reference))?;
         }
         if !tags.is_empty() {
             self.tables.add(Entry::Tags(bucket, key.clone(), object.write, tags))?;
+        }
+        if let Some(acl) = acl {
+            self.tables.add(Entry::Acl(bucket, key.clone(), object.write, acl))?;
         }
         let row = ObjectRow { order, object, tag_count: 0, lock };
         let found = |top, older| VersionEntry::found(bucket, key.clone(), row, top, older);
@@ -308,7 +312,7 @@ impl Item {
     fn of(&self) -> (BucketId, ObjectKey) {
         match self {
             Self::Base(entry) => (entry.bucket, entry.key.clone()),
-            Self::BaseTags(bucket, key, ..) => (*bucket, key.clone()),
+            Self::BaseTags(bucket, key, ..) | Self::BaseAcl(bucket, key, ..) => (*bucket, key.clone()),
             Self::Record(record) => (record.bucket, record.key.clone()),
         }
     }

@@ -55,18 +55,7 @@ pub(crate) struct BlobWriter {
 }
 
 impl BlobWriter {
-    /// Begins a new blob.
-    pub(crate) async fn start(
-        pool: Arc<VolumePool>,
-        budget: Arc<Semaphore>,
-        record: Vec<u8>,
-    ) -> Result<Self> {
-        let id =
-            BlobId::random().map_err(|source| EngineError::Io { context: "drawing a blob id", source })?;
-        Self::start_at(pool, budget, record, id, 0).await
-    }
-
-    /// Begins to write bytes of an existing blob to a new place; the first is at `base_bytes` of the blob.
+    /// Begins to write a blob, or bytes of one that exists to a new place; the first is at `base_bytes` of the blob.
     pub(crate) async fn start_at(
         pool: Arc<VolumePool>,
         budget: Arc<Semaphore>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use granary_metadata::{Bucket, Commit, Content, NewObject, Outcome, VolumeAdvance, Write};
-use granary_types::ObjectKey;
+use granary_types::{Attributes, ObjectKey};
 
 use super::pack::Item;
 use super::packer::{PackWrite, Packer};
@@ -87,7 +87,8 @@ impl Engine {
         if matches!(outcome, Outcome::Done { .. } | Outcome::Marked { .. }) {
             return;
         }
-        let object = NewObject { content: Content::Empty, ..object.clone() };
+        let object =
+            NewObject { content: Content::Empty, attributes: Attributes::default(), ..object.clone() };
         let told = Told::of(bucket, Deed::Refused(object.write));
         match ObjectRecord::manifest(bucket.id, key, &object, &told) {
             Ok(records) => self.inner.record_beside(records).await,

@@ -70,11 +70,13 @@ async fn delete(engine: &Engine, name: &str) -> Deleted {
 }
 
 async fn multipart(engine: &Engine, name: &str) {
-    let upload = engine.create_upload(&bucket(), &key(name), UploadOptions::default()).await.unwrap();
+    let (upload, _) = engine.create_upload(&bucket(), &key(name), UploadOptions::default()).await.unwrap();
     let mut parts = Vec::new();
     for number in 1..=2 {
         let number = PartNumber::new(number).unwrap();
-        parts.push(engine.put_part(&bucket(), &key(name), upload, number, &mut body(200_000)).await.unwrap());
+        let mut body = body(200_000);
+        let part = engine.put_part(&bucket(), &key(name), (upload, number), None, &mut body).await;
+        parts.push(part.unwrap());
     }
     let options =
         CompleteOptions { parts, etag: Etag::new("etag-2"), checksum: None, conditions: Default::default() };

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use granary_cluster::access::LaneKind;
 use granary_drive::{FileHeader, Flush};
 use granary_metadata::{
-    Commit, Content, MetadataStore, ObjectMove, Outcome, PackedLocation, PutObject, VolumeAdvance, Write,
+    Commit, Content, MetadataStore, ObjectMove, Outcome, PackedLocation, PutObject, RenameObject,
+    VolumeAdvance, Write,
 };
 use granary_types::{UnixMillis, crash_point};
 use tokio::sync::{mpsc, oneshot};
@@ -36,6 +37,8 @@ const ATTEMPTS_MAX: usize = 3;
 pub(crate) enum PackWrite {
     /// It is the content of a new version, which gets its tags and locks with it.
     Put(Box<PutObject>, Vec<Write>),
+    /// It is the content of a version at its new key.
+    Rename(Box<RenameObject>, Vec<Write>),
     /// It is the new place of a version that lies at `from`; `to` is filled in.
     Move(Box<ObjectMove>),
     /// It is a record of what these writes make; nothing refers to its place.
@@ -47,8 +50,14 @@ impl PackWrite {
     fn at(self, location: Option<PackedLocation>, group: &mut Flushed) {
         match (self, location) {
             (Self::Put(mut put, behind), Some(location)) => {
-                put.object.content = Content::Packed(location);
+                put.object.content = Content::Packed(location).sealed_like(&put.object.content);
                 group.writes.push(Write::Put(put));
+                group.writes.extend(behind);
+            }
+            (Self::Rename(mut rename, behind), Some(location)) => {
+                let content = Content::Packed(location).sealed_like(&rename.put.object.content);
+                rename.put.object.content = content;
+                group.writes.push(Write::Rename(rename));
                 group.writes.extend(behind);
             }
             (Self::Move(mut moved), Some(location)) => {
@@ -61,14 +70,14 @@ impl PackWrite {
                 group.volumes.extend(recorded.volumes);
             }
             // Each request has an item, and each item a place.
-            (Self::Put(..) | Self::Move(_), None) => {}
+            (Self::Put(..) | Self::Rename(..) | Self::Move(_), None) => {}
         }
     }
 
     /// How many writes it commits.
     fn count(&self) -> usize {
         match self {
-            Self::Put(_, behind) => 1 + behind.len(),
+            Self::Put(_, behind) | Self::Rename(_, behind) => 1 + behind.len(),
             Self::Move(_) => 1,
             Self::Recorded(recorded) => recorded.writes.len(),
         }
@@ -76,7 +85,7 @@ impl PackWrite {
 
     fn stamping(&self) -> Stamping {
         match self {
-            Self::Put(..) => Stamping::Now,
+            Self::Put(..) | Self::Rename(..) => Stamping::Now,
             Self::Move(_) => Stamping::Kept,
             Self::Recorded(recorded) => recorded.stamping,
         }
@@ -140,6 +149,22 @@ impl Packer {
     pub(crate) async fn write(&self, bytes: Bytes, record: Vec<u8>, write: PackWrite) -> Result<Outcome> {
         let hash = *blake3::hash(&bytes).as_bytes();
         let outcomes = self.send(vec![Item { bytes, hash, record }], write).await?;
+        outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
+    }
+
+    /// Stores a small object at its new key, and beside it `records` of what becomes of the old one.
+    pub(crate) async fn rename(
+        &self,
+        (bytes, record): (Bytes, Vec<u8>),
+        records: Vec<Vec<u8>>,
+        rename: RenameObject,
+        behind: Vec<Write>,
+    ) -> Result<Outcome> {
+        let item = |bytes: Bytes, record| Item { hash: *blake3::hash(&bytes).as_bytes(), bytes, record };
+        let mut items: Vec<Item> = records.into_iter().map(|record| item(Bytes::new(), record)).collect();
+        // The place of the last item is the object's.
+        items.push(item(bytes, record));
+        let outcomes = self.send(items, PackWrite::Rename(Box::new(rename), behind)).await?;
         outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
     }
 

@@ -12,12 +12,15 @@
 
 pub mod buckets;
 pub mod concurrency;
+pub mod identities;
 pub mod lists;
 pub mod locks;
 pub mod membership;
 pub mod objects;
 pub mod random;
+pub mod renames;
 pub mod sample;
+pub mod seals;
 pub mod settings;
 pub mod side;
 pub mod uploads;
@@ -25,6 +28,7 @@ pub mod versioning;
 pub mod versions;
 pub mod volumes;
 
+pub use identities as identities_kept;
 pub use locks as locks_kept;
 
 use std::sync::Arc;
@@ -56,10 +60,11 @@ macro_rules! conformance_tests {
             versioning: the_bucket_decides_what_a_delete_does, conditions_see_no_delete_marker,
                 writers_that_do_not_know_the_bucket_are_refused, deleting_a_marker_brings_the_key_back,
                 version_pages_equal_the_reference, listing_goes_on_behind_versions_that_are_gone;
+            renames: the_old_key_goes_with_the_new_one, refused_renames_change_nothing, renames_leave_versions;
             uploads: parts_come_and_go, uploads_belong_to_their_key, completion_hands_the_parts_over,
                 refused_completions_change_nothing, blobs_live_with_their_references,
                 blobs_are_moved_by_comparison, ten_thousand_parts;
-            side: tags_live_with_their_version, tags_are_for_one_write, older_versions_keep_their_tags,
+            side: acls_live_with_their_version, tags_live_with_their_version, tags_are_for_one_write, older_versions_keep_their_tags,
                 documents_belong_to_their_bucket;
             locks: retained_versions_stay, legal_holds_stay_until_they_are_taken_away,
                 versions_get_the_default_of_their_bucket, retentions_are_weakened_only_by_who_may,
@@ -68,6 +73,9 @@ macro_rules! conformance_tests {
                 content_needs_its_volumes, content_lies_below_the_committed_end,
                 sealing_fixes_what_may_be_referred_to, objects_are_moved_by_comparison, shards_move_between_drives,
                 a_retired_drive_stays_so_and_takes_nothing, listed_in_pages, drives_by_slot;
+            seals: encrypted_objects_are_kept_and_counted, moves_leave_the_encryption,
+                completions_may_be_encrypted;
+            identities: changes_follow_each_other;
             lists: pages_equal_the_reference, entries_show_the_object, many_keys_below_a_common_prefix,
                 upload_pages_equal_the_reference;
             random: changes_equal_the_model, changes_equal_the_model_while_versioning_changes;
@@ -76,6 +84,7 @@ macro_rules! conformance_tests {
             concurrency: one_of_many_wins, writes_of_one_key_keep_an_order, refused_commits_have_no_neighbours,
                 dropped_calls_leave_nothing_in_part, restarts_keep_everything, a_closed_store_refuses;
             settings: survive_a_restart;
+            identities_kept: one_of_many_changes_wins;
             locks_kept: survive_a_restart;
         );
     };

@@ -114,13 +114,10 @@ impl Model {
             self.uploads.values().flat_map(|upload| upload.parts.values()).map(|p| p.0).collect();
         let mut bytes = 0;
         for object in objects {
-            match &object.content {
-                Content::Packed(at) if at.volume == volume_id(volume) => bytes += u64::from(at.length_bytes),
-                Content::Blobs { parts, .. } => {
-                    blobs.extend(parts.iter().map(|part| number_of(part.blob.as_bytes())));
-                }
-                _ => {}
+            if let Some(at) = object.content.packed().filter(|at| at.volume == volume_id(volume)) {
+                bytes += u64::from(at.length_bytes);
             }
+            blobs.extend(object.content.parts().iter().map(|part| number_of(part.blob.as_bytes())));
         }
         blobs.sort_unstable();
         blobs.dedup();
@@ -234,10 +231,13 @@ fn any_put(dice: &mut Dice, model: &mut Model, key: &'static str) -> (Write, Exp
         3 => put_blob(1, key, tag, v, length),
         _ => match model.current(KEYS[0]).map(|object| object.content.clone()) {
             // A copy by reference.
-            Some(content @ Content::Blobs { .. }) => super::sample::put(1, key, object(tag, content, 1)),
+            Some(content) if content.blobs().is_some() => super::sample::put(1, key, object(tag, content, 1)),
             _ => put_empty(1, key, tag),
         },
     };
+    if dice.roll(3) == 0 {
+        put.object.content = put.object.content.sealed(super::sample::seal(tag));
+    }
     put.object.version = model.version(dice);
     if dice.roll(8) == 0 {
         put.object.kind = VersionKind::DeleteMarker;
@@ -356,20 +356,20 @@ fn any_move(dice: &mut Dice, model: &mut Model, key: &'static str) -> (Write, Ex
     };
     let id = version.object.version;
     match &mut version.object.content {
-        Content::Packed(at) => {
+        Content::Packed(at) | Content::SealedPacked(_, at) => {
             let to = location(v, at.offset + 3, at.length_bytes);
             let moved = ObjectMove { bucket, key: named, version: id, from: at.clone(), to: to.clone() };
             *at = to;
             (Write::MoveObject(Box::new(moved)), DONE)
         }
-        Content::Blobs { parts, .. } => {
+        Content::Blobs { parts, .. } | Content::SealedBlobs { parts, .. } => {
             let n = number_of(parts[0].blob.as_bytes());
             let (was, length) = model.blobs[&n];
             let (from, to) = (new_blob(n, was, length).extents, new_blob(n, v, length).extents);
             model.blobs.insert(n, (v, length));
             (Write::MoveBlob(Box::new(BlobMove { blob: new_blob(n, v, 0).id, from, to })), DONE)
         }
-        Content::Empty => {
+        Content::Empty | Content::SealedEmpty(_) => {
             let moved = ObjectMove { bucket, key: named, version: id, to: location(v, 1, 1), from };
             (Write::MoveObject(Box::new(moved)), Err(Outcome::Moved))
         }

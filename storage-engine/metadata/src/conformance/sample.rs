@@ -1,8 +1,9 @@
 //! Small values for tests: each is told by the few things that matter and is plain otherwise.
 
 use granary_types::{
-    Attributes, BlobId, BucketId, BucketName, Checksum, ChecksumAlgorithm, ChecksumKind, DriveId, Epoch,
-    Etag, ObjectKey, PartNumber, StorageClass, UnixMillis, UploadId, VersionId, VolumeId, WriteId,
+    Attributes, BlobId, BucketId, BucketKeys, BucketName, Checksum, ChecksumAlgorithm, ChecksumKind, Cipher,
+    DriveId, Envelope, Epoch, Etag, MasterKeyId, ObjectKey, PartNumber, Seal, SealedWith, StorageClass,
+    UnixMillis, UploadId, VersionId, VolumeId, WriteId,
 };
 
 use crate::model::{
@@ -130,6 +131,24 @@ pub fn object(tag: u64, content: Content, length_bytes: u64) -> NewObject {
         },
         content,
     }
+}
+
+/// An encryption that tells `n`, of another kind for each of three.
+#[must_use]
+pub fn seal(n: u64) -> Seal {
+    let master = MasterKeyId::from_bytes(id(n));
+    let with = match n % 3 {
+        0 => SealedWith::Managed { master },
+        1 => SealedWith::Customer,
+        _ => SealedWith::Kms {
+            master,
+            key: format!("key-{n}"),
+            bucket_keys: BucketKeys::Enabled,
+            context: Some("e30=".to_owned()),
+        },
+    };
+    let envelope = Envelope { salt: id(n), sealed: vec![0xEE; 48] };
+    Seal { cipher: Cipher::Aes256Gcm64KiB, envelope, with }
 }
 
 /// The tag of [`object`].

@@ -3,7 +3,7 @@
 use granary_types::WriteId;
 
 use super::sample::{bucket, bucket_id, commit, delete, done, id, key, one, put_empty, version_id, w};
-use crate::model::{BucketDocument, DocumentQuery, Outcome, Tag, TagMatch, Tagging, Write};
+use crate::model::{AclChange, BucketDocument, DocumentQuery, Outcome, Tag, TagMatch, Tagging, Write};
 use crate::store::MetadataStore;
 
 /// Tags for version `version` of key `a`, made by write `tag`.
@@ -74,6 +74,48 @@ pub async fn older_versions_keep_their_tags(store: &dyn MetadataStore) {
     newest.version = version_id(2);
     done(store, Write::Delete(newest)).await;
     assert_eq!((counted(store, None).await, tags(store, 2).await.len()), (Some(2), 0));
+}
+
+fn acl(version: u64, tag: u64, text: Option<&str>) -> Write {
+    Write::Acl(Box::new(AclChange {
+        bucket: bucket_id(1),
+        key: key("a"),
+        version: version_id(version),
+        write: WriteId::from_bytes(id(tag)),
+        acl: text.map(|text| text.as_bytes().to_vec()),
+    }))
+}
+
+/// Access control lists come with their version or later, are for one write, do not mind its tags, and go with it.
+pub async fn acls_live_with_their_version(store: &dyn MetadataStore) {
+    let read = async |tag: u64| {
+        let found = store.object_acl(bucket_id(1), &key("a"), WriteId::from_bytes(id(tag))).await.unwrap();
+        found.map(|acl| String::from_utf8(acl).unwrap())
+    };
+    store.create_bucket(bucket(1)).await.unwrap();
+    assert_eq!(one(store, acl(0, 1, Some("x"))).await, Outcome::NoSuchKey);
+    let outcomes = commit(store, vec![w(put_empty(1, "a", 1)), acl(0, 1, Some("x"))]).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done { .. })), "{outcomes:?}");
+    assert_eq!(read(1).await.as_deref(), Some("x"));
+    done(store, tagging(0, 1, &[("k", "v")])).await;
+    done(store, tagging(0, 1, &[])).await;
+    assert_eq!(read(1).await.as_deref(), Some("x"));
+    assert_eq!(one(store, acl(0, 9, Some("y"))).await, Outcome::NoSuchKey);
+    done(store, acl(0, 1, Some(""))).await;
+    assert_eq!(read(1).await.as_deref(), Some(""));
+    done(store, acl(0, 1, None)).await;
+    assert_eq!(read(1).await, None);
+    done(store, acl(0, 1, Some("z"))).await;
+    done(store, w(put_empty(1, "a", 2))).await;
+    assert_eq!((read(1).await, read(2).await), (None, None));
+    done(store, acl(0, 2, Some("z"))).await;
+    done(store, Write::Delete(delete(1, "a"))).await;
+    assert_eq!(read(2).await, None);
+    let mut refused = put_empty(1, "a", 3);
+    refused.conditions.if_match = Some(TagMatch::Any);
+    let outcomes = commit(store, vec![w(refused), acl(0, 3, Some("x"))]).await;
+    assert_eq!(outcomes, [Outcome::NoSuchKey, Outcome::NoSuchKey]);
+    assert_eq!(read(3).await, None);
 }
 
 /// Configurations are put, replaced, listed by name, removed, counted, and go with their bucket.

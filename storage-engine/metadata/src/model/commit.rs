@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::lock::{EraseObject, ExpireObject, Locking};
 use super::object::{Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, VersionKind};
 use super::settings::{BucketSettings, Versioning};
-use super::side::Tagging;
+use super::side::{AclChange, Tagging};
 
 /// Which entity tags satisfy a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,6 +217,17 @@ pub struct BlobMove {
     pub to: Vec<Extent>,
 }
 
+/// Give a version another key, in one step: nobody sees both or neither. The bytes stay where they are if the new version
+/// refers to the blobs of the old one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenameObject {
+    /// The version at its new key, in the bucket of the old one.
+    pub put: PutObject,
+    /// How the old key is deleted, if it is still the version that was looked at; otherwise the outcome is
+    /// [`Outcome::Moved`]. Its conditions are decided against the old key's current version.
+    pub source: ExpireObject,
+}
+
 /// One write of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the payloads are documented")]
@@ -234,6 +245,8 @@ pub enum Write {
     Lock(Box<Locking>),
     Erase(Box<EraseObject>),
     Expire(Box<ExpireObject>),
+    Rename(Box<RenameObject>),
+    Acl(Box<AclChange>),
 }
 
 /// Moves a volume's committed end forward, if the volume is still open at `epoch`.
@@ -289,7 +302,7 @@ pub enum Outcome {
     NoSuchUpload,
     /// A part named by a completion is gone or was replaced.
     InvalidPart(PartNumber),
-    /// A move came too late: the version or blob is not where it was.
+    /// A move or a rename came too late: the version or blob is not where it was.
     Moved,
     /// A retention or a legal hold forbids it.
     Locked,

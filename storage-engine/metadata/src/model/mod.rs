@@ -2,6 +2,7 @@
 
 mod bucket;
 mod commit;
+mod identity;
 mod list;
 mod lock;
 mod node;
@@ -16,8 +17,9 @@ pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket};
 pub(crate) use commit::fits;
 pub use commit::{
     BlobMove, Commit, CompleteUpload, DeleteObject, NewUpload, ObjectMove, Outcome, PutObject, PutPart,
-    RemoveObject, TagMatch, VolumeAdvance, Write, WriteConditions,
+    RemoveObject, RenameObject, TagMatch, VolumeAdvance, Write, WriteConditions,
 };
+pub use identity::{IdentityChange, IdentityDocument};
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};
 pub use lock::{
     Bypass, EraseObject, EraseTerms, Expected, ExpireObject, LegalHold, LockChange, Locking, ObjectLock,
@@ -30,7 +32,7 @@ pub use object::{
 pub use settings::{
     BucketChange, BucketLock, BucketSettings, DefaultRetention, LockMode, RetentionPeriod, Versioning,
 };
-pub use side::{BucketDocument, DocumentQuery, Tag, Tagging};
+pub use side::{AclChange, BucketDocument, DocumentQuery, Tag, Tagging};
 pub use upload::{PartPage, PartQuery, PartRow, UploadEntry, UploadPage, UploadQuery, UploadRow};
 pub use versions::{ListedVersion, VersionEntry, VersionMarker, VersionPage, VersionQuery};
 pub use volume::{DriveRow, DriveState, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};

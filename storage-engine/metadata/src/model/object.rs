@@ -1,7 +1,8 @@
 //! Object versions and where their bytes are.
 
 use granary_types::{
-    Attributes, BlobId, Checksum, Etag, PartNumber, StorageClass, UnixMillis, VersionId, VolumeId, WriteId,
+    Attributes, BlobId, Checksum, Etag, PartNumber, Seal, StorageClass, UnixMillis, VersionId, VolumeId,
+    WriteId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +58,7 @@ pub struct PartRef {
     pub number: PartNumber,
     /// The blob that holds the bytes.
     pub blob: BlobId,
-    /// The length of the part.
+    /// The length of the part as clients see it; what is stored of an encrypted one is longer.
     pub length_bytes: u64,
     /// The part's own checksum, if it has one.
     pub checksum: Option<Checksum>,
@@ -78,6 +79,97 @@ pub enum Content {
         /// Whether a multipart upload made it.
         multipart: bool,
     },
+    /// As [`Content::Empty`], of an object that is encrypted.
+    SealedEmpty(Box<Seal>),
+    /// As [`Content::Packed`]; the bytes there are encrypted.
+    SealedPacked(Box<Seal>, PackedLocation),
+    /// As [`Content::Blobs`]; the bytes of each blob are encrypted, as a stream of their own.
+    SealedBlobs {
+        /// How.
+        seal: Box<Seal>,
+        /// The blobs in order.
+        parts: Vec<PartRef>,
+        /// Whether a multipart upload made it.
+        multipart: bool,
+    },
+}
+
+impl Content {
+    /// The same place, of bytes that are encrypted as `seal` tells.
+    #[must_use]
+    pub fn sealed(self, seal: Seal) -> Self {
+        let seal = Box::new(seal);
+        match self {
+            Self::Empty | Self::SealedEmpty(_) => Self::SealedEmpty(seal),
+            Self::Packed(location) | Self::SealedPacked(_, location) => Self::SealedPacked(seal, location),
+            Self::Blobs { parts, multipart } | Self::SealedBlobs { parts, multipart, .. } => {
+                Self::SealedBlobs { seal, parts, multipart }
+            }
+        }
+    }
+
+    /// The same place, of bytes that are encrypted as those of `other`.
+    #[must_use]
+    pub fn sealed_like(self, other: &Self) -> Self {
+        match other.seal() {
+            Some(seal) => self.sealed(seal.clone()),
+            None => self,
+        }
+    }
+
+    /// How the bytes are encrypted, if they are.
+    #[must_use]
+    pub fn seal(&self) -> Option<&Seal> {
+        match self {
+            Self::Empty | Self::Packed(_) | Self::Blobs { .. } => None,
+            Self::SealedEmpty(seal) | Self::SealedPacked(seal, _) | Self::SealedBlobs { seal, .. } => {
+                Some(seal)
+            }
+        }
+    }
+
+    /// Where a packed object lies.
+    #[must_use]
+    pub fn packed(&self) -> Option<&PackedLocation> {
+        match self {
+            Self::Packed(location) | Self::SealedPacked(_, location) => Some(location),
+            _ => None,
+        }
+    }
+
+    /// As [`Content::packed`], to be changed.
+    pub fn packed_mut(&mut self) -> Option<&mut PackedLocation> {
+        match self {
+            Self::Packed(location) | Self::SealedPacked(_, location) => Some(location),
+            _ => None,
+        }
+    }
+
+    /// The blobs of a large object in order, and whether a multipart upload made it.
+    #[must_use]
+    pub fn blobs(&self) -> Option<(&[PartRef], bool)> {
+        match self {
+            Self::Blobs { parts, multipart } | Self::SealedBlobs { parts, multipart, .. } => {
+                Some((parts, *multipart))
+            }
+            _ => None,
+        }
+    }
+
+    /// The blobs of a large object in order; none of another one.
+    #[must_use]
+    pub fn parts(&self) -> &[PartRef] {
+        self.blobs().map_or(&[], |(parts, _)| parts)
+    }
+
+    /// What is told of it where its place is not: the encryption alone.
+    #[must_use]
+    pub fn without_place(&self) -> Self {
+        match self.seal() {
+            Some(seal) => Self::SealedEmpty(Box::new(seal.clone())),
+            None => Self::Empty,
+        }
+    }
 }
 
 /// A version to be written. The store gives it its order.
@@ -91,7 +183,7 @@ pub struct NewObject {
     pub write: WriteId,
     /// The time shown as Last-Modified.
     pub modified: UnixMillis,
-    /// The length of the object.
+    /// The length of the object as clients see it.
     pub length_bytes: u64,
     /// Its entity tag.
     pub etag: Etag,

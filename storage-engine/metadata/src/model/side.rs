@@ -23,6 +23,21 @@ pub struct Tagging {
     pub tags: Vec<Tag>,
 }
 
+/// Give a version another access control list, or none of its own. It is applied as [`Tagging`] is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclChange {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version.
+    pub version: VersionId,
+    /// The write that made it.
+    pub write: WriteId,
+    /// The list, into which the store does not look; `None` for the default one, which is not stored.
+    pub acl: Option<Vec<u8>>,
+}
+
 /// A configuration of a bucket. The store does not look into it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketDocument {

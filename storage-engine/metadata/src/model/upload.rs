@@ -18,7 +18,7 @@ pub struct PartRow {
     pub write: WriteId,
     /// When.
     pub modified: UnixMillis,
-    /// Its length.
+    /// Its length as clients see it.
     pub length_bytes: u64,
     /// Its MD5.
     pub etag: Etag,

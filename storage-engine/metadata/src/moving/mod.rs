@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::{
-    Bucket, BucketDocument, DriveRow, Extent, NewUpload, ObjectLock, ObjectRow, PartRow, Tag, VolumeRow,
+    Bucket, BucketDocument, DriveRow, Extent, IdentityDocument, NewUpload, ObjectLock, ObjectRow, PartRow,
+    Tag, VolumeRow,
 };
 use crate::sqlite::apply::blobs::{Referrer, object_referrer};
 use crate::sqlite::codec::{LockColumns, StoredObject};
@@ -47,11 +48,13 @@ pub enum Table {
     Parts,
     Tags,
     Documents,
+    Identities,
+    Acls,
 }
 
 impl Table {
     /// All of them, in the order they are copied.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Drives,
         Self::Volumes,
         Self::Buckets,
@@ -63,6 +66,8 @@ impl Table {
         Self::Parts,
         Self::Tags,
         Self::Documents,
+        Self::Identities,
+        Self::Acls,
     ];
 
     /// The name shown to people.
@@ -80,6 +85,8 @@ impl Table {
             Self::Parts => "parts",
             Self::Tags => "tags",
             Self::Documents => "configurations",
+            Self::Identities => "identities",
+            Self::Acls => "access control lists",
         }
     }
 }
@@ -157,6 +164,10 @@ pub enum Entry {
     Tags(BucketId, ObjectKey, WriteId, Vec<Tag>),
     /// A configuration of a bucket.
     Document(BucketDocument),
+    /// An account, user, group, role or policy.
+    Identity(IdentityDocument),
+    /// The access control list of the version that a write made.
+    Acl(BucketId, ObjectKey, WriteId, Vec<u8>),
 }
 
 impl Entry {
@@ -175,6 +186,8 @@ impl Entry {
             Self::Part(..) => Table::Parts,
             Self::Tags(..) => Table::Tags,
             Self::Document(_) => Table::Documents,
+            Self::Identity(_) => Table::Identities,
+            Self::Acl(..) => Table::Acls,
         }
     }
 
@@ -182,11 +195,13 @@ impl Entry {
     #[must_use]
     pub fn bucket(&self) -> Option<BucketId> {
         match self {
-            Self::Drive(_) | Self::Volume(..) | Self::Blob(..) | Self::Reference(..) => None,
+            Self::Drive(_) | Self::Volume(..) | Self::Blob(..) | Self::Reference(..) | Self::Identity(_) => {
+                None
+            }
             Self::Bucket(bucket) => Some(bucket.id),
             Self::Object(version) | Self::Version(version) => Some(version.bucket),
             Self::Upload(upload) => Some(upload.bucket),
-            Self::Part(bucket, ..) | Self::Tags(bucket, ..) => Some(*bucket),
+            Self::Part(bucket, ..) | Self::Tags(bucket, ..) | Self::Acl(bucket, ..) => Some(*bucket),
             Self::Document(document) => Some(document.bucket),
         }
     }

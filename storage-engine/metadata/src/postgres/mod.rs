@@ -34,6 +34,7 @@ mod batch;
 mod connect;
 mod failure;
 mod hosts;
+mod identities;
 mod membership;
 mod moving;
 mod ops;

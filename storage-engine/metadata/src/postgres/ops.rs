@@ -5,7 +5,7 @@ use sqlx::Row;
 
 use super::connect::Session;
 use super::failure::Failure;
-use super::{rows, sql};
+use super::{identities, rows, sql};
 use crate::error::MetadataError;
 use crate::model::{
     Bucket, BucketChange, BucketDocument, DriveRow, DriveState, NewBucket, NewVolume, SealedEnd, ShardMove,
@@ -32,6 +32,7 @@ pub(super) async fn apply(session: &mut Session, op: &Op, node: Option<NodeId>) 
         Op::ForgetVolume(volume) => forget_volume(session, *volume).await,
         Op::MoveShard(shard) => move_shard(session, shard).await,
         Op::PutDrive(drive) => put_drive(session, drive, node).await,
+        Op::ChangeIdentities(change) => identities::change(session, change).await,
         Op::PutDocument(put) => put_document(session, put).await,
         Op::Commit(_) | Op::Recount => Err(Failure::Refused("this change does not come here".to_owned())),
     }

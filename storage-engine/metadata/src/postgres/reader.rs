@@ -11,9 +11,9 @@ use super::failure::Failure;
 use super::read;
 use crate::error::Result;
 use crate::model::{
-    BlobRow, Bucket, BucketDocument, BucketPage, BucketQuery, DocumentQuery, DriveRow, ListPage, ListQuery,
-    NewUpload, ObjectRow, PartPage, PartQuery, Tag, UploadPage, UploadQuery, VersionPage, VersionQuery,
-    VolumeRow,
+    BlobRow, Bucket, BucketDocument, BucketPage, BucketQuery, DocumentQuery, DriveRow, IdentityDocument,
+    ListPage, ListQuery, NewUpload, ObjectRow, PartPage, PartQuery, Tag, UploadPage, UploadQuery,
+    VersionPage, VersionQuery, VolumeRow,
 };
 
 /// Questions answered together.
@@ -72,10 +72,16 @@ reads! {
     Volumes((Option<VolumeId>, u32)) -> Vec<VolumeRow>;
     /// The tags of a version.
     Tags((BucketId, ObjectKey, WriteId)) -> Vec<Tag>;
+    /// The access control list of a version.
+    Acl((BucketId, ObjectKey, WriteId)) -> Option<Vec<u8>>;
     /// Configurations of a bucket.
     Documents(DocumentQuery) -> Vec<BucketDocument>;
     /// How often configurations were changed.
     Generation(()) -> u64;
+    /// A page of identities.
+    Identities((String, u32)) -> Vec<IdentityDocument>;
+    /// How often identities were changed.
+    IdentityGeneration(()) -> u64;
     /// All drives.
     Drives(()) -> Vec<DriveRow>;
 }

@@ -12,7 +12,7 @@ use sqlx::Row;
 use super::connect::{Locator, Session};
 use super::failure::Failure;
 use super::{rows, sql};
-use crate::model::{Content, VolumeRow};
+use crate::model::VolumeRow;
 
 /// Rows of one query.
 const PAGE: i64 = 2_000;
@@ -107,7 +107,7 @@ fn count_packed(
     let bucket = rows::id(row, rows::OBJECT_COLUMNS)?;
     let key = rows::bytes(row, rows::OBJECT_COLUMNS.saturating_add(1))?;
     let stored = rows::object(row, BucketId::from_bytes(bucket), key)?;
-    if let Content::Packed(location) = &stored.row.object.content {
+    if let Some(location) = stored.row.object.content.packed() {
         count(counted, location.volume, u64::from(location.length_bytes));
     }
     Ok((bucket.to_vec(), key.to_vec(), row.try_get(8)?))

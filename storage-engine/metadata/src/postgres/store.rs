@@ -20,8 +20,9 @@ use crate::error::{MetadataError, Result};
 use crate::membership::Membership;
 use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
-    ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove,
-    Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome,
+    PartPage, PartQuery, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage,
+    VersionQuery, VolumeRow,
 };
 use crate::sqlite::failure::unavailable;
 use crate::sqlite::op::{Op, Reply};
@@ -152,6 +153,10 @@ impl MetadataStore for PostgresStore {
         }
     }
 
+    async fn object_acl(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Option<Vec<u8>>> {
+        self.read(Read::Acl, (bucket, key.clone(), write)).await
+    }
+
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {
         self.read(Read::Tags, (bucket, key.clone(), write)).await
     }
@@ -166,6 +171,18 @@ impl MetadataStore for PostgresStore {
 
     async fn configuration_generation(&self) -> Result<u64> {
         self.read(Read::Generation, ()).await
+    }
+
+    async fn change_identities(&self, change: IdentityChange) -> Result<bool> {
+        self.apply(Op::ChangeIdentities(change)).await?.changed()
+    }
+
+    async fn identities(&self, after: &str, limit: u32) -> Result<Vec<IdentityDocument>> {
+        self.read(Read::Identities, (after.to_owned(), limit)).await
+    }
+
+    async fn identity_generation(&self) -> Result<u64> {
+        self.read(Read::IdentityGeneration, ()).await
     }
 
     async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>> {

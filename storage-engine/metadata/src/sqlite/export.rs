@@ -14,7 +14,7 @@ use super::queue::Lane;
 use super::schema;
 use super::store::SqliteStore;
 use crate::error::Result;
-use crate::model::BucketDocument;
+use crate::model::{BucketDocument, IdentityDocument};
 use crate::moving::{Entry, Export, Page, Place, Source, Table, VersionEntry};
 
 /// Makes an entry of a row.
@@ -78,11 +78,20 @@ fn walk(table: Table) -> Walk {
             &["bucket_id", "key", "write_id"],
             tags,
         ),
+        Table::Acls => (
+            "SELECT bucket_id, key, write_id, row_hash, record FROM object_acls".to_owned(),
+            &["bucket_id", "key", "write_id"],
+            acl,
+        ),
         Table::Documents => (
             "SELECT bucket_id, name, row_hash, record FROM bucket_documents".to_owned(),
             &["bucket_id", "name"],
             document,
         ),
+        Table::Identities => (small("identities", "name"), &["name"], |row| {
+            let (name, document) = (document_name(blob(row, 0)?)?, Some(record("identities", row)?));
+            Ok(Entry::Identity(IdentityDocument { name, document }))
+        }),
     };
     Walk { select, key, decode }
 }
@@ -122,6 +131,14 @@ fn tags(row: &Row<'_>) -> Result<Entry, Failure> {
     let tags = decode_checked("object_tags", &place, blob(row, 3)?, blob(row, 4)?)?;
     let (bucket, write) = (BucketId::from_bytes(id_bytes(bucket)?), WriteId::from_bytes(id_bytes(write)?));
     Ok(Entry::Tags(bucket, key(object)?, write, tags))
+}
+
+fn acl(row: &Row<'_>) -> Result<Entry, Failure> {
+    let place = [blob(row, 0)?, blob(row, 1)?, blob(row, 2)?];
+    let [bucket, object, write] = place;
+    let acl = decode_checked("object_acls", &place, blob(row, 3)?, blob(row, 4)?)?;
+    let (bucket, write) = (BucketId::from_bytes(id_bytes(bucket)?), WriteId::from_bytes(id_bytes(write)?));
+    Ok(Entry::Acl(bucket, key(object)?, write, acl))
 }
 
 fn document(row: &Row<'_>) -> Result<Entry, Failure> {
@@ -206,6 +223,8 @@ pub(super) const fn table_name(table: Table) -> &'static str {
         Table::Parts => "parts",
         Table::Tags => "object_tags",
         Table::Documents => "bucket_documents",
+        Table::Identities => "identities",
+        Table::Acls => "object_acls",
     }
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{MetadataError, Result};
 use crate::model::{
-    BucketChange, BucketDocument, BucketSettings, Commit, Content, DriveRow, NewBucket, NewVolume, Outcome,
-    SealedEnd, ShardMove, Write,
+    BucketChange, BucketDocument, BucketSettings, Commit, DriveRow, IdentityChange, NewBucket, NewVolume,
+    Outcome, SealedEnd, ShardMove, Write,
 };
 
 /// One change, as it is applied and as it is logged. New variants go to the end: logs outlive releases.
@@ -33,6 +33,7 @@ pub(crate) enum Op {
         name: BucketName,
         change: BucketChange,
     },
+    ChangeIdentities(IdentityChange),
 }
 
 /// A bucket without settings.
@@ -66,10 +67,9 @@ const PARTS_PER_WRITE: usize = 8;
 
 fn write_weight(write: &Write) -> usize {
     let parts = match write {
-        Write::Put(put) => match &put.object.content {
-            Content::Blobs { parts, .. } => parts.len(),
-            Content::Empty | Content::Packed(_) => 0,
-        },
+        Write::Put(put) => put.object.content.parts().len(),
+        // Each part gets a reference and loses one.
+        Write::Rename(rename) => rename.put.object.content.parts().len().saturating_mul(2),
         Write::CompleteUpload(complete) => complete.parts.len(),
         Write::PutPart(part) => part.blob.extents.len(),
         Write::MoveBlob(moved) => moved.to.len(),
@@ -79,6 +79,7 @@ fn write_weight(write: &Write) -> usize {
         | Write::AbortUpload { .. }
         | Write::MoveObject(_)
         | Write::Tag(_)
+        | Write::Acl(_)
         | Write::Lock(_)
         | Write::Erase(_)
         | Write::Expire(_) => 0,

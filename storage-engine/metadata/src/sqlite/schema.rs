@@ -17,6 +17,8 @@ use crate::error::MetadataError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0001_init.sql"),
     include_str!("../../../../migrations/sqlite/0002_side_tables.sql"),
+    include_str!("../../../../migrations/sqlite/0003_identities.sql"),
+    include_str!("../../../../migrations/sqlite/0004_object_acls.sql"),
 ];
 
 /// SQLite's VFS without shared memory files.

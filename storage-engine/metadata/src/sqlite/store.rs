@@ -21,8 +21,9 @@ use super::{apply, open, read, survive};
 use crate::error::{MetadataError, Result};
 use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
-    ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, SealedEnd, ShardMove,
-    Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome,
+    PartPage, PartQuery, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage,
+    VersionQuery, VolumeRow,
 };
 use crate::store::MetadataStore;
 
@@ -187,6 +188,11 @@ impl MetadataStore for SqliteStore {
         self.read(Lane::Short, move |c| read::object(c, bucket, &key, version)).await
     }
 
+    async fn object_acl(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Option<Vec<u8>>> {
+        let key = key.clone();
+        self.read(Lane::Short, move |c| read::object_acl(c, bucket, &key, write)).await
+    }
+
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {
         let key = key.clone();
         self.read(Lane::Short, move |c| read::object_tags(c, bucket, &key, write)).await
@@ -202,6 +208,19 @@ impl MetadataStore for SqliteStore {
 
     async fn configuration_generation(&self) -> Result<u64> {
         self.read(Lane::Short, read::configuration_generation).await
+    }
+
+    async fn change_identities(&self, change: IdentityChange) -> Result<bool> {
+        self.apply(Op::ChangeIdentities(change)).await?.changed()
+    }
+
+    async fn identities(&self, after: &str, limit: u32) -> Result<Vec<IdentityDocument>> {
+        let after = after.to_owned();
+        self.read(Lane::Long, move |c| read::identities(c, &after, limit)).await
+    }
+
+    async fn identity_generation(&self) -> Result<u64> {
+        self.read(Lane::Short, read::identity_generation).await
     }
 
     async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>> {

@@ -8,7 +8,7 @@
     reason = "tests may panic"
 )]
 
-#[path = "../../../../tests/src/postgres.rs"]
+#[path = "../../../../tests/bench/src/postgres.rs"]
 pub mod cluster;
 pub mod load;
 pub mod proxy;

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
-    ListPage, ListQuery, MetadataStore, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery,
-    Result, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery,
-    VolumeRow,
+    IdentityChange, IdentityDocument, ListPage, ListQuery, MetadataStore, NewBucket, NewVolume, ObjectRow,
+    Outcome, PartPage, PartQuery, Result, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow,
+    VersionPage, VersionQuery, VolumeRow,
 };
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId, WriteId,
@@ -110,9 +110,13 @@ forward! {
     move_shard(shard: ShardMove) -> bool;
     put_drive(drive: DriveRow) -> ();
     object_tags(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Vec<Tag>;
+    object_acl(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Option<Vec<u8>>;
     put_bucket_document(put: BucketDocument) -> bool;
     bucket_documents(query: DocumentQuery) -> Vec<BucketDocument>;
     configuration_generation() -> u64;
+    change_identities(change: IdentityChange) -> bool;
+    identities(after: &str, limit: u32) -> Vec<IdentityDocument>;
+    identity_generation() -> u64;
     drives() -> Vec<DriveRow>;
     recount() -> Vec<(VolumeId, u64, u64)>;
 }

@@ -4,9 +4,11 @@ use granary_engine::EngineError;
 use granary_types::BucketName;
 
 use super::Kind;
+use crate::access::rules;
 use crate::context::Context;
 use crate::cors::Rules;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::new_buckets::ObjectOwnership;
 use crate::tags;
 use crate::xml::read::{Element, malformed};
 
@@ -31,15 +33,12 @@ pub(super) fn cors(root: &Element) -> S3Result<()> {
     Rules::of_element(root).map(drop)
 }
 
-/// Without ACLs, the bucket's owner owns every object, and nothing else can be.
+/// There is one rule.
 pub(super) fn ownership(root: &Element) -> S3Result<()> {
     let [rule] = root.children.as_slice() else { return Err(malformed()) };
-    match rule.child("ObjectOwnership").map(|ownership| ownership.text.trim()) {
-        Some("BucketOwnerEnforced") => Ok(()),
-        other => {
-            let other = other.unwrap_or_default();
-            Err(S3Error::not_implemented(format_args!("Object ownership {other}, which needs ACLs,")))
-        }
+    match rule.child("ObjectOwnership").map(|named| named.text.trim().parse::<ObjectOwnership>()) {
+        Some(Ok(_)) => Ok(()),
+        _ => Err(malformed()),
     }
 }
 
@@ -107,6 +106,9 @@ pub(super) async fn of_store(
             "S3 Transfer Acceleration is not supported for buckets with periods (.) in their names",
         ));
     }
+    if kind.name == rules::OWNERSHIP {
+        return no_grants_left(context, root);
+    }
     let Some(logging) = root.child("LoggingEnabled").filter(|_| kind.name == "logging/") else {
         return Ok(());
     };
@@ -118,4 +120,15 @@ pub(super) async fn of_store(
         Err(EngineError::NoSuchBucket(_)) => Err(missing()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Lists that grant something to others must be gone before lists do not count any more.
+fn no_grants_left(context: &Context<'_>, root: &Element) -> S3Result<()> {
+    let rule = root.child("Rule").and_then(|rule| rule.child("ObjectOwnership"));
+    let named = rule.map(|named| named.text.trim().parse());
+    let Some(rules) = context.rules.get() else { return Err(ErrorCode::InternalError.into()) };
+    if named == Some(Ok(ObjectOwnership::BucketOwnerEnforced)) && rules.bucket_acl()?.grants_to_others() {
+        return Err(ErrorCode::InvalidBucketAclWithObjectOwnership.into());
+    }
+    Ok(())
 }

@@ -53,9 +53,6 @@ fn what_does_not_follow_the_schema_is_malformed() {
 
 #[test]
 fn what_would_have_no_effect_is_refused() {
-    let ownership = "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule>\
-                     </OwnershipControls>";
-    assert_eq!(checked("OwnershipControls", ownership).unwrap_err().code(), ErrorCode::NotImplemented);
     let notification = "<NotificationConfiguration><QueueConfiguration><Queue>arn:aws:sqs:::q</Queue>\
                         <Event>s3:ObjectCreated:*</Event></QueueConfiguration></NotificationConfiguration>";
     assert_eq!(

@@ -253,7 +253,7 @@ pub(super) const ALL: &[Kind] = &[
         ..PLAIN
     },
     Kind {
-        name: "ownership-controls/",
+        name: crate::access::rules::OWNERSHIP,
         root: "OwnershipControls",
         operations: [
             Some(Operation::GetBucketOwnershipControls),
@@ -275,7 +275,7 @@ pub(super) const ALL: &[Kind] = &[
         ..PLAIN
     },
     Kind {
-        name: "public-access-block/",
+        name: crate::access::rules::BLOCK,
         root: "PublicAccessBlockConfiguration",
         operations: [
             Some(Operation::GetPublicAccessBlock),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use granary_engine::{CompleteOptions, EngineError, UploadInfo, UploadedPart, WriteConditions};
+use granary_engine::{CompleteOptions, EngineError, UploadInfo, UploadedPart, WriteConditions, Written};
 use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag, PartNumber, UploadId};
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
@@ -16,6 +16,7 @@ use crate::checksum::combine::{combine, default_kind};
 use crate::checksum::{names, request};
 use crate::conditions;
 use crate::context::Context;
+use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::ops::attributes::checksum_elements;
 use crate::ops::put::{check_early, write_error};
@@ -42,6 +43,7 @@ pub(in crate::ops) async fn complete(
     let info = match context.shared.engine.upload(&object.bucket, &object.key, upload).await {
         Ok(info) => {
             check_kind(headers, &info)?;
+            encryption::check_completion(context, object, upload, &info).await?;
             check_early(context, object, &conditions).await?;
             Some(info)
         }
@@ -76,6 +78,7 @@ pub(in crate::ops) async fn complete(
     }
     let mut response = respond::xml(xml.finish("CompleteMultipartUploadResult"));
     version::show(response.headers_mut(), version::VERSION, written.version);
+    encryption::describe_created(response.headers_mut(), written.encryption.as_ref());
     Ok(response)
 }
 
@@ -99,7 +102,8 @@ async fn assemble(
     let result = context.shared.engine.complete_upload(&object.bucket, &object.key, upload, options).await;
     let result = result.map_err(|error| write_error(error, context, object));
     let written = gone_or(result, context, object, upload).await?;
-    Ok(Completed { etag: written.etag, checksum: written.checksum, version: written.version })
+    let Written { etag, checksum, version, encryption, .. } = written;
+    Ok(Completed { etag, checksum, version, encryption })
 }
 
 /// `NoSuchUpload` instead of `InvalidPart` where the parts are gone because another request completed or aborted the

@@ -12,6 +12,7 @@ fn info(checksum: Option<(ChecksumAlgorithm, ChecksumKind)>) -> UploadInfo {
         owner: String::new(),
         storage_class: StorageClass::Standard,
         checksum,
+        encryption: None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! then. As AWS does for a while, it is told so: as long as the object is still the one that the upload became. After
 //! that the upload is unknown.
 
-use granary_engine::{EngineError, ObjectInfo};
+use granary_engine::{EncryptionInfo, EngineError, ObjectInfo};
 use granary_types::{Checksum, Etag, UploadId, VersionId};
 
 use super::complete::multipart_etag;
@@ -18,6 +18,7 @@ pub(super) struct Completed {
     pub(super) etag: Etag,
     pub(super) checksum: Option<Checksum>,
     pub(super) version: Option<VersionId>,
+    pub(super) encryption: Option<EncryptionInfo>,
 }
 
 /// The object that the upload became.
@@ -56,7 +57,8 @@ pub(super) async fn again(
     let info = object_of(context, object, upload).await?;
     match multipart_etag(named.iter().map(|part| part.etag.as_str())) {
         Ok(etag) if etag == info.etag => {
-            Ok(Completed { etag, checksum: info.checksum, version: info.version })
+            let ObjectInfo { checksum, version, encryption, .. } = info;
+            Ok(Completed { etag, checksum, version, encryption })
         }
         _ => Err(S3Error::new(ErrorCode::NoSuchUpload)),
     }

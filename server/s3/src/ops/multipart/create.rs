@@ -5,13 +5,16 @@ use granary_types::{ChecksumAlgorithm, ChecksumKind};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::upload_id;
+use crate::access;
+use crate::access::owner::Owner;
 use crate::attributes;
 use crate::checksum::combine::{check_kind, default_kind};
 use crate::checksum::{names, request};
 use crate::context::Context;
+use crate::encryption;
 use crate::error::{S3Error, S3Result};
 use crate::locks;
-use crate::ops::{ObjectAddress, bucket};
+use crate::ops::ObjectAddress;
 use crate::respond::{self, S3Response};
 use crate::tags;
 use crate::unsupported;
@@ -23,19 +26,23 @@ pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress
     unsupported::check_write(headers)?;
     let checksum = checksum_choice(context)?;
     let options = UploadOptions {
-        owner: bucket::owner(&context.verified.principal).to_owned(),
+        owner: context.requester.own().unwrap_or(&Owner::anonymous()).stored(),
         attributes: attributes::of_request(headers)?,
         storage_class: attributes::storage_class(headers)?,
         checksum,
         tags: tags::of_header(headers)?,
         lock: locks::of_write(headers, locks::Digest::NoBody)?,
+        encryption: encryption::of_write(context, &object.bucket).await?,
+        acl: access::of_new_object(context)?,
     };
-    let upload = context.shared.engine.create_upload(&object.bucket, &object.key, options).await?;
+    let engine = &context.shared.engine;
+    let (upload, encrypted) = engine.create_upload(&object.bucket, &object.key, options).await?;
     let mut xml = XmlWriter::document("InitiateMultipartUploadResult");
     xml.text("Bucket", object.bucket.as_str());
     xml.text("Key", object.key.as_str());
     xml.plain("UploadId", upload);
     let mut response = respond::xml(xml.finish("InitiateMultipartUploadResult"));
+    encryption::describe_written(response.headers_mut(), encrypted.as_ref(), headers);
     if let Some((algorithm, kind)) = checksum {
         let headers = response.headers_mut();
         for (name, value) in [

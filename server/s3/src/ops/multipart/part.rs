@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use super::{PART_BYTES_MAX, upload_id};
 use crate::checksum::{names, request};
 use crate::context::Context;
+use crate::encryption;
 use crate::error::{S3Error, S3Result};
 use crate::ops::put::DEFAULT_CHECKSUM;
 use crate::ops::{ObjectAddress, object_headers};
@@ -26,15 +27,19 @@ pub(in crate::ops) async fn upload(
     let engine = &context.shared.engine;
     let info = engine.upload(&object.bucket, &object.key, upload).await?;
     check_algorithm(context.headers(), &info)?;
-    let mut source = context.object_body(body, Some(kept_algorithm(&info)), PART_BYTES_MAX)?;
-    let result = engine.put_part(&object.bucket, &object.key, upload, number, &mut source).await;
+    let key = encryption::upload_key(context, info.encryption.as_ref())?;
+    let etag = encryption::upload_etag_need(info.encryption.as_ref());
+    let mut source = context.object_body(body, (etag, Some(kept_algorithm(&info))), PART_BYTES_MAX)?;
+    let (bucket, name) = (&object.bucket, &object.key);
+    let result = engine.put_part(bucket, name, (upload, number), key.as_ref(), &mut source).await;
     context.received.add(source.received_bytes(), source.waited());
-    let part = result?;
+    let part = result.map_err(encryption::part_error)?;
     // The client gets back the checksum it sent, even where another one is kept for the completion.
     let sent = source.verified().and_then(|verified| verified.sent.as_ref());
     let mut response = respond::empty(StatusCode::OK);
     let headers = response.headers_mut();
     respond::set(headers, header::ETAG, part.etag.to_string());
+    encryption::describe(headers, info.encryption.as_ref(), context.headers());
     if let Some(checksum) = sent.or(part.checksum.as_ref()) {
         object_headers::checksum_value(headers, checksum);
     }

@@ -6,6 +6,7 @@ use super::part::kept_algorithm;
 use super::{PART_BYTES_MAX, upload_id};
 use crate::context::Context;
 use crate::copy_body::CopyBody;
+use crate::encryption;
 use crate::error::{S3Error, S3Result};
 use crate::ops::attributes::checksum_elements;
 use crate::ops::{ObjectAddress, copy, version};
@@ -21,6 +22,7 @@ pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) 
     unsupported::check_write(context.headers())?;
     let engine = &context.shared.engine;
     let upload_info = engine.upload(&object.bucket, &object.key, upload).await?;
+    let key = encryption::upload_key(context, upload_info.encryption.as_ref())?;
     let (_, _, opened) = copy::open_source(context).await?;
     let source_version = opened.info().version;
     let source_bytes = opened.info().length_bytes;
@@ -36,7 +38,9 @@ pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) 
     let (reader, length_bytes) = (opened.read(range), range.length_bytes());
     let algorithm = kept_algorithm(&upload_info);
     let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
-    let part = engine.put_part(&object.bucket, &object.key, upload, number, &mut body).await?;
+    let (bucket, name) = (&object.bucket, &object.key);
+    let part = engine.put_part(bucket, name, (upload, number), key.as_ref(), &mut body).await;
+    let part = part.map_err(encryption::part_error)?;
     let mut xml = XmlWriter::document("CopyPartResult");
     xml.time("LastModified", part.modified);
     xml.etag(part.etag.as_str());
@@ -45,5 +49,6 @@ pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) 
     }
     let mut response = respond::xml(xml.finish("CopyPartResult"));
     version::show(response.headers_mut(), version::SOURCE_VERSION, source_version);
+    encryption::describe(response.headers_mut(), upload_info.encryption.as_ref(), context.headers());
     Ok(response)
 }

@@ -6,7 +6,7 @@ use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VersionId, Vol
 use sqlx::Row;
 
 use super::{Batch, BlobState, Key, KeyState, OlderState, PartState, Presence, UploadState, Volume, touched};
-use crate::model::{Bucket, Commit, DeleteObject, PartRow, RemoveObject, Write};
+use crate::model::{Bucket, Commit, DeleteObject, PartRow, PutObject, RemoveObject, Write};
 use crate::postgres::connect::Session;
 use crate::postgres::failure::Failure;
 use crate::postgres::rows;
@@ -58,10 +58,10 @@ impl<'c> Wanted<'c> {
     fn add(&mut self, write: &'c Write) {
         self.buckets.extend(touched(write).map(|(bucket, _)| bucket));
         match write {
-            Write::Put(put) => {
-                let key = self.key(put.bucket, &put.key);
-                key.versions.insert(put.object.version);
-                self.blobs.extend(parts_of(&put.object).iter().map(|part| part.blob));
+            Write::Put(put) => self.add_put(put),
+            Write::Rename(rename) => {
+                self.add_put(&rename.put);
+                self.add_remove(&rename.source.remove);
             }
             Write::Delete(delete) => self.add_delete(delete),
             Write::Erase(erase) => self.add_delete(&erase.delete),
@@ -91,6 +91,9 @@ impl<'c> Wanted<'c> {
             Write::Tag(tagging) => {
                 self.key(tagging.bucket, &tagging.key).versions.insert(tagging.version);
             }
+            Write::Acl(change) => {
+                self.key(change.bucket, &change.key).versions.insert(change.version);
+            }
             Write::Lock(locking) => {
                 self.key(locking.bucket, &locking.key).versions.insert(locking.version);
             }
@@ -98,6 +101,12 @@ impl<'c> Wanted<'c> {
                 self.blobs.insert(moved.blob);
             }
         }
+    }
+
+    fn add_put(&mut self, put: &'c PutObject) {
+        let key = self.key(put.bucket, &put.key);
+        key.versions.insert(put.object.version);
+        self.blobs.extend(parts_of(&put.object).iter().map(|part| part.blob));
     }
 
     fn add_delete(&mut self, delete: &'c DeleteObject) {

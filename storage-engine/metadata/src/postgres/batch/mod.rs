@@ -13,6 +13,7 @@ mod flush;
 mod load;
 mod locks;
 mod objects;
+mod rename;
 pub(super) mod side;
 pub(super) mod store_objects;
 mod uploads;
@@ -48,6 +49,8 @@ pub(super) struct Batch {
     references: BTreeMap<(BlobId, Referrer), Presence>,
     /// Versions whose tags are others now, or gone.
     tags: BTreeMap<(BucketId, ObjectKey, WriteId), Vec<Tag>>,
+    /// Versions whose access control lists are others now, or gone.
+    acls: BTreeMap<(BucketId, ObjectKey, WriteId), Option<Vec<u8>>>,
 }
 
 /// A volume's row that is locked.
@@ -152,7 +155,9 @@ impl Batch {
             Write::MoveObject(moved) => self.move_object(moved),
             Write::MoveBlob(moved) => self.move_blob(moved),
             Write::Tag(tagging) => self.tag_object(tagging),
+            Write::Acl(change) => self.change_acl(change),
             Write::Remove(remove) => self.remove_object(remove),
+            Write::Rename(rename) => self.rename_object(rename),
         }
     }
 
@@ -172,10 +177,12 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::AbortUpload { bucket, key, .. } => Some((*bucket, key)),
         Write::MoveObject(moved) => Some((moved.bucket, &moved.key)),
         Write::Tag(tagging) => Some((tagging.bucket, &tagging.key)),
+        Write::Acl(change) => Some((change.bucket, &change.key)),
         Write::Remove(remove) => Some((remove.bucket, &remove.key)),
         Write::Lock(locking) => Some((locking.bucket, &locking.key)),
         Write::Erase(erase) => Some((erase.delete.bucket, &erase.delete.key)),
         Write::Expire(expire) => Some((expire.remove.bucket, &expire.remove.key)),
+        Write::Rename(rename) => Some((rename.put.bucket, &rename.put.key)),
         Write::MoveBlob(_) => None,
     }
 }

@@ -6,8 +6,8 @@ use granary_types::{BucketId, ObjectKey, VersionId};
 
 use super::{Batch, KeyState, OlderState};
 use crate::model::{
-    Content, DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome, PutObject,
-    RemoveObject, fits,
+    DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome, PutObject, RemoveObject,
+    fits,
 };
 use crate::sqlite::apply::blobs::object_referrer;
 use crate::sqlite::apply::commit::refused;
@@ -128,7 +128,7 @@ impl Batch {
     ) -> Outcome {
         let lock = ObjectLock::by_default(self.settings(bucket), object);
         let replaced = self.key(bucket, key).place(object, lock, order);
-        if let Content::Packed(location) = &object.content {
+        if let Some(location) = object.content.packed() {
             self.add_live(location.volume, u64::from(location.length_bytes));
         }
         if let Some(row) = &replaced {
@@ -137,15 +137,16 @@ impl Batch {
         Outcome::Done { replaced: replaced.map(Box::new), order }
     }
 
-    /// The tags of a version that is gone go too; its bytes are garbage, unless something else refers to them.
+    /// The tags and the list of a version that is gone go too; its bytes are garbage, unless something else refers to them.
     fn drop_content(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) {
-        if let Content::Packed(location) = &row.object.content {
+        if let Some(location) = row.object.content.packed() {
             self.drop_live(location.volume, u64::from(location.length_bytes));
         }
         for (index, part) in (0_u32..).zip(parts_of(&row.object)) {
             self.drop_reference(part.blob, object_referrer(bucket, key, row.order, index));
         }
         self.drop_tags(bucket, key, row.object.write);
+        self.drop_acl(bucket, key, row.object.write);
     }
 
     pub(super) fn delete_object(&mut self, delete: &DeleteObject, terms: &EraseTerms) -> Outcome {
@@ -185,8 +186,8 @@ impl Batch {
     pub(super) fn move_object(&mut self, moved: &ObjectMove) -> Outcome {
         let state = self.key(moved.bucket, &moved.key);
         let Some((stored, changed)) = state.version_mut(moved.version) else { return Outcome::Moved };
-        match &mut stored.row.object.content {
-            Content::Packed(location) if *location == moved.from => *location = moved.to.clone(),
+        match stored.row.object.content.packed_mut() {
+            Some(location) if *location == moved.from => *location = moved.to.clone(),
             _ => return Outcome::Moved,
         }
         *changed = true;

@@ -1,9 +1,9 @@
-//! Tags of versions.
+//! Tags and access control lists of versions.
 
 use granary_types::{BucketId, ObjectKey, WriteId};
 
 use super::Batch;
-use crate::model::{Outcome, Tag, Tagging};
+use crate::model::{AclChange, Outcome, Tag, Tagging};
 use crate::postgres::connect::{Session, Statement};
 use crate::postgres::failure::Failure;
 use crate::postgres::sql;
@@ -26,6 +26,45 @@ impl Batch {
     /// them sees what was committed before the version's key was locked.
     pub(super) fn drop_tags(&mut self, bucket: BucketId, key: &ObjectKey, write: WriteId) {
         self.tags.insert((bucket, key.clone(), write), Vec::new());
+    }
+
+    pub(super) fn change_acl(&mut self, change: &AclChange) -> Outcome {
+        let AclChange { bucket, key, version, write, acl } = change;
+        let state = self.keys.entry((*bucket, key.clone())).or_default();
+        let named = state.version_mut(*version);
+        if named.is_none_or(|(stored, _)| stored.row.object.write != *write) {
+            return Outcome::NoSuchKey;
+        }
+        self.acls.insert((*bucket, key.clone(), *write), acl.clone());
+        Outcome::Done { replaced: None, order: 0 }
+    }
+
+    /// The access control list of a version that is gone goes too, if there is one.
+    pub(super) fn drop_acl(&mut self, bucket: BucketId, key: &ObjectKey, write: WriteId) {
+        self.acls.insert((bucket, key.clone(), write), None);
+    }
+
+    pub(super) async fn store_acls(&self, session: &mut Session) -> Result<(), Failure> {
+        let mut rows = AclRows::default();
+        let (mut gone_buckets, mut gone_keys, mut gone_writes) = (Vec::new(), Vec::new(), Vec::new());
+        for ((bucket, key, write), acl) in &self.acls {
+            if let Some(acl) = acl {
+                rows.push(*bucket, key, *write, acl)?;
+            } else {
+                gone_buckets.push(*bucket.as_bytes());
+                gone_keys.push(key.as_bytes());
+                gone_writes.push(*write.as_bytes());
+            }
+        }
+        if !gone_keys.is_empty() {
+            let query =
+                sqlx::query(sql::side::DELETE_ACLS).bind(gone_buckets).bind(gone_keys).bind(gone_writes);
+            session.execute(query).await?;
+        }
+        if rows.len() > 0 {
+            session.execute(rows.bind()).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn store_tags(&self, session: &mut Session) -> Result<(), Failure> {
@@ -93,6 +132,49 @@ impl<'t> TagRows<'t> {
             .bind(self.keys)
             .bind(self.writes)
             .bind(self.counts)
+            .bind(self.hashes)
+            .bind(self.records)
+    }
+}
+
+/// The columns of rows of access control lists, each a list of the same length.
+#[derive(Default)]
+pub(in crate::postgres) struct AclRows<'t> {
+    buckets: Vec<[u8; 16]>,
+    keys: Vec<&'t [u8]>,
+    writes: Vec<[u8; 16]>,
+    hashes: Vec<RowHash>,
+    records: Vec<Vec<u8>>,
+}
+
+impl<'t> AclRows<'t> {
+    pub(in crate::postgres) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(in crate::postgres) fn push(
+        &mut self,
+        bucket: BucketId,
+        key: &'t ObjectKey,
+        write: WriteId,
+        acl: &[u8],
+    ) -> Result<(), Failure> {
+        let record = encode(&acl)?;
+        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
+        self.buckets.push(*bucket.as_bytes());
+        self.keys.push(key.as_bytes());
+        self.writes.push(*write.as_bytes());
+        self.hashes.push(row_hash("object_acls", &place, &record));
+        self.records.push(record);
+        Ok(())
+    }
+
+    /// The statement that stores them.
+    pub(in crate::postgres) fn bind(self) -> Statement<'static> {
+        sqlx::query(sql::side::UPSERT_ACLS)
+            .bind(self.buckets)
+            .bind(self.keys)
+            .bind(self.writes)
             .bind(self.hashes)
             .bind(self.records)
     }

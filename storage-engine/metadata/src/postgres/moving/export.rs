@@ -7,8 +7,8 @@ use sqlx::postgres::PgRow;
 
 use super::super::connect::Session;
 use super::super::failure::Failure;
-use super::super::rows;
-use super::super::sql::{moving, objects, volumes};
+use super::super::sql::{identities as statements, moving, objects, volumes};
+use super::super::{identities, rows};
 use crate::model::BucketDocument;
 use crate::moving::{Entry, Page, Place, Table, VersionEntry};
 use crate::sqlite::codec::{decode_checked, document_name, encode};
@@ -69,6 +69,8 @@ pub(super) async fn count(session: &mut Session, table: Table) -> Result<u64, Fa
         Table::Parts => moving::COUNT_PARTS,
         Table::Tags => moving::COUNT_TAGS,
         Table::Documents => moving::COUNT_DOCUMENTS,
+        Table::Identities => statements::COUNT,
+        Table::Acls => moving::COUNT_ACLS,
     };
     let rows = session.fetch(sqlx::query(statement)).await?;
     rows.first().map_or(Ok(0), |row| super::super::rows::unsigned(row, 0))
@@ -99,7 +101,9 @@ pub(super) async fn page(
         }
         Table::Parts => sqlx::query(moving::WALK_PARTS).bind(at.first).bind(at.second).bind(at.number),
         Table::Tags => sqlx::query(moving::WALK_TAGS).bind(at.first).bind(at.second).bind(at.last),
+        Table::Acls => sqlx::query(moving::WALK_ACLS).bind(at.first).bind(at.second).bind(at.last),
         Table::Documents => sqlx::query(moving::WALK_DOCUMENTS).bind(at.first).bind(at.second),
+        Table::Identities => sqlx::query(statements::LIST).bind(at.first),
     };
     let found = session.fetch(query.bind(limit)).await?;
     let mut page = Page { entries: Vec::with_capacity(found.len()), next: None };
@@ -135,7 +139,9 @@ fn entry(table: Table, row: &PgRow) -> Result<Entry, Failure> {
             Entry::Part(bucket, upload, part)
         }
         Table::Tags => tags(row)?,
+        Table::Acls => acl(row)?,
         Table::Documents => document(row)?,
+        Table::Identities => Entry::Identity(identities::document(row)?),
     })
 }
 
@@ -144,6 +150,13 @@ fn tags(row: &PgRow) -> Result<Entry, Failure> {
     let tags = decode_checked("object_tags", &place, rows::bytes(row, 3)?, rows::bytes(row, 4)?)?;
     let (bucket, key) = rows::place(row, 0)?;
     Ok(Entry::Tags(bucket, key, WriteId::from_bytes(rows::id(row, 2)?), tags))
+}
+
+fn acl(row: &PgRow) -> Result<Entry, Failure> {
+    let place = [rows::bytes(row, 0)?, rows::bytes(row, 1)?, rows::bytes(row, 2)?];
+    let acl = decode_checked("object_acls", &place, rows::bytes(row, 3)?, rows::bytes(row, 4)?)?;
+    let (bucket, key) = rows::place(row, 0)?;
+    Ok(Entry::Acl(bucket, key, WriteId::from_bytes(rows::id(row, 2)?), acl))
 }
 
 fn document(row: &PgRow) -> Result<Entry, Failure> {
@@ -172,7 +185,9 @@ fn version(row: &PgRow, older_count: u64) -> Result<VersionEntry, Failure> {
 fn place(table: Table, row: &PgRow) -> Result<At, Failure> {
     let objects = rows::OBJECT_COLUMNS;
     Ok(match table {
-        Table::Drives | Table::Volumes | Table::Buckets | Table::Blobs => At::one(row, 0)?,
+        Table::Drives | Table::Volumes | Table::Buckets | Table::Blobs | Table::Identities => {
+            At::one(row, 0)?
+        }
         Table::References => At::two(row, 0)?,
         Table::Objects => At::two(row, objects)?,
         Table::Versions => At { number: row.try_get(8)?, ..At::two(row, objects)? },
@@ -180,7 +195,7 @@ fn place(table: Table, row: &PgRow) -> Result<At, Failure> {
             At { number: row.try_get(5)?, last: rows::bytes(row, 0)?.to_vec(), ..At::two(row, 3)? }
         }
         Table::Parts => At { number: i64::from(row.try_get::<i32, _>(2)?), ..At::two(row, 0)? },
-        Table::Tags => At { last: rows::bytes(row, 2)?.to_vec(), ..At::two(row, 0)? },
+        Table::Tags | Table::Acls => At { last: rows::bytes(row, 2)?.to_vec(), ..At::two(row, 0)? },
         Table::Documents => At::two(row, 0)?,
     })
 }

@@ -3,13 +3,16 @@
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use super::super::batch::side::TagRows;
+use super::super::batch::side::{AclRows, TagRows};
 use super::super::batch::store_objects::Versions;
 use super::super::connect::{CallFailure, Session, Statement};
 use super::super::failure::{Failure, is_rolled_back};
+use super::super::identities;
 use super::super::ops::{put_drive, store_document};
 use super::super::sql::{self, blobs, moving, objects, uploads};
-use crate::model::{Bucket, BucketDocument, DriveRow, NewUpload, PartRow, VolumeRow, VolumeState};
+use crate::model::{
+    Bucket, BucketDocument, DriveRow, IdentityDocument, NewUpload, PartRow, VolumeRow, VolumeState,
+};
 use crate::moving::{CopyState, Entry, VersionEntry};
 use crate::sqlite::apply::uploads::PartRecord;
 use crate::sqlite::codec::{RowHash, StoredObject, encode, row_hash};
@@ -161,7 +164,9 @@ struct Sorted<'e> {
     uploads: Vec<&'e NewUpload>,
     parts: Vec<([u8; 16], [u8; 16], &'e PartRow)>,
     tags: TagRows<'e>,
+    acls: AclRows<'e>,
     documents: Vec<&'e BucketDocument>,
+    identities: Vec<&'e IdentityDocument>,
 }
 
 async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure> {
@@ -183,7 +188,9 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
                 sorted.parts.push((*bucket.as_bytes(), *upload.as_bytes(), part));
             }
             Entry::Tags(bucket, key, write, tags) => sorted.tags.push(*bucket, key, *write, tags)?,
+            Entry::Acl(bucket, key, write, acl) => sorted.acls.push(*bucket, key, *write, acl)?,
             Entry::Document(document) => sorted.documents.push(document),
+            Entry::Identity(identity) => sorted.identities.push(identity),
         }
     }
     for drive in &sorted.drives {
@@ -200,8 +207,13 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
     run(session, part_rows(&sorted.parts)?, sorted.parts.len()).await?;
     let tags = sorted.tags.len();
     run(session, sorted.tags.bind(), tags).await?;
+    let acls = sorted.acls.len();
+    run(session, sorted.acls.bind(), acls).await?;
     for document in &sorted.documents {
         store_document(session, document).await?;
+    }
+    for identity in &sorted.identities {
+        identities::store(session, identity).await?;
     }
     Ok(())
 }

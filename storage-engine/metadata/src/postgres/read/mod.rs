@@ -8,6 +8,7 @@ mod versions;
 
 use super::connect::Session;
 use super::failure::Failure;
+use super::identities;
 use super::reader::{Asked, Read};
 
 const CONTEXT: &str = "reading";
@@ -78,8 +79,11 @@ pub(super) async fn answer(session: &mut Session, waiting: &mut Vec<Read>) -> Re
     together!(session, waiting, Volume, point::volume);
     together!(session, waiting, Blobs, point::blobs);
     apart!(session, waiting, Tags, side::tags);
+    apart!(session, waiting, Acl, side::acl);
     apart!(session, waiting, Documents, side::documents);
     apart!(session, waiting, Generation, side::generation);
+    apart!(session, waiting, Identities, identities::list);
+    apart!(session, waiting, IdentityGeneration, identities::generation);
     apart!(session, waiting, Drives, point::drives);
     apart!(session, waiting, Volumes, point::volumes);
     apart!(session, waiting, Buckets, point::buckets);

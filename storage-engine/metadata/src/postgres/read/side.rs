@@ -23,6 +23,20 @@ pub(super) async fn tags(
     Ok(decode_checked("object_tags", &place, rows::bytes(row, 0)?, rows::bytes(row, 1)?)?)
 }
 
+pub(super) async fn acl(
+    session: &mut Session,
+    (bucket, key, write): &(BucketId, ObjectKey, WriteId),
+) -> Result<Option<Vec<u8>>, Failure> {
+    let query = sqlx::query(sql::side::READ_ACL)
+        .bind(*bucket.as_bytes())
+        .bind(key.as_bytes())
+        .bind(*write.as_bytes());
+    let found = session.fetch(query).await?;
+    let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
+    let Some(row) = found.first() else { return Ok(None) };
+    Ok(Some(decode_checked("object_acls", &place, rows::bytes(row, 0)?, rows::bytes(row, 1)?)?))
+}
+
 pub(super) async fn documents(
     session: &mut Session,
     query: &DocumentQuery,

@@ -6,6 +6,7 @@
 
 pub(super) mod blobs;
 pub(super) mod buckets;
+pub(super) mod identities;
 pub(super) mod moving;
 pub(super) mod nodes;
 pub(super) mod objects;

@@ -45,4 +45,6 @@ pub(in crate::postgres) const MIGRATIONS: &[(&str, u32)] = &[
     (include_str!("../../../../../migrations/postgres/0002_nodes.sql"), 1),
     (include_str!("../../../../../migrations/postgres/0003_side_tables.sql"), 1),
     (include_str!("../../../../../migrations/postgres/0004_drains.sql"), 1),
+    (include_str!("../../../../../migrations/postgres/0005_identities.sql"), 1),
+    (include_str!("../../../../../migrations/postgres/0006_object_acls.sql"), 1),
 ];

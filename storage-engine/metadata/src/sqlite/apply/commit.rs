@@ -5,7 +5,7 @@ use granary_types::VolumeId;
 use super::Batch;
 use crate::error::MetadataError;
 use crate::model::{
-    Commit, Content, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
+    Commit, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
     VolumeAdvance, VolumeState, Write, WriteConditions,
 };
 use crate::sqlite::failure::Failure;
@@ -38,7 +38,9 @@ impl Batch<'_> {
             Write::MoveObject(moved) => self.move_object(moved),
             Write::MoveBlob(moved) => self.move_blob(moved),
             Write::Tag(tagging) => self.tag_object(tagging),
+            Write::Acl(change) => self.change_acl(change),
             Write::Remove(remove) => self.remove_object(remove),
+            Write::Rename(rename) => self.rename_object(rename),
         }
     }
 }
@@ -95,23 +97,28 @@ pub(crate) fn new_places<'w, E>(
     visit: &mut impl FnMut(Place<'w>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut extents = |extents: &'w [Extent]| extents.iter().map(Place::Extent).try_for_each(&mut *visit);
+    let put = match write {
+        Write::Put(put) => Some(&**put),
+        Write::Rename(rename) => Some(&rename.put),
+        _ => None,
+    };
+    if let Some(put) = put {
+        put.blobs.iter().try_for_each(|blob: &NewBlob| extents(&blob.extents))?;
+        return put.object.content.packed().map_or(Ok(()), |location| visit(Place::Packed(location)));
+    }
     match write {
-        Write::Put(put) => {
-            put.blobs.iter().try_for_each(|blob: &NewBlob| extents(&blob.extents))?;
-            match &put.object.content {
-                Content::Packed(location) => visit(Place::Packed(location)),
-                Content::Empty | Content::Blobs { .. } => Ok(()),
-            }
-        }
         Write::PutPart(part) => extents(&part.blob.extents),
         Write::MoveObject(moved) => visit(Place::Packed(&moved.to)),
         Write::MoveBlob(moved) => extents(&moved.to),
-        Write::Delete(_)
+        Write::Put(_)
+        | Write::Rename(_)
+        | Write::Delete(_)
         | Write::Remove(_)
         | Write::CreateUpload(_)
         | Write::CompleteUpload(_)
         | Write::AbortUpload { .. }
         | Write::Tag(_)
+        | Write::Acl(_)
         | Write::Lock(_)
         | Write::Erase(_)
         | Write::Expire(_) => Ok(()),

@@ -25,7 +25,9 @@ impl Batch<'_> {
             Entry::Upload(upload) => self.import_upload(upload),
             Entry::Part(_, upload, part) => self.import_part(*upload, part),
             Entry::Tags(bucket, key, write, tags) => self.store_tags(*bucket, key, *write, tags),
+            Entry::Acl(bucket, key, write, acl) => self.store_acl(*bucket, key, *write, acl),
             Entry::Document(document) => self.import_document(document),
+            Entry::Identity(identity) => self.store_identity(identity),
         }
     }
 

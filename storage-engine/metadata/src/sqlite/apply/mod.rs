@@ -8,10 +8,12 @@
 pub(crate) mod blobs;
 mod buckets;
 pub(crate) mod commit;
+mod identities;
 mod import;
 mod locks;
 pub(crate) mod objects;
 mod recount;
+mod rename;
 pub(crate) mod side;
 pub(crate) mod uploads;
 mod volumes;
@@ -61,6 +63,7 @@ impl<'c> Batch<'c> {
             Op::MoveShard(shard) => self.move_shard(shard).map(Reply::Changed),
             Op::PutDrive(drive) => self.put_drive(drive).map(|()| Reply::Done),
             Op::PutDocument(put) => self.put_document(put).map(Reply::Changed),
+            Op::ChangeIdentities(change) => self.change_identities(change).map(Reply::Changed),
             Op::Recount => self.recount().map(Reply::Recounted),
         }
     }

@@ -8,10 +8,10 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Batch;
 use super::blobs::object_referrer;
 use super::commit::refused;
-use super::side::drop_tags;
+use super::side::{drop_acl, drop_tags};
 use crate::model::{
-    BucketSettings, Content, DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome,
-    PartRef, PutObject, RemoveObject, Versioning, fits,
+    BucketSettings, DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome, PartRef,
+    PutObject, RemoveObject, Versioning, fits,
 };
 use crate::sqlite::codec::{ObjectColumns, StoredObject};
 use crate::sqlite::failure::Failure;
@@ -116,10 +116,7 @@ pub(super) fn store(
 }
 
 pub(crate) fn parts_of(object: &NewObject) -> &[PartRef] {
-    match &object.content {
-        Content::Blobs { parts, .. } => parts,
-        Content::Empty | Content::Packed(_) => &[],
-    }
+    object.content.parts()
 }
 
 impl Batch<'_> {
@@ -181,7 +178,7 @@ impl Batch<'_> {
         };
         let columns = ObjectColumns::new(bucket, key, object, (order, order), lock)?;
         store(self.connection, REPLACE_CURRENT, bucket, key, &columns)?;
-        if let Content::Packed(location) = &object.content {
+        if let Some(location) = object.content.packed() {
             self.add_live(location.volume, u64::from(location.length_bytes))?;
         }
         if let Some(row) = &replaced {
@@ -197,19 +194,20 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The tags of a version that is gone go too; its bytes are garbage, unless something else refers to them.
+    /// The tags and the list of a version that is gone go too; its bytes are garbage, unless something else refers to them.
     pub(super) fn drop_content(
         &mut self,
         bucket: BucketId,
         key: &ObjectKey,
         row: &ObjectRow,
     ) -> Result<(), Failure> {
-        if let Content::Packed(location) = &row.object.content {
+        if let Some(location) = row.object.content.packed() {
             self.drop_live(location.volume, u64::from(location.length_bytes))?;
         }
         for (index, part) in (0_u32..).zip(parts_of(&row.object)) {
             self.drop_reference(part.blob, &object_referrer(bucket, key, row.order, index))?;
         }
+        drop_acl(self.connection, bucket, key, row.object.write)?;
         drop_tags(self.connection, bucket, key, row.object.write)
     }
 
@@ -294,8 +292,8 @@ impl Batch<'_> {
             None => return Ok(Outcome::Moved),
         };
         let Some(mut stored) = stored else { return Ok(Outcome::Moved) };
-        match &mut stored.row.object.content {
-            Content::Packed(location) if *location == moved.from => *location = moved.to.clone(),
+        match stored.row.object.content.packed_mut() {
+            Some(location) if *location == moved.from => *location = moved.to.clone(),
             _ => return Ok(Outcome::Moved),
         }
         let row = &stored.row;

@@ -7,7 +7,7 @@ use granary_types::{BlobId, BucketId, VolumeId};
 use super::Batch;
 use super::blobs::load_extents;
 use super::volumes::StoredVolume;
-use crate::model::{Content, Extent};
+use crate::model::Extent;
 use crate::sqlite::codec::{OBJECT_COLUMNS, StoredObject, blob, id_bytes};
 use crate::sqlite::failure::Failure;
 
@@ -57,7 +57,7 @@ impl Batch<'_> {
         while let Some(row) = rows.next()? {
             let bucket = BucketId::from_bytes(id_bytes(blob(row, 16)?)?);
             let stored = StoredObject::read(row, bucket, blob(row, 17)?, 0)?;
-            if let Content::Packed(location) = &stored.row.object.content {
+            if let Some(location) = stored.row.object.content.packed() {
                 count(counted, location.volume, u64::from(location.length_bytes));
             }
         }

@@ -1,11 +1,11 @@
 //! Tags of versions and configurations of buckets.
 
-use granary_types::{BucketId, ObjectKey, WriteId};
+use granary_types::{BucketId, ObjectKey, VersionId, WriteId};
 use rusqlite::Connection;
 
 use super::Batch;
 use super::objects::{load_current, load_older};
-use crate::model::{BucketDocument, Outcome, Tag, Tagging};
+use crate::model::{AclChange, BucketDocument, Outcome, Tag, Tagging};
 use crate::sqlite::codec::{encode, row_hash};
 use crate::sqlite::failure::Failure;
 
@@ -17,18 +17,8 @@ pub(crate) fn tag_count(tags: &[Tag]) -> u16 {
 impl Batch<'_> {
     pub(super) fn tag_object(&mut self, tagging: &Tagging) -> Result<Outcome, Failure> {
         let Tagging { bucket, key, version, write, tags } = tagging;
-        if !self.bucket_exists(*bucket)? {
-            return Ok(Outcome::NoSuchBucket);
-        }
-        let current = load_current(self.connection, *bucket, key)?;
-        let named = match current {
-            Some(current) if current.row.object.version != *version => {
-                load_older(self.connection, *bucket, key, *version)?
-            }
-            current => current,
-        };
-        if named.is_none_or(|named| named.row.object.write != *write) {
-            return Ok(Outcome::NoSuchKey);
+        if let Some(refused) = self.refuse_side(*bucket, key, (*version, *write))? {
+            return Ok(refused);
         }
         if tags.is_empty() {
             drop_tags(self.connection, *bucket, key, *write)?;
@@ -36,6 +26,58 @@ impl Batch<'_> {
             self.store_tags(*bucket, key, *write, tags)?;
         }
         Ok(Outcome::Done { replaced: None, order: 0 })
+    }
+
+    pub(super) fn change_acl(&mut self, change: &AclChange) -> Result<Outcome, Failure> {
+        let AclChange { bucket, key, version, write, acl } = change;
+        if let Some(refused) = self.refuse_side(*bucket, key, (*version, *write))? {
+            return Ok(refused);
+        }
+        match acl {
+            Some(acl) => self.store_acl(*bucket, key, *write, acl)?,
+            None => drop_acl(self.connection, *bucket, key, *write)?,
+        }
+        Ok(Outcome::Done { replaced: None, order: 0 })
+    }
+
+    /// What answers that there is no such version, or that another write made it.
+    fn refuse_side(
+        &mut self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        (version, write): (VersionId, WriteId),
+    ) -> Result<Option<Outcome>, Failure> {
+        if !self.bucket_exists(bucket)? {
+            return Ok(Some(Outcome::NoSuchBucket));
+        }
+        let current = load_current(self.connection, bucket, key)?;
+        let named = match current {
+            Some(current) if current.row.object.version != version => {
+                load_older(self.connection, bucket, key, version)?
+            }
+            current => current,
+        };
+        let is_other = named.is_none_or(|named| named.row.object.write != write);
+        Ok(is_other.then_some(Outcome::NoSuchKey))
+    }
+
+    pub(super) fn store_acl(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+        acl: &[u8],
+    ) -> Result<(), Failure> {
+        let record = encode(&acl)?;
+        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
+        let hash = row_hash("object_acls", &place, &record);
+        self.connection
+            .prepare_cached(
+                "REPLACE INTO object_acls (bucket_id, key, write_id, row_hash, record) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((bucket.as_bytes(), key.as_bytes(), write.as_bytes(), hash, record))?;
+        Ok(())
     }
 
     pub(super) fn store_tags(
@@ -108,6 +150,19 @@ pub(super) fn drop_tags(
 ) -> Result<(), Failure> {
     connection
         .prepare_cached("DELETE FROM object_tags WHERE bucket_id = ?1 AND key = ?2 AND write_id = ?3")?
+        .execute((bucket.as_bytes(), key.as_bytes(), write.as_bytes()))?;
+    Ok(())
+}
+
+/// The access control list of a version that is gone, or has none of its own any more.
+pub(super) fn drop_acl(
+    connection: &Connection,
+    bucket: BucketId,
+    key: &ObjectKey,
+    write: WriteId,
+) -> Result<(), Failure> {
+    connection
+        .prepare_cached("DELETE FROM object_acls WHERE bucket_id = ?1 AND key = ?2 AND write_id = ?3")?
         .execute((bucket.as_bytes(), key.as_bytes(), write.as_bytes()))?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::Batch;
 use super::blobs::{object_referrer, part_referrer};
 use super::commit::refused;
 use super::objects::{load_current, next_order};
-use crate::model::{CompleteUpload, Content, NewUpload, ObjectLock, Outcome, PartRow, PutPart, fits};
+use crate::model::{CompleteUpload, NewUpload, ObjectLock, Outcome, PartRow, PutPart, fits};
 use crate::sqlite::codec::{blob, decode_checked, encode, row_hash};
 use crate::sqlite::failure::Failure;
 
@@ -249,7 +249,7 @@ pub(crate) fn unfit_part(
     complete: &CompleteUpload,
     stored: &HashMap<PartNumber, PartRow>,
 ) -> Option<PartNumber> {
-    let Content::Blobs { parts, .. } = &complete.object.content else {
+    let Some((parts, _)) = complete.object.content.blobs() else {
         return complete.parts.first().map(|(number, _)| *number);
     };
     let mut content = parts.iter();

@@ -1,5 +1,6 @@
 //! Queries. Each runs on a reader's connection, against one state of the database.
 
+mod identities;
 mod list;
 mod point;
 mod side;
@@ -7,8 +8,9 @@ mod uploads;
 pub(crate) mod versions;
 pub(crate) mod walk;
 
+pub(super) use identities::{identities, identity_generation};
 pub(super) use list::list_objects;
 pub(super) use point::{blobs, bucket, drives, list_buckets, list_parts, object, volumes};
-pub(super) use side::{bucket_documents, configuration_generation, object_tags};
+pub(super) use side::{bucket_documents, configuration_generation, object_acl, object_tags};
 pub(super) use uploads::list_uploads;
 pub(super) use versions::list_versions;

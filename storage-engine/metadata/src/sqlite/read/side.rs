@@ -26,6 +26,24 @@ pub(in crate::sqlite) fn object_tags(
     Ok(found.transpose()?.unwrap_or_default())
 }
 
+pub(in crate::sqlite) fn object_acl(
+    connection: &Connection,
+    bucket: BucketId,
+    key: &ObjectKey,
+    write: WriteId,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
+    let found = connection
+        .prepare_cached(
+            "SELECT row_hash, record FROM object_acls WHERE bucket_id = ?1 AND key = ?2 AND write_id = ?3",
+        )?
+        .query_row((bucket.as_bytes(), key.as_bytes(), write.as_bytes()), |row| {
+            Ok(blob(row, 0).and_then(|hash| decode_checked("object_acls", &place, hash, blob(row, 1)?)))
+        })
+        .optional()?;
+    found.transpose()
+}
+
 pub(in crate::sqlite) fn bucket_documents(
     connection: &Connection,
     query: &DocumentQuery,

@@ -21,7 +21,9 @@ pub(in crate::sqlite) fn verify(connection: &Connection) -> Result<(), Failure> 
             StoredObject::read(row, bucket, blob(row, 17)?, 0).map(drop)
         })?;
     }
-    for (table, key) in [("buckets", "name"), ("blobs", "id"), ("volumes", "id"), ("drives", "id")] {
+    for (table, key) in
+        [("buckets", "name"), ("blobs", "id"), ("volumes", "id"), ("drives", "id"), ("identities", "name")]
+    {
         each(connection, &format!("SELECT {key}, row_hash, record FROM {table}"), |row| {
             if row_hash(table, &[blob(row, 0)?], blob(row, 2)?) == blob(row, 1)? {
                 return Ok(());
@@ -29,8 +31,11 @@ pub(in crate::sqlite) fn verify(connection: &Connection) -> Result<(), Failure> 
             Err(Failure::Corrupt(format!("a row of {table} does not match its hash")))
         })?;
     }
-    for (table, key) in [("object_tags", "bucket_id, key, write_id"), ("bucket_documents", "bucket_id, name")]
-    {
+    for (table, key) in [
+        ("object_tags", "bucket_id, key, write_id"),
+        ("object_acls", "bucket_id, key, write_id"),
+        ("bucket_documents", "bucket_id, name"),
+    ] {
         each(connection, &format!("SELECT row_hash, record, {key} FROM {table}"), |row| {
             let place = (2..row.as_ref().column_count()).map(|column| blob(row, column));
             let place = place.collect::<Result<Vec<_>, _>>()?;

@@ -17,7 +17,7 @@ const USER: &str = "postgres";
 const PASSWORD: &str = "granary-test";
 /// Where Debian and its kin put the server programs of each version.
 const VERSIONS_DIR: &str = "/usr/lib/postgresql";
-/// Where `cargo xtask test` says they are.
+/// Where `cargo xtask` says they are.
 const BIN_VARIABLE: &str = "GRANARY_TEST_POSTGRES_BIN";
 
 /// Whether the cluster outlives a power cut. Nothing else depends on it, and it costs time.

@@ -1,0 +1,175 @@
+//! One request: who makes it, what it says, and whether they may.
+//!
+//! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use granary_auth::policy::{Context, Decision, Policy, PolicyRequest, evaluate};
+use granary_auth::{Account, Identity, IdentityKind, Principal};
+
+use super::form::Form;
+use crate::documents::Kind;
+use crate::error::{Code, IamError, Result};
+use crate::state::State;
+use crate::store::IdentityStore;
+
+/// A request that was signed rightly.
+pub(crate) struct Call<'c> {
+    pub(crate) store: &'c IdentityStore,
+    pub(crate) form: &'c Form,
+    pub(crate) principal: &'c Principal,
+    /// The account it acts in.
+    pub(crate) account: Arc<Account>,
+    /// `iam:` or `sts:` and the name of the action.
+    pub(crate) action: String,
+}
+
+impl<'c> Call<'c> {
+    /// The account's id.
+    pub(crate) fn account_id(&self) -> &str {
+        &self.account.id
+    }
+
+    /// Who signed, unless it is the root user of the store.
+    pub(crate) fn identity(&self) -> Option<&'c Identity> {
+        match self.principal {
+            Principal::User(identity) => Some(identity),
+            Principal::Root { .. } | Principal::Anonymous => None,
+        }
+    }
+
+    /// The access key that signed.
+    pub(crate) fn access_key(&self) -> &'c str {
+        match self.principal {
+            Principal::User(identity) => &identity.access_key,
+            Principal::Root { access_key } => access_key,
+            Principal::Anonymous => "",
+        }
+    }
+
+    /// The ARN of who signed.
+    pub(crate) fn caller_arn(&self) -> String {
+        match self.identity() {
+            Some(identity) => identity.arn.clone(),
+            None => format!("arn:aws:iam::{}:root", self.account_id()),
+        }
+    }
+
+    /// Lets the request through if its sender may do this to `resource`, an ARN or `*`.
+    pub(crate) fn authorise(&self, resource: &str) -> Result<()> {
+        if self.decide(&self.action, resource) == Decision::Allow {
+            return Ok(());
+        }
+        let message = format!(
+            "User: {} is not authorized to perform: {} on resource: {resource}",
+            self.caller_arn(),
+            self.action
+        );
+        Err(IamError::new(Code::AccessDenied, message))
+    }
+
+    /// What the sender's own policies say of an action. The root user of an account may do everything in it.
+    pub(crate) fn decide(&self, action: &str, resource: &str) -> Decision {
+        let Some(identity) = self.identity() else {
+            let is_root = matches!(self.principal, Principal::Root { .. });
+            return if is_root { Decision::Allow } else { Decision::ImplicitDeny };
+        };
+        let mut context = context(identity);
+        // Only where the parameter means what the key does: others could be sent to please a condition.
+        let (key, parameter) = match action.strip_prefix("iam:").unwrap_or_default() {
+            "AttachUserPolicy" | "AttachGroupPolicy" | "AttachRolePolicy" | "DetachUserPolicy"
+            | "DetachGroupPolicy" | "DetachRolePolicy" => ("iam:PolicyARN", "PolicyArn"),
+            "CreateUser" | "CreateRole" | "PutUserPermissionsBoundary" | "PutRolePermissionsBoundary" => {
+                ("iam:PermissionsBoundary", "PermissionsBoundary")
+            }
+            _ => ("", ""),
+        };
+        if let Some(value) = self.form.get(parameter) {
+            context.set(key, value);
+        }
+        let request = PolicyRequest { action, resource, context: &context };
+        // An ARN without an account means the account whose policy it is in, as some other servers write it.
+        let short = resource.replacen(&format!("::{}:", self.account_id()), ":::", 1);
+        let short = PolicyRequest { action, resource: &short, context: &context };
+        decide(identity, &[request, short])
+    }
+
+    /// Reads the state.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        self.store.read(look)
+    }
+
+    /// The ARN of something of a kind in the account, which need not exist.
+    pub(crate) fn arn(&self, kind: Kind, name: &str) -> String {
+        let account = self.account_id();
+        let found = self.read(|state| match kind {
+            Kind::User => state.user(account, name).ok().map(|user| user.head.arn(kind)),
+            Kind::Group => state.group(account, name).ok().map(|group| group.head.arn(kind)),
+            Kind::Role => state.role(account, name).ok().map(|role| role.head.arn(kind)),
+            Kind::Policy => state.policy(account, name).map(|policy| policy.head.arn(kind)),
+        });
+        found.unwrap_or_else(|| format!("arn:aws:iam::{account}:{}/{name}", kind.word()))
+    }
+}
+
+/// What all policies of an identity say together. A denial anywhere counts most; else the identity's policies, its
+/// boundary and its session policies must each allow it, so that a boundary or a session only ever narrows.
+fn decide(identity: &Identity, requests: &[PolicyRequest<'_>]) -> Decision {
+    let say = |policies: &[Arc<Policy>]| {
+        let decisions =
+            requests.iter().map(|request| evaluate(policies.iter().map(|policy| &**policy), request));
+        decisions.fold(Decision::ImplicitDeny, |sum, next| match (sum, next) {
+            (Decision::ExplicitDeny, _) | (_, Decision::ExplicitDeny) => Decision::ExplicitDeny,
+            (Decision::Allow, _) | (_, Decision::Allow) => Decision::Allow,
+            _ => Decision::ImplicitDeny,
+        })
+    };
+    let own = match (identity.kind, say(&identity.policies)) {
+        (IdentityKind::AccountRoot, Decision::ImplicitDeny) => Decision::Allow,
+        (_, decision) => decision,
+    };
+    let boundary = identity.boundary.as_ref().map(|boundary| say(std::slice::from_ref(boundary)));
+    let session = identity.session.as_ref().filter(|session| !session.policies.is_empty());
+    let session = session.map(|session| say(&session.policies));
+    let all = [Some(own), boundary, session];
+    if all.contains(&Some(Decision::ExplicitDeny)) {
+        return Decision::ExplicitDeny;
+    }
+    let allowed = all.iter().flatten().all(|decision| *decision == Decision::Allow);
+    if allowed { Decision::Allow } else { Decision::ImplicitDeny }
+}
+
+/// The condition keys that are known of every signed request to this API.
+pub(crate) fn context(identity: &Identity) -> Context {
+    let mut context = Context::new();
+    context.set("aws:PrincipalArn", identity.principal_arn());
+    context.set("aws:PrincipalAccount", identity.account.id.as_str());
+    context.set("aws:PrincipalType", identity.principal_type());
+    context.set("aws:userid", identity.user_id.as_str());
+    if let Some(name) = identity.username() {
+        context.set("aws:username", name);
+    }
+    for (key, value) in &identity.tags {
+        context.set(&format!("aws:PrincipalTag/{key}"), value.as_str());
+    }
+    let rfc3339 = |at: SystemTime| {
+        let at = time::OffsetDateTime::from(at);
+        at.replace_nanosecond(0).unwrap_or(at).format(&time::format_description::well_known::Rfc3339)
+    };
+    let now = SystemTime::now();
+    if let Ok(text) = rfc3339(now) {
+        context.set("aws:CurrentTime", text);
+    }
+    context.set("aws:EpochTime", (crate::names::now_ms() / 1000).to_string());
+    if let Some(session) = &identity.session
+        && let Ok(text) = rfc3339(session.issued_at)
+    {
+        context.set("aws:TokenIssueTime", text);
+    }
+    context
+}
+
+#[cfg(test)]
+#[path = "call_tests.rs"]
+mod tests;

@@ -1,0 +1,200 @@
+//! Temporary credentials.
+//!
+//! Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_Operations.html>
+
+use std::sync::Arc;
+
+use granary_auth::policy::{Caller, Decision, Grant, Policy, PolicyKind, PolicyRequest, ResourceDecision};
+use granary_auth::{Identity, IdentityKind, Principal};
+use zeroize::Zeroizing;
+
+use super::call::{Call, context};
+use super::limits;
+use super::xml::Xml;
+use crate::documents::{Kind, RoleDocument};
+use crate::error::{Code, IamError, Result};
+use crate::names::{self, IdKind};
+use crate::token::{Subject, Token};
+
+const SESSION_MIN_S: u32 = 900;
+/// The longest session of a user, 36 hours, and of the root user of an account.
+const USER_SESSION_MAX_S: u32 = 129_600;
+const ROOT_SESSION_MAX_S: u32 = 3_600;
+/// What a session lasts if nothing is said.
+const USER_SESSION_DEFAULT_S: u32 = 43_200;
+const ROLE_SESSION_DEFAULT_S: u32 = 3_600;
+/// The longest session of a role that another session of a role assumed.
+const CHAINED_SESSION_MAX_S: u32 = 3_600;
+const SESSION_POLICY_ARNS: usize = 10;
+
+pub(super) fn caller_identity(call: &Call<'_>) -> Xml {
+    let id =
+        call.identity().map_or_else(|| call.account_id().to_owned(), |identity| identity.user_id.clone());
+    let mut xml = Xml::new();
+    xml.text("Arn", call.caller_arn()).text("UserId", id).text("Account", call.account_id());
+    xml
+}
+
+/// Seals the token and writes its credentials.
+async fn issue(call: &Call<'_>, token: &Token) -> Result<Xml> {
+    let sealed = token.seal(&*call.store.vault().await?)?;
+    let mut xml = Xml::new();
+    xml.element("Credentials", |xml| {
+        xml.text("AccessKeyId", &token.access_key)
+            .text("SecretAccessKey", &*token.secret)
+            .text("SessionToken", sealed)
+            .time("Expiration", token.expires_s.saturating_mul(1000));
+    });
+    Ok(xml)
+}
+
+fn token(account: &str, subject: Subject, parent: &str, lasts_s: u32) -> Result<Token> {
+    let issued_s = names::now_ms() / 1000;
+    Ok(Token {
+        access_key: names::new_id(IdKind::TemporaryKey)?,
+        secret: Zeroizing::new(names::new_secret()?),
+        account: account.to_owned(),
+        subject,
+        parent: parent.to_owned(),
+        issued_s,
+        expires_s: issued_s.saturating_add(i64::from(lasts_s)),
+        policy: None,
+        policy_arns: Vec::new(),
+    })
+}
+
+pub(super) async fn session_token(call: &Call<'_>) -> Result<Xml> {
+    let wanted = call.form.number("DurationSeconds", SESSION_MIN_S, USER_SESSION_MAX_S)?;
+    let (subject, lasts_s) = match call.identity() {
+        Some(Identity { session: Some(_), .. }) => {
+            let message = "Cannot call GetSessionToken with session credentials";
+            return Err(IamError::new(Code::AccessDenied, message));
+        }
+        Some(identity) if identity.kind == IdentityKind::User => {
+            let subject = Subject::User { id: identity.user_id.clone() };
+            (subject, wanted.unwrap_or(USER_SESSION_DEFAULT_S))
+        }
+        // AWS shortens what is longer.
+        _ => (Subject::Root, wanted.unwrap_or(ROOT_SESSION_MAX_S).min(ROOT_SESSION_MAX_S)),
+    };
+    // It needs no permission, but it can be denied.
+    if call.decide(&call.action, "*") == Decision::ExplicitDeny {
+        call.authorise("*")?;
+    }
+    issue(call, &token(call.account_id(), subject, call.access_key(), lasts_s)?).await
+}
+
+/// Whether the role's trust policy and the caller's own policies let the caller assume it.
+fn check_trust(call: &Call<'_>, identity: &Identity, role: &RoleDocument) -> Result<()> {
+    let arn = role.head.arn(Kind::Role);
+    let trust = Policy::parse(role.trust.as_bytes(), PolicyKind::Trust)
+        .map_err(|error| IamError::Unusable(format!("the trust policy of {arn} cannot be read: {error}")))?;
+    let mut context = context(identity);
+    if let Some(id) = call.form.get("ExternalId") {
+        context.set("sts:ExternalId", id);
+    }
+    if let Some(name) = call.form.get("RoleSessionName") {
+        context.set("sts:RoleSessionName", name);
+    }
+    let request = PolicyRequest { action: &call.action, resource: &arn, context: &context };
+    let trusted = trust.decide(&policy_caller(identity), &request);
+    let own = call.decide(&call.action, &arn);
+    let is_same_account = identity.account.id == role.head.account;
+    let allowed = match (trusted, own) {
+        (ResourceDecision::ExplicitDeny, _) | (_, Decision::ExplicitDeny) => false,
+        (ResourceDecision::Allow(_), Decision::Allow) => true,
+        // Within an account, whom the role names itself needs nothing else. A session that was narrowed does.
+        (ResourceDecision::Allow(Grant::Caller | Grant::Anyone), Decision::ImplicitDeny) => {
+            is_same_account && identity.boundary.is_none() && identity.session.is_none()
+        }
+        _ => false,
+    };
+    if allowed { Ok(()) } else { Err(denied(call, &arn)) }
+}
+
+fn denied(call: &Call<'_>, arn: &str) -> IamError {
+    let who = call.caller_arn();
+    let message = format!("User: {who} is not authorized to perform: {} on resource: {arn}", call.action);
+    IamError::new(Code::AccessDenied, message)
+}
+
+/// The caller as policies of resources see it.
+fn policy_caller(identity: &Identity) -> Caller<'_> {
+    let (account, canonical) = (&*identity.account.id, &*identity.account.canonical_id);
+    match (identity.kind, &identity.role_arn) {
+        (IdentityKind::AccountRoot, _) => Caller::Root { account, canonical },
+        (IdentityKind::AssumedRole, Some(role_arn)) => {
+            Caller::Session { account, canonical, arn: &identity.arn, role_arn }
+        }
+        _ => Caller::User { account, canonical, arn: &identity.arn },
+    }
+}
+
+/// The role of that ARN, in whatever account.
+fn find_role(call: &Call<'_>, arn: &str) -> Option<Arc<RoleDocument>> {
+    let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
+    let name = path.rsplit('/').next()?;
+    let role = call.read(|state| state.role(account, name).ok().cloned())?;
+    (role.head.arn(Kind::Role) == arn).then_some(role)
+}
+
+/// The session policies of the request, checked.
+fn session_policies(call: &Call<'_>, account: &str) -> Result<(Option<String>, Vec<String>)> {
+    let policy = call.form.get("Policy");
+    if let Some(text) = policy {
+        if limits::counted(text) > limits::SESSION_POLICY_CHARS {
+            let message = "The policy is longer than a session policy may be.";
+            return Err(IamError::new(Code::PackedPolicyTooLarge, message));
+        }
+        Policy::parse(text.as_bytes(), PolicyKind::Identity)?;
+    }
+    let arns = call.form.members("PolicyArns", ".arn");
+    if arns.len() > SESSION_POLICY_ARNS {
+        return Err(IamError::invalid(format!("There are at most {SESSION_POLICY_ARNS} session policies.")));
+    }
+    for arn in &arns {
+        call.read(|state| state.policy_text(account, arn).map(drop))?;
+    }
+    Ok((policy.map(str::to_owned), arns.into_iter().map(str::to_owned).collect()))
+}
+
+pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
+    let arn = call.form.required("RoleArn")?;
+    let session = call.form.required("RoleSessionName")?;
+    names::check_name(Kind::User, session)?;
+    if session.len() < 2 {
+        return Err(IamError::invalid("The value of RoleSessionName must have at least 2 characters."));
+    }
+    let identity = match call.principal {
+        Principal::User(identity) if identity.kind != IdentityKind::AccountRoot => identity,
+        _ => return Err(IamError::new(Code::AccessDenied, "Roles may not be assumed by root accounts.")),
+    };
+    // Whether there is such a role is nobody's business who may not assume it.
+    let role = find_role(call, arn).ok_or_else(|| denied(call, arn))?;
+    check_trust(call, identity, &role)?;
+    let longest_s = match identity.kind {
+        IdentityKind::AssumedRole => role.max_session_s.min(CHAINED_SESSION_MAX_S),
+        _ => role.max_session_s,
+    };
+    let lasts_s = call.form.number("DurationSeconds", SESSION_MIN_S, USER_SESSION_MAX_S)?;
+    let lasts_s = lasts_s.unwrap_or(ROLE_SESSION_DEFAULT_S.min(longest_s));
+    if lasts_s > longest_s {
+        let message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+        return Err(IamError::invalid(message));
+    }
+    let account = &role.head.account;
+    let (policy, policy_arns) = session_policies(call, account)?;
+    let subject = Subject::Role { id: role.head.id.clone(), session: session.to_owned() };
+    let made = token(account, subject, parent(call, identity), lasts_s)?;
+    let mut xml = issue(call, &Token { policy, policy_arns, ..made }).await?;
+    xml.element("AssumedRoleUser", |xml| {
+        xml.text("AssumedRoleId", format!("{}:{session}", role.head.id))
+            .text("Arn", format!("arn:aws:sts::{account}:assumed-role/{}/{session}", role.head.name));
+    });
+    Ok(xml)
+}
+
+/// The long-term key that all this began with: a chain of sessions ends with it.
+fn parent<'c>(call: &Call<'c>, identity: &'c Identity) -> &'c str {
+    identity.session.as_ref().map_or(call.access_key(), |session| &session.parent)
+}

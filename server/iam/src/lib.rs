@@ -1,0 +1,25 @@
+//! Who may use the store: accounts, users, groups, roles, their keys and policies, and temporary credentials.
+//!
+//! [`IdentityStore`] holds all of it in memory, as documents that the metadata keeps. It is where the signatures'
+//! verifier finds secrets, and what the operator's commands and the IAM and STS APIs change.
+//!
+//! A change is decided from one state of everything and stored only if that is still the state, so that rules over
+//! several documents hold without locks. The node that changes something sees it at once; others ask every
+//! [`POLL_INTERVAL`].
+
+pub mod api;
+mod aws_managed;
+mod documents;
+mod error;
+mod manage;
+mod names;
+mod resolve;
+mod state;
+mod store;
+mod token;
+mod vault;
+
+pub use documents::KeyStatus;
+pub use error::{Code, IamError, Result};
+pub use manage::{AccountDetails, NewKey, NewUser, UserName, UserView};
+pub use store::{IdentityStore, POLL_INTERVAL, Root};

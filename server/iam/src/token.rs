@@ -1,0 +1,76 @@
+//! Session tokens: all there is to know of temporary credentials, sealed. Nothing of them is stored, and every node that
+//! has the store's key understands them.
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::error::{IamError, Result};
+use crate::vault::{Purpose, Vault};
+
+/// Who a session acts for, by unique ids: a user that was deleted and made again is another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Subject {
+    /// The root user of the account.
+    Root,
+    /// A user.
+    User { id: String },
+    /// A role, in a session of that name.
+    Role { id: String, session: String },
+}
+
+/// What a token says.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Token {
+    pub(crate) access_key: String,
+    #[serde(with = "wiped")]
+    pub(crate) secret: Zeroizing<String>,
+    pub(crate) account: String,
+    pub(crate) subject: Subject,
+    /// The long-term key that the first session of a chain was made with.
+    pub(crate) parent: String,
+    pub(crate) issued_s: i64,
+    pub(crate) expires_s: i64,
+    /// The session policy.
+    pub(crate) policy: Option<String>,
+    /// Managed policies that are session policies.
+    pub(crate) policy_arns: Vec<String>,
+}
+
+/// A text that is wiped from memory when it is dropped.
+mod wiped {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(
+        text: &Zeroizing<String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Zeroizing<String>, D::Error> {
+        String::deserialize(deserializer).map(Zeroizing::new)
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+impl Token {
+    /// The text that the client sends with each request.
+    pub(crate) fn seal(&self, vault: &Vault) -> Result<String> {
+        let text = serde_json::to_vec(self)
+            .map_err(|error| IamError::Unusable(format!("a token cannot be written: {error}")))?;
+        vault.seal(Purpose::Token, &Zeroizing::new(text))
+    }
+
+    /// What the text says, if it was sealed here and is unchanged.
+    pub(crate) fn open(vault: &Vault, text: &str) -> Option<Self> {
+        serde_json::from_slice(&vault.open(Purpose::Token, text)?).ok()
+    }
+}

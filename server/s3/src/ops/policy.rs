@@ -1,0 +1,66 @@
+//! The policy of a bucket.
+//!
+//! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html>
+
+use axum::body::Body;
+use granary_auth::policy::{POLICY_BYTES_MAX, Policy, PolicyKind};
+use granary_engine::Freshness;
+use granary_types::BucketName;
+use http::{HeaderValue, StatusCode, header};
+
+use crate::access::{self, rules};
+use crate::body::Protection;
+use crate::context::Context;
+use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::respond::{self, S3Response};
+use crate::xml::XmlWriter;
+
+/// Only the account that a bucket belongs to may handle its policy, whoever that policy lets in.
+fn check_account(context: &Context<'_>) -> S3Result<()> {
+    let is_own = context.rules.get().is_some_and(|rules| context.requester.is_of(&rules.owner));
+    if is_own || context.requester.is_superuser() { Ok(()) } else { Err(ErrorCode::MethodNotAllowed.into()) }
+}
+
+/// `GET /bucket?policy`.
+pub(super) async fn get(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
+    check_account(context)?;
+    let stored = context.shared.engine.bucket_document(bucket, rules::POLICY).await?;
+    let missing = || S3Error::new(ErrorCode::NoSuchBucketPolicy).field("BucketName", bucket.as_str());
+    let mut response = S3Response::new(Body::from(stored.ok_or_else(missing)?));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// `PUT /bucket?policy`.
+pub(super) async fn put(context: &Context<'_>, bucket: &BucketName, body: Body) -> S3Result<S3Response> {
+    check_account(context)?;
+    // One more byte tells that it is too long, which has an error of its own.
+    let document = context.document(body, POLICY_BYTES_MAX + 1, Protection::Optional).await?;
+    let policy = Policy::parse(&document, PolicyKind::Bucket(bucket.as_str())).map_err(|error| {
+        S3Error::with_message(ErrorCode::MalformedPolicy, error.to_string()).because(error)
+    })?;
+    let block = access::rules(context.shared, bucket, Freshness::Current).await?.block;
+    if block.refuse_policy && policy.is_public() {
+        return Err(S3Error::with_message(
+            ErrorCode::AccessDenied,
+            "Access Denied: public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
+        ));
+    }
+    context.shared.engine.put_bucket_document(bucket, rules::POLICY, Some(document.to_vec())).await?;
+    Ok(respond::empty(StatusCode::NO_CONTENT))
+}
+
+/// `DELETE /bucket?policy`.
+pub(super) async fn delete(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
+    check_account(context)?;
+    context.shared.engine.put_bucket_document(bucket, rules::POLICY, None).await?;
+    Ok(respond::empty(StatusCode::NO_CONTENT))
+}
+
+/// `GET /bucket?policyStatus`: whether anybody who cannot be told beforehand gets in.
+pub(super) async fn status(context: &Context<'_>, bucket: &BucketName) -> S3Result<S3Response> {
+    let rules = access::rules(context.shared, bucket, Freshness::Current).await?;
+    let mut xml = XmlWriter::document("PolicyStatus");
+    xml.plain("IsPublic", rules.is_public());
+    Ok(respond::xml(xml.finish("PolicyStatus")))
+}

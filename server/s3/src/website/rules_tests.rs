@@ -1,0 +1,71 @@
+use super::*;
+
+const HOST: &str = "b.site.example";
+
+fn website(content: &str) -> Website {
+    Website::of_stored(content.as_bytes()).unwrap()
+}
+
+fn rule(condition: &str, redirect: &str) -> String {
+    format!("<RoutingRule>{condition}<Redirect>{redirect}</Redirect></RoutingRule>")
+}
+
+fn redirected(rules: &str, key: &str, status: Option<StatusCode>) -> Option<(u16, String)> {
+    let content =
+        format!("<IndexDocument><Suffix>i.html</Suffix></IndexDocument><RoutingRules>{rules}</RoutingRules>");
+    let found = website(&content).redirect(key, status, HOST)?;
+    Some((found.code.as_u16(), found.location))
+}
+
+#[test]
+fn a_rule_replaces_what_it_says() {
+    let prefix = "<Condition><KeyPrefixEquals>docs/</KeyPrefixEquals></Condition>";
+    for (redirect, code, location) in [
+        ("<ReplaceKeyPrefixWith>documents/</ReplaceKeyPrefixWith>", 301, "/documents/a%20b.html"),
+        ("<ReplaceKeyWith>gone.html</ReplaceKeyWith>", 301, "/gone.html"),
+        ("<HostName>other.example</HostName>", 301, "http://other.example/docs/a%20b.html"),
+        ("<Protocol>https</Protocol>", 301, "https://b.site.example/docs/a%20b.html"),
+        ("<HttpRedirectCode>302</HttpRedirectCode><ReplaceKeyWith/>", 302, "/"),
+    ] {
+        let found = redirected(&rule(prefix, redirect), "docs/a b.html", None);
+        assert_eq!(found, Some((code, location.to_owned())), "{redirect}");
+    }
+    assert_eq!(redirected(&rule(prefix, "<ReplaceKeyWith>x</ReplaceKeyWith>"), "other", None), None);
+}
+
+#[test]
+fn rules_for_errors_wait_for_them() {
+    let condition = "<Condition><HttpErrorCodeReturnedEquals>404</HttpErrorCodeReturnedEquals></Condition>";
+    let rules = rule(condition, "<HostName>h</HostName><ReplaceKeyPrefixWith>404/</ReplaceKeyPrefixWith>");
+    assert_eq!(redirected(&rules, "a", None), None);
+    assert_eq!(redirected(&rules, "a", Some(StatusCode::FORBIDDEN)), None);
+    let found = redirected(&rules, "a", Some(StatusCode::NOT_FOUND));
+    assert_eq!(found, Some((301, "http://h/404/a".to_owned())));
+}
+
+#[test]
+fn the_first_rule_that_fits_counts() {
+    let rules = [
+        rule(
+            "<Condition><KeyPrefixEquals>a/b/</KeyPrefixEquals></Condition>",
+            "<ReplaceKeyWith>1</ReplaceKeyWith>",
+        ),
+        rule(
+            "<Condition><KeyPrefixEquals>a/</KeyPrefixEquals></Condition>",
+            "<ReplaceKeyWith>2</ReplaceKeyWith>",
+        ),
+        rule("", "<ReplaceKeyWith>3</ReplaceKeyWith>"),
+    ]
+    .concat();
+    for (key, location) in [("a/b/c", "/1"), ("a/c", "/2"), ("b", "/3"), ("", "/3")] {
+        assert_eq!(redirected(&rules, key, None), Some((301, location.to_owned())), "{key}");
+    }
+}
+
+#[test]
+fn all_requests_go_elsewhere() {
+    let found = website(
+        "<RedirectAllRequestsTo><HostName>h</HostName><Protocol>https</Protocol></RedirectAllRequestsTo>",
+    );
+    assert_eq!(found.redirects_all.unwrap().location(HOST, "a/b\r\nc"), "https://h/a/b%0D%0Ac");
+}

@@ -1,0 +1,164 @@
+//! Receiving bodies: small ones stay in memory to be packed, others go to the drives.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use granary_types::BlobId;
+
+use crate::api::{Digests, PutSource};
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::objects::drawing;
+use crate::record::BlobRecord;
+use crate::sealing::{SealedBody, Sealing};
+use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, WrittenBlob};
+
+/// A client that sends nothing for this long is slow.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Where a body went.
+pub(crate) enum Stored {
+    Empty,
+    /// Still in memory: it is packed when its record is complete.
+    Small(Bytes),
+    Blob(WrittenBlob),
+}
+
+impl Stored {
+    fn length_bytes(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Small(bytes) => bytes.len() as u64,
+            Self::Blob(blob) => blob.length_bytes,
+        }
+    }
+}
+
+/// A body that is received and verified.
+pub(crate) struct Received {
+    pub(crate) stored: Stored,
+    pub(crate) digests: Digests,
+    /// How long it came; what is stored of it may be longer.
+    pub(crate) length_bytes: u64,
+}
+
+/// Whether small bodies may stay in memory to be packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Small {
+    Pack,
+    /// Parts are always blobs of their own, with this id: a completion refers to them.
+    Blob(BlobId),
+}
+
+impl Engine {
+    /// Reads a body to its end: small ones stay in memory, others go to the drives and are flushed.
+    pub(crate) async fn receive(
+        &self,
+        source: &mut dyn PutSource,
+        record: &BlobRecord,
+        small: Small,
+        sealing: Sealing<'_>,
+    ) -> Result<Received> {
+        let Some((key, stream)) = sealing else {
+            let (stored, digests) = self.receive_as_is(source, record, small).await?;
+            let length_bytes = stored.length_bytes();
+            return Ok(Received { stored, digests, length_bytes });
+        };
+        let mut body = SealedBody::new(source, key, stream)?;
+        let (stored, digests) = self.receive_as_is(&mut body, record, small).await?;
+        Ok(Received { stored, digests, length_bytes: body.plain_bytes() })
+    }
+
+    async fn receive_as_is(
+        &self,
+        source: &mut dyn PutSource,
+        record: &BlobRecord,
+        small: Small,
+    ) -> Result<(Stored, Digests)> {
+        let (head, ended) = receive_head(source, small).await?;
+        if ended && (small == Small::Pack || head.is_empty()) {
+            let digests = source.finish().await.map_err(EngineError::Source)?;
+            let stored = match head.concat() {
+                empty if empty.is_empty() => Stored::Empty,
+                bytes => Stored::Small(bytes),
+            };
+            return Ok((stored, digests));
+        }
+        let inner = &self.inner;
+        let id = match small {
+            Small::Pack => BlobId::random().map_err(drawing)?,
+            Small::Blob(id) => id,
+        };
+        let (pool, budget) = (inner.pool.clone(), inner.write_budget.clone());
+        let mut writer = BlobWriter::start_at(pool, budget, record.encode()?, id, 0).await?;
+        for bytes in head.chunks {
+            writer.write(&bytes).await?;
+        }
+        if !ended {
+            while let Some(bytes) = next_or_idle(source, &mut writer).await? {
+                writer.write(&bytes).await?;
+            }
+        }
+        let verified = async { source.finish().await.map_err(EngineError::Source) };
+        let (digests, finished) = tokio::try_join!(verified, writer.finish())?;
+        let blob = self.make_whole(finished, record).await?;
+        Ok((Stored::Blob(blob), digests))
+    }
+}
+
+/// The next bytes of a body. While none come, full stripes are not held back: a slow client keeps one stripe of the
+/// shared buffers, not a whole run.
+async fn next_or_idle(source: &mut dyn PutSource, writer: &mut BlobWriter) -> Result<Option<Bytes>> {
+    let mut next = source.next();
+    match tokio::time::timeout(IDLE, &mut next).await {
+        Ok(bytes) => bytes.map_err(EngineError::Source),
+        Err(_) => {
+            writer.submit_full_stripes().await?;
+            next.await.map_err(EngineError::Source)
+        }
+    }
+}
+
+/// The first chunks of a body.
+#[derive(Default)]
+struct Head {
+    chunks: Vec<Bytes>,
+    length: usize,
+}
+
+impl Head {
+    fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// All bytes in one piece, copied only if there are several.
+    fn concat(mut self) -> Bytes {
+        if self.chunks.len() == 1 {
+            return self.chunks.pop().unwrap_or_default();
+        }
+        let mut bytes = BytesMut::with_capacity(self.length);
+        for chunk in &self.chunks {
+            bytes.extend_from_slice(chunk);
+        }
+        bytes.freeze()
+    }
+}
+
+/// Reads until the body ends or is too long to be packed; tells whether it ended.
+async fn receive_head(source: &mut dyn PutSource, small: Small) -> Result<(Head, bool)> {
+    let mut head = Head::default();
+    let limit = match small {
+        Small::Pack => PACKED_LENGTH_BYTES_MAX,
+        Small::Blob(_) => 0,
+    };
+    while head.length <= limit {
+        match source.next().await.map_err(EngineError::Source)? {
+            Some(bytes) => {
+                head.length += bytes.len();
+                head.chunks.push(bytes);
+            }
+            None => return Ok((head, true)),
+        }
+    }
+    Ok((head, false))
+}

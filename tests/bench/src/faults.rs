@@ -1,0 +1,155 @@
+//! What a lost drive costs: reads while it is gone, and how fast `granary heal` brings it back, with small objects and
+//! with large ones. A heal should go by the bytes of the drive, not by how many objects they are.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use crate::content::Choices;
+use crate::driver::{Operation, Outcome, Payload, Until, drive};
+use crate::target::{BUCKET, Target, start_granary};
+
+const READERS: usize = 32;
+const WRITERS: usize = 16;
+
+/// One size of objects.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// What reports call it.
+    pub name: &'static str,
+    /// Of each object.
+    pub object_bytes: u64,
+}
+
+/// The sizes whose heals are compared.
+pub const SIZES: [Size; 2] = [
+    Size { name: "10 KB objects", object_bytes: 10_000 },
+    Size { name: "64 MiB objects", object_bytes: 64 << 20 },
+];
+
+/// What one size showed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Loss {
+    /// The size.
+    pub objects: &'static str,
+    /// Body bytes read per second before, in 10^6.
+    pub healthy_mb_per_s: f64,
+    /// The same with one of the drives emptied.
+    pub degraded_mb_per_s: f64,
+    /// The median latency of a read before, in milliseconds.
+    pub healthy_p50_ms: f64,
+    /// The same with one of the drives emptied.
+    pub degraded_p50_ms: f64,
+    /// Bytes of shard files that the lost drive had.
+    pub lost_bytes: u64,
+    /// How long the heal took, in seconds.
+    pub heal_s: f64,
+    /// Shard bytes brought back per second, in 10^6.
+    pub heal_mb_per_s: f64,
+}
+
+impl Loss {
+    /// Fills a new server of `drives` drives below `dir` with `total_bytes` of objects of one size, empties a drive, and
+    /// measures.
+    ///
+    /// # Errors
+    /// A server that does not answer, or a heal that does not end well.
+    pub async fn measure(
+        dir: &Path,
+        drives: usize,
+        size: Size,
+        total_bytes: u64,
+        time: Duration,
+    ) -> Result<Self> {
+        let server = start_granary(dir, drives).await?;
+        let target = &server.target;
+        let objects = (total_bytes / size.object_bytes).max(1);
+        fill(target, size, objects).await?;
+        let healthy = read(target, objects, time).await?;
+        let lost = dir.join("d2");
+        let lost_bytes = bytes_below(&lost.join("volumes"))?;
+        fs::remove_dir_all(&lost).context("emptying a drive")?;
+        fs::create_dir_all(&lost).context("emptying a drive")?;
+        let degraded = read(target, objects, time).await?;
+        let begun = Instant::now();
+        heal(target)?;
+        let heal_s = begun.elapsed().as_secs_f64();
+        let healed_bytes = bytes_below(&lost.join("volumes"))?;
+        ensure!(healed_bytes >= lost_bytes, "the heal brought {healed_bytes} of {lost_bytes} bytes back");
+        Ok(Self {
+            objects: size.name,
+            healthy_mb_per_s: healthy.megabytes_per_second(),
+            degraded_mb_per_s: degraded.megabytes_per_second(),
+            healthy_p50_ms: healthy.quantile_ms(500),
+            degraded_p50_ms: degraded.quantile_ms(500),
+            lost_bytes,
+            heal_s,
+            heal_mb_per_s: lost_bytes as f64 / 1e6 / heal_s.max(1e-9),
+        })
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!(
+            "{:<15} GET {:>7.1} MB/s ({:.2} ms), a drive lost {:>7.1} MB/s ({:.2} ms); heal of {:.0} MB in {:.1} s: {:.0} MB/s",
+            self.objects,
+            self.healthy_mb_per_s,
+            self.healthy_p50_ms,
+            self.degraded_mb_per_s,
+            self.degraded_p50_ms,
+            self.lost_bytes as f64 / 1e6,
+            self.heal_s,
+            self.heal_mb_per_s
+        )
+    }
+}
+
+fn path(number: u64) -> String {
+    format!("/{BUCKET}/fault/{number:08}")
+}
+
+async fn fill(target: &Target, size: Size, objects: u64) -> Result<()> {
+    let writers = WRITERS as u64;
+    let put = move |client, sequence| {
+        let number = sequence * writers + client;
+        (number < objects).then(|| Operation {
+            payload: Payload::Block(size.object_bytes),
+            ..Operation::new("PUT", path(number))
+        })
+    };
+    drive(target, WRITERS, Until::Done, put).await.map(drop)
+}
+
+async fn read(target: &Target, objects: u64, time: Duration) -> Result<Outcome> {
+    let get = move |client: u64, sequence: u64| {
+        Some(Operation::new("GET", path(Choices::new(client << 40 | sequence).below(objects))))
+    };
+    let readers = READERS.min(usize::try_from(objects)?);
+    drive(target, readers, Until::Elapsed(time), get).await
+}
+
+fn heal(target: &Target) -> Result<()> {
+    let mut command = Command::new(std::env::var_os("GRANARY_BENCH_BINARY").context("GRANARY_BENCH_BINARY")?);
+    let (access_key, secret_key) = target.credentials();
+    command.args(["heal", "--json"]).env("GRANARY_ENDPOINT", format!("http://{}", target.host_for(0)?));
+    command.env("GRANARY_ROOT_ACCESS_KEY", access_key).env("GRANARY_ROOT_SECRET_KEY", secret_key);
+    let output = command.stdin(Stdio::null()).output().context("granary heal")?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "granary heal: {}\n{complaint}", output.status);
+    Ok(())
+}
+
+fn bytes_below(dir: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+        let entry = entry?;
+        let kind = entry.metadata()?;
+        sum += if kind.is_dir() { bytes_below(&entry.path())? } else { kind.len() };
+    }
+    Ok(sum)
+}

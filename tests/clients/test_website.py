@@ -1,0 +1,107 @@
+"""Websites: redirects, error pages, and who may see what. Browsers sign nothing."""
+
+import http.client
+import shutil
+import uuid
+
+import pytest
+
+from harness import Server, scratch_root
+from test_protocol import Answer
+
+DOMAIN = "web.example"
+
+
+@pytest.fixture(scope="module")
+def server():
+    root = scratch_root()
+    server = Server(root, settings={"GRANARY_WEBSITE_DOMAIN": DOMAIN}).start()
+    yield server
+    server.kill()
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def site(server):
+    """A client, a bucket and the host of its website."""
+    client = server.boto3()
+    bucket = f"site-{uuid.uuid4().hex[:10]}"
+    client.create_bucket(Bucket=bucket)
+    return client, bucket, f"{bucket}.{DOMAIN}"
+
+
+def visit(server, host, path, method="GET", **headers):
+    address, port = server.host.split(":")
+    link = http.client.HTTPConnection(address, int(port))
+    link.request(method, path, headers={"Host": host, **headers})
+    answer = Answer(link.getresponse())
+    link.close()
+    return answer
+
+
+def configure(client, bucket, **configuration):
+    client.put_bucket_website(Bucket=bucket, WebsiteConfiguration=configuration)
+
+
+def test_a_host_without_a_website_says_so_in_html(server, site):
+    _, _, host = site
+    for where, code in [(host, "NoSuchWebsiteConfiguration"), (f"no-such-bucket.{DOMAIN}", "NoSuchBucket")]:
+        answer = visit(server, where, "/")
+        assert answer.status == 404 and f"<li>Code: {code}</li>".encode() in answer.body, answer.body
+        assert answer.headers["content-type"].startswith("text/html") and answer.headers["x-amz-error-code"] == code
+    assert visit(server, host, "/", "HEAD").body == b""
+
+
+def test_all_requests_are_redirected(server, site):
+    client, bucket, host = site
+    configure(client, bucket, RedirectAllRequestsTo={"HostName": "example.com", "Protocol": "https"})
+    answer = visit(server, host, "/a%20b/c?d=e")
+    assert (answer.status, answer.headers["location"]) == (301, "https://example.com/a%20b/c?d=e")
+
+
+def test_routing_rules_redirect_requests_and_errors(server, site):
+    client, bucket, host = site
+    rules = [
+        {"Condition": {"KeyPrefixEquals": "docs/"}, "Redirect": {"ReplaceKeyPrefixWith": "documents/"}},
+        {"Condition": {"HttpErrorCodeReturnedEquals": "403", "KeyPrefixEquals": "gone/"},
+         "Redirect": {"HostName": "archive.example", "HttpRedirectCode": "302"}},
+    ]
+    configure(client, bucket, IndexDocument={"Suffix": "index.html"}, RoutingRules=rules)
+    moved = visit(server, host, "/docs/a.html")
+    assert (moved.status, moved.headers["location"]) == (301, "/documents/a.html")
+    client.put_object(Bucket=bucket, Key="gone/page", Body=b"secret")
+    gone = visit(server, host, "/gone/page")
+    assert (gone.status, gone.headers["location"]) == (302, "http://archive.example/gone/page")
+
+
+def test_what_is_not_public_is_not_shown(server, site):
+    client, bucket, host = site
+    configure(client, bucket, IndexDocument={"Suffix": "index.html"}, ErrorDocument={"Key": "error.html"})
+    for key in ("index.html", "error.html", "docs/index.html"):
+        client.put_object(Bucket=bucket, Key=key, Body=b"secret " + key.encode())
+    for path in ("/", "/index.html", "/docs/", "/docs", "/missing", "/%3Cscript%3E"):
+        answer = visit(server, host, path)
+        assert answer.status == 403 and b"AccessDenied" in answer.body, (path, answer.body)
+        assert b"secret" not in answer.body and b"<script>" not in answer.body
+
+
+def test_a_website_only_reads_and_knows_no_signatures(server, site):
+    client, bucket, host = site
+    configure(client, bucket, IndexDocument={"Suffix": "index.html"})
+    for method in ("PUT", "POST", "DELETE", "OPTIONS"):
+        answer = visit(server, host, "/index.html", method)
+        assert answer.status == 405 and answer.headers["allow"] == "GET, HEAD"
+    client.put_object(Bucket=bucket, Key="index.html", Body=b"secret")
+    url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "index.html"})
+    signed = visit(server, host, url[url.index("/index.html"):])
+    assert signed.status == 403 and b"secret" not in signed.body
+
+
+def test_the_server_s_own_pages_are_not_on_websites(server, site):
+    """A website's visitors could read the metrics, and its pages could not have these names."""
+    client, bucket, host = site
+    configure(client, bucket, IndexDocument={"Suffix": "index.html"})
+    for path in ("/metrics", "/health/live", "/_granary/v1/drives"):
+        answer = visit(server, host, path)
+        assert answer.status == 403 and answer.headers["content-type"].startswith("text/html"), (path, answer.body)
+    assert visit(server, server.host, "/health/live").body == b"live\n"

@@ -1,0 +1,90 @@
+//! Each key is one register that all nodes share, whatever fails (see `granary_tests::register`).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "tests")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use granary_tests::cluster::Cluster;
+use granary_tests::load::BUCKET;
+use granary_tests::postgres::Stop;
+use granary_tests::register::{Journal, Registers};
+
+const NODES: usize = 6;
+const BETWEEN: Duration = Duration::from_secs(2);
+/// Longer than other nodes wait for a sign of life.
+const FROZEN: Duration = Duration::from_secs(12);
+const DATABASE_AWAY: Duration = Duration::from_secs(5);
+
+/// What happens while the clients ask.
+enum Fault {
+    Killed(usize),
+    Frozen(usize),
+    CutOff(usize),
+    DatabaseRestarted(Stop),
+    DatabaseAway,
+    Restarted(usize),
+}
+
+impl Fault {
+    async fn inflict(&self, cluster: &mut Cluster) {
+        match self {
+            Self::Killed(node) => {
+                cluster.nodes[*node].kill().unwrap();
+                tokio::time::sleep(BETWEEN).await;
+                cluster.nodes[*node].spawn().unwrap();
+            }
+            Self::Frozen(node) => {
+                cluster.nodes[*node].freeze().unwrap();
+                tokio::time::sleep(FROZEN).await;
+                cluster.nodes[*node].thaw().unwrap();
+            }
+            Self::CutOff(node) => {
+                cluster.gates[*node].shut();
+                tokio::time::sleep(BETWEEN * 2).await;
+                cluster.gates[*node].open();
+            }
+            Self::DatabaseRestarted(how) => cluster.database.restart(*how).unwrap(),
+            Self::DatabaseAway => {
+                cluster.database.stop(Stop::Immediate).unwrap();
+                tokio::time::sleep(DATABASE_AWAY).await;
+                cluster.database.launch().unwrap();
+            }
+            Self::Restarted(node) => cluster.nodes[*node].stop_and_restart().await.unwrap(),
+        }
+    }
+}
+
+async fn hold_while(faults: &[Fault], seed: u64) {
+    let mut cluster = Cluster::start_gated(NODES, 1).await.unwrap();
+    let clients = cluster.clients().unwrap();
+    clients[0].create_bucket().bucket(BUCKET).send().await.unwrap();
+    let journal = Arc::new(Journal::default());
+    let registers = Registers::start(&clients, &journal, seed);
+    tokio::time::sleep(BETWEEN).await;
+    for fault in faults {
+        fault.inflict(&mut cluster).await;
+        cluster.wait_for(NODES).await.unwrap();
+        tokio::time::sleep(BETWEEN).await;
+    }
+    registers.finish().await.unwrap();
+    let (answered, unknown) = journal.counts();
+    eprintln!("{answered} requests answered, {unknown} unknown");
+    assert!(answered > 500, "{answered} requests were answered");
+    journal.check().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_registers_while_nodes_die_and_come_back() {
+    hold_while(&[Fault::Killed(1), Fault::Restarted(3), Fault::Killed(0)], 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_registers_while_nodes_are_stopped_and_cut_off() {
+    hold_while(&[Fault::Frozen(2), Fault::CutOff(4)], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_registers_while_the_database_fails() {
+    let restarted = Fault::DatabaseRestarted;
+    hold_while(&[restarted(Stop::Fast), Fault::DatabaseAway, restarted(Stop::Immediate)], 3).await;
+}
