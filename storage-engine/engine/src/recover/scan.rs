@@ -314,11 +314,8 @@ fn take_blob(
         contents.volume.unreadable_records += 1;
         return;
     }
-    match open.get_mut(&first.blob) {
-        Some(last) if last.extend(&segment) => {}
-        _ => {
-            let last = open.insert(first.blob, segment);
-            contents.segments.extend(last.map(|last| (first.blob, last)));
-        }
+    if !open.get_mut(&first.blob).is_some_and(|last| last.extend(&segment)) {
+        let last = open.insert(first.blob, segment);
+        contents.segments.extend(last.map(|last| (first.blob, last)));
     }
 }

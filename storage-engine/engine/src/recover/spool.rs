@@ -1,7 +1,7 @@
 //! Files in a working directory: what is told of keys, spread by key, and the entries of the metadata that come of it.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
+use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use granary_types::{BucketId, ObjectKey};
