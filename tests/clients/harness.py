@@ -112,6 +112,8 @@ class Server:
         """Runs another subcommand of the binary against this server."""
         env = dict(os.environ, GRANARY_ROOT_ACCESS_KEY=ACCESS_KEY, GRANARY_ROOT_SECRET_KEY=SECRET_KEY,
                    GRANARY_ENDPOINT=self.endpoint)
+        if self.tls:
+            env["GRANARY_CA_CERT"] = str(self.certificate)
         return run([binary(), *words], env=env)
 
     def log_tail(self) -> str:

@@ -200,7 +200,5 @@ def test_configurations_go_with_their_bucket(server, bucket):
 
 def test_what_would_only_seem_secure_is_refused(server, bucket):
     s3 = server.boto3()
-    rule = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
-    assert code(s3.put_bucket_encryption, Bucket=bucket, ServerSideEncryptionConfiguration=rule)[0] == 501
     replication = {"Role": "r", "Rules": [{"Status": "Enabled", "Destination": {"Bucket": "arn:aws:s3:::b"}}]}
     assert code(s3.put_bucket_replication, Bucket=bucket, ReplicationConfiguration=replication)[0] == 501

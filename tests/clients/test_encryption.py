@@ -200,7 +200,7 @@ def test_parts_need_the_key_of_their_upload(s3, bucket):
     complete = {"Bucket": bucket, "Key": "k", "UploadId": begun,
                 "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": etag}]}}
     assert code_of(s3.complete_multipart_upload, **complete, **customer(KEY_B)) == (400, "InvalidArgument")
-    # botocore chooses a checksum for every upload, and such a completion needs the key.
+    # A completion needs the key, as every object has a checksum.
     assert code_of(s3.complete_multipart_upload, **complete) == (400, "InvalidRequest")
     s3.complete_multipart_upload(**complete, **customer())
     plain = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]

@@ -226,3 +226,50 @@ def test_a_form_leaves_its_connection_usable(server, bucket, client):
         assert response.status == 204 and not response.will_close
         response.read()
     link.close()
+
+
+def public_write(client, bucket, *actions):
+    statement = {"Effect": "Allow", "Principal": "*", "Action": list(actions), "Resource": f"arn:aws:s3:::{bucket}/drop/*"}
+    client.delete_public_access_block(Bucket=bucket)
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+
+def test_a_form_without_a_policy_may_what_everybody_may(server, bucket, client):
+    public_write(client, bucket, "s3:PutObject")
+    assert post(server, bucket, [("key", "drop/k")]).status == 204
+    assert client.get_object(Bucket=bucket, Key="drop/k")["Body"].read() == b"content"
+    assert post(server, bucket, [("key", "elsewhere")]).outcome == (403, "AccessDenied")
+    tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+    tagged = post(server, bucket, [("key", "drop/tagged"), ("tagging", tagging)])
+    assert tagged.outcome == (403, "AccessDenied"), "tags are another permission"
+
+
+def test_a_signed_form_may_no_more_than_its_signer(server, bucket, client):
+    """The policy of a form restricts; what its signer may not, it cannot allow."""
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/forbidden/*"}
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    form = presigned(client, bucket, "forbidden/k")
+    assert post(server, bucket, form.items()).outcome == (403, "AccessDenied")
+    assert post(server, bucket, presigned(client, bucket, "allowed/k").items()).status == 204
+
+
+def test_who_writes_an_object_gives_it_its_list(server, client):
+    """Where lists count, who may write in a bucket could not upload with one: it asked the object that was not there yet."""
+    bucket = f"lists-{uuid.uuid4().hex[:10]}"
+    client.create_bucket(Bucket=bucket, ObjectOwnership="ObjectWriter")
+    public = [("key", "drop/k"), ("acl", "public-read")]
+    public_write(client, bucket, "s3:PutObject")
+    assert post(server, bucket, public).outcome == (403, "AccessDenied"), "a policy must name what it allows"
+    client.delete_bucket_policy(Bucket=bucket)
+    assert post(server, bucket, public).outcome == (403, "AccessDenied")
+    client.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+    for _ in range(2):
+        assert post(server, bucket, public).status == 204
+    link = connection(server)
+    link.request("GET", f"/{bucket}/drop/k")
+    assert Answer(link.getresponse()).body == b"content"
+    link.close()
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObjectAcl", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+    assert post(server, bucket, public).outcome == (403, "AccessDenied")
+    assert post(server, bucket, [("key", "drop/plain")]).status == 204

@@ -1,6 +1,7 @@
 """Websites: redirects, error pages, and who may see what. Browsers sign nothing."""
 
 import http.client
+import json
 import shutil
 import uuid
 
@@ -105,3 +106,70 @@ def test_the_server_s_own_pages_are_not_on_websites(server, site):
         answer = visit(server, host, path)
         assert answer.status == 403 and answer.headers["content-type"].startswith("text/html"), (path, answer.body)
     assert visit(server, server.host, "/health/live").body == b"live\n"
+
+
+def make_public(client, bucket):
+    statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": f"arn:aws:s3:::{bucket}/*"}
+    client.delete_public_access_block(Bucket=bucket)
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+
+@pytest.fixture
+def public_site(site):
+    client, bucket, host = site
+    make_public(client, bucket)
+    configure(client, bucket, IndexDocument={"Suffix": "index.html"}, ErrorDocument={"Key": "errors/error.html"})
+    return client, bucket, host
+
+
+def test_pages_are_served_as_they_are_kept(server, public_site):
+    client, bucket, host = public_site
+    for key in ("index.html", "docs/index.html", "a page.html"):
+        client.put_object(Bucket=bucket, Key=key, Body=b"page " + key.encode(), ContentType="text/html", CacheControl="max-age=5")
+    for path, key in [("/", "index.html"), ("/docs/", "docs/index.html"), ("/a%20page.html?x=y", "a page.html")]:
+        answer = visit(server, host, path)
+        assert (answer.status, answer.body) == (200, b"page " + key.encode())
+        assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("text/html", "max-age=5")
+    assert visit(server, host, "/", "HEAD").headers["content-length"] == str(len(b"page index.html"))
+    part = visit(server, host, "/", Range="bytes=0-3")
+    assert (part.status, part.body) == (206, b"page")
+    assert visit(server, host, "/", **{"If-None-Match": answer.headers["etag"]}).status == 200
+    tag = visit(server, host, "/").headers["etag"]
+    assert visit(server, host, "/", **{"If-None-Match": tag}).status == 304
+    # What is a directory is asked for as one.
+    moved = visit(server, host, "/docs")
+    assert (moved.status, moved.headers["location"]) == (302, "/docs/")
+
+
+def test_an_object_may_redirect(server, public_site):
+    client, bucket, host = public_site
+    client.put_object(Bucket=bucket, Key="old.html", Body=b"old", WebsiteRedirectLocation="/new.html")
+    answer = visit(server, host, "/old.html")
+    assert (answer.status, answer.headers["location"], answer.body) == (301, "/new.html", b"")
+    # S3's own clients get the object.
+    assert client.get_object(Bucket=bucket, Key="old.html")["Body"].read() == b"old"
+
+
+def test_the_page_for_errors_has_their_status(server, public_site):
+    client, bucket, host = public_site
+    missing = visit(server, host, "/missing")
+    # Whether a key is there is told to nobody who may not list.
+    assert missing.status == 403
+    client.put_object(Bucket=bucket, Key="errors/error.html", Body=b"our own page", ContentType="text/html")
+    shown = visit(server, host, "/missing", Range="bytes=0-1")
+    assert (shown.status, shown.body, shown.headers["content-type"]) == (403, b"our own page", "text/html")
+    everything = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"],
+                  "Resource": [f"arn:aws:s3:::{bucket}/*", f"arn:aws:s3:::{bucket}"]}
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [everything]}))
+    shown = visit(server, host, "/missing")
+    assert (shown.status, shown.body) == (404, b"our own page")
+
+
+def test_a_rule_for_missing_pages(server, public_site):
+    client, bucket, host = public_site
+    rule = {"Condition": {"HttpErrorCodeReturnedEquals": "403"}, "Redirect": {"ReplaceKeyWith": "app.html", "HttpRedirectCode": "302"}}
+    configure(client, bucket, IndexDocument={"Suffix": "index.html"}, RoutingRules=[rule])
+    client.put_object(Bucket=bucket, Key="there.html", Body=b"there")
+    assert visit(server, host, "/there.html").body == b"there"
+    moved = visit(server, host, "/not/there")
+    assert (moved.status, moved.headers["location"]) == (302, "/app.html")

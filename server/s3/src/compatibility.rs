@@ -24,6 +24,8 @@ const BESIDE: &str = "
   for it; AWS encrypts every object with SSE-S3. Without a default, GetBucketEncryption answers
   `ServerSideEncryptionConfigurationNotFoundError`. New buckets do not block SSE-C. Encryption in two layers
   (`aws:kms:dsse`) is not implemented, nor are appends to encrypted objects. Keys of SSE-KMS are shown by their names, not by ARNs.
+  As at AWS, another SSE-C key than the object's is `AccessDenied`, and `aws:kms` without a key's name takes the default key; three of
+  ceph's tests expect otherwise (`test_encryption_sse_c_other_key`, `…_sse_c_multipart_bad_download`, `test_sse_kms_no_key`).
   See [encryption.md](encryption.md).
 ";
 

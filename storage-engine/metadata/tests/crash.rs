@@ -124,7 +124,7 @@ async fn a_replayed_database_equals_the_original() {
     let root = tempfile::tempdir().unwrap();
     let homes = Homes::new(root.path(), 2, 1);
     let store = homes.open(MayBeNew);
-    granary_metadata::conformance::random::everything(&*store, 7, 400).await;
+    granary_metadata::conformance::random::everything(&*store, 7, 800).await;
     store.close().await.unwrap();
     let original = dump(&homes.dir(0).join(DATABASE));
     assert!(original.lines().count() > 50);

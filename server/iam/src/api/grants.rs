@@ -79,7 +79,7 @@ pub(super) async fn put(call: &Call<'_>, kind: Kind) -> Result<Xml> {
     limits::check_policy(text, PolicyKind::Identity, limit)?;
     change(call, kind, name, |_, grants| {
         grants.inline.insert(policy.to_owned(), text.to_owned());
-        if grants.inline.values().map(|text| limits::counted(text)).sum::<usize>() > limit {
+        if !limits::fit(grants.inline.values().map(String::as_str), limit) {
             let message = format!("Maximum policy size of {limit} bytes exceeded for {} {name}", kind.word());
             return Err(IamError::new(Code::LimitExceeded, message));
         }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::call::Call;
+use super::common::{Renaming, check_unused, exists, new_head, path_prefix};
 use super::limits;
 use super::paging::Page;
-use super::users::{self, new_arn, path, path_prefix};
+use super::users;
 use super::xml::Xml;
-use crate::documents::{Document, Grants, GroupDocument, Head, Kind};
-use crate::error::{Code, IamError, Result};
-use crate::names::{self, IdKind};
+use crate::documents::{Document, Grants, GroupDocument, Kind};
+use crate::error::{IamError, Result};
 use crate::state::Changes;
 
 fn write(xml: &mut Xml, group: &GroupDocument) {
@@ -28,24 +28,13 @@ pub(super) fn put(group: GroupDocument) -> Changes {
 }
 
 pub(super) async fn create(call: &Call<'_>) -> Result<Xml> {
-    let name = call.form.required("GroupName")?;
-    names::check_name(Kind::Group, name)?;
-    let path = path(call)?;
-    call.authorise(&new_arn(call, Kind::Group, path, name))?;
-    let group = GroupDocument {
-        head: Head {
-            account: call.account_id().to_owned(),
-            name: name.to_owned(),
-            path: path.to_owned(),
-            id: names::new_id(IdKind::Group)?,
-            created_ms: names::now_ms(),
-        },
-        grants: Grants::default(),
-    };
+    let head = new_head(call, Kind::Group, "GroupName")?;
+    let name = head.name.clone();
+    let group = GroupDocument { head, grants: Grants::default() };
     call.store
         .change(|state| {
-            if state.group(call.account_id(), name).is_ok() {
-                return Err(limits::exists(Kind::Group, name));
+            if state.group(call.account_id(), &name).is_ok() {
+                return Err(exists(Kind::Group, &name));
             }
             if state.groups(call.account_id()).count() >= limits::GROUPS {
                 return Err(IamError::limit("GroupsPerAccount", limits::GROUPS));
@@ -77,25 +66,13 @@ pub(super) fn get(call: &Call<'_>) -> Result<Xml> {
 pub(super) async fn update(call: &Call<'_>) -> Result<Xml> {
     let name = call.form.required("GroupName")?;
     call.authorise(&call.arn(Kind::Group, name))?;
-    let (new_name, new_path) = (call.form.get("NewGroupName"), call.form.get("NewPath"));
-    new_name.map_or(Ok(()), |name| names::check_name(Kind::Group, name))?;
-    new_path.map_or(Ok(()), names::check_path)?;
-    let old_path =
-        call.read(|state| state.group(call.account_id(), name).map(|group| group.head.path.clone()))?;
-    call.authorise(&new_arn(call, Kind::Group, new_path.unwrap_or(&old_path), new_name.unwrap_or(name)))?;
+    let head = call.read(|state| state.group(call.account_id(), name).map(|group| group.head.clone()))?;
+    let renaming = Renaming::read(call, Kind::Group, "NewGroupName", &head)?;
     call.store
         .change(|state| {
             let mut group = (**state.group(call.account_id(), name)?).clone();
-            if let Some(new_name) = new_name {
-                let is_other = !new_name.eq_ignore_ascii_case(name);
-                if is_other && state.group(call.account_id(), new_name).is_ok() {
-                    return Err(limits::exists(Kind::Group, new_name));
-                }
-                new_name.clone_into(&mut group.head.name);
-            }
-            if let Some(path) = new_path {
-                path.clone_into(&mut group.head.path);
-            }
+            let is_taken = |name: &str| state.group(call.account_id(), name).is_ok();
+            renaming.apply(Kind::Group, &mut group.head, is_taken)?;
             let mut changes: Changes = vec![(Kind::Group.document_name(call.account_id(), name), None)];
             changes.extend(put(group));
             Ok((changes, ()))
@@ -111,15 +88,11 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Xml> {
         .change(|state| {
             let group = state.group(call.account_id(), name)?;
             let is_empty = !state.users(call.account_id()).any(|user| user.groups.contains(&group.head.id));
-            let left = [
+            check_unused(&[
                 (is_empty, "remove users from group"),
                 (group.grants.inline.is_empty(), "delete policies"),
                 (group.grants.attached.is_empty(), "detach all policies"),
-            ];
-            if let Some((_, what)) = left.iter().find(|(is_gone, _)| !is_gone) {
-                let message = format!("Cannot delete entity, must {what} first.");
-                return Err(IamError::new(Code::DeleteConflict, message));
-            }
+            ])?;
             Ok((vec![(Kind::Group.document_name(call.account_id(), name), None)], ()))
         })
         .await?;

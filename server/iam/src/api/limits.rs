@@ -5,7 +5,7 @@
 use granary_auth::policy::{Policy, PolicyKind};
 
 use crate::documents::Kind;
-use crate::error::{Code, IamError, Result};
+use crate::error::{IamError, Result};
 
 pub(crate) const USERS: usize = 5_000;
 pub(crate) const GROUPS: usize = 300;
@@ -28,9 +28,15 @@ pub(crate) fn inline_chars(kind: Kind) -> usize {
     }
 }
 
-/// The characters of a policy that count: white space does not.
-pub(crate) fn counted(text: &str) -> usize {
-    text.chars().filter(|c| !c.is_whitespace()).count()
+/// Whether policies are together no longer than `limit` characters. White space does not count, as long as it is no more
+/// than as much again: all policies are held in memory.
+pub(crate) fn fit<'t>(texts: impl IntoIterator<Item = &'t str>, limit: usize) -> bool {
+    let (mut counted, mut length_bytes) = (0_usize, 0_usize);
+    for text in texts {
+        counted = counted.saturating_add(text.chars().filter(|c| !c.is_whitespace()).count());
+        length_bytes = length_bytes.saturating_add(text.len());
+    }
+    counted <= limit && length_bytes <= limit.saturating_mul(2)
 }
 
 /// Checks the text of a policy.
@@ -38,15 +44,8 @@ pub(crate) fn counted(text: &str) -> usize {
 /// # Errors
 /// `MalformedPolicyDocument`; `LimitExceeded` if it is longer than `limit`.
 pub(crate) fn check_policy(text: &str, kind: PolicyKind<'_>, limit: usize) -> Result<()> {
-    if counted(text) > limit {
+    if !fit([text], limit) {
         return Err(IamError::limit("PolicySize", limit));
     }
     Policy::parse(text.as_bytes(), kind).map(drop).map_err(IamError::from)
-}
-
-/// An entity of that name is there already.
-pub(crate) fn exists(kind: Kind, name: &str) -> IamError {
-    let mut word = kind.word().to_owned();
-    word.get_mut(..1).into_iter().for_each(str::make_ascii_uppercase);
-    IamError::new(Code::EntityAlreadyExists, format!("{word} with name {name} already exists."))
 }

@@ -5,6 +5,7 @@
 
 mod actions;
 mod call;
+mod common;
 mod form;
 mod grants;
 mod groups;

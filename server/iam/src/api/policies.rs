@@ -5,16 +5,16 @@ use std::sync::Arc;
 use granary_auth::policy::PolicyKind;
 
 use super::call::Call;
+use super::common::{description, exists, new_head, path_prefix};
 use super::grants::encoded;
 use super::limits;
 use super::paging::Page;
 use super::tagging;
-use super::users::{new_arn, path, path_prefix};
 use super::xml::Xml;
 use crate::aws_managed::{self, AwsManaged};
 use crate::documents::{Document, Head, Kind, PolicyDocument, PolicyVersion};
 use crate::error::{Code, IamError, Result};
-use crate::names::{self, IdKind};
+use crate::names;
 use crate::state::{Changes, State};
 
 /// What is to be seen of a policy, whoever made it.
@@ -99,26 +99,13 @@ fn named<'c>(call: &Call<'c>) -> Result<&'c str> {
 }
 
 pub(super) async fn create(call: &Call<'_>) -> Result<Xml> {
-    let name = call.form.required("PolicyName")?;
-    names::check_name(Kind::Policy, name)?;
-    let path = path(call)?;
-    call.authorise(&new_arn(call, Kind::Policy, path, name))?;
+    let head = new_head(call, Kind::Policy, "PolicyName")?;
+    let (name, now_ms) = (head.name.clone(), head.created_ms);
     let text = call.form.required("PolicyDocument")?;
     limits::check_policy(text, PolicyKind::Identity, limits::MANAGED_POLICY_CHARS)?;
-    let description = call.form.get("Description").map(str::to_owned);
-    if description.as_ref().is_some_and(|text| text.chars().count() > 1_000) {
-        return Err(IamError::invalid("The description must have at most 1000 characters."));
-    }
-    let now_ms = names::now_ms();
     let policy = PolicyDocument {
-        head: Head {
-            account: call.account_id().to_owned(),
-            name: name.to_owned(),
-            path: path.to_owned(),
-            id: names::new_id(IdKind::Policy)?,
-            created_ms: now_ms,
-        },
-        description,
+        head,
+        description: description(call)?,
         versions: vec![PolicyVersion { number: 1, text: text.to_owned(), created_ms: now_ms }],
         default_version: 1,
         next_version: 2,
@@ -127,8 +114,8 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Xml> {
     };
     call.store
         .change(|state| {
-            if state.policy(call.account_id(), name).is_some() {
-                return Err(limits::exists(Kind::Policy, name));
+            if state.policy(call.account_id(), &name).is_some() {
+                return Err(exists(Kind::Policy, &name));
             }
             if state.policies(call.account_id()).count() >= limits::POLICIES {
                 return Err(IamError::limit("PoliciesPerAccount", limits::POLICIES));

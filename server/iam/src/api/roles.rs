@@ -5,15 +5,16 @@ use std::sync::Arc;
 use granary_auth::policy::PolicyKind;
 
 use super::call::Call;
+use super::common::{
+    boundary, check_unused, description, exists, new_head, no_boundary, path_prefix, write_extras,
+};
 use super::grants::encoded;
 use super::limits;
 use super::paging::Page;
 use super::tagging;
-use super::users::{boundary, new_arn, no_boundary, path, path_prefix};
 use super::xml::Xml;
-use crate::documents::{Document, Grants, Head, Kind, RoleDocument};
-use crate::error::{Code, IamError, Result};
-use crate::names::{self, IdKind};
+use crate::documents::{Document, Grants, Kind, RoleDocument};
+use crate::error::{IamError, Result};
 use crate::state::Changes;
 
 /// The shortest and the longest session that a role may allow, in seconds.
@@ -35,28 +36,13 @@ fn write(xml: &mut Xml, role: &RoleDocument) {
 
 fn write_whole(xml: &mut Xml, role: &RoleDocument) {
     write(xml, role);
-    if let Some(boundary) = &role.boundary {
-        xml.element("PermissionsBoundary", |xml| {
-            xml.text("PermissionsBoundaryType", "Policy").text("PermissionsBoundaryArn", boundary);
-        });
-    }
-    if !role.tags.is_empty() {
-        xml.tags(&role.tags);
-    }
+    write_extras(xml, role.boundary.as_ref(), &role.tags);
 }
 
 /// The change that stores a role.
 pub(super) fn put(role: RoleDocument) -> Changes {
     let name = Kind::Role.document_name(&role.head.account, &role.head.name);
     vec![(name, Some(Document::Role(Arc::new(role))))]
-}
-
-fn description(call: &Call<'_>) -> Result<Option<String>> {
-    let description = call.form.get("Description").map(str::to_owned);
-    if description.as_ref().is_some_and(|text| text.chars().count() > 1_000) {
-        return Err(IamError::invalid("The description must have at most 1000 characters."));
-    }
-    Ok(description)
 }
 
 fn max_session(call: &Call<'_>) -> Result<Option<u32>> {
@@ -71,20 +57,12 @@ fn named<'c>(call: &Call<'c>) -> Result<&'c str> {
 }
 
 pub(super) async fn create(call: &Call<'_>) -> Result<Xml> {
-    let name = call.form.required("RoleName")?;
-    names::check_name(Kind::Role, name)?;
-    let path = path(call)?;
-    call.authorise(&new_arn(call, Kind::Role, path, name))?;
+    let head = new_head(call, Kind::Role, "RoleName")?;
+    let name = head.name.clone();
     let trust = call.form.required("AssumeRolePolicyDocument")?;
     limits::check_policy(trust, PolicyKind::Trust, limits::TRUST_POLICY_CHARS)?;
     let role = RoleDocument {
-        head: Head {
-            account: call.account_id().to_owned(),
-            name: name.to_owned(),
-            path: path.to_owned(),
-            id: names::new_id(IdKind::Role)?,
-            created_ms: names::now_ms(),
-        },
+        head,
         trust: trust.to_owned(),
         description: description(call)?,
         max_session_s: max_session(call)?.unwrap_or(SESSION_MIN_S),
@@ -94,8 +72,8 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Xml> {
     };
     call.store
         .change(|state| {
-            if state.role(call.account_id(), name).is_ok() {
-                return Err(limits::exists(Kind::Role, name));
+            if state.role(call.account_id(), &name).is_ok() {
+                return Err(exists(Kind::Role, &name));
             }
             if state.roles(call.account_id()).count() >= limits::ROLES {
                 return Err(IamError::limit("RolesPerAccount", limits::ROLES));
@@ -180,14 +158,10 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Xml> {
     call.store
         .change(|state| {
             let role = state.role(call.account_id(), name)?;
-            let left = [
+            check_unused(&[
                 (role.grants.inline.is_empty(), "delete policies"),
                 (role.grants.attached.is_empty(), "detach all policies"),
-            ];
-            if let Some((_, what)) = left.iter().find(|(is_empty, _)| !is_empty) {
-                let message = format!("Cannot delete entity, must {what} first.");
-                return Err(IamError::new(Code::DeleteConflict, message));
-            }
+            ])?;
             Ok((vec![(Kind::Role.document_name(call.account_id(), name), None)], ()))
         })
         .await?;

@@ -97,7 +97,7 @@ fn check_trust(call: &Call<'_>, identity: &Identity, role: &RoleDocument) -> Res
         context.set("sts:RoleSessionName", name);
     }
     let request = PolicyRequest { action: &call.action, resource: &arn, context: &context };
-    let trusted = trust.decide(&policy_caller(identity), &request);
+    let trusted = trust.decide(&Caller::from(identity), &request);
     let own = call.decide(&call.action, &arn);
     let is_same_account = identity.account.id == role.head.account;
     let allowed = match (trusted, own) {
@@ -118,18 +118,6 @@ fn denied(call: &Call<'_>, arn: &str) -> IamError {
     IamError::new(Code::AccessDenied, message)
 }
 
-/// The caller as policies of resources see it.
-fn policy_caller(identity: &Identity) -> Caller<'_> {
-    let (account, canonical) = (&*identity.account.id, &*identity.account.canonical_id);
-    match (identity.kind, &identity.role_arn) {
-        (IdentityKind::AccountRoot, _) => Caller::Root { account, canonical },
-        (IdentityKind::AssumedRole, Some(role_arn)) => {
-            Caller::Session { account, canonical, arn: &identity.arn, role_arn }
-        }
-        _ => Caller::User { account, canonical, arn: &identity.arn },
-    }
-}
-
 /// The role of that ARN, in whatever account.
 fn find_role(call: &Call<'_>, arn: &str) -> Option<Arc<RoleDocument>> {
     let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
@@ -142,7 +130,7 @@ fn find_role(call: &Call<'_>, arn: &str) -> Option<Arc<RoleDocument>> {
 fn session_policies(call: &Call<'_>, account: &str) -> Result<(Option<String>, Vec<String>)> {
     let policy = call.form.get("Policy");
     if let Some(text) = policy {
-        if limits::counted(text) > limits::SESSION_POLICY_CHARS {
+        if !limits::fit([text], limits::SESSION_POLICY_CHARS) {
             let message = "The policy is longer than a session policy may be.";
             return Err(IamError::new(Code::PackedPolicyTooLarge, message));
         }

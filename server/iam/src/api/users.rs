@@ -5,13 +5,15 @@ use std::sync::Arc;
 use granary_auth::IdentityKind;
 
 use super::call::Call;
+use super::common::{
+    Renaming, boundary, check_unused, exists, new_head, no_boundary, path_prefix, write_extras,
+};
 use super::limits;
 use super::paging::Page;
 use super::tagging;
 use super::xml::Xml;
-use crate::documents::{Document, Grants, Head, Kind, UserDocument};
-use crate::error::{Code, IamError, Result};
-use crate::names::{self, IdKind};
+use crate::documents::{Document, Grants, Kind, UserDocument};
+use crate::error::{IamError, Result};
 use crate::state::Changes;
 
 /// Writes what is to be seen of a user.
@@ -26,14 +28,7 @@ pub(super) fn write(xml: &mut Xml, user: &UserDocument) {
 
 fn write_whole(xml: &mut Xml, user: &UserDocument) {
     write(xml, user);
-    if let Some(boundary) = &user.boundary {
-        xml.element("PermissionsBoundary", |xml| {
-            xml.text("PermissionsBoundaryType", "Policy").text("PermissionsBoundaryArn", boundary);
-        });
-    }
-    if !user.tags.is_empty() {
-        xml.tags(&user.tags);
-    }
+    write_extras(xml, user.boundary.as_ref(), &user.tags);
 }
 
 /// The change that stores a user.
@@ -42,38 +37,11 @@ pub(super) fn put(user: UserDocument) -> Changes {
     vec![(name, Some(Document::User(Arc::new(user))))]
 }
 
-/// The path of the request, or the root.
-pub(super) fn path<'c>(call: &Call<'c>) -> Result<&'c str> {
-    let path = call.form.get("Path").unwrap_or("/");
-    names::check_path(path)?;
-    Ok(path)
-}
-
-/// The permissions boundary of the request, which must be there.
-pub(super) fn boundary(call: &Call<'_>) -> Result<Option<String>> {
-    let Some(arn) = call.form.get("PermissionsBoundary") else { return Ok(None) };
-    call.read(|state| state.policy_text(call.account_id(), arn).map(drop))?;
-    Ok(Some(arn.to_owned()))
-}
-
-/// The ARN of what is to be made.
-pub(super) fn new_arn(call: &Call<'_>, kind: Kind, path: &str, name: &str) -> String {
-    format!("arn:aws:iam::{}:{}{path}{name}", call.account_id(), kind.word())
-}
-
 pub(super) async fn create(call: &Call<'_>) -> Result<Xml> {
-    let name = call.form.required("UserName")?;
-    names::check_name(Kind::User, name)?;
-    let path = path(call)?;
-    call.authorise(&new_arn(call, Kind::User, path, name))?;
+    let head = new_head(call, Kind::User, "UserName")?;
+    let name = head.name.clone();
     let user = UserDocument {
-        head: Head {
-            account: call.account_id().to_owned(),
-            name: name.to_owned(),
-            path: path.to_owned(),
-            id: names::new_id(IdKind::User)?,
-            created_ms: names::now_ms(),
-        },
+        head,
         keys: Vec::new(),
         grants: Grants::default(),
         groups: Vec::new(),
@@ -82,8 +50,8 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Xml> {
     };
     call.store
         .change(|state| {
-            if state.user(call.account_id(), name).is_ok() {
-                return Err(limits::exists(Kind::User, name));
+            if state.user(call.account_id(), &name).is_ok() {
+                return Err(exists(Kind::User, &name));
             }
             if state.users(call.account_id()).count() >= limits::USERS {
                 return Err(IamError::limit("UsersPerAccount", limits::USERS));
@@ -139,28 +107,14 @@ pub(super) fn named(call: &Call<'_>) -> Result<Option<String>> {
 pub(super) async fn update(call: &Call<'_>) -> Result<Xml> {
     let name = call.form.required("UserName")?;
     call.authorise(&call.arn(Kind::User, name))?;
-    let new_name = call.form.get("NewUserName");
-    let new_path = call.form.get("NewPath");
-    new_name.map_or(Ok(()), |name| names::check_name(Kind::User, name))?;
-    new_path.map_or(Ok(()), names::check_path)?;
-    let old_path =
-        call.read(|state| state.user(call.account_id(), name).map(|user| user.head.path.clone()))?;
-    call.authorise(&new_arn(call, Kind::User, new_path.unwrap_or(&old_path), new_name.unwrap_or(name)))?;
+    let head = call.read(|state| state.user(call.account_id(), name).map(|user| user.head.clone()))?;
+    let renaming = Renaming::read(call, Kind::User, "NewUserName", &head)?;
     call.store
         .change(|state| {
             let mut user = (**state.user(call.account_id(), name)?).clone();
-            let before = Kind::User.document_name(call.account_id(), name);
-            if let Some(new_name) = new_name {
-                let is_other = !new_name.eq_ignore_ascii_case(name);
-                if is_other && state.user(call.account_id(), new_name).is_ok() {
-                    return Err(limits::exists(Kind::User, new_name));
-                }
-                new_name.clone_into(&mut user.head.name);
-            }
-            if let Some(path) = new_path {
-                path.clone_into(&mut user.head.path);
-            }
-            let mut changes: Changes = vec![(before, None)];
+            let is_taken = |name: &str| state.user(call.account_id(), name).is_ok();
+            renaming.apply(Kind::User, &mut user.head, is_taken)?;
+            let mut changes: Changes = vec![(Kind::User.document_name(call.account_id(), name), None)];
             changes.extend(put(user));
             Ok((changes, ()))
         })
@@ -174,25 +128,16 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Xml> {
     call.store
         .change(|state| {
             let user = state.user(call.account_id(), name)?;
-            let left = [
+            check_unused(&[
                 (user.keys.is_empty(), "delete access keys"),
                 (user.grants.inline.is_empty(), "delete policies"),
                 (user.grants.attached.is_empty(), "detach all policies"),
                 (user.groups.is_empty(), "remove users from group"),
-            ];
-            if let Some((_, what)) = left.iter().find(|(is_empty, _)| !is_empty) {
-                let message = format!("Cannot delete entity, must {what} first.");
-                return Err(IamError::new(Code::DeleteConflict, message));
-            }
+            ])?;
             Ok((vec![(Kind::User.document_name(call.account_id(), name), None)], ()))
         })
         .await?;
     Ok(Xml::new())
-}
-
-/// The beginning of the paths that are listed.
-pub(super) fn path_prefix<'c>(call: &Call<'c>) -> &'c str {
-    call.form.get("PathPrefix").unwrap_or("/")
 }
 
 pub(super) fn list(call: &Call<'_>) -> Result<Xml> {
@@ -241,11 +186,6 @@ pub(super) async fn delete_boundary(call: &Call<'_>) -> Result<Xml> {
     call.authorise(&call.arn(Kind::User, name))?;
     change(call, name, |user| user.boundary.take().map(drop).ok_or_else(|| no_boundary(name))).await?;
     Ok(Xml::new())
-}
-
-/// There is no permissions boundary.
-pub(super) fn no_boundary(name: &str) -> IamError {
-    IamError::new(Code::NoSuchEntity, format!("{name} has no permissions boundary."))
 }
 
 pub(super) async fn tag(call: &Call<'_>) -> Result<Xml> {

@@ -83,7 +83,11 @@ pub(crate) fn canned(name: &str, owners: Owners<'_>) -> S3Result<Acl> {
         }
         other => return Err(S3Error::invalid_argument(CANNED, other, "")),
     };
-    acl.grants.extend(more.into_iter().map(|(grantee, permission)| Grant { grantee, permission }));
+    let more = more.into_iter().map(|(grantee, permission)| Grant { grantee, permission });
+    // AWS shows the groups first.
+    let (accounts, groups): (Vec<Grant>, Vec<Grant>) =
+        more.partition(|grant| matches!(grant.grantee, Grantee::Account { .. }));
+    acl.grants = groups.into_iter().chain(acl.grants).chain(accounts).collect();
     Ok(acl)
 }
 

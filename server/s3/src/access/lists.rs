@@ -3,13 +3,14 @@
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#acl-access-policy-permission-mapping>
 
 use granary_engine::EngineError;
+use http::HeaderMap;
 
 use super::acl::{Acl, Permission};
 use super::canned::{self, Owners};
 use super::decide::AclSays;
 use super::owner::Owner;
 use super::rules::{Rules, Stored};
-use super::{Requester, Target};
+use super::{Requester, Stage, Target};
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::new_buckets::ObjectOwnership;
@@ -17,6 +18,9 @@ use crate::ops::version;
 
 /// The canned list that an object may ask for where lists do not count, as it changes nothing.
 const FULL_CONTROL: &str = "bucket-owner-full-control";
+
+/// What the initiator of an upload begins with whose object is given to the bucket's owner.
+const GIVEN: &str = "given:";
 
 /// Which list decides about an action, and the permission that it must grant.
 enum Needs {
@@ -44,14 +48,29 @@ fn needs(action: &str) -> Option<Needs> {
     })
 }
 
-/// What the lists say of an action, and the canonical user id of the object's owner.
+/// What the lists say of an action.
+pub(super) struct Said {
+    pub(super) says: AclSays,
+    /// The canonical user id of the object's owner, where that may be another than the bucket's.
+    pub(super) object_owner: Option<String>,
+    /// What to answer instead of a denial: that an object is not there, to who may list the bucket.
+    pub(super) instead: Option<S3Error>,
+}
+
+impl Said {
+    fn of_bucket(says: AclSays) -> Self {
+        Self { says, object_owner: None, instead: None }
+    }
+}
+
+/// What the lists say of an action.
 pub(super) async fn of(
     requester: &Requester<'_>,
     rules: &Rules,
     action: &str,
     target: Target<'_>,
-) -> S3Result<(AclSays, Option<String>)> {
-    let none = (AclSays::Nothing, None);
+) -> S3Result<Said> {
+    let none = Said::of_bucket(AclSays::Nothing);
     let Some(needs) = needs(action).filter(|_| rules.counts_acls()) else { return Ok(none) };
     let own = requester.own().map(|own| own.canonical.as_str());
     let says = |acl: &Acl, permission| {
@@ -59,24 +78,70 @@ pub(super) async fn of(
         if granted { AclSays::Granted } else { AclSays::Nothing }
     };
     match (needs, target.key) {
-        (Needs::OfBucket(permission), _) => match &rules.acl {
-            Stored::Present(acl) => Ok((says(acl, permission), None)),
-            Stored::Absent | Stored::Unreadable => Ok(none),
-        },
+        (Needs::OfBucket(permission), _) => Ok(Said::of_bucket(of_bucket(&says, rules, permission))),
+        // Who writes an object may say who else may have it.
+        (Needs::OfObject(_), Some(_)) if target.stage == Stage::ToBe => {
+            Ok(Said::of_bucket(of_bucket(&says, rules, Permission::Write)))
+        }
         (Needs::OfObject(permission), Some(key)) => {
             let version = version::named(target.version)?;
             match requester.shared.engine.object_acl(target.bucket, key, version).await {
                 Ok(found) => {
                     let acl = rules.object_acl(found.acl.as_deref())?;
-                    Ok((says(&acl, permission), Some(acl.owner.0)))
+                    // The handler must find the same one: another has another list.
+                    let _ = requester.seen.set(found.write);
+                    let says = says(&acl, permission);
+                    Ok(Said { says, object_owner: Some(acl.owner.0), instead: None })
                 }
+                // Nothing is granted on what is not there: it may be there in a moment.
                 Err(
-                    EngineError::NoSuchKey | EngineError::NoSuchVersion | EngineError::DeleteMarker { .. },
-                ) => Ok(none),
+                    error @ (EngineError::NoSuchKey
+                    | EngineError::NoSuchVersion
+                    | EngineError::DeleteMarker { .. }),
+                ) => {
+                    let may_list = of_bucket(&says, rules, Permission::Read) == AclSays::Granted;
+                    let error = S3Error::from(error).field("Key", key.as_str());
+                    Ok(Said { instead: may_list.then_some(error), ..none })
+                }
                 Err(error) => Err(error.into()),
             }
         }
         (Needs::OfObject(_), None) => Ok(none),
+    }
+}
+
+/// Whether a new object is the bucket's owner's because its writer gives it away.
+fn is_given(rules: &Rules, headers: &HeaderMap) -> bool {
+    rules.ownership == ObjectOwnership::BucketOwnerPreferred && canned::name(headers) == Some(FULL_CONTROL)
+}
+
+/// Who begins an upload, as the engine keeps it, with a mark if the object is given away.
+pub(crate) fn initiator(context: &Context<'_>) -> String {
+    let nobody = Owner::anonymous();
+    let stored = context.requester.own().unwrap_or(&nobody).stored();
+    let given = context.rules.get().is_some_and(|rules| is_given(rules, context.headers()));
+    if given { format!("{GIVEN}{stored}") } else { stored }
+}
+
+/// Who began an upload, and whose its object will be.
+pub(crate) fn owners_of_upload(context: &Context<'_>, stored: &str) -> (Owner, Owner) {
+    let (initiator, given) = match stored.strip_prefix(GIVEN) {
+        Some(stored) => (stored, true),
+        None => (stored, false),
+    };
+    let initiator = Owner::of_stored(initiator, &context.shared.config);
+    let owner = match context.rules.get() {
+        Some(rules) if given || !rules.counts_acls() => rules.owner.clone(),
+        _ => initiator.clone(),
+    };
+    (initiator, owner)
+}
+
+/// What the list of the bucket says.
+fn of_bucket(says: &impl Fn(&Acl, Permission) -> AclSays, rules: &Rules, permission: Permission) -> AclSays {
+    match &rules.acl {
+        Stored::Present(acl) => says(acl, permission),
+        Stored::Absent | Stored::Unreadable => AclSays::Nothing,
     }
 }
 
@@ -90,15 +155,18 @@ pub(crate) fn of_new_object(context: &Context<'_>) -> S3Result<Option<String>> {
     let name = canned::name(headers);
     let nobody = Owner::anonymous();
     let writer = context.requester.own().unwrap_or(&nobody);
-    let is_given = rules.ownership == ObjectOwnership::BucketOwnerPreferred && name == Some(FULL_CONTROL);
-    let own = if !rules.counts_acls() || is_given { &rules.owner } else { writer };
+    let own = if !rules.counts_acls() || is_given(rules, headers) { &rules.owner } else { writer };
     let asked = canned::of_headers(context.shared, headers, Owners { own, of_bucket: &rules.owner })?;
     if !rules.counts_acls() {
         return match asked {
-            Some(acl) if acl != Acl::private(&rules.owner) => {
-                Err(ErrorCode::AccessControlListNotSupported.into())
+            // No other canned list is taken, though some mean the same.
+            Some(acl)
+                if acl == Acl::private(&rules.owner) && name.is_none_or(|name| name == FULL_CONTROL) =>
+            {
+                Ok(None)
             }
-            _ => Ok(None),
+            Some(_) => Err(ErrorCode::AccessControlListNotSupported.into()),
+            None => Ok(None),
         };
     }
     let acl = asked.unwrap_or_else(|| Acl::private(own));

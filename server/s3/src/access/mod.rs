@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use granary_auth::Principal;
 use granary_auth::policy::{Context as Values, PolicyRequest};
 use granary_engine::{Bypass, EngineError, Freshness};
-use granary_types::{BucketName, ObjectKey};
+use granary_types::{BucketName, ObjectKey, WriteId};
 
 use crate::address::Address;
 use crate::context::Context;
@@ -29,7 +29,7 @@ use crate::ops::{ObjectAddress, version};
 use crate::state::Shared;
 use decide::{Lists, Verdict, decide};
 pub(crate) use keys::{Sent, of_lock, of_tags};
-pub(crate) use lists::of_new_object;
+pub(crate) use lists::{initiator, of_new_object, owners_of_upload};
 use owner::Owner;
 use rules::{DOCUMENTS, Rules, Stored};
 
@@ -47,17 +47,25 @@ pub(crate) struct Target<'a> {
     pub(crate) key: Option<&'a ObjectKey>,
     /// The version id as it was sent, if one is named.
     pub(crate) version: Option<&'a str>,
+    stage: Stage,
+}
+
+/// Whether an object is one that is there, or that the request makes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    There,
+    ToBe,
 }
 
 impl<'a> Target<'a> {
     /// A bucket.
     pub(crate) fn bucket(bucket: &'a BucketName) -> Self {
-        Self { bucket, key: None, version: None }
+        Self { bucket, key: None, version: None, stage: Stage::There }
     }
 
     /// An object, or the version of it that is named.
     pub(crate) fn object(bucket: &'a BucketName, key: &'a ObjectKey, version: Option<&'a str>) -> Self {
-        Self { bucket, key: Some(key), version }
+        Self { bucket, key: Some(key), version, stage: Stage::There }
     }
 
     fn arn(&self) -> String {
@@ -79,12 +87,14 @@ pub(crate) struct Requester<'a> {
     sent: Sent<'a>,
     /// Made when a policy is there to ask for them.
     values: OnceLock<Values>,
+    /// The write of the version whose access control list was looked at.
+    seen: OnceLock<WriteId>,
 }
 
 impl<'a> Requester<'a> {
     /// Who sent this request.
     pub(crate) fn new(shared: &'a Shared, principal: &'a Principal, sent: Sent<'a>) -> Self {
-        Self { shared, principal, own: OnceLock::new(), sent, values: OnceLock::new() }
+        Self { shared, principal, own: OnceLock::new(), sent, values: OnceLock::new(), seen: OnceLock::new() }
     }
 
     /// The account that the request acts for, if any.
@@ -95,6 +105,17 @@ impl<'a> Requester<'a> {
     /// Whether it is the root user of the store.
     pub(crate) fn is_superuser(&self) -> bool {
         matches!(self.principal, Principal::Root { .. })
+    }
+
+    /// Refuses to go on with another version than the one whose access control list was looked at.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable`: to try again is to be authorised for what is there now.
+    pub(crate) fn check_same(&self, write: WriteId) -> S3Result<()> {
+        match self.seen.get() {
+            Some(seen) if *seen != write => Err(ErrorCode::ServiceUnavailable.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the request acts for this account.
@@ -128,10 +149,13 @@ impl<'a> Requester<'a> {
         more(&mut values);
         let resource = target.arn();
         let request = PolicyRequest { action, resource: &resource, context: &values };
-        let (says, object_owner) = lists::of(self, &rules, action, target).await?;
-        let lists = Lists { says, object_owner: object_owner.as_deref() };
-        let verdict = decide(self.principal, self.own(), Some(&rules), &request, lists);
-        Ok(verdict == Verdict::Allowed)
+        let said = lists::of(self, &rules, action, target).await?;
+        let lists = Lists { says: said.says, object_owner: said.object_owner.as_deref() };
+        match (decide(self.principal, self.own(), Some(&rules), &request, lists), said.instead) {
+            (Verdict::Allowed, _) => Ok(true),
+            (Verdict::Denied, Some(error)) => Err(error),
+            (Verdict::Denied, None) => Ok(false),
+        }
     }
 
     /// The values of condition keys for one target of the request.
@@ -242,6 +266,7 @@ pub(crate) async fn authorise(
         requester.require(actions::of(Operation::GetObject, version.is_some()), target).await?;
     }
     if begins_object(operation) {
+        let target = Target { stage: Stage::ToBe, ..target };
         for action in of_headers(context, HEADERS_OF_OBJECTS) {
             requester.require(action, target).await?;
         }
@@ -370,11 +395,13 @@ pub(crate) async fn bypass(context: &Context<'_>, target: Target<'_>) -> S3Resul
 }
 
 /// That an object is not there is told to those only who may list its bucket.
-pub(crate) async fn conceal(context: &Context<'_>, bucket: &BucketName, error: S3Error) -> S3Error {
+pub(crate) async fn conceal(context: &Context<'_>, object: &ObjectAddress, error: S3Error) -> S3Error {
     if error.code() != ErrorCode::NoSuchKey || matches!(context.verified.principal, Principal::Root { .. }) {
         return error;
     }
-    match context.requester.may("s3:ListBucket", Target::bucket(bucket)).await {
+    // As if just this key were listed.
+    let prefix = |values: &mut Values| values.set("s3:prefix", object.key.as_str());
+    match context.requester.may_with("s3:ListBucket", Target::bucket(&object.bucket), &prefix).await {
         Ok(true) => error,
         Ok(false) => ErrorCode::AccessDenied.into(),
         Err(error) => error,

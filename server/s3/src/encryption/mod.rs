@@ -14,7 +14,7 @@ pub(crate) use customer::{OF_OBJECT, OF_SOURCE, of_request as customer_key};
 pub(crate) use request::{
     changes, check_completion, etag_need, of_write, part_error, read_key, upload_etag_need, upload_key,
 };
-pub(crate) use show::{describe, describe_created, describe_written};
+pub(crate) use show::{describe, describe_written};
 
 pub(crate) const ALGORITHM: &str = "x-amz-server-side-encryption";
 pub(crate) const KMS_KEY: &str = "x-amz-server-side-encryption-aws-kms-key-id";

@@ -174,7 +174,7 @@ pub(crate) fn upload_key(
     Ok(key)
 }
 
-/// Refuses the key of a completion that is not the one of the upload. It must bring one only if the upload has a checksum.
+/// Refuses a completion without the key of its upload. AWS needs it where the object has a checksum, and every object here has one.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
 ///
 /// # Errors
@@ -191,9 +191,7 @@ pub(crate) async fn check_completion(
             let checked = engine.check_upload_key(&object.bucket, &object.key, upload, &key).await;
             checked.map_err(part_error)
         }
-        None if info.encryption == Some(EncryptionInfo::Customer) && info.checksum.is_some() => {
-            Err(parameters_missing())
-        }
+        None if info.encryption == Some(EncryptionInfo::Customer) => Err(parameters_missing()),
         None => Ok(()),
     }
 }

@@ -20,14 +20,7 @@ pub(crate) fn describe(headers: &mut HeaderMap, encryption: Option<&EncryptionIn
                 headers.insert(HeaderName::from_static(OF_OBJECT.md5), md5.clone());
             }
         }
-        other => describe_created(headers, other),
-    }
-}
-
-/// As [`describe`], of an object that is made of an upload: no key of a customer is needed for that, and none is shown.
-pub(crate) fn describe_created(headers: &mut HeaderMap, encryption: Option<&EncryptionInfo>) {
-    match encryption {
-        None | Some(EncryptionInfo::Customer) => {}
+        None => {}
         Some(EncryptionInfo::Managed) => fixed(headers, ALGORITHM, AES256),
         Some(EncryptionInfo::Kms { key, bucket_keys, .. }) => {
             fixed(headers, ALGORITHM, KMS);

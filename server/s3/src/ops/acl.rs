@@ -49,6 +49,7 @@ pub(super) async fn get_object(context: &Context<'_>, object: &ObjectAddress) ->
     let named = version::named(version_id)?;
     let found = context.shared.engine.object_acl(&object.bucket, &object.key, named).await;
     let found = found.map_err(|error| version::not_found(error, context, object, version_id))?;
+    context.requester.check_same(found.write)?;
     let acl = rules_of(context)?.object_acl(found.acl.as_deref())?;
     let mut response = respond::xml(acl.document().into());
     version::show(response.headers_mut(), version::VERSION, found.version);
@@ -67,6 +68,7 @@ pub(super) async fn put_object(
     let engine = &context.shared.engine;
     let missing = |error| version::not_found(error, context, object, version_id);
     let found = engine.object_acl(&object.bucket, &object.key, named).await.map_err(missing)?;
+    context.requester.check_same(found.write)?;
     let (canonical, display_name) = rules.object_acl(found.acl.as_deref())?.owner;
     let own = Owner { account: String::new(), canonical, display_name };
     let acl = requested(context, Owners { own: &own, of_bucket: &rules.owner }, body).await?;

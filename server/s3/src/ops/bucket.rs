@@ -1,10 +1,11 @@
 //! CreateBucket, HeadBucket, DeleteBucket and GetBucketLocation.
 
 use axum::body::Body;
-use granary_engine::{BucketLock, BucketSettings, EngineError, Versioning};
+use granary_engine::{BucketLock, BucketSettings, EngineError, Freshness, Versioning};
 use granary_types::BucketName;
 use http::{HeaderName, StatusCode, header};
 
+use crate::access;
 use crate::access::acl::Acl;
 use crate::access::canned::{self, Owners};
 use crate::access::owner::Owner;
@@ -51,6 +52,7 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
                     S3Error::new(ErrorCode::BucketAlreadyOwnedByYou).field("BucketName", bucket.as_str())
                 );
             }
+            access.reset_acl(context, bucket).await?;
         }
         Err(error) => return Err(error.into()),
     }
@@ -84,6 +86,16 @@ impl NewAccess {
             return Err(ErrorCode::InvalidBucketAclWithBlockPublicAccessError.into());
         }
         Ok(Self { ownership, acl: acl.filter(|_| grants) })
+    }
+
+    /// To make one's bucket anew changes nothing but its list, as in AWS.
+    async fn reset_acl(self, context: &Context<'_>, bucket: &BucketName) -> S3Result<()> {
+        let rules = access::rules(context.shared, bucket, Freshness::Current).await?;
+        let document = self.acl.map(|acl| acl.document().into_bytes());
+        if rules.counts_acls() && (document.is_some() || rules.bucket_acl()?.grants_to_others()) {
+            context.shared.engine.put_bucket_document(bucket, rules::ACL, document).await?;
+        }
+        Ok(())
     }
 
     /// Stores what is not as it is where nothing is stored.

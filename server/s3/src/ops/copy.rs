@@ -117,7 +117,7 @@ pub(super) async fn open_source(
     access::authorise_source(context, (&source.bucket, &source.key), version_id.as_deref()).await?;
     let opened = match version::open(context, &source, version_id.as_deref()).await {
         Ok(opened) => Ok(opened),
-        Err(error) => Err(access::conceal(context, &source.bucket, error).await),
+        Err(error) => Err(access::conceal(context, &source, error).await),
     };
     let mut opened = opened.map_err(|error| match error.code() {
         ErrorCode::MethodNotAllowed => S3Error::invalid_request(

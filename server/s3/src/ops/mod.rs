@@ -129,7 +129,7 @@ async fn run_object(
         Ok(response) => Ok(response),
         Err(error) => {
             let error = multipart::with_upload(error, context);
-            Err(access::conceal(context, &object.bucket, error).await)
+            Err(access::conceal(context, object, error).await)
         }
     }
 }

@@ -34,8 +34,8 @@ pub(super) async fn get(context: &Context<'_>, bucket: &BucketName) -> S3Result<
 /// `PUT /bucket?policy`.
 pub(super) async fn put(context: &Context<'_>, bucket: &BucketName, body: Body) -> S3Result<S3Response> {
     check_account(context)?;
-    // One more byte tells that it is too long, which has an error of its own.
-    let document = context.document(body, POLICY_BYTES_MAX + 1, Protection::Optional).await?;
+    // That a policy is too long has an error of its own, unless it is much too long.
+    let document = context.document(body, 2 * POLICY_BYTES_MAX, Protection::Optional).await?;
     let policy = Policy::parse(&document, PolicyKind::Bucket(bucket.as_str())).map_err(|error| {
         S3Error::with_message(ErrorCode::MalformedPolicy, error.to_string()).because(error)
     })?;

@@ -56,7 +56,9 @@ pub(super) async fn open(
 ) -> S3Result<ObjectHandle> {
     let version = named(version_id)?;
     let opened = context.shared.engine.open_object(&object.bucket, &object.key, version).await;
-    opened.map_err(|error| not_found(error, context, object, version_id))
+    let opened = opened.map_err(|error| not_found(error, context, object, version_id))?;
+    context.requester.check_same(opened.info().write)?;
+    Ok(opened)
 }
 
 /// What answers that an object, or the version of it that `version_id` names, was not found.

@@ -92,7 +92,9 @@ impl Visit<'_> {
         }
         // `/docs` is the page `/docs/`, if that has an index.
         let index = format!("{object}/{}", website.index);
-        if error.code() == ErrorCode::NoSuchKey && !is_directory && self.exists(&index).await {
+        // Who may not list is not told whether the key is there.
+        let may_be_missing = matches!(error.code(), ErrorCode::NoSuchKey | ErrorCode::AccessDenied);
+        if may_be_missing && !is_directory && self.exists(&index).await {
             let location = format!("{}/", rules::Target::default().location(self.host, &key));
             return Ok(page::redirect(Redirect { code: StatusCode::FOUND, location }));
         }

@@ -1,9 +1,10 @@
 //! What the schemas do not say.
 
-use granary_engine::EngineError;
+use granary_engine::{Bucket, EngineError};
 use granary_types::BucketName;
 
 use super::Kind;
+use crate::access::owner::Owner;
 use crate::access::rules;
 use crate::context::Context;
 use crate::cors::Rules;
@@ -115,8 +116,11 @@ pub(super) async fn of_store(
     let target = logging.child("TargetBucket").map(|target| target.text.trim()).unwrap_or_default();
     let missing = || S3Error::new(ErrorCode::InvalidTargetBucketForLogging).field("TargetBucket", target);
     let name = BucketName::new(target).map_err(|error| missing().because(error))?;
+    let owner = |found: &Bucket| Owner::of_bucket(found, &context.shared.config).account;
     match context.shared.engine.bucket(&name).await {
-        Ok(_) => Ok(()),
+        // Logs are written to buckets of the same account only.
+        Ok(found) if context.owner().is_some_and(|own| own.account == owner(&found)) => Ok(()),
+        Ok(_) => Err(missing()),
         Err(EngineError::NoSuchBucket(_)) => Err(missing()),
         Err(error) => Err(error.into()),
     }

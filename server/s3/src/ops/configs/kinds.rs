@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html>
 
-use http::StatusCode;
-
 use super::checks;
 use super::schema::Content::{Flag, Group, Number, OneOf, Text};
 use super::schema::{Member, many, maybe, one, some};
@@ -37,8 +35,6 @@ pub(in crate::ops) struct Kind {
     pub(super) missing: Option<ErrorCode>,
     /// Whether the document must come with a digest.
     pub(super) protection: Protection,
-    /// The status of a put.
-    pub(super) put_status: StatusCode,
 }
 
 const PLAIN: Kind = Kind {
@@ -52,7 +48,6 @@ const PLAIN: Kind = Kind {
     default: None,
     missing: None,
     protection: Protection::Optional,
-    put_status: StatusCode::OK,
 };
 
 const TAG: &[Member] = &[one("Key", Text), one("Value", Text)];
@@ -92,7 +87,6 @@ pub(super) const ALL: &[Kind] = &[
         check: checks::tagging,
         missing: Some(ErrorCode::NoSuchTagSet),
         protection: Protection::Required,
-        put_status: StatusCode::NO_CONTENT,
         ..PLAIN
     },
     Kind {

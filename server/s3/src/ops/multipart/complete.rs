@@ -78,7 +78,7 @@ pub(in crate::ops) async fn complete(
     }
     let mut response = respond::xml(xml.finish("CompleteMultipartUploadResult"));
     version::show(response.headers_mut(), version::VERSION, written.version);
-    encryption::describe_created(response.headers_mut(), written.encryption.as_ref());
+    encryption::describe(response.headers_mut(), written.encryption.as_ref(), context.headers());
     Ok(response)
 }
 

@@ -6,7 +6,6 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::upload_id;
 use crate::access;
-use crate::access::owner::Owner;
 use crate::attributes;
 use crate::checksum::combine::{check_kind, default_kind};
 use crate::checksum::{names, request};
@@ -26,7 +25,7 @@ pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress
     unsupported::check_write(headers)?;
     let checksum = checksum_choice(context)?;
     let options = UploadOptions {
-        owner: context.requester.own().unwrap_or(&Owner::anonymous()).stored(),
+        owner: access::initiator(context),
         attributes: attributes::of_request(headers)?,
         storage_class: attributes::storage_class(headers)?,
         checksum,

@@ -4,13 +4,14 @@ use granary_engine::{ListUploadsOptions, UploadEntry};
 use granary_types::{BucketName, ChecksumAlgorithm, ChecksumKind};
 
 use super::upload_id;
+use crate::access;
 use crate::checksum::names;
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
 use crate::ops::ObjectAddress;
 use crate::ops::attributes::checksum_elements;
 use crate::ops::list::{KeyEncoding, page_limit};
-use crate::ops::service::owner;
+use crate::ops::service::account;
 use crate::respond::{self, S3Response};
 use crate::xml::XmlWriter;
 
@@ -28,8 +29,7 @@ pub(in crate::ops) async fn parts(context: &Context<'_>, object: &ObjectAddress)
     xml.text("Bucket", object.bucket.as_str());
     encoding.text(&mut xml, "Key", object.key.as_str());
     xml.plain("UploadId", upload);
-    owner(&mut xml, "Initiator", context);
-    owner(&mut xml, "Owner", context);
+    owners(&mut xml, &info.owner, context);
     xml.literal("StorageClass", info.storage_class.as_str());
     xml.plain("PartNumberMarker", after);
     xml.plain("NextPartNumberMarker", shown.last().map_or(0, |part| part.number.get()));
@@ -51,6 +51,13 @@ pub(in crate::ops) async fn parts(context: &Context<'_>, object: &ObjectAddress)
         xml.close("Part");
     }
     Ok(respond::xml(xml.finish("ListPartsResult")))
+}
+
+/// Writes who began an upload, and whose its object will be.
+fn owners(xml: &mut XmlWriter, initiator: &str, context: &Context<'_>) {
+    let (initiator, owner) = access::owners_of_upload(context, initiator);
+    account(xml, "Initiator", &initiator);
+    account(xml, "Owner", &owner);
 }
 
 fn part_number_marker(context: &Context<'_>) -> S3Result<u16> {
@@ -136,8 +143,7 @@ fn upload_entries(
             xml.open("Upload");
             encoding.text(xml, "Key", upload.key.as_str());
             xml.plain("UploadId", upload.upload);
-            owner(xml, "Initiator", context);
-            owner(xml, "Owner", context);
+            owners(xml, &upload.owner, context);
             xml.literal("StorageClass", upload.storage_class.as_str());
             xml.time("Initiated", upload.initiated);
             checksum_choice(xml, upload.checksum);
