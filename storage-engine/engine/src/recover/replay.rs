@@ -127,7 +127,7 @@ pub(super) fn replay(bucket: BucketId, key: &ObjectKey, items: Vec<Item>, rules:
             is_close && is_stamped && event.is_stamped && stamp.life != event.stamp.life
         });
         last = Some((event.stamp, event.is_stamped));
-        if counts(bucket, key, &event, conflict, &live, rules, &mut replayed) {
+        if counts((bucket, key), &event, conflict, &live, rules, &mut replayed) {
             apply(event.act, &mut live, &mut replayed);
         }
     }
@@ -174,8 +174,7 @@ fn apply(act: Act, live: &mut Vec<Version>, replayed: &mut Replayed) {
 
 /// Whether an event counts. Says so if somebody has to decide that.
 fn counts(
-    bucket: BucketId,
-    key: &ObjectKey,
+    (bucket, key): (BucketId, &ObjectKey),
     event: &Event,
     conflict: bool,
     live: &[Version],
@@ -322,7 +321,7 @@ impl Known {
             outdated
         };
         for records in self.puts.into_values() {
-            if let Some(event) = put_event(records, rules).filter(|event| !is_outdated(event.stamp)) {
+            if let Some(event) = put_event(&records, rules).filter(|event| !is_outdated(event.stamp)) {
                 events.push(event);
             }
         }
@@ -348,9 +347,9 @@ fn best_place(records: &[Record]) -> Option<PackedLocation> {
     best.map(|(_, place)| place.clone())
 }
 
-fn put_event(records: Vec<Record>, rules: &Rules<'_>) -> Option<Event> {
+fn put_event(records: &[Record], rules: &Rules<'_>) -> Option<Event> {
     let standing = records.iter().map(|record| record.standing).max()?;
-    let place = best_place(&records);
+    let place = best_place(records);
     let pieces: BTreeMap<u32, &Record> = records.iter().map(|record| (record.piece.index, record)).collect();
     let first = records.first()?;
     let is_whole = usize::try_from(first.piece.of).is_ok_and(|of| of == pieces.len());

@@ -83,7 +83,7 @@ pub(super) async fn find_base(options: &RecoverOptions, opened: &OpenDrives) -> 
             match Backup::open(Arc::new(source)) {
                 Ok(backup) => return Ok(Some((backup, id))),
                 Err(error) => {
-                    tracing::warn!(%id, %error, "a backup cannot be read: an older one is looked for")
+                    tracing::warn!(%id, %error, "a backup cannot be read: an older one is looked for");
                 }
             }
         }
