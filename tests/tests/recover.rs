@@ -153,12 +153,12 @@ async fn write_versions(client: &Client, round: u64) {
     }
     let request = client.put_object().bucket(VERSIONED).key("tagged").tagging("a=b&c=d");
     request.body(ByteStream::from(seeded_bytes(round, 70))).send().await.unwrap();
-    let once = client.put_object().bucket(VERSIONED).key(format!("once-{round}")).if_none_match("*");
-    let send = |request: aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder, seed| {
+    let once = |seed| {
+        let request = client.put_object().bucket(VERSIONED).key(format!("once-{round}")).if_none_match("*");
         request.body(ByteStream::from(seeded_bytes(seed, 80))).send()
     };
-    send(once.clone(), 1).await.unwrap();
-    assert_eq!(decided(send(once, 2).await).unwrap().unwrap_err().status, 412);
+    once(1).await.unwrap();
+    assert_eq!(decided(once(2).await).unwrap().unwrap_err().status, 412);
 }
 
 /// Everything that clients can see of the buckets with versions.
@@ -395,7 +395,7 @@ async fn a_bucket_with_object_lock_recovers_closed() {
     request.object_lock_retain_until_date(until.into()).send().await.unwrap();
     server.kill().unwrap();
     forget_database(&server);
-    let ran = recovered(&server.drive_paths().to_vec(), &[]).await;
+    let ran = recovered(server.drive_paths(), &[]).await;
     assert_eq!(ran.report("closed"), 2);
     server.launch().await.unwrap();
     let client = server.client().unwrap();
