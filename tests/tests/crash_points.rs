@@ -60,8 +60,9 @@ fn crash_points() -> Vec<String> {
     );
     let only = std::env::var("GRANARY_TEST_POINT").unwrap_or_default();
     let points = String::from_utf8(output.stdout).unwrap();
-    // Walks of lifecycles and moves of shards die in tests of their own: they need rules, and nodes.
-    let elsewhere = |point: &&str| point.starts_with("lifecycle.") || point.starts_with("move.");
+    // Walks of lifecycles, moves of shards and recoveries die in tests of their own: they need rules, nodes, and no server.
+    let elsewhere =
+        |point: &&str| ["lifecycle.", "move.", "recover."].iter().any(|part| point.starts_with(part));
     let here = points.lines().filter(|point| !elsewhere(point));
     here.filter(|point| point.contains(&only)).map(str::to_owned).collect()
 }

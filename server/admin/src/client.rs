@@ -23,7 +23,7 @@ use crate::model::{
     DriveList, DriveReport, NodeList, NodeReport, TaskId, TaskKind, TaskProgress, TaskStarted, VolumePage,
     VolumeReport,
 };
-use crate::moves::{DrainEnded, DrainPlan, Leaving, MoveReport};
+use crate::moves::{DrainEnded, DrainPlan, Fate, Leaving, MoveReport};
 use crate::transport::Transport;
 
 /// Calls the admin API of one server.
@@ -225,8 +225,9 @@ fn place(leaving: &Leaving) -> (String, char) {
     match leaving {
         Leaving::Drive(id) => (format!("/_granary/v1/drives/{}/drain", encode(id)), '?'),
         Leaving::Node(name) => (format!("/_granary/v1/nodes/{}/drain", encode(name)), '?'),
-        Leaving::Replaced { old, new } => {
-            (format!("/_granary/v1/drives/{}/replace?by={}", encode(old), encode(new)), '&')
+        Leaving::Replaced { old, new, fate } => {
+            let lost = *fate == Fate::Lost;
+            (format!("/_granary/v1/drives/{}/replace?by={}&lost={lost}", encode(old), encode(new)), '&')
         }
     }
 }

@@ -40,5 +40,5 @@ pub use model::{
     DriveList, DriveReport, DriveState, NodeList, NodeReport, NodeState, TaskId, TaskKind, TaskProgress,
     TaskStarted, TaskState, VolumePage, VolumeReport, VolumeState,
 };
-pub use moves::{DrainEnded, DrainPlan, DrainReport, Leaving, MoveReport, MoveStep};
+pub use moves::{DrainEnded, DrainPlan, DrainReport, Fate, Leaving, MoveReport, MoveStep};
 pub use router::router;

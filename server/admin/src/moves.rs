@@ -2,6 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What is said of a drive that is replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing: it is there, or is away and will come back.
+    #[default]
+    Unsaid,
+    /// It is lost for good. What it held is rebuilt, and it never comes back.
+    Lost,
+}
+
 /// What is to be emptied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leaving {
@@ -15,6 +25,8 @@ pub enum Leaving {
         old: String,
         /// The one that takes its place.
         new: String,
+        /// Whether the old one is lost.
+        fate: Fate,
     },
 }
 

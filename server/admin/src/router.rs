@@ -22,7 +22,7 @@ use subtle::ConstantTimeEq;
 use crate::backend::AdminBackend;
 use crate::error::AdminError;
 use crate::model::{DriveList, NodeList, TaskId, TaskKind, TaskStarted};
-use crate::moves::{DrainEnded, Leaving};
+use crate::moves::{DrainEnded, Fate, Leaving};
 
 /// Few requests have a body, and the longest holds a policy.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -124,7 +124,7 @@ async fn drain(State(backend): State<Backend>, target: Target, Path(id): Path<St
         let leaving = match (target, parameters.by) {
             (Target::Drive, None) => Leaving::Drive(id),
             (Target::Node, None) => Leaving::Node(id),
-            (Target::Replacement, Some(new)) => Leaving::Replaced { old: id, new },
+            (Target::Replacement, Some(new)) => Leaving::Replaced { old: id, new, fate: parameters.fate },
             (Target::Replacement, None) => {
                 return Err(AdminError::Invalid("by names the drive that takes its place".to_owned()));
             }
@@ -147,6 +147,7 @@ async fn cancel_drain(State(backend): State<Backend>, target: Target, Path(id): 
 struct DrainParameters {
     apply: bool,
     by: Option<String>,
+    fate: Fate,
 }
 
 impl DrainParameters {
@@ -156,6 +157,8 @@ impl DrainParameters {
             match pair.split_once('=') {
                 Some(("apply", "true")) => read.apply = true,
                 Some(("apply", "false")) => read.apply = false,
+                Some(("lost", "true")) => read.fate = Fate::Lost,
+                Some(("lost", "false")) => read.fate = Fate::Unsaid,
                 Some(("by", value)) if !value.is_empty() => {
                     let decoded = percent_decode_str(value).decode_utf8();
                     let decoded = decoded.map_err(|_| AdminError::Invalid("by is not UTF-8".to_owned()))?;

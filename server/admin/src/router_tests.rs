@@ -9,7 +9,7 @@ use crate::model::{
     DriveReport, DriveState, NodeReport, NodeState, TaskProgress, TaskState, VolumePage, VolumeReport,
     VolumeState,
 };
-use crate::moves::{DrainPlan, MoveReport};
+use crate::moves::{DrainPlan, Fate, MoveReport};
 
 fn plan(drives: Vec<String>, applied: bool) -> DrainPlan {
     DrainPlan {
@@ -90,7 +90,8 @@ impl AdminBackend for Fake {
         let drives = match leaving {
             Leaving::Drive(id) => vec![id],
             Leaving::Node(name) => vec![format!("of {name}")],
-            Leaving::Replaced { old, new } => vec![old, new],
+            Leaving::Replaced { old, new, fate: Fate::Unsaid } => vec![old, new],
+            Leaving::Replaced { old, new, fate: Fate::Lost } => vec![old, new, "lost".to_owned()],
         };
         Ok(plan(drives, apply))
     }
@@ -215,9 +216,11 @@ async fn drains_are_shown_applied_and_ended() {
     assert_eq!(client.drain(&drive, false).await.unwrap(), plan(vec!["ab".to_owned()], false));
     let node = Leaving::Node("10.0.0.1:9100".to_owned());
     assert_eq!(client.drain(&node, true).await.unwrap(), plan(vec!["of 10.0.0.1:9100".to_owned()], true));
-    let replaced = Leaving::Replaced { old: "o".to_owned(), new: "n".to_owned() };
-    let planned = client.drain(&replaced, true).await.unwrap();
+    let replaced = |fate| Leaving::Replaced { old: "o".to_owned(), new: "n".to_owned(), fate };
+    let planned = client.drain(&replaced(Fate::Unsaid), true).await.unwrap();
     assert_eq!(planned, plan(vec!["o".to_owned(), "n".to_owned()], true));
+    let lost = client.drain(&replaced(Fate::Lost), true).await.unwrap();
+    assert_eq!(lost, plan(vec!["o".to_owned(), "n".to_owned(), "lost".to_owned()], true));
     assert!(client.cancel_drain(&node).await.unwrap());
     assert!(!client.cancel_drain(&drive).await.unwrap());
     assert_eq!(client.moves().await.unwrap().rebalance_moves_left, 3);
@@ -229,7 +232,7 @@ async fn drains_are_shown_applied_and_ended() {
 fn drain_parameters_are_checked() {
     let read = DrainParameters::read("apply=true&by=a%2Fb").unwrap();
     assert_eq!((read.apply, read.by.as_deref()), (true, Some("a/b")));
-    for bad in ["apply=1", "by=", "other=1", "apply"] {
+    for bad in ["apply=1", "by=", "other=1", "apply", "lost=1"] {
         assert!(DrainParameters::read(bad).is_err(), "{bad}");
     }
 }

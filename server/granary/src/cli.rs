@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use granary_admin::{Leaving, TaskKind};
+use granary_admin::{Fate, Leaving, TaskKind};
 use granary_s3::ObjectOwnership;
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting};
 use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
+use crate::metadata::recover::{RecoverArgs, recover};
 use crate::metadata::{self, MetadataCommand};
 use crate::operate::{self, DrainArgs, KeyCommand, PolicyCommand, Target, UserCommand};
 use crate::output::{OutputFormat, print_notice};
@@ -64,6 +65,10 @@ enum Command {
     Keyring(KeyringCommand),
     /// Bring the schema of the metadata's database up to this version; what `serve` does by itself at start.
     Migrate(MigrateArgs),
+    /// Make the metadata anew from the blocks on the drives, for the day the database and its backups are gone.
+    ///
+    /// No server may run. Without --apply it only reports what it would write.
+    Recover(RecoverArgs),
     /// Rebuild missing and damaged shards.
     Heal(TaskArgs),
     /// Read and check everything.
@@ -109,6 +114,9 @@ enum DriveCommand {
         new: String,
         #[command(flatten)]
         args: DrainArgs,
+        /// The old drive cannot be read and is lost for good, not only away.
+        #[arg(long)]
+        lost: bool,
     },
     /// Retire a drive that was drained.
     Remove {
@@ -330,6 +338,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Key(command) => runtime(1)?.block_on(operate::key(command, format))?,
         Command::Policy(command) => runtime(1)?.block_on(operate::policy(command, format))?,
         Command::Metadata(command) => runtime(0)?.block_on(metadata::run(&command, format))?,
+        Command::Recover(args) => return runtime(0)?.block_on(recover(&args, format)),
         Command::Keyring(command) => keyring::run(&command, format)?,
         Command::Migrate(args) => runtime(1)?.block_on(migrate(&args, format))?,
         Command::Plan(args) => plan::run(&args, format)?,
@@ -354,8 +363,9 @@ async fn drive(command: DriveCommand, format: OutputFormat) -> Result<()> {
         DriveCommand::Drain { id, args, cancel: false } => {
             operate::drain(&args, &Leaving::Drive(id), format).await
         }
-        DriveCommand::Replace { old, new, args } => {
-            operate::drain(&args, &Leaving::Replaced { old, new }, format).await
+        DriveCommand::Replace { old, new, args, lost } => {
+            let fate = if lost { Fate::Lost } else { Fate::Unsaid };
+            operate::drain(&args, &Leaving::Replaced { old, new, fate }, format).await
         }
         DriveCommand::Remove { id, target } => operate::remove_drive(&target, &id).await,
         DriveCommand::Moves(target) => operate::list_moves(&target, format).await,
@@ -413,6 +423,8 @@ mod tests {
             "granary metadata backup --from postgres://h/granary --to file:/b/granary.backup",
             "granary metadata backups --data /mnt/d{1...6}",
             "granary metadata restore --from drives:/mnt/d{1...6} --to postgres://h/granary",
+            "granary recover --from-drives --data /mnt/d{1...6} --list found.jsonl",
+            "granary recover --from-drives --data /mnt/d{1...6} --lost --to postgres://h/granary --apply --candidates suggested",
             "granary keyring list --data /mnt/d{1...6}",
             "granary keyring create --keyring /etc/granary/keyring",
             "granary keyring add training --keyring /etc/granary/keyring",
@@ -429,7 +441,7 @@ mod tests {
             "granary policy attach bob --account 123456789012 --arn arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
             "granary drive drain 0a1b --apply --detach",
             "granary drive drain 0a1b --cancel --json",
-            "granary drive replace 0a1b 2c3d --apply",
+            "granary drive replace 0a1b 2c3d --apply --lost",
             "granary drive remove 0a1b",
             "granary drive moves --json",
             "granary node drain 10.0.0.1:9100",

@@ -1,6 +1,7 @@
 //! A drive in use.
 
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use granary_types::{ClusterId, DriveId, VolumeId};
 
-use crate::block::FileHeader;
+use crate::block::{FileHeader, PAGE_LENGTH_BYTES};
 use crate::error::DriveError;
 use crate::health::Health;
 use crate::identity::{self, Found, Identity};
@@ -336,6 +337,35 @@ impl Drive {
             }
         }
         Ok(found)
+    }
+
+    /// What the first page of a shard file says; `None` if it is damaged. Blocks.
+    ///
+    /// # Errors
+    /// When the drive fails.
+    pub fn shard_header(&self, name: ShardName) -> Result<Option<FileHeader>, DriveError> {
+        let path = self.shard_path(name);
+        let mut page = Vec::with_capacity(PAGE_LENGTH_BYTES);
+        let read =
+            File::open(&path).and_then(|file| file.take(FileHeader::LENGTH_BYTES).read_to_end(&mut page));
+        read.map_err(|e| DriveError::io("reading", &path, e))?;
+        let fits = |header: &FileHeader| {
+            header.volume == name.volume
+                && header.column == name.column
+                && header.cluster == self.identity.cluster
+        };
+        Ok(FileHeader::read(&page).filter(fits))
+    }
+
+    /// How many files are in quarantine. Blocks.
+    ///
+    /// # Errors
+    /// When the drive fails.
+    pub fn quarantined(&self) -> Result<u64, DriveError> {
+        let path = self.directory.join(QUARANTINE);
+        let count = fs::read_dir(&path).map(|entries| entries.flatten().count());
+        let count = count.map_err(|e| DriveError::io("listing", &path, e))?;
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 
     fn shard_path(&self, name: ShardName) -> PathBuf {

@@ -12,6 +12,7 @@ use crate::api::{
 };
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::told::Deed;
 
 const BUCKETS_CACHED_MAX: usize = 10_000;
 /// Uploads that the delete of a bucket aborts at a time, and how often.
@@ -76,6 +77,7 @@ impl Engine {
             settings,
         };
         self.inner.store.create_bucket(bucket.clone()).await?;
+        self.tell_bucket(&bucket, Deed::Bucket(Box::new(bucket.clone()))).await;
         Ok(bucket)
     }
 
@@ -113,7 +115,11 @@ impl Engine {
     pub async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
         let changed = self.inner.store.change_bucket(name, change).await;
         self.inner.buckets.forget(name);
-        Ok(changed?)
+        changed?;
+        if let Some(bucket) = self.inner.store.bucket(name).await? {
+            self.tell_bucket(&bucket, Deed::Bucket(Box::new(bucket.clone()))).await;
+        }
+        Ok(())
     }
 
     /// Removes a bucket without versions. Uploads that are in progress in it are aborted first.
@@ -121,6 +127,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NoSuchBucket`], [`EngineError::BucketNotEmpty`].
     pub async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
+        let bucket = self.inner.store.bucket(name).await?;
         let mut deleted = self.inner.store.delete_bucket(name).await;
         for _ in 0..UPLOAD_PAGES_MAX {
             let refused = matches!(deleted, Err(MetadataError::BucketNotEmpty(_)));
@@ -133,7 +140,11 @@ impl Engine {
             self.inner.buckets.forget(name);
             self.inner.configured.forget_all();
         }
-        Ok(deleted?)
+        deleted?;
+        if let Some(bucket) = bucket {
+            self.tell_bucket(&bucket, Deed::BucketGone).await;
+        }
+        Ok(())
     }
 
     /// Aborts a page of the uploads in a bucket that has no versions. `false` if there was nothing to abort.

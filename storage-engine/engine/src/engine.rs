@@ -1,17 +1,18 @@
 //! The engine: everything wired together, opened and closed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use granary_metadata::sqlite::SqliteStore;
 use granary_metadata::{MetadataStore, VolumeState};
-use granary_types::ClusterId;
+use granary_types::{ClusterId, WriteId};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::buckets::BucketCache;
 use crate::configured::ConfiguredCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::lifecycle::{ConfigurationCache, LifecycleRules};
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
@@ -56,8 +57,8 @@ pub(crate) struct Inner {
     pub encryption: EncryptionCache,
     pub configured: ConfiguredCache,
     pub tasks: Tasks,
-    /// The database knows less than was committed: nothing may be freed.
-    pub regressed: bool,
+    /// The database knows less than was committed: nothing may be freed, for the rest of this life.
+    regressed: AtomicBool,
     /// Held while one volume is healed.
     pub heal_turn: tokio::sync::Mutex<()>,
     /// How far moves of shards are.
@@ -117,7 +118,7 @@ impl Engine {
             budget(options.read_budget_bytes),
             options.keys.clone(),
         );
-        let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&store));
+        let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&store), new_life()?);
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
             maintenance_budget: budget(0),
@@ -137,7 +138,7 @@ impl Engine {
             encryption: EncryptionCache::default(),
             configured: ConfiguredCache::default(),
             tasks: Tasks::default(),
-            regressed,
+            regressed: AtomicBool::new(regressed),
             heal_turn: tokio::sync::Mutex::default(),
             moves: MoveBoard::default(),
             running: Mutex::new(None),
@@ -190,6 +191,13 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// What tells this life of the process from others.
+fn new_life() -> Result<u64> {
+    let drawn = WriteId::random().map_err(|source| EngineError::Io { context: "drawing an id", source })?;
+    let (half, _) = drawn.as_bytes().split_at(8);
+    Ok(half.iter().fold(0, |life, byte| life << 8 | u64::from(*byte)))
 }
 
 fn report_unused(unused: &[UnusedDrive]) {
@@ -248,6 +256,18 @@ async fn seal_former_volumes(store: &dyn MetadataStore, nodes: Option<&Nodes>) -
 }
 
 impl Inner {
+    /// Whether the database has been found to know less than was committed.
+    pub(crate) fn is_regressed(&self) -> bool {
+        self.regressed.load(Ordering::Acquire)
+    }
+
+    /// The database was found to know less than was committed.
+    pub(crate) fn note_regressed(&self) {
+        if !self.regressed.swap(true, Ordering::AcqRel) {
+            metrics::gauge!("granary_metadata_regressed").set(1.0);
+        }
+    }
+
     /// Whether work that one node does for all is this process's, now.
     pub(crate) fn does_shared_work(&self) -> bool {
         self.nodes.as_ref().is_none_or(|nodes| nodes.leads())

@@ -150,6 +150,7 @@ impl EngineError {
                         | MetadataError::OutcomeUnknown { .. }
                         | MetadataError::Fenced { .. }
                         | MetadataError::VolumeGone(_)
+                        | MetadataError::DriveRetired(_)
                 )
             }
             _ => false,

@@ -12,6 +12,7 @@ mod api;
 mod append;
 mod buckets;
 mod configured;
+mod deletes;
 mod documents;
 mod drive_status;
 mod drives;
@@ -30,11 +31,13 @@ mod options;
 mod read;
 mod receive;
 mod record;
+pub mod recover;
 mod rename;
 mod sealing;
 mod start;
 mod status;
 mod tags;
+mod told;
 mod volume;
 mod write;
 
@@ -59,7 +62,8 @@ pub use lifecycle::{
     NoncurrentTransition, RuleStatus, Subject, Tags, Transition, TransitionTime,
 };
 pub use maintain::{
-    DrainPlan, DrainStatus, Leaving, MoveStep, RebalanceStatus, TaskId, TaskKind, TaskProgress, TaskState,
+    DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus, TaskId, TaskKind, TaskProgress,
+    TaskState,
 };
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};

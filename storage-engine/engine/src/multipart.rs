@@ -30,6 +30,7 @@ use crate::sealing::{
     upload_seal,
 };
 use crate::tags::{keep_upload_tags, tag_write, take_upload_tags};
+use crate::told::Told;
 use crate::write::Recorded;
 
 const PARTS_PAGE: u32 = 1000;
@@ -266,7 +267,9 @@ impl Engine {
                 object: object.clone(),
             }));
             let writes = std::iter::once(write).chain(tagging).chain(locking).chain(owned).collect();
-            let records = ObjectRecord::manifest(id, key, &object)?;
+            let told = Told { tags: tags.clone(), lock, acl: acl.clone(), ..Told::put(&found) };
+            let told = told.under(&options.conditions);
+            let records = ObjectRecord::manifest(id, key, &object, &told)?;
             let recorded = Recorded { writes, ..Recorded::default() };
             let outcome = first(self.commit_recorded(records, recorded).await?)?;
             tries += 1;
@@ -275,6 +278,7 @@ impl Engine {
                 found = self.bucket(bucket).await?;
                 continue;
             }
+            self.tell_refusal(&found, key, &object, &outcome).await;
             self.accepted(bucket, &outcome)?;
             return Ok(written(&object));
         }

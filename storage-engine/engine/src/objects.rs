@@ -3,8 +3,8 @@
 use granary_keys::DataKey;
 use granary_keys::units::StreamId;
 use granary_metadata::{
-    Commit, Content, DeleteObject, EraseObject, EraseTerms, ListQuery, NewBlob, NewObject, ObjectRow,
-    Outcome, PartRef, PutObject, RemoveObject, VersionKind, VersionQuery, Write,
+    Commit, Content, ListQuery, NewBlob, NewObject, ObjectRow, Outcome, PartRef, PutObject, VersionKind,
+    VersionQuery, Write,
 };
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, PartNumber, Seal, UnixMillis, VersionId, WriteId, crash_point,
@@ -12,8 +12,8 @@ use granary_types::{
 
 use crate::acls::acl_write;
 use crate::api::{
-    Bucket, BucketSettings, DeleteEntry, Deleted, ListOptions, ListPage, ListVersionsOptions, ObjectLock,
-    PutOptions, PutSource, Tag, VersionPage, Versioning, WriteConditions, Written,
+    Bucket, BucketSettings, ListOptions, ListPage, ListVersionsOptions, ObjectLock, PutOptions, PutSource,
+    Tag, VersionPage, Versioning, WriteConditions, Written,
 };
 use crate::append::Beginning;
 use crate::engine::Engine;
@@ -24,6 +24,7 @@ use crate::receive::{Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
 use crate::sealing::{EncryptionInfo, new_seal, shown_etag};
 use crate::tags::tag_write;
+use crate::told::Told;
 use crate::write::{PackWrite, Recorded, WrittenBlob};
 
 /// How often a write is tried whose bucket's versioning changed under it.
@@ -68,7 +69,7 @@ impl Engine {
         let mut tries = 0;
         loop {
             new.object.version = version;
-            let outcome = self.commit_put(found.id, key, &new, &stored).await?;
+            let outcome = self.commit_put(&found, key, &new, &stored).await?;
             tries += 1;
             if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {
                 self.inner.buckets.forget(bucket);
@@ -80,6 +81,7 @@ impl Engine {
                 crash_point("engine.after_commit_before_ack");
             }
             drop(stored);
+            self.tell_refusal(&found, key, &new.object, &outcome).await;
             self.accepted(bucket, &outcome)?;
             return Ok(written(&new.object));
         }
@@ -88,11 +90,14 @@ impl Engine {
     /// Commits an object whose body is received.
     async fn commit_put(
         &self,
-        bucket: BucketId,
+        found: &Bucket,
         key: &ObjectKey,
         New { object, conditions, tags, lock, acl, beginning }: &New,
         stored: &Stored,
     ) -> Result<Outcome> {
+        let bucket = found.id;
+        let told = Told { tags: tags.clone(), lock: *lock, acl: acl.clone(), ..Told::put(found) };
+        let told = told.under(conditions);
         let mut put = PutObject {
             bucket,
             key: key.clone(),
@@ -106,7 +111,7 @@ impl Engine {
         let mut recorded = Recorded::default();
         match stored {
             Stored::Small(bytes) => {
-                let record = ObjectRecord::encode(bucket, key, object)?;
+                let record = ObjectRecord::encode(bucket, key, object, &told)?;
                 let write = PackWrite::Put(Box::new(put), behind.collect());
                 return self.inner.packer.write(bytes.clone(), record, write).await;
             }
@@ -125,7 +130,7 @@ impl Engine {
                 recorded.volumes.clone_from(&blob.volumes);
             }
         }
-        let records = ObjectRecord::manifest(bucket, key, &put.object)?;
+        let records = ObjectRecord::manifest(bucket, key, &put.object, &told)?;
         recorded.writes = std::iter::once(Write::Put(Box::new(put))).chain(behind).collect();
         first(self.commit_recorded(records, recorded).await?)
     }
@@ -192,69 +197,6 @@ impl Engine {
             return Err(EngineError::DeleteMarker { version, modified });
         }
         Ok(row)
-    }
-
-    /// Deletes a key or one version of it. What is not there counts as deleted, unless a condition asked for it.
-    ///
-    /// # Errors
-    /// [`EngineError::PreconditionFailed`], [`EngineError::NoSuchKey`] (an `if_match` without an object), …
-    pub async fn delete_object(&self, bucket: &BucketName, entry: DeleteEntry) -> Result<Deleted> {
-        let mut results = self.delete_objects(bucket, vec![entry]).await?;
-        results.pop().unwrap_or(Err(EngineError::Internal("a delete without an outcome")))
-    }
-
-    /// Deletes many keys in one commit; each has a result of its own.
-    ///
-    /// # Errors
-    /// As [`Engine::delete_object`] for each key; the outer error when nothing was deleted.
-    pub async fn delete_objects(
-        &self,
-        bucket: &BucketName,
-        entries: Vec<DeleteEntry>,
-    ) -> Result<Vec<Result<Deleted>>> {
-        let Bucket { id, settings, .. } = self.bucket(bucket).await?;
-        let modified = UnixMillis::now();
-        let mut records = Vec::new();
-        let mut writes = Vec::with_capacity(entries.len());
-        for DeleteEntry { key, version, bypass, conditions } in entries {
-            writes.push(match version {
-                Some(version) => Write::Erase(Box::new(EraseObject {
-                    delete: DeleteObject { bucket: id, key, version, conditions },
-                    terms: EraseTerms { at: modified, bypass, expected: None },
-                })),
-                None => {
-                    let remove = RemoveObject {
-                        bucket: id,
-                        key,
-                        conditions,
-                        version: VersionId::random().map_err(drawing)?,
-                        write: WriteId::random().map_err(drawing)?,
-                        modified,
-                    };
-                    // What is deleted for good leaves no record; a marker is a version like any other.
-                    if let Some(marker) = remove.marker_in(settings) {
-                        records.extend(ObjectRecord::manifest(id, &remove.key, &marker)?);
-                    }
-                    Write::Remove(Box::new(remove))
-                }
-            });
-        }
-        let outcomes = if records.is_empty() {
-            self.inner.store.commit(Commit { advances: Vec::new(), writes }).await?
-        } else {
-            self.commit_recorded(records, Recorded { writes, ..Recorded::default() }).await?
-        };
-        let deleted = |outcome: &Outcome| {
-            self.accepted(bucket, outcome)?;
-            Ok(match outcome {
-                Outcome::Marked { version, .. } => Deleted::Marked(*version),
-                Outcome::Done { replaced: Some(row), .. } if row.object.kind == VersionKind::DeleteMarker => {
-                    Deleted::MarkerGone
-                }
-                _ => Deleted::Gone,
-            })
-        };
-        Ok(outcomes.iter().map(deleted).collect())
     }
 
     /// One page of all versions of a bucket's keys.

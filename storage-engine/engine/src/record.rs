@@ -1,10 +1,13 @@
 //! What a block says of the object it holds, for the day the metadata is gone and for compaction today.
 
-use granary_metadata::{Content, NewObject, PartRef};
-use granary_types::{BucketId, ObjectKey, PartNumber, UploadId, VersionId};
+use granary_metadata::{Bucket, Content, NewObject, PartRef, VersionKind};
+use granary_types::{
+    Attributes, BucketId, Etag, ObjectKey, PartNumber, StorageClass, UploadId, VersionId, WriteId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{EngineError, Result};
+use crate::told::{Deed, Stamp, Told};
 
 /// The record of an object: everything its row holds but the place.
 ///
@@ -47,19 +50,29 @@ pub(crate) struct BlobRecord {
 
 impl ObjectRecord {
     /// The bytes that go into the block.
-    pub(crate) fn encode(bucket: BucketId, key: &ObjectKey, object: &NewObject) -> Result<Vec<u8>> {
+    pub(crate) fn encode(
+        bucket: BucketId,
+        key: &ObjectKey,
+        object: &NewObject,
+        told: &Told,
+    ) -> Result<Vec<u8>> {
         let object = NewObject { content: object.content.without_place(), ..object.clone() };
-        postcard::to_stdvec(&Self { bucket, key: key.clone(), object })
-            .map_err(|_| EngineError::Internal("an object's record cannot be encoded"))
+        let record = postcard::to_stdvec(&Self { bucket, key: key.clone(), object });
+        told.append_to(record.map_err(|_| EngineError::Internal("an object's record cannot be encoded"))?)
     }
 
     /// The records of an object that has no bytes in packed blocks. A manifest of many parts takes several; each tells
     /// all of the object but the other parts.
-    pub(crate) fn manifest(bucket: BucketId, key: &ObjectKey, object: &NewObject) -> Result<Vec<Vec<u8>>> {
+    pub(crate) fn manifest(
+        bucket: BucketId,
+        key: &ObjectKey,
+        object: &NewObject,
+        told: &Told,
+    ) -> Result<Vec<Vec<u8>>> {
         let unencodable = |_| EngineError::Internal("a manifest cannot be encoded");
         let encode = |object: NewObject, piece: Piece| {
             let record = postcard::to_stdvec(&Self { bucket, key: key.clone(), object });
-            postcard::to_extend(&piece, record.map_err(unencodable)?).map_err(unencodable)
+            told.append_to(postcard::to_extend(&piece, record.map_err(unencodable)?).map_err(unencodable)?)
         };
         let Some((parts, multipart)) = object.content.blobs() else {
             let object = NewObject { content: object.content.without_place(), ..object.clone() };
@@ -74,10 +87,53 @@ impl ObjectRecord {
         (0_u32..).zip(pieces).map(piece).collect()
     }
 
+    /// The record of a bucket. It is that of an object which never was, under the bucket's name: who does not know it for
+    /// what it is lets it go.
+    pub(crate) fn of_bucket(bucket: &Bucket, deed: Deed) -> Result<Vec<Vec<u8>>> {
+        let nameless = |_| EngineError::Internal("a bucket's name is no key");
+        let key = ObjectKey::new(bucket.name.as_str()).map_err(nameless)?;
+        let write =
+            WriteId::random().map_err(|source| EngineError::Io { context: "drawing an id", source })?;
+        let object = NewObject {
+            version: VersionId::NULL,
+            kind: VersionKind::DeleteMarker,
+            write,
+            modified: bucket.created,
+            length_bytes: 0,
+            etag: Etag::new(""),
+            storage_class: StorageClass::Standard,
+            checksum: None,
+            attributes: Attributes::default(),
+            content: Content::Empty,
+        };
+        Self::manifest(bucket.id, &key, &object, &Told::of(bucket, deed))
+    }
+
     /// The record in a block.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         postcard::from_bytes(bytes).ok()
     }
+
+    /// The record in a block with all that follows it. `beside_bytes` is the length of the bytes beside it: with none it
+    /// is a piece of a manifest.
+    pub(crate) fn decode_all(bytes: &[u8], beside_bytes: u32) -> Option<WholeRecord> {
+        let (record, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
+        let (piece, rest) = match beside_bytes {
+            0 => postcard::take_from_bytes::<Piece>(rest).ok()?,
+            _ => (Piece { index: 0, of: 1 }, rest),
+        };
+        let told = Told::read(rest).ok()?;
+        Some(WholeRecord { record, piece, told })
+    }
+}
+
+/// A record with all that follows it.
+#[derive(Debug, Clone)]
+pub(crate) struct WholeRecord {
+    pub record: ObjectRecord,
+    pub piece: Piece,
+    /// Nothing of releases that told nothing.
+    pub told: Option<(Told, Stamp)>,
 }
 
 impl BlobRecord {

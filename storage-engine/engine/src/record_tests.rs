@@ -20,8 +20,21 @@ fn object(content: Content) -> NewObject {
     }
 }
 
+fn told() -> Told {
+    let bucket = granary_metadata::Bucket {
+        id: BucketId::from_bytes([1; 16]),
+        name: granary_types::BucketName::new("bucket").unwrap(),
+        created: UnixMillis(5),
+        region: "us-east-1".to_owned(),
+        owner: "root".to_owned(),
+        settings: granary_metadata::BucketSettings::default(),
+    };
+    Told::put(&bucket)
+}
+
 fn manifest(object: &NewObject) -> Vec<Vec<u8>> {
-    ObjectRecord::manifest(BucketId::from_bytes([1; 16]), &ObjectKey::new("a/b").unwrap(), object).unwrap()
+    let key = ObjectKey::new("a/b").unwrap();
+    ObjectRecord::manifest(BucketId::from_bytes([1; 16]), &key, object, &told()).unwrap()
 }
 
 #[test]
@@ -54,6 +67,9 @@ fn a_manifest_of_ten_thousand_parts_is_told_in_pieces_that_fit_a_block() {
         assert!(record.len() < 64 * 1024, "{}", record.len());
         let (told, rest) = postcard::take_from_bytes::<ObjectRecord>(record).unwrap();
         let piece: Piece = postcard::from_bytes(rest).unwrap();
+        assert!(
+            ObjectRecord::decode_all(record, 0).unwrap().told.is_some_and(|(told, _)| told == self::told())
+        );
         assert_eq!(piece, Piece { index, of: u32::try_from(records.len()).unwrap() });
         let Content::Blobs { parts, multipart: true } = told.object.content.clone() else {
             panic!("no blobs")
@@ -62,6 +78,20 @@ fn a_manifest_of_ten_thousand_parts_is_told_in_pieces_that_fit_a_block() {
         assert_eq!(NewObject { content: whole.content.clone(), ..told.object }, whole);
     }
     assert_eq!(found, parts);
+}
+
+#[test]
+fn a_record_of_a_release_that_told_nothing_is_read() {
+    let object = object(Content::Empty);
+    let bucket = BucketId::from_bytes([1; 16]);
+    let key = ObjectKey::new("a/b").unwrap();
+    let old =
+        postcard::to_stdvec(&ObjectRecord { bucket, key: key.clone(), object: object.clone() }).unwrap();
+    let read = ObjectRecord::decode_all(&old, 5).unwrap();
+    assert!(read.told.is_none() && read.record.object == object);
+    let new = ObjectRecord::encode(bucket, &key, &object, &told()).unwrap();
+    assert!(new.starts_with(&old), "older releases read newer records");
+    assert!(ObjectRecord::decode_all(&new, 5).unwrap().told.is_some());
 }
 
 #[test]
@@ -82,9 +112,9 @@ fn records_tell_how_an_object_is_encrypted() {
     };
     let packed = object(Content::Packed(location).sealed(seal.clone()));
     let key = ObjectKey::new("a").unwrap();
-    let record = ObjectRecord::encode(BucketId::from_bytes([1; 16]), &key, &packed).unwrap();
-    let told = ObjectRecord::decode(&record).unwrap().object;
-    assert_eq!(told, NewObject { content: Content::Empty.sealed(seal.clone()), ..packed });
+    let record = ObjectRecord::encode(BucketId::from_bytes([1; 16]), &key, &packed, &told()).unwrap();
+    let read = ObjectRecord::decode(&record).unwrap().object;
+    assert_eq!(read, NewObject { content: Content::Empty.sealed(seal.clone()), ..packed });
     let parts = vec![PartRef {
         number: PartNumber::new(1).unwrap(),
         blob: BlobId::from_bytes([3; 16]),

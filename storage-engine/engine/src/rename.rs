@@ -16,6 +16,7 @@ use crate::objects::{drawing, first, new_version, written};
 use crate::read::ObjectHandle;
 use crate::record::ObjectRecord;
 use crate::tags::tag_write;
+use crate::told::Told;
 use crate::write::Recorded;
 
 /// How often a call begins anew when the object is replaced or moved meanwhile.
@@ -61,9 +62,14 @@ impl Engine {
             let acl = self.acl_of(found.id, from, opened.row.object.write).await?;
             let rename = renaming(&found, (from, to), &opened.row.object, &conditions)?;
             let object = rename.put.object.clone();
+            let told = Told { tags: tags.clone(), acl: acl.clone(), ..Told::put(&found) };
+            let told = told.under(&conditions.target);
             let behind = tag_write(found.id, to, &object, tags).into_iter();
             let behind = behind.chain(acl_write(found.id, to, &object, acl)).collect();
-            match self.commit_rename(&found, rename, behind, opened).await? {
+            let left = rename.source.remove.clone();
+            let outcome = self.commit_rename((&found, &told), rename, behind, opened).await?;
+            self.tell_rename(&found, (&left, to), &object, &outcome).await;
+            match outcome {
                 Outcome::Moved => {}
                 Outcome::VersioningChanged => self.inner.buckets.forget(bucket),
                 outcome => {
@@ -77,7 +83,7 @@ impl Engine {
 
     async fn commit_rename(
         &self,
-        bucket: &Bucket,
+        (bucket, told): (&Bucket, &Told),
         rename: RenameObject,
         behind: Vec<Write>,
         opened: ObjectHandle,
@@ -85,18 +91,40 @@ impl Engine {
         let put = &rename.put;
         let remove = &rename.source.remove;
         let mut records = match remove.marker_in(bucket.settings) {
-            Some(marker) => ObjectRecord::manifest(bucket.id, &remove.key, &marker)?,
+            Some(marker) => ObjectRecord::manifest(bucket.id, &remove.key, &marker, &Told::put(bucket))?,
             None => Vec::new(),
         };
         if let Some(location) = put.object.content.packed() {
-            let record = ObjectRecord::encode(put.bucket, &put.key, &put.object)?;
+            let record = ObjectRecord::encode(put.bucket, &put.key, &put.object, told)?;
             // As they are stored: what is encrypted stays so, under the same key.
             let bytes = opened.reader.packed(location).await?;
             return self.inner.packer.rename((bytes, record), records, rename, behind).await;
         }
-        records.extend(ObjectRecord::manifest(put.bucket, &put.key, &put.object)?);
+        records.extend(ObjectRecord::manifest(put.bucket, &put.key, &put.object, told)?);
         let writes = std::iter::once(Write::Rename(Box::new(rename))).chain(behind).collect();
         first(self.commit_recorded(records, Recorded { writes, ..Recorded::default() }).await?)
+    }
+
+    /// Lets the blocks tell what became of the old key, where no marker was recorded before; or that both were refused.
+    async fn tell_rename(
+        &self,
+        bucket: &Bucket,
+        (left, to): (&RemoveObject, &ObjectKey),
+        put: &NewObject,
+        outcome: &Outcome,
+    ) {
+        let marker = left.marker_in(bucket.settings);
+        let is_done = matches!(outcome, Outcome::Done { .. } | Outcome::Marked { .. });
+        match (is_done, marker) {
+            (true, None) => self.inner.record_erased(bucket, left).await,
+            (true, Some(_)) => {}
+            (false, marker) => {
+                self.tell_refusal(bucket, to, put, outcome).await;
+                if let Some(marker) = marker {
+                    self.tell_refusal(bucket, &left.key, &marker, outcome).await;
+                }
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong between the engine and its metadata.
 
-use granary_types::{BucketName, Epoch, VolumeId};
+use granary_types::{BucketName, DriveId, Epoch, VolumeId};
 
 /// The result of a metadata call.
 pub type Result<T, E = MetadataError> = std::result::Result<T, E>;
@@ -46,6 +46,9 @@ pub enum MetadataError {
         /// The committed end after the commit's own advances.
         committed_end: u64,
     },
+    /// The drive was retired: it never comes back, and nothing new is placed on it. Nothing was changed.
+    #[error("drive {0} was retired")]
+    DriveRetired(DriveId),
     /// The connection died while committing and reading back by write id did not tell the outcome.
     #[error("the outcome of the commit is unknown: {context}")]
     OutcomeUnknown {

@@ -39,8 +39,8 @@ pub trait Membership: Send + Sync + 'static {
     /// Who holds a lease.
     async fn lease(&self, name: &str) -> Result<Option<LeaseRow>>;
 
-    /// Takes a lease if it is still as it was `seen`, and returns its new epoch. The caller has watched `seen` make no
-    /// progress for long enough.
+    /// Takes a lease if it is still as it was `seen`, and returns its new epoch: the next one, or, of a lease that nobody
+    /// holds, one that it never had. The caller has watched `seen` make no progress for long enough.
     async fn take_lease(&self, name: &str, holder: NodeId, seen: Option<LeaseRow>) -> Result<Option<Epoch>>;
 
     /// Goes on holding a lease. `false` if another has it now.

@@ -126,7 +126,10 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Records that a column is on another drive now. `false` if it was not on `from` any more.
     async fn move_shard(&self, shard: ShardMove) -> Result<bool>;
 
-    /// Adds a drive or updates its row.
+    /// Adds a drive or updates its row. A drive that was retired stays so.
+    ///
+    /// # Errors
+    /// [`crate::MetadataError::DriveRetired`] if the drive was retired and the row says that it is active.
     async fn put_drive(&self, drive: DriveRow) -> Result<()>;
 
     /// All drives by slot.

@@ -65,6 +65,12 @@ mod membership {
     }
 
     #[tokio::test]
+    async fn who_held_a_lease_once_does_not_hold_the_next() {
+        let [one, _two] = two_nodes().await;
+        membership::who_held_a_lease_once_does_not_hold_the_next(&*one.membership()).await;
+    }
+
+    #[tokio::test]
     async fn drives_are_emptied_and_retired() {
         let [one, two] = two_nodes().await;
         let members = one.membership();

@@ -41,6 +41,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "move.after_install_before_check",
     "move.after_check_before_swap",
     "move.after_swap",
+    "recover.after_copy_before_finish",
 ];
 
 /// The environment variable that arms one crash point: `name`, or `name:nth` to die at the nth pass (from 1).

@@ -5,6 +5,8 @@ mod copy;
 pub mod migrate;
 mod place;
 mod progress;
+pub mod recover;
+mod recover_shown;
 
 use anyhow::Result;
 use clap::Subcommand;

@@ -1,13 +1,19 @@
 //! The engine's moves of shards, as documents of the admin API.
 
-use granary_admin::{DrainPlan, DrainReport, Leaving, MoveReport, MoveStep};
+use granary_admin::{DrainPlan, DrainReport, Fate, Leaving, MoveReport, MoveStep};
 use granary_engine::{DrainStatus, RebalanceStatus};
 
 pub(super) fn leaving(leaving: Leaving) -> granary_engine::Leaving {
     match leaving {
         Leaving::Drive(id) => granary_engine::Leaving::Drive(id),
         Leaving::Node(name) => granary_engine::Leaving::Node(name),
-        Leaving::Replaced { old, new } => granary_engine::Leaving::Replaced { old, new },
+        Leaving::Replaced { old, new, fate } => {
+            let fate = match fate {
+                Fate::Unsaid => granary_engine::Fate::Unsaid,
+                Fate::Lost => granary_engine::Fate::Lost,
+            };
+            granary_engine::Leaving::Replaced { old, new, fate }
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use granary_metadata::{
     Bucket, Bypass, Commit, DeleteObject, EraseObject, EraseTerms, Expected, ExpireObject, ListedVersion,
-    Outcome, RemoveObject, Standing, Tag, UploadEntry, UploadQuery, VersionEntry, VersionKind, VersionMarker,
-    VersionQuery, Write, WriteConditions,
+    MetadataError, Outcome, RemoveObject, Standing, Tag, UploadEntry, UploadQuery, VersionEntry, VersionKind,
+    VersionMarker, VersionQuery, Write, WriteConditions,
 };
 use granary_types::{ObjectKey, UnixMillis, VersionId, WriteId, crash_point};
 
@@ -53,6 +53,7 @@ fn drawing(source: std::io::Error) -> EngineError {
 impl Pass<'_> {
     /// Walks to the end, or until the work is another node's.
     pub(super) async fn run(mut self) -> Result<()> {
+        self.place.resume();
         while self.place.stage != Stage::Done {
             let prefixes = match self.place.stage {
                 Stage::Versions => {
@@ -120,7 +121,7 @@ impl Pass<'_> {
         }
         let pass = &*self;
         let writes: Vec<Option<Write>> = stream::iter(candidates)
-            .map(|seen| pass.look_again(seen, now))
+            .map(|seen| pass.look_past_damage(seen, now))
             .buffered(LOOKS)
             .try_collect()
             .await?;
@@ -149,6 +150,19 @@ impl Pass<'_> {
             }
         };
         self.rules.rules.iter().filter(|rule| rule.enabled()).filter(fits).any(|rule| over(&rule))
+    }
+
+    /// As [`Self::look_again`]. A row that is damaged keeps nothing else from expiring.
+    async fn look_past_damage(&self, seen: Seen, now: UnixMillis) -> Result<Option<Write>> {
+        let (key, version) = (seen.key.clone(), seen.version);
+        match self.look_again(seen, now).await {
+            Err(EngineError::Metadata(error @ MetadataError::Corrupt { .. })) => {
+                metrics::counter!("granary_lifecycle_total", "outcome" => "damaged").increment(1);
+                tracing::error!(bucket = %self.bucket.name, %key, %version, %error, "a lifecycle passes over a version whose row is damaged");
+                Ok(None)
+            }
+            looked => looked,
+        }
     }
 
     /// The delete of a version that is over, of exactly the write that is there now.
@@ -223,8 +237,10 @@ impl Pass<'_> {
         if writes.is_empty() {
             return Ok(());
         }
-        let outcomes = self.inner.store.commit(Commit { advances: Vec::new(), writes }).await?;
+        let commit = Commit { advances: Vec::new(), writes: writes.clone() };
+        let outcomes = self.inner.store.commit(commit).await?;
         crash_point("lifecycle.after_commit_before_place");
+        self.inner.record_deletes(self.bucket, &writes, &[], &outcomes).await;
         for outcome in outcomes {
             let what = match outcome {
                 Outcome::Done { .. } => "deleted",

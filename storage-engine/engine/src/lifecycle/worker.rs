@@ -23,6 +23,9 @@ const LOOK_MIN: Duration = Duration::from_millis(200);
 /// How many walks there are in a debugged day.
 const WALKS_PER_DEBUG_DAY: u32 = 10;
 
+/// Before all versions of a key: higher than any order, as far as databases count.
+const ORDER_MAX: u64 = i64::MAX.cast_unsigned();
+
 /// What is walked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Stage {
@@ -75,6 +78,15 @@ impl Place {
         };
     }
 
+    /// Begins the key anew within which a former walk was cut off: how many of its older versions there are now, and when
+    /// each was replaced, is not what it was then.
+    pub(super) fn resume(&mut self) {
+        if self.stage == Stage::Versions && self.order.is_some() {
+            self.order = Some(ORDER_MAX);
+            (self.older_met, self.replaced_ms) = (0, None);
+        }
+    }
+
     /// Whether the bucket's rules are still those that the walk began with.
     pub(super) async fn rules_stand(&self, inner: &Inner, bucket: &Bucket) -> Result<bool> {
         let now = document(inner, bucket, RULES).await?;
@@ -95,10 +107,6 @@ impl Place {
 
 /// Follows the rules of all buckets while the shared work is this node's.
 pub(crate) async fn follow_forever(inner: Arc<Inner>) {
-    // A database that went back in time may not know what took the place of what it says is over.
-    if inner.regressed {
-        return;
-    }
     let day = inner.options.lifecycle_day;
     let look = match day {
         DayLength::Real => LOOK,
@@ -110,7 +118,8 @@ pub(crate) async fn follow_forever(inner: Arc<Inner>) {
             (length / WALKS_PER_DEBUG_DAY).clamp(LOOK_MIN, LOOK)
         }
     };
-    loop {
+    // A database that went back in time may not know what took the place of what it says is over.
+    while !inner.is_regressed() {
         tokio::time::sleep(look).await;
         if let Err(error) = follow_all(&inner, day).await {
             tracing::warn!(%error, "following the lifecycles of buckets failed and will be tried again");
@@ -120,7 +129,7 @@ pub(crate) async fn follow_forever(inner: Arc<Inner>) {
 
 async fn follow_all(inner: &Inner, day: DayLength) -> Result<()> {
     let mut after = None;
-    while inner.does_shared_work() {
+    while inner.does_shared_work() && !inner.is_regressed() {
         let query = BucketQuery { prefix: String::new(), after: after.take(), limit: BUCKETS_PAGE };
         let page = inner.store.list_buckets(query).await?;
         after = page.buckets.last().map(|bucket| bucket.name.to_string());

@@ -21,8 +21,9 @@ use crate::error::{EngineError, Result};
 use crate::nodes::volume_lease;
 use crate::read::Stripe;
 use crate::record::ObjectRecord;
+use crate::told::{Deed, Told, is_before};
 use crate::volume::{RecordBook, VolumeView};
-use crate::write::{PackWrite, Recorded};
+use crate::write::{PackWrite, Recorded, Stamping};
 
 /// Objects being moved at the same time: enough to fill several stripes.
 const MOVES_IN_FLIGHT_MAX: usize = 256;
@@ -155,11 +156,13 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
     // The record of each blob, to be written with its bytes again.
     let mut blobs: BTreeMap<BlobId, Vec<u8>> = BTreeMap::new();
     let mut moved_bytes = 0;
+    let backup_ms = inner.newest_backup_ms().await?;
     while let Some(step) = walk.next(&inner.map).await? {
         let Step::Stripe(stripe) = step else { continue };
         let data = entries_of(&stripe, &view)?;
         blobs.extend(data.blobs);
-        let moves = data.packed.into_iter().map(|(at, entry, bytes)| move_packed(inner, at, entry, bytes));
+        let moves =
+            data.packed.into_iter().map(|(at, entry, bytes)| move_packed(inner, at, entry, bytes, backup_ms));
         let mut moves = futures::stream::iter(moves).buffer_unordered(MOVES_IN_FLIGHT_MAX);
         while let Some(result) = moves.next().await {
             moved_bytes += result?;
@@ -230,11 +233,12 @@ async fn move_packed(
     from: PackedLocation,
     entry: PackedEntry,
     bytes: bytes::Bytes,
+    backup_ms: Option<i64>,
 ) -> Result<u64> {
     let record = ObjectRecord::decode(&entry.record)
         .ok_or_else(|| EngineError::Unreadable { context: format!("a record in volume {}", from.volume) })?;
     if entry.length_bytes == 0 {
-        return move_manifest(inner, &record, entry.record).await;
+        return move_manifest(inner, &record, entry.record, backup_ms).await;
     }
     let version = record.object.version;
     let row = inner.store.object(record.bucket, &record.key, Some(version)).await?;
@@ -250,15 +254,44 @@ async fn move_packed(
     }
 }
 
-/// Writes a record again that nothing refers to, if the version it tells of is still there.
-async fn move_manifest(inner: &Inner, told: &ObjectRecord, record: Vec<u8>) -> Result<u64> {
-    let row = inner.store.object(told.bucket, &told.key, Some(told.object.version)).await?;
-    if row.is_none_or(|row| row.object.write != told.object.write) {
+/// Writes a record again that nothing refers to, if what it tells still matters.
+async fn move_manifest(
+    inner: &Inner,
+    told: &ObjectRecord,
+    record: Vec<u8>,
+    backup_ms: Option<i64>,
+) -> Result<u64> {
+    if !still_tells(inner, told, &record, backup_ms).await? {
         return Ok(0);
     }
     let length = record.len() as u64;
-    inner.packer.record(vec![record], Recorded::default()).await?;
+    let kept = Recorded { stamping: Stamping::Kept, ..Recorded::default() };
+    inner.packer.record(vec![record], kept).await?;
     Ok(length)
+}
+
+/// Of a version: whether it is still there. Of a delete or a refusal: whether no backup of the metadata can tell of it,
+/// so that the older record it speaks of could be taken for true.
+async fn still_tells(
+    inner: &Inner,
+    told: &ObjectRecord,
+    record: &[u8],
+    backup_ms: Option<i64>,
+) -> Result<bool> {
+    let whole = ObjectRecord::decode_all(record, 0).and_then(|whole| whole.told);
+    match whole {
+        Some((Told { deed: Deed::Erased | Deed::Refused(_) | Deed::BucketGone, .. }, stamp)) => {
+            Ok(backup_ms.is_none_or(|newest| !is_before(stamp, newest)))
+        }
+        Some((Told { deed: Deed::Bucket(bucket), .. }, _)) => {
+            // Only the last of them is true.
+            Ok(inner.store.bucket(&bucket.name).await?.is_some_and(|row| row == *bucket))
+        }
+        Some((Told { deed: Deed::Put, .. }, _)) | None => {
+            let row = inner.store.object(told.bucket, &told.key, Some(told.object.version)).await?;
+            Ok(row.is_some_and(|row| row.object.write == told.object.write))
+        }
+    }
 }
 
 /// Whether records may lie in a volume in which nothing lives. Volumes of large objects have none.

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use granary_drive::Drive;
@@ -68,6 +68,14 @@ struct Known {
     is_seen: bool,
 }
 
+/// A volume of which the database knows less than it did before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct WentBack {
+    volume: VolumeId,
+    known: u64,
+    is: u64,
+}
+
 impl Remembered {
     /// Learns the ends of a page of volumes and of those this process writes, and writes the newest that are known to
     /// every drive, if they have changed.
@@ -75,21 +83,32 @@ impl Remembered {
         if matches!(self.before, Before::Unread) {
             self.before = Before::Kept(read_all(&inner.drives).await?);
         }
-        self.learn_page(page);
+        let mut went_back = self.learn_page(page);
         for id in inner.pool.open_volumes().await {
             let on_page = page.rows.binary_search_by_key(&id, |row| row.volume.id).is_ok();
             if !on_page && let Some(row) = inner.store.volume(id).await? {
-                self.learn(&row);
+                went_back = went_back.or(self.learn(&row));
             }
+        }
+        if let Some(WentBack { volume, known, is }) = went_back {
+            tracing::error!(
+                %volume, known, is,
+                "the database went back in time while it was used: nothing will be freed until it is repaired"
+            );
+            inner.note_regressed();
         }
         self.write(&inner.drives).await
     }
 
-    fn learn_page(&mut self, page: &Page) {
+    /// The first volume of the page that went back in time, if one did.
+    fn learn_page(&mut self, page: &Page) -> Option<WentBack> {
         if page.is_first {
             self.known.values_mut().for_each(|known| known.is_seen = false);
         }
-        page.rows.iter().for_each(|row| self.learn(row));
+        let went_back = page.rows.iter().fold(None, |found, row| {
+            let learned = self.learn(row);
+            found.or(learned)
+        });
         if page.is_last {
             self.known.retain(|_, known| known.is_seen);
             self.before = Before::Met;
@@ -98,17 +117,22 @@ impl Remembered {
             let newest: BTreeSet<VolumeId> = self.newest().map(|(id, _)| id).collect();
             self.known.retain(|id, _| newest.contains(id));
         }
+        went_back
     }
 
-    fn learn(&mut self, row: &VolumeRow) {
-        if row.committed_end == 0 || row.state == VolumeState::Freed {
-            self.known.remove(&row.volume.id);
-            return;
+    fn learn(&mut self, row: &VolumeRow) -> Option<WentBack> {
+        let (volume, is) = (row.volume.id, row.committed_end);
+        if row.state == VolumeState::Freed {
+            self.known.remove(&volume);
+            return None;
         }
-        // Ends only advance. A database that knows less has gone back in time, which the next start must find out.
-        let end = self.known.get(&row.volume.id).map_or(0, |known| known.end).max(row.committed_end);
-        let known = Known { opened: row.volume.opened, end, is_seen: true };
-        self.known.insert(row.volume.id, known);
+        // Ends only advance. A database that knows less has gone back in time, which the next start must find out too.
+        let known = self.known.get(&volume).map_or(0, |known| known.end);
+        let end = known.max(is);
+        if end > 0 {
+            self.known.insert(volume, Known { opened: row.volume.opened, end, is_seen: true });
+        }
+        (known > is).then_some(WentBack { volume, known, is })
     }
 
     fn newest(&self) -> impl Iterator<Item = (VolumeId, u64)> + use<> {
@@ -179,6 +203,13 @@ pub(crate) async fn has_regressed(store: &dyn MetadataStore, drives: &[Arc<Drive
         }
     }
     Ok(regressed)
+}
+
+/// The committed ends that drives with these directories remember. Blocks.
+pub(crate) fn remembered_ends(directories: &[PathBuf]) -> BTreeMap<VolumeId, u64> {
+    let mut union = Ends::default();
+    directories.iter().filter_map(|directory| read_ends(directory)).for_each(|ends| union.take_higher(&ends));
+    union.ends.into_iter().filter_map(|(volume, end)| Some((volume.parse().ok()?, end))).collect()
 }
 
 /// The file is made in a folder that only a drive in use has and then moved to its place: a directory that was emptied, or

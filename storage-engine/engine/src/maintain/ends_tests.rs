@@ -46,11 +46,14 @@ fn a_restart_forgets_no_end_before_all_volumes_were_met() {
 }
 
 #[test]
-fn an_end_that_goes_back_is_not_believed() {
+fn an_end_that_goes_back_is_noticed_at_once_and_not_believed() {
     let mut remembered = Remembered::default();
-    for end in [20, 10] {
-        remembered.learn_page(&page(vec![row(1, end, VolumeState::Sealed)], true, true));
-    }
+    let mut learn = |end, state| remembered.learn_page(&page(vec![row(1, end, state)], true, true));
+    assert_eq!(learn(20, VolumeState::Open), None);
+    assert_eq!(learn(20, VolumeState::Sealed), None);
+    let volume = VolumeId::from_bytes([1; 16]);
+    assert_eq!(learn(10, VolumeState::Sealed), Some(WentBack { volume, known: 20, is: 10 }));
+    assert_eq!(learn(0, VolumeState::Open), Some(WentBack { volume, known: 20, is: 0 }));
     assert_eq!(remembered.ends().ends.values().copied().collect::<Vec<_>>(), [20]);
 }
 

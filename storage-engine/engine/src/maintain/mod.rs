@@ -28,12 +28,14 @@ use crate::error::Result;
 #[cfg(test)]
 pub(crate) use compact::records_in;
 pub(crate) use damage::DamageLog;
-pub(crate) use ends::has_regressed;
-pub use moves::{DrainPlan, DrainStatus, Leaving, MoveStep, RebalanceStatus};
+pub(crate) use ends::{has_regressed, remembered_ends};
+pub(crate) use heal::block_of;
+pub use moves::{DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus};
 pub(crate) use moves::{MoveBoard, named_node};
 use reclaim::Reclaimer;
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
+pub(crate) use walk::{Step, Walk};
 
 /// The background loop; ends when stopped.
 pub(crate) struct Maintenance {
@@ -103,7 +105,7 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
     }
     said("seal", inner.pool.seal_retired().await);
     said("heal", heal::heal_reported(inner).await);
-    if inner.regressed {
+    if inner.is_regressed() {
         return;
     }
     let page = match background.pages.next(inner.store.as_ref()).await {
@@ -118,6 +120,9 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
         shared::report_retired(inner, &page.rows);
     }
     said("remember", background.ends.remember(inner, &page).await);
+    if inner.is_regressed() {
+        return;
+    }
     said("reclaim", background.reclaimer.reclaim(inner, &page).await);
     background.compactor.consider(inner, &page);
     if inner.does_shared_work() {

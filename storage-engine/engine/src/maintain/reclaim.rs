@@ -13,7 +13,7 @@ use super::compact;
 use super::pages::{Page, Pages};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::nodes::volume_lease;
+use crate::nodes::{Claim, volume_lease};
 
 /// How long a volume that could not be freed is left alone.
 const FREE_PAUSE: Duration = Duration::from_mins(1);
@@ -155,7 +155,7 @@ impl Reclaimer {
                         }
                     }
                 }
-                Some(row) if row.state == VolumeState::Sealed => {
+                Some(row) if matches!(row.state, VolumeState::Sealed | VolumeState::Freed) => {
                     waiting.insert(key);
                     if due(&mut self.left, key, inner.options.grace)
                         && self.left.get(&key).is_some_and(|seen| no_read_since(inner, *seen))
@@ -205,21 +205,28 @@ fn no_read_since(inner: &Inner, seen: Instant) -> bool {
     elsewhere && inner.reader.oldest().is_none_or(|began| began > seen)
 }
 
-/// Removes the file of a column that was moved to another drive, if it is really there: asked right before, of the metadata
-/// and of that drive.
+/// Removes the file of a column that was moved to another drive, if it is really there, or if nothing lives in the volume any
+/// more: asked right before, of the metadata and of that drive.
 async fn remove_left(inner: &Inner, drive: &Arc<Drive>, name: ShardName) -> Result<()> {
     // A column that comes back to this drive meanwhile must not be taken for the one that left.
     let Some(claim) = inner.claim(&volume_lease(name.volume)).await? else { return Ok(()) };
     let Some(row) = inner.store.volume(name.volume).await? else { return Ok(()) };
     let place = row.volume.drives.get(usize::from(name.column)).copied();
-    let Some(place) = place.filter(|place| *place != drive.id() && row.state == VolumeState::Sealed) else {
+    let Some(place) = place.filter(|place| *place != drive.id() && row.state != VolumeState::Open) else {
         return Ok(());
     };
+    if row.state == VolumeState::Freed {
+        return remove_file(&claim, drive, name).await;
+    }
     let Some(there) = inner.drives.get(place).filter(|there| there.is_usable()) else { return Ok(()) };
     let codes = (row.volume.data_columns, row.volume.parity_columns);
     let Ok(shard) = there.open_shard(name, codes).await else { return Ok(()) };
     let is_there = shard.read(0, 1).await.is_ok_and(|first| !first.is_empty());
-    if is_there && claim.is_held() {
+    if is_there { remove_file(&claim, drive, name).await } else { Ok(()) }
+}
+
+async fn remove_file(claim: &Claim, drive: &Arc<Drive>, name: ShardName) -> Result<()> {
+    if claim.is_held() {
         let leaving = Arc::clone(drive);
         let removed = tokio::task::spawn_blocking(move || leaving.remove_shard(name)).await;
         removed.map_err(|_| EngineError::Internal("removing a shard panicked"))??;
@@ -281,6 +288,9 @@ async fn free(inner: &Arc<Inner>, row: &VolumeRow) -> Result<Freeing> {
             Err(error) => return Err(error),
         }
     }
+    // A move that is under way puts a column where the row does not say yet.
+    let Some(claim) = inner.claim(&volume_lease(row.volume.id)).await? else { return Ok(Freeing::Done) };
+    claim.check()?;
     inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
     Ok(Freeing::Done)
 }

@@ -39,7 +39,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, claim: &Claim, kind: TaskKind, task:
         match kind {
             TaskKind::Heal => skipped.pass(heal_one(inner, claim, row, task).await)?,
             TaskKind::Scrub => skipped.pass(scrub_one(inner, row, task).await)?,
-            TaskKind::Compact if inner.regressed => {
+            TaskKind::Compact if inner.is_regressed() => {
                 return Err(EngineError::Unavailable {
                     context: "compacting: the metadata is older than the data",
                 });

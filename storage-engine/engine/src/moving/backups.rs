@@ -156,11 +156,11 @@ pub async fn restore_metadata(
 /// Backs up the metadata of a running store to its drives whenever it is time, until it is aborted.
 pub(crate) async fn back_up_forever(inner: Arc<Inner>) {
     let every = inner.options.backup_interval;
-    // Backups of a database that went back in time would push out better ones.
-    if every == Duration::ZERO || inner.options.backups_kept == 0 || inner.regressed {
+    if every == Duration::ZERO || inner.options.backups_kept == 0 {
         return;
     }
-    loop {
+    // Backups of a database that went back in time would push out better ones.
+    while !inner.is_regressed() {
         let wait = match until_due(&inner, every).await {
             Ok(Duration::ZERO) => {
                 // Of several nodes one at a time reads the whole database.
@@ -202,6 +202,14 @@ async fn until_due(inner: &Inner, every: Duration) -> Result<Duration> {
     let age_ms = UnixMillis::now().0.saturating_sub(newest);
     // A clock that went back counts as no time.
     Ok(every.saturating_sub(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0))))
+}
+
+impl Inner {
+    /// When the newest backup on the drives here was begun, in milliseconds since 1970.
+    pub(crate) async fn newest_backup_ms(&self) -> Result<Option<i64>> {
+        let directories = directories(self);
+        blocking(move || Ok(find(&directories).first().map(|backup| backup.created_ms))).await
+    }
 }
 
 async fn make(inner: &Inner) -> Result<()> {

@@ -109,10 +109,10 @@ impl FrameSink for ShardSink {
 }
 
 /// A backup that was found on drives.
-pub(super) struct ShardSource {
-    pub(super) cluster: ClusterId,
-    pub(super) id: [u8; 16],
-    pub(super) created_ms: i64,
+pub(crate) struct ShardSource {
+    pub(crate) cluster: ClusterId,
+    pub(crate) id: [u8; 16],
+    pub(crate) created_ms: i64,
     codec: Codec,
     columns: Vec<(usize, FrameFile)>,
     frames: usize,
@@ -191,7 +191,7 @@ fn open_shard(path: &Path) -> io::Result<(Header, FrameFile)> {
 type Found = (Header, Vec<(usize, FrameFile)>);
 
 /// The backups that can be read from these drives' directories, the newest first.
-pub(super) fn find(directories: &[PathBuf]) -> Vec<ShardSource> {
+pub(crate) fn find(directories: &[PathBuf]) -> Vec<ShardSource> {
     let mut found: BTreeMap<(i64, [u8; 16]), Found> = BTreeMap::new();
     for path in directories.iter().flat_map(|directory| shards_in(directory)) {
         match open_shard(&path) {

@@ -55,7 +55,8 @@ type ShardKey = (VolumeId, u8);
 /// The cache.
 pub(crate) struct VolumeMap {
     drives: Arc<DriveSet>,
-    store: Arc<dyn MetadataStore>,
+    /// None while the metadata is being made anew: then no volume is looked up.
+    store: Option<Arc<dyn MetadataStore>>,
     /// A look-up that raced with a change must not be remembered: the number goes up with every change.
     views: RwLock<(u64, HashMap<VolumeId, Arc<VolumeView>>)>,
     shards: RwLock<HashMap<ShardKey, Arc<dyn ShardAccess>>>,
@@ -63,7 +64,19 @@ pub(crate) struct VolumeMap {
 
 impl VolumeMap {
     pub(crate) fn new(drives: Arc<DriveSet>, store: Arc<dyn MetadataStore>) -> Self {
-        Self { drives, store, views: RwLock::default(), shards: RwLock::default() }
+        Self { drives, store: Some(store), views: RwLock::default(), shards: RwLock::default() }
+    }
+
+    /// For reading volumes of which no metadata tells.
+    pub(crate) fn without_metadata(drives: Arc<DriveSet>) -> Self {
+        Self { drives, store: None, views: RwLock::default(), shards: RwLock::default() }
+    }
+
+    async fn row(&self, id: VolumeId) -> Result<Option<VolumeRow>> {
+        match &self.store {
+            Some(store) => Ok(store.volume(id).await?),
+            None => Ok(None),
+        }
     }
 
     /// The volume; [`EngineError::Unreadable`] if no metadata knows it.
@@ -75,7 +88,7 @@ impl VolumeMap {
             }
             views.0
         };
-        let row = self.store.volume(id).await?;
+        let row = self.row(id).await?;
         let row = row.ok_or_else(|| EngineError::Unreadable { context: format!("volume {id} is gone") })?;
         let view = Arc::new(VolumeView::of(&row)?);
         let mut views = self.views.write();
@@ -106,7 +119,7 @@ impl VolumeMap {
         if !self.drives.is_shared() {
             return None;
         }
-        let row = self.store.volume(view.id).await.ok().flatten()?;
+        let row = self.row(view.id).await.ok().flatten()?;
         if row.volume.drives == view.drives {
             return None;
         }

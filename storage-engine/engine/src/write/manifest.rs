@@ -6,17 +6,31 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use granary_metadata::{Commit, Outcome, VolumeAdvance, Write};
+use granary_metadata::{Bucket, Commit, Content, NewObject, Outcome, VolumeAdvance, Write};
+use granary_types::{Attributes, ObjectKey};
 
 use super::pack::Item;
 use super::packer::{PackWrite, Packer};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::record::ObjectRecord;
+use crate::told::{Deed, Told};
 use crate::volume::OpenVolume;
+
+/// Whether records get the stamp of their group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Stamping {
+    /// They tell of something new.
+    #[default]
+    Now,
+    /// They were written before, and are moved.
+    Kept,
+}
 
 /// Writes, and what has to be true for them.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
+    pub(crate) stamping: Stamping,
     pub(crate) writes: Vec<Write>,
     /// Of the volumes that hold their bytes.
     pub(crate) advances: Vec<VolumeAdvance>,
@@ -58,6 +72,36 @@ impl Engine {
             self.inner.pool.leave_fenced(error).await;
         }
         Ok(committed?)
+    }
+}
+
+impl Engine {
+    /// Lets the blocks tell that a write was refused whose record is in them: it must not come back from there.
+    pub(crate) async fn tell_refusal(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        object: &NewObject,
+        outcome: &Outcome,
+    ) {
+        if matches!(outcome, Outcome::Done { .. } | Outcome::Marked { .. }) {
+            return;
+        }
+        let object =
+            NewObject { content: Content::Empty, attributes: Attributes::default(), ..object.clone() };
+        let told = Told::of(bucket, Deed::Refused(object.write));
+        match ObjectRecord::manifest(bucket.id, key, &object, &told) {
+            Ok(records) => self.inner.record_beside(records).await,
+            Err(error) => tracing::warn!(%error, "a refusal could not be recorded"),
+        }
+    }
+
+    /// Lets the blocks tell what became of a bucket.
+    pub(crate) async fn tell_bucket(&self, bucket: &Bucket, deed: Deed) {
+        match ObjectRecord::of_bucket(bucket, deed) {
+            Ok(records) => self.inner.record_beside(records).await,
+            Err(error) => tracing::warn!(%error, "a bucket could not be recorded"),
+        }
     }
 }
 

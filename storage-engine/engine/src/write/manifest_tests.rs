@@ -14,6 +14,7 @@ use crate::api::{
 };
 use crate::maintain::records_in;
 use crate::record::ObjectRecord;
+use crate::told::{Deed, Told};
 use crate::volume::all_rows;
 use crate::{Engine, EngineOptions};
 
@@ -82,21 +83,32 @@ async fn multipart(engine: &Engine, name: &str) {
     engine.complete_upload(&bucket(), &key(name), upload, options).await.unwrap();
 }
 
-/// The manifests in all volumes that are not freed, by key and version.
-async fn manifests(engine: &Engine) -> BTreeMap<(ObjectKey, [u8; 16]), ObjectRecord> {
-    let mut found = BTreeMap::new();
+/// All records without bytes in volumes that are not freed, and what each tells.
+async fn told(engine: &Engine) -> Vec<(ObjectRecord, Told)> {
+    let mut found = Vec::new();
     for row in all_rows(engine.inner.store.as_ref()).await.unwrap() {
         if row.state == VolumeState::Freed {
             continue;
         }
         for (record, length_bytes) in records_in(&engine.inner, &row).await.unwrap() {
             if length_bytes == 0 {
-                let record = ObjectRecord::decode(&record).unwrap();
-                found.insert((record.key.clone(), *record.object.version.as_bytes()), record);
+                let whole = ObjectRecord::decode_all(&record, 0).unwrap();
+                found.push((whole.record, whole.told.unwrap().0));
             }
         }
     }
     found
+}
+
+/// The manifests in all volumes that are not freed, by key and version.
+async fn manifests(engine: &Engine) -> BTreeMap<(ObjectKey, [u8; 16]), ObjectRecord> {
+    let puts = told(engine).await.into_iter().filter(|(_, told)| told.deed == Deed::Put);
+    puts.map(|(record, _)| ((record.key.clone(), *record.object.version.as_bytes()), record)).collect()
+}
+
+async fn erased(engine: &Engine) -> Vec<ObjectKey> {
+    let erased = told(engine).await.into_iter().filter(|(_, told)| told.deed == Deed::Erased);
+    erased.map(|(record, _)| record.key).collect()
 }
 
 /// Every version has its manifest, and it tells what the row tells.
@@ -120,8 +132,9 @@ async fn what_has_no_bytes_of_its_own_in_packed_blocks_has_a_manifest_there() {
     multipart(&engine, "parts").await;
     put(&engine, "small", 1000).await;
     assert_all_recorded(&engine, &["empty", "large", "parts"]).await;
-    // Deleted for good: the record is not renewed, and none says that it was deleted.
+    // Deleted for good: a record says so, as that of the object stays in its block.
     assert!(matches!(delete(&engine, "small").await, Deleted::Gone));
+    assert_eq!(erased(&engine).await, [key("small")]);
     engine.change_bucket(&bucket(), BucketChange::EnableVersioning).await.unwrap();
     assert!(matches!(delete(&engine, "large").await, Deleted::Marked(_)));
     put(&engine, "empty", 0).await;
@@ -159,6 +172,10 @@ async fn manifests_outlive_the_volume_they_were_written_to() {
     assert_all_recorded(&engine, &["empty", "parts"]).await;
     let found = manifests(&engine).await;
     assert!(!found.keys().any(|(name, _)| *name == key("gone")), "a record that is not true was kept");
+    // No backup knows of the deletes.
+    let mut kept = erased(&engine).await;
+    kept.sort();
+    assert_eq!(kept, [key("gone"), key("small")]);
     // Full of records that are true, a volume is not written again and again.
     engine.inner.pool.retire_all().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -178,5 +195,36 @@ async fn an_object_whose_manifest_cannot_be_written_is_not_acknowledged() {
     assert!(result.is_err());
     let id = engine.bucket(&bucket()).await.unwrap().id;
     assert!(engine.inner.store.object(id, &key("empty"), None).await.unwrap().is_none());
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_write_is_told_to_be_refused_and_a_refused_delete_is_not_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
+    put(&engine, "small", 100).await;
+    let conditions = granary_metadata::WriteConditions {
+        if_none_match: Some(granary_metadata::TagMatch::Any),
+        ..Default::default()
+    };
+    for length in [100, 300_000] {
+        let options = PutOptions { conditions: conditions.clone(), ..PutOptions::default() };
+        let refused = engine.put_object(&bucket(), &key("small"), options, &mut body(length)).await;
+        assert!(refused.is_err());
+    }
+    let refused = |told: &[(ObjectRecord, Told)]| {
+        let refused = |told: &Told| matches!(told.deed, Deed::Refused(_));
+        told.iter().filter(|(_, told)| refused(told)).count()
+    };
+    assert_eq!(refused(&told(&engine).await), 2);
+    let wrong = granary_metadata::WriteConditions {
+        if_match: Some(granary_metadata::TagMatch::OneOf(vec![Etag::new("other")])),
+        ..Default::default()
+    };
+    let entry =
+        DeleteEntry { key: key("small"), version: None, bypass: Default::default(), conditions: wrong };
+    assert!(engine.delete_object(&bucket(), entry).await.is_err());
+    assert_eq!(erased(&engine).await, []);
     engine.close().await.unwrap();
 }

@@ -9,6 +9,6 @@ mod packer;
 
 pub(crate) use blob::{BlobWriter, Finished, WrittenBlob};
 pub(crate) use filling::BUDGET_UNIT_BYTES;
-pub(crate) use manifest::Recorded;
+pub(crate) use manifest::{Recorded, Stamping};
 pub(crate) use pack::PACKED_LENGTH_BYTES_MAX;
 pub(crate) use packer::{PackWrite, Packer};

@@ -16,12 +16,13 @@ use granary_metadata::{
     Commit, Content, MetadataStore, ObjectMove, Outcome, PackedLocation, PutObject, RenameObject,
     VolumeAdvance, Write,
 };
-use granary_types::crash_point;
+use granary_types::{UnixMillis, crash_point};
 use tokio::sync::{mpsc, oneshot};
 
-use super::manifest::Recorded;
+use super::manifest::{Recorded, Stamping};
 use super::pack::{ENTRY_OVERHEAD_BYTES, Item, PackedStripe, Spot, pack_stripe};
 use crate::error::{EngineError, Result};
+use crate::told::Stamps;
 use crate::volume::{OpenVolume, VolumePool};
 
 const QUEUE_LENGTH_MAX: usize = 4096;
@@ -82,6 +83,14 @@ impl PackWrite {
         }
     }
 
+    fn stamping(&self) -> Stamping {
+        match self {
+            Self::Put(..) | Self::Rename(..) => Stamping::Now,
+            Self::Move(_) => Stamping::Kept,
+            Self::Recorded(recorded) => recorded.stamping,
+        }
+    }
+
     fn is_record(&self) -> bool {
         matches!(self, Self::Recorded(_))
     }
@@ -119,9 +128,10 @@ impl Packer {
     pub(crate) fn start(
         pool: Arc<VolumePool>,
         store: Arc<dyn MetadataStore>,
+        life: u64,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, requests) = mpsc::channel(QUEUE_LENGTH_MAX);
-        let task = tokio::spawn(commit_groups(requests, pool, store));
+        let task = tokio::spawn(commit_groups(requests, pool, store, Stamps::new(life)));
         (Self { queue: parking_lot::RwLock::new(Some(queue)) }, task)
     }
 
@@ -176,10 +186,12 @@ async fn commit_groups(
     mut requests: mpsc::Receiver<Request>,
     pool: Arc<VolumePool>,
     store: Arc<dyn MetadataStore>,
+    mut stamps: Stamps,
 ) {
     let mut turn = 0;
     while let Some(first) = requests.recv().await {
-        let group = collect(first, &mut requests);
+        let mut group = collect(first, &mut requests);
+        stamp(&mut group, &mut stamps);
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
         if let Some(flushed) = flush_group(group, &pool, &mut turn).await {
             commit_group(flushed, &pool, &store).await;
@@ -200,6 +212,15 @@ fn collect(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Reques
         group.push(request);
     }
     group
+}
+
+/// Stamps what is new, in the order of the commits.
+fn stamp(group: &mut [Request], stamps: &mut Stamps) {
+    let now = UnixMillis::now().0;
+    for request in group.iter_mut().filter(|request| request.write.stamping() == Stamping::Now) {
+        let stamp = stamps.next(now);
+        request.items.iter_mut().for_each(|item| stamp.write(&mut item.record));
+    }
 }
 
 /// Writes a group, to another volume if one fails; answers the requests itself if none can take it.
@@ -379,7 +400,7 @@ async fn commit_apart(
     pool: Arc<VolumePool>,
     store: Arc<dyn MetadataStore>,
 ) {
-    let Recorded { writes, advances, volumes: _held } = recorded;
+    let Recorded { writes, advances, volumes: _held, .. } = recorded;
     let result = store.commit(Commit { advances, writes }).await;
     crash_point("engine.after_commit_before_ack");
     let answer = match result {

@@ -81,25 +81,40 @@ pub async fn open_volumes_have_an_owner(one: (&dyn MetadataStore, &dyn Membershi
 pub async fn leases_have_one_holder(members: &dyn Membership) {
     let take = async |n, seen| members.take_lease("work", node_id(n), seen).await.unwrap();
     assert_eq!(members.lease("work").await.unwrap(), None);
-    assert_eq!(take(1, None).await, Some(Epoch(1)));
+    let begun = take(1, None).await.unwrap();
     assert_eq!(take(2, None).await, None);
-    let first = LeaseRow { holder: node_id(1), epoch: Epoch(1), beats: 0 };
+    let first = LeaseRow { holder: node_id(1), epoch: begun, beats: 0 };
     assert_eq!(members.lease("work").await.unwrap(), Some(first));
-    assert!(members.renew_lease("work", node_id(1), Epoch(1)).await.unwrap());
-    assert!(!members.renew_lease("work", node_id(2), Epoch(1)).await.unwrap());
+    assert!(members.renew_lease("work", node_id(1), begun).await.unwrap());
+    assert!(!members.renew_lease("work", node_id(2), begun).await.unwrap());
     // It went on meanwhile.
     assert_eq!(take(2, Some(first)).await, None);
     let renewed = LeaseRow { beats: 1, ..first };
-    assert_eq!(take(2, Some(renewed)).await, Some(Epoch(2)));
+    let next = begun.next().unwrap();
+    assert_eq!(take(2, Some(renewed)).await, Some(next));
     assert_eq!(take(3, Some(renewed)).await, None);
-    assert!(!members.renew_lease("work", node_id(1), Epoch(1)).await.unwrap());
-    assert!(members.renew_lease("work", node_id(2), Epoch(2)).await.unwrap());
+    assert!(!members.renew_lease("work", node_id(1), begun).await.unwrap());
+    assert!(members.renew_lease("work", node_id(2), next).await.unwrap());
     // One that was let go is free at once, and only its holder lets go.
-    assert!(!members.release_lease("work", node_id(1), Epoch(2)).await.unwrap());
-    assert!(!members.release_lease("work", node_id(2), Epoch(1)).await.unwrap());
-    assert!(members.release_lease("work", node_id(2), Epoch(2)).await.unwrap());
-    assert!(!members.renew_lease("work", node_id(2), Epoch(2)).await.unwrap());
-    assert_eq!(take(3, None).await, Some(Epoch(1)));
+    assert!(!members.release_lease("work", node_id(1), next).await.unwrap());
+    assert!(!members.release_lease("work", node_id(2), begun).await.unwrap());
+    assert!(members.release_lease("work", node_id(2), next).await.unwrap());
+    assert!(!members.renew_lease("work", node_id(2), next).await.unwrap());
+    assert!(take(3, None).await.is_some());
+}
+
+/// A node that slept holds nothing of a lease that was let go and taken anew by the same node, however often.
+pub async fn who_held_a_lease_once_does_not_hold_the_next(members: &dyn Membership) {
+    let mut before: Vec<Epoch> = Vec::new();
+    for _ in 0..8 {
+        let epoch = members.take_lease("again", node_id(1), None).await.unwrap().unwrap();
+        for old in &before {
+            assert!(!members.renew_lease("again", node_id(1), *old).await.unwrap(), "{old} of {before:?}");
+            assert!(!members.release_lease("again", node_id(1), *old).await.unwrap(), "{old} of {before:?}");
+        }
+        assert!(members.release_lease("again", node_id(1), epoch).await.unwrap());
+        before.push(epoch);
+    }
 }
 
 /// Drives are emptied, are so no more, and are retired for good.

@@ -72,7 +72,7 @@ macro_rules! conformance_tests {
             volumes: ends_are_monotonic, sealing_fences_the_owner, only_empty_sealed_volumes_are_freed,
                 content_needs_its_volumes, content_lies_below_the_committed_end,
                 sealing_fixes_what_may_be_referred_to, objects_are_moved_by_comparison, shards_move_between_drives,
-                listed_in_pages, drives_by_slot;
+                a_retired_drive_stays_so_and_takes_nothing, listed_in_pages, drives_by_slot;
             seals: encrypted_objects_are_kept_and_counted, moves_leave_the_encryption,
                 completions_may_be_encrypted;
             identities: changes_follow_each_other;

@@ -205,6 +205,28 @@ pub async fn shards_move_between_drives(store: &dyn MetadataStore) {
     assert_eq!(row.volume.drives, [drive(1), drive(9), drive(3)]);
 }
 
+/// A drive that was retired never comes back, and nothing is placed on it any more.
+pub async fn a_retired_drive_stays_so_and_takes_nothing(store: &dyn MetadataStore) {
+    let drive = |n| DriveId::from_bytes(id(n));
+    let row = |n, state| DriveRow { id: drive(n), slot: 0, path: String::new(), state };
+    store.open_volume(volume(1)).await.unwrap();
+    for n in [2, 9] {
+        store.put_drive(row(n, DriveState::Active)).await.unwrap();
+        store.put_drive(row(n, DriveState::Retired)).await.unwrap();
+        store.put_drive(row(n, DriveState::Retired)).await.unwrap();
+        let back = store.put_drive(row(n, DriveState::Active)).await.unwrap_err();
+        assert!(matches!(back, MetadataError::DriveRetired(retired) if retired == drive(n)), "{back:?}");
+    }
+    let drives = store.drives().await.unwrap();
+    assert!(drives.iter().all(|row| row.state == DriveState::Retired), "{drives:?}");
+    let shard = |from, to| ShardMove { volume: volume_id(1), column: 1, from: drive(from), to: drive(to) };
+    assert!(!store.move_shard(shard(2, 9)).await.unwrap(), "a shard was moved to a retired drive");
+    assert!(store.move_shard(shard(2, 8)).await.unwrap(), "off one it goes");
+    let opened = store.open_volume(volume(2)).await.unwrap_err();
+    assert!(matches!(opened, MetadataError::DriveRetired(_)), "{opened:?}");
+    assert_eq!(store.volume(volume_id(2)).await.unwrap(), None);
+}
+
 /// Volumes are listed by id in pages.
 pub async fn listed_in_pages(store: &dyn MetadataStore) {
     for n in [3, 1, 2] {

@@ -20,9 +20,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::{
-    Bucket, BucketDocument, DriveRow, Extent, IdentityDocument, NewUpload, ObjectRow, PartRow, Tag, VolumeRow,
+    Bucket, BucketDocument, DriveRow, Extent, IdentityDocument, NewUpload, ObjectLock, ObjectRow, PartRow,
+    Tag, VolumeRow,
 };
-use crate::sqlite::apply::blobs::Referrer;
+use crate::sqlite::apply::blobs::{Referrer, object_referrer};
 use crate::sqlite::codec::{LockColumns, StoredObject};
 use crate::sqlite::failure::Failure;
 
@@ -108,6 +109,21 @@ pub struct VersionEntry {
 }
 
 impl VersionEntry {
+    /// Of a version that was found without its metadata. The locks are those of the row.
+    #[must_use]
+    pub fn found(bucket: BucketId, key: ObjectKey, row: ObjectRow, top_order: u64, older_count: u64) -> Self {
+        Self::new(bucket, key, StoredObject { row, top_order }, older_count)
+    }
+
+    /// Its locks.
+    ///
+    /// # Errors
+    /// [`crate::MetadataError::Corrupt`] if they cannot be understood.
+    pub fn object_lock(&self) -> Result<ObjectLock> {
+        let stored = self.stored().map_err(|failure| failure.into_error("reading a version's locks"))?;
+        Ok(stored.row.lock)
+    }
+
     pub(crate) fn new(bucket: BucketId, key: ObjectKey, stored: StoredObject, older_count: u64) -> Self {
         let StoredObject { mut row, top_order } = stored;
         // In the entry it is beside the row, as in the tables.
@@ -194,6 +210,26 @@ impl Entry {
 /// Where a walk over a table stands. Only the export that gave it understands it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place(pub(crate) Vec<u8>);
+
+impl Place {
+    /// A place that an export of its own kind understands.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// What it was made of.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Who refers to the blob at `index` of a version: the second half of [`Entry::Reference`].
+#[must_use]
+pub fn referrer(bucket: BucketId, key: &ObjectKey, order: u64, index: u32) -> Referrer {
+    object_referrer(bucket, key, order, index)
+}
 
 /// Some entries of a table.
 #[derive(Debug, Clone)]

@@ -82,6 +82,14 @@ impl Members {
     }
 }
 
+/// An epoch that no lease had before, with room above it.
+fn first_epoch() -> Result<Epoch> {
+    let drawn = NodeId::random().map_err(|source| unavailable(CONTEXT, source.to_string()))?;
+    let (half, _) = drawn.as_bytes().split_at(8);
+    let number = half.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    Ok(Epoch((number >> 2).max(1)))
+}
+
 /// Reads a row, or says why it cannot be read.
 fn read<T>(row: Result<T, Failure>) -> Result<T> {
     row.map_err(|failure| failure.to_error(CONTEXT))
@@ -244,8 +252,12 @@ impl Membership for Members {
         let name = name.as_bytes().to_vec();
         let (changed, epoch) = match seen {
             None => {
-                let first = move || sqlx::query(statements::FIRST_LEASE).bind(name).bind(*holder.as_bytes());
-                (self.change(first).await?, Epoch::FIRST)
+                let drawn = first_epoch()?;
+                let first = move || {
+                    let insert = sqlx::query(statements::FIRST_LEASE).bind(name).bind(*holder.as_bytes());
+                    insert.bind(drawn.0.cast_signed())
+                };
+                (self.change(first).await?, drawn)
             }
             Some(seen) => {
                 let take = move || {

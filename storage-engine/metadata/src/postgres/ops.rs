@@ -1,6 +1,6 @@
 //! The rare changes: each is a transaction of its own.
 
-use granary_types::{BucketId, BucketName, Epoch, NodeId, UnixMillis, VolumeId};
+use granary_types::{BucketId, BucketName, DriveId, Epoch, NodeId, UnixMillis, VolumeId};
 use sqlx::Row;
 
 use super::connect::Session;
@@ -8,8 +8,8 @@ use super::failure::Failure;
 use super::{identities, rows, sql};
 use crate::error::MetadataError;
 use crate::model::{
-    Bucket, BucketChange, BucketDocument, DriveRow, NewBucket, NewVolume, SealedEnd, ShardMove, VolumeRow,
-    VolumeState,
+    Bucket, BucketChange, BucketDocument, DriveRow, DriveState, NewBucket, NewVolume, SealedEnd, ShardMove,
+    VolumeRow, VolumeState,
 };
 use crate::sqlite::codec::{encode, row_hash};
 use crate::sqlite::op::{Op, Reply};
@@ -117,6 +117,13 @@ async fn open_volume(
     volume: &NewVolume,
     node: Option<NodeId>,
 ) -> Result<Answer, Failure> {
+    if let Some(drive) = retired_among(session, &volume.drives).await? {
+        // The same call again, after the drive was retired and the first answer lost, finds its volume.
+        let is_there = locked(session, volume.id).await?.is_some();
+        if !is_there {
+            return Ok(Err(MetadataError::DriveRetired(drive)));
+        }
+    }
     let drives: Vec<u8> = volume.drives.iter().flat_map(|drive| *drive.as_bytes()).collect();
     let query = sqlx::query(sql::volumes::OPEN)
         .bind(*volume.id.as_bytes())
@@ -174,7 +181,23 @@ async fn forget_volume(session: &mut Session, volume: VolumeId) -> Result<Answer
     Ok(Ok(Reply::Changed(gone)))
 }
 
+/// Locks the rows of drives and finds the first that was retired. Whoever retires one waits until this transaction ends.
+async fn retired_among(session: &mut Session, drives: &[DriveId]) -> Result<Option<DriveId>, Failure> {
+    let ids: Vec<[u8; 16]> = drives.iter().map(|drive| *drive.as_bytes()).collect();
+    let found = session.fetch(sqlx::query(sql::volumes::LOCK_DRIVES).bind(ids)).await?;
+    for row in &found {
+        let drive: DriveRow = rows::record("drives", row, 0)?;
+        if drive.state == DriveState::Retired {
+            return Ok(Some(drive.id));
+        }
+    }
+    Ok(None)
+}
+
 async fn move_shard(session: &mut Session, shard: &ShardMove) -> Result<Answer, Failure> {
+    if retired_among(session, &[shard.to]).await?.is_some() {
+        return Ok(Ok(Reply::Changed(false)));
+    }
     let Some((row, _)) = locked(session, shard.volume).await? else {
         return Ok(Ok(Reply::Changed(false)));
     };
@@ -200,6 +223,9 @@ pub(super) async fn put_drive(
     drive: &DriveRow,
     node: Option<NodeId>,
 ) -> Result<Answer, Failure> {
+    if drive.state == DriveState::Active && retired_among(session, &[drive.id]).await?.is_some() {
+        return Ok(Err(MetadataError::DriveRetired(drive.id)));
+    }
     let record = encode(drive)?;
     let hash = row_hash("drives", &[drive.id.as_bytes()], &record);
     let query = sqlx::query(sql::volumes::PUT_DRIVE)

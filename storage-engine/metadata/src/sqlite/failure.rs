@@ -48,7 +48,7 @@ impl Failure {
     }
 
     /// The error a caller sees.
-    pub(super) fn into_error(self, context: &'static str) -> MetadataError {
+    pub(crate) fn into_error(self, context: &'static str) -> MetadataError {
         match self {
             Self::Refused(error) => error,
             Self::Corrupt(what) => MetadataError::Corrupt { context: what },

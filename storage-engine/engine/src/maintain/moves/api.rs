@@ -17,6 +17,16 @@ use crate::volume::all_rows;
 /// So much of an id names a drive or a node, if no other begins with it.
 const PREFIX_LENGTH_MIN: usize = 4;
 
+/// What is said of a drive that is replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing: it is there, or is away and will come back.
+    #[default]
+    Unsaid,
+    /// It is lost for good. What it held is rebuilt, and it never comes back.
+    Lost,
+}
+
 /// What is to be emptied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leaving {
@@ -30,6 +40,8 @@ pub enum Leaving {
         old: String,
         /// The one that takes its place.
         new: String,
+        /// Whether the old one is lost.
+        fate: Fate,
     },
 }
 
@@ -95,6 +107,7 @@ impl Engine {
             self.check_heir(nodes, heir)?;
         }
         if apply {
+            self.check_fate(leaving, &drives)?;
             self.begin(nodes.membership.as_ref(), &volumes, &drives, heir, plan.rebuilds > 0).await?;
             nodes.beat_and_look(Some(&self.inner.reader)).await?;
             plan.is_applied = true;
@@ -114,7 +127,7 @@ impl Engine {
                 let drives: Vec<DriveId> = listed.iter().filter(own).map(|drive| drive.drive.id).collect();
                 if drives.is_empty() { refused("the node has no drives") } else { Ok((drives, None)) }
             }
-            Leaving::Replaced { old, new } => {
+            Leaving::Replaced { old, new, .. } => {
                 let (old, new) = (named_drive(&listed, old)?, active_drive(&listed, new)?);
                 if old == new {
                     return refused("a drive cannot take its own place");
@@ -122,6 +135,17 @@ impl Engine {
                 self.check_heir(nodes, new)?;
                 Ok((vec![old], Some(new)))
             }
+        }
+    }
+
+    /// Refuses to give up a drive that is only away, unless it is said to be lost.
+    fn check_fate(&self, leaving: &Leaving, drives: &[DriveId]) -> Result<()> {
+        let Leaving::Replaced { fate: Fate::Unsaid, .. } = leaving else { return Ok(()) };
+        match drives.iter().find(|drive| !self.inner.drives.can_read(**drive)) {
+            Some(drive) => refused(format!(
+                "drive {drive} cannot be read now and may only be away: give --lost if it is lost for good, and it is given up"
+            )),
+            None => Ok(()),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::nodes::{Claim, Nodes, volume_lease};
 use crate::volume::{all_rows, room_bytes};
 pub(crate) use api::named_node;
-pub use api::{DrainPlan, Leaving, MoveStep};
+pub use api::{DrainPlan, Fate, Leaving, MoveStep};
 pub use board::{DrainStatus, RebalanceStatus};
 pub(crate) use board::{MoveBoard, observe};
 use plan::{Placement, PlanDrive, PlannedMove, plan_drain, plan_rebalance};
@@ -41,14 +41,14 @@ const ROUNDS_PER_REBALANCE: u32 = 5;
 /// The loop; ends when it is aborted.
 pub(crate) async fn move_forever(inner: Arc<Inner>) {
     let Some(nodes) = inner.nodes.clone() else { return };
-    // A database that went back in time does not know where the shards are.
-    if inner.regressed {
-        return;
-    }
     let mut worker = Worker { inner, nodes, failed: HashMap::new() };
     for round in 0_u32.. {
         tokio::time::sleep(worker.inner.options.maintenance_interval).await;
         let balances = round.is_multiple_of(ROUNDS_PER_REBALANCE);
+        // A database that went back in time does not know where the shards are.
+        if worker.inner.is_regressed() {
+            return;
+        }
         if (worker.nodes.drains().is_empty() && !balances) || worker.nodes.is_removed() {
             continue;
         }

@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub rewrites: Vec<(VolumeId, u64)>,
     /// Volumes that are still written; they are sealed first.
     pub open: u64,
+    /// Volumes that wait for a drive that is only away.
+    pub waiting: u64,
 }
 
 /// Where everything is, as it will be once the moves planned so far are done.
@@ -111,6 +113,13 @@ impl Placement {
         Some((zone_suffers, node, zone))
     }
 
+    /// Whether a drive that is away may take a column of the volume when it is back. If it never is, it is removed, and
+    /// waited for no more.
+    fn may_wait(&self, row: &VolumeRow) -> bool {
+        let is_away = |drive: &PlanDrive| !drive.takes_shards && !drive.is_leaving;
+        self.drives.iter().any(|(id, drive)| is_away(drive) && !row.volume.drives.contains(id))
+    }
+
     /// The best drive for a column that leaves its own.
     fn target(&self, row: &VolumeRow, column: usize, wanted: Option<DriveId>) -> Option<DriveId> {
         if let Some(wanted) = wanted.filter(|wanted| self.rank(row, column, *wanted).is_some()) {
@@ -135,6 +144,7 @@ pub(crate) fn plan_drain(
             VolumeState::Open => plan.open += 1,
             VolumeState::Sealed => match moves_of(placement, row, leaving) {
                 Some(moves) => plan.moves.extend(moves),
+                None if placement.may_wait(row) => plan.waiting += 1,
                 None => plan.rewrites.push((row.volume.id, row.live_bytes)),
             },
         }

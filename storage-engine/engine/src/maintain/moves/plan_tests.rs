@@ -49,9 +49,23 @@ fn leaving(drives: &[u8]) -> BTreeMap<DriveId, Option<DriveId>> {
 
 fn without(mut all: BTreeMap<DriveId, PlanDrive>, gone: &[u8]) -> BTreeMap<DriveId, PlanDrive> {
     for n in gone {
-        all.get_mut(&drive(*n)).unwrap().takes_shards = false;
+        let gone = all.get_mut(&drive(*n)).unwrap();
+        (gone.takes_shards, gone.is_leaving) = (false, true);
     }
     all
+}
+
+#[test]
+fn a_drain_waits_for_a_free_drive_that_is_only_away() {
+    let mut all = without(drives(&[(0, ""), (1, ""), (2, ""), (3, "")]), &[0]);
+    all.get_mut(&drive(3)).unwrap().takes_shards = false;
+    let volumes = [volume(1, (2, 1), &[0, 1, 2], 100)];
+    let plan = plan_drain(&mut Placement::new(all.clone(), &volumes), &volumes, &leaving(&[0]));
+    assert_eq!((plan.moves.len(), plan.rewrites.len(), plan.waiting), (0, 0, 1));
+    // Removed for good, it is waited for no more.
+    all.remove(&drive(3));
+    let plan = plan_drain(&mut Placement::new(all, &volumes), &volumes, &leaving(&[0]));
+    assert_eq!((plan.rewrites.len(), plan.waiting), (1, 0));
 }
 
 #[test]

@@ -37,8 +37,9 @@ pub(in crate::postgres) const OPEN_VOLUMES: &str =
 
 pub(in crate::postgres) const LEASE: &str = "SELECT holder, epoch, beats FROM leases WHERE name = $1";
 
+/// The epoch is drawn: the row of a lease that was let go is gone, and who held it must not fit the next.
 pub(in crate::postgres) const FIRST_LEASE: &str = "INSERT INTO leases (name, holder, epoch, beats) \
-     VALUES ($1, $2, 1, 0) ON CONFLICT (name) DO NOTHING";
+     VALUES ($1, $2, $3, 0) ON CONFLICT (name) DO NOTHING";
 
 pub(in crate::postgres) const TAKE_LEASE: &str = "UPDATE leases SET holder = $2, epoch = epoch + 1, beats = 0 \
      WHERE name = $1 AND holder = $3 AND epoch = $4 AND beats = $5";

@@ -50,6 +50,9 @@ pub(in crate::postgres) const PUT_DRIVE: &str = "INSERT INTO drives (id, slot, r
      ON CONFLICT (id) DO UPDATE SET slot = excluded.slot, row_hash = excluded.row_hash, record = excluded.record, \
      node_id = COALESCE(excluded.node_id, drives.node_id)";
 
+pub(in crate::postgres) const LOCK_DRIVES: &str =
+    "SELECT id, row_hash, record FROM drives WHERE id = ANY($1) ORDER BY id FOR UPDATE";
+
 pub(in crate::postgres) const DRIVES: &str = "SELECT id, row_hash, record FROM drives ORDER BY slot, id";
 
 /// Volumes with more deltas than are worth keeping.

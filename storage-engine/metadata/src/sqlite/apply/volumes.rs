@@ -1,6 +1,6 @@
 //! Volumes and drives: ownership, committed ends, and what lives where.
 
-use granary_types::{Epoch, UnixMillis, VolumeId};
+use granary_types::{DriveId, Epoch, UnixMillis, VolumeId};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::Batch;
 use super::commit::Place;
 use crate::error::MetadataError;
 use crate::model::{
-    DriveRow, Extent, NewVolume, SealedEnd, ShardMove, VolumeAdvance, VolumeRow, VolumeState,
+    DriveRow, DriveState, Extent, NewVolume, SealedEnd, ShardMove, VolumeAdvance, VolumeRow, VolumeState,
 };
 use crate::sqlite::codec::{blob, decode_checked, encode, row_hash};
 use crate::sqlite::failure::Failure;
@@ -165,7 +165,29 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// The first of the drives that was retired.
+    fn retired_among(&self, drives: &[DriveId]) -> Result<Option<DriveId>, Failure> {
+        for drive in drives {
+            if self.drive(*drive)?.is_some_and(|row| row.state == DriveState::Retired) {
+                return Ok(Some(*drive));
+            }
+        }
+        Ok(None)
+    }
+
+    fn drive(&self, id: DriveId) -> Result<Option<DriveRow>, Failure> {
+        self.connection
+            .prepare_cached("SELECT row_hash, record FROM drives WHERE id = ?1")?
+            .query_row([id.as_bytes()], |row| {
+                Ok(blob(row, 0)
+                    .and_then(|hash| decode_checked("drives", &[id.as_bytes()], hash, blob(row, 1)?)))
+            })
+            .optional()?
+            .transpose()
+    }
+
     pub(super) fn open_volume(&mut self, volume: &NewVolume) -> Result<(), Failure> {
+        let retired = self.retired_among(&volume.drives)?;
         let cached = self.cached(volume.id)?;
         if let Some(stored) = &cached.stored {
             // The same call again, after an answer that was lost, is no error; any other reuse of an id is.
@@ -173,6 +195,9 @@ impl Batch<'_> {
                 return Ok(());
             }
             return Err(Failure::Refused(MetadataError::Fenced { volume: volume.id, epoch: Epoch::FIRST }));
+        }
+        if let Some(drive) = retired {
+            return Err(Failure::Refused(MetadataError::DriveRetired(drive)));
         }
         let row = VolumeRow {
             volume: volume.clone(),
@@ -226,7 +251,7 @@ impl Batch<'_> {
         let matches = self.peek(shard.volume)?.is_some_and(|v| {
             v.row.state != VolumeState::Freed && v.row.volume.drives.get(column) == Some(&shard.from)
         });
-        if !matches {
+        if !matches || self.retired_among(&[shard.to])?.is_some() {
             return Ok(false);
         }
         self.change(shard.volume, |v| {
@@ -237,6 +262,9 @@ impl Batch<'_> {
     }
 
     pub(super) fn put_drive(&mut self, drive: &DriveRow) -> Result<(), Failure> {
+        if drive.state == DriveState::Active && self.retired_among(&[drive.id])?.is_some() {
+            return Err(Failure::Refused(MetadataError::DriveRetired(drive.id)));
+        }
         let record = encode(drive)?;
         let hash = row_hash("drives", &[drive.id.as_bytes()], &record);
         self.connection
