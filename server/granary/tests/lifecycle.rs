@@ -106,8 +106,10 @@ fn health_and_metrics_are_told() {
         metrics.contains("granary_s3_requests_total") && metrics.contains("granary_connections"),
         "{metrics}"
     );
-    let anonymous = server.get("/bucket/key");
+    let anonymous = server.get("/");
     assert!(anonymous.starts_with("HTTP/1.1 403") && anonymous.contains("AccessDenied"), "{anonymous}");
+    let missing = server.get("/bucket/key");
+    assert!(missing.starts_with("HTTP/1.1 404") && missing.contains("NoSuchBucket"), "{missing}");
     let admin = server.get("/_granary/v1/drives");
     assert!(admin.starts_with("HTTP/1.1 403"), "{admin}");
     server.signal(Signal::TERM);
