@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_s3::Client;
 
+use crate::census::Census;
 use crate::gate::Gate;
 use crate::postgres::{Flushing, PostgresCluster};
 use crate::{Server, ServerConfig};
 
 const SECRET: &str = "a secret for tests that protects nothing at all 0123456789";
 const MEET_DEADLINE: Duration = Duration::from_secs(60);
+const HEALED_WITHIN: Duration = Duration::from_secs(90);
+const HEALED_INTERVAL: Duration = Duration::from_millis(500);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const DATABASE: &str = "granary";
 
@@ -126,6 +129,23 @@ impl Cluster {
         };
         let nodes = listed.as_array().context("a list of nodes")?.iter();
         nodes.map(|node| Ok((text(node, "id")?, text(node, "address")?, text(node, "state")?))).collect()
+    }
+
+    /// Waits until every volume has all its shards, with this parity.
+    pub async fn wait_complete(&self, parity: usize) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let node = self.running().next().context("no node runs")?;
+            let volumes = node.admin(&["volume", "list", "--json"]).await?;
+            let volumes: serde_json::Value = serde_json::from_str(&volumes)?;
+            match Census::take(&self.drives())?.ensure_complete(&volumes, parity) {
+                Ok(()) => return Ok(()),
+                Err(error) if begun.elapsed() > HEALED_WITHIN => {
+                    bail!("the census is not complete: {error}\n{}", node.log_tail())
+                }
+                Err(_) => tokio::time::sleep(HEALED_INTERVAL).await,
+            }
+        }
     }
 
     /// Waits until every node that runs is ready and sees `count` nodes alive.

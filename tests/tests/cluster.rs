@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use granary_tests::census::{Census, stored_bytes};
+use granary_tests::census::stored_bytes;
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
@@ -15,7 +15,6 @@ use granary_tests::{Server, ServerConfig};
 
 const WORKERS: u64 = 8;
 const LOAD_TIME: Duration = Duration::from_secs(3);
-const HEALED_WITHIN: Duration = Duration::from_secs(90);
 
 async fn put(client: &Client, key: &str, seed: u64, length_bytes: usize) {
     let body = ByteStream::from(seeded_bytes(seed, length_bytes));
@@ -25,24 +24,6 @@ async fn put(client: &Client, key: &str, seed: u64, length_bytes: usize) {
 async fn get(client: &Client, key: &str) -> Vec<u8> {
     let got = client.get_object().bucket(BUCKET).key(key).send().await.unwrap();
     got.body.collect().await.unwrap().to_vec()
-}
-
-/// Waits until every volume has all its shards, with full parity.
-async fn wait_complete(cluster: &Cluster) {
-    let begun = Instant::now();
-    loop {
-        let node = cluster.running().next().unwrap();
-        let volumes = node.admin(&["volume", "list", "--json"]).await.unwrap();
-        let volumes: serde_json::Value = serde_json::from_str(&volumes).unwrap();
-        let census = Census::take(&cluster.drives()).unwrap();
-        match census.ensure_complete(&volumes, 2) {
-            Ok(()) => return,
-            Err(error) if begun.elapsed() > HEALED_WITHIN => {
-                panic!("the census is not complete: {error}\n{}", node.log_tail())
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
-        }
-    }
 }
 
 #[tokio::test]
@@ -101,7 +82,7 @@ async fn two_nodes_killed_under_load_lose_nothing_and_come_back_complete() {
     for client in cluster.clients().unwrap() {
         ledger.verify(&client).await.unwrap();
     }
-    wait_complete(&cluster).await;
+    cluster.wait_complete(2).await.unwrap();
 }
 
 #[tokio::test]
@@ -125,7 +106,7 @@ async fn a_node_that_stands_still_is_gone_around_and_used_again() {
     for client in cluster.clients().unwrap() {
         ledger.verify(&client).await.unwrap();
     }
-    wait_complete(&cluster).await;
+    cluster.wait_complete(2).await.unwrap();
 }
 
 #[tokio::test]
@@ -147,7 +128,7 @@ async fn a_database_that_is_away_for_half_a_minute_loses_nothing() {
     for client in clients {
         ledger.verify(&client).await.unwrap();
     }
-    wait_complete(&cluster).await;
+    cluster.wait_complete(2).await.unwrap();
 }
 
 #[tokio::test]
@@ -171,7 +152,7 @@ async fn an_empty_node_takes_the_place_of_a_lost_one() {
         assert!(begun.elapsed() < Duration::from_secs(60), "the dead node cannot be removed");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    wait_complete(&cluster).await;
+    cluster.wait_complete(2).await.unwrap();
     for client in cluster.clients().unwrap() {
         ledger.verify(&client).await.unwrap();
     }
@@ -231,7 +212,7 @@ async fn all_nodes_are_restarted_in_turn_under_load() {
     for client in cluster.clients().unwrap() {
         ledger.verify(&client).await.unwrap();
     }
-    wait_complete(&cluster).await;
+    cluster.wait_complete(2).await.unwrap();
 }
 
 /// Nodes whose ways in say nothing: what others ask of them gets no answer, while they reach others and the database.
@@ -267,7 +248,7 @@ async fn behind_shut_gates(shut: &[usize]) {
     for client in &clients {
         ledger.verify(client).await.unwrap();
     }
-    wait_complete(&cluster).await;
+    cluster.wait_complete(2).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,35 +4,16 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use granary_tests::census::Census;
 use granary_tests::cluster::Cluster;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
 
 const WORKERS: u64 = 8;
 const LOAD_TIME: Duration = Duration::from_secs(3);
-const HEALED_WITHIN: Duration = Duration::from_secs(90);
 /// Much longer than others wait before they ask another shard.
 const SLOW: Duration = Duration::from_millis(800);
-
-async fn wait_complete(cluster: &Cluster) {
-    let begun = Instant::now();
-    loop {
-        let node = cluster.running().next().unwrap();
-        let volumes = node.admin(&["volume", "list", "--json"]).await.unwrap();
-        let volumes: serde_json::Value = serde_json::from_str(&volumes).unwrap();
-        let census = Census::take(&cluster.drives()).unwrap();
-        match census.ensure_complete(&volumes, 2) {
-            Ok(()) => return,
-            Err(error) if begun.elapsed() > HEALED_WITHIN => {
-                panic!("the census is not complete: {error}\n{}", node.log_tail())
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
-        }
-    }
-}
 
 /// Writes through `clients` for a while; what is acknowledged is in the ledger.
 async fn load(clients: &[Client], ledger: &Arc<Ledger>, seed: u64) -> u64 {
@@ -67,7 +48,7 @@ async fn behind_bad_links(worsen: impl Fn(&granary_tests::gate::Gate)) {
     cluster.wait_for(6).await.unwrap();
     assert!(load(&cluster.clients().unwrap(), &ledger, 3).await > 20);
     verify(&cluster, &ledger).await;
-    wait_complete(&cluster).await;
+    cluster.wait_complete(2).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,7 +82,7 @@ async fn two_nodes_that_swapped_their_drives_are_each_other() {
     verify(&cluster, &ledger).await;
     load(&cluster.clients().unwrap(), &ledger, 2).await;
     verify(&cluster, &ledger).await;
-    wait_complete(&cluster).await;
+    cluster.wait_complete(2).await.unwrap();
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -132,5 +113,5 @@ async fn a_node_that_comes_back_with_an_older_state_serves_nothing_stale() {
     load(&cluster.clients().unwrap(), &ledger, 3).await;
     cluster.nodes[0].admin(&["heal"]).await.unwrap();
     verify(&cluster, &ledger).await;
-    wait_complete(&cluster).await;
+    cluster.wait_complete(2).await.unwrap();
 }

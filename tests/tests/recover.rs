@@ -162,7 +162,7 @@ async fn write_versions(client: &Client, round: u64) {
 }
 
 /// Everything that clients can see of the buckets with versions.
-async fn seen(client: &Client) -> BTreeMap<String, Vec<String>> {
+async fn seen(client: &Client) -> Seen {
     let mut all = BTreeMap::new();
     let buckets = client.list_buckets().send().await.unwrap();
     for bucket in buckets.buckets().iter().filter_map(|bucket| bucket.name()) {
@@ -222,13 +222,29 @@ async fn filled(server: &Server) -> Arc<Ledger> {
     ledger
 }
 
-#[tokio::test]
-async fn without_database_and_backups_everything_acknowledged_comes_back() {
+/// What clients see of a store.
+type Seen = BTreeMap<String, Vec<String>>;
+
+/// A filled server that is killed and has neither database nor backups any more; and what was seen of it before.
+async fn without_database() -> (Server, Arc<Ledger>, Seen) {
     let mut server = Server::start(without_backups()).await.unwrap();
     let ledger = filled(&server).await;
     let before = seen(&server.client().unwrap()).await;
     server.kill().unwrap();
     forget_database(&server);
+    (server, ledger, before)
+}
+
+/// Starts the server: clients see what they saw before, and it goes on.
+async fn is_as_before(server: &mut Server, before: &Seen, ledger: &Arc<Ledger>) {
+    server.launch().await.unwrap();
+    assert_eq!(&seen(&server.client().unwrap()).await, before);
+    works(server, ledger).await;
+}
+
+#[tokio::test]
+async fn without_database_and_backups_everything_acknowledged_comes_back() {
+    let (mut server, ledger, before) = without_database().await;
     let drives = server.drive_paths().to_vec();
 
     let dry = recover(&drives, &["--list", server.dir().join("found").to_str().unwrap()]).await;
@@ -237,19 +253,13 @@ async fn without_database_and_backups_everything_acknowledged_comes_back() {
     assert!(dry.output["written"].is_null());
     assert!(drives.iter().all(|drive| std::fs::read_dir(drive.join("meta")).unwrap().count() <= 1));
     recovered(&drives, &[]).await;
-    server.launch().await.unwrap();
-    assert_eq!(seen(&server.client().unwrap()).await, before);
-    works(&mut server, &ledger).await;
+    is_as_before(&mut server, &before, &ledger).await;
     assert_eq!(seen(&server.client().unwrap()).await, before);
 }
 
 #[tokio::test]
 async fn a_lost_drive_is_made_up_for_by_the_others() {
-    let mut server = Server::start(without_backups()).await.unwrap();
-    let ledger = filled(&server).await;
-    let before = seen(&server.client().unwrap()).await;
-    server.kill().unwrap();
-    forget_database(&server);
+    let (mut server, ledger, before) = without_database().await;
     let drives = server.drive_paths().to_vec();
     std::fs::remove_dir_all(&drives[1]).unwrap();
     std::fs::create_dir(&drives[1]).unwrap();
@@ -257,9 +267,7 @@ async fn a_lost_drive_is_made_up_for_by_the_others() {
     assert!(!refused.is_success && refused.complaint.contains("--lost"), "{}", refused.complaint);
     let ran = recovered(&drives, &["--lost"]).await;
     assert!(ran.output["report"]["volumes"]["degraded"].as_u64().unwrap() > 0, "{}", ran.output);
-    server.launch().await.unwrap();
-    assert_eq!(seen(&server.client().unwrap()).await, before);
-    works(&mut server, &ledger).await;
+    is_as_before(&mut server, &before, &ledger).await;
 }
 
 async fn backed_up(server: &Server) {
@@ -305,18 +313,12 @@ async fn what_is_newer_than_an_old_backup_comes_from_the_blocks() {
     let ran = recovered(&drives, &[]).await;
     assert!(ran.output["report"]["backup"].is_array(), "{}", ran.output);
     assert!(ran.report("from_blocks") > 0, "{}", ran.output);
-    server.launch().await.unwrap();
-    assert_eq!(seen(&server.client().unwrap()).await, before);
-    works(&mut server, &ledger).await;
+    is_as_before(&mut server, &before, &ledger).await;
 }
 
 #[tokio::test]
 async fn killed_in_the_middle_it_is_run_again() {
-    let mut server = Server::start(without_backups()).await.unwrap();
-    let ledger = filled(&server).await;
-    let before = seen(&server.client().unwrap()).await;
-    server.kill().unwrap();
-    forget_database(&server);
+    let (mut server, ledger, before) = without_database().await;
     let drives = server.drive_paths().to_vec();
     for delay_ms in [20, 150, 600] {
         let mut child = command(&drives, &["--apply", "--candidates", "suggested"])
@@ -337,9 +339,7 @@ async fn killed_in_the_middle_it_is_run_again() {
     assert!(!server.wait_exit(DEADLINE).await.unwrap().success(), "what is not finished is not opened");
     let ran = recovered(&drives, &[]).await;
     assert!(ran.output["resumed_at"].as_u64().unwrap() > 0, "{}", ran.output);
-    server.launch().await.unwrap();
-    assert_eq!(seen(&server.client().unwrap()).await, before);
-    works(&mut server, &ledger).await;
+    is_as_before(&mut server, &before, &ledger).await;
 }
 
 #[tokio::test]
@@ -377,9 +377,7 @@ async fn a_database_can_be_where_it_goes() {
     assert!(in_use.complaint.contains("empty database"), "{}", in_use.complaint);
     recovered(&drives, &["--to", &database.url("second")]).await;
     server.set_env(config.env("GRANARY_METADATA", &database.url("second")).env);
-    server.launch().await.unwrap();
-    assert_eq!(seen(&server.client().unwrap()).await, before);
-    works(&mut server, &ledger).await;
+    is_as_before(&mut server, &before, &ledger).await;
 }
 
 #[tokio::test]

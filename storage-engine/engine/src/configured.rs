@@ -1,20 +1,14 @@
 //! Buckets with configurations of theirs, remembered: what every request asks for costs no read of the metadata.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 
 use granary_types::BucketName;
-use parking_lot::Mutex;
 
 use crate::api::Bucket;
+use crate::configurations::ConfigurationCache;
 use crate::engine::Engine;
 use crate::error::Result;
-
-const BUCKETS_MAX: usize = 10_000;
-/// How long a node believes that no other changed a configuration.
-const BELIEVED: Duration = Duration::from_secs(1);
 
 /// A bucket with the configurations that were asked for.
 pub struct ConfiguredBucket {
@@ -46,57 +40,8 @@ pub enum Freshness {
     Current,
 }
 
-#[derive(Default)]
-struct Known {
-    buckets: HashMap<BucketName, Arc<ConfiguredBucket>>,
-    /// Goes up whenever everything is forgotten, so that what was asked before is not remembered after.
-    era: u64,
-    generation: u64,
-    checked: Option<Instant>,
-}
-
-/// The buckets known. They are right until a configuration changes or a bucket goes: by this process, or by another
-/// node, which the counter of changes tells.
-#[derive(Default)]
-pub(crate) struct ConfiguredCache(Mutex<Known>);
-
-impl ConfiguredCache {
-    fn get(&self, bucket: &BucketName) -> Result<Arc<ConfiguredBucket>, u64> {
-        let known = self.0.lock();
-        known.buckets.get(bucket).cloned().ok_or(known.era)
-    }
-
-    fn era(&self) -> u64 {
-        self.0.lock().era
-    }
-
-    fn remember(&self, bucket: &Arc<ConfiguredBucket>, era: u64) {
-        let mut known = self.0.lock();
-        if known.era == era && known.buckets.len() < BUCKETS_MAX {
-            known.buckets.insert(bucket.bucket.name.clone(), Arc::clone(bucket));
-        }
-    }
-
-    pub(crate) fn forget_all(&self) {
-        let mut known = self.0.lock();
-        known.era += 1;
-        known.buckets.clear();
-    }
-
-    fn is_due(&self) -> bool {
-        self.0.lock().checked.is_none_or(|at| at.elapsed() >= BELIEVED)
-    }
-
-    fn checked(&self, generation: u64) {
-        let mut known = self.0.lock();
-        if known.generation != generation || known.checked.is_none() {
-            known.era += 1;
-            known.buckets.clear();
-        }
-        known.generation = generation;
-        known.checked = Some(Instant::now());
-    }
-}
+/// The buckets known. They are right until a configuration changes or a bucket goes.
+pub(crate) type ConfiguredCache = ConfigurationCache<BucketName, Arc<ConfiguredBucket>>;
 
 impl Engine {
     /// A bucket with its configurations of these names. What other nodes changed counts within a second; all callers
@@ -112,9 +57,7 @@ impl Engine {
     ) -> Result<Arc<ConfiguredBucket>> {
         let cache = &self.inner.configured;
         let alone = self.inner.nodes.is_none();
-        if !alone && cache.is_due() {
-            cache.checked(self.inner.store.configuration_generation().await?);
-        }
+        self.refresh(cache).await?;
         let asked = match cache.get(name) {
             Ok(known) if alone || freshness == Freshness::Believed => return Ok(known),
             Ok(known) => {
@@ -132,7 +75,7 @@ impl Engine {
             found.push(self.document_of(bucket.id, document).await?);
         }
         let configured = Arc::new(ConfiguredBucket { bucket, documents: found, read: OnceLock::new() });
-        cache.remember(&configured, asked);
+        cache.remember(name.clone(), Arc::clone(&configured), asked);
         Ok(configured)
     }
 }

@@ -17,10 +17,6 @@ use crate::record::ObjectRecord;
 use crate::told::{Deed, Told};
 use crate::write::Recorded;
 
-fn drawing(source: std::io::Error) -> EngineError {
-    EngineError::Io { context: "drawing an id", source }
-}
-
 impl Engine {
     /// Deletes a key or one version of it. What is not there counts as deleted, unless a condition asked for it.
     ///
@@ -87,8 +83,8 @@ fn write_of(bucket: &Bucket, entry: DeleteEntry, modified: UnixMillis) -> Result
             bucket: bucket.id,
             key,
             conditions,
-            version: VersionId::random().map_err(drawing)?,
-            write: WriteId::random().map_err(drawing)?,
+            version: VersionId::random().map_err(EngineError::drawing)?,
+            write: WriteId::random().map_err(EngineError::drawing)?,
             modified,
         })),
     })

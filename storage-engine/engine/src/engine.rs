@@ -10,10 +10,11 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::buckets::BucketCache;
+use crate::configurations::OneConfiguration;
 use crate::configured::ConfiguredCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::{EngineError, Result};
-use crate::lifecycle::{ConfigurationCache, LifecycleRules};
+use crate::lifecycle::LifecycleRules;
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
@@ -53,7 +54,7 @@ pub(crate) struct Inner {
     pub maintenance_budget: Arc<Semaphore>,
     pub damage: Arc<DamageLog>,
     pub buckets: BucketCache,
-    pub rules: ConfigurationCache<LifecycleRules>,
+    pub rules: OneConfiguration<LifecycleRules>,
     pub encryption: EncryptionCache,
     pub configured: ConfiguredCache,
     pub tasks: Tasks,
@@ -134,7 +135,7 @@ impl Engine {
             reader: Arc::new(reader),
             damage,
             buckets: BucketCache::default(),
-            rules: ConfigurationCache::default(),
+            rules: OneConfiguration::default(),
             encryption: EncryptionCache::default(),
             configured: ConfiguredCache::default(),
             tasks: Tasks::default(),
@@ -195,7 +196,7 @@ impl Engine {
 
 /// What tells this life of the process from others.
 fn new_life() -> Result<u64> {
-    let drawn = WriteId::random().map_err(|source| EngineError::Io { context: "drawing an id", source })?;
+    let drawn = WriteId::random().map_err(EngineError::drawing)?;
     let (half, _) = drawn.as_bytes().split_at(8);
     Ok(half.iter().fold(0, |life, byte| life << 8 | u64::from(*byte)))
 }

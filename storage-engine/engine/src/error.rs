@@ -135,6 +135,11 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// The system gave no random numbers for an id.
+    pub(crate) fn drawing(source: std::io::Error) -> Self {
+        Self::Io { context: "drawing an id", source }
+    }
+
     /// Whether the same request may succeed later: the frontend asks the client to come back.
     #[must_use]
     pub fn may_pass(&self) -> bool {

@@ -11,6 +11,7 @@ mod acls;
 mod api;
 mod append;
 mod buckets;
+mod configurations;
 mod configured;
 mod deletes;
 mod documents;

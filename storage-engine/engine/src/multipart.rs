@@ -35,10 +35,6 @@ use crate::write::Recorded;
 
 const PARTS_PAGE: u32 = 1000;
 
-fn random(source: std::io::Error) -> EngineError {
-    EngineError::Io { context: "drawing an id", source }
-}
-
 impl Engine {
     /// Begins an upload; also tells how the object to be is encrypted.
     ///
@@ -50,7 +46,7 @@ impl Engine {
         key: &ObjectKey,
         options: UploadOptions,
     ) -> Result<(UploadId, Option<EncryptionInfo>)> {
-        let upload = UploadId::random().map_err(random)?;
+        let upload = UploadId::random().map_err(EngineError::drawing)?;
         let mut attributes = options.attributes;
         keep_upload_tags(&mut attributes, options.tags);
         keep_upload_lock(&mut attributes, options.lock);
@@ -130,7 +126,7 @@ impl Engine {
         let seal = upload_seal(&self.upload_row(id, key, upload).await?.attributes)?;
         check_customer_key(seal.as_ref(), customer)?;
         let data = seal.as_ref().map(|seal| data_key(self.keys(), seal, customer)).transpose()?;
-        let blob_id = BlobId::random().map_err(random)?;
+        let blob_id = BlobId::random().map_err(EngineError::drawing)?;
         let sealing = data.as_ref().map(|data| (data, StreamId::Part(blob_id)));
         let record = BlobRecord {
             bucket: id,
@@ -149,7 +145,7 @@ impl Engine {
         };
         let part = UploadedPart {
             number,
-            write: WriteId::random().map_err(random)?,
+            write: WriteId::random().map_err(EngineError::drawing)?,
             modified: UnixMillis::now(),
             length_bytes,
             etag: shown_etag(seal.as_ref().zip(data.as_ref()), &digests, length_bytes)?,

@@ -60,8 +60,11 @@ impl Engine {
         let mut version = new_version(found.settings)?;
         let record = BlobRecord { bucket: found.id, key: key.clone(), version, part: None };
         // What continues blobs is one.
-        let small =
-            if beginning.is_some() { Small::Blob(BlobId::random().map_err(drawing)?) } else { Small::Pack };
+        let small = if beginning.is_some() {
+            Small::Blob(BlobId::random().map_err(EngineError::drawing)?)
+        } else {
+            Small::Pack
+        };
         let sealed = new_seal(self.keys(), &options.encryption)?;
         let sealing = sealed.as_ref().map(|(_, key)| (key, StreamId::Whole));
         let received = self.receive(source, &record, small, sealing).await?;
@@ -230,14 +233,10 @@ pub(crate) fn first(outcomes: Vec<Outcome>) -> Result<Outcome> {
     outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
 }
 
-pub(crate) fn drawing(source: std::io::Error) -> EngineError {
-    EngineError::Io { context: "drawing an id", source }
-}
-
 /// The version id that a write gets while the bucket's versioning is so.
 pub(crate) fn new_version(settings: BucketSettings) -> Result<VersionId> {
     match settings.versioning {
-        Versioning::Enabled => VersionId::random().map_err(drawing),
+        Versioning::Enabled => VersionId::random().map_err(EngineError::drawing),
         Versioning::Never | Versioning::Suspended => Ok(VersionId::NULL),
     }
 }
@@ -279,7 +278,7 @@ fn new_object(
     let object = NewObject {
         version: VersionId::NULL,
         kind: VersionKind::Object,
-        write: WriteId::random().map_err(drawing)?,
+        write: WriteId::random().map_err(EngineError::drawing)?,
         modified: UnixMillis::now(),
         length_bytes,
         etag,

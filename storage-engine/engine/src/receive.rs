@@ -8,7 +8,6 @@ use granary_types::BlobId;
 use crate::api::{Digests, PutSource};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
-use crate::objects::drawing;
 use crate::record::BlobRecord;
 use crate::sealing::{SealedBody, Sealing};
 use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, WrittenBlob};
@@ -86,7 +85,7 @@ impl Engine {
         }
         let inner = &self.inner;
         let id = match small {
-            Small::Pack => BlobId::random().map_err(drawing)?,
+            Small::Pack => BlobId::random().map_err(EngineError::drawing)?,
             Small::Blob(id) => id,
         };
         let (pool, budget) = (inner.pool.clone(), inner.write_budget.clone());

@@ -92,8 +92,7 @@ impl ObjectRecord {
     pub(crate) fn of_bucket(bucket: &Bucket, deed: Deed) -> Result<Vec<Vec<u8>>> {
         let nameless = |_| EngineError::Internal("a bucket's name is no key");
         let key = ObjectKey::new(bucket.name.as_str()).map_err(nameless)?;
-        let write =
-            WriteId::random().map_err(|source| EngineError::Io { context: "drawing an id", source })?;
+        let write = WriteId::random().map_err(EngineError::drawing)?;
         let object = NewObject {
             version: VersionId::NULL,
             kind: VersionKind::DeleteMarker,

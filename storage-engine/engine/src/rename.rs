@@ -12,7 +12,7 @@ use crate::acls::acl_write;
 use crate::api::{ByteRange, Written};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
-use crate::objects::{drawing, first, new_version, written};
+use crate::objects::{first, new_version, written};
 use crate::read::ObjectHandle;
 use crate::record::ObjectRecord;
 use crate::tags::tag_write;
@@ -141,7 +141,7 @@ fn renaming(
         conditions: conditions.target.clone(),
         object: NewObject {
             version: new_version(bucket.settings)?,
-            write: WriteId::random().map_err(drawing)?,
+            write: WriteId::random().map_err(EngineError::drawing)?,
             ..object.clone()
         },
         blobs: Vec::new(),
@@ -150,8 +150,8 @@ fn renaming(
         bucket: bucket.id,
         key: from.clone(),
         conditions: conditions.source.clone(),
-        version: VersionId::random().map_err(drawing)?,
-        write: WriteId::random().map_err(drawing)?,
+        version: VersionId::random().map_err(EngineError::drawing)?,
+        write: WriteId::random().map_err(EngineError::drawing)?,
         modified: UnixMillis::now(),
     };
     Ok(RenameObject { put, source: ExpireObject { expected: object.write, remove } })

@@ -5,7 +5,6 @@
 //! what was written meanwhile stays, and the commit decides whether a lock keeps it. How far it has come is kept in the
 //! metadata, and the walk goes on there after a restart or on another node. Moves to other classes are kept and not made.
 
-mod cache;
 mod pass;
 mod rules;
 mod worker;
@@ -16,7 +15,6 @@ use crate::api::{ObjectInfo, Tag};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 
-pub(crate) use cache::ConfigurationCache;
 pub use rules::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
     NoncurrentTransition, RuleStatus, Subject, Transition, TransitionTime,

@@ -46,10 +46,6 @@ struct Seen {
     reason: Reason,
 }
 
-fn drawing(source: std::io::Error) -> EngineError {
-    EngineError::Io { context: "drawing an id", source }
-}
-
 impl Pass<'_> {
     /// Walks to the end, or until the work is another node's.
     pub(super) async fn run(mut self) -> Result<()> {
@@ -184,8 +180,8 @@ impl Pass<'_> {
                     bucket: self.bucket.id,
                     key: seen.key,
                     conditions: WriteConditions::default(),
-                    version: VersionId::random().map_err(drawing)?,
-                    write: WriteId::random().map_err(drawing)?,
+                    version: VersionId::random().map_err(EngineError::drawing)?,
+                    write: WriteId::random().map_err(EngineError::drawing)?,
                     modified: now,
                 };
                 let expire = ExpireObject { expected: row.object.write, remove };

@@ -96,9 +96,7 @@ fn place_columns(
         let free = told.into_iter().chain(others).find(|drive| !used.contains(drive));
         let drive = match free {
             Some(drive) => drive,
-            None => {
-                DriveId::random().map_err(|source| EngineError::Io { context: "drawing an id", source })?
-            }
+            None => DriveId::random().map_err(EngineError::drawing)?,
         };
         used.insert(drive);
         drives.push(drive);

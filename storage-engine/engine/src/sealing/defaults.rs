@@ -5,15 +5,15 @@ use std::sync::Arc;
 use granary_types::BucketName;
 use serde::{Deserialize, Serialize};
 
+use crate::configurations::OneConfiguration;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
-use crate::lifecycle::ConfigurationCache;
 
 /// The name of it among the configurations of a bucket.
 const ENCRYPTION: &str = "encryption/";
 
 /// What is known of buckets that were looked up before.
-pub(crate) type EncryptionCache = ConfigurationCache<BucketEncryption>;
+pub(crate) type EncryptionCache = OneConfiguration<BucketEncryption>;
 
 /// What encrypts objects that ask for nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

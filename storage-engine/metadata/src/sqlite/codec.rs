@@ -38,6 +38,17 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
         .map_err(|error| Failure::Corrupt(format!("a record cannot be encoded: {error}")))
 }
 
+/// The record and the hash of a row that a table keeps beside the version that `write` made.
+pub(crate) fn side_row<T: Serialize>(
+    table: &str,
+    (bucket, key, write): (BucketId, &ObjectKey, WriteId),
+    value: &T,
+) -> Result<(RowHash, Vec<u8>), Failure> {
+    let record = encode(value)?;
+    let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
+    Ok((row_hash(table, &place, &record), record))
+}
+
 /// Checks a row of the small tables and decodes its record.
 pub(crate) fn decode_checked<T: DeserializeOwned>(
     table: &str,

@@ -8,7 +8,7 @@ use crate::postgres::connect::{Session, Statement};
 use crate::postgres::failure::Failure;
 use crate::postgres::sql;
 use crate::sqlite::apply::side::tag_count;
-use crate::sqlite::codec::{RowHash, encode, row_hash};
+use crate::sqlite::codec::{RowHash, side_row};
 
 impl Batch {
     pub(super) fn tag_object(&mut self, tagging: &Tagging) -> Outcome {
@@ -46,21 +46,15 @@ impl Batch {
 
     pub(super) async fn store_acls(&self, session: &mut Session) -> Result<(), Failure> {
         let mut rows = AclRows::default();
-        let (mut gone_buckets, mut gone_keys, mut gone_writes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut gone = Places::default();
         for ((bucket, key, write), acl) in &self.acls {
             if let Some(acl) = acl {
                 rows.push(*bucket, key, *write, acl)?;
             } else {
-                gone_buckets.push(*bucket.as_bytes());
-                gone_keys.push(key.as_bytes());
-                gone_writes.push(*write.as_bytes());
+                gone.push((*bucket, key, *write));
             }
         }
-        if !gone_keys.is_empty() {
-            let query =
-                sqlx::query(sql::side::DELETE_ACLS).bind(gone_buckets).bind(gone_keys).bind(gone_writes);
-            session.execute(query).await?;
-        }
+        gone.delete(session, sql::side::DELETE_ACLS).await?;
         if rows.len() > 0 {
             session.execute(rows.bind()).await?;
         }
@@ -69,23 +63,41 @@ impl Batch {
 
     pub(super) async fn store_tags(&self, session: &mut Session) -> Result<(), Failure> {
         let mut rows = TagRows::default();
-        let (mut gone_buckets, mut gone_keys, mut gone_writes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut gone = Places::default();
         for ((bucket, key, write), tags) in &self.tags {
             if tags.is_empty() {
-                gone_buckets.push(*bucket.as_bytes());
-                gone_keys.push(key.as_bytes());
-                gone_writes.push(*write.as_bytes());
+                gone.push((*bucket, key, *write));
             } else {
                 rows.push(*bucket, key, *write, tags)?;
             }
         }
-        if !gone_keys.is_empty() {
-            let query =
-                sqlx::query(sql::side::DELETE_TAGS).bind(gone_buckets).bind(gone_keys).bind(gone_writes);
-            session.execute(query).await?;
-        }
+        gone.delete(session, sql::side::DELETE_TAGS).await?;
         if rows.len() > 0 {
             session.execute(rows.bind()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The places of rows of side tables, each column a list of the same length.
+#[derive(Default)]
+struct Places<'t> {
+    buckets: Vec<[u8; 16]>,
+    keys: Vec<&'t [u8]>,
+    writes: Vec<[u8; 16]>,
+}
+
+impl<'t> Places<'t> {
+    fn push(&mut self, (bucket, key, write): (BucketId, &'t ObjectKey, WriteId)) {
+        self.buckets.push(*bucket.as_bytes());
+        self.keys.push(key.as_bytes());
+        self.writes.push(*write.as_bytes());
+    }
+
+    /// Runs the statement that deletes the rows there, if there are any.
+    async fn delete(self, session: &mut Session, sql: &'static str) -> Result<(), Failure> {
+        if !self.keys.is_empty() {
+            session.execute(sqlx::query(sql).bind(self.buckets).bind(self.keys).bind(self.writes)).await?;
         }
         Ok(())
     }
@@ -94,9 +106,7 @@ impl Batch {
 /// The columns of rows of tags, each a list of the same length.
 #[derive(Default)]
 pub(in crate::postgres) struct TagRows<'t> {
-    buckets: Vec<[u8; 16]>,
-    keys: Vec<&'t [u8]>,
-    writes: Vec<[u8; 16]>,
+    places: Places<'t>,
     counts: Vec<i16>,
     hashes: Vec<RowHash>,
     records: Vec<Vec<u8>>,
@@ -104,7 +114,7 @@ pub(in crate::postgres) struct TagRows<'t> {
 
 impl<'t> TagRows<'t> {
     pub(in crate::postgres) fn len(&self) -> usize {
-        self.keys.len()
+        self.records.len()
     }
 
     pub(in crate::postgres) fn push(
@@ -114,13 +124,11 @@ impl<'t> TagRows<'t> {
         write: WriteId,
         tags: &[Tag],
     ) -> Result<(), Failure> {
-        let record = encode(&tags)?;
-        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
-        self.buckets.push(*bucket.as_bytes());
-        self.keys.push(key.as_bytes());
-        self.writes.push(*write.as_bytes());
+        let place = (bucket, key, write);
+        let (hash, record) = side_row("object_tags", place, &tags)?;
+        self.places.push(place);
         self.counts.push(i16::try_from(tag_count(tags)).unwrap_or(i16::MAX));
-        self.hashes.push(row_hash("object_tags", &place, &record));
+        self.hashes.push(hash);
         self.records.push(record);
         Ok(())
     }
@@ -128,9 +136,9 @@ impl<'t> TagRows<'t> {
     /// The statement that stores them.
     pub(in crate::postgres) fn bind(self) -> Statement<'static> {
         sqlx::query(sql::side::UPSERT_TAGS)
-            .bind(self.buckets)
-            .bind(self.keys)
-            .bind(self.writes)
+            .bind(self.places.buckets)
+            .bind(self.places.keys)
+            .bind(self.places.writes)
             .bind(self.counts)
             .bind(self.hashes)
             .bind(self.records)
@@ -140,16 +148,14 @@ impl<'t> TagRows<'t> {
 /// The columns of rows of access control lists, each a list of the same length.
 #[derive(Default)]
 pub(in crate::postgres) struct AclRows<'t> {
-    buckets: Vec<[u8; 16]>,
-    keys: Vec<&'t [u8]>,
-    writes: Vec<[u8; 16]>,
+    places: Places<'t>,
     hashes: Vec<RowHash>,
     records: Vec<Vec<u8>>,
 }
 
 impl<'t> AclRows<'t> {
     pub(in crate::postgres) fn len(&self) -> usize {
-        self.keys.len()
+        self.records.len()
     }
 
     pub(in crate::postgres) fn push(
@@ -159,12 +165,10 @@ impl<'t> AclRows<'t> {
         write: WriteId,
         acl: &[u8],
     ) -> Result<(), Failure> {
-        let record = encode(&acl)?;
-        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
-        self.buckets.push(*bucket.as_bytes());
-        self.keys.push(key.as_bytes());
-        self.writes.push(*write.as_bytes());
-        self.hashes.push(row_hash("object_acls", &place, &record));
+        let place = (bucket, key, write);
+        let (hash, record) = side_row("object_acls", place, &acl)?;
+        self.places.push(place);
+        self.hashes.push(hash);
         self.records.push(record);
         Ok(())
     }
@@ -172,9 +176,9 @@ impl<'t> AclRows<'t> {
     /// The statement that stores them.
     pub(in crate::postgres) fn bind(self) -> Statement<'static> {
         sqlx::query(sql::side::UPSERT_ACLS)
-            .bind(self.buckets)
-            .bind(self.keys)
-            .bind(self.writes)
+            .bind(self.places.buckets)
+            .bind(self.places.keys)
+            .bind(self.places.writes)
             .bind(self.hashes)
             .bind(self.records)
     }

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::Batch;
 use super::objects::{load_current, load_older};
 use crate::model::{AclChange, BucketDocument, Outcome, Tag, Tagging};
-use crate::sqlite::codec::{encode, row_hash};
+use crate::sqlite::codec::{encode, row_hash, side_row};
 use crate::sqlite::failure::Failure;
 
 /// How many tags a row may count: far more than a frontend lets through.
@@ -68,9 +68,7 @@ impl Batch<'_> {
         write: WriteId,
         acl: &[u8],
     ) -> Result<(), Failure> {
-        let record = encode(&acl)?;
-        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
-        let hash = row_hash("object_acls", &place, &record);
+        let (hash, record) = side_row("object_acls", (bucket, key, write), &acl)?;
         self.connection
             .prepare_cached(
                 "REPLACE INTO object_acls (bucket_id, key, write_id, row_hash, record) \
@@ -87,9 +85,7 @@ impl Batch<'_> {
         write: WriteId,
         tags: &[Tag],
     ) -> Result<(), Failure> {
-        let record = encode(&tags)?;
-        let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
-        let hash = row_hash("object_tags", &place, &record);
+        let (hash, record) = side_row("object_tags", (bucket, key, write), &tags)?;
         self.connection
             .prepare_cached(
                 "REPLACE INTO object_tags (bucket_id, key, write_id, tag_count, row_hash, record) \

@@ -1,6 +1,7 @@
-//! Configurations of buckets that were looked up before, so that requests need not ask for them each time.
+//! What is remembered of the configurations of buckets, so that requests need not ask for them each time.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,32 +15,39 @@ const BUCKETS_MAX: usize = 10_000;
 /// How long a node believes that no other changed a configuration.
 const BELIEVED: Duration = Duration::from_secs(1);
 
-struct Known<T> {
-    found: HashMap<BucketId, Option<Arc<T>>>,
+struct Known<K, V> {
+    found: HashMap<K, V>,
     /// Goes up whenever everything is forgotten, so that what was asked before is not remembered after.
     era: u64,
     generation: u64,
     checked: Option<Instant>,
 }
 
-/// One kind of configuration, as far as it is known. What is known is right until a configuration changes: by this
-/// process, or by another node, which the counter of changes tells.
-pub(crate) struct ConfigurationCache<T>(Mutex<Known<T>>);
+/// What was found of buckets. It is right until a configuration changes: by this process, or by another node, which the
+/// counter of changes tells.
+pub(crate) struct ConfigurationCache<K, V>(Mutex<Known<K, V>>);
 
-impl<T> Default for ConfigurationCache<T> {
+/// One kind of configuration; `None` for buckets that have none.
+pub(crate) type OneConfiguration<T> = ConfigurationCache<BucketId, Option<Arc<T>>>;
+
+impl<K, V> Default for ConfigurationCache<K, V> {
     fn default() -> Self {
         Self(Mutex::new(Known { found: HashMap::new(), era: 0, generation: 0, checked: None }))
     }
 }
 
-impl<T> ConfigurationCache<T> {
-    /// The configuration of a bucket, or the era for [`ConfigurationCache::remember`] if it is not known.
-    fn get(&self, bucket: BucketId) -> Result<Option<Arc<T>>, u64> {
+impl<K: Eq + Hash, V: Clone> ConfigurationCache<K, V> {
+    /// What is known, or the era for [`ConfigurationCache::remember`] if nothing is.
+    pub(crate) fn get(&self, bucket: &K) -> Result<V, u64> {
         let known = self.0.lock();
-        known.found.get(&bucket).cloned().ok_or(known.era)
+        known.found.get(bucket).cloned().ok_or(known.era)
     }
 
-    fn remember(&self, bucket: BucketId, found: Option<Arc<T>>, era: u64) {
+    pub(crate) fn era(&self) -> u64 {
+        self.0.lock().era
+    }
+
+    pub(crate) fn remember(&self, bucket: K, found: V, era: u64) {
         let mut known = self.0.lock();
         if known.era == era && known.found.len() < BUCKETS_MAX {
             known.found.insert(bucket, found);
@@ -70,18 +78,27 @@ impl<T> ConfigurationCache<T> {
 }
 
 impl Engine {
+    /// Lets a cache forget what other nodes changed, once a second.
+    pub(crate) async fn refresh<K: Eq + Hash, V: Clone>(
+        &self,
+        cache: &ConfigurationCache<K, V>,
+    ) -> Result<()> {
+        if self.inner.nodes.is_some() && cache.is_due() {
+            cache.checked(self.inner.store.configuration_generation().await?);
+        }
+        Ok(())
+    }
+
     /// A configuration of a bucket: as it is known, or as `ask` finds it. What other nodes changed counts within a second.
     pub(crate) async fn cached<T>(
         &self,
         bucket: &BucketName,
-        cache: &ConfigurationCache<T>,
+        cache: &OneConfiguration<T>,
         ask: impl Future<Output = Result<Option<T>>>,
     ) -> Result<Option<Arc<T>>> {
         let id = self.bucket(bucket).await?.id;
-        if self.inner.nodes.is_some() && cache.is_due() {
-            cache.checked(self.inner.store.configuration_generation().await?);
-        }
-        let asked = match cache.get(id) {
+        self.refresh(cache).await?;
+        let asked = match cache.get(&id) {
             Ok(known) => return Ok(known),
             Err(asked) => asked,
         };
