@@ -38,7 +38,7 @@ const BAD_SIGNED_HEADERS: &str =
 pub enum RegionPolicy {
     /// Every well-formed name: the store is in no AWS region, and clients are configured with all kinds.
     Any,
-    /// These only; the first is the one that errors tell the client to use.
+    /// These, or none at all; the first is the one that errors tell the client to use.
     OneOf(Vec<String>),
 }
 
@@ -306,7 +306,7 @@ impl Verifier {
         method: AuthMethod,
     ) -> Result<(), AuthError> {
         let RegionPolicy::OneOf(allowed) = &self.regions else { return Ok(()) };
-        if allowed.iter().any(|region| region == scope.region) {
+        if scope.region.is_empty() || allowed.iter().any(|region| region == scope.region) {
             return Ok(());
         }
         let expected = allowed.first().cloned().unwrap_or_default();
