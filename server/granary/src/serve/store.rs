@@ -8,7 +8,7 @@ use granary_auth::{Account, RegionPolicy, Verifier};
 use granary_engine::{DayLength, DefaultEncryption, Engine, EngineOptions, Profile, measure_acceleration};
 use granary_iam::{IdentityStore, Root};
 use granary_s3::address::VirtualHostDomains;
-use granary_s3::{Accounts, CustomerKeyTransport, PublicAccess, S3Config, S3State};
+use granary_s3::{Accounts, CustomerKeyTransport, PublicAccess, S3Config, S3State, SignatureV2};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -62,6 +62,10 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
         body_idle_ms: config.settings.stall_timeout_ms,
         node: engine.cluster().to_string(),
         customer_keys: customer_keys(config),
+        signature_v2: match config.settings.allow_signature_v2 {
+            true => SignatureV2::Accepted,
+            false => SignatureV2::Refused,
+        },
         default_encryption: config.settings.encrypt_by_default.then_some(DefaultEncryption::Managed),
         ownership: config.settings.default_object_ownership,
         public_access: match config.settings.default_block_public_access {
