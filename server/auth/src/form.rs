@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use crate::amz_date::{AmzDate, unix_seconds};
 use crate::authorization::{ALGORITHM, ALGORITHM_SIGV4A, SIGV4A};
+use crate::credentials::KeyUse;
 use crate::error::{AccessDeniedReason, AuthError};
 use crate::payload::PayloadMode;
 use crate::scope::{CredentialScope, Service};
@@ -59,7 +60,7 @@ impl Verifier {
         token: Option<&str>,
         now: SystemTime,
     ) -> Result<Verified, AuthError> {
-        let (principal, method) = match signature {
+        let (principal, method, used) = match signature {
             FormSignature::V4 { algorithm, credential, date, signature } => {
                 check_algorithm(algorithm)?;
                 let scope = CredentialScope::parse(credential).map_err(AuthError::malformed)?;
@@ -71,16 +72,18 @@ impl Verifier {
                 if Signature::from_hex(signature) != Some(key.sign(policy.as_bytes())) {
                     return Err(AuthError::SignatureDoesNotMatch);
                 }
-                (known.principal, AuthMethod::Form)
+                (known.principal, AuthMethod::Form, (scope.access_key, scope.region))
             }
             FormSignature::V2 { access_key, signature } => {
                 let known = self.known_key(access_key, token, now)?;
                 if !is_signed(&known.secret, policy.as_bytes(), signature) {
                     return Err(AuthError::SignatureDoesNotMatch);
                 }
-                (known.principal, AuthMethod::FormV2)
+                (known.principal, AuthMethod::FormV2, (access_key, ""))
             }
         };
+        let (access_key, region) = used;
+        self.source.used(&KeyUse { access_key, service: Service::S3, region, at: now });
         Ok(Verified { principal, method, payload: PayloadMode::Unsigned })
     }
 }

@@ -35,7 +35,7 @@ mod signing;
 mod verifier;
 
 pub use credentials::{
-    CredentialSource, Credentials, KnownKey, Principal, SecretKey, StaticCredentials, TokenError,
+    CredentialSource, Credentials, KeyUse, KnownKey, Principal, SecretKey, StaticCredentials, TokenError,
 };
 pub use error::{AccessDeniedReason, AuthError};
 pub use explain::{ErrorFields, explain};

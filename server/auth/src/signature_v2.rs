@@ -21,9 +21,10 @@ use subtle::ConstantTimeEq;
 
 use crate::amz_date::{AmzDate, unix_seconds};
 use crate::authorization::UNSUPPORTED_MECHANISM;
-use crate::credentials::SecretKey;
+use crate::credentials::{KeyUse, SecretKey};
 use crate::error::{AccessDeniedReason, AuthError};
 use crate::payload::{PayloadKind, PayloadMode};
+use crate::scope::Service;
 use crate::verifier::{
     AMZ_DATE, AuthMethod, CONTENT_SHA256, MAX_SKEW_S, ONE_MECHANISM, RequestHead, SECURITY_TOKEN, Verified,
     Verifier, single_header, token_header,
@@ -185,6 +186,9 @@ impl Verifier {
         if !is_signed(&known.secret, &text, &claim.signature) {
             return Err(AuthError::SignatureDoesNotMatch);
         }
+        // It names no region.
+        let (access_key, region) = (&*claim.access_key, "");
+        self.source.used(&KeyUse { access_key, service: Service::S3, region, at: now });
         Ok(Verified { principal: known.principal, method: claim.method, payload })
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Uri};
 use crate::amz_date::{AmzDate, unix_seconds};
 use crate::authorization::{ALGORITHM, SignatureFields, UNSUPPORTED_MECHANISM, parse_authorization};
 use crate::canonical::{CanonicalRequest, SignedHeaders};
-use crate::credentials::{CredentialSource, KnownKey, Principal};
+use crate::credentials::{CredentialSource, KeyUse, KnownKey, Principal};
 use crate::error::{AccessDeniedReason, AuthError};
 use crate::payload::{PayloadKind, PayloadMode};
 use crate::presigned::{PresignedParameters, SIGNATURE_PARAMETER, is_presigned, is_presigned_v2};
@@ -299,6 +299,8 @@ impl Verifier {
         if is_new {
             self.keys.put(scope, &known.secret, &key);
         }
+        let (access_key, region) = (scope.access_key, scope.region);
+        self.source.used(&KeyUse { access_key, service: claim.service, region, at: claim.now });
         Ok(Verified {
             principal: known.principal,
             method: claim.method,

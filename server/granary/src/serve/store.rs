@@ -21,9 +21,13 @@ use crate::keyring::LoadedKeyRing;
 /// How often readiness is looked at; `/health/ready` tells what was found last.
 const READINESS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a server that ends tries to keep when access keys were used.
+const KEEPING_USAGE: Duration = Duration::from_secs(2);
+
 /// The open store.
 pub struct Store {
     engine: Engine,
+    identities: IdentityStore,
     watching: JoinHandle<()>,
     following: JoinHandle<()>,
 }
@@ -36,6 +40,12 @@ impl Store {
     pub async fn close(self) -> Result<()> {
         self.watching.abort();
         self.following.abort();
+        // Not worth waiting for a database that is away.
+        match tokio::time::timeout(KEEPING_USAGE, self.identities.keep_usage()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "when access keys were used last could not be kept"),
+            Err(_elapsed) => warn!("when access keys were used last could not be kept in time"),
+        }
         self.engine.close().await.context("closing the store")
     }
 }
@@ -97,10 +107,10 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
     let routes = Routes {
         s3: granary_s3::router(state),
         admin: granary_admin::router(backend, Arc::clone(&anywhere)),
-        iam: granary_iam::api::router(identities, anywhere),
+        iam: granary_iam::api::router(identities.clone(), anywhere),
         readiness,
     };
-    Ok((routes, Store { engine, watching, following }))
+    Ok((routes, Store { engine, identities, watching, following }))
 }
 
 /// Keys of clients come over TLS, or over plain HTTP where the operator says that this is safe.
