@@ -42,6 +42,8 @@ fn needs(action: &str) -> Option<Needs> {
         "s3:PutBucketAcl" => Needs::Bucket(Permission::WriteAcp),
         "s3:GetObject"
         | "s3:GetObjectVersion"
+        | "s3:GetObjectTorrent"
+        | "s3:GetObjectVersionTorrent"
         | "s3:GetObjectAttributes"
         | "s3:GetObjectVersionAttributes" => Needs::Object(Permission::Read),
         "s3:GetObjectAcl" | "s3:GetObjectVersionAcl" => Needs::Object(Permission::ReadAcp),
