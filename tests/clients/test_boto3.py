@@ -154,7 +154,8 @@ def test_multipart_by_hand(server, bucket):
     listed = s3.list_parts(Bucket=bucket, Key="m", UploadId=upload)["Parts"]
     assert [(part["PartNumber"], part["Size"]) for part in listed] == [(n, len(b)) for n, b in parts.items()]
     assert [item["UploadId"] for item in s3.list_multipart_uploads(Bucket=bucket)["Uploads"]] == [upload]
-    s3.complete_multipart_upload(Bucket=bucket, Key="m", UploadId=upload, MultipartUpload={"Parts": done})
+    made = s3.complete_multipart_upload(Bucket=bucket, Key="m", UploadId=upload, MultipartUpload={"Parts": done})
+    assert made["Location"] == f"{server.endpoint}/{bucket}/m"
     got = s3.get_object(Bucket=bucket, Key="m")
     assert got["Body"].read() == b"".join(parts.values()) and got["Metadata"] == {"a": "b"}
     digests = b"".join(hashlib.md5(body).digest() for body in parts.values())

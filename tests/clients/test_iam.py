@@ -1,5 +1,6 @@
 """Users, groups, keys, policies and roles through the IAM API, with boto3 and aws-cli."""
 
+import datetime
 import itertools
 import json
 import re
@@ -124,7 +125,35 @@ def test_keys_rotate(account):
     assert code_of(iam.delete_access_key, UserName="ann", AccessKeyId=key[0]) == (404, "NoSuchEntity")
     assert code_of(account.client("iam", *key).get_user) == (403, "InvalidClientTokenId")
     used = iam.get_access_key_last_used(AccessKeyId=second["AccessKeyId"])
-    assert used["UserName"] == "ann" and used["AccessKeyLastUsed"]["ServiceName"] == "N/A"
+    assert used["UserName"] == "ann" and used["AccessKeyLastUsed"]["ServiceName"] == "iam"
+
+
+def test_when_a_key_was_used_last_is_told_and_outlives_the_server(tmp_path):
+    server = Server(tmp_path, drives=1).start()
+    try:
+        made = json.loads(server.admin("user", "add", "used", "--json"))
+        account = Account(server, made["users"][0], made["key"])
+        iam = account.client("iam")
+        key = account.user("u")
+
+        def last(access_key=key[0]):
+            return iam.get_access_key_last_used(AccessKeyId=access_key)["AccessKeyLastUsed"]
+
+        assert last() == {"ServiceName": "N/A", "Region": "N/A"}
+        assert code_of(account.client("s3", key[0], "wrong-secret-0123456789").list_buckets) == (403, "SignatureDoesNotMatch")
+        assert last() == {"ServiceName": "N/A", "Region": "N/A"}, "nobody with the secret used it"
+        before = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+        assert code_of(account.client("s3", *key).list_buckets) == (403, "AccessDenied")
+        used = last()
+        assert (used["ServiceName"], used["Region"]) == ("s3", REGION)
+        assert before <= used["LastUsedDate"] <= datetime.datetime.now(datetime.timezone.utc)
+        server.stop()
+        server.start()
+        assert last() == used
+        iam.delete_access_key(UserName="u", AccessKeyId=key[0])
+        assert code_of(iam.get_access_key_last_used, AccessKeyId=key[0]) == (404, "NoSuchEntity")
+    finally:
+        server.kill()
 
 
 def test_inline_policies_are_kept_as_they_were_written(account):

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::error::AuthError;
 use crate::identity::Identity;
+use crate::scope::Service;
 
 /// A secret access key. It is wiped from memory with its last clone and never shown by `Debug`.
 #[derive(Clone)]
@@ -79,6 +80,19 @@ pub struct KnownKey {
     pub principal: Principal,
 }
 
+/// A request whose signature was right, as the last use of its access key.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyUse<'a> {
+    /// The key.
+    pub access_key: &'a str,
+    /// The service that was asked.
+    pub service: Service,
+    /// The region that the request was signed for; empty for none.
+    pub region: &'a str,
+    /// When it was verified.
+    pub at: SystemTime,
+}
+
 /// Where access keys are looked up. Called once a request, so it must be quick and must not block on I/O.
 pub trait CredentialSource: Send + Sync {
     /// The secret and principal of `access_key`, or `None` when there is no such key.
@@ -91,6 +105,11 @@ pub trait CredentialSource: Send + Sync {
     fn temporary(&self, access_key: &str, token: &str, now: SystemTime) -> Result<KnownKey, TokenError> {
         let _ = (access_key, token, now);
         Err(TokenError::Invalid)
+    }
+
+    /// Hears of every request whose signature was right. Must be quick and must not block on I/O.
+    fn used(&self, used: &KeyUse<'_>) {
+        let _ = used;
     }
 }
 

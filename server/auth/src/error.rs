@@ -11,6 +11,12 @@ pub enum AccessDeniedReason {
     /// A request that must be signed is not.
     #[error("Request is missing Authentication Token")]
     NotSigned,
+    /// A URL that is presigned with version 2 lacks what that needs, or its time of expiry is none.
+    #[error(
+        "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters, each once, and Expires \
+         in seconds since the epoch"
+    )]
+    IncompleteV2,
     /// Neither `x-amz-date` nor `Date` holds a usable time.
     #[error("AWS authentication requires a valid Date or x-amz-date header")]
     MissingDate,

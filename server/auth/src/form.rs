@@ -2,25 +2,21 @@
 //!
 //! What is signed is the form's `policy` field, as it was sent: in Base64. What the policy allows is not looked at
 //! here. Signature Version 2 of a policy is HMAC-SHA1 keyed with the secret itself. AWS documents it beside version 4,
-//! and it lets in nobody who has not got the secret; no other request may be signed with it here.
+//! and it lets in nobody who has not got the secret; other requests may be signed with it only where the operator lets them
+//! ([`crate::signature_v2`]).
 //!
 //! Sources: "Browser-Based Uploads Using POST (AWS Signature Version 4)" (Amazon S3 API Reference), and "HTML forms (AWS
 //! signature version 2)" (Amazon S3 Developer Guide).
 
 use std::time::SystemTime;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use hmac::{Hmac, KeyInit, Mac};
-use sha1::Sha1;
-use subtle::ConstantTimeEq;
-
 use crate::amz_date::{AmzDate, unix_seconds};
 use crate::authorization::{ALGORITHM, ALGORITHM_SIGV4A, SIGV4A};
-use crate::credentials::SecretKey;
+use crate::credentials::KeyUse;
 use crate::error::{AccessDeniedReason, AuthError};
 use crate::payload::PayloadMode;
 use crate::scope::{CredentialScope, Service};
+use crate::signature_v2::is_signed;
 use crate::signing::{Signature, SigningKey};
 use crate::verifier::{AuthMethod, MAX_SKEW_S, Verified, Verifier};
 
@@ -64,7 +60,7 @@ impl Verifier {
         token: Option<&str>,
         now: SystemTime,
     ) -> Result<Verified, AuthError> {
-        let (principal, method) = match signature {
+        let (principal, method, used) = match signature {
             FormSignature::V4 { algorithm, credential, date, signature } => {
                 check_algorithm(algorithm)?;
                 let scope = CredentialScope::parse(credential).map_err(AuthError::malformed)?;
@@ -76,16 +72,18 @@ impl Verifier {
                 if Signature::from_hex(signature) != Some(key.sign(policy.as_bytes())) {
                     return Err(AuthError::SignatureDoesNotMatch);
                 }
-                (known.principal, AuthMethod::Form)
+                (known.principal, AuthMethod::Form, (scope.access_key, scope.region))
             }
             FormSignature::V2 { access_key, signature } => {
                 let known = self.known_key(access_key, token, now)?;
-                if !is_signed_v2(&known.secret, policy, signature) {
+                if !is_signed(&known.secret, policy.as_bytes(), signature) {
                     return Err(AuthError::SignatureDoesNotMatch);
                 }
-                (known.principal, AuthMethod::FormV2)
+                (known.principal, AuthMethod::FormV2, (access_key, ""))
             }
         };
+        let (access_key, region) = used;
+        self.source.used(&KeyUse { access_key, service: Service::S3, region, at: now });
         Ok(Verified { principal, method, payload: PayloadMode::Unsigned })
     }
 }
@@ -113,16 +111,6 @@ fn check_date(scope: &CredentialScope<'_>, date: &str, now_s: i64) -> Result<(),
         return Err(AuthError::AccessDenied(AccessDeniedReason::Expired));
     }
     Ok(())
-}
-
-/// Whether `signature` is the Base64 of the policy's HMAC-SHA1.
-fn is_signed_v2(secret: &SecretKey, policy: &str, signature: &str) -> bool {
-    // HMAC accepts keys of every length.
-    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(secret.expose().as_bytes()) else { return false };
-    mac.update(policy.as_bytes());
-    let computed: [u8; 20] = mac.finalize().into_bytes().into();
-    let given = BASE64.decode(signature).ok().and_then(|given| <[u8; 20]>::try_from(given).ok());
-    given.is_some_and(|given| computed.ct_eq(&given).into())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //!
 //! Outside its scope, and answered `NotImplemented`: SigV4A (`AWS4-ECDSA-P256-SHA256`). Signature Version 2 is
 //! answered as AWS does in regions that never had it, except where it signs the policy of a browser's form
-//! ([`FormSignature`]).
+//! ([`FormSignature`]), or where the operator lets it ([`Verifier::verify_v2`]).
 //!
 //! Sources: "Authenticating Requests (AWS Signature Version 4)" and its sub-pages in the Amazon S3 API Reference.
 
@@ -30,11 +30,12 @@ pub mod policy;
 mod presigned;
 mod query;
 mod scope;
+mod signature_v2;
 mod signing;
 mod verifier;
 
 pub use credentials::{
-    CredentialSource, Credentials, KnownKey, Principal, SecretKey, StaticCredentials, TokenError,
+    CredentialSource, Credentials, KeyUse, KnownKey, Principal, SecretKey, StaticCredentials, TokenError,
 };
 pub use error::{AccessDeniedReason, AuthError};
 pub use explain::{ErrorFields, explain};
@@ -42,5 +43,6 @@ pub use form::FormSignature;
 pub use identity::{Account, Directory, Identity, IdentityKind, Session};
 pub use payload::{PayloadMode, PayloadSha256, TrailerPresence};
 pub use scope::Service;
+pub use signature_v2::is_signed_v2;
 pub use signing::{Signature, SigningKey, StreamingSignature};
 pub use verifier::{AuthMethod, RegionPolicy, RequestHead, Verified, Verifier, request_host};

@@ -64,9 +64,9 @@ impl<'a> CredentialScope<'a> {
             return Err(format!("incorrect terminator {terminator:?}. This endpoint uses \"aws4_request\"."));
         }
         let service = Service::parse(service).ok_or_else(|| wrong_service(service))?;
-        // IAM and STS know no regions: clients that are configured with none sign for none.
-        let is_missing = region.is_empty() && service != Service::S3;
-        if !is_missing && !is_well_formed_region(region) {
+        // Clients that are configured with no region sign for none. AWS refuses that for S3; here it is let pass, as
+        // nobody can make such a signature but who has the secret.
+        if !region.is_empty() && !is_well_formed_region(region) {
             return Err(format!("the region {region:?} is not a well-formed region name."));
         }
         if day.len() != 8 || !day.bytes().all(|b| b.is_ascii_digit()) {

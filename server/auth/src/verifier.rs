@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Uri};
 use crate::amz_date::{AmzDate, unix_seconds};
 use crate::authorization::{ALGORITHM, SignatureFields, UNSUPPORTED_MECHANISM, parse_authorization};
 use crate::canonical::{CanonicalRequest, SignedHeaders};
-use crate::credentials::{CredentialSource, KnownKey, Principal};
+use crate::credentials::{CredentialSource, KeyUse, KnownKey, Principal};
 use crate::error::{AccessDeniedReason, AuthError};
 use crate::payload::{PayloadKind, PayloadMode};
 use crate::presigned::{PresignedParameters, SIGNATURE_PARAMETER, is_presigned, is_presigned_v2};
@@ -24,10 +24,10 @@ use crate::signing::{Signature, SigningKey, SigningKeyCache, StreamingSignature,
 pub(crate) const MAX_SKEW_S: i64 = 15 * 60;
 
 pub(crate) const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
-const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
-const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+pub(crate) const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+pub(crate) const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
-const ONE_MECHANISM: &str = "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature \
+pub(crate) const ONE_MECHANISM: &str = "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature \
                              query string parameter or the Authorization header should be specified";
 
 const BAD_SIGNED_HEADERS: &str =
@@ -38,7 +38,7 @@ const BAD_SIGNED_HEADERS: &str =
 pub enum RegionPolicy {
     /// Every well-formed name: the store is in no AWS region, and clients are configured with all kinds.
     Any,
-    /// These only; the first is the one that errors tell the client to use.
+    /// These, or none at all; the first is the one that errors tell the client to use.
     OneOf(Vec<String>),
 }
 
@@ -72,6 +72,10 @@ pub enum AuthMethod {
     Form,
     /// By the policy of a form that is signed with Signature Version 2.
     FormV2,
+    /// By the `Authorization` header of Signature Version 2.
+    HeaderV2,
+    /// By a presigned URL of Signature Version 2.
+    PresignedV2,
 }
 
 /// A request whose signature is right, or that carries none ([`Principal::Anonymous`]).
@@ -129,11 +133,13 @@ impl Verifier {
     ) -> Result<Verified, AuthError> {
         let head = head.into();
         let query = CanonicalQuery::parse(head.uri.query());
+        let is_presigned_v2 = is_presigned_v2(&query);
         match (single_header(head.headers, &AUTHORIZATION)?, is_presigned(&query)) {
             (Some(_), true) => Err(AuthError::InvalidArgument(ONE_MECHANISM.to_owned())),
+            (Some(_), false) if is_presigned_v2 => Err(AuthError::InvalidArgument(ONE_MECHANISM.to_owned())),
             (Some(value), false) => self.verify_header(&head, &query, value, (now, None)),
             (None, true) => self.verify_presigned(&head, &query, now),
-            (None, false) if is_presigned_v2(&query) => {
+            (None, false) if is_presigned_v2 => {
                 Err(AuthError::InvalidRequest(UNSUPPORTED_MECHANISM.to_owned()))
             }
             (None, false) => anonymous(&head),
@@ -293,6 +299,8 @@ impl Verifier {
         if is_new {
             self.keys.put(scope, &known.secret, &key);
         }
+        let (access_key, region) = (scope.access_key, scope.region);
+        self.source.used(&KeyUse { access_key, service: claim.service, region, at: claim.now });
         Ok(Verified {
             principal: known.principal,
             method: claim.method,
@@ -306,7 +314,7 @@ impl Verifier {
         method: AuthMethod,
     ) -> Result<(), AuthError> {
         let RegionPolicy::OneOf(allowed) = &self.regions else { return Ok(()) };
-        if allowed.iter().any(|region| region == scope.region) {
+        if scope.region.is_empty() || allowed.iter().any(|region| region == scope.region) {
             return Ok(());
         }
         let expected = allowed.first().cloned().unwrap_or_default();
@@ -326,9 +334,7 @@ fn malformed(method: AuthMethod, reason: String) -> AuthError {
         AuthMethod::Presigned => AuthError::AuthorizationQueryParametersError(format!(
             "Error parsing the query-string authentication parameters; {reason}"
         )),
-        AuthMethod::Header | AuthMethod::Form | AuthMethod::FormV2 | AuthMethod::Anonymous => {
-            AuthError::malformed(reason)
-        }
+        _ => AuthError::malformed(reason),
     }
 }
 
@@ -360,7 +366,7 @@ pub(crate) fn string_to_sign(
 }
 
 /// The session token, which is sent with temporary credentials.
-fn token_header<'a>(head: &RequestHead<'a>) -> Result<Option<&'a str>, AuthError> {
+pub(crate) fn token_header<'a>(head: &RequestHead<'a>) -> Result<Option<&'a str>, AuthError> {
     single_header(head.headers, &SECURITY_TOKEN).map_err(|_| AuthError::InvalidToken)
 }
 

@@ -10,7 +10,6 @@ use super::*;
 use crate::credentials::{Credentials, SecretKey, StaticCredentials};
 
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-const SCOPE: &str = "20130524/us-east-1/s3/aws4_request";
 const DATE_TEXT: &str = "20130524T000000Z";
 
 fn signed_time() -> SystemTime {
@@ -35,6 +34,11 @@ fn request(target: &str, headers: &[(&str, &str)]) -> Parts {
 
 /// A request with `headers` and a right signature over `signed` of them.
 fn signed_request(target: &str, headers: &[(&str, &str)], signed: &str) -> Parts {
+    signed_for(("us-east-1", "secret"), target, headers, signed)
+}
+
+/// As [`signed_request`], for a region and with a secret.
+fn signed_for((region, secret): (&str, &str), target: &str, headers: &[(&str, &str)], signed: &str) -> Parts {
     let mut parts = request(target, headers);
     let value = |name: &str| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
     let date = value("x-amz-date").unwrap_or(DATE_TEXT);
@@ -50,10 +54,11 @@ fn signed_request(target: &str, headers: &[(&str, &str)], signed: &str) -> Parts
         payload_hash: value("x-amz-content-sha256").unwrap_or(EMPTY),
     };
     let hash = sha256_hex(&canonical.to_bytes().unwrap());
-    let key = SigningKey::derive(&SecretKey::new("secret"), "20130524", "us-east-1");
-    let signature = key.sign(format!("AWS4-HMAC-SHA256\n{date}\n{SCOPE}\n{hash}").as_bytes()).to_hex();
+    let key = SigningKey::derive(&SecretKey::new(secret), "20130524", region);
+    let scope = format!("20130524/{region}/s3/aws4_request");
+    let signature = key.sign(format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{hash}").as_bytes()).to_hex();
     let authorization =
-        format!("AWS4-HMAC-SHA256 Credential=root/{SCOPE}, SignedHeaders={signed}, Signature={signature}");
+        format!("AWS4-HMAC-SHA256 Credential=root/{scope}, SignedHeaders={signed}, Signature={signature}");
     parts.headers.insert(AUTHORIZATION, authorization.parse().unwrap());
     parts
 }
@@ -219,6 +224,15 @@ fn a_region_policy_names_the_region_to_use() {
     let AuthError::AuthorizationHeaderMalformed { reason, region } = error else { panic!("{error:?}") };
     assert_eq!(reason, "the region 'us-east-1' is wrong; expecting 'eu-north-1'");
     assert_eq!(region.as_deref(), Some("eu-north-1"));
+}
+
+/// Clients without a region in their configuration sign for none.
+#[test]
+fn a_signature_for_no_region_is_good_everywhere_and_must_still_be_right() {
+    let nowhere = |secret: &str| signed_for(("", secret), "/b/k", &HEADERS, SIGNED);
+    let only = verifier(RegionPolicy::OneOf(vec!["eu-north-1".to_owned()]));
+    assert!(only.verify(&nowhere("secret"), signed_time()).is_ok());
+    assert_eq!(code(&nowhere("other")), "SignatureDoesNotMatch");
 }
 
 #[test]

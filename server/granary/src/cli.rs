@@ -230,6 +230,11 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     allow_sse_c_over_http: bool,
+    /// Take requests that are signed with Signature Version 2, which AWS has retired: it covers less of a request, and not
+    /// its body. For old clients.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    allow_signature_v2: bool,
     /// Who owns the objects of new buckets: BucketOwnerEnforced (there are no ACLs), BucketOwnerPreferred or ObjectWriter
     /// [default: BucketOwnerEnforced].
     #[arg(long, value_name = "OWNERSHIP")]

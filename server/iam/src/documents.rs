@@ -178,6 +178,19 @@ pub(crate) struct VaultDocument {
     pub(crate) sealed_key: String,
 }
 
+/// The last use of an access key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UseDocument {
+    /// The key.
+    pub(crate) access_key: String,
+    /// When it was, in milliseconds since the Unix epoch.
+    pub(crate) used_ms: i64,
+    /// The service that was asked, by its name in signatures.
+    pub(crate) service: String,
+    /// The region that the request was signed for; empty for none.
+    pub(crate) region: String,
+}
+
 /// Any document.
 #[derive(Debug, Clone)]
 pub(crate) enum Document {
@@ -193,6 +206,8 @@ pub(crate) enum Document {
     Policy(Arc<PolicyDocument>),
     /// The sealing key.
     Vault(Arc<VaultDocument>),
+    /// The last use of a key.
+    Use(Arc<UseDocument>),
 }
 
 /// What an account has in it. Names of documents begin with the kind.
@@ -235,6 +250,15 @@ pub(crate) fn account_document(id: &str) -> String {
     format!("account/{id}")
 }
 
+/// What the names of the documents of uses begin with.
+pub(crate) const USES: &str = "use/";
+
+/// The name of the document of a key's last use.
+#[must_use]
+pub(crate) fn use_document(access_key: &str) -> String {
+    format!("{USES}{access_key}")
+}
+
 /// The name of the sealing key's document.
 pub(crate) const VAULT_DOCUMENT: &str = "vault/key";
 
@@ -261,6 +285,7 @@ impl Document {
             "role" => json(name, bytes).map(Self::Role),
             "policy" => json(name, bytes).map(Self::Policy),
             "vault" => json(name, bytes).map(Self::Vault),
+            "use" => json(name, bytes).map(Self::Use),
             _ => Err(IamError::Unusable(format!("the document {name:?} is of no known kind"))),
         }
     }
@@ -277,6 +302,7 @@ impl Document {
             Self::Role(document) => serde_json::to_vec(&**document),
             Self::Policy(document) => serde_json::to_vec(&**document),
             Self::Vault(document) => serde_json::to_vec(&**document),
+            Self::Use(document) => serde_json::to_vec(&**document),
         };
         bytes.map_err(|error| IamError::Unusable(format!("a document cannot be written: {error}")))
     }

@@ -17,9 +17,11 @@ mod resolve;
 mod state;
 mod store;
 mod token;
+mod usage;
 mod vault;
 
 pub use documents::KeyStatus;
 pub use error::{Code, IamError, Result};
 pub use manage::{AccountDetails, NewKey, NewUser, UserName, UserView};
 pub use store::{IdentityStore, POLL_INTERVAL, Root};
+pub use usage::KEEP_INTERVAL;

@@ -96,7 +96,13 @@ pub(crate) fn new_canonical_id() -> Result<String> {
 /// Now, in milliseconds since the Unix epoch.
 #[must_use]
 pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    unix_ms(SystemTime::now())
+}
+
+/// A time in milliseconds since the Unix epoch.
+#[must_use]
+pub(crate) fn unix_ms(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 

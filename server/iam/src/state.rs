@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use crate::aws_managed;
 use crate::documents::{
-    AccountDocument, Document, GroupDocument, Kind, PolicyDocument, RoleDocument, UserDocument,
-    VAULT_DOCUMENT, account_document,
+    AccountDocument, Document, GroupDocument, Kind, PolicyDocument, RoleDocument, USES, UseDocument,
+    UserDocument, VAULT_DOCUMENT, account_document, use_document,
 };
 use crate::error::{Code, IamError, Result};
 use crate::vault::Vault;
@@ -54,7 +54,10 @@ impl State {
 
     /// Puts a document in the place of the one of that name, or removes it.
     pub(crate) fn put(&mut self, name: &str, document: Option<Document>) {
-        self.known.get_mut().clear();
+        // Nothing is decided by when a key was used.
+        if !name.starts_with(USES) {
+            self.known.get_mut().clear();
+        }
         if let Some(before) = self.documents.remove(name) {
             for key in keys_of(&before) {
                 self.keys.remove(key);
@@ -83,6 +86,22 @@ impl State {
     /// The document that holds this access key.
     pub(crate) fn owner_of_key(&self, access_key: &str) -> Option<&Document> {
         self.documents.get(self.keys.get(access_key)?)
+    }
+
+    /// The last use of a key that was kept.
+    pub(crate) fn use_of(&self, access_key: &str) -> Option<&Arc<UseDocument>> {
+        match self.documents.get(&use_document(access_key)) {
+            Some(Document::Use(used)) => Some(used),
+            _ => None,
+        }
+    }
+
+    /// The last uses of all keys that were kept.
+    pub(crate) fn uses(&self) -> impl Iterator<Item = &Arc<UseDocument>> {
+        self.all(USES).filter_map(|document| match document {
+            Document::Use(used) => Some(used),
+            _ => None,
+        })
     }
 
     /// The account of that id, the store's own too.
@@ -225,7 +244,7 @@ fn keys_of(document: &Document) -> impl Iterator<Item = &str> {
     let keys = match document {
         Document::Account(account) => account.keys.as_slice(),
         Document::User(user) => user.keys.as_slice(),
-        Document::Group(_) | Document::Role(_) | Document::Policy(_) | Document::Vault(_) => &[],
+        _ => &[],
     };
     keys.iter().map(|key| key.id.as_str())
 }

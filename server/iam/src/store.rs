@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use granary_auth::{
-    Account, CredentialSource, Credentials, Directory, KnownKey, Principal, SecretKey, TokenError,
+    Account, CredentialSource, Credentials, Directory, KeyUse, KnownKey, Principal, SecretKey, TokenError,
 };
 use granary_engine::{Engine, EngineError, IdentityChange, IdentityDocument};
 use parking_lot::RwLock;
@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 use crate::documents::{Document, VAULT_DOCUMENT, VaultDocument};
 use crate::error::{Code, IamError, Result};
 use crate::state::{Changes, State};
+use crate::usage::{KEEP_INTERVAL, Usage};
 use crate::vault::Vault;
 
 /// Identities read at a time.
@@ -32,6 +33,7 @@ struct Shared {
     root: Root,
     account: Arc<Account>,
     state: RwLock<State>,
+    usage: Usage,
     /// Changes of this node follow each other, so that they seldom have to be decided twice.
     changing: tokio::sync::Mutex<()>,
 }
@@ -53,19 +55,27 @@ impl IdentityStore {
     pub async fn open(engine: Engine, root: Root, account: Account) -> Result<Self> {
         let account = Arc::new(account);
         let state = RwLock::new(State::new(&account));
-        let store =
-            Self(Arc::new(Shared { engine, root, account, state, changing: tokio::sync::Mutex::default() }));
+        let (usage, changing) = (Usage::default(), tokio::sync::Mutex::default());
+        let store = Self(Arc::new(Shared { engine, root, account, state, usage, changing }));
         store.reload().await?;
         store.open_vault().await?;
         Ok(store)
     }
 
-    /// Follows the changes of other nodes. Runs until it is dropped.
+    /// Follows the changes of other nodes, and keeps when keys were used. Runs until it is dropped.
     pub async fn follow(&self) {
+        let mut kept = tokio::time::Instant::now();
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             if let Err(error) = self.refresh().await {
                 tracing::warn!(error = %error, "the identities could not be asked for");
+            }
+            if kept.elapsed() < KEEP_INTERVAL {
+                continue;
+            }
+            kept = tokio::time::Instant::now();
+            if let Err(error) = self.keep_usage().await {
+                tracing::warn!(error = %error, "when access keys were used last could not be kept");
             }
         }
     }
@@ -87,6 +97,10 @@ impl IdentityStore {
 
     pub(crate) fn root_access_key(&self) -> &str {
         &self.0.root.credentials.access_key
+    }
+
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.0.usage
     }
 
     /// Looks something up.
@@ -249,6 +263,10 @@ impl CredentialSource for IdentityStore {
 
     fn temporary(&self, access_key: &str, token: &str, now: SystemTime) -> Result<KnownKey, TokenError> {
         self.read(|state| state.known_session(access_key, token, now, self.root_access_key()))
+    }
+
+    fn used(&self, used: &KeyUse<'_>) {
+        self.read(|state| self.0.usage.note(state, used));
     }
 }
 

@@ -53,4 +53,4 @@ pub use encryption::CustomerKeyTransport;
 pub use new_buckets::{ObjectOwnership, PublicAccess};
 pub use peer::Peer;
 pub use router::router;
-pub use state::{Accounts, S3Config, S3State};
+pub use state::{Accounts, S3Config, S3State, SignatureV2};

@@ -167,7 +167,7 @@ operations! {
     GetObjectLockConfiguration: GET Bucket Subresource("object-lock") Implemented;
     GetObjectRetention: GET Object Subresource("retention") Implemented;
     GetObjectTagging: GET Object Subresource("tagging") Implemented;
-    GetObjectTorrent: GET Object Subresource("torrent") Missing;
+    GetObjectTorrent: GET Object Subresource("torrent") Implemented;
     GetPublicAccessBlock: GET Bucket Subresource("publicAccessBlock") Implemented;
     HeadBucket: HEAD Bucket Plain Implemented;
     HeadObject: HEAD Object Plain Implemented;

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use granary_auth::{AuthError, RequestHead, explain, request_host};
+use granary_auth::{AuthError, RequestHead, Verified, explain, is_signed_v2, request_host};
 use granary_types::BucketName;
 use http::request::Parts;
 use http::{Method, header};
@@ -21,7 +21,7 @@ use crate::operation::{Operation, Scope, Status, route};
 use crate::ops;
 use crate::query::Query;
 use crate::respond::{self, ErrorContext, S3Response};
-use crate::state::{S3State, Shared};
+use crate::state::{S3State, Shared, SignatureV2};
 use crate::website;
 
 /// The S3 service: every method and path.
@@ -106,7 +106,7 @@ async fn serve(
         return form::post(state, parts, (host, bucket), body, received).await;
     }
     let now = SystemTime::now();
-    let verified = shared.verifier.verify(head, now).map_err(|error| refusal(head, now, error));
+    let verified = verify(shared, (head, host), now).map_err(|error| refusal(head, now, error));
     let routed = resolve(shared, parts, host, &query);
     if let Ok((found, _)) = &routed {
         *operation = Some(*found);
@@ -122,6 +122,19 @@ async fn serve(
         run(&context, operation, address, body).await
     };
     outcome.await
+}
+
+fn verify(
+    shared: &Shared,
+    (head, host): (RequestHead<'_>, &str),
+    now: SystemTime,
+) -> Result<Verified, AuthError> {
+    match shared.config.signature_v2 {
+        SignatureV2::Accepted if is_signed_v2(head) => {
+            shared.verifier.verify_v2(head, shared.config.domains.bucket_of(host).as_deref(), now)
+        }
+        _ => shared.verifier.verify(head, now),
+    }
 }
 
 /// Runs an operation, if its sender may.

@@ -40,6 +40,8 @@ pub struct S3Config {
     pub ownership: ObjectOwnership,
     /// Whether public access to new buckets is blocked.
     pub public_access: PublicAccess,
+    /// Whether requests may be signed with Signature Version 2.
+    pub signature_v2: SignatureV2,
     /// Where grants find accounts; without it there is only the account of the root user.
     pub accounts: Option<Accounts>,
 }
@@ -59,9 +61,20 @@ impl Default for S3Config {
             default_encryption: None,
             ownership: ObjectOwnership::default(),
             public_access: PublicAccess::default(),
+            signature_v2: SignatureV2::default(),
             accounts: None,
         }
     }
+}
+
+/// What becomes of requests that are signed with Signature Version 2, other than forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignatureV2 {
+    /// They are refused, as in the regions of AWS that never had it.
+    #[default]
+    Refused,
+    /// They are verified, for clients that know no better.
+    Accepted,
 }
 
 /// Where grants find accounts.

@@ -1,4 +1,5 @@
-//! Any request head: verification neither panics nor accepts it. The secret is not in the corpus.
+//! Any request head: verification, of version 4 and of version 2, neither panics nor accepts it. The secret is not in the
+//! corpus.
 //!
 //! Input: one line with the target, then `name:value` lines.
 
@@ -27,4 +28,5 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(verified) = verifier.verify(&parts, now) {
         assert_eq!(verified.principal, Principal::Anonymous);
     }
+    assert!(verifier.verify_v2(&parts, Some("bucket"), now).is_err());
 });

@@ -26,7 +26,7 @@ pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 41] = [
+const KEYS: [&str; 42] = [
     "data",
     "metadata",
     "listen",
@@ -66,6 +66,7 @@ const KEYS: [&str; 41] = [
     "keyring",
     "encrypt_by_default",
     "allow_sse_c_over_http",
+    "allow_signature_v2",
     "default_object_ownership",
     "default_block_public_access",
 ];
@@ -155,6 +156,8 @@ pub struct Settings {
     pub encrypt_by_default: bool,
     /// Whether clients may send keys of their own without TLS: where a proxy before this server ends it.
     pub allow_sse_c_over_http: bool,
+    /// Whether requests may be signed with Signature Version 2, which AWS has retired and which covers less of them.
+    pub allow_signature_v2: bool,
     /// Who owns the objects of new buckets, and whether access control lists count there.
     pub default_object_ownership: ObjectOwnership,
     /// Whether public access to new buckets is blocked.
@@ -203,6 +206,7 @@ impl Default for Settings {
             keyring: None,
             encrypt_by_default: false,
             allow_sse_c_over_http: false,
+            allow_signature_v2: false,
             default_object_ownership: ObjectOwnership::default(),
             default_block_public_access: true,
         }

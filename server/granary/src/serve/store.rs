@@ -8,7 +8,7 @@ use granary_auth::{Account, RegionPolicy, Verifier};
 use granary_engine::{DayLength, DefaultEncryption, Engine, EngineOptions, Profile, measure_acceleration};
 use granary_iam::{IdentityStore, Root};
 use granary_s3::address::VirtualHostDomains;
-use granary_s3::{Accounts, CustomerKeyTransport, PublicAccess, S3Config, S3State};
+use granary_s3::{Accounts, CustomerKeyTransport, PublicAccess, S3Config, S3State, SignatureV2};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -21,9 +21,13 @@ use crate::keyring::LoadedKeyRing;
 /// How often readiness is looked at; `/health/ready` tells what was found last.
 const READINESS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a server that ends tries to keep when access keys were used.
+const KEEPING_USAGE: Duration = Duration::from_secs(2);
+
 /// The open store.
 pub struct Store {
     engine: Engine,
+    identities: IdentityStore,
     watching: JoinHandle<()>,
     following: JoinHandle<()>,
 }
@@ -36,6 +40,12 @@ impl Store {
     pub async fn close(self) -> Result<()> {
         self.watching.abort();
         self.following.abort();
+        // Not worth waiting for a database that is away.
+        match tokio::time::timeout(KEEPING_USAGE, self.identities.keep_usage()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "when access keys were used last could not be kept"),
+            Err(_elapsed) => warn!("when access keys were used last could not be kept in time"),
+        }
         self.engine.close().await.context("closing the store")
     }
 }
@@ -62,6 +72,10 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
         body_idle_ms: config.settings.stall_timeout_ms,
         node: engine.cluster().to_string(),
         customer_keys: customer_keys(config),
+        signature_v2: match config.settings.allow_signature_v2 {
+            true => SignatureV2::Accepted,
+            false => SignatureV2::Refused,
+        },
         default_encryption: config.settings.encrypt_by_default.then_some(DefaultEncryption::Managed),
         ownership: config.settings.default_object_ownership,
         public_access: match config.settings.default_block_public_access {
@@ -93,10 +107,10 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
     let routes = Routes {
         s3: granary_s3::router(state),
         admin: granary_admin::router(backend, Arc::clone(&anywhere)),
-        iam: granary_iam::api::router(identities, anywhere),
+        iam: granary_iam::api::router(identities.clone(), anywhere),
         readiness,
     };
-    Ok((routes, Store { engine, watching, following }))
+    Ok((routes, Store { engine, identities, watching, following }))
 }
 
 /// Keys of clients come over TLS, or over plain HTTP where the operator says that this is safe.

@@ -7,7 +7,7 @@ use super::limits::KEYS_PER_USER;
 use super::paging::Page;
 use super::users;
 use super::xml::Xml;
-use crate::documents::{Document, KeyDocument, KeyStatus, Kind, account_document};
+use crate::documents::{Document, KeyDocument, KeyStatus, Kind, UseDocument, account_document};
 use crate::error::{IamError, Result};
 use crate::state::{Changes, State};
 
@@ -140,7 +140,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Xml> {
     Ok(xml)
 }
 
-/// When keys were used is not kept, which AWS's own answer has a form for.
+/// The last use that this node knows of: its own, and those of others that were kept.
 pub(super) fn last_used(call: &Call<'_>) -> Result<Xml> {
     let id = call.form.required("AccessKeyId")?;
     let user = call.read(|state| match state.owner_of_key(id) {
@@ -150,9 +150,16 @@ pub(super) fn last_used(call: &Call<'_>) -> Result<Xml> {
     });
     let name = user.as_deref().unwrap_or_default();
     call.authorise(&call.arn(Kind::User, name))?;
+    let used = call.read(|state| call.store.usage().last(state, id));
     let mut xml = Xml::new();
     xml.text("UserName", user?).element("AccessKeyLastUsed", |xml| {
-        xml.text("ServiceName", "N/A").text("Region", "N/A");
+        if let Some(used) = &used {
+            xml.time("LastUsedDate", used.used_ms);
+        }
+        let shown = |text: fn(&UseDocument) -> &str| {
+            used.as_deref().map(text).filter(|text| !text.is_empty()).unwrap_or("N/A")
+        };
+        xml.text("ServiceName", shown(|used| &used.service)).text("Region", shown(|used| &used.region));
     });
     Ok(xml)
 }

@@ -104,6 +104,12 @@ impl Acl {
         Self { owner: (owner.canonical.clone(), owner.display_name.clone()), grants }
     }
 
+    /// With the groups before the accounts, as AWS shows them.
+    pub(crate) fn groups_first(mut self) -> Self {
+        self.grants.sort_by_key(|grant| matches!(grant.grantee, Grantee::Account { .. }));
+        self
+    }
+
     /// Whether it grants anything to the public.
     pub(crate) fn is_public(&self) -> bool {
         self.grants.iter().any(|grant| grant.grantee.is_public())

@@ -35,3 +35,27 @@ fn grants_are_to_whom_they_say() {
     assert!(asks(&acl, None, PublicGrants::Counted) && !asks(&acl, None, PublicGrants::Ignored));
     assert!(!acl.grants(Permission::Write, None, PublicGrants::Counted));
 }
+
+#[test]
+fn groups_are_shown_before_accounts_and_otherwise_as_they_came() {
+    let other = Grantee::Account { canonical: "bb".to_owned(), display_name: String::new() };
+    let mut acl = Acl::private(&owner());
+    for (grantee, permission) in [
+        (Grantee::AllUsers, Permission::Write),
+        (other.clone(), Permission::Read),
+        (Grantee::AllUsers, Permission::Read),
+    ] {
+        acl.grants.push(Grant { grantee, permission });
+    }
+    let order: Vec<_> =
+        acl.groups_first().grants.into_iter().map(|grant| (grant.grantee, grant.permission)).collect();
+    assert_eq!(
+        order,
+        [
+            (Grantee::AllUsers, Permission::Write),
+            (Grantee::AllUsers, Permission::Read),
+            (Grantee::account(&owner()), Permission::FullControl),
+            (other, Permission::Read),
+        ]
+    );
+}

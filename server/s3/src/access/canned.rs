@@ -10,12 +10,13 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::state::Shared;
 
 const CANNED: &str = "x-amz-acl";
+/// In the order in which their grants are shown.
 const GRANTS: [(&str, Permission); 5] = [
-    ("x-amz-grant-full-control", Permission::FullControl),
     ("x-amz-grant-read", Permission::Read),
     ("x-amz-grant-write", Permission::Write),
     ("x-amz-grant-read-acp", Permission::ReadAcp),
     ("x-amz-grant-write-acp", Permission::WriteAcp),
+    ("x-amz-grant-full-control", Permission::FullControl),
 ];
 
 /// Who owns what a list is for.
@@ -83,12 +84,8 @@ pub(crate) fn canned(name: &str, owners: Owners<'_>) -> S3Result<Acl> {
         }
         other => return Err(S3Error::invalid_argument(CANNED, other, "")),
     };
-    let more = more.into_iter().map(|(grantee, permission)| Grant { grantee, permission });
-    // AWS shows the groups first.
-    let (accounts, groups): (Vec<Grant>, Vec<Grant>) =
-        more.partition(|grant| matches!(grant.grantee, Grantee::Account { .. }));
-    acl.grants = groups.into_iter().chain(acl.grants).chain(accounts).collect();
-    Ok(acl)
+    acl.grants.extend(more.into_iter().map(|(grantee, permission)| Grant { grantee, permission }));
+    Ok(acl.groups_first())
 }
 
 /// Reads `id="…", uri="…", emailAddress="…"`.

@@ -17,7 +17,10 @@ const KEPT: [&str; 3] = ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteB
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Allowed,
+    /// Nothing allows it.
     Denied,
+    /// A statement denies it, whatever allows it.
+    Forbidden,
 }
 
 /// What the ACL of the bucket or the object says.
@@ -66,7 +69,7 @@ pub(super) fn decide(
         None => ResourceDecision::ImplicitDeny,
     };
     if of_bucket == ResourceDecision::ExplicitDeny {
-        return Verdict::Denied;
+        return Verdict::Forbidden;
     }
     // The bucket's owner cannot let anybody at the objects of others.
     let is_others =
@@ -128,7 +131,7 @@ fn of_identity(
     let session = identity.session.as_ref().filter(|session| !session.policies.is_empty());
     let session = session.map(|session| evaluate(session.policies.iter().map(|policy| &**policy), request));
     if [Some(of_policies), boundary, session].contains(&Some(Decision::ExplicitDeny)) {
-        return Verdict::Denied;
+        return Verdict::Forbidden;
     }
     let within = |narrowing: Option<Decision>| narrowing.is_none_or(|decision| decision == Decision::Allow);
     let has_everything = identity.kind == IdentityKind::AccountRoot;

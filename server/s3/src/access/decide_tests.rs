@@ -119,16 +119,16 @@ fn between_accounts_both_policies_are_needed() {
 fn a_denial_anywhere_wins() {
     let own = "111111111111";
     let open = rules(&statement("Allow", "arn:aws:iam::111111111111:user/u"));
-    assert_eq!(says(user(own, &[ALLOW, DENY]), &open), Verdict::Denied);
-    assert_eq!(says(user(own, &[ALLOW]), &rules(&statement("Deny", "*"))), Verdict::Denied);
+    assert_eq!(says(user(own, &[ALLOW, DENY]), &open), Verdict::Forbidden);
+    assert_eq!(says(user(own, &[ALLOW]), &rules(&statement("Deny", "*"))), Verdict::Forbidden);
     assert_eq!(
         says(Identity { boundary: Some(policy(DENY)), ..user(own, &[ALLOW]) }, &open),
-        Verdict::Denied
+        Verdict::Forbidden
     );
     let root = identity(own, IdentityKind::AccountRoot, &[]);
-    assert_eq!(says(root, &rules(&statement("Deny", "*"))), Verdict::Denied);
+    assert_eq!(says(root, &rules(&statement("Deny", "*"))), Verdict::Forbidden);
     let superuser = Principal::Root { access_key: "root".into() };
-    assert_eq!(get(&superuser, &rules(&statement("Deny", "*")), AclSays::Nothing), Verdict::Denied);
+    assert_eq!(get(&superuser, &rules(&statement("Deny", "*")), AclSays::Nothing), Verdict::Forbidden);
 }
 
 #[test]
@@ -171,18 +171,18 @@ fn no_policy_locks_the_owner_out_of_the_policy() {
     for action in ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"] {
         assert_eq!(ask(&root, &shut, action, AclSays::Nothing), Verdict::Allowed);
         assert_eq!(ask(&superuser, &shut, action, AclSays::Nothing), Verdict::Allowed);
-        assert_eq!(ask(&own_user, &shut, action, AclSays::Nothing), Verdict::Denied);
-        assert_eq!(ask(&other_root, &shut, action, AclSays::Nothing), Verdict::Denied);
+        assert_eq!(ask(&own_user, &shut, action, AclSays::Nothing), Verdict::Forbidden);
+        assert_eq!(ask(&other_root, &shut, action, AclSays::Nothing), Verdict::Forbidden);
     }
-    assert_eq!(ask(&root, &shut, "s3:DeleteBucket", AclSays::Nothing), Verdict::Denied);
+    assert_eq!(ask(&root, &shut, "s3:DeleteBucket", AclSays::Nothing), Verdict::Forbidden);
 }
 
 #[test]
 fn a_policy_that_cannot_be_read_lets_nobody_in() {
     let broken = Rules { policy: Stored::Unreadable, ..rules("") };
     let root = Principal::User(Arc::new(identity("111111111111", IdentityKind::AccountRoot, &[])));
-    assert_eq!(get(&root, &broken, AclSays::Granted), Verdict::Denied);
-    assert_eq!(get(&Principal::Anonymous, &broken, AclSays::Granted), Verdict::Denied);
+    assert_eq!(get(&root, &broken, AclSays::Granted), Verdict::Forbidden);
+    assert_eq!(get(&Principal::Anonymous, &broken, AclSays::Granted), Verdict::Forbidden);
     assert_eq!(ask(&root, &broken, "s3:DeleteBucketPolicy", AclSays::Nothing), Verdict::Allowed);
 }
 

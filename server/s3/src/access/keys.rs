@@ -144,6 +144,8 @@ fn of_signature(sent: &Sent<'_>, values: &mut Values) {
         AuthMethod::Presigned => ("REST-QUERY-STRING", V4, sent.query.get("X-Amz-Date")),
         AuthMethod::Form => ("POST", V4, sent.header("x-amz-date")),
         AuthMethod::FormV2 => ("POST", V2, None),
+        AuthMethod::HeaderV2 => ("REST-HEADER", V2, sent.header("x-amz-date")),
+        AuthMethod::PresignedV2 => ("REST-QUERY-STRING", V2, None),
     };
     values.set("s3:authType", kind);
     values.set("s3:signatureversion", version);
@@ -151,7 +153,8 @@ fn of_signature(sent: &Sent<'_>, values: &mut Values) {
         values.set("s3:signatureAge", age_ms.to_string());
     }
     let hash = sent.header("x-amz-content-sha256").or(sent.query.get("X-Amz-Content-Sha256"));
-    let unsigned = (sent.method == AuthMethod::Presigned).then_some("UNSIGNED-PAYLOAD");
+    let is_presigned = matches!(sent.method, AuthMethod::Presigned | AuthMethod::PresignedV2);
+    let unsigned = is_presigned.then_some("UNSIGNED-PAYLOAD");
     if let Some(hash) = hash.or(unsigned) {
         values.set("s3:x-amz-content-sha256", hash);
     }

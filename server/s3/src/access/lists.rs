@@ -5,7 +5,7 @@
 use granary_engine::EngineError;
 use http::HeaderMap;
 
-use super::acl::{Acl, Permission};
+use super::acl::{Acl, Grantee, Permission};
 use super::canned::{self, Owners};
 use super::decide::AclSays;
 use super::owner::Owner;
@@ -24,28 +24,38 @@ const GIVEN: &str = "given:";
 
 /// Which list decides about an action, and the permission that it must grant.
 enum Needs {
-    OfBucket(Permission),
-    OfObject(Permission),
+    Bucket(Permission),
+    Object(Permission),
+    /// That of the bucket, about an object that the request makes; none about one that is there.
+    NewObject,
 }
 
 fn needs(action: &str) -> Option<Needs> {
     Some(match action {
         "s3:ListBucket" | "s3:ListBucketVersions" | "s3:ListBucketMultipartUploads" => {
-            Needs::OfBucket(Permission::Read)
+            Needs::Bucket(Permission::Read)
         }
         "s3:PutObject" | "s3:DeleteObject" | "s3:AbortMultipartUpload" | "s3:ListMultipartUploadParts" => {
-            Needs::OfBucket(Permission::Write)
+            Needs::Bucket(Permission::Write)
         }
-        "s3:GetBucketAcl" => Needs::OfBucket(Permission::ReadAcp),
-        "s3:PutBucketAcl" => Needs::OfBucket(Permission::WriteAcp),
+        "s3:GetBucketAcl" => Needs::Bucket(Permission::ReadAcp),
+        "s3:PutBucketAcl" => Needs::Bucket(Permission::WriteAcp),
         "s3:GetObject"
         | "s3:GetObjectVersion"
+        | "s3:GetObjectTorrent"
+        | "s3:GetObjectVersionTorrent"
         | "s3:GetObjectAttributes"
-        | "s3:GetObjectVersionAttributes" => Needs::OfObject(Permission::Read),
-        "s3:GetObjectAcl" | "s3:GetObjectVersionAcl" => Needs::OfObject(Permission::ReadAcp),
-        "s3:PutObjectAcl" | "s3:PutObjectVersionAcl" => Needs::OfObject(Permission::WriteAcp),
+        | "s3:GetObjectVersionAttributes" => Needs::Object(Permission::Read),
+        "s3:GetObjectAcl" | "s3:GetObjectVersionAcl" => Needs::Object(Permission::ReadAcp),
+        "s3:PutObjectAcl" | "s3:PutObjectVersionAcl" => Needs::Object(Permission::WriteAcp),
+        "s3:PutObjectTagging" => Needs::NewObject,
         _ => return None,
     })
+}
+
+/// Whether the list of an object decides about an action.
+pub(super) fn is_of_object(action: &str) -> bool {
+    matches!(needs(action), Some(Needs::Object(_)))
 }
 
 /// What the lists say of an action.
@@ -53,13 +63,11 @@ pub(super) struct Said {
     pub(super) says: AclSays,
     /// The canonical user id of the object's owner, where that may be another than the bucket's.
     pub(super) object_owner: Option<String>,
-    /// What to answer instead of a denial: that an object is not there, to who may list the bucket.
-    pub(super) instead: Option<S3Error>,
 }
 
 impl Said {
     fn of_bucket(says: AclSays) -> Self {
-        Self { says, object_owner: None, instead: None }
+        Self { says, object_owner: None }
     }
 }
 
@@ -78,12 +86,12 @@ pub(super) async fn of(
         if granted { AclSays::Granted } else { AclSays::Nothing }
     };
     match (needs, target.key) {
-        (Needs::OfBucket(permission), _) => Ok(Said::of_bucket(of_bucket(&says, rules, permission))),
-        // Who writes an object may say who else may have it.
-        (Needs::OfObject(_), Some(_)) if target.stage == Stage::ToBe => {
+        (Needs::Bucket(permission), _) => Ok(Said::of_bucket(of_bucket(&says, rules, permission))),
+        // Who writes an object may say who else may have it, and tag it.
+        (Needs::Object(_) | Needs::NewObject, Some(_)) if target.stage == Stage::ToBe => {
             Ok(Said::of_bucket(of_bucket(&says, rules, Permission::Write)))
         }
-        (Needs::OfObject(permission), Some(key)) => {
+        (Needs::Object(permission), Some(key)) => {
             let version = version::named(target.version)?;
             match requester.shared.engine.object_acl(target.bucket, key, version).await {
                 Ok(found) => {
@@ -91,22 +99,16 @@ pub(super) async fn of(
                     // The handler must find the same one: another has another list.
                     let _ = requester.seen.set(found.write);
                     let says = says(&acl, permission);
-                    Ok(Said { says, object_owner: Some(acl.owner.0), instead: None })
+                    Ok(Said { says, object_owner: Some(acl.owner.0) })
                 }
                 // Nothing is granted on what is not there: it may be there in a moment.
                 Err(
-                    error @ (EngineError::NoSuchKey
-                    | EngineError::NoSuchVersion
-                    | EngineError::DeleteMarker { .. }),
-                ) => {
-                    let may_list = of_bucket(&says, rules, Permission::Read) == AclSays::Granted;
-                    let error = S3Error::from(error).field("Key", key.as_str());
-                    Ok(Said { instead: may_list.then_some(error), ..none })
-                }
+                    EngineError::NoSuchKey | EngineError::NoSuchVersion | EngineError::DeleteMarker { .. },
+                ) => Ok(none),
                 Err(error) => Err(error.into()),
             }
         }
-        (Needs::OfObject(_), None) => Ok(none),
+        (Needs::Object(_) | Needs::NewObject, _) => Ok(none),
     }
 }
 
@@ -142,6 +144,24 @@ fn of_bucket(says: &impl Fn(&Acl, Permission) -> AclSays, rules: &Rules, permiss
     match &rules.acl {
         Stored::Present(acl) => says(acl, permission),
         Stored::Absent | Stored::Unreadable => AclSays::Nothing,
+    }
+}
+
+/// Whether the list that the headers of a new object ask for gives anything to anybody but its writer and the bucket's owner.
+pub(super) fn gives_to_others(context: &Context<'_>, rules: &Rules) -> bool {
+    let nobody = Owner::anonymous();
+    let writer = context.requester.own().unwrap_or(&nobody);
+    let owners = Owners { own: writer, of_bucket: &rules.owner };
+    let is_owners = |grantee: &Grantee| match grantee {
+        Grantee::Account { canonical, .. } => {
+            *canonical == rules.owner.canonical || *canonical == writer.canonical
+        }
+        Grantee::AllUsers | Grantee::AuthenticatedUsers | Grantee::LogDelivery => false,
+    };
+    match canned::of_headers(context.shared, context.headers(), owners) {
+        Ok(Some(acl)) => !acl.grants.iter().all(|grant| is_owners(&grant.grantee)),
+        // What is wrong with the headers is told by the handler.
+        Ok(None) | Err(_) => true,
     }
 }
 

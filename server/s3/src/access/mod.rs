@@ -139,11 +139,24 @@ impl<'a> Requester<'a> {
         self.may_with(action, target, &|_values| {}).await
     }
 
+    /// Whether a policy denies that, which nothing else can allow then.
+    async fn is_forbidden(&self, action: &str, target: Target<'_>) -> S3Result<bool> {
+        Ok(self.decide_with(action, target, &|_values| {}).await? == Verdict::Forbidden)
+    }
+
     /// Whether that may be done by a request about which more is known.
     async fn may_with(&self, action: &str, target: Target<'_>, more: More<'_>) -> S3Result<bool> {
+        if self.decide_with(action, target, more).await? == Verdict::Allowed {
+            return Ok(true);
+        }
+        self.not_there(action, target).await?.map_or(Ok(false), Err)
+    }
+
+    /// Decides about a request of which more is known.
+    async fn decide_with(&self, action: &str, target: Target<'_>, more: More<'_>) -> S3Result<Verdict> {
         let rules = rules(self.shared, target.bucket, self.freshness()).await?;
         if matches!(self.principal, Principal::Root { .. }) && matches!(rules.policy, Stored::Absent) {
-            return Ok(true);
+            return Ok(Verdict::Allowed);
         }
         let mut values = self.values_for(&rules, target).await?;
         more(&mut values);
@@ -151,11 +164,32 @@ impl<'a> Requester<'a> {
         let request = PolicyRequest { action, resource: &resource, context: &values };
         let said = lists::of(self, &rules, action, target).await?;
         let lists = Lists { says: said.says, object_owner: said.object_owner.as_deref() };
-        match (decide(self.principal, self.own(), Some(&rules), &request, lists), said.instead) {
-            (Verdict::Allowed, _) => Ok(true),
-            (Verdict::Denied, Some(error)) => Err(error),
-            (Verdict::Denied, None) => Ok(false),
-        }
+        Ok(decide(self.principal, self.own(), Some(&rules), &request, lists))
+    }
+
+    /// What to answer instead of a denial: that an object is not there, to who may list it.
+    async fn not_there(&self, action: &str, target: Target<'_>) -> S3Result<Option<S3Error>> {
+        let Some(key) = target.key.filter(|_| lists::is_of_object(action) && target.stage == Stage::There)
+        else {
+            return Ok(None);
+        };
+        let version = version::named(target.version)?;
+        let error = match self.shared.engine.object_acl(target.bucket, key, version).await {
+            Ok(_) => return Ok(None),
+            Err(
+                error @ (EngineError::NoSuchKey
+                | EngineError::NoSuchVersion
+                | EngineError::DeleteMarker { .. }),
+            ) => S3Error::from(error).field("Key", key.as_str()),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(self.may_list(target.bucket, key).await?.then_some(error))
+    }
+
+    /// Whether just this key may be listed.
+    async fn may_list(&self, bucket: &BucketName, key: &ObjectKey) -> S3Result<bool> {
+        let prefix = |values: &mut Values| values.set("s3:prefix", key.as_str());
+        Ok(self.decide_with("s3:ListBucket", Target::bucket(bucket), &prefix).await? == Verdict::Allowed)
     }
 
     /// The values of condition keys for one target of the request.
@@ -268,7 +302,12 @@ pub(crate) async fn authorise(
     if begins_object(operation) {
         let target = Target { stage: Stage::ToBe, ..target };
         for action in of_headers(context, HEADERS_OF_OBJECTS) {
-            requester.require(action, target).await?;
+            // A list that gives to the owners only is part of putting an object, as AWS's examples of policies have it,
+            // unless a policy denies lists.
+            let is_own = action == PUT_ACL && !lists::gives_to_others(context, &rules);
+            if !is_own || requester.is_forbidden(action, target).await? {
+                requester.require(action, target).await?;
+            }
         }
     }
     check_expected_owner(context, EXPECTED_OWNER, target.bucket).await?;
@@ -309,10 +348,11 @@ pub(crate) async fn authorise_body(
     }
 }
 
+const PUT_ACL: &str = "s3:PutObjectAcl";
 /// What the headers of a new object ask for beside the object.
 const HEADERS_OF_OBJECTS: &[(&str, &str)] = &[
-    ("x-amz-acl", "s3:PutObjectAcl"),
-    ("x-amz-grant-", "s3:PutObjectAcl"),
+    ("x-amz-acl", PUT_ACL),
+    ("x-amz-grant-", PUT_ACL),
     ("x-amz-tagging", "s3:PutObjectTagging"),
     ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
     ("x-amz-object-lock-retain-until-date", "s3:PutObjectRetention"),
@@ -399,9 +439,7 @@ pub(crate) async fn conceal(context: &Context<'_>, object: &ObjectAddress, error
     if error.code() != ErrorCode::NoSuchKey || matches!(context.verified.principal, Principal::Root { .. }) {
         return error;
     }
-    // As if just this key were listed.
-    let prefix = |values: &mut Values| values.set("s3:prefix", object.key.as_str());
-    match context.requester.may_with("s3:ListBucket", Target::bucket(&object.bucket), &prefix).await {
+    match context.requester.may_list(&object.bucket, &object.key).await {
         Ok(true) => error,
         Ok(false) => ErrorCode::AccessDenied.into(),
         Err(error) => error,

@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::fields::Fields;
 use crate::encoding::url_encode;
+use crate::peer;
 use crate::respond::{self, S3Response};
 use crate::xml::XmlWriter;
 
@@ -52,7 +53,7 @@ pub(super) fn success(
 
 /// Where the object is, as the client addressed its bucket.
 fn location(parts: &Parts, host: &str, key: &ObjectKey) -> String {
-    let scheme = parts.uri.scheme_str().unwrap_or("http");
+    let scheme = peer::scheme(parts);
     let bucket = parts.uri.path().trim_end_matches('/');
     format!("{scheme}://{host}{bucket}/{}", url_encode(key.as_str()))
 }

@@ -101,7 +101,7 @@ async fn requested(context: &Context<'_>, owners: Owners<'_>, body: Body) -> S3R
                 return Err(ErrorCode::AccessDenied.into());
             }
             let owner = (acl.owner.0, owners.own.display_name.clone());
-            Ok(Acl { owner, ..acl })
+            Ok(Acl { owner, ..acl }.groups_first())
         }
     }
 }

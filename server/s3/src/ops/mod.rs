@@ -20,6 +20,7 @@ mod put;
 mod rename;
 mod service;
 mod tagging;
+mod torrent;
 pub(crate) mod version;
 mod versioning;
 
@@ -108,6 +109,7 @@ async fn run_object(
         Operation::RenameObject => rename::rename(context, object).await,
         Operation::CopyObject => copy::copy_object(context, object).await,
         Operation::GetObjectAttributes => attributes::get(context, object).await,
+        Operation::GetObjectTorrent => torrent::get(context, object).await,
         Operation::GetObjectTagging => tagging::get(context, object).await,
         Operation::PutObjectTagging => tagging::put(context, object, body).await,
         Operation::DeleteObjectTagging => tagging::delete(context, object).await,

@@ -21,6 +21,7 @@ use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::ops::attributes::checksum_elements;
 use crate::ops::put::{check_early, write_error};
 use crate::ops::{ObjectAddress, version};
+use crate::peer;
 use crate::respond::{self, S3Response};
 use crate::unsupported;
 use crate::xml::XmlWriter;
@@ -93,10 +94,13 @@ async fn assemble(
 ) -> S3Result<Completed> {
     let headers = context.headers();
     let stored = stored_parts(context, object, upload).await?;
-    let parts = gone_or(chosen_parts(named, stored, info), context, object, upload).await?;
+    let parts = gone_or(chosen_parts(named, stored), context, object, upload).await?;
     check_object_size(headers, &parts)?;
     let checksum = object_checksum(&parts, info)?;
     check_checksum(headers, checksum.as_ref())?;
+    for (name, part) in named.iter().zip(&parts) {
+        check_part_checksums(name, part, info)?;
+    }
     let etag = multipart_etag(parts.iter().map(|part| part.etag.as_str()))?;
     let options = CompleteOptions { etag, parts, checksum, conditions };
     let result = context.shared.engine.complete_upload(&object.bucket, &object.key, upload, options).await;
@@ -126,7 +130,7 @@ async fn gone_or<T>(
 fn location(context: &Context<'_>, object: &ObjectAddress) -> String {
     let uri = &context.parts.uri;
     let host = if context.host.is_empty() { object.bucket.as_str() } else { context.host };
-    format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path())
+    format!("{}://{host}{}", peer::scheme(context.parts), uri.path())
 }
 
 /// Every stored part of the upload, by number.
@@ -149,11 +153,10 @@ async fn stored_parts(
     }
 }
 
-/// The stored parts that the client named, checked against what it says of them.
+/// The stored parts that the client named by their numbers and entity tags.
 fn chosen_parts(
     named: &[CompletedPart],
     mut stored: BTreeMap<PartNumber, UploadedPart>,
-    info: &UploadInfo,
 ) -> S3Result<Vec<UploadedPart>> {
     let mut parts: Vec<UploadedPart> = Vec::with_capacity(named.len());
     for name in named {
@@ -163,9 +166,7 @@ fn chosen_parts(
             return Err(too_small(before));
         }
         let part = stored.remove(&name.number).filter(|part| part.etag.as_str() == name.etag);
-        let part = part.ok_or_else(|| invalid_part(name))?;
-        check_part_checksums(name, &part, info)?;
-        parts.push(part);
+        parts.push(part.ok_or_else(|| invalid_part(name))?);
     }
     Ok(parts)
 }

@@ -50,7 +50,11 @@ fn named(n: u32, etag: &str, checksums: &[(ChecksumAlgorithm, &str)]) -> Complet
 
 fn choose(named: &[CompletedPart], parts: Vec<UploadedPart>, info: &UploadInfo) -> Result<usize, ErrorCode> {
     let stored = parts.into_iter().map(|part| (part.number, part)).collect();
-    chosen_parts(named, stored, info).map(|parts| parts.len()).map_err(|error| error.code())
+    let chosen = chosen_parts(named, stored).and_then(|parts| {
+        named.iter().zip(&parts).try_for_each(|(name, part)| check_part_checksums(name, part, info))?;
+        Ok(parts.len())
+    });
+    chosen.map_err(|error| error.code())
 }
 
 #[test]

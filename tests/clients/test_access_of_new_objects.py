@@ -1,0 +1,87 @@
+"""What the headers of a new object ask for beside the object, and who is told that one is not there."""
+
+import json
+import uuid
+
+from harness import refusal
+from test_iam import Account, account, server  # noqa: F401
+from test_post_object import encode
+from test_protocol import Answer, connection
+from test_security_access import DENIED, allowed, anyone, arn, new_bucket
+
+FULL = "bucket-owner-full-control"
+
+
+def other_account(server):  # noqa: F811
+    made = json.loads(server.admin("user", "add", f"other-{uuid.uuid4().hex[:8]}", "--json"))
+    return Account(server, made["users"][0], made["key"])
+
+
+def put_policy(s3, bucket, *statements):
+    statements = [{"Effect": "Allow", "Principal": "*", **statement} for statement in statements]
+    s3.delete_public_access_block(Bucket=bucket)
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+
+
+def test_policies_that_want_the_buckets_owner_to_have_full_control(server, account):  # noqa: F811
+    """AWS's own example: the policy allows `s3:PutObject` alone, on condition that the ACL gives all to the bucket's owner."""
+    owner, other = account.client("s3"), other_account(server).client("s3")
+    bucket = new_bucket(owner, ObjectOwnership="ObjectWriter")
+    given = f"id={account.canonical_id}"
+    for key, header, wanted in [("s3:x-amz-acl", {"ACL": FULL}, FULL), ("s3:x-amz-grant-full-control", {"GrantFullControl": given}, given)]:
+        put_policy(owner, bucket, {"Action": "s3:PutObject", "Resource": arn(bucket, "*"), "Condition": {"StringEquals": {key: wanted}}})
+        other.put_object(Bucket=bucket, Key="k", Body=b"k", **header)
+        assert owner.get_object(Bucket=bucket, Key="k")["Body"].read() == b"k"
+        assert refusal(other.put_object, Bucket=bucket, Key="k", Body=b"k") == DENIED
+    put_policy(owner, bucket, {"Action": "s3:PutObject", "Resource": arn(bucket, "*")})
+    for header in [{"ACL": "public-read"}, {"GrantRead": "uri=http://acs.amazonaws.com/groups/global/AllUsers"}, {"ACL": "authenticated-read"}]:
+        assert refusal(other.put_object, Bucket=bucket, Key="k", Body=b"k", **header) == DENIED, header
+    put_policy(owner, bucket, {"Action": "s3:PutObject", "Resource": arn(bucket, "*")},
+               {"Effect": "Deny", "Action": "s3:PutObjectAcl", "Resource": arn(bucket, "*")})
+    assert refusal(other.put_object, Bucket=bucket, Key="k", Body=b"k", ACL=FULL) == DENIED
+    other.put_object(Bucket=bucket, Key="k", Body=b"k")
+
+
+def test_who_may_write_by_a_list_may_tag_what_is_new(server, account):  # noqa: F811
+    owner = account.client("s3")
+    bucket = new_bucket(owner, ObjectOwnership="ObjectWriter")
+    owner.delete_public_access_block(Bucket=bucket)
+    tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+
+    def post():
+        body, content_type = encode([("key", "k"), ("acl", FULL), ("tagging", tagging)], b"x")
+        link = connection(server)
+        link.request("POST", f"/{bucket}", body=body, headers={"Content-Type": content_type})
+        answer = Answer(link.getresponse())
+        link.close()
+        return answer.outcome
+
+    assert post() == DENIED
+    owner.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+    assert post() == (204, None)
+    assert owner.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "a", "Value": "b"}]
+    # What is there already is another thing.
+    assert refusal(anyone(server).put_object_tagging, Bucket=bucket, Key="k", Tagging={"TagSet": []}) == DENIED
+
+
+def test_who_may_list_just_a_key_is_told_that_it_is_not_there(account):  # noqa: F811
+    owner = account.client("s3")
+    prefix = {"Condition": {"StringLike": {"s3:prefix": "open/*"}}}
+    for ownership in ("ObjectWriter", "BucketOwnerEnforced"):
+        bucket = new_bucket(owner, ObjectOwnership=ownership)
+        owner.put_object(Bucket=bucket, Key="open/there", Body=b"x")
+        user = allowed(account, ("s3:ListBucket", arn(bucket), prefix), name=f"u-{ownership}")
+        assert refusal(user.get_object, Bucket=bucket, Key="open/none") == (404, "NoSuchKey")
+        assert refusal(user.head_object, Bucket=bucket, Key="open/none")[0] == 404
+        for key in ("open/there", "closed/none", "open"):
+            assert refusal(user.get_object, Bucket=bucket, Key=key) == DENIED, key
+
+
+def test_groups_are_shown_first(account):  # noqa: F811
+    owner = account.client("s3")
+    bucket = new_bucket(owner, ObjectOwnership="ObjectWriter")
+    owner.delete_public_access_block(Bucket=bucket)
+    acl = owner.get_bucket_acl(Bucket=bucket)
+    group = {"Grantee": {"Type": "Group", "URI": "http://acs.amazonaws.com/groups/global/AllUsers"}, "Permission": "READ"}
+    owner.put_bucket_acl(Bucket=bucket, AccessControlPolicy={"Owner": acl["Owner"], "Grants": [*acl["Grants"], group]})
+    assert owner.get_bucket_acl(Bucket=bucket)["Grants"] == [group, *acl["Grants"]]
