@@ -15,7 +15,7 @@ use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::recover::{RecoverArgs, recover};
 use crate::metadata::{self, MetadataCommand};
-use crate::operate::{self, DrainArgs, KeyCommand, PolicyCommand, Target, UserCommand};
+use crate::operate::{self, BucketCommand, DrainArgs, KeyCommand, PolicyCommand, Target, UserCommand};
 use crate::output::{OutputFormat, print_notice};
 use crate::plan::{self, PlanArgs};
 use crate::serve;
@@ -48,6 +48,9 @@ enum Command {
     /// The volumes of a running server.
     #[command(subcommand)]
     Volume(VolumeCommand),
+    /// What buckets hold and may hold.
+    #[command(subcommand)]
+    Bucket(BucketCommand),
     /// Users, each with an account of its own or in one.
     #[command(subcommand)]
     User(UserCommand),
@@ -334,6 +337,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Volume(VolumeCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
+        Command::Bucket(command) => runtime(1)?.block_on(operate::bucket(command, format))?,
         Command::User(command) => runtime(1)?.block_on(operate::user(command, format))?,
         Command::Key(command) => runtime(1)?.block_on(operate::key(command, format))?,
         Command::Policy(command) => runtime(1)?.block_on(operate::policy(command, format))?,
@@ -434,6 +438,11 @@ mod tests {
             "granary user add bob --account 123456789012 --json",
             "granary user list --account 123456789012",
             "granary user remove ann",
+            "granary user limit bob --account 123456789012 --requests-per-second 50",
+            "granary bucket show corpora --json",
+            "granary bucket quota corpora --bytes 10TiB --objects none",
+            "granary bucket limit corpora --requests-per-second none",
+            "granary bucket recount",
             "granary key list bob --account 123456789012",
             "granary key add ann",
             "granary key disable AK",

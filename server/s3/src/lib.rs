@@ -32,6 +32,7 @@ mod ops;
 mod peer;
 pub mod query;
 pub mod range;
+mod rates;
 pub mod request_id;
 mod respond;
 mod router;

@@ -20,6 +20,7 @@ use crate::form;
 use crate::operation::{Operation, Scope, Status, route};
 use crate::ops;
 use crate::query::Query;
+use crate::rates;
 use crate::respond::{self, ErrorContext, S3Response};
 use crate::state::{S3State, Shared};
 use crate::website;
@@ -131,7 +132,9 @@ pub(crate) async fn run(
     address: Address,
     body: Body,
 ) -> S3Result<S3Response> {
+    rates::check_sender(context)?;
     access::authorise(context, operation, &address).await?;
+    rates::check_bucket(context)?;
     if operation.status() == Status::Missing {
         return Err(S3Error::not_implemented(operation));
     }

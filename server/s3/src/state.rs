@@ -13,6 +13,7 @@ use crate::encryption::CustomerKeyTransport;
 use crate::md5_pool::Md5Pool;
 use crate::metrics::OperationMetrics;
 use crate::new_buckets::{ObjectOwnership, PublicAccess};
+use crate::rates::Rates;
 use crate::request_id::RequestIds;
 
 /// How the S3 service presents itself, and its limits.
@@ -86,6 +87,7 @@ pub(crate) struct Shared {
     pub(crate) host_id: HeaderValue,
     pub(crate) metrics: OperationMetrics,
     pub(crate) md5_pool: Md5Pool,
+    pub(crate) rates: Rates,
 }
 
 impl S3State {
@@ -100,7 +102,8 @@ impl S3State {
         let host_id = HeaderValue::from_str(ids.host_id()).unwrap_or(HeaderValue::from_static("-"));
         let metrics = OperationMetrics::new();
         let md5_pool = Md5Pool::start()?;
-        Ok(Self(Arc::new(Shared { engine, verifier, config, ids, host_id, metrics, md5_pool })))
+        let rates = Rates::default();
+        Ok(Self(Arc::new(Shared { engine, verifier, config, ids, host_id, metrics, md5_pool, rates })))
     }
 }
 

@@ -97,6 +97,16 @@ impl Engine {
         ask: impl Future<Output = Result<Option<T>>>,
     ) -> Result<Option<Arc<T>>> {
         let id = self.bucket(bucket).await?.id;
+        self.cached_of(id, cache, ask).await
+    }
+
+    /// As [`Engine::cached`], of a bucket that was looked up.
+    pub(crate) async fn cached_of<T>(
+        &self,
+        id: BucketId,
+        cache: &OneConfiguration<T>,
+        ask: impl Future<Output = Result<Option<T>>>,
+    ) -> Result<Option<Arc<T>>> {
         self.refresh(cache).await?;
         let asked = match cache.get(&id) {
             Ok(known) => return Ok(known),

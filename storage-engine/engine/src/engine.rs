@@ -18,6 +18,7 @@ use crate::lifecycle::LifecycleRules;
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
+use crate::quota::{LimitsCache, Quotas};
 use crate::read::Reader;
 use crate::sealing::EncryptionCache;
 use crate::start::{
@@ -57,6 +58,8 @@ pub(crate) struct Inner {
     pub rules: OneConfiguration<LifecycleRules>,
     pub encryption: EncryptionCache,
     pub configured: ConfiguredCache,
+    pub limits: LimitsCache,
+    pub quotas: Quotas,
     pub tasks: Tasks,
     /// The database knows less than was committed: nothing may be freed, for the rest of this life.
     regressed: AtomicBool,
@@ -138,6 +141,8 @@ impl Engine {
             rules: OneConfiguration::default(),
             encryption: EncryptionCache::default(),
             configured: ConfiguredCache::default(),
+            limits: LimitsCache::default(),
+            quotas: Quotas::default(),
             tasks: Tasks::default(),
             regressed: AtomicBool::new(regressed),
             heal_turn: tokio::sync::Mutex::default(),

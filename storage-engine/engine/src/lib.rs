@@ -29,6 +29,7 @@ mod multipart;
 mod nodes;
 mod objects;
 mod options;
+mod quota;
 mod read;
 mod receive;
 mod record;
@@ -56,7 +57,7 @@ pub use granary_keys::{
 };
 pub use granary_metadata::postgres::PostgresOptions;
 pub use granary_metadata::{
-    BucketDocument, IdentityChange, IdentityDocument, NodeRow, NodeState, VolumeRow, VolumeState,
+    BucketDocument, BucketUsage, IdentityChange, IdentityDocument, NodeRow, NodeState, VolumeRow, VolumeState,
 };
 pub use lifecycle::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
@@ -68,6 +69,7 @@ pub use maintain::{
 };
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
+pub use quota::{BUCKET_LIMITS, BucketLimits, Quota};
 pub use read::{ObjectHandle, ObjectStream};
 pub use rename::RenameConditions;
 pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};

@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::locks::{check_bucket, keep_upload_lock, lock_write, take_upload_lock};
 use crate::objects::{VERSIONING_TRIES_MAX, first, new_version, written};
+use crate::quota::Amount;
 use crate::receive::{Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
 use crate::sealing::{
@@ -53,6 +54,8 @@ impl Engine {
         keep_upload_acl(&mut attributes, options.acl);
         let found = self.bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
+        // An upload that could not be completed is better refused now.
+        drop(self.room(found.id, Amount { bytes: 0, objects: 1 }).await?);
         // The data key itself is asked for again with each part.
         let seal = new_seal(self.keys(), &options.encryption)?.map(|(seal, _)| seal);
         keep_upload_seal(&mut attributes, seal.as_ref())?;
@@ -126,6 +129,8 @@ impl Engine {
         let seal = upload_seal(&self.upload_row(id, key, upload).await?.attributes)?;
         check_customer_key(seal.as_ref(), customer)?;
         let data = seal.as_ref().map(|seal| data_key(self.keys(), seal, customer)).transpose()?;
+        let announced = source.length_hint_bytes().unwrap_or(0);
+        let mut room = self.room(id, Amount { bytes: announced, objects: 0 }).await?;
         let blob_id = BlobId::random().map_err(EngineError::drawing)?;
         let sealing = data.as_ref().map(|data| (data, StreamId::Part(blob_id)));
         let record = BlobRecord {
@@ -136,6 +141,7 @@ impl Engine {
         };
         let received = self.receive(source, &record, Small::Blob(blob_id), sealing).await?;
         let Received { stored, digests, length_bytes } = received;
+        room.grow_to(length_bytes).await?;
         let (blob, advances, volumes) = match stored {
             Stored::Blob(blob) => {
                 (NewBlob { id: blob.id, extents: blob.extents }, blob.advances, blob.volumes)
@@ -220,6 +226,8 @@ impl Engine {
         let mut found = self.bucket(bucket).await?;
         let id = found.id;
         let mut row = self.upload_row(id, key, upload).await?;
+        // Its bytes are counted with the parts.
+        let _room = self.room(id, Amount { bytes: 0, objects: 1 }).await?;
         let tags = take_upload_tags(&mut row.attributes);
         let lock = take_upload_lock(&mut row.attributes)?;
         let seal = take_upload_seal(&mut row.attributes)?;

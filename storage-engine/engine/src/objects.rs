@@ -19,6 +19,7 @@ use crate::append::Beginning;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::locks::{check_bucket, lock_write};
+use crate::quota::Amount;
 use crate::read::ObjectHandle;
 use crate::receive::{Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
@@ -35,7 +36,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Source`] for the body's own errors, [`EngineError::PreconditionFailed`], [`EngineError::NoSuchKey`]
-    /// (an `if_match` without an object), [`EngineError::NoSuchBucket`], [`EngineError::NoSpace`], …
+    /// (an `if_match` without an object), [`EngineError::NoSuchBucket`], [`EngineError::QuotaExceeded`] before the body is
+    /// asked for, [`EngineError::NoSpace`], …
     pub async fn put_object(
         &self,
         bucket: &BucketName,
@@ -65,9 +67,12 @@ impl Engine {
         } else {
             Small::Pack
         };
+        let announced = source.length_hint_bytes().unwrap_or(0);
+        let mut room = self.room(found.id, Amount { bytes: announced, objects: 1 }).await?;
         let sealed = new_seal(self.keys(), &options.encryption)?;
         let sealing = sealed.as_ref().map(|(_, key)| (key, StreamId::Whole));
         let received = self.receive(source, &record, small, sealing).await?;
+        room.grow_to(received.length_bytes).await?;
         let (stored, mut new) = new_object(options, received, sealed, beginning)?;
         let mut tries = 0;
         loop {

@@ -3,6 +3,7 @@ use std::time::SystemTime;
 
 use granary_auth::policy::{Context, Policy, PolicyKind, PolicyRequest};
 use granary_auth::{Account, Identity, IdentityKind, Principal, Session};
+use granary_types::BucketName;
 
 use super::super::rules::Block;
 use super::{AclSays, Lists, Owner, Rules, Stored, Verdict, decide};
@@ -38,6 +39,7 @@ fn identity(account: &str, kind: IdentityKind, policies: &[&str]) -> Identity {
         boundary: None,
         tags: Vec::new(),
         session: None,
+        rate: None,
     }
 }
 
@@ -62,6 +64,8 @@ fn rules(statements: &str) -> Rules {
         block: Block::default(),
         ownership: ObjectOwnership::BucketOwnerEnforced,
         acl: Stored::Absent,
+        bucket: BucketName::new("b-1").unwrap(),
+        requests_per_s: None,
     }
 }
 

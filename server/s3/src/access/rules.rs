@@ -1,7 +1,10 @@
 //! What a bucket says about who may do what: its owner, its policy and its blocks of public access.
 
+use std::num::NonZeroU32;
+
 use granary_auth::policy::{Policy, PolicyKind};
-use granary_engine::ConfiguredBucket;
+use granary_engine::{BUCKET_LIMITS, BucketLimits, ConfiguredBucket};
+use granary_types::BucketName;
 
 use super::acl::{Acl, PublicGrants};
 use super::owner::Owner;
@@ -15,7 +18,7 @@ pub(crate) const POLICY: &str = "policy/";
 /// That of the blocks of public access.
 pub(crate) const BLOCK: &str = "public-access-block/";
 /// All configurations that [`Rules`] are made of, in their order.
-pub(super) const DOCUMENTS: &[&str] = &[POLICY, BLOCK, OWNERSHIP, ACL];
+pub(super) const DOCUMENTS: &[&str] = &[POLICY, BLOCK, OWNERSHIP, ACL, BUCKET_LIMITS];
 /// The name of the ownership controls.
 pub(crate) const OWNERSHIP: &str = "ownership-controls/";
 /// The name of the access control list.
@@ -75,6 +78,10 @@ pub(crate) struct Rules {
     pub(crate) block: Block,
     pub(crate) ownership: ObjectOwnership,
     pub(super) acl: Stored<Acl>,
+    /// Its name.
+    pub(crate) bucket: BucketName,
+    /// How many requests a second about it this node takes.
+    pub(crate) requests_per_s: Option<NonZeroU32>,
 }
 
 impl Rules {
@@ -122,6 +129,11 @@ impl Rules {
             block,
             ownership: ownership(name.as_str(), document(2)),
             acl,
+            bucket: name.clone(),
+            // What cannot be read was logged, and keeps nobody from reading.
+            requests_per_s: document(4)
+                .and_then(|document| BucketLimits::decode(document).ok())
+                .and_then(|limits| limits.requests_per_s),
         }
     }
 
