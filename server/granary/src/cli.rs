@@ -15,6 +15,7 @@ use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::recover::{RecoverArgs, recover};
 use crate::metadata::{self, MetadataCommand};
+use crate::notify::TargetSetting;
 use crate::operate::{self, BucketCommand, DrainArgs, KeyCommand, PolicyCommand, Target, UserCommand};
 use crate::output::{OutputFormat, print_notice};
 use crate::plan::{self, PlanArgs};
@@ -242,6 +243,23 @@ struct ServeArgs {
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     default_block_public_access: Option<bool>,
+    /// Where buckets may have their events sent, NAME=https://…; may be repeated. A bucket names it by the ARN
+    /// arn:granary:sqs:REGION:ACCOUNT:NAME.
+    #[arg(long, value_name = "NAME=URL")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notify: Vec<TargetSetting>,
+    /// The file with the secrets that messages to them are signed with: lines of NAME=SECRET.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notify_secret_file: Option<PathBuf>,
+    /// Let them be on this machine or in private networks, and be spoken to without TLS.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    notify_allow_private: bool,
+    /// PEM file with certificates to trust there, beside those that the machine trusts.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notify_ca_cert: Option<PathBuf>,
     /// What to log, e.g. info,granary_engine=debug [default: info].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -27,6 +27,7 @@ mod locks;
 mod md5_pool;
 mod metrics;
 mod new_buckets;
+pub mod notifications;
 pub mod operation;
 mod ops;
 mod peer;

@@ -150,7 +150,7 @@ operations! {
     GetBucketMetadataTableConfiguration: GET Bucket Subresource("metadataTable") Missing;
     GetBucketMetricsConfiguration: GET Bucket SubresourceWithId("metrics") Stored;
     GetBucketNotification: GET Bucket Elsewhere("GetBucketNotificationConfiguration") Missing;
-    GetBucketNotificationConfiguration: GET Bucket Subresource("notification") Stored;
+    GetBucketNotificationConfiguration: GET Bucket Subresource("notification") Implemented;
     GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Implemented;
     GetBucketPolicy: GET Bucket Subresource("policy") Implemented;
     GetBucketPolicyStatus: GET Bucket Subresource("policyStatus") Implemented;
@@ -196,7 +196,7 @@ operations! {
     PutBucketLogging: PUT Bucket Subresource("logging") Stored;
     PutBucketMetricsConfiguration: PUT Bucket SubresourceWithId("metrics") Stored;
     PutBucketNotification: PUT Bucket Elsewhere("PutBucketNotificationConfiguration") Missing;
-    PutBucketNotificationConfiguration: PUT Bucket Subresource("notification") Stored;
+    PutBucketNotificationConfiguration: PUT Bucket Subresource("notification") Implemented;
     PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Implemented;
     PutBucketPolicy: PUT Bucket Subresource("policy") Implemented;
     PutBucketReplication: PUT Bucket Subresource("replication") Missing;

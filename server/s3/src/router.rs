@@ -34,7 +34,8 @@ async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
     let shared = &*state.0;
     let started = Instant::now();
     let request_id = shared.ids.next();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(request_id);
     let received = ReceivedMeter::default();
     let mut operation = None;
     let leftover = Leftover::default();

@@ -43,6 +43,8 @@ pub struct S3Config {
     pub public_access: PublicAccess,
     /// Where grants find accounts; without it there is only the account of the root user.
     pub accounts: Option<Accounts>,
+    /// The names of the targets that buckets may have their events told to.
+    pub notification_targets: Vec<String>,
 }
 
 impl Default for S3Config {
@@ -61,6 +63,7 @@ impl Default for S3Config {
             ownership: ObjectOwnership::default(),
             public_access: PublicAccess::default(),
             accounts: None,
+            notification_targets: Vec::new(),
         }
     }
 }

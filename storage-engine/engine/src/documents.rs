@@ -3,7 +3,7 @@
 use granary_metadata::{BucketDocument, DocumentQuery};
 use granary_types::{BucketId, BucketName};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
 
 impl Engine {
@@ -12,13 +12,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NoSuchBucket`].
     pub async fn bucket_document(&self, bucket: &BucketName, name: &str) -> Result<Option<Vec<u8>>> {
-        self.document_of(self.bucket(bucket).await?.id, name).await
-    }
-
-    pub(crate) async fn document_of(&self, bucket: BucketId, name: &str) -> Result<Option<Vec<u8>>> {
-        let query = DocumentQuery { bucket, prefix: name.to_owned(), after: String::new(), limit: 1 };
-        let first = self.inner.store.bucket_documents(query).await?.into_iter().next();
-        Ok(first.filter(|found| found.name == name).and_then(|found| found.document))
+        self.inner.document_of(self.bucket(bucket).await?.id, name).await
     }
 
     /// Up to `limit` configurations whose names begin with `prefix`, behind `after`.
@@ -56,5 +50,13 @@ impl Engine {
         }
         self.inner.buckets.forget(bucket);
         Err(EngineError::NoSuchBucket(bucket.clone()))
+    }
+}
+
+impl Inner {
+    pub(crate) async fn document_of(&self, bucket: BucketId, name: &str) -> Result<Option<Vec<u8>>> {
+        let query = DocumentQuery { bucket, prefix: name.to_owned(), after: String::new(), limit: 1 };
+        let first = self.store.bucket_documents(query).await?.into_iter().next();
+        Ok(first.filter(|found| found.name == name).and_then(|found| found.document))
     }
 }

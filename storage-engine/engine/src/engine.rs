@@ -14,6 +14,7 @@ use crate::configurations::OneConfiguration;
 use crate::configured::ConfiguredCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::{EngineError, Result};
+use crate::events::{NotificationCache, Origin, Targets};
 use crate::lifecycle::LifecycleRules;
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
@@ -35,6 +36,8 @@ const BUDGET_UNITS_MIN: usize = 256;
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
+    /// Who causes what is asked for through this handle.
+    pub(crate) origin: Arc<Origin>,
 }
 
 pub(crate) struct Inner {
@@ -60,6 +63,8 @@ pub(crate) struct Inner {
     pub configured: ConfiguredCache,
     pub limits: LimitsCache,
     pub quotas: Quotas,
+    pub notifications: NotificationCache,
+    pub targets: Targets,
     pub tasks: Tasks,
     /// The database knows less than was committed: nothing may be freed, for the rest of this life.
     regressed: AtomicBool,
@@ -123,6 +128,7 @@ impl Engine {
             options.keys.clone(),
         );
         let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&store), new_life()?);
+        let targets = Targets::new(&options.event_targets);
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
             maintenance_budget: budget(0),
@@ -143,13 +149,15 @@ impl Engine {
             configured: ConfiguredCache::default(),
             limits: LimitsCache::default(),
             quotas: Quotas::default(),
+            notifications: NotificationCache::default(),
+            targets,
             tasks: Tasks::default(),
             regressed: AtomicBool::new(regressed),
             heal_turn: tokio::sync::Mutex::default(),
             moves: MoveBoard::default(),
             running: Mutex::new(None),
         });
-        let engine = Self { inner };
+        let engine = Self { inner, origin: Arc::default() };
         let maintenance = Maintenance::start(&engine);
         let watching = nodes.map(|nodes| Watching::start(nodes, Arc::clone(&engine.inner.reader)));
         *engine.inner.running.lock() = Some(Running { committing, maintenance, watching, served });

@@ -19,6 +19,7 @@ mod drive_status;
 mod drives;
 mod engine;
 mod error;
+mod events;
 mod identities;
 mod layout;
 mod lifecycle;
@@ -50,6 +51,10 @@ pub use drive_status::{DriveHealth, DriveNode, DriveStatus};
 pub use drives::{DriveProblem, UnusedDrive};
 pub use engine::Engine;
 pub use error::{EngineError, Result};
+pub use events::{
+    CreatedBy, DestinationKind, Event, EventKind, NOTIFICATIONS, NotificationRule, NotificationRules, Origin,
+    WaitingEvent,
+};
 pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN, Tls};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
 pub use granary_keys::{
@@ -57,7 +62,8 @@ pub use granary_keys::{
 };
 pub use granary_metadata::postgres::PostgresOptions;
 pub use granary_metadata::{
-    BucketDocument, BucketUsage, IdentityChange, IdentityDocument, NodeRow, NodeState, VolumeRow, VolumeState,
+    BucketDocument, BucketUsage, EventCause, EventPlace, IdentityChange, IdentityDocument, NodeRow,
+    NodeState, VolumeRow, VolumeState,
 };
 pub use lifecycle::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,

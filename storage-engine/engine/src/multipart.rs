@@ -21,6 +21,7 @@ use crate::api::{
 };
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::events::{EventKind, Subject};
 use crate::locks::{check_bucket, keep_upload_lock, lock_write, take_upload_lock};
 use crate::objects::{VERSIONING_TRIES_MAX, first, new_version, written};
 use crate::quota::Amount;
@@ -262,6 +263,8 @@ impl Engine {
             let tagging = tag_write(id, key, &object, tags.clone());
             let locking = lock_write(id, key, &object, lock);
             let owned = acl_write(id, key, &object, acl.clone());
+            let subject = Subject::created(EventKind::CreatedComplete, key, &object);
+            let events = self.event_writes(&found, subject).await?;
             let write = Write::CompleteUpload(Box::new(CompleteUpload {
                 bucket: id,
                 key: key.clone(),
@@ -270,7 +273,8 @@ impl Engine {
                 conditions: options.conditions.clone(),
                 object: object.clone(),
             }));
-            let writes = std::iter::once(write).chain(tagging).chain(locking).chain(owned).collect();
+            let writes = std::iter::once(write).chain(tagging).chain(locking).chain(owned);
+            let writes = writes.chain(events).collect();
             let told = Told { tags: tags.clone(), lock, acl: acl.clone(), ..Told::put(&found) };
             let told = told.under(&options.conditions);
             let records = ObjectRecord::manifest(id, key, &object, &told)?;

@@ -18,6 +18,7 @@ use crate::api::{
 use crate::append::Beginning;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::events::Subject;
 use crate::locks::{check_bucket, lock_write};
 use crate::quota::Amount;
 use crate::read::ObjectHandle;
@@ -116,6 +117,8 @@ impl Engine {
         let behind = tag_write(bucket, key, object, tags.clone()).into_iter();
         let behind = behind.chain(lock_write(bucket, key, object, *lock));
         let behind = behind.chain(acl_write(bucket, key, object, acl.clone()));
+        let subject = Subject::created(self.origin.created(), key, object);
+        let behind = behind.chain(self.event_writes(found, subject).await?);
         let mut recorded = Recorded::default();
         match stored {
             Stored::Small(bytes) => {
@@ -155,7 +158,10 @@ impl Engine {
     /// Turns the outcome of a write into a result.
     pub(crate) fn accepted(&self, bucket: &BucketName, outcome: &Outcome) -> Result<()> {
         match outcome {
-            Outcome::Done { .. } | Outcome::Marked { .. } => Ok(()),
+            Outcome::Done { .. } | Outcome::Marked { .. } => {
+                self.inner.wake_for_events();
+                Ok(())
+            }
             Outcome::VersioningChanged => {
                 self.inner.buckets.forget(bucket);
                 Err(EngineError::Unavailable { context: "the bucket's versioning keeps changing" })

@@ -195,9 +195,14 @@ impl Engine {
     /// [`EngineError::QuotaExceeded`].
     pub(crate) async fn room(&self, bucket: BucketId, wanted: Amount) -> Result<Room<'_>> {
         let ask = async {
-            self.document_of(bucket, BUCKET_LIMITS).await?.as_deref().map(BucketLimits::decode).transpose()
+            self.inner
+                .document_of(bucket, BUCKET_LIMITS)
+                .await?
+                .as_deref()
+                .map(BucketLimits::decode)
+                .transpose()
         };
-        let limits = self.cached_of(bucket, &self.inner.limits, ask).await?;
+        let limits = self.inner.cached_of(bucket, &self.inner.limits, ask).await?;
         let Some(limits) = limits.filter(|limits| limits.bytes_max.is_some() || limits.objects_max.is_some())
         else {
             return Ok(Room { engine: self, taken: None });

@@ -17,6 +17,7 @@ use super::backend::EngineBackend;
 use super::dispatch::{Readiness, Routes};
 use crate::config::Config;
 use crate::keyring::LoadedKeyRing;
+use crate::notify;
 
 /// How often readiness is looked at; `/health/ready` tells what was found last.
 const READINESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,6 +27,7 @@ pub struct Store {
     engine: Engine,
     watching: JoinHandle<()>,
     following: JoinHandle<()>,
+    notifying: Vec<JoinHandle<()>>,
 }
 
 impl Store {
@@ -36,6 +38,9 @@ impl Store {
     pub async fn close(self) -> Result<()> {
         self.watching.abort();
         self.following.abort();
+        for task in &self.notifying {
+            task.abort();
+        }
         self.engine.close().await.context("closing the store")
     }
 }
@@ -62,6 +67,7 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
         body_idle_ms: config.settings.stall_timeout_ms,
         node: engine.cluster().to_string(),
         customer_keys: customer_keys(config),
+        notification_targets: notify::target_names(&config.settings),
         default_encryption: config.settings.encrypt_by_default.then_some(DefaultEncryption::Managed),
         ownership: config.settings.default_object_ownership,
         public_access: match config.settings.default_block_public_access {
@@ -87,6 +93,7 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
     // IAM and the admin API are in no region, and their clients sign for all kinds.
     let anywhere = Arc::new(Verifier::new(Arc::new(identities.clone()), RegionPolicy::Any));
     let s3 = S3Config { accounts: Some(Accounts(Arc::new(identities.clone()))), ..s3 };
+    let notifying = notify::start(config, &engine, &s3)?;
     let state =
         S3State::new(engine.clone(), verifier, s3, random_seed()?).context("starting the hashing threads")?;
     let backend = Arc::new(EngineBackend { engine: engine.clone(), identities: identities.clone() });
@@ -96,7 +103,7 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
         iam: granary_iam::api::router(identities, anywhere),
         readiness,
     };
-    Ok((routes, Store { engine, watching, following }))
+    Ok((routes, Store { engine, watching, following, notifying }))
 }
 
 /// Keys of clients come over TLS, or over plain HTTP where the operator says that this is safe.
@@ -124,6 +131,7 @@ fn options(config: &Config) -> Result<EngineOptions> {
     if let Some(seconds) = settings.debug_lifecycle_day_seconds {
         options.lifecycle_day = DayLength::Debug(Duration::from_secs(seconds));
     }
+    options.event_targets = notify::target_names(settings);
     options.move_rate_bytes = settings.move_rate_bytes;
     options.backups_kept = settings.metadata_backups_kept;
     if let Some(erasure) = config.settings.erasure {

@@ -66,6 +66,7 @@ fn rules(statements: &str) -> Rules {
         acl: Stored::Absent,
         bucket: BucketName::new("b-1").unwrap(),
         requests_per_s: None,
+        tells_events: false,
     }
 }
 

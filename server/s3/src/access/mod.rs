@@ -102,6 +102,11 @@ impl<'a> Requester<'a> {
         self.own.get_or_init(|| Owner::of_principal(self.principal, &self.shared.config)).as_ref()
     }
 
+    /// What is asked for.
+    pub(crate) fn operation(&self) -> Operation {
+        self.sent.operation
+    }
+
     /// Whether it is the root user of the store.
     pub(crate) fn is_superuser(&self) -> bool {
         matches!(self.principal, Principal::Root { .. })

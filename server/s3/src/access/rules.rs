@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use granary_auth::policy::{Policy, PolicyKind};
-use granary_engine::{BUCKET_LIMITS, BucketLimits, ConfiguredBucket};
+use granary_engine::{BUCKET_LIMITS, BucketLimits, ConfiguredBucket, NOTIFICATIONS};
 use granary_types::BucketName;
 
 use super::acl::{Acl, PublicGrants};
@@ -18,7 +18,7 @@ pub(crate) const POLICY: &str = "policy/";
 /// That of the blocks of public access.
 pub(crate) const BLOCK: &str = "public-access-block/";
 /// All configurations that [`Rules`] are made of, in their order.
-pub(super) const DOCUMENTS: &[&str] = &[POLICY, BLOCK, OWNERSHIP, ACL, BUCKET_LIMITS];
+pub(super) const DOCUMENTS: &[&str] = &[POLICY, BLOCK, OWNERSHIP, ACL, BUCKET_LIMITS, NOTIFICATIONS];
 /// The name of the ownership controls.
 pub(crate) const OWNERSHIP: &str = "ownership-controls/";
 /// The name of the access control list.
@@ -82,6 +82,8 @@ pub(crate) struct Rules {
     pub(crate) bucket: BucketName,
     /// How many requests a second about it this node takes.
     pub(crate) requests_per_s: Option<NonZeroU32>,
+    /// Whether anybody is told what happens to its objects.
+    pub(crate) tells_events: bool,
 }
 
 impl Rules {
@@ -134,6 +136,7 @@ impl Rules {
             requests_per_s: document(4)
                 .and_then(|document| BucketLimits::decode(document).ok())
                 .and_then(|limits| limits.requests_per_s),
+            tells_events: document(5).is_some(),
         }
     }
 
