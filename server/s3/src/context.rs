@@ -35,6 +35,8 @@ pub(crate) struct Context<'a> {
     pub(crate) requester: Requester<'a>,
     /// The rules of the bucket, once the request was authorised.
     pub(crate) rules: OnceLock<Arc<Rules>>,
+    /// Set when the requester is charged.
+    pub(crate) charged: OnceLock<()>,
 }
 
 /// Adds up what bodies brought, for the metrics.
@@ -70,7 +72,18 @@ impl<'a> Context<'a> {
         let shared = &*state.0;
         let sent = Sent { parts, query, method: verified.method, operation };
         let requester = Requester::new(shared, &verified.principal, sent);
-        Self { state, shared, parts, host, query, verified, received, requester, rules: OnceLock::new() }
+        Self {
+            state,
+            shared,
+            parts,
+            host,
+            query,
+            verified,
+            received,
+            requester,
+            rules: OnceLock::new(),
+            charged: OnceLock::new(),
+        }
     }
 
     /// The engine for the writes of the request, which tells of them who caused them.

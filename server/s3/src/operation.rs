@@ -155,7 +155,7 @@ operations! {
     GetBucketPolicy: GET Bucket Subresource("policy") Implemented;
     GetBucketPolicyStatus: GET Bucket Subresource("policyStatus") Implemented;
     GetBucketReplication: GET Bucket Subresource("replication") Missing;
-    GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Stored;
+    GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Implemented;
     GetBucketTagging: GET Bucket Subresource("tagging") Implemented;
     GetBucketVersioning: GET Bucket Subresource("versioning") Implemented;
     GetBucketWebsite: GET Bucket Subresource("website") Stored;
@@ -200,7 +200,7 @@ operations! {
     PutBucketOwnershipControls: PUT Bucket Subresource("ownershipControls") Implemented;
     PutBucketPolicy: PUT Bucket Subresource("policy") Implemented;
     PutBucketReplication: PUT Bucket Subresource("replication") Missing;
-    PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Stored;
+    PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Implemented;
     PutBucketTagging: PUT Bucket Subresource("tagging") Implemented;
     PutBucketVersioning: PUT Bucket Subresource("versioning") Implemented;
     PutBucketWebsite: PUT Bucket Subresource("website") Stored;

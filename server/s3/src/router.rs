@@ -139,7 +139,11 @@ pub(crate) async fn run(
     if operation.status() == Status::Missing {
         return Err(S3Error::not_implemented(operation));
     }
-    ops::run(context, operation, address, body).await
+    let mut response = ops::run(context, operation, address, body).await?;
+    if context.charged.get().is_some() {
+        access::payment::tell(access::payment::Payer::Requester, response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// The bucket that a request is about, signed or not.

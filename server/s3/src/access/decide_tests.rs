@@ -5,6 +5,7 @@ use granary_auth::policy::{Context, Policy, PolicyKind, PolicyRequest};
 use granary_auth::{Account, Identity, IdentityKind, Principal, Session};
 use granary_types::BucketName;
 
+use super::super::payment::Payer;
 use super::super::rules::Block;
 use super::{AclSays, Lists, Owner, Rules, Stored, Verdict, decide};
 use crate::new_buckets::ObjectOwnership;
@@ -67,6 +68,7 @@ fn rules(statements: &str) -> Rules {
         bucket: BucketName::new("b-1").unwrap(),
         requests_per_s: None,
         tells_events: false,
+        payer: Payer::Owner,
     }
 }
 

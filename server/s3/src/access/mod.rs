@@ -11,6 +11,7 @@ mod decide;
 mod keys;
 mod lists;
 pub(crate) mod owner;
+pub(crate) mod payment;
 pub(crate) mod rules;
 
 use std::sync::{Arc, OnceLock};
@@ -31,6 +32,7 @@ use decide::{Lists, Verdict, decide};
 pub(crate) use keys::{Sent, of_lock, of_tags};
 pub(crate) use lists::{initiator, of_new_object, owners_of_upload};
 use owner::Owner;
+use payment::Payer;
 use rules::{DOCUMENTS, Rules, Stored};
 
 const ARN: &str = "arn:aws:s3:::";
@@ -277,6 +279,9 @@ pub(crate) async fn authorise(
         }
     }
     check_expected_owner(context, EXPECTED_OWNER, target.bucket).await?;
+    if requester.charge(&rules)? == Payer::Requester {
+        let _ = context.charged.set(());
+    }
     let _ = context.rules.set(rules);
     Ok(())
 }
@@ -371,6 +376,10 @@ pub(crate) async fn authorise_source(
 ) -> S3Result<()> {
     let action = actions::of(Operation::GetObject, version.is_some());
     context.requester.require(action, Target::object(bucket, key, version)).await?;
+    let source = rules(context.shared, bucket, Freshness::Believed).await?;
+    if context.requester.charge(&source)? == Payer::Requester {
+        let _ = context.charged.set(());
+    }
     check_expected_owner(context, EXPECTED_SOURCE_OWNER, bucket).await
 }
 

@@ -8,6 +8,7 @@ use granary_types::BucketName;
 
 use super::acl::{Acl, PublicGrants};
 use super::owner::Owner;
+use super::payment::{self, Payer};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::new_buckets::ObjectOwnership;
 use crate::state::S3Config;
@@ -18,7 +19,8 @@ pub(crate) const POLICY: &str = "policy/";
 /// That of the blocks of public access.
 pub(crate) const BLOCK: &str = "public-access-block/";
 /// All configurations that [`Rules`] are made of, in their order.
-pub(super) const DOCUMENTS: &[&str] = &[POLICY, BLOCK, OWNERSHIP, ACL, BUCKET_LIMITS, NOTIFICATIONS];
+pub(super) const DOCUMENTS: &[&str] =
+    &[POLICY, BLOCK, OWNERSHIP, ACL, BUCKET_LIMITS, NOTIFICATIONS, payment::DOCUMENT];
 /// The name of the ownership controls.
 pub(crate) const OWNERSHIP: &str = "ownership-controls/";
 /// The name of the access control list.
@@ -84,6 +86,8 @@ pub(crate) struct Rules {
     pub(crate) requests_per_s: Option<NonZeroU32>,
     /// Whether anybody is told what happens to its objects.
     pub(crate) tells_events: bool,
+    /// Who pays for requests.
+    pub(crate) payer: Payer,
 }
 
 impl Rules {
@@ -137,6 +141,7 @@ impl Rules {
                 .and_then(|document| BucketLimits::decode(document).ok())
                 .and_then(|limits| limits.requests_per_s),
             tells_events: document(5).is_some(),
+            payer: Payer::of_stored(document(6)),
         }
     }
 

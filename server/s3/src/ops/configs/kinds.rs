@@ -218,7 +218,7 @@ pub(super) const ALL: &[Kind] = &[
         ..PLAIN
     },
     Kind {
-        name: "request-payment/",
+        name: crate::access::payment::DOCUMENT,
         root: "RequestPaymentConfiguration",
         operations: [
             Some(Operation::GetBucketRequestPayment),
