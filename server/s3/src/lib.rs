@@ -24,6 +24,7 @@ pub mod error;
 pub mod form;
 mod lifecycle;
 mod locks;
+mod logs;
 mod md5_pool;
 mod metrics;
 mod new_buckets;

@@ -145,7 +145,7 @@ operations! {
     GetBucketLifecycle: GET Bucket Elsewhere("GetBucketLifecycleConfiguration") Missing;
     GetBucketLifecycleConfiguration: GET Bucket Subresource("lifecycle") Implemented;
     GetBucketLocation: GET Bucket Subresource("location") Implemented;
-    GetBucketLogging: GET Bucket Subresource("logging") Stored;
+    GetBucketLogging: GET Bucket Subresource("logging") Implemented;
     GetBucketMetadataConfiguration: GET Bucket Subresource("metadataConfiguration") Missing;
     GetBucketMetadataTableConfiguration: GET Bucket Subresource("metadataTable") Missing;
     GetBucketMetricsConfiguration: GET Bucket SubresourceWithId("metrics") Stored;
@@ -193,7 +193,7 @@ operations! {
     PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Stored;
     PutBucketLifecycle: PUT Bucket Elsewhere("PutBucketLifecycleConfiguration") Missing;
     PutBucketLifecycleConfiguration: PUT Bucket Subresource("lifecycle") Implemented;
-    PutBucketLogging: PUT Bucket Subresource("logging") Stored;
+    PutBucketLogging: PUT Bucket Subresource("logging") Implemented;
     PutBucketMetricsConfiguration: PUT Bucket SubresourceWithId("metrics") Stored;
     PutBucketNotification: PUT Bucket Elsewhere("PutBucketNotificationConfiguration") Missing;
     PutBucketNotificationConfiguration: PUT Bucket Subresource("notification") Implemented;

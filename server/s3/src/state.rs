@@ -10,6 +10,7 @@ use http::HeaderValue;
 
 use crate::address::VirtualHostDomains;
 use crate::encryption::CustomerKeyTransport;
+use crate::logs::AccessLogs;
 use crate::md5_pool::Md5Pool;
 use crate::metrics::OperationMetrics;
 use crate::new_buckets::{ObjectOwnership, PublicAccess};
@@ -91,6 +92,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: OperationMetrics,
     pub(crate) md5_pool: Md5Pool,
     pub(crate) rates: Rates,
+    pub(crate) access_logs: AccessLogs,
 }
 
 impl S3State {
@@ -106,7 +108,18 @@ impl S3State {
         let metrics = OperationMetrics::new();
         let md5_pool = Md5Pool::start()?;
         let rates = Rates::default();
-        Ok(Self(Arc::new(Shared { engine, verifier, config, ids, host_id, metrics, md5_pool, rates })))
+        let access_logs = AccessLogs::default();
+        Ok(Self(Arc::new(Shared {
+            engine,
+            verifier,
+            config,
+            ids,
+            host_id,
+            metrics,
+            md5_pool,
+            rates,
+            access_logs,
+        })))
     }
 }
 

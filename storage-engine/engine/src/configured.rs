@@ -70,10 +70,7 @@ impl Engine {
             Err(asked) => asked,
         };
         let bucket = self.bucket(name).await?;
-        let mut found = Vec::with_capacity(documents.len());
-        for document in documents {
-            found.push(self.inner.document_of(bucket.id, document).await?);
-        }
+        let found = self.inner.documents_of(bucket.id, documents).await?;
         let configured = Arc::new(ConfiguredBucket { bucket, documents: found, read: OnceLock::new() });
         cache.remember(name.clone(), Arc::clone(&configured), asked);
         Ok(configured)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use granary_erasure::Profile;
 use granary_metadata::sqlite::SqliteStore;
 use granary_metadata::{MetadataStore, VolumeState};
 use granary_types::{ClusterId, WriteId};
@@ -14,12 +15,12 @@ use crate::configurations::OneConfiguration;
 use crate::configured::ConfiguredCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::{EngineError, Result};
-use crate::events::{NotificationCache, Origin, Targets};
+use crate::events::{Origin, Targets};
 use crate::lifecycle::LifecycleRules;
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
-use crate::quota::{LimitsCache, Quotas};
+use crate::quota::Quotas;
 use crate::read::Reader;
 use crate::sealing::EncryptionCache;
 use crate::start::{
@@ -61,9 +62,7 @@ pub(crate) struct Inner {
     pub rules: OneConfiguration<LifecycleRules>,
     pub encryption: EncryptionCache,
     pub configured: ConfiguredCache,
-    pub limits: LimitsCache,
     pub quotas: Quotas,
-    pub notifications: NotificationCache,
     pub targets: Targets,
     pub tasks: Tasks,
     /// The database knows less than was committed: nothing may be freed, for the rest of this life.
@@ -103,15 +102,11 @@ impl Engine {
         let served = serve_node(&options, node, peers, cluster, &drives).await?;
         let nodes = served.as_ref().map(|served| Arc::clone(&served.nodes));
         seal_former_volumes(store.as_ref(), nodes.as_deref()).await?;
-        let wanted = match (options.erasure, &nodes) {
-            (None, Some(_)) => Wanted::ByDrives,
-            _ => Wanted::Fixed(profile),
-        };
         let pool = VolumePool::new(
             Arc::clone(&drives),
             Arc::clone(&store),
             cluster,
-            wanted,
+            wanted(&options, nodes.as_deref(), profile),
             options.grace,
             options.volume_limit_bytes,
         );
@@ -128,10 +123,10 @@ impl Engine {
             options.keys.clone(),
         );
         let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&store), new_life()?);
-        let targets = Targets::new(&options.event_targets);
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
             maintenance_budget: budget(0),
+            targets: Targets::new(&options.event_targets),
             options,
             cluster,
             drives,
@@ -147,10 +142,7 @@ impl Engine {
             rules: OneConfiguration::default(),
             encryption: EncryptionCache::default(),
             configured: ConfiguredCache::default(),
-            limits: LimitsCache::default(),
             quotas: Quotas::default(),
-            notifications: NotificationCache::default(),
-            targets,
             tasks: Tasks::default(),
             regressed: AtomicBool::new(regressed),
             heal_turn: tokio::sync::Mutex::default(),
@@ -204,6 +196,14 @@ impl Engine {
             drive.release();
         }
         Ok(())
+    }
+}
+
+/// The code of new volumes: of a node, by what drives there are, unless it was told.
+fn wanted(options: &EngineOptions, nodes: Option<&Nodes>, profile: Profile) -> Wanted {
+    match (options.erasure, nodes) {
+        (None, Some(_)) => Wanted::ByDrives,
+        _ => Wanted::Fixed(profile),
     }
 }
 

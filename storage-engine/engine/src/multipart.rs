@@ -234,13 +234,7 @@ impl Engine {
         let seal = take_upload_seal(&mut row.attributes)?;
         let acl = take_upload_acl(&mut row.attributes);
         let rows = self.part_blobs(id, key, upload).await?;
-        let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
-        let mut parts = Vec::with_capacity(options.parts.len());
-        for part in &options.parts {
-            let blob = *blobs.get(&part.write).ok_or(EngineError::InvalidPart(part.number))?;
-            let checksum = part.checksum.clone();
-            parts.push(PartRef { number: part.number, blob, length_bytes: part.length_bytes, checksum });
-        }
+        let parts = part_refs(&rows, &options.parts)?;
         let mut object = NewObject {
             version: VersionId::NULL,
             kind: VersionKind::Object,
@@ -315,6 +309,18 @@ impl Engine {
         let outcome = self.commit_one(Commit { advances: Vec::new(), writes: vec![write] }).await?;
         self.accepted(bucket, &outcome)
     }
+}
+
+/// The parts of the object to be, with the blobs that hold them.
+fn part_refs(rows: &[PartRow], named: &[UploadedPart]) -> Result<Vec<PartRef>> {
+    let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
+    let mut parts = Vec::with_capacity(named.len());
+    for part in named {
+        let blob = *blobs.get(&part.write).ok_or(EngineError::InvalidPart(part.number))?;
+        let checksum = part.checksum.clone();
+        parts.push(PartRef { number: part.number, blob, length_bytes: part.length_bytes, checksum });
+    }
+    Ok(parts)
 }
 
 fn uploaded(row: PartRow) -> UploadedPart {

@@ -28,9 +28,6 @@ const BELIEVED: Duration = Duration::from_secs(1);
 /// Buckets whose room is remembered.
 const BUCKETS_MAX: usize = 10_000;
 
-/// What is known of the limits of buckets.
-pub(crate) type LimitsCache = OneConfiguration<BucketLimits>;
-
 /// What the operator lets a bucket have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -137,13 +134,16 @@ impl Ledger {
     }
 }
 
-/// The room of the buckets that have quotas.
+/// The quotas of buckets, and the room that is left of them.
 #[derive(Default)]
-pub(crate) struct Quotas(Mutex<HashMap<BucketId, Arc<Mutex<Ledger>>>>);
+pub(crate) struct Quotas {
+    limits: OneConfiguration<BucketLimits>,
+    ledgers: Mutex<HashMap<BucketId, Arc<Mutex<Ledger>>>>,
+}
 
 impl Quotas {
     fn of(&self, bucket: BucketId) -> Arc<Mutex<Ledger>> {
-        let mut known = self.0.lock();
+        let mut known = self.ledgers.lock();
         if known.len() >= BUCKETS_MAX {
             known.retain(|_, ledger| Arc::strong_count(ledger) > 1);
         }
@@ -202,7 +202,7 @@ impl Engine {
                 .map(BucketLimits::decode)
                 .transpose()
         };
-        let limits = self.inner.cached_of(bucket, &self.inner.limits, ask).await?;
+        let limits = self.inner.cached_of(bucket, &self.inner.quotas.limits, ask).await?;
         let Some(limits) = limits.filter(|limits| limits.bytes_max.is_some() || limits.objects_max.is_some())
         else {
             return Ok(Room { engine: self, taken: None });
@@ -254,7 +254,7 @@ impl Engine {
             ),
         };
         self.put_bucket_document(bucket, BUCKET_LIMITS, document).await?;
-        self.inner.limits.forget_all();
+        self.inner.quotas.limits.forget_all();
         Ok(())
     }
 

@@ -27,7 +27,7 @@ pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 46] = [
+const KEYS: [&str; 47] = [
     "data",
     "metadata",
     "listen",
@@ -74,6 +74,7 @@ const KEYS: [&str; 46] = [
     "notify_allow_private",
     "notify_ca_cert",
     "notify_queue_max",
+    "access_log_interval_ms",
 ];
 
 /// Settings as written, before validation of what belongs together.
@@ -176,6 +177,8 @@ pub struct Settings {
     pub notify_ca_cert: Option<PathBuf>,
     /// How many events may wait for each of them.
     pub notify_queue_max: u32,
+    /// How often the access logs of buckets are delivered.
+    pub access_log_interval_ms: u64,
 }
 
 impl Default for Settings {
@@ -227,6 +230,7 @@ impl Default for Settings {
             notify_allow_private: false,
             notify_ca_cert: None,
             notify_queue_max: 100_000,
+            access_log_interval_ms: 60_000,
         }
     }
 }
@@ -355,6 +359,7 @@ fn check_bounds(settings: &Settings) -> Result<()> {
         ("maintenance_interval_ms", settings.maintenance_interval_ms, 50, HOUR_MS),
         ("metadata_backup_interval_ms", settings.metadata_backup_interval_ms, 0, 30 * DAY_MS),
         ("move_rate_bytes", settings.move_rate_bytes, 1 << 16, 1 << 40),
+        ("access_log_interval_ms", settings.access_log_interval_ms, 100, DAY_MS),
         ("volume_limit_bytes", settings.volume_limit_bytes, 1 << 20, 1 << 40),
     ];
     for (name, value, low, high) in ranges {

@@ -28,6 +28,8 @@ pub struct Store {
     watching: JoinHandle<()>,
     following: JoinHandle<()>,
     notifying: Vec<JoinHandle<()>>,
+    s3: S3State,
+    logging: JoinHandle<()>,
 }
 
 impl Store {
@@ -41,6 +43,8 @@ impl Store {
         for task in &self.notifying {
             task.abort();
         }
+        self.logging.abort();
+        self.s3.deliver_logs().await;
         self.engine.close().await.context("closing the store")
     }
 }
@@ -96,14 +100,16 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
     let notifying = notify::start(config, &engine, &s3)?;
     let state =
         S3State::new(engine.clone(), verifier, s3, random_seed()?).context("starting the hashing threads")?;
+    let interval = Duration::from_millis(config.settings.access_log_interval_ms);
+    let logging = tokio::spawn(state.clone().deliver_logs_forever(interval));
     let backend = Arc::new(EngineBackend { engine: engine.clone(), identities: identities.clone() });
     let routes = Routes {
-        s3: granary_s3::router(state),
+        s3: granary_s3::router(state.clone()),
         admin: granary_admin::router(backend, Arc::clone(&anywhere)),
         iam: granary_iam::api::router(identities, anywhere),
         readiness,
     };
-    Ok((routes, Store { engine, watching, following, notifying }))
+    Ok((routes, Store { engine, watching, following, notifying, s3: state, logging }))
 }
 
 /// Keys of clients come over TLS, or over plain HTTP where the operator says that this is safe.

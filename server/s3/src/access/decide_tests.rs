@@ -69,6 +69,8 @@ fn rules(statements: &str) -> Rules {
         requests_per_s: None,
         tells_events: false,
         payer: Payer::Owner,
+        logging: None,
+        region: String::new(),
     }
 }
 

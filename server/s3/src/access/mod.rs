@@ -25,6 +25,7 @@ use crate::address::Address;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::locks;
+use crate::logs;
 use crate::operation::Operation;
 use crate::ops::{ObjectAddress, version};
 use crate::state::Shared;
@@ -263,6 +264,7 @@ pub(crate) async fn authorise(
         Address::Object(bucket, key) => Target::object(bucket, key, version),
     };
     let rules = rules(context.shared, target.bucket, requester.freshness()).await?;
+    logs::saw(context, &rules, target.key);
     // Each key of a delete of several is decided by itself, and what a policy asks of the body when that is read.
     let is_later = operation == Operation::DeleteObjects
         || keys_of_body(operation).is_some_and(|begin| requester.asks_for(&rules, begin));

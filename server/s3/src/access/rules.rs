@@ -10,6 +10,7 @@ use super::acl::{Acl, PublicGrants};
 use super::owner::Owner;
 use super::payment::{self, Payer};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::logs::{self, LogTarget};
 use crate::new_buckets::ObjectOwnership;
 use crate::state::S3Config;
 use crate::xml::read::{self, Element, Limits};
@@ -20,7 +21,7 @@ pub(crate) const POLICY: &str = "policy/";
 pub(crate) const BLOCK: &str = "public-access-block/";
 /// All configurations that [`Rules`] are made of, in their order.
 pub(super) const DOCUMENTS: &[&str] =
-    &[POLICY, BLOCK, OWNERSHIP, ACL, BUCKET_LIMITS, NOTIFICATIONS, payment::DOCUMENT];
+    &[POLICY, BLOCK, OWNERSHIP, ACL, BUCKET_LIMITS, NOTIFICATIONS, payment::DOCUMENT, logs::DOCUMENT];
 /// The name of the ownership controls.
 pub(crate) const OWNERSHIP: &str = "ownership-controls/";
 /// The name of the access control list.
@@ -31,7 +32,7 @@ const STORED: Limits = Limits { length_bytes: 1024 * 1024, depth: 8, elements: 1
 
 /// A part of the rules that is kept as text.
 #[derive(Debug)]
-pub(super) enum Stored<T> {
+pub(crate) enum Stored<T> {
     /// There is none.
     Absent,
     /// It is this.
@@ -88,6 +89,10 @@ pub(crate) struct Rules {
     pub(crate) tells_events: bool,
     /// Who pays for requests.
     pub(crate) payer: Payer,
+    /// Where its access logs go.
+    pub(crate) logging: Option<LogTarget>,
+    /// Its region.
+    pub(crate) region: String,
 }
 
 impl Rules {
@@ -142,7 +147,16 @@ impl Rules {
                 .and_then(|limits| limits.requests_per_s),
             tells_events: document(5).is_some(),
             payer: Payer::of_stored(document(6)),
+            logging: document(7)
+                .and_then(|content| fragment("Logging", content).ok())
+                .and_then(|root| LogTarget::of_element(&root)),
+            region: configured.bucket.region.clone(),
         }
+    }
+
+    /// The policy.
+    pub(crate) fn policy(&self) -> &Stored<Policy> {
+        &self.policy
     }
 
     /// Whether anybody gets in who cannot be told beforehand.

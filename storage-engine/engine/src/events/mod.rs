@@ -27,9 +27,6 @@ pub use rules::{DestinationKind, EventKind, NotificationRule, NotificationRules}
 /// The name of the rules among the configurations of a bucket.
 pub const NOTIFICATIONS: &str = "notifications/";
 
-/// What is known of the rules of buckets.
-pub(crate) type NotificationCache = OneConfiguration<NotificationRules>;
-
 /// Which event a put is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CreatedBy {
@@ -98,9 +95,10 @@ impl From<QueuedEvent> for WaitingEvent {
     }
 }
 
-/// The targets that the operator named, and how full their queues are.
+/// The targets that the operator named, how full their queues are, and what buckets tell them.
 #[derive(Default)]
 pub(crate) struct Targets {
+    rules: OneConfiguration<NotificationRules>,
     full: HashMap<String, AtomicBool>,
     queued: Notify,
 }
@@ -108,7 +106,7 @@ pub(crate) struct Targets {
 impl Targets {
     pub(crate) fn new(names: &[String]) -> Self {
         let full = names.iter().map(|name| (name.clone(), AtomicBool::new(false))).collect();
-        Self { full, queued: Notify::new() }
+        Self { full, ..Self::default() }
     }
 
     fn is_full(&self, target: &str) -> bool {
@@ -193,7 +191,7 @@ impl Inner {
         }
         let ask =
             async { self.document_of(bucket.id, NOTIFICATIONS).await?.as_deref().map(decode).transpose() };
-        let Some(rules) = self.cached_of(bucket.id, &self.notifications, ask).await? else {
+        let Some(rules) = self.cached_of(bucket.id, &self.targets.rules, ask).await? else {
             return Ok(Vec::new());
         };
         let mut writes = Vec::new();
@@ -301,7 +299,7 @@ impl Engine {
             Some(encoded.map_err(|_| EngineError::Internal("encoding the notifications of a bucket"))?)
         };
         self.put_bucket_document(bucket, NOTIFICATIONS, document).await?;
-        self.inner.notifications.forget_all();
+        self.inner.targets.rules.forget_all();
         Ok(())
     }
 

@@ -84,11 +84,7 @@ fn walk(table: Table) -> Walk {
             &["bucket_id", "key", "write_id"],
             acl,
         ),
-        Table::Events => (
-            "SELECT target, bucket_id, at_ms, id, row_hash, record FROM events".to_owned(),
-            &["target", "bucket_id", "at_ms", "id"],
-            |row| Ok(Entry::Event(event(row)?)),
-        ),
+        Table::Events => events(),
         Table::Documents => (
             "SELECT bucket_id, name, row_hash, record FROM bucket_documents".to_owned(),
             &["bucket_id", "name"],
@@ -100,6 +96,11 @@ fn walk(table: Table) -> Walk {
         }),
     };
     Walk { select, key, decode }
+}
+
+fn events() -> (String, &'static [&'static str], Decode) {
+    let select = "SELECT target, bucket_id, at_ms, id, row_hash, record FROM events".to_owned();
+    (select, &["target", "bucket_id", "at_ms", "id"], |row| Ok(Entry::Event(event(row)?)))
 }
 
 /// A row of the small tables, selected as `key, row_hash, record`.

@@ -98,7 +98,7 @@ pub(super) async fn of_store(
     if kind.name == rules::OWNERSHIP {
         return no_grants_left(context, root);
     }
-    let Some(logging) = root.child("LoggingEnabled").filter(|_| kind.name == "logging/") else {
+    let Some(logging) = root.child("LoggingEnabled").filter(|_| kind.name == crate::logs::DOCUMENT) else {
         return Ok(());
     };
     let target = logging.child("TargetBucket").map(|target| target.text.trim()).unwrap_or_default();

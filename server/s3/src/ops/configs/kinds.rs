@@ -209,7 +209,7 @@ pub(super) const ALL: &[Kind] = &[
         ..PLAIN
     },
     Kind {
-        name: "logging/",
+        name: crate::logs::DOCUMENT,
         root: "BucketLoggingStatus",
         operations: [Some(Operation::GetBucketLogging), Some(Operation::PutBucketLogging), None, None],
         schema: LOGGING,
