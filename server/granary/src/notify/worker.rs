@@ -80,16 +80,16 @@ fn count(outcome: &'static str, events: usize) {
 impl Worker {
     /// Runs for ever. Where it is cut off, events were sent and are still queued: they are sent again.
     pub(super) async fn run(self) {
+        // How full the queue is, is looked at also while the target is left alone.
+        tokio::join!(self.send_forever(), self.measure_forever());
+    }
+
+    async fn send_forever(&self) {
         let mut refused = HashMap::new();
         let mut pause = PAUSE_MIN;
-        let mut measured = None;
         loop {
             // Either way it is time to look: another node may have queued something.
             let _either = tokio::time::timeout(LOOK, self.engine.events_queued()).await;
-            if measured.is_none_or(|at: Instant| at.elapsed() >= MEASURE) {
-                measured = Some(Instant::now());
-                self.measure().await;
-            }
             if !self.engine.leads() {
                 continue;
             }
@@ -104,6 +104,13 @@ impl Worker {
                     tokio::time::sleep(PAUSE_MIN).await;
                 }
             }
+        }
+    }
+
+    async fn measure_forever(&self) {
+        loop {
+            self.measure().await;
+            tokio::time::sleep(MEASURE).await;
         }
     }
 
