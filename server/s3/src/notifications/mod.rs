@@ -50,3 +50,18 @@ pub(crate) fn origin(context: &Context<'_>) -> Origin {
         },
     }
 }
+
+/// Takes any bytes for a configuration. What is kept of one must be taken again, and mean the same.
+#[cfg(any(test, fuzzing))]
+pub fn check_notifications(text: &[u8]) {
+    let targets = ["hook".to_owned()];
+    let mut made = 0;
+    let new_id = || {
+        made += 1;
+        format!("made-{made}")
+    };
+    let Ok(rules) = parse(text, &targets, new_id) else { return };
+    // Characters that XML cannot carry are written all the same, as S3 does, and are not read again.
+    let Ok(again) = parse(&document(&rules), &targets, String::new) else { return };
+    assert_eq!(again, rules);
+}

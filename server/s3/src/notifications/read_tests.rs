@@ -37,6 +37,18 @@ fn destinations_are_the_targets_of_the_operator() {
 }
 
 #[test]
+fn what_is_kept_is_taken_again() {
+    for inside in [
+        queue(&format!("<Id> a&amp;b </Id>{CREATED}{}", filter(" x&#xD;&lt; ", ""))),
+        queue(CREATED),
+        String::new(),
+    ] {
+        let document = format!("<NotificationConfiguration>{inside}</NotificationConfiguration>");
+        crate::notifications::check_notifications(document.as_bytes());
+    }
+}
+
+#[test]
 fn no_request_names_a_target_of_its_own() {
     for arn in [
         "arn:granary:sqs:r:a:unknown",
