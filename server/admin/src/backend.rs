@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::bucket::{BucketAnswer, BucketRequest};
 use crate::error::AdminError;
 use crate::identity::{IdentityReport, IdentityRequest};
 use crate::model::{DriveReport, NodeReport, TaskId, TaskKind, TaskProgress, VolumePage};
@@ -75,4 +76,10 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::NotFound`], [`AdminError::Invalid`] for what is taken or not allowed; [`AdminError::Unavailable`].
     async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError>;
+
+    /// Tells what a bucket holds, or changes what it may hold.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`], [`AdminError::Invalid`] for what is no name of a bucket; [`AdminError::Unavailable`].
+    async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError>;
 }

@@ -17,6 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::bucket::{BucketAnswer, BucketRequest};
 use crate::error::AdminError;
 use crate::identity::{IdentityReport, IdentityRequest};
 use crate::model::{
@@ -156,6 +157,16 @@ impl AdminClient {
         let body = serde_json::to_vec(request)
             .map_err(|error| AdminError::transport("writing the request", error))?;
         self.call_with(Method::POST, "/_granary/v1/identities", body.into()).await
+    }
+
+    /// Tells what a bucket holds, or changes what it may hold.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn buckets(&self, request: &BucketRequest) -> Result<BucketAnswer, AdminError> {
+        let body = serde_json::to_vec(request)
+            .map_err(|error| AdminError::transport("writing the request", error))?;
+        self.call_with(Method::POST, "/_granary/v1/buckets", body.into()).await
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, target: &str) -> Result<T, AdminError> {

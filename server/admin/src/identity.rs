@@ -1,6 +1,7 @@
 //! Users and keys, as documents of the API.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,8 @@ pub enum IdentityRequest {
     AttachPolicy { user: NamedUser, arn: String },
     /// Detach a managed policy.
     DetachPolicy { user: NamedUser, arn: String },
+    /// Set how many requests a second a user may send to each node; as many as it likes if none is given.
+    LimitUser { user: NamedUser, requests_per_s: Option<NonZeroU32> },
 }
 
 /// An access key, without its secret.
@@ -112,6 +115,9 @@ pub struct UserReport {
     pub keys: Vec<KeyReport>,
     /// The names of its inline policies and the ARNs of attached ones.
     pub policies: Vec<String>,
+    /// How many requests a second it may send to each node.
+    #[serde(default)]
+    pub requests_per_s: Option<NonZeroU32>,
 }
 
 /// What was found or made.

@@ -17,11 +17,13 @@
 //! | `POST /_granary/v1/heal`, `/scrub`, `/compact` | 202 and [`TaskStarted`] |
 //! | `GET /_granary/v1/tasks/ID` | [`TaskProgress`] |
 //! | `POST /_granary/v1/identities`, an [`IdentityRequest`] | [`IdentityReport`] |
+//! | `POST /_granary/v1/buckets`, a [`BucketRequest`] | [`BucketAnswer`] |
 //!
 //! Errors are `{"code": …, "message": …}` with the status that fits. [`router`] serves the API over an
 //! [`AdminBackend`]; [`AdminClient`] calls it.
 
 mod backend;
+mod bucket;
 mod client;
 mod error;
 mod identity;
@@ -31,6 +33,7 @@ mod router;
 mod transport;
 
 pub use backend::AdminBackend;
+pub use bucket::{BucketAnswer, BucketLimits, BucketReport, BucketRequest};
 pub use client::AdminClient;
 pub use error::AdminError;
 pub use identity::{

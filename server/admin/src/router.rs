@@ -59,6 +59,7 @@ pub fn router(backend: Backend, verifier: Arc<Verifier>) -> Router {
         .route("/_granary/v1/compact", post(|state| start(state, TaskKind::Compact)))
         .route("/_granary/v1/tasks/{id}", get(progress))
         .route("/_granary/v1/identities", post(identities))
+        .route("/_granary/v1/buckets", post(buckets))
         .fallback(|| async { answer::<()>(Err(AdminError::NotFound("there is no such page".to_owned()))) })
         .layer(middleware::from_fn_with_state(verifier, authenticate))
         .with_state(backend)
@@ -195,6 +196,15 @@ async fn identities(State(backend): State<Backend>, body: Bytes) -> Response {
         backend.identities(request).await
     };
     answer(done.await.map(|report| (StatusCode::OK, report)))
+}
+
+async fn buckets(State(backend): State<Backend>, body: Bytes) -> Response {
+    let done = async {
+        let request = serde_json::from_slice(&body)
+            .map_err(|error| AdminError::Invalid(format!("the body is no request about buckets: {error}")))?;
+        backend.buckets(request).await
+    };
+    answer(done.await.map(|found| (StatusCode::OK, found)))
 }
 
 fn page_parameters(query: &str) -> Result<(Option<String>, usize), AdminError> {

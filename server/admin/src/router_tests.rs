@@ -3,6 +3,7 @@ use granary_auth::{Credentials, RegionPolicy, StaticCredentials};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::bucket::{BucketAnswer, BucketReport, BucketRequest};
 use crate::client::AdminClient;
 use crate::identity::{IdentityReport, IdentityRequest, KeyPair, NamedUser};
 use crate::model::{
@@ -102,6 +103,11 @@ impl AdminBackend for Fake {
 
     async fn moves(&self) -> Result<MoveReport, AdminError> {
         Ok(MoveReport { drains: Vec::new(), rebalance_moves_left: 3, rebalance_bytes_left: 4 })
+    }
+
+    async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError> {
+        let BucketRequest::Limit { bucket, limits } = request else { return Ok(BucketAnswer::default()) };
+        Ok(BucketAnswer { bucket: Some(BucketReport { bucket, bytes: 1, objects: 2, limits }) })
     }
 
     async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError> {

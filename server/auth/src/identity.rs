@@ -1,6 +1,7 @@
 //! Whose requests these are: accounts, and the users and sessions that act in them.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -73,6 +74,17 @@ pub struct Identity {
     pub tags: Vec<(String, String)>,
     /// What temporary credentials add; `None` for long-term keys.
     pub session: Option<Session>,
+    /// How many requests a second it may send to each node; `None` for as many as it likes.
+    pub rate: Option<RateLimit>,
+}
+
+/// How many requests somebody may send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Whose requests are counted together: a user's, with those of all keys and sessions of theirs.
+    pub subject: Arc<str>,
+    /// Requests a second.
+    pub requests_per_s: NonZeroU32,
 }
 
 impl Identity {

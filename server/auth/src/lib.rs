@@ -40,7 +40,7 @@ pub use credentials::{
 pub use error::{AccessDeniedReason, AuthError};
 pub use explain::{ErrorFields, explain};
 pub use form::FormSignature;
-pub use identity::{Account, Directory, Identity, IdentityKind, Session};
+pub use identity::{Account, Directory, Identity, IdentityKind, RateLimit, Session};
 pub use payload::{PayloadMode, PayloadSha256, TrailerPresence};
 pub use scope::Service;
 pub use signature_v2::is_signed_v2;

@@ -15,7 +15,8 @@ use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::recover::{RecoverArgs, recover};
 use crate::metadata::{self, MetadataCommand};
-use crate::operate::{self, DrainArgs, KeyCommand, PolicyCommand, Target, UserCommand};
+use crate::notify::TargetSetting;
+use crate::operate::{self, BucketCommand, DrainArgs, KeyCommand, PolicyCommand, Target, UserCommand};
 use crate::output::{OutputFormat, print_notice};
 use crate::plan::{self, PlanArgs};
 use crate::serve;
@@ -48,6 +49,9 @@ enum Command {
     /// The volumes of a running server.
     #[command(subcommand)]
     Volume(VolumeCommand),
+    /// What buckets hold and may hold.
+    #[command(subcommand)]
+    Bucket(BucketCommand),
     /// Users, each with an account of its own or in one.
     #[command(subcommand)]
     User(UserCommand),
@@ -244,6 +248,23 @@ struct ServeArgs {
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     default_block_public_access: Option<bool>,
+    /// Where buckets may have their events sent, NAME=https://…; may be repeated. A bucket names it by the ARN
+    /// arn:granary:sqs:REGION:ACCOUNT:NAME.
+    #[arg(long, value_name = "NAME=URL")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notify: Vec<TargetSetting>,
+    /// The file with the secrets that messages to them are signed with: lines of NAME=SECRET.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notify_secret_file: Option<PathBuf>,
+    /// Let them be on this machine or in private networks, and be spoken to without TLS.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    notify_allow_private: bool,
+    /// PEM file with certificates to trust there, beside those that the machine trusts.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notify_ca_cert: Option<PathBuf>,
     /// What to log, e.g. info,granary_engine=debug [default: info].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -339,6 +360,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Volume(VolumeCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
+        Command::Bucket(command) => runtime(1)?.block_on(operate::bucket(command, format))?,
         Command::User(command) => runtime(1)?.block_on(operate::user(command, format))?,
         Command::Key(command) => runtime(1)?.block_on(operate::key(command, format))?,
         Command::Policy(command) => runtime(1)?.block_on(operate::policy(command, format))?,
@@ -439,6 +461,11 @@ mod tests {
             "granary user add bob --account 123456789012 --json",
             "granary user list --account 123456789012",
             "granary user remove ann",
+            "granary user limit bob --account 123456789012 --requests-per-second 50",
+            "granary bucket show corpora --json",
+            "granary bucket quota corpora --bytes 10TiB --objects none",
+            "granary bucket limit corpora --requests-per-second none",
+            "granary bucket recount",
             "granary key list bob --account 123456789012",
             "granary key add ann",
             "granary key disable AK",

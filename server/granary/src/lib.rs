@@ -16,6 +16,7 @@ pub mod config;
 pub mod credentials;
 pub mod keyring;
 pub mod metadata;
+pub mod notify;
 pub mod operate;
 pub mod output;
 pub mod plan;

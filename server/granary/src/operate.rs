@@ -1,5 +1,6 @@
 //! Commands that talk to a running server through its admin API.
 
+mod bucket;
 mod identity;
 mod moves;
 mod task;
@@ -13,6 +14,7 @@ use granary_admin::{AdminClient, DriveReport, NodeReport, VolumeReport};
 use crate::config::expand_data;
 use crate::credentials;
 use crate::output::{OutputFormat, print_json, print_line, table};
+pub use bucket::{BucketCommand, bucket};
 pub use identity::{KeyCommand, PolicyCommand, UserCommand, key, policy, user};
 pub use moves::{DrainArgs, cancel_drain, drain, list_moves, remove_drive};
 pub use task::run_task;

@@ -1,6 +1,7 @@
 //! The documents that identities are kept as: JSON, so that later releases can add fields.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -61,6 +62,9 @@ pub(crate) struct AccountDocument {
     pub(crate) created_ms: i64,
     /// The keys of its root user.
     pub(crate) keys: Vec<KeyDocument>,
+    /// How many requests a second its root user may send to each node.
+    #[serde(default)]
+    pub(crate) requests_per_s: Option<NonZeroU32>,
 }
 
 /// What users, groups, roles and policies have in common.
@@ -102,6 +106,9 @@ pub(crate) struct UserDocument {
     pub(crate) boundary: Option<String>,
     /// Its tags.
     pub(crate) tags: Vec<Tag>,
+    /// How many requests a second it may send to each node.
+    #[serde(default)]
+    pub(crate) requests_per_s: Option<NonZeroU32>,
 }
 
 /// A group.

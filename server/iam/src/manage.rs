@@ -1,5 +1,6 @@
 //! What the operator does with accounts, users and keys: the root user of the store, through the admin API.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use granary_auth::policy::{Policy, PolicyKind};
@@ -67,6 +68,8 @@ pub struct UserView {
     pub keys: Vec<(String, KeyStatus)>,
     /// The names of its inline policies, and the ARNs of those attached to it.
     pub policies: Vec<String>,
+    /// How many requests a second it may send to each node.
+    pub requests_per_s: Option<NonZeroU32>,
 }
 
 /// Whose keys and policies are meant.
@@ -243,6 +246,23 @@ impl IdentityStore {
         .await
     }
 
+    /// Sets how many requests a second a user may send to each node, those of its sessions included; `None`: as many as it
+    /// likes.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`.
+    pub async fn set_rate(&self, user: &UserName, requests_per_s: Option<NonZeroU32>) -> Result<()> {
+        self.change(|state| {
+            let mut owner = Owner::find(state, user)?;
+            match &mut owner {
+                Owner::Account(account) => account.requests_per_s = requests_per_s,
+                Owner::User(user) => user.requests_per_s = requests_per_s,
+            }
+            Ok((owner.changes(), ()))
+        })
+        .await
+    }
+
     /// Sets or (with `None`) removes an inline policy of an IAM user.
     ///
     /// # Errors
@@ -353,6 +373,7 @@ fn new_user(state: &State, account: &str, name: &str, id: &str, key: &KeyDocumen
         groups: Vec::new(),
         boundary: None,
         tags: Vec::new(),
+        requests_per_s: None,
     })
 }
 
@@ -381,6 +402,7 @@ fn new_account(new: &NewUser, key: KeyDocument) -> Result<AccountDocument> {
         email: details.email.clone(),
         created_ms: key.created_ms,
         keys: vec![key],
+        requests_per_s: None,
     })
 }
 
@@ -411,6 +433,7 @@ fn account_view(account: &AccountDocument) -> UserView {
         arn: format!("arn:aws:iam::{}:root", account.id),
         keys: statuses(&account.keys),
         policies: Vec::new(),
+        requests_per_s: account.requests_per_s,
     }
 }
 
@@ -423,6 +446,7 @@ fn user_view(state: &State, user: &UserDocument) -> Result<UserView> {
         arn: user.head.arn(Kind::User),
         keys: statuses(&user.keys),
         policies: user.grants.inline.keys().chain(&user.grants.attached).cloned().collect(),
+        requests_per_s: user.requests_per_s,
     })
 }
 

@@ -1,10 +1,13 @@
 //! From an access key to whom it acts for.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use granary_auth::policy::{Policy, PolicyKind};
-use granary_auth::{Account, Identity, IdentityKind, KnownKey, Principal, SecretKey, Session, TokenError};
+use granary_auth::{
+    Account, Identity, IdentityKind, KnownKey, Principal, RateLimit, SecretKey, Session, TokenError,
+};
 
 use crate::documents::{Document, Grants, KeyDocument, KeyStatus, Kind, RoleDocument, UserDocument};
 use crate::state::{Found, State};
@@ -31,7 +34,10 @@ impl State {
             return None;
         }
         let identity = match owner {
-            Document::Account(account) => self.root_identity(self.account(&account.id)?, access_key, None),
+            Document::Account(account) => {
+                let root = self.root_identity(self.account(&account.id)?, access_key, None);
+                Identity { rate: rate(&root.arn, account.requests_per_s), ..root }
+            }
             Document::User(user) => self.user_identity(user, access_key, None)?,
             _ => return None,
         };
@@ -68,11 +74,20 @@ impl State {
             return Err(TokenError::Invalid);
         }
         let identity = self.session_identity(&token).ok_or(TokenError::Invalid)?;
+        // A session sends on the account of whoever began it: nobody gets further by making sessions.
+        let identity = Identity { rate: self.rate_of(&token.parent), ..identity };
         let secret = SecretKey::new(token.secret.as_str());
         let key = KnownKey { secret, principal: Principal::User(Arc::new(identity)) };
         let found = Found::Session { token: text.into(), expires_s: token.expires_s, key: key.clone() };
         self.remember(access_key, found);
         Ok(key)
+    }
+
+    fn rate_of(&self, access_key: &str) -> Option<RateLimit> {
+        match self.known_key(access_key)?.principal {
+            Principal::User(identity) => identity.rate.clone(),
+            Principal::Root { .. } | Principal::Anonymous => None,
+        }
     }
 
     fn remember(&self, access_key: &str, found: Found) {
@@ -106,6 +121,7 @@ impl State {
             boundary: None,
             tags: Vec::new(),
             session,
+            rate: None,
         }
     }
 
@@ -139,6 +155,7 @@ impl State {
             boundary: self.boundary(&account.id, user.boundary.as_deref())?,
             tags: user.tags.clone(),
             session,
+            rate: rate(&user.head.arn(Kind::User), user.requests_per_s),
         })
     }
 
@@ -157,6 +174,7 @@ impl State {
             boundary: self.boundary(&account.id, role.boundary.as_deref())?,
             tags: role.tags.clone(),
             session: Some(self.session(token)?),
+            rate: None,
         })
     }
 
@@ -210,6 +228,11 @@ impl State {
             }
         }
     }
+}
+
+/// What a user may send, who is counted by its ARN.
+fn rate(arn: &str, requests_per_s: Option<NonZeroU32>) -> Option<RateLimit> {
+    Some(RateLimit { subject: arn.into(), requests_per_s: requests_per_s? })
 }
 
 fn parsed(text: &[u8]) -> Option<Arc<Policy>> {

@@ -38,6 +38,7 @@ fn user(vault: &Vault, status: KeyStatus) -> UserDocument {
         groups: Vec::new(),
         boundary: None,
         tags: Vec::new(),
+        requests_per_s: None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use granary_auth::{AuthMethod, Verified};
+use granary_engine::Engine;
 use granary_types::ChecksumAlgorithm;
 use http::HeaderMap;
 use http::request::Parts;
@@ -17,6 +18,7 @@ use crate::access::{Requester, Sent};
 use crate::body::{BodyDigests, BodyLimits, BodySource, EtagNeed, LengthBounds, Protection, read_document};
 use crate::error::S3Result;
 use crate::metrics::Received;
+use crate::notifications;
 use crate::operation::Operation;
 use crate::query::Query;
 use crate::state::{S3State, Shared};
@@ -33,6 +35,8 @@ pub(crate) struct Context<'a> {
     pub(crate) requester: Requester<'a>,
     /// The rules of the bucket, once the request was authorised.
     pub(crate) rules: OnceLock<Arc<Rules>>,
+    /// Set when the requester is charged.
+    pub(crate) charged: OnceLock<()>,
 }
 
 /// Adds up what bodies brought, for the metrics.
@@ -68,7 +72,23 @@ impl<'a> Context<'a> {
         let shared = &*state.0;
         let sent = Sent { parts, query, method: verified.method, operation };
         let requester = Requester::new(shared, &verified.principal, sent);
-        Self { state, shared, parts, host, query, verified, received, requester, rules: OnceLock::new() }
+        Self {
+            state,
+            shared,
+            parts,
+            host,
+            query,
+            verified,
+            received,
+            requester,
+            rules: OnceLock::new(),
+            charged: OnceLock::new(),
+        }
+    }
+
+    /// The engine for the writes of the request, which tells of them who caused them.
+    pub(crate) fn writer(&self) -> Engine {
+        notifications::engine_for(self)
     }
 
     pub(crate) fn headers(&self) -> &'a HeaderMap {

@@ -1,7 +1,7 @@
 //! The errors of the crates below in S3's terms.
 
 use granary_auth::AuthError;
-use granary_engine::EngineError;
+use granary_engine::{EngineError, Quota};
 
 use crate::error::{ErrorCode, S3Error};
 use crate::md5_pool::Md5Lost;
@@ -55,6 +55,14 @@ impl From<EngineError> for S3Error {
             EngineError::NoSuchUpload => ErrorCode::NoSuchUpload.into(),
             EngineError::InvalidPart(number) => {
                 Self::new(ErrorCode::InvalidPart).field("PartNumber", number.get().to_string())
+            }
+            EngineError::QuotaExceeded(quota) => {
+                let (max, what) = match quota {
+                    Quota::Bytes(max) => (max, "bytes"),
+                    Quota::Objects(max) => (max, "objects"),
+                };
+                let message = format!("The bucket may hold {max} {what}, and with this it would hold more.");
+                Self::with_message(ErrorCode::QuotaExceeded, message)
             }
             EngineError::TooManyParts => ErrorCode::TooManyParts.into(),
             EngineError::CustomerKeyNeeded => Self::invalid_request(

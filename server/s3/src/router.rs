@@ -1,5 +1,6 @@
 //! The way of a request: address, operation, authentication, authorisation, handler, answer.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use axum::Router;
@@ -9,6 +10,7 @@ use granary_auth::{AuthError, RequestHead, Verified, explain, is_signed_v2, requ
 use granary_types::BucketName;
 use http::request::Parts;
 use http::{Method, header};
+use http_body::Body as _;
 
 use crate::access;
 use crate::address::Address;
@@ -17,9 +19,11 @@ use crate::context::{Context, ReceivedMeter};
 use crate::cors;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::form;
+use crate::logs::{self, Answered, Trail};
 use crate::operation::{Operation, Scope, Status, route};
 use crate::ops;
 use crate::query::Query;
+use crate::rates;
 use crate::respond::{self, ErrorContext, S3Response};
 use crate::state::{S3State, Shared, SignatureV2};
 use crate::website;
@@ -33,12 +37,15 @@ async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
     let shared = &*state.0;
     let started = Instant::now();
     let request_id = shared.ids.next();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(request_id);
+    parts.extensions.insert(Arc::new(Trail::default()));
     let received = ReceivedMeter::default();
     let mut operation = None;
     let leftover = Leftover::default();
     let result = serve(&state, &parts, leftover.watch(body), &received, &mut operation).await;
     let cross_origin = parts.headers.contains_key(header::ORIGIN) && parts.method != Method::OPTIONS;
+    let code = result.as_ref().err().map(|error| error.code().as_str());
     let mut response = match result {
         Ok(response) => response,
         Err(error) => {
@@ -59,6 +66,16 @@ async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
         cors::add_to(shared, &parts, &bucket, &mut response).await;
     }
     respond::finish(&mut response, request_id, &shared.host_id);
+    let answered = Answered {
+        operation,
+        request_id,
+        status: response.status(),
+        code,
+        headers: response.headers(),
+        body_bytes: response.body().size_hint().exact(),
+        took: started.elapsed(),
+    };
+    logs::leave(shared, &parts, &answered);
     shared.metrics.of(operation).record(response.status(), started.elapsed(), received.read());
     response
 }
@@ -144,11 +161,17 @@ pub(crate) async fn run(
     address: Address,
     body: Body,
 ) -> S3Result<S3Response> {
+    rates::check_sender(context)?;
     access::authorise(context, operation, &address).await?;
+    rates::check_bucket(context)?;
     if operation.status() == Status::Missing {
         return Err(S3Error::not_implemented(operation));
     }
-    ops::run(context, operation, address, body).await
+    let mut response = ops::run(context, operation, address, body).await?;
+    if context.charged.get().is_some() {
+        access::payment::tell(access::payment::Payer::Requester, response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// The bucket that a request is about, signed or not.

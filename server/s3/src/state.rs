@@ -10,9 +10,11 @@ use http::HeaderValue;
 
 use crate::address::VirtualHostDomains;
 use crate::encryption::CustomerKeyTransport;
+use crate::logs::AccessLogs;
 use crate::md5_pool::Md5Pool;
 use crate::metrics::OperationMetrics;
 use crate::new_buckets::{ObjectOwnership, PublicAccess};
+use crate::rates::Rates;
 use crate::request_id::RequestIds;
 
 /// How the S3 service presents itself, and its limits.
@@ -44,6 +46,8 @@ pub struct S3Config {
     pub signature_v2: SignatureV2,
     /// Where grants find accounts; without it there is only the account of the root user.
     pub accounts: Option<Accounts>,
+    /// The names of the targets that buckets may have their events told to.
+    pub notification_targets: Vec<String>,
 }
 
 impl Default for S3Config {
@@ -63,6 +67,7 @@ impl Default for S3Config {
             public_access: PublicAccess::default(),
             signature_v2: SignatureV2::default(),
             accounts: None,
+            notification_targets: Vec::new(),
         }
     }
 }
@@ -99,6 +104,8 @@ pub(crate) struct Shared {
     pub(crate) host_id: HeaderValue,
     pub(crate) metrics: OperationMetrics,
     pub(crate) md5_pool: Md5Pool,
+    pub(crate) rates: Rates,
+    pub(crate) access_logs: AccessLogs,
 }
 
 impl S3State {
@@ -113,7 +120,19 @@ impl S3State {
         let host_id = HeaderValue::from_str(ids.host_id()).unwrap_or(HeaderValue::from_static("-"));
         let metrics = OperationMetrics::new();
         let md5_pool = Md5Pool::start()?;
-        Ok(Self(Arc::new(Shared { engine, verifier, config, ids, host_id, metrics, md5_pool })))
+        let rates = Rates::default();
+        let access_logs = AccessLogs::default();
+        Ok(Self(Arc::new(Shared {
+            engine,
+            verifier,
+            config,
+            ids,
+            host_id,
+            metrics,
+            md5_pool,
+            rates,
+            access_logs,
+        })))
     }
 }
 

@@ -5,6 +5,7 @@ use granary_types::{Attributes, BucketId, BucketName, ObjectKey, VersionId, Writ
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::events::{EventKind, Subject};
 use crate::objects::shown_version;
 
 /// How often a call begins anew when the object is replaced meanwhile.
@@ -89,7 +90,8 @@ impl Engine {
         (named, write): (Option<VersionId>, WriteId),
         acl: Option<String>,
     ) -> Result<Option<VersionId>> {
-        let Bucket { id, settings, .. } = self.bucket(bucket).await?;
+        let found = self.bucket(bucket).await?;
+        let (id, settings) = (found.id, found.settings);
         for _ in 0..TRIES {
             let object = self.object_row(id, key, named).await?.object;
             if object.write != write {
@@ -98,7 +100,10 @@ impl Engine {
             let version = object.version;
             let bytes = acl.clone().map(String::into_bytes);
             let change = AclChange { bucket: id, key: key.clone(), version, write, acl: bytes };
-            let commit = Commit { advances: Vec::new(), writes: vec![Write::Acl(Box::new(change))] };
+            let subject = Subject::of(EventKind::AclPut, key, Some(version));
+            let events = self.event_writes(&found, subject).await?;
+            let writes = std::iter::once(Write::Acl(Box::new(change))).chain(events).collect();
+            let commit = Commit { advances: Vec::new(), writes };
             match self.commit_one(commit).await? {
                 Outcome::NoSuchKey => {}
                 outcome => {

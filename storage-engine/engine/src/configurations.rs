@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use granary_types::{BucketId, BucketName};
 use parking_lot::Mutex;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::error::Result;
 
 const BUCKETS_MAX: usize = 10_000;
@@ -77,26 +77,25 @@ impl<K: Eq + Hash, V: Clone> ConfigurationCache<K, V> {
     }
 }
 
-impl Engine {
+impl Inner {
     /// Lets a cache forget what other nodes changed, once a second.
     pub(crate) async fn refresh<K: Eq + Hash, V: Clone>(
         &self,
         cache: &ConfigurationCache<K, V>,
     ) -> Result<()> {
-        if self.inner.nodes.is_some() && cache.is_due() {
-            cache.checked(self.inner.store.configuration_generation().await?);
+        if self.nodes.is_some() && cache.is_due() {
+            cache.checked(self.store.configuration_generation().await?);
         }
         Ok(())
     }
 
-    /// A configuration of a bucket: as it is known, or as `ask` finds it. What other nodes changed counts within a second.
-    pub(crate) async fn cached<T>(
+    /// As [`Engine::cached`], of a bucket that was looked up.
+    pub(crate) async fn cached_of<T>(
         &self,
-        bucket: &BucketName,
+        id: BucketId,
         cache: &OneConfiguration<T>,
         ask: impl Future<Output = Result<Option<T>>>,
     ) -> Result<Option<Arc<T>>> {
-        let id = self.bucket(bucket).await?.id;
         self.refresh(cache).await?;
         let asked = match cache.get(&id) {
             Ok(known) => return Ok(known),
@@ -105,5 +104,18 @@ impl Engine {
         let found = ask.await?.map(Arc::new);
         cache.remember(id, found.clone(), asked);
         Ok(found)
+    }
+}
+
+impl Engine {
+    /// A configuration of a bucket: as it is known, or as `ask` finds it. What other nodes changed counts within a second.
+    pub(crate) async fn cached<T>(
+        &self,
+        bucket: &BucketName,
+        cache: &OneConfiguration<T>,
+        ask: impl Future<Output = Result<Option<T>>>,
+    ) -> Result<Option<Arc<T>>> {
+        let id = self.bucket(bucket).await?.id;
+        self.inner.cached_of(id, cache, ask).await
     }
 }

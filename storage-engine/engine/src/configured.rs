@@ -57,7 +57,7 @@ impl Engine {
     ) -> Result<Arc<ConfiguredBucket>> {
         let cache = &self.inner.configured;
         let alone = self.inner.nodes.is_none();
-        self.refresh(cache).await?;
+        self.inner.refresh(cache).await?;
         let asked = match cache.get(name) {
             Ok(known) if alone || freshness == Freshness::Believed => return Ok(known),
             Ok(known) => {
@@ -70,10 +70,7 @@ impl Engine {
             Err(asked) => asked,
         };
         let bucket = self.bucket(name).await?;
-        let mut found = Vec::with_capacity(documents.len());
-        for document in documents {
-            found.push(self.document_of(bucket.id, document).await?);
-        }
+        let found = self.inner.documents_of(bucket.id, documents).await?;
         let configured = Arc::new(ConfiguredBucket { bucket, documents: found, read: OnceLock::new() });
         cache.remember(name.clone(), Arc::clone(&configured), asked);
         Ok(configured)

@@ -13,6 +13,7 @@ use granary_types::{BucketName, ObjectKey, UnixMillis, VersionId, WriteId};
 use crate::api::{DeleteEntry, Deleted};
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
+use crate::events::without_events;
 use crate::record::ObjectRecord;
 use crate::told::{Deed, Told};
 use crate::write::Recorded;
@@ -51,12 +52,14 @@ impl Engine {
             }
             expected.push(made);
         }
+        let all = self.inner.with_events(&self.origin, &found, &writes).await?;
         let outcomes = if records.is_empty() {
-            self.inner.store.commit(Commit { advances: Vec::new(), writes: writes.clone() }).await?
+            self.inner.store.commit(Commit { advances: Vec::new(), writes: all.clone() }).await?
         } else {
-            let recorded = Recorded { writes: writes.clone(), ..Recorded::default() };
+            let recorded = Recorded { writes: all.clone(), ..Recorded::default() };
             self.commit_recorded(records, recorded).await?
         };
+        let outcomes = without_events(&all, outcomes);
         self.inner.record_deletes(&found, &writes, &expected, &outcomes).await;
         let deleted = |outcome: &Outcome| {
             self.accepted(bucket, outcome)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use granary_erasure::Profile;
 use granary_metadata::sqlite::SqliteStore;
 use granary_metadata::{MetadataStore, VolumeState};
 use granary_types::{ClusterId, WriteId};
@@ -14,10 +15,12 @@ use crate::configurations::OneConfiguration;
 use crate::configured::ConfiguredCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::{EngineError, Result};
+use crate::events::{Origin, Targets};
 use crate::lifecycle::LifecycleRules;
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
+use crate::quota::Quotas;
 use crate::read::Reader;
 use crate::sealing::EncryptionCache;
 use crate::start::{
@@ -34,6 +37,8 @@ const BUDGET_UNITS_MIN: usize = 256;
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
+    /// Who causes what is asked for through this handle.
+    pub(crate) origin: Arc<Origin>,
 }
 
 pub(crate) struct Inner {
@@ -57,6 +62,8 @@ pub(crate) struct Inner {
     pub rules: OneConfiguration<LifecycleRules>,
     pub encryption: EncryptionCache,
     pub configured: ConfiguredCache,
+    pub quotas: Quotas,
+    pub targets: Targets,
     pub tasks: Tasks,
     /// The database knows less than was committed: nothing may be freed, for the rest of this life.
     regressed: AtomicBool,
@@ -95,15 +102,11 @@ impl Engine {
         let served = serve_node(&options, node, peers, cluster, &drives).await?;
         let nodes = served.as_ref().map(|served| Arc::clone(&served.nodes));
         seal_former_volumes(store.as_ref(), nodes.as_deref()).await?;
-        let wanted = match (options.erasure, &nodes) {
-            (None, Some(_)) => Wanted::ByDrives,
-            _ => Wanted::Fixed(profile),
-        };
         let pool = VolumePool::new(
             Arc::clone(&drives),
             Arc::clone(&store),
             cluster,
-            wanted,
+            wanted(&options, nodes.as_deref(), profile),
             options.grace,
             options.volume_limit_bytes,
         );
@@ -123,6 +126,7 @@ impl Engine {
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
             maintenance_budget: budget(0),
+            targets: Targets::new(&options.event_targets),
             options,
             cluster,
             drives,
@@ -138,13 +142,14 @@ impl Engine {
             rules: OneConfiguration::default(),
             encryption: EncryptionCache::default(),
             configured: ConfiguredCache::default(),
+            quotas: Quotas::default(),
             tasks: Tasks::default(),
             regressed: AtomicBool::new(regressed),
             heal_turn: tokio::sync::Mutex::default(),
             moves: MoveBoard::default(),
             running: Mutex::new(None),
         });
-        let engine = Self { inner };
+        let engine = Self { inner, origin: Arc::default() };
         let maintenance = Maintenance::start(&engine);
         let watching = nodes.map(|nodes| Watching::start(nodes, Arc::clone(&engine.inner.reader)));
         *engine.inner.running.lock() = Some(Running { committing, maintenance, watching, served });
@@ -191,6 +196,14 @@ impl Engine {
             drive.release();
         }
         Ok(())
+    }
+}
+
+/// The code of new volumes: of a node, by what drives there are, unless it was told.
+fn wanted(options: &EngineOptions, nodes: Option<&Nodes>, profile: Profile) -> Wanted {
+    match (options.erasure, nodes) {
+        (None, Some(_)) => Wanted::ByDrives,
+        _ => Wanted::Fixed(profile),
     }
 }
 

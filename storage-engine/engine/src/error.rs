@@ -7,6 +7,7 @@ use granary_metadata::MetadataError;
 use granary_types::{BucketName, PartNumber, UnixMillis, VersionId};
 
 use crate::api::SourceError;
+use crate::quota::Quota;
 
 /// The result of an engine call.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
@@ -83,6 +84,9 @@ pub enum EngineError {
     /// The caller's [`crate::PutSource`] failed; nothing was stored.
     #[error("the body could not be read")]
     Source(#[source] SourceError),
+    /// The bucket may not take so much.
+    #[error("the quota of the bucket is exceeded: {0:?}")]
+    QuotaExceeded(Quota),
     /// No drive has room. Reads and deletes go on.
     #[error("no room left on the drives")]
     NoSpace,

@@ -19,6 +19,7 @@ mod drive_status;
 mod drives;
 mod engine;
 mod error;
+mod events;
 mod identities;
 mod layout;
 mod lifecycle;
@@ -29,6 +30,7 @@ mod multipart;
 mod nodes;
 mod objects;
 mod options;
+mod quota;
 mod read;
 mod receive;
 mod record;
@@ -49,6 +51,10 @@ pub use drive_status::{DriveHealth, DriveNode, DriveStatus};
 pub use drives::{DriveProblem, UnusedDrive};
 pub use engine::Engine;
 pub use error::{EngineError, Result};
+pub use events::{
+    CreatedBy, DestinationKind, Event, EventKind, NOTIFICATIONS, NotificationRule, NotificationRules, Origin,
+    WaitingEvent,
+};
 pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN, Tls};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
 pub use granary_keys::{
@@ -56,7 +62,8 @@ pub use granary_keys::{
 };
 pub use granary_metadata::postgres::PostgresOptions;
 pub use granary_metadata::{
-    BucketDocument, IdentityChange, IdentityDocument, NodeRow, NodeState, VolumeRow, VolumeState,
+    BucketDocument, BucketUsage, EventCause, EventPlace, IdentityChange, IdentityDocument, NodeRow,
+    NodeState, VolumeRow, VolumeState,
 };
 pub use lifecycle::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
@@ -68,6 +75,7 @@ pub use maintain::{
 };
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
+pub use quota::{BUCKET_LIMITS, BucketLimits, Quota};
 pub use read::{ObjectHandle, ObjectStream};
 pub use rename::RenameConditions;
 pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};

@@ -21,8 +21,10 @@ use crate::api::{
 };
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::events::{EventKind, Subject};
 use crate::locks::{check_bucket, keep_upload_lock, lock_write, take_upload_lock};
 use crate::objects::{VERSIONING_TRIES_MAX, first, new_version, written};
+use crate::quota::Amount;
 use crate::receive::{Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
 use crate::sealing::{
@@ -53,6 +55,8 @@ impl Engine {
         keep_upload_acl(&mut attributes, options.acl);
         let found = self.bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
+        // An upload that could not be completed is better refused now.
+        drop(self.room(found.id, Amount { bytes: 0, objects: 1 }).await?);
         // The data key itself is asked for again with each part.
         let seal = new_seal(self.keys(), &options.encryption)?.map(|(seal, _)| seal);
         keep_upload_seal(&mut attributes, seal.as_ref())?;
@@ -126,6 +130,8 @@ impl Engine {
         let seal = upload_seal(&self.upload_row(id, key, upload).await?.attributes)?;
         check_customer_key(seal.as_ref(), customer)?;
         let data = seal.as_ref().map(|seal| data_key(self.keys(), seal, customer)).transpose()?;
+        let announced = source.length_hint_bytes().unwrap_or(0);
+        let mut room = self.room(id, Amount { bytes: announced, objects: 0 }).await?;
         let blob_id = BlobId::random().map_err(EngineError::drawing)?;
         let sealing = data.as_ref().map(|data| (data, StreamId::Part(blob_id)));
         let record = BlobRecord {
@@ -136,6 +142,7 @@ impl Engine {
         };
         let received = self.receive(source, &record, Small::Blob(blob_id), sealing).await?;
         let Received { stored, digests, length_bytes } = received;
+        room.grow_to(length_bytes).await?;
         let (blob, advances, volumes) = match stored {
             Stored::Blob(blob) => {
                 (NewBlob { id: blob.id, extents: blob.extents }, blob.advances, blob.volumes)
@@ -220,18 +227,14 @@ impl Engine {
         let mut found = self.bucket(bucket).await?;
         let id = found.id;
         let mut row = self.upload_row(id, key, upload).await?;
+        // Its bytes are counted with the parts.
+        let _room = self.room(id, Amount { bytes: 0, objects: 1 }).await?;
         let tags = take_upload_tags(&mut row.attributes);
         let lock = take_upload_lock(&mut row.attributes)?;
         let seal = take_upload_seal(&mut row.attributes)?;
         let acl = take_upload_acl(&mut row.attributes);
         let rows = self.part_blobs(id, key, upload).await?;
-        let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
-        let mut parts = Vec::with_capacity(options.parts.len());
-        for part in &options.parts {
-            let blob = *blobs.get(&part.write).ok_or(EngineError::InvalidPart(part.number))?;
-            let checksum = part.checksum.clone();
-            parts.push(PartRef { number: part.number, blob, length_bytes: part.length_bytes, checksum });
-        }
+        let parts = part_refs(&rows, &options.parts)?;
         let mut object = NewObject {
             version: VersionId::NULL,
             kind: VersionKind::Object,
@@ -254,6 +257,8 @@ impl Engine {
             let tagging = tag_write(id, key, &object, tags.clone());
             let locking = lock_write(id, key, &object, lock);
             let owned = acl_write(id, key, &object, acl.clone());
+            let subject = Subject::created(EventKind::CreatedComplete, key, &object);
+            let events = self.event_writes(&found, subject).await?;
             let write = Write::CompleteUpload(Box::new(CompleteUpload {
                 bucket: id,
                 key: key.clone(),
@@ -262,7 +267,8 @@ impl Engine {
                 conditions: options.conditions.clone(),
                 object: object.clone(),
             }));
-            let writes = std::iter::once(write).chain(tagging).chain(locking).chain(owned).collect();
+            let writes = std::iter::once(write).chain(tagging).chain(locking).chain(owned);
+            let writes = writes.chain(events).collect();
             let told = Told { tags: tags.clone(), lock, acl: acl.clone(), ..Told::put(&found) };
             let told = told.under(&options.conditions);
             let records = ObjectRecord::manifest(id, key, &object, &told)?;
@@ -303,6 +309,18 @@ impl Engine {
         let outcome = self.commit_one(Commit { advances: Vec::new(), writes: vec![write] }).await?;
         self.accepted(bucket, &outcome)
     }
+}
+
+/// The parts of the object to be, with the blobs that hold them.
+fn part_refs(rows: &[PartRow], named: &[UploadedPart]) -> Result<Vec<PartRef>> {
+    let blobs: HashMap<WriteId, BlobId> = rows.iter().map(|row| (row.write, row.blob)).collect();
+    let mut parts = Vec::with_capacity(named.len());
+    for part in named {
+        let blob = *blobs.get(&part.write).ok_or(EngineError::InvalidPart(part.number))?;
+        let checksum = part.checksum.clone();
+        parts.push(PartRef { number: part.number, blob, length_bytes: part.length_bytes, checksum });
+    }
+    Ok(parts)
 }
 
 fn uploaded(row: PartRow) -> UploadedPart {

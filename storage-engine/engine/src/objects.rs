@@ -18,7 +18,9 @@ use crate::api::{
 use crate::append::Beginning;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::events::Subject;
 use crate::locks::{check_bucket, lock_write};
+use crate::quota::Amount;
 use crate::read::ObjectHandle;
 use crate::receive::{Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
@@ -35,7 +37,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Source`] for the body's own errors, [`EngineError::PreconditionFailed`], [`EngineError::NoSuchKey`]
-    /// (an `if_match` without an object), [`EngineError::NoSuchBucket`], [`EngineError::NoSpace`], …
+    /// (an `if_match` without an object), [`EngineError::NoSuchBucket`], [`EngineError::QuotaExceeded`] before the body is
+    /// asked for, [`EngineError::NoSpace`], …
     pub async fn put_object(
         &self,
         bucket: &BucketName,
@@ -65,9 +68,12 @@ impl Engine {
         } else {
             Small::Pack
         };
+        let announced = source.length_hint_bytes().unwrap_or(0);
+        let mut room = self.room(found.id, Amount { bytes: announced, objects: 1 }).await?;
         let sealed = new_seal(self.keys(), &options.encryption)?;
         let sealing = sealed.as_ref().map(|(_, key)| (key, StreamId::Whole));
         let received = self.receive(source, &record, small, sealing).await?;
+        room.grow_to(received.length_bytes).await?;
         let (stored, mut new) = new_object(options, received, sealed, beginning)?;
         let mut tries = 0;
         loop {
@@ -111,6 +117,8 @@ impl Engine {
         let behind = tag_write(bucket, key, object, tags.clone()).into_iter();
         let behind = behind.chain(lock_write(bucket, key, object, *lock));
         let behind = behind.chain(acl_write(bucket, key, object, acl.clone()));
+        let subject = Subject::created(self.origin.created(), key, object);
+        let behind = behind.chain(self.event_writes(found, subject).await?);
         let mut recorded = Recorded::default();
         match stored {
             Stored::Small(bytes) => {
@@ -150,7 +158,10 @@ impl Engine {
     /// Turns the outcome of a write into a result.
     pub(crate) fn accepted(&self, bucket: &BucketName, outcome: &Outcome) -> Result<()> {
         match outcome {
-            Outcome::Done { .. } | Outcome::Marked { .. } => Ok(()),
+            Outcome::Done { .. } | Outcome::Marked { .. } => {
+                self.inner.wake_for_events();
+                Ok(())
+            }
             Outcome::VersioningChanged => {
                 self.inner.buckets.forget(bucket);
                 Err(EngineError::Unavailable { context: "the bucket's versioning keeps changing" })

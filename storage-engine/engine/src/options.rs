@@ -54,6 +54,8 @@ pub struct EngineOptions {
     pub lifecycle_day: DayLength,
     /// The keys that objects are encrypted under; without any, only clients' own keys can be used.
     pub keys: KeyRing,
+    /// The names of the targets that events may be told to; the same on all nodes.
+    pub event_targets: Vec<String>,
 }
 
 impl EngineOptions {
@@ -77,6 +79,7 @@ impl EngineOptions {
             compact_dead_percent: 25,
             lifecycle_day: DayLength::Real,
             keys: KeyRing::default(),
+            event_targets: Vec::new(),
         }
     }
 }

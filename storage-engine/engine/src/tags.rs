@@ -5,6 +5,7 @@ use granary_types::{Attributes, BucketId, BucketName, ObjectKey, VersionId};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::events::{EventKind, Subject};
 use crate::objects::shown_version;
 
 /// How often a call begins anew when the object is replaced meanwhile.
@@ -82,12 +83,16 @@ impl Engine {
         version: Option<VersionId>,
         tags: Vec<Tag>,
     ) -> Result<Option<VersionId>> {
-        let Bucket { id, settings, .. } = self.bucket(bucket).await?;
+        let found = self.bucket(bucket).await?;
+        let (id, settings) = (found.id, found.settings);
+        let kind = if tags.is_empty() { EventKind::TaggingDelete } else { EventKind::TaggingPut };
         for _ in 0..TRIES {
             let row = self.object_row(id, key, version).await?;
             let NewObject { version, write, .. } = row.object;
+            let events = self.event_writes(&found, Subject::of(kind, key, Some(version))).await?;
             let tagging = Tagging { bucket: id, key: key.clone(), version, write, tags: tags.clone() };
-            let commit = Commit { advances: Vec::new(), writes: vec![Write::Tag(Box::new(tagging))] };
+            let writes = std::iter::once(Write::Tag(Box::new(tagging))).chain(events).collect();
+            let commit = Commit { advances: Vec::new(), writes };
             match self.commit_one(commit).await? {
                 Outcome::NoSuchKey => {}
                 outcome => {

@@ -8,10 +8,10 @@ use granary_types::{
 
 use crate::error::Result;
 use crate::model::{
-    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
-    IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome,
-    PartPage, PartQuery, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage,
-    VersionQuery, VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
+    DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket,
+    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, SealedEnd, ShardMove, Tag, UploadPage,
+    UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 
 /// The metadata of one store.
@@ -75,6 +75,18 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Counts the changes of configurations of buckets, so that who remembers one learns that it may have changed.
     async fn configuration_generation(&self) -> Result<u64>;
 
+    /// What a bucket holds; nothing for one that is gone.
+    async fn bucket_usage(&self, bucket: BucketId) -> Result<BucketUsage>;
+
+    /// Events that are queued, in the order of their places, behind `after`, at most `limit`.
+    async fn events(&self, after: Option<EventPlace>, limit: u32) -> Result<Vec<QueuedEvent>>;
+
+    /// How many events are queued for a target; `limit` if there are so many or more.
+    async fn count_events(&self, target: &str, limit: u32) -> Result<u32>;
+
+    /// Takes events out of the queue. Those that are not there any more are no matter. At most 10,000.
+    async fn finish_events(&self, places: Vec<EventPlace>) -> Result<()>;
+
     /// Makes a change of identities; `false` if others were made since the state it was decided from.
     async fn change_identities(&self, change: IdentityChange) -> Result<bool>;
 
@@ -136,7 +148,7 @@ pub trait MetadataStore: Send + Sync + 'static {
     async fn drives(&self) -> Result<Vec<DriveRow>>;
 
     /// Counts what lives in each volume anew from objects, parts and blobs, repairs `live_bytes` that drifted, and
-    /// returns the volumes that had. For operators and tests: it reads everything.
+    /// returns the volumes that had; the usage of buckets is counted anew too. For operators and tests: it reads everything.
     async fn recount(&self) -> Result<Vec<(VolumeId, u64, u64)>>;
 
     /// Waits until nothing is being written, closes everything, makes the files complete.

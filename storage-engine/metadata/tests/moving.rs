@@ -25,10 +25,10 @@ use granary_metadata::moving::{
 use granary_metadata::postgres::{Consistency, PostgresCopy, PostgresStore};
 use granary_metadata::sqlite::{Existing, SqliteImport, SqliteStore, mark_moved};
 use granary_metadata::{
-    AclChange, BucketDocument, DriveRow, DriveState, IdentityChange, IdentityDocument, MetadataError,
-    MetadataStore, Outcome, Result, Tagging, Write,
+    AclChange, BucketDocument, DriveRow, DriveState, EventPlace, IdentityChange, IdentityDocument,
+    MetadataError, MetadataStore, NewEvent, Outcome, Result, Tagging, Write,
 };
-use granary_types::{DriveId, WriteId};
+use granary_types::{DriveId, UnixMillis, WriteId};
 
 const STEPS: u64 = 400;
 /// Few entries a step, so that there are many places to be cut off at.
@@ -127,6 +127,9 @@ async fn fill(store: &dyn MetadataStore, seed: u64) {
     assert!(
         store.put_bucket_document(BucketDocument { bucket: bucket_id(77), name, document }).await.unwrap()
     );
+    let place = EventPlace { target: "t".to_owned(), bucket: bucket_id(77), at: UnixMillis(5), id: write };
+    let event = NewEvent { place, event: b"told".to_vec() };
+    commit(store, vec![Write::Event(Box::new(event))]).await;
     let identity = IdentityDocument { name: "user/1/a".to_owned(), document: Some(b"{}".to_vec()) };
     let expected = store.identity_generation().await.unwrap();
     assert!(store.change_identities(IdentityChange { expected, documents: vec![identity] }).await.unwrap());

@@ -19,6 +19,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use granary_s3::ObjectOwnership;
 use serde::{Deserialize, Serialize};
 
+use crate::notify::TargetSetting;
 use crate::telemetry::LogFormat;
 pub use erasure::ErasureSetting;
 pub use metadata::MetadataSetting;
@@ -26,7 +27,7 @@ pub use node::NodeConfig;
 pub use report::report;
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 42] = [
+const KEYS: [&str; 48] = [
     "data",
     "metadata",
     "listen",
@@ -69,6 +70,12 @@ const KEYS: [&str; 42] = [
     "allow_signature_v2",
     "default_object_ownership",
     "default_block_public_access",
+    "notify",
+    "notify_secret_file",
+    "notify_allow_private",
+    "notify_ca_cert",
+    "notify_queue_max",
+    "access_log_interval_ms",
 ];
 
 /// Settings as written, before validation of what belongs together.
@@ -162,6 +169,19 @@ pub struct Settings {
     pub default_object_ownership: ObjectOwnership,
     /// Whether public access to new buckets is blocked.
     pub default_block_public_access: bool,
+    /// Where buckets may have their events sent; the same on all nodes.
+    #[serde(deserialize_with = "lists::one_or_many_of")]
+    pub notify: Vec<TargetSetting>,
+    /// A file with the secrets that messages to them are signed with.
+    pub notify_secret_file: Option<PathBuf>,
+    /// Whether they may be on this machine or in private networks, and be spoken to without TLS.
+    pub notify_allow_private: bool,
+    /// PEM file with certificates to trust there, beside those that the machine trusts.
+    pub notify_ca_cert: Option<PathBuf>,
+    /// How many events may wait for each of them.
+    pub notify_queue_max: u32,
+    /// How often the access logs of buckets are delivered.
+    pub access_log_interval_ms: u64,
 }
 
 impl Default for Settings {
@@ -209,6 +229,12 @@ impl Default for Settings {
             allow_signature_v2: false,
             default_object_ownership: ObjectOwnership::default(),
             default_block_public_access: true,
+            notify: Vec::new(),
+            notify_secret_file: None,
+            notify_allow_private: false,
+            notify_ca_cert: None,
+            notify_queue_max: 100_000,
+            access_log_interval_ms: 60_000,
         }
     }
 }
@@ -337,11 +363,21 @@ fn check_bounds(settings: &Settings) -> Result<()> {
         ("maintenance_interval_ms", settings.maintenance_interval_ms, 50, HOUR_MS),
         ("metadata_backup_interval_ms", settings.metadata_backup_interval_ms, 0, 30 * DAY_MS),
         ("move_rate_bytes", settings.move_rate_bytes, 1 << 16, 1 << 40),
+        ("access_log_interval_ms", settings.access_log_interval_ms, 100, DAY_MS),
         ("volume_limit_bytes", settings.volume_limit_bytes, 1 << 20, 1 << 40),
     ];
     for (name, value, low, high) in ranges {
         ensure!((low..=high).contains(&value), "{name} must be from {low} to {high}, not {value}");
     }
+    ensure!(
+        settings.notify.is_empty() || settings.notify_secret_file.is_some(),
+        "--notify needs --notify-secret-file: messages are signed"
+    );
+    ensure!(
+        (1_000..=10_000_000).contains(&settings.notify_queue_max),
+        "notify_queue_max must be from 1000 to 10000000, not {}",
+        settings.notify_queue_max
+    );
     let debug_day = settings.debug_lifecycle_day_seconds.unwrap_or(1);
     ensure!(
         (1..=86_400).contains(&debug_day),

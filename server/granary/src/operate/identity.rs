@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use granary_admin::{IdentityReport, IdentityRequest, KeyAction, KeyPair, NamedUser, UserReport, UserToAdd};
 
 use super::Target;
+use super::bucket::Limit;
 use crate::output::{OutputFormat, print_json, print_line, table};
 
 /// A policy has 20 KiB at most; what is longer is no policy.
@@ -29,6 +30,15 @@ pub enum UserCommand {
     },
     /// Remove a user, or an account that has nothing in it but its root user.
     Remove(Whose),
+    /// Set how many requests a second a user may send to each node, those of its sessions included.
+    Limit {
+        /// Whose.
+        #[command(flatten)]
+        user: Whose,
+        /// Requests a second; or none.
+        #[arg(long, value_name = "N|none")]
+        requests_per_second: Limit<std::num::NonZeroU32>,
+    },
 }
 
 /// What `granary user add` takes.
@@ -203,6 +213,11 @@ pub async fn user(command: UserCommand, format: OutputFormat) -> Result<()> {
         UserCommand::Remove(whose) => {
             let (user, target) = whose.split();
             ask(&target, &IdentityRequest::RemoveUser { user }).await.context("removing a user").map(drop)
+        }
+        UserCommand::Limit { user, requests_per_second: Limit(requests_per_s) } => {
+            let (user, target) = user.split();
+            let request = IdentityRequest::LimitUser { user, requests_per_s };
+            ask(&target, &request).await.context("limiting a user").map(drop)
         }
     }
 }

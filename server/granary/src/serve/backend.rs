@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use granary_admin::{
-    AdminBackend, AdminError, DrainPlan, DriveReport, DriveState, IdentityReport, IdentityRequest, Leaving,
-    MoveReport, NodeReport, NodeState, TaskId, TaskKind, TaskProgress, TaskState, VolumePage, VolumeReport,
-    VolumeState,
+    AdminBackend, AdminError, BucketAnswer, BucketRequest, DrainPlan, DriveReport, DriveState,
+    IdentityReport, IdentityRequest, Leaving, MoveReport, NodeReport, NodeState, TaskId, TaskKind,
+    TaskProgress, TaskState, VolumePage, VolumeReport, VolumeState,
 };
 use granary_engine::{DriveHealth, DriveProblem, DriveStatus, Engine, EngineError, NodeStatus, VolumeRow};
 use granary_iam::IdentityStore;
@@ -80,6 +80,10 @@ impl AdminBackend for EngineBackend {
 
     async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError> {
         super::identities::answer(&self.identities, request).await
+    }
+
+    async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError> {
+        super::buckets::answer(&self.engine, request).await
     }
 
     async fn progress(&self, id: &TaskId) -> Result<TaskProgress, AdminError> {

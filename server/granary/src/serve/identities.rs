@@ -52,6 +52,9 @@ async fn run(store: &IdentityStore, request: IdentityRequest) -> Result<Identity
         IdentityRequest::DetachPolicy { user, arn } => {
             store.attach_policy(&name(user), &arn, false).await.map(|()| none)
         }
+        IdentityRequest::LimitUser { user, requests_per_s } => {
+            store.set_rate(&name(user), requests_per_s).await.map(|()| none)
+        }
     }
 }
 
@@ -101,5 +104,6 @@ fn report(view: &UserView) -> UserReport {
         email: view.account.email.clone(),
         keys: view.keys.iter().map(key).collect(),
         policies: view.policies.clone(),
+        requests_per_s: view.requests_per_s,
     }
 }

@@ -1,6 +1,7 @@
 //! `granary serve`: opens the store, listens, and stops when told to.
 
 mod backend;
+mod buckets;
 pub mod connection;
 pub mod dispatch;
 pub mod expect;

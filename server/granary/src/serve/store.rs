@@ -17,6 +17,7 @@ use super::backend::EngineBackend;
 use super::dispatch::{Readiness, Routes};
 use crate::config::Config;
 use crate::keyring::LoadedKeyRing;
+use crate::notify;
 
 /// How often readiness is looked at; `/health/ready` tells what was found last.
 const READINESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -30,6 +31,9 @@ pub struct Store {
     identities: IdentityStore,
     watching: JoinHandle<()>,
     following: JoinHandle<()>,
+    notifying: Vec<JoinHandle<()>>,
+    s3: S3State,
+    logging: JoinHandle<()>,
 }
 
 impl Store {
@@ -46,6 +50,11 @@ impl Store {
             Ok(Err(error)) => warn!(%error, "when access keys were used last could not be kept"),
             Err(_elapsed) => warn!("when access keys were used last could not be kept in time"),
         }
+        for task in &self.notifying {
+            task.abort();
+        }
+        self.logging.abort();
+        self.s3.deliver_logs().await;
         self.engine.close().await.context("closing the store")
     }
 }
@@ -76,6 +85,7 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
             true => SignatureV2::Accepted,
             false => SignatureV2::Refused,
         },
+        notification_targets: notify::target_names(&config.settings),
         default_encryption: config.settings.encrypt_by_default.then_some(DefaultEncryption::Managed),
         ownership: config.settings.default_object_ownership,
         public_access: match config.settings.default_block_public_access {
@@ -101,16 +111,19 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
     // IAM and the admin API are in no region, and their clients sign for all kinds.
     let anywhere = Arc::new(Verifier::new(Arc::new(identities.clone()), RegionPolicy::Any));
     let s3 = S3Config { accounts: Some(Accounts(Arc::new(identities.clone()))), ..s3 };
+    let notifying = notify::start(config, &engine, &s3)?;
     let state =
         S3State::new(engine.clone(), verifier, s3, random_seed()?).context("starting the hashing threads")?;
+    let interval = Duration::from_millis(config.settings.access_log_interval_ms);
+    let logging = tokio::spawn(state.clone().deliver_logs_forever(interval));
     let backend = Arc::new(EngineBackend { engine: engine.clone(), identities: identities.clone() });
     let routes = Routes {
-        s3: granary_s3::router(state),
+        s3: granary_s3::router(state.clone()),
         admin: granary_admin::router(backend, Arc::clone(&anywhere)),
         iam: granary_iam::api::router(identities.clone(), anywhere),
         readiness,
     };
-    Ok((routes, Store { engine, identities, watching, following }))
+    Ok((routes, Store { engine, identities, watching, following, notifying, s3: state, logging }))
 }
 
 /// Keys of clients come over TLS, or over plain HTTP where the operator says that this is safe.
@@ -138,6 +151,7 @@ fn options(config: &Config) -> Result<EngineOptions> {
     if let Some(seconds) = settings.debug_lifecycle_day_seconds {
         options.lifecycle_day = DayLength::Debug(Duration::from_secs(seconds));
     }
+    options.event_targets = notify::target_names(settings);
     options.move_rate_bytes = settings.move_rate_bytes;
     options.backups_kept = settings.metadata_backups_kept;
     if let Some(erasure) = config.settings.erasure {

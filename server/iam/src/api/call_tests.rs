@@ -33,6 +33,7 @@ fn identity(kind: IdentityKind, policies: Vec<Arc<Policy>>) -> Identity {
         boundary: None,
         tags: Vec::new(),
         session: None,
+        rate: None,
     }
 }
 

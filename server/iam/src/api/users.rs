@@ -47,6 +47,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Xml> {
         groups: Vec::new(),
         boundary: boundary(call)?,
         tags: call.form.tags()?,
+        requests_per_s: None,
     };
     call.store
         .change(|state| {

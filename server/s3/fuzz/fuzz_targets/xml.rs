@@ -19,4 +19,5 @@ fuzz_target!(|data: &[u8]| {
     }
     granary_s3::check_configurations(data);
     granary_s3::check_encryption(data);
+    granary_s3::notifications::check_notifications(data);
 });

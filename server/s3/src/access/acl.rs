@@ -137,6 +137,14 @@ impl Acl {
         })
     }
 
+    /// Whether it grants a permission to what delivers access logs.
+    pub(crate) fn grants_to_log_delivery(&self, permission: Permission) -> bool {
+        self.grants.iter().any(|grant| {
+            let is_enough = grant.permission == permission || grant.permission == Permission::FullControl;
+            grant.grantee == Grantee::LogDelivery && is_enough
+        })
+    }
+
     /// Reads a document.
     ///
     /// # Errors

@@ -3,7 +3,9 @@ use std::time::SystemTime;
 
 use granary_auth::policy::{Context, Policy, PolicyKind, PolicyRequest};
 use granary_auth::{Account, Identity, IdentityKind, Principal, Session};
+use granary_types::BucketName;
 
+use super::super::payment::Payer;
 use super::super::rules::Block;
 use super::{AclSays, Lists, Owner, Rules, Stored, Verdict, decide};
 use crate::new_buckets::ObjectOwnership;
@@ -38,6 +40,7 @@ fn identity(account: &str, kind: IdentityKind, policies: &[&str]) -> Identity {
         boundary: None,
         tags: Vec::new(),
         session: None,
+        rate: None,
     }
 }
 
@@ -62,6 +65,12 @@ fn rules(statements: &str) -> Rules {
         block: Block::default(),
         ownership: ObjectOwnership::BucketOwnerEnforced,
         acl: Stored::Absent,
+        bucket: BucketName::new("b-1").unwrap(),
+        requests_per_s: None,
+        tells_events: false,
+        payer: Payer::Owner,
+        logging: None,
+        region: String::new(),
     }
 }
 

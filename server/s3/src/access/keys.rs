@@ -59,7 +59,7 @@ pub(crate) struct Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    fn header(&self, name: &str) -> Option<&'a str> {
+    pub(super) fn header(&self, name: &str) -> Option<&'a str> {
         self.parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
     }
 }

@@ -11,6 +11,7 @@ mod decide;
 mod keys;
 mod lists;
 pub(crate) mod owner;
+pub(crate) mod payment;
 pub(crate) mod rules;
 
 use std::sync::{Arc, OnceLock};
@@ -24,6 +25,7 @@ use crate::address::Address;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::locks;
+use crate::logs;
 use crate::operation::Operation;
 use crate::ops::{ObjectAddress, version};
 use crate::state::Shared;
@@ -31,6 +33,7 @@ use decide::{Lists, Verdict, decide};
 pub(crate) use keys::{Sent, of_lock, of_tags};
 pub(crate) use lists::{initiator, of_new_object, owners_of_upload};
 use owner::Owner;
+use payment::Payer;
 use rules::{DOCUMENTS, Rules, Stored};
 
 const ARN: &str = "arn:aws:s3:::";
@@ -100,6 +103,11 @@ impl<'a> Requester<'a> {
     /// The account that the request acts for, if any.
     pub(crate) fn own(&self) -> Option<&Owner> {
         self.own.get_or_init(|| Owner::of_principal(self.principal, &self.shared.config)).as_ref()
+    }
+
+    /// What is asked for.
+    pub(crate) fn operation(&self) -> Operation {
+        self.sent.operation
     }
 
     /// Whether it is the root user of the store.
@@ -290,6 +298,7 @@ pub(crate) async fn authorise(
         Address::Object(bucket, key) => Target::object(bucket, key, version),
     };
     let rules = rules(context.shared, target.bucket, requester.freshness()).await?;
+    logs::saw(context, &rules, target.key);
     // Each key of a delete of several is decided by itself, and what a policy asks of the body when that is read.
     let is_later = operation == Operation::DeleteObjects
         || keys_of_body(operation).is_some_and(|begin| requester.asks_for(&rules, begin));
@@ -311,6 +320,9 @@ pub(crate) async fn authorise(
         }
     }
     check_expected_owner(context, EXPECTED_OWNER, target.bucket).await?;
+    if requester.charge(&rules)? == Payer::Requester {
+        let _ = context.charged.set(());
+    }
     let _ = context.rules.set(rules);
     Ok(())
 }
@@ -406,6 +418,10 @@ pub(crate) async fn authorise_source(
 ) -> S3Result<()> {
     let action = actions::of(Operation::GetObject, version.is_some());
     context.requester.require(action, Target::object(bucket, key, version)).await?;
+    let source = rules(context.shared, bucket, Freshness::Believed).await?;
+    if context.requester.charge(&source)? == Payer::Requester {
+        let _ = context.charged.set(());
+    }
     check_expected_owner(context, EXPECTED_SOURCE_OWNER, bucket).await
 }
 

@@ -1,11 +1,16 @@
 //! What a bucket says about who may do what: its owner, its policy and its blocks of public access.
 
+use std::num::NonZeroU32;
+
 use granary_auth::policy::{Policy, PolicyKind};
-use granary_engine::ConfiguredBucket;
+use granary_engine::{BUCKET_LIMITS, BucketLimits, ConfiguredBucket, NOTIFICATIONS};
+use granary_types::BucketName;
 
 use super::acl::{Acl, PublicGrants};
 use super::owner::Owner;
+use super::payment::{self, Payer};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::logs::{self, LogTarget};
 use crate::new_buckets::ObjectOwnership;
 use crate::state::S3Config;
 use crate::xml::read::{self, Element, Limits};
@@ -15,7 +20,8 @@ pub(crate) const POLICY: &str = "policy/";
 /// That of the blocks of public access.
 pub(crate) const BLOCK: &str = "public-access-block/";
 /// All configurations that [`Rules`] are made of, in their order.
-pub(super) const DOCUMENTS: &[&str] = &[POLICY, BLOCK, OWNERSHIP, ACL];
+pub(super) const DOCUMENTS: &[&str] =
+    &[POLICY, BLOCK, OWNERSHIP, ACL, BUCKET_LIMITS, NOTIFICATIONS, payment::DOCUMENT, logs::DOCUMENT];
 /// The name of the ownership controls.
 pub(crate) const OWNERSHIP: &str = "ownership-controls/";
 /// The name of the access control list.
@@ -26,7 +32,7 @@ const STORED: Limits = Limits { length_bytes: 1024 * 1024, depth: 8, elements: 1
 
 /// A part of the rules that is kept as text.
 #[derive(Debug)]
-pub(super) enum Stored<T> {
+pub(crate) enum Stored<T> {
     /// There is none.
     Absent,
     /// It is this.
@@ -75,6 +81,18 @@ pub(crate) struct Rules {
     pub(crate) block: Block,
     pub(crate) ownership: ObjectOwnership,
     pub(super) acl: Stored<Acl>,
+    /// Its name.
+    pub(crate) bucket: BucketName,
+    /// How many requests a second about it this node takes.
+    pub(crate) requests_per_s: Option<NonZeroU32>,
+    /// Whether anybody is told what happens to its objects.
+    pub(crate) tells_events: bool,
+    /// Who pays for requests.
+    pub(crate) payer: Payer,
+    /// Where its access logs go.
+    pub(crate) logging: Option<LogTarget>,
+    /// Its region.
+    pub(crate) region: String,
 }
 
 impl Rules {
@@ -122,7 +140,23 @@ impl Rules {
             block,
             ownership: ownership(name.as_str(), document(2)),
             acl,
+            bucket: name.clone(),
+            // What cannot be read was logged, and keeps nobody from reading.
+            requests_per_s: document(4)
+                .and_then(|document| BucketLimits::decode(document).ok())
+                .and_then(|limits| limits.requests_per_s),
+            tells_events: document(5).is_some(),
+            payer: Payer::of_stored(document(6)),
+            logging: document(7)
+                .and_then(|content| fragment("Logging", content).ok())
+                .and_then(|root| LogTarget::of_element(&root)),
+            region: configured.bucket.region.clone(),
         }
+    }
+
+    /// The policy.
+    pub(crate) fn policy(&self) -> &Stored<Policy> {
+        &self.policy
     }
 
     /// Whether anybody gets in who cannot be told beforehand.

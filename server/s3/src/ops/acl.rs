@@ -75,7 +75,8 @@ pub(super) async fn put_object(
     check(rules, &acl)?;
     let stored = (acl != Acl::private(&rules.owner)).then(|| acl.document());
     let place = (named, found.write);
-    let done = engine.set_object_acl(&object.bucket, &object.key, place, stored).await.map_err(missing)?;
+    let done =
+        context.writer().set_object_acl(&object.bucket, &object.key, place, stored).await.map_err(missing)?;
     let mut response = respond::empty(StatusCode::OK);
     version::show(response.headers_mut(), version::VERSION, done);
     Ok(response)

@@ -77,7 +77,7 @@ pub(super) async fn append(
             };
             // An object that is made meanwhile is not replaced.
             options.conditions.if_none_match = Some(TagMatch::Any);
-            engine.put_object(&object.bucket, &object.key, options, &mut source).await
+            context.writer().put_object(&object.bucket, &object.key, options, &mut source).await
         }
         Some(opened) => append_to(context, object, opened, conditions, &mut source).await,
     };
@@ -109,7 +109,7 @@ async fn append_to(
     source: &mut BodySource,
 ) -> Result<granary_engine::Written, EngineError> {
     let mut source = Whole { before: opened.info().clone(), source };
-    let engine = &context.shared.engine;
+    let engine = context.writer();
     engine.append_object(&object.bucket, &object.key, opened, conditions, &mut source).await
 }
 

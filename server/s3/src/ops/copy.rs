@@ -89,7 +89,7 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
     let acl = access::of_new_object(context)?;
     let options = PutOptions { attributes, storage_class, conditions, tags, lock, encryption, acl };
-    let result = context.shared.engine.put_object(&object.bucket, &object.key, options, &mut body).await;
+    let result = context.writer().put_object(&object.bucket, &object.key, options, &mut body).await;
     let written = result.map_err(|error| write_error(error, context, object))?;
     let mut xml = XmlWriter::document("CopyObjectResult");
     xml.time("LastModified", written.modified);

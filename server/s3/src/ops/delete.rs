@@ -26,7 +26,7 @@ pub(super) async fn delete_object(context: &Context<'_>, object: &ObjectAddress)
     let target = Target::object(&object.bucket, &object.key, context.query.get("versionId"));
     let bypass = access::bypass(context, target).await?;
     let entry = DeleteEntry { key: object.key.clone(), version, bypass, conditions };
-    let deleted = context.shared.engine.delete_object(&object.bucket, entry).await;
+    let deleted = context.writer().delete_object(&object.bucket, entry).await;
     let deleted = deleted.map_err(|error| write_error(error, context, object))?;
     let mut response = respond::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
@@ -110,7 +110,7 @@ async fn delete_targets(
             Err(error) => outcomes.push(Some(Err(error))),
         }
     }
-    let mut deleted = context.shared.engine.delete_objects(bucket, entries).await?.into_iter();
+    let mut deleted = context.writer().delete_objects(bucket, entries).await?.into_iter();
     let settle = |outcome: Option<Outcome>| {
         outcome.unwrap_or_else(|| match deleted.next() {
             Some(result) => result.map_err(S3Error::from),

@@ -14,6 +14,7 @@ mod list;
 mod list_versions;
 mod locks;
 mod multipart;
+mod notification;
 mod object_headers;
 mod policy;
 mod put;
@@ -64,6 +65,8 @@ pub(crate) async fn run(
             Operation::GetBucketLifecycleConfiguration => lifecycle::get(context, &bucket).await,
             Operation::PutBucketLifecycleConfiguration => lifecycle::put(context, &bucket, body).await,
             Operation::DeleteBucketLifecycle => lifecycle::delete(context, &bucket).await,
+            Operation::GetBucketNotificationConfiguration => notification::get(context, &bucket).await,
+            Operation::PutBucketNotificationConfiguration => notification::put(context, &bucket, body).await,
             Operation::GetBucketEncryption => encryption::get(context, &bucket).await,
             Operation::PutBucketEncryption => encryption::put(context, &bucket, body).await,
             Operation::DeleteBucketEncryption => encryption::delete(context, &bucket).await,

@@ -46,7 +46,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
     let etag = encryption::etag_need(&options.encryption);
     let mut source = context.object_body(body, (etag, default_checksum(context)), PUT_BYTES_MAX)?;
     check_early(context, object, &options.conditions).await?;
-    let engine = &context.shared.engine;
+    let engine = context.writer();
     let tags = options.tags.clone();
     let result = engine.put_object(&object.bucket, &object.key, options, &mut source).await;
     context.received.add(source.received_bytes(), source.waited());

@@ -29,7 +29,7 @@ pub(super) async fn rename(context: &Context<'_>, object: &ObjectAddress) -> S3R
     }
     let source = source_conditions(context, &from).await?;
     let renamed = RenameConditions { source, target };
-    let engine = &context.shared.engine;
+    let engine = context.writer();
     let result = engine.rename_object(&object.bucket, &from.key, &object.key, renamed).await;
     let written = result.map_err(|error| match error {
         EngineError::NoSuchKey | EngineError::DeleteMarker { .. } => {

@@ -34,7 +34,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
     let tags = tags::of_document(&document, tags::OBJECT_TAGS_MAX)?;
     let add = |values: &mut _| access::of_tags(values, &tags);
     access::authorise_body(context, Operation::PutObjectTagging, object, &add).await?;
-    let done = context.shared.engine.set_object_tags(&object.bucket, &object.key, version, tags).await;
+    let done = context.writer().set_object_tags(&object.bucket, &object.key, version, tags).await;
     let version = done.map_err(|error| version::not_found(error, context, object, version_id))?;
     Ok(of_version(respond::empty(StatusCode::OK), version))
 }
@@ -43,7 +43,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
 pub(super) async fn delete(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
     let version_id = context.query.get("versionId");
     let version = version::named(version_id)?;
-    let done = context.shared.engine.set_object_tags(&object.bucket, &object.key, version, Vec::new()).await;
+    let done = context.writer().set_object_tags(&object.bucket, &object.key, version, Vec::new()).await;
     let version = done.map_err(|error| version::not_found(error, context, object, version_id))?;
     Ok(of_version(respond::empty(StatusCode::NO_CONTENT), version))
 }

@@ -12,6 +12,7 @@ use super::worker::{Place, Stage, keep};
 use super::{DayLength, LifecycleRule, LifecycleRules, Subject};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::events::{Origin, without_events};
 
 const PAGE: u32 = 1_000;
 /// How many versions of a page are looked at together.
@@ -233,8 +234,10 @@ impl Pass<'_> {
         if writes.is_empty() {
             return Ok(());
         }
-        let commit = Commit { advances: Vec::new(), writes: writes.clone() };
-        let outcomes = self.inner.store.commit(commit).await?;
+        let all = self.inner.with_events(&Origin::lifecycle(), self.bucket, &writes).await?;
+        let commit = Commit { advances: Vec::new(), writes: all.clone() };
+        let outcomes = without_events(&all, self.inner.store.commit(commit).await?);
+        self.inner.wake_for_events();
         crash_point("lifecycle.after_commit_before_place");
         self.inner.record_deletes(self.bucket, &writes, &[], &outcomes).await;
         for outcome in outcomes {

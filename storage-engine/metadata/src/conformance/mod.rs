@@ -12,6 +12,7 @@
 
 pub mod buckets;
 pub mod concurrency;
+pub mod events;
 pub mod identities;
 pub mod lists;
 pub mod locks;
@@ -76,6 +77,8 @@ macro_rules! conformance_tests {
             seals: encrypted_objects_are_kept_and_counted, moves_leave_the_encryption,
                 completions_may_be_encrypted;
             identities: changes_follow_each_other;
+            events: events_are_queued_with_their_write, events_tell_delete_markers, events_are_listed_and_finished,
+                usage_follows_the_writes;
             lists: pages_equal_the_reference, entries_show_the_object, many_keys_below_a_common_prefix,
                 upload_pages_equal_the_reference;
             random: changes_equal_the_model, changes_equal_the_model_while_versioning_changes;

@@ -9,8 +9,8 @@ use super::sample::{
     open_written, put_blob, put_empty, put_packed, put_part, upload, version_id, volume_id, w,
 };
 use crate::model::{
-    BlobMove, BucketChange, Commit, Content, NewObject, ObjectMove, Outcome, PutObject, RemoveObject,
-    TagMatch, VersionKind, Versioning, Write, WriteConditions,
+    BlobMove, BucketChange, BucketUsage, Commit, Content, NewObject, ObjectMove, Outcome, PutObject,
+    RemoveObject, TagMatch, VersionKind, Versioning, Write, WriteConditions,
 };
 use crate::store::MetadataStore;
 
@@ -105,6 +105,18 @@ impl Model {
             self.keys.remove(key);
         }
         Some(gone)
+    }
+
+    /// What the bucket holds: all versions, and the parts of uploads.
+    fn usage(&self) -> BucketUsage {
+        let versions = self.keys.values().flat_map(|(versions, _)| versions).map(|version| &version.object);
+        let objects = versions.clone().filter(|object| object.kind == VersionKind::Object).count();
+        let parts =
+            self.uploads.values().flat_map(|upload| upload.parts.values()).map(|(_, _, length)| *length);
+        BucketUsage {
+            bytes: versions.map(|object| object.length_bytes).chain(parts).sum(),
+            objects: u64::try_from(objects).expect("small"),
+        }
     }
 
     /// Bytes that live in a volume: packed objects, and blobs that anything refers to, once each.
@@ -398,4 +410,5 @@ async fn check(store: &dyn MetadataStore, model: &Model) {
     for v in 1..=VOLUMES {
         assert_eq!(live(store, v).await, model.live(v), "live bytes of volume {v}");
     }
+    assert_eq!(store.bucket_usage(bucket_id(1)).await.unwrap(), model.usage());
 }

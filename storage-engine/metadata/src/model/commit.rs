@@ -6,6 +6,7 @@ use granary_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::event::NewEvent;
 use super::lock::{EraseObject, ExpireObject, Locking};
 use super::object::{Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, VersionKind};
 use super::settings::{BucketSettings, Versioning};
@@ -247,6 +248,7 @@ pub enum Write {
     Expire(Box<ExpireObject>),
     Rename(Box<RenameObject>),
     Acl(Box<AclChange>),
+    Event(Box<NewEvent>),
 }
 
 /// Moves a volume's committed end forward, if the volume is still open at `epoch`.

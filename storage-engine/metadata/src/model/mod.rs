@@ -2,6 +2,7 @@
 
 mod bucket;
 mod commit;
+mod event;
 mod identity;
 mod list;
 mod lock;
@@ -10,6 +11,7 @@ mod object;
 mod settings;
 mod side;
 mod upload;
+mod usage;
 mod versions;
 mod volume;
 
@@ -19,6 +21,8 @@ pub use commit::{
     BlobMove, Commit, CompleteUpload, DeleteObject, NewUpload, ObjectMove, Outcome, PutObject, PutPart,
     RemoveObject, RenameObject, TagMatch, VolumeAdvance, Write, WriteConditions,
 };
+pub(crate) use event::{Causes, event_outcome};
+pub use event::{EventCause, EventPlace, NewEvent, QueuedEvent};
 pub use identity::{IdentityChange, IdentityDocument};
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};
 pub use lock::{
@@ -34,5 +38,7 @@ pub use settings::{
 };
 pub use side::{AclChange, BucketDocument, DocumentQuery, Tag, Tagging};
 pub use upload::{PartPage, PartQuery, PartRow, UploadEntry, UploadPage, UploadQuery, UploadRow};
+pub use usage::BucketUsage;
+pub(crate) use usage::{UsageDelta, UsageDeltas};
 pub use versions::{ListedVersion, VersionEntry, VersionMarker, VersionPage, VersionQuery};
 pub use volume::{DriveRow, DriveState, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};

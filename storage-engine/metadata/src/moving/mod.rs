@@ -7,7 +7,8 @@
 //! both sides are read once more and compared by [`Digests`]: a count and a hash over the entries' canonical encoding for
 //! each table and bucket, which do not depend on the order they are read in.
 //!
-//! What is not moved: what only the backend itself needs (logs, generations, the rows of writers).
+//! What is not moved: what only the backend itself needs (logs, generations, the rows of writers), and what buckets hold,
+//! which is added up from the entries while they are stored.
 
 mod backup;
 mod copy;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::model::{
     Bucket, BucketDocument, DriveRow, Extent, IdentityDocument, NewUpload, ObjectLock, ObjectRow, PartRow,
-    Tag, VolumeRow,
+    QueuedEvent, Tag, VolumeRow,
 };
 use crate::sqlite::apply::blobs::{Referrer, object_referrer};
 use crate::sqlite::codec::{LockColumns, StoredObject};
@@ -50,11 +51,12 @@ pub enum Table {
     Documents,
     Identities,
     Acls,
+    Events,
 }
 
 impl Table {
     /// All of them, in the order they are copied.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Drives,
         Self::Volumes,
         Self::Buckets,
@@ -68,6 +70,7 @@ impl Table {
         Self::Documents,
         Self::Identities,
         Self::Acls,
+        Self::Events,
     ];
 
     /// The name shown to people.
@@ -87,6 +90,7 @@ impl Table {
             Self::Documents => "configurations",
             Self::Identities => "identities",
             Self::Acls => "access control lists",
+            Self::Events => "events",
         }
     }
 }
@@ -168,6 +172,8 @@ pub enum Entry {
     Identity(IdentityDocument),
     /// The access control list of the version that a write made.
     Acl(BucketId, ObjectKey, WriteId, Vec<u8>),
+    /// An event that waits to be sent.
+    Event(QueuedEvent),
 }
 
 impl Entry {
@@ -188,6 +194,7 @@ impl Entry {
             Self::Document(_) => Table::Documents,
             Self::Identity(_) => Table::Identities,
             Self::Acl(..) => Table::Acls,
+            Self::Event(_) => Table::Events,
         }
     }
 
@@ -203,6 +210,7 @@ impl Entry {
             Self::Upload(upload) => Some(upload.bucket),
             Self::Part(bucket, ..) | Self::Tags(bucket, ..) | Self::Acl(bucket, ..) => Some(*bucket),
             Self::Document(document) => Some(document.bucket),
+            Self::Event(event) => Some(event.place.bucket),
         }
     }
 }

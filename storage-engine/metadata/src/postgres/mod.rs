@@ -32,6 +32,7 @@
 
 mod batch;
 mod connect;
+mod events;
 mod failure;
 mod hosts;
 mod identities;
@@ -47,6 +48,7 @@ mod schema;
 mod sql;
 mod store;
 mod upkeep;
+mod usage;
 mod writer;
 
 pub use moving::{Consistency, PostgresCopy};

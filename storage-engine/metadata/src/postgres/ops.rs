@@ -5,7 +5,7 @@ use sqlx::Row;
 
 use super::connect::Session;
 use super::failure::Failure;
-use super::{identities, rows, sql};
+use super::{events, identities, rows, sql, usage};
 use crate::error::MetadataError;
 use crate::model::{
     Bucket, BucketChange, BucketDocument, DriveRow, DriveState, NewBucket, NewVolume, SealedEnd, ShardMove,
@@ -34,6 +34,10 @@ pub(super) async fn apply(session: &mut Session, op: &Op, node: Option<NodeId>) 
         Op::PutDrive(drive) => put_drive(session, drive, node).await,
         Op::ChangeIdentities(change) => identities::change(session, change).await,
         Op::PutDocument(put) => put_document(session, put).await,
+        Op::FinishEvents(places) => {
+            events::finish(session, places).await?;
+            Ok(Ok(Reply::Done))
+        }
         Op::Commit(_) | Op::Recount => Err(Failure::Refused("this change does not come here".to_owned())),
     }
 }
@@ -60,6 +64,7 @@ async fn delete_bucket(session: &mut Session, name: &BucketName) -> Result<Answe
     session.execute(sqlx::query(sql::buckets::DELETE).bind(key)).await?;
     session.execute(sqlx::query(sql::side::DELETE_DOCUMENTS).bind(*id.as_bytes())).await?;
     session.execute(sqlx::query(sql::side::COUNT_CHANGE)).await?;
+    usage::forget(session, id).await?;
     Ok(Ok(Reply::Done))
 }
 

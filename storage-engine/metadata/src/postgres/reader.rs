@@ -11,9 +11,9 @@ use super::failure::Failure;
 use super::read;
 use crate::error::Result;
 use crate::model::{
-    BlobRow, Bucket, BucketDocument, BucketPage, BucketQuery, DocumentQuery, DriveRow, IdentityDocument,
-    ListPage, ListQuery, NewUpload, ObjectRow, PartPage, PartQuery, Tag, UploadPage, UploadQuery,
-    VersionPage, VersionQuery, VolumeRow,
+    BlobRow, Bucket, BucketDocument, BucketPage, BucketQuery, BucketUsage, DocumentQuery, DriveRow,
+    EventPlace, IdentityDocument, ListPage, ListQuery, NewUpload, ObjectRow, PartPage, PartQuery,
+    QueuedEvent, Tag, UploadPage, UploadQuery, VersionPage, VersionQuery, VolumeRow,
 };
 
 /// Questions answered together.
@@ -78,6 +78,12 @@ reads! {
     Documents(DocumentQuery) -> Vec<BucketDocument>;
     /// How often configurations were changed.
     Generation(()) -> u64;
+    /// What a bucket holds.
+    Usage(BucketId) -> BucketUsage;
+    /// A page of events.
+    Events((Option<EventPlace>, u32)) -> Vec<QueuedEvent>;
+    /// How many events are queued for a target.
+    EventCount((String, u32)) -> u32;
     /// A page of identities.
     Identities((String, u32)) -> Vec<IdentityDocument>;
     /// How often identities were changed.

@@ -9,22 +9,29 @@ use std::collections::BTreeMap;
 use granary_types::{BucketId, VolumeId, WriteId};
 use sqlx::Row;
 
+use super::batch::BatchName;
 use super::connect::{Locator, Session};
 use super::failure::Failure;
-use super::{rows, sql};
-use crate::model::VolumeRow;
+use super::{rows, sql, usage};
+use crate::model::{UsageDelta, UsageDeltas, VolumeRow};
 
 /// Rows of one query.
 const PAGE: i64 = 2_000;
 
-/// Bytes and items that live in each volume.
-type Counted = BTreeMap<VolumeId, (u64, u64)>;
+/// What was counted.
+#[derive(Default)]
+struct Counted {
+    /// Bytes and items that live in each volume.
+    volumes: BTreeMap<VolumeId, (u64, u64)>,
+    /// What buckets hold.
+    used: UsageDeltas,
+}
 
 /// Volumes with what was accounted and what was counted.
 type Drifted = Vec<(VolumeId, u64, u64)>;
 
 fn count(counted: &mut Counted, volume: VolumeId, length_bytes: u64) {
-    let (bytes, items) = counted.entry(volume).or_default();
+    let (bytes, items) = counted.volumes.entry(volume).or_default();
     *bytes = bytes.saturating_add(length_bytes);
     *items = items.saturating_add(1);
 }
@@ -59,16 +66,17 @@ async fn attempt(locator: &Locator) -> Result<Drifted, Failure> {
 }
 
 async fn recount(session: &mut Session) -> Result<Drifted, Failure> {
-    let mut counted = Counted::new();
+    let mut counted = Counted::default();
     count_current(session, &mut counted).await?;
     count_older(session, &mut counted).await?;
     count_blobs(session, &mut counted).await?;
+    count_parts(session, &mut counted).await?;
     let name = WriteId::random()
         .map_err(|error| Failure::Refused(format!("no id for the repair could be drawn: {error}")))?;
     let mut drifted = Drifted::new();
     for (row, items) in all_volumes(session).await? {
         let id = row.volume.id;
-        let (counted_bytes, counted_items) = counted.get(&id).copied().unwrap_or_default();
+        let (counted_bytes, counted_items) = counted.volumes.get(&id).copied().unwrap_or_default();
         if (row.live_bytes, items) == (counted_bytes, counted_items) {
             continue;
         }
@@ -83,6 +91,11 @@ async fn recount(session: &mut Session) -> Result<Drifted, Failure> {
             .bind(vec![items.cast_signed()]);
         session.execute(query).await?;
     }
+    for row in session.fetch(sqlx::query(sql::usage::READ_ALL)).await? {
+        let stored = UsageDelta { bytes: row.try_get(1)?, objects: row.try_get(2)? };
+        counted.used.differ(BucketId::from_bytes(rows::id(&row, 0)?), stored);
+    }
+    usage::insert_deltas(session, BatchName { writer: name, number: 0 }, &counted.used).await?;
     Ok(drifted)
 }
 
@@ -107,6 +120,7 @@ fn count_packed(
     let bucket = rows::id(row, rows::OBJECT_COLUMNS)?;
     let key = rows::bytes(row, rows::OBJECT_COLUMNS.saturating_add(1))?;
     let stored = rows::object(row, BucketId::from_bytes(bucket), key)?;
+    counted.used.put(BucketId::from_bytes(bucket), &stored.row.object);
     if let Some(location) = stored.row.object.content.packed() {
         count(counted, location.volume, u64::from(location.length_bytes));
     }
@@ -160,6 +174,27 @@ async fn count_blobs(session: &mut Session, counted: &mut Counted) -> Result<(),
             for extent in extents {
                 count(counted, extent.volume, extent.length_bytes);
             }
+        }
+    }
+}
+
+/// Counts the parts of uploads in progress.
+async fn count_parts(session: &mut Session, counted: &mut Counted) -> Result<(), Failure> {
+    let mut after = (Vec::new(), Vec::new(), i64::MIN);
+    loop {
+        let query = sqlx::query(sql::moving::WALK_PARTS)
+            .bind(after.0.clone())
+            .bind(after.1.clone())
+            .bind(after.2)
+            .bind(PAGE);
+        let found = session.fetch(query).await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        for row in &found {
+            let (bucket, upload, part) = rows::part(row)?;
+            after = (bucket.as_bytes().to_vec(), upload.as_bytes().to_vec(), i64::from(part.number.get()));
+            counted.used.part_put(bucket, part.length_bytes);
         }
     }
 }

@@ -19,10 +19,10 @@ use super::{moving, recount, schema, upkeep};
 use crate::error::{MetadataError, Result};
 use crate::membership::Membership;
 use crate::model::{
-    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
-    IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome,
-    PartPage, PartQuery, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage,
-    VersionQuery, VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
+    DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket,
+    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, SealedEnd, ShardMove, Tag, UploadPage,
+    UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use crate::sqlite::failure::unavailable;
 use crate::sqlite::op::{Op, Reply};
@@ -171,6 +171,22 @@ impl MetadataStore for PostgresStore {
 
     async fn configuration_generation(&self) -> Result<u64> {
         self.read(Read::Generation, ()).await
+    }
+
+    async fn bucket_usage(&self, bucket: BucketId) -> Result<BucketUsage> {
+        self.read(Read::Usage, bucket).await
+    }
+
+    async fn events(&self, after: Option<EventPlace>, limit: u32) -> Result<Vec<QueuedEvent>> {
+        self.read(Read::Events, (after, limit)).await
+    }
+
+    async fn count_events(&self, target: &str, limit: u32) -> Result<u32> {
+        self.read(Read::EventCount, (target.to_owned(), limit)).await
+    }
+
+    async fn finish_events(&self, places: Vec<EventPlace>) -> Result<()> {
+        self.apply(Op::FinishEvents(places)).await?.done()
     }
 
     async fn change_identities(&self, change: IdentityChange) -> Result<bool> {

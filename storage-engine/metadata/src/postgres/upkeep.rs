@@ -12,11 +12,11 @@ use sqlx::Row;
 
 use super::connect::{Locator, Session};
 use super::failure::Failure;
-use super::{rows, sql};
+use super::{rows, sql, usage};
 
 /// How often deltas are looked at.
 const EVERY: Duration = Duration::from_secs(5);
-/// Deltas a volume may keep: reading a volume adds them up.
+/// Deltas a volume or a bucket may keep: reading it adds them up.
 const DELTAS_KEPT: i64 = 100;
 /// Rounds between two looks at the writers.
 const ROUNDS_PER_DAY: u64 = 24 * 60 * 60 / 5;
@@ -48,7 +48,7 @@ async fn tend(locator: &Locator, held: &mut Option<Session>, round: u64) -> Resu
     for row in found {
         fold(session, VolumeId::from_bytes(rows::id(&row, 0)?)).await?;
     }
-    Ok(())
+    usage::fold_all(session, DELTAS_KEPT).await
 }
 
 /// Folds one volume's deltas. Those of a volume that is gone go too.

@@ -9,7 +9,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
-use crate::model::{Content, LegalHold, LockMode, NewObject, ObjectLock, ObjectRow, Retention, VersionKind};
+use crate::model::{
+    Content, EventCause, EventPlace, LegalHold, LockMode, NewObject, ObjectLock, ObjectRow, QueuedEvent,
+    Retention, VersionKind,
+};
 
 /// The first half of a BLAKE3.
 pub(crate) type RowHash = [u8; 16];
@@ -100,6 +103,51 @@ pub(crate) fn key(bytes: &[u8]) -> Result<ObjectKey, Failure> {
 pub(crate) fn document_name(bytes: &[u8]) -> Result<String, Failure> {
     let name = std::str::from_utf8(bytes).map(str::to_owned);
     name.map_err(|_| Failure::Corrupt("the name of a configuration is not UTF-8".to_owned()))
+}
+
+/// What of an event is in its row's record.
+#[derive(Serialize, Deserialize)]
+struct EventRecord {
+    cause: EventCause,
+    event: Vec<u8>,
+}
+
+fn event_hash(place: &EventPlace, record: &[u8]) -> RowHash {
+    let at = place.at.0.to_be_bytes();
+    let key: [&[u8]; 4] = [place.target.as_bytes(), place.bucket.as_bytes(), &at, place.id.as_bytes()];
+    row_hash("events", &key, record)
+}
+
+/// The hash and the record of an event's row.
+pub(crate) fn event_row(event: &QueuedEvent) -> Result<(RowHash, Vec<u8>), Failure> {
+    let record = encode(&EventRecord { cause: event.cause, event: event.event.clone() })?;
+    Ok((event_hash(&event.place, &record), record))
+}
+
+/// The event of a row that was at `place`.
+pub(crate) fn read_event(place: EventPlace, hash: &[u8], record: &[u8]) -> Result<QueuedEvent, Failure> {
+    if event_hash(&place, record) != hash {
+        return Err(Failure::Corrupt("a row of events does not match its hash".to_owned()));
+    }
+    let EventRecord { cause, event } = postcard::from_bytes(record)
+        .map_err(|error| Failure::Corrupt(format!("a row of events cannot be decoded: {error}")))?;
+    Ok(QueuedEvent { place, cause, event })
+}
+
+/// The place that the columns of an event's key tell.
+pub(crate) fn event_place(
+    target: &[u8],
+    bucket: &[u8],
+    at_ms: i64,
+    id: &[u8],
+) -> Result<EventPlace, Failure> {
+    let target = std::str::from_utf8(target).map(str::to_owned);
+    Ok(EventPlace {
+        target: target.map_err(|_| Failure::Corrupt("the target of an event is not UTF-8".to_owned()))?,
+        bucket: BucketId::from_bytes(id_bytes(bucket)?),
+        at: UnixMillis(at_ms),
+        id: WriteId::from_bytes(id_bytes(id)?),
+    })
 }
 
 /// The columns of `objects` and `object_versions` in the order [`StoredObject::read`] expects.

@@ -11,6 +11,7 @@ use super::apply::{StoredVolume, read_upload};
 use super::codec::{OBJECT_COLUMNS, StoredObject, blob, decode_checked, document_name, id_bytes, key};
 use super::failure::Failure;
 use super::queue::Lane;
+use super::read::event;
 use super::schema;
 use super::store::SqliteStore;
 use crate::error::Result;
@@ -83,6 +84,7 @@ fn walk(table: Table) -> Walk {
             &["bucket_id", "key", "write_id"],
             acl,
         ),
+        Table::Events => events(),
         Table::Documents => (
             "SELECT bucket_id, name, row_hash, record FROM bucket_documents".to_owned(),
             &["bucket_id", "name"],
@@ -94,6 +96,11 @@ fn walk(table: Table) -> Walk {
         }),
     };
     Walk { select, key, decode }
+}
+
+fn events() -> (String, &'static [&'static str], Decode) {
+    let select = "SELECT target, bucket_id, at_ms, id, row_hash, record FROM events".to_owned();
+    (select, &["target", "bucket_id", "at_ms", "id"], |row| Ok(Entry::Event(event(row)?)))
 }
 
 /// A row of the small tables, selected as `key, row_hash, record`.
@@ -225,6 +232,7 @@ pub(super) const fn table_name(table: Table) -> &'static str {
         Table::Documents => "bucket_documents",
         Table::Identities => "identities",
         Table::Acls => "object_acls",
+        Table::Events => "events",
     }
 }
 

@@ -165,6 +165,7 @@ impl Inner {
         for entry in entries {
             batch.import(entry)?;
         }
+        batch.finish()?;
         set_state(&transaction, after)?;
         transaction.commit()?;
         Ok(())

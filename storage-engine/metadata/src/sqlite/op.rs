@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{MetadataError, Result};
 use crate::model::{
-    BucketChange, BucketDocument, BucketSettings, Commit, DriveRow, IdentityChange, NewBucket, NewVolume,
-    Outcome, SealedEnd, ShardMove, Write,
+    BucketChange, BucketDocument, BucketSettings, Commit, DriveRow, EventPlace, IdentityChange, NewBucket,
+    NewVolume, Outcome, SealedEnd, ShardMove, Write,
 };
 
 /// One change, as it is applied and as it is logged. New variants go to the end: logs outlive releases.
@@ -34,6 +34,7 @@ pub(crate) enum Op {
         change: BucketChange,
     },
     ChangeIdentities(IdentityChange),
+    FinishEvents(Vec<EventPlace>),
 }
 
 /// A bucket without settings.
@@ -57,6 +58,7 @@ impl Op {
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Commit(commit) => commit.writes.iter().map(write_weight).fold(1, usize::saturating_add),
+            Self::FinishEvents(places) => places.len().max(1),
             _ => 1,
         }
     }
@@ -82,7 +84,8 @@ fn write_weight(write: &Write) -> usize {
         | Write::Acl(_)
         | Write::Lock(_)
         | Write::Erase(_)
-        | Write::Expire(_) => 0,
+        | Write::Expire(_)
+        | Write::Event(_) => 0,
     };
     (parts / PARTS_PER_WRITE).saturating_add(1)
 }

@@ -20,10 +20,10 @@ use super::shared::{ReadJob, Request, Shared};
 use super::{apply, open, read, survive};
 use crate::error::{MetadataError, Result};
 use crate::model::{
-    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
-    IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket, NewVolume, ObjectRow, Outcome,
-    PartPage, PartQuery, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage,
-    VersionQuery, VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
+    DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket,
+    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, SealedEnd, ShardMove, Tag, UploadPage,
+    UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use crate::store::MetadataStore;
 
@@ -208,6 +208,23 @@ impl MetadataStore for SqliteStore {
 
     async fn configuration_generation(&self) -> Result<u64> {
         self.read(Lane::Short, read::configuration_generation).await
+    }
+
+    async fn bucket_usage(&self, bucket: BucketId) -> Result<BucketUsage> {
+        self.read(Lane::Short, move |c| read::bucket_usage(c, bucket)).await
+    }
+
+    async fn events(&self, after: Option<EventPlace>, limit: u32) -> Result<Vec<QueuedEvent>> {
+        self.read(Lane::Long, move |c| read::events(c, after.as_ref(), limit)).await
+    }
+
+    async fn count_events(&self, target: &str, limit: u32) -> Result<u32> {
+        let target = target.to_owned();
+        self.read(Lane::Long, move |c| read::count_events(c, &target, limit)).await
+    }
+
+    async fn finish_events(&self, places: Vec<EventPlace>) -> Result<()> {
+        self.apply(Op::FinishEvents(places)).await?.done()
     }
 
     async fn change_identities(&self, change: IdentityChange) -> Result<bool> {

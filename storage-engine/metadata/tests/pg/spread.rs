@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{
-    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
-    IdentityChange, IdentityDocument, ListPage, ListQuery, MetadataStore, NewBucket, NewVolume, ObjectRow,
-    Outcome, PartPage, PartQuery, Result, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow,
-    VersionPage, VersionQuery, VolumeRow,
+    BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
+    DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery,
+    MetadataStore, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, Result,
+    SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId, WriteId,
@@ -97,6 +97,10 @@ forward! {
     delete_bucket(name: &BucketName) -> ();
     object(bucket: BucketId, key: &ObjectKey, version: Option<VersionId>) -> Option<ObjectRow>;
     blobs(ids: &[BlobId]) -> Vec<BlobRow>;
+    bucket_usage(bucket: BucketId) -> BucketUsage;
+    events(after: Option<EventPlace>, limit: u32) -> Vec<QueuedEvent>;
+    count_events(target: &str, limit: u32) -> u32;
+    finish_events(places: Vec<EventPlace>) -> ();
     list_objects(query: ListQuery) -> ListPage;
     upload(bucket: BucketId, key: &ObjectKey, upload: UploadId) -> Option<UploadRow>;
     list_parts(query: PartQuery) -> PartPage;

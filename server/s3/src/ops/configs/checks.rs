@@ -83,18 +83,6 @@ pub(super) fn website(root: &Element) -> S3Result<()> {
     Ok(())
 }
 
-/// No destination of AWS's kinds can be reached from here, and S3 refuses those that it cannot reach.
-pub(super) fn notification(root: &Element) -> S3Result<()> {
-    if root.child("EventBridgeConfiguration").is_some() {
-        return Err(S3Error::not_implemented("EventBridge"));
-    }
-    let Some(first) = root.children.first() else { return Ok(()) };
-    let arn = ["Topic", "Queue", "CloudFunction"].iter().find_map(|name| first.child(name));
-    let arn = arn.map(|arn| arn.text.clone()).unwrap_or_default();
-    let message = "Unable to validate the following destination configurations";
-    Err(S3Error::invalid_argument("Destination", arn, message))
-}
-
 /// What only the store can tell.
 pub(super) async fn of_store(
     context: &Context<'_>,
@@ -110,7 +98,7 @@ pub(super) async fn of_store(
     if kind.name == rules::OWNERSHIP {
         return no_grants_left(context, root);
     }
-    let Some(logging) = root.child("LoggingEnabled").filter(|_| kind.name == "logging/") else {
+    let Some(logging) = root.child("LoggingEnabled").filter(|_| kind.name == crate::logs::DOCUMENT) else {
         return Ok(());
     };
     let target = logging.child("TargetBucket").map(|target| target.text.trim()).unwrap_or_default();

@@ -52,17 +52,6 @@ fn what_does_not_follow_the_schema_is_malformed() {
 }
 
 #[test]
-fn what_would_have_no_effect_is_refused() {
-    let notification = "<NotificationConfiguration><QueueConfiguration><Queue>arn:aws:sqs:::q</Queue>\
-                        <Event>s3:ObjectCreated:*</Event></QueueConfiguration></NotificationConfiguration>";
-    assert_eq!(
-        checked("NotificationConfiguration", notification).unwrap_err().code(),
-        ErrorCode::InvalidArgument
-    );
-    assert_eq!(checked("NotificationConfiguration", "<NotificationConfiguration/>").unwrap(), "");
-}
-
-#[test]
 fn what_is_kept_is_taken_again() {
     for document in [
         "<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>",

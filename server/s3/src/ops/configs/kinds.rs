@@ -58,21 +58,6 @@ const FILTER: &[Member] = &[
     maybe("And", Group(&[maybe("Prefix", Text), many("Tag", Group(TAG)), maybe("AccessPointArn", Text)])),
 ];
 const PROTOCOL: &[&str] = &["http", "https"];
-const DESTINATION: &[Member] = &[
-    maybe("Id", Text),
-    maybe("Topic", Text),
-    maybe("Queue", Text),
-    maybe("CloudFunction", Text),
-    some("Event", Text),
-    maybe(
-        "Filter",
-        Group(&[maybe(
-            "S3Key",
-            Group(&[many("FilterRule", Group(&[one("Name", Text), one("Value", Text)]))]),
-        )]),
-    ),
-];
-
 pub(super) const ALL: &[Kind] = &[
     Kind {
         name: TAGGING,
@@ -224,7 +209,7 @@ pub(super) const ALL: &[Kind] = &[
         ..PLAIN
     },
     Kind {
-        name: "logging/",
+        name: crate::logs::DOCUMENT,
         root: "BucketLoggingStatus",
         operations: [Some(Operation::GetBucketLogging), Some(Operation::PutBucketLogging), None, None],
         schema: LOGGING,
@@ -233,7 +218,7 @@ pub(super) const ALL: &[Kind] = &[
         ..PLAIN
     },
     Kind {
-        name: "request-payment/",
+        name: crate::access::payment::DOCUMENT,
         root: "RequestPaymentConfiguration",
         operations: [
             Some(Operation::GetBucketRequestPayment),
@@ -305,25 +290,6 @@ pub(super) const ALL: &[Kind] = &[
         check: checks::website,
         missing: Some(ErrorCode::NoSuchWebsiteConfiguration),
         protection: Protection::Required,
-        ..PLAIN
-    },
-    Kind {
-        name: "notification/",
-        root: "NotificationConfiguration",
-        operations: [
-            Some(Operation::GetBucketNotificationConfiguration),
-            Some(Operation::PutBucketNotificationConfiguration),
-            None,
-            None,
-        ],
-        schema: &[
-            many("TopicConfiguration", Group(DESTINATION)),
-            many("QueueConfiguration", Group(DESTINATION)),
-            many("CloudFunctionConfiguration", Group(DESTINATION)),
-            maybe("EventBridgeConfiguration", Group(&[])),
-        ],
-        check: checks::notification,
-        default: Some(""),
         ..PLAIN
     },
 ];

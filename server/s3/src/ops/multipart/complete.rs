@@ -103,7 +103,7 @@ async fn assemble(
     }
     let etag = multipart_etag(parts.iter().map(|part| part.etag.as_str()))?;
     let options = CompleteOptions { etag, parts, checksum, conditions };
-    let result = context.shared.engine.complete_upload(&object.bucket, &object.key, upload, options).await;
+    let result = context.writer().complete_upload(&object.bucket, &object.key, upload, options).await;
     let result = result.map_err(|error| write_error(error, context, object));
     let written = gone_or(result, context, object, upload).await?;
     let Written { etag, checksum, version, encryption, .. } = written;

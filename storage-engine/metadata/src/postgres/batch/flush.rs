@@ -6,7 +6,7 @@ use super::store_objects::Versions;
 use super::{Batch, BatchName};
 use crate::postgres::connect::Session;
 use crate::postgres::failure::Failure;
-use crate::postgres::sql;
+use crate::postgres::{events, sql, usage};
 use crate::sqlite::codec::{encode, row_hash};
 
 fn raced(what: &str) -> Failure {
@@ -28,6 +28,8 @@ impl Batch {
         self.store_acls(session).await?;
         self.store_blobs(session).await?;
         self.store_references(session).await?;
+        events::store(session, &self.events.iter().collect::<Vec<_>>()).await?;
+        usage::insert_deltas(session, name, &self.used).await?;
         self.store_volumes(session, name).await
     }
 

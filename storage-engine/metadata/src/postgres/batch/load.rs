@@ -100,6 +100,7 @@ impl<'c> Wanted<'c> {
             Write::MoveBlob(moved) => {
                 self.blobs.insert(moved.blob);
             }
+            Write::Event(_) => {}
         }
     }
 

@@ -25,7 +25,8 @@ use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VolumeId, Writ
 
 use crate::error::MetadataError;
 use crate::model::{
-    BucketSettings, Commit, EraseTerms, Extent, NewUpload, Outcome, PartRow, Tag, VolumeState, Write,
+    BucketSettings, Causes, Commit, EraseTerms, Extent, NewUpload, Outcome, PartRow, QueuedEvent, Tag,
+    UsageDeltas, VolumeState, Write, event_outcome,
 };
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::apply::commit::new_places;
@@ -51,6 +52,10 @@ pub(super) struct Batch {
     tags: BTreeMap<(BucketId, ObjectKey, WriteId), Vec<Tag>>,
     /// Versions whose access control lists are others now, or gone.
     acls: BTreeMap<(BucketId, ObjectKey, WriteId), Option<Vec<u8>>>,
+    /// What changed of what buckets hold.
+    used: UsageDeltas,
+    /// Events to queue.
+    events: Vec<QueuedEvent>,
 }
 
 /// A volume's row that is locked.
@@ -128,7 +133,22 @@ impl Batch {
         for advance in &commit.advances {
             self.advance(advance);
         }
-        Ok(commit.writes.iter().map(|write| self.write(write)).collect())
+        let mut causes = Causes::default();
+        let mut outcomes = Vec::with_capacity(commit.writes.len());
+        for write in &commit.writes {
+            let outcome = if let Write::Event(event) = write {
+                let queued = causes.queued(event);
+                let is_queued = queued.is_some();
+                self.events.extend(queued);
+                event_outcome(is_queued)
+            } else {
+                let outcome = self.write(write);
+                causes.saw(write, &outcome);
+                outcome
+            };
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
     }
 
     fn write(&mut self, write: &Write) -> Outcome {
@@ -158,6 +178,8 @@ impl Batch {
             Write::Acl(change) => self.change_acl(change),
             Write::Remove(remove) => self.remove_object(remove),
             Write::Rename(rename) => self.rename_object(rename),
+            // Whether it is queued depends on the writes before it.
+            Write::Event(_) => event_outcome(false),
         }
     }
 
@@ -183,6 +205,6 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::Erase(erase) => Some((erase.delete.bucket, &erase.delete.key)),
         Write::Expire(expire) => Some((expire.remove.bucket, &expire.remove.key)),
         Write::Rename(rename) => Some((rename.put.bucket, &rename.put.key)),
-        Write::MoveBlob(_) => None,
+        Write::MoveBlob(_) | Write::Event(_) => None,
     }
 }

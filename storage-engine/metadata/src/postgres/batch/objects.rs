@@ -128,6 +128,7 @@ impl Batch {
     ) -> Outcome {
         let lock = ObjectLock::by_default(self.settings(bucket), object);
         let replaced = self.key(bucket, key).place(object, lock, order);
+        self.used.put(bucket, object);
         if let Some(location) = object.content.packed() {
             self.add_live(location.volume, u64::from(location.length_bytes));
         }
@@ -139,6 +140,7 @@ impl Batch {
 
     /// The tags and the list of a version that is gone go too; its bytes are garbage, unless something else refers to them.
     fn drop_content(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) {
+        self.used.gone(bucket, &row.object);
         if let Some(location) = row.object.content.packed() {
             self.drop_live(location.volume, u64::from(location.length_bytes));
         }

@@ -46,6 +46,10 @@ impl Batch {
         let row = fresh.numbered(part.number.get()).ok();
         let place = (part.bucket, part.upload, part.number.get());
         let old = self.parts.insert(place, PartState { changed: true, row, record });
+        self.used.part_put(part.bucket, part.length_bytes);
+        if let Some(old) = old.as_ref().and_then(|old| old.row.as_ref()) {
+            self.used.part_gone(part.bucket, old.length_bytes);
+        }
         // The same part written again by the same request still refers to the same blob.
         if let Some(old) = old.and_then(|old| old.row).filter(|old| old.blob != part.blob.id) {
             self.drop_reference(old.blob, referrer);
@@ -73,6 +77,9 @@ impl Batch {
             return Outcome::Locked;
         }
         let order = next_order(state.current.as_ref());
+        for part in stored.values() {
+            self.used.part_gone(bucket, part.length_bytes);
+        }
         for (index, (number, _)) in (0_u32..).zip(&complete.parts) {
             if let Some(part) = stored.remove(number) {
                 let to = object_referrer(bucket, key, order, index);
@@ -88,6 +95,9 @@ impl Batch {
             return Outcome::NoSuchUpload;
         }
         let parts = self.parts_of_upload(bucket, upload);
+        for part in parts.values() {
+            self.used.part_gone(bucket, part.length_bytes);
+        }
         self.forget_upload(bucket, upload, parts);
         DONE
     }

@@ -7,8 +7,8 @@ use sqlx::postgres::PgRow;
 
 use super::super::connect::Session;
 use super::super::failure::Failure;
-use super::super::sql::{identities as statements, moving, objects, volumes};
-use super::super::{identities, rows};
+use super::super::sql::{events as event_statements, identities as statements, moving, objects, volumes};
+use super::super::{events, identities, rows};
 use crate::model::BucketDocument;
 use crate::moving::{Entry, Page, Place, Table, VersionEntry};
 use crate::sqlite::codec::{decode_checked, document_name, encode};
@@ -71,6 +71,7 @@ pub(super) async fn count(session: &mut Session, table: Table) -> Result<u64, Fa
         Table::Documents => moving::COUNT_DOCUMENTS,
         Table::Identities => statements::COUNT,
         Table::Acls => moving::COUNT_ACLS,
+        Table::Events => moving::COUNT_EVENTS,
     };
     let rows = session.fetch(sqlx::query(statement)).await?;
     rows.first().map_or(Ok(0), |row| super::super::rows::unsigned(row, 0))
@@ -102,6 +103,9 @@ pub(super) async fn page(
         Table::Parts => sqlx::query(moving::WALK_PARTS).bind(at.first).bind(at.second).bind(at.number),
         Table::Tags => sqlx::query(moving::WALK_TAGS).bind(at.first).bind(at.second).bind(at.last),
         Table::Acls => sqlx::query(moving::WALK_ACLS).bind(at.first).bind(at.second).bind(at.last),
+        Table::Events => {
+            sqlx::query(event_statements::LIST).bind(at.first).bind(at.second).bind(at.number).bind(at.last)
+        }
         Table::Documents => sqlx::query(moving::WALK_DOCUMENTS).bind(at.first).bind(at.second),
         Table::Identities => sqlx::query(statements::LIST).bind(at.first),
     };
@@ -140,6 +144,7 @@ fn entry(table: Table, row: &PgRow) -> Result<Entry, Failure> {
         }
         Table::Tags => tags(row)?,
         Table::Acls => acl(row)?,
+        Table::Events => Entry::Event(events::event(row)?),
         Table::Documents => document(row)?,
         Table::Identities => Entry::Identity(identities::document(row)?),
     })
@@ -195,6 +200,9 @@ fn place(table: Table, row: &PgRow) -> Result<At, Failure> {
             At { number: row.try_get(5)?, last: rows::bytes(row, 0)?.to_vec(), ..At::two(row, 3)? }
         }
         Table::Parts => At { number: i64::from(row.try_get::<i32, _>(2)?), ..At::two(row, 0)? },
+        Table::Events => {
+            At { number: row.try_get(2)?, last: rows::bytes(row, 3)?.to_vec(), ..At::two(row, 0)? }
+        }
         Table::Tags | Table::Acls => At { last: rows::bytes(row, 2)?.to_vec(), ..At::two(row, 0)? },
         Table::Documents => At::two(row, 0)?,
     })

@@ -7,11 +7,12 @@ use super::super::batch::side::{AclRows, TagRows};
 use super::super::batch::store_objects::Versions;
 use super::super::connect::{CallFailure, Session, Statement};
 use super::super::failure::{Failure, is_rolled_back};
-use super::super::identities;
 use super::super::ops::{put_drive, store_document};
 use super::super::sql::{self, blobs, moving, objects, uploads};
+use super::super::{events, identities, usage};
 use crate::model::{
-    Bucket, BucketDocument, DriveRow, IdentityDocument, NewUpload, PartRow, VolumeRow, VolumeState,
+    Bucket, BucketDocument, DriveRow, IdentityDocument, NewUpload, PartRow, QueuedEvent, UsageDeltas,
+    VolumeRow, VolumeState,
 };
 use crate::moving::{CopyState, Entry, VersionEntry};
 use crate::sqlite::apply::uploads::PartRecord;
@@ -167,6 +168,9 @@ struct Sorted<'e> {
     acls: AclRows<'e>,
     documents: Vec<&'e BucketDocument>,
     identities: Vec<&'e IdentityDocument>,
+    events: Vec<&'e QueuedEvent>,
+    /// What the entries add to what buckets hold.
+    used: UsageDeltas,
 }
 
 async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure> {
@@ -181,16 +185,24 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
                 sorted.blobs.push((*id.as_bytes(), row_hash("blobs", &[id.as_bytes()], &record), record));
             }
             Entry::Reference(id, referrer) => sorted.references.push((*id.as_bytes(), *referrer)),
-            Entry::Object(version) => sorted.current.push(version),
-            Entry::Version(version) => sorted.older.push(version),
+            Entry::Object(version) => {
+                sorted.used.put(version.bucket, &version.row.object);
+                sorted.current.push(version);
+            }
+            Entry::Version(version) => {
+                sorted.used.put(version.bucket, &version.row.object);
+                sorted.older.push(version);
+            }
             Entry::Upload(upload) => sorted.uploads.push(upload),
             Entry::Part(bucket, upload, part) => {
+                sorted.used.part_put(*bucket, part.length_bytes);
                 sorted.parts.push((*bucket.as_bytes(), *upload.as_bytes(), part));
             }
             Entry::Tags(bucket, key, write, tags) => sorted.tags.push(*bucket, key, *write, tags)?,
             Entry::Acl(bucket, key, write, acl) => sorted.acls.push(*bucket, key, *write, acl)?,
             Entry::Document(document) => sorted.documents.push(document),
             Entry::Identity(identity) => sorted.identities.push(identity),
+            Entry::Event(event) => sorted.events.push(event),
         }
     }
     for drive in &sorted.drives {
@@ -215,7 +227,8 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
     for identity in &sorted.identities {
         identities::store(session, identity).await?;
     }
-    Ok(())
+    events::store(session, &sorted.events).await?;
+    usage::add(session, &sorted.used).await
 }
 
 /// Runs an insert of that many rows; each must be new.

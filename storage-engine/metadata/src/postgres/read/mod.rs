@@ -8,8 +8,8 @@ mod versions;
 
 use super::connect::Session;
 use super::failure::Failure;
-use super::identities;
 use super::reader::{Asked, Read};
+use super::{events, identities, usage};
 
 const CONTEXT: &str = "reading";
 
@@ -82,6 +82,9 @@ pub(super) async fn answer(session: &mut Session, waiting: &mut Vec<Read>) -> Re
     apart!(session, waiting, Acl, side::acl);
     apart!(session, waiting, Documents, side::documents);
     apart!(session, waiting, Generation, side::generation);
+    apart!(session, waiting, Usage, usage::read);
+    apart!(session, waiting, Events, events::list);
+    apart!(session, waiting, EventCount, events::count);
     apart!(session, waiting, Identities, identities::list);
     apart!(session, waiting, IdentityGeneration, identities::generation);
     apart!(session, waiting, Drives, point::drives);

@@ -6,6 +6,7 @@
 
 pub(super) mod blobs;
 pub(super) mod buckets;
+pub(super) mod events;
 pub(super) mod identities;
 pub(super) mod moving;
 pub(super) mod nodes;
@@ -13,6 +14,7 @@ pub(super) mod objects;
 pub(super) mod setup;
 pub(super) mod side;
 pub(super) mod uploads;
+pub(super) mod usage;
 pub(super) mod versions;
 pub(super) mod volumes;
 

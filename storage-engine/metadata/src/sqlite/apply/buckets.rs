@@ -53,6 +53,7 @@ impl Batch<'_> {
             .prepare_cached("DELETE FROM buckets WHERE name = ?1")?
             .execute([name.as_str().as_bytes()])?;
         self.drop_documents(id)?;
+        self.drop_usage(id)?;
         self.buckets.insert(id, None);
         Ok(())
     }

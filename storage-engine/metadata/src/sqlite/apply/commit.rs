@@ -3,10 +3,11 @@
 use granary_types::VolumeId;
 
 use super::Batch;
+use super::events::store_event;
 use crate::error::MetadataError;
 use crate::model::{
-    Commit, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
-    VolumeAdvance, VolumeState, Write, WriteConditions,
+    Causes, Commit, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
+    VolumeAdvance, VolumeState, Write, WriteConditions, event_outcome,
 };
 use crate::sqlite::failure::Failure;
 
@@ -21,7 +22,21 @@ impl Batch<'_> {
         for advance in &commit.advances {
             self.advance(advance)?;
         }
-        commit.writes.iter().map(|write| self.write(write)).collect()
+        let mut causes = Causes::default();
+        let mut outcomes = Vec::with_capacity(commit.writes.len());
+        for write in &commit.writes {
+            let outcome = if let Write::Event(event) = write {
+                let queued = causes.queued(event);
+                queued.iter().try_for_each(|event| store_event(self.connection, event))?;
+                event_outcome(queued.is_some())
+            } else {
+                let outcome = self.write(write)?;
+                causes.saw(write, &outcome);
+                outcome
+            };
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
     }
 
     fn write(&mut self, write: &Write) -> Result<Outcome, Failure> {
@@ -41,6 +56,8 @@ impl Batch<'_> {
             Write::Acl(change) => self.change_acl(change),
             Write::Remove(remove) => self.remove_object(remove),
             Write::Rename(rename) => self.rename_object(rename),
+            // Whether it is queued depends on the writes before it.
+            Write::Event(_) => Ok(event_outcome(false)),
         }
     }
 }
@@ -121,7 +138,8 @@ pub(crate) fn new_places<'w, E>(
         | Write::Acl(_)
         | Write::Lock(_)
         | Write::Erase(_)
-        | Write::Expire(_) => Ok(()),
+        | Write::Expire(_)
+        | Write::Event(_) => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Storing what another store knew, as it was there.
 
+use super::events::store_event;
 use super::objects::{REPLACE_CURRENT, REPLACE_VERSION, store};
 use super::uploads::PartRecord;
 use super::{Batch, StoredVolume};
@@ -10,7 +11,7 @@ use crate::sqlite::failure::Failure;
 use granary_types::UploadId;
 
 impl Batch<'_> {
-    /// Stores one entry. Nothing is accounted: the volumes' entries tell what lives in them.
+    /// Stores one entry. The volumes' entries tell what lives in them; what buckets hold is added up here.
     pub(in crate::sqlite) fn import(&mut self, entry: &Entry) -> Result<(), Failure> {
         match entry {
             Entry::Drive(drive) => self.put_drive(drive),
@@ -23,11 +24,15 @@ impl Batch<'_> {
             Entry::Object(version) => self.import_version(version, REPLACE_CURRENT),
             Entry::Version(version) => self.import_version(version, REPLACE_VERSION),
             Entry::Upload(upload) => self.import_upload(upload),
-            Entry::Part(_, upload, part) => self.import_part(*upload, part),
+            Entry::Part(bucket, upload, part) => {
+                self.used.part_put(*bucket, part.length_bytes);
+                self.import_part(*upload, part)
+            }
             Entry::Tags(bucket, key, write, tags) => self.store_tags(*bucket, key, *write, tags),
             Entry::Acl(bucket, key, write, acl) => self.store_acl(*bucket, key, *write, acl),
             Entry::Document(document) => self.import_document(document),
             Entry::Identity(identity) => self.store_identity(identity),
+            Entry::Event(event) => store_event(self.connection, event),
         }
     }
 
@@ -48,8 +53,9 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn import_version(&self, version: &VersionEntry, statement: &str) -> Result<(), Failure> {
+    fn import_version(&mut self, version: &VersionEntry, statement: &str) -> Result<(), Failure> {
         let stored = version.stored()?;
+        self.used.put(version.bucket, &stored.row.object);
         let orders = (stored.row.order, stored.top_order);
         let columns =
             ObjectColumns::new(version.bucket, &version.key, &stored.row.object, orders, stored.row.lock)?;

@@ -8,6 +8,7 @@
 pub(crate) mod blobs;
 mod buckets;
 pub(crate) mod commit;
+mod events;
 mod identities;
 mod import;
 mod locks;
@@ -16,6 +17,7 @@ mod recount;
 mod rename;
 pub(crate) mod side;
 pub(crate) mod uploads;
+mod usage;
 mod volumes;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +27,7 @@ use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::op::{Op, Reply};
-use crate::model::BucketSettings;
+use crate::model::{BucketSettings, UsageDeltas};
 pub(super) use blobs::load_extents;
 pub(super) use objects::{load_current, load_older};
 pub(super) use uploads::{load_upload, read_part, read_upload};
@@ -39,12 +41,14 @@ pub(super) struct Batch<'c> {
     volumes: BTreeMap<VolumeId, volumes::Cached>,
     /// The settings of the buckets that were looked at; `None` for those that do not exist.
     buckets: HashMap<BucketId, Option<BucketSettings>>,
+    /// What the operations so far changed of what buckets hold.
+    used: UsageDeltas,
 }
 
 impl<'c> Batch<'c> {
     /// A batch inside the transaction that is open on `connection`.
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection, volumes: BTreeMap::new(), buckets: HashMap::new() }
+        Self { connection, volumes: BTreeMap::new(), buckets: HashMap::new(), used: UsageDeltas::default() }
     }
 
     /// Applies one operation. [`Failure::Refused`] means that it changed nothing; any other failure means that the
@@ -64,12 +68,14 @@ impl<'c> Batch<'c> {
             Op::PutDrive(drive) => self.put_drive(drive).map(|()| Reply::Done),
             Op::PutDocument(put) => self.put_document(put).map(Reply::Changed),
             Op::ChangeIdentities(change) => self.change_identities(change).map(Reply::Changed),
+            Op::FinishEvents(places) => self.finish_events(places).map(|()| Reply::Done),
             Op::Recount => self.recount().map(Reply::Recounted),
         }
     }
 
-    /// Writes the volumes back. The caller stores the position and commits.
+    /// Writes the volumes and the usage of buckets back. The caller stores the position and commits.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
+        self.flush_usage()?;
         self.flush_volumes()
     }
 }

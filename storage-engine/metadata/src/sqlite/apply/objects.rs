@@ -178,6 +178,7 @@ impl Batch<'_> {
         };
         let columns = ObjectColumns::new(bucket, key, object, (order, order), lock)?;
         store(self.connection, REPLACE_CURRENT, bucket, key, &columns)?;
+        self.used.put(bucket, object);
         if let Some(location) = object.content.packed() {
             self.add_live(location.volume, u64::from(location.length_bytes))?;
         }
@@ -201,6 +202,7 @@ impl Batch<'_> {
         key: &ObjectKey,
         row: &ObjectRow,
     ) -> Result<(), Failure> {
+        self.used.gone(bucket, &row.object);
         if let Some(location) = row.object.content.packed() {
             self.drop_live(location.volume, u64::from(location.length_bytes))?;
         }

@@ -23,6 +23,7 @@ fn count(counted: &mut Counted, volume: VolumeId, length_bytes: u64) {
 impl Batch<'_> {
     pub(super) fn recount(&mut self) -> Result<Vec<(VolumeId, u64, u64)>, Failure> {
         self.flush_volumes()?;
+        self.recount_usage()?;
         let mut counted = Counted::new();
         self.count_packed("objects", &mut counted)?;
         self.count_packed("object_versions", &mut counted)?;

@@ -170,6 +170,10 @@ impl Batch<'_> {
                 "REPLACE INTO parts (upload_id, number, row_hash, record) VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute((part.upload.as_bytes(), number, hash, record))?;
+        self.used.part_put(part.bucket, part.length_bytes);
+        if let Some(old) = &old {
+            self.used.part_gone(part.bucket, old.length_bytes);
+        }
         // The same part written again by the same request still refers to the same blob.
         if let Some(old) = old.filter(|old| old.blob != part.blob.id) {
             self.drop_reference(old.blob, &referrer)?;
@@ -198,6 +202,9 @@ impl Batch<'_> {
         if self.replaces_locked(bucket, key, current.as_ref(), &complete.object)? {
             return Ok(Outcome::Locked);
         }
+        for part in stored.values() {
+            self.used.part_gone(bucket, part.length_bytes);
+        }
         let order = next_order(current.as_ref());
         for (index, (number, _)) in (0_u32..).zip(&complete.parts) {
             if let Some(part) = stored.remove(number) {
@@ -224,6 +231,9 @@ impl Batch<'_> {
             return Ok(Outcome::NoSuchUpload);
         }
         let parts = self.all_parts(upload)?;
+        for part in &parts {
+            self.used.part_gone(bucket, part.length_bytes);
+        }
         self.forget_upload(upload, parts)?;
         Ok(DONE)
     }

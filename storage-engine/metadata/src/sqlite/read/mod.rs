@@ -1,5 +1,6 @@
 //! Queries. Each runs on a reader's connection, against one state of the database.
 
+mod events;
 mod identities;
 mod list;
 mod point;
@@ -8,6 +9,7 @@ mod uploads;
 pub(crate) mod versions;
 pub(crate) mod walk;
 
+pub(super) use events::{bucket_usage, count_events, event, events};
 pub(super) use identities::{identities, identity_generation};
 pub(super) use list::list_objects;
 pub(super) use point::{blobs, bucket, drives, list_buckets, list_parts, object, volumes};

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row};
 use crate::sqlite::apply::{read_part, read_upload};
 use crate::sqlite::codec::{OBJECT_COLUMNS, StoredObject, blob, id_bytes, row_hash};
 use crate::sqlite::failure::Failure;
+use crate::sqlite::read::event;
 
 /// Checks the structure and every row. A snapshot is sealed only after this, so that rot in a row that nobody reads
 /// does not reach the copies.
@@ -45,6 +46,9 @@ pub(in crate::sqlite) fn verify(connection: &Connection) -> Result<(), Failure> 
             Err(Failure::Corrupt(format!("a row of {table} does not match its hash")))
         })?;
     }
+    each(connection, "SELECT target, bucket_id, at_ms, id, row_hash, record FROM events", |row| {
+        event(row).map(drop)
+    })?;
     each(connection, "SELECT upload_id, row_hash, record FROM uploads", |row| {
         read_upload(blob(row, 0)?, row, 1).map(drop)
     })?;

@@ -1,0 +1,251 @@
+//! One line of an access log.
+//! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html>
+
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use granary_auth::{AuthMethod, Principal};
+use granary_types::{ObjectKey, UnixMillis};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+
+use crate::access::rules::Rules;
+use crate::context::Context;
+use crate::operation::{Operation, Scope, Selector};
+use crate::peer::Peer;
+use crate::request_id::RequestId;
+use crate::state::Shared;
+
+/// The longest text of a client's that a line quotes: it is cut behind it.
+const QUOTED_CHARS_MAX: usize = 2_048;
+
+/// Parameters whose values are as good as a key.
+const SECRET_PARAMETERS: [&str; 3] = ["X-Amz-Signature", "X-Amz-Security-Token", "Signature"];
+
+/// What is learnt of a request on its way; among the extensions of its head.
+#[derive(Debug, Default)]
+pub(crate) struct Trail {
+    /// The rules of its bucket, if that has logging.
+    pub(crate) rules: OnceLock<Arc<Rules>>,
+    /// Who signed it.
+    pub(crate) verified: OnceLock<(String, AuthMethod)>,
+    /// The key it is about.
+    pub(crate) key: OnceLock<String>,
+}
+
+/// Remembers whose request it is about what, if its bucket has logging.
+pub(crate) fn saw(context: &Context<'_>, rules: &Arc<Rules>, key: Option<&ObjectKey>) {
+    let trail = context.parts.extensions.get::<Arc<Trail>>().filter(|_| rules.logging.is_some());
+    let Some(trail) = trail else { return };
+    let who = match &context.verified.principal {
+        Principal::Anonymous => "-".to_owned(),
+        Principal::Root { access_key } => access_key.to_string(),
+        Principal::User(identity) => identity.arn.clone(),
+    };
+    let _first = trail.verified.set((who, context.verified.method));
+    let _first = trail.rules.set(Arc::clone(rules));
+    if let Some(key) = key {
+        let _first = trail.key.set(key.as_str().to_owned());
+    }
+}
+
+/// How a request was answered.
+pub(crate) struct Answered<'a> {
+    pub(crate) operation: Option<Operation>,
+    pub(crate) request_id: RequestId,
+    pub(crate) status: StatusCode,
+    /// The code of the error, if it was one.
+    pub(crate) code: Option<&'static str>,
+    pub(crate) headers: &'a HeaderMap,
+    /// How long the body is, if that is known.
+    pub(crate) body_bytes: Option<u64>,
+    pub(crate) took: Duration,
+}
+
+/// Leaves a line about a request, if its bucket has logging.
+pub(crate) fn leave(shared: &Shared, parts: &Parts, answered: &Answered<'_>) {
+    let Some(trail) = parts.extensions.get::<Arc<Trail>>() else { return };
+    let Some(rules) = trail.rules.get() else { return };
+    shared.access_logs.add(rules, &line(shared, (trail, rules), parts, answered));
+}
+
+fn line(shared: &Shared, (trail, rules): (&Trail, &Rules), parts: &Parts, answered: &Answered<'_>) -> String {
+    let mut out = String::with_capacity(512);
+    let dash = "-".to_owned();
+    let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let peer = parts.extensions.get::<Peer>();
+    let (who, method) = match trail.verified.get() {
+        Some((who, method)) => (who.as_str(), Some(*method)),
+        None => ("-", None),
+    };
+    word(&mut out, &rules.owner.canonical);
+    word(&mut out, rules.bucket.as_str());
+    let _infallible = write!(out, "[{}] ", time(UnixMillis::now()));
+    word(&mut out, &peer.map_or(dash, |peer| peer.address.to_canonical().to_string()));
+    word(&mut out, who);
+    word(&mut out, &answered.request_id.to_string());
+    word(&mut out, &answered.operation.map_or_else(|| "-".to_owned(), name));
+    word(
+        &mut out,
+        &trail.key.get().map_or_else(|| "-".to_owned(), |key| crate::encoding::url_encode(key).into_owned()),
+    );
+    quoted(&mut out, Some(&format!("{} {} {:?}", parts.method, shown_uri(parts), parts.version)));
+    word(&mut out, answered.status.as_str());
+    word(&mut out, answered.code.unwrap_or("-"));
+    number(&mut out, answered.body_bytes.filter(|bytes| *bytes > 0));
+    number(&mut out, object_size(parts, answered));
+    let took = u64::try_from(answered.took.as_millis()).unwrap_or(u64::MAX);
+    number(&mut out, Some(took));
+    number(&mut out, Some(took));
+    quoted(&mut out, header(header::REFERER));
+    quoted(&mut out, header(header::USER_AGENT));
+    let version = crate::query::Query::parse(parts.uri.query()).ok();
+    word(&mut out, version.as_ref().and_then(|query| query.get("versionId")).unwrap_or("-"));
+    word(&mut out, shared.ids.host_id());
+    word(
+        &mut out,
+        match method {
+            None | Some(AuthMethod::Anonymous) => "-",
+            Some(AuthMethod::FormV2) => "SigV2",
+            Some(_) => "SigV4",
+        },
+    );
+    // rustls does not tell its cipher as OpenSSL names it.
+    word(&mut out, "-");
+    word(
+        &mut out,
+        match method {
+            None | Some(AuthMethod::Anonymous) => "-",
+            Some(AuthMethod::Header) => "AuthHeader",
+            Some(AuthMethod::Presigned) => "QueryString",
+            Some(AuthMethod::Form | AuthMethod::FormV2) => "POST",
+        },
+    );
+    word(&mut out, header(header::HOST).unwrap_or("-"));
+    word(
+        &mut out,
+        &peer
+            .and_then(|peer| peer.tls_version)
+            .map_or_else(|| "-".to_owned(), |version| format!("TLSv{version}")),
+    );
+    // No access points; whether a list was needed is not known.
+    out.push_str("- -\n");
+    out
+}
+
+/// What was asked for, without what a reader of the log could ask with again.
+fn shown_uri(parts: &Parts) -> String {
+    let path = parts.uri.path();
+    let Some(query) = parts.uri.query() else { return path.to_owned() };
+    let shown = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if SECRET_PARAMETERS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) => {
+            format!("{name}=-")
+        }
+        _ => pair.to_owned(),
+    });
+    format!("{path}?{}", shown.collect::<Vec<_>>().join("&"))
+}
+
+/// A field without spaces; what a client could break a line with is escaped.
+fn word(out: &mut String, text: &str) {
+    if text.is_empty() {
+        out.push('-');
+    }
+    for c in text.chars().take(QUOTED_CHARS_MAX) {
+        if c.is_ascii_graphic() && c != '"' {
+            out.push(c);
+        } else {
+            let _infallible =
+                c.encode_utf8(&mut [0; 4]).bytes().try_for_each(|byte| write!(out, "%{byte:02X}"));
+        }
+    }
+    out.push(' ');
+}
+
+/// A field in quotation marks.
+fn quoted(out: &mut String, text: Option<&str>) {
+    let Some(text) = text else {
+        out.push_str("\"-\" ");
+        return;
+    };
+    out.push('"');
+    for c in text.chars().take(QUOTED_CHARS_MAX) {
+        if c.is_control() || c == '"' {
+            let _infallible =
+                c.encode_utf8(&mut [0; 4]).bytes().try_for_each(|byte| write!(out, "%{byte:02X}"));
+        } else {
+            out.push(c);
+        }
+    }
+    out.push_str("\" ");
+}
+
+fn number(out: &mut String, number: Option<u64>) {
+    match number {
+        Some(number) => {
+            let _infallible = write!(out, "{number} ");
+        }
+        None => out.push_str("- "),
+    }
+}
+
+/// `06/Feb/2019:00:00:38 +0000`.
+fn time(at: UnixMillis) -> String {
+    let format =
+        time::macros::format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
+    let at = time::OffsetDateTime::from_unix_timestamp(at.seconds()).ok();
+    at.and_then(|at| at.format(format).ok()).unwrap_or_else(|| "-".to_owned())
+}
+
+/// The size of the object that was read or written.
+fn object_size(parts: &Parts, answered: &Answered<'_>) -> Option<u64> {
+    let text = |headers: &HeaderMap, name: &str| -> Option<String> {
+        headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    match answered.operation {
+        Some(Operation::GetObject | Operation::HeadObject) if answered.status.is_success() => {
+            let range = text(answered.headers, "content-range");
+            let whole = range.and_then(|range| range.rsplit('/').next()?.parse().ok());
+            let length = text(answered.headers, "content-length").and_then(|length| length.parse().ok());
+            whole.or(length).or(answered.body_bytes)
+        }
+        Some(Operation::PutObject | Operation::UploadPart) => {
+            let decoded = text(&parts.headers, "x-amz-decoded-content-length");
+            decoded.or_else(|| text(&parts.headers, "content-length"))?.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// The operation as logs name it: `REST.PUT.OBJECT`.
+fn name(operation: Operation) -> String {
+    let method = match operation {
+        Operation::CopyObject | Operation::UploadPartCopy => "COPY".to_owned(),
+        other => other.method().to_string(),
+    };
+    let resource = match (operation.selector(), operation.scope()) {
+        (Selector::Upload | Selector::UploadCopy, _) => match operation {
+            Operation::UploadPart | Operation::UploadPartCopy => "PART",
+            _ => "UPLOAD",
+        }
+        .to_owned(),
+        (Selector::Subresource(name) | Selector::SubresourceWithId(name), scope) => match (name, scope) {
+            ("delete", _) => "MULTI_OBJECT_DELETE".to_owned(),
+            ("policy", _) => "BUCKETPOLICY".to_owned(),
+            ("versions", _) => "BUCKETVERSIONS".to_owned(),
+            ("logging", _) => "LOGGING_STATUS".to_owned(),
+            ("requestPayment", _) => "REQUEST_PAYMENT".to_owned(),
+            ("tagging", Scope::Object) => "OBJECT_TAGGING".to_owned(),
+            (name, _) => name.to_ascii_uppercase().replace('-', "_"),
+        },
+        (_, Scope::Service) => "SERVICE".to_owned(),
+        (_, Scope::Bucket) => "BUCKET".to_owned(),
+        (_, Scope::Object) => "OBJECT".to_owned(),
+    };
+    format!("REST.{method}.{resource}")
+}
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;
