@@ -77,6 +77,19 @@ impl From<EngineError> for S3Error {
                 Ok(own) => *own,
                 Err(other) => Self::new(ErrorCode::IncompleteBody).because(other),
             },
+            EngineError::Archived(class) => {
+                Self::new(ErrorCode::InvalidObjectState).field("StorageClass", class.as_str())
+            }
+            EngineError::NotArchived(class) => Self::with_message(
+                ErrorCode::InvalidObjectState,
+                "Restore is not allowed for the object's current storage class",
+            )
+            .field("StorageClass", class.as_str()),
+            EngineError::NoDrivesForClass { class, drives } => Self::with_message(
+                ErrorCode::InvalidStorageClass,
+                format!("The storage class you specified is not valid: this store has no drives of class {drives}."),
+            )
+            .field("StorageClassRequested", class.as_str()),
             // A full store is not the client's fault and passes; S3 has no code of its own for it.
             EngineError::NoSpace => Self::with_message(
                 ErrorCode::ServiceUnavailable,

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use granary_auth::{Account, RegionPolicy, Verifier};
-use granary_engine::{DayLength, DefaultEncryption, Engine, EngineOptions, Profile, measure_acceleration};
+use granary_engine::{
+    CodeRule, DayLength, DefaultEncryption, Engine, EngineOptions, Profile, TierRule, measure_acceleration,
+};
 use granary_iam::{IdentityStore, Root};
 use granary_s3::address::VirtualHostDomains;
 use granary_s3::{Accounts, CustomerKeyTransport, PublicAccess, S3Config, S3State};
@@ -128,6 +130,16 @@ fn options(config: &Config) -> Result<EngineOptions> {
     options.backups_kept = settings.metadata_backups_kept;
     if let Some(erasure) = config.settings.erasure {
         options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);
+    }
+    options.drive_classes = config.drive_classes.clone();
+    for tier in &config.tiers {
+        let code = match tier.erasure {
+            Some(code) => CodeRule::Fixed(
+                Profile::new(code.data(), code.parity()).context("the erasure code of a storage class")?,
+            ),
+            None => TierRule::of(tier.class).code,
+        };
+        options.tiers.push((tier.class, TierRule { drives: tier.drives, code }));
     }
     Ok(options)
 }

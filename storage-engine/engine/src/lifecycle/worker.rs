@@ -127,7 +127,7 @@ pub(crate) async fn follow_forever(inner: Arc<Inner>) {
     }
 }
 
-async fn follow_all(inner: &Inner, day: DayLength) -> Result<()> {
+async fn follow_all(inner: &Arc<Inner>, day: DayLength) -> Result<()> {
     let mut after = None;
     while inner.does_shared_work() && !inner.is_regressed() {
         let query = BucketQuery { prefix: String::new(), after: after.take(), limit: BUCKETS_PAGE };
@@ -146,7 +146,7 @@ async fn follow_all(inner: &Inner, day: DayLength) -> Result<()> {
     Ok(())
 }
 
-async fn follow(inner: &Inner, bucket: &Bucket, day: DayLength) -> Result<()> {
+async fn follow(inner: &Arc<Inner>, bucket: &Bucket, day: DayLength) -> Result<()> {
     let Some(document) = document(inner, bucket, RULES).await? else { return Ok(()) };
     let rules = decode(&document)?;
     let hash = hash_of(&document);

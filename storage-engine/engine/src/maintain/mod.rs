@@ -25,14 +25,16 @@ use tokio::sync::Notify;
 use crate::engine::{Engine, Inner};
 use crate::error::Result;
 
+pub(crate) use compact::entries_of;
 #[cfg(test)]
 pub(crate) use compact::records_in;
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::{has_regressed, remembered_ends};
 pub(crate) use heal::block_of;
 pub use moves::{DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus};
-pub(crate) use moves::{MoveBoard, named_node};
+pub(crate) use moves::{MoveBoard, Throttle, named_node};
 use reclaim::Reclaimer;
+pub(crate) use rewrite::{Rewritten, rewrite};
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
 pub(crate) use walk::{Step, Walk};

@@ -152,10 +152,8 @@ async fn active_drives(from: &dyn Export) -> Result<HashSet<DriveId>> {
     let mut after: Option<Place> = None;
     loop {
         let page = from.page(Table::Drives, after.as_ref(), 1_000).await?;
-        drives.extend(page.entries.iter().filter_map(|entry| match entry {
-            Entry::Drive(drive) if drive.state == DriveState::Active => Some(drive.id),
-            _ => None,
-        }));
+        let found = page.entries.iter().filter_map(Entry::drive);
+        drives.extend(found.filter(|drive| drive.state == DriveState::Active).map(|drive| drive.id));
         match page.next {
             Some(next) => after = Some(next),
             None => return Ok(drives),

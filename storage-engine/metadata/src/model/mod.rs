@@ -17,7 +17,7 @@ pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket};
 pub(crate) use commit::fits;
 pub use commit::{
     BlobMove, Commit, CompleteUpload, DeleteObject, NewUpload, ObjectMove, Outcome, PutObject, PutPart,
-    RemoveObject, RenameObject, TagMatch, VolumeAdvance, Write, WriteConditions,
+    RemoveObject, RenameObject, TagMatch, Transition, VolumeAdvance, Write, WriteConditions,
 };
 pub use identity::{IdentityChange, IdentityDocument};
 pub use list::{ListEntry, ListPage, ListQuery, ListedObject};
@@ -32,7 +32,7 @@ pub use object::{
 pub use settings::{
     BucketChange, BucketLock, BucketSettings, DefaultRetention, LockMode, RetentionPeriod, Versioning,
 };
-pub use side::{AclChange, BucketDocument, DocumentQuery, Tag, Tagging};
+pub use side::{AclChange, BucketDocument, DocumentQuery, RestoreChange, Restored, Tag, Tagging};
 pub use upload::{PartPage, PartQuery, PartRow, UploadEntry, UploadPage, UploadQuery, UploadRow};
 pub use versions::{ListedVersion, VersionEntry, VersionMarker, VersionPage, VersionQuery};
 pub use volume::{DriveRow, DriveState, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};

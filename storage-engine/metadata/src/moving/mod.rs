@@ -15,13 +15,13 @@ mod digest;
 mod frame_file;
 
 use async_trait::async_trait;
-use granary_types::{BlobId, BucketId, ObjectKey, UploadId, WriteId};
+use granary_types::{BlobId, BucketId, DriveClass, ObjectKey, UploadId, WriteId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::{
     Bucket, BucketDocument, DriveRow, Extent, IdentityDocument, NewUpload, ObjectLock, ObjectRow, PartRow,
-    Tag, VolumeRow,
+    Restored, Tag, VolumeRow,
 };
 use crate::sqlite::apply::blobs::{Referrer, object_referrer};
 use crate::sqlite::codec::{LockColumns, StoredObject};
@@ -50,11 +50,12 @@ pub enum Table {
     Documents,
     Identities,
     Acls,
+    Restores,
 }
 
 impl Table {
     /// All of them, in the order they are copied.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Drives,
         Self::Volumes,
         Self::Buckets,
@@ -68,6 +69,7 @@ impl Table {
         Self::Documents,
         Self::Identities,
         Self::Acls,
+        Self::Restores,
     ];
 
     /// The name shown to people.
@@ -87,6 +89,7 @@ impl Table {
             Self::Documents => "configurations",
             Self::Identities => "identities",
             Self::Acls => "access control lists",
+            Self::Restores => "restored versions",
         }
     }
 }
@@ -142,7 +145,7 @@ impl VersionEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant, reason = "most entries are versions")]
 pub enum Entry {
-    /// A drive.
+    /// A drive of the first class; its row leaves the class out. See [`Entry::of_drive`].
     Drive(DriveRow),
     /// A volume, and how many items live in it.
     Volume(VolumeRow, u64),
@@ -168,14 +171,37 @@ pub enum Entry {
     Identity(IdentityDocument),
     /// The access control list of the version that a write made.
     Acl(BucketId, ObjectKey, WriteId, Vec<u8>),
+    /// A drive of another class, and the class.
+    ClassedDrive(DriveRow, DriveClass),
+    /// Until when the version that a write made is readable.
+    Restore(BucketId, ObjectKey, WriteId, Restored),
 }
 
 impl Entry {
+    /// A drive. That of an SSD is as it was before there were classes, so that older backups equal what they become.
+    #[must_use]
+    pub fn of_drive(row: DriveRow) -> Self {
+        match row.class {
+            DriveClass::Ssd => Self::Drive(row),
+            class => Self::ClassedDrive(row, class),
+        }
+    }
+
+    /// The drive, if it is one.
+    #[must_use]
+    pub fn drive(&self) -> Option<DriveRow> {
+        match self {
+            Self::Drive(row) => Some(DriveRow { class: DriveClass::Ssd, ..row.clone() }),
+            Self::ClassedDrive(row, class) => Some(DriveRow { class: *class, ..row.clone() }),
+            _ => None,
+        }
+    }
+
     /// The table the entry belongs to.
     #[must_use]
     pub fn table(&self) -> Table {
         match self {
-            Self::Drive(_) => Table::Drives,
+            Self::Drive(_) | Self::ClassedDrive(..) => Table::Drives,
             Self::Volume(..) => Table::Volumes,
             Self::Bucket(_) => Table::Buckets,
             Self::Blob(..) => Table::Blobs,
@@ -188,6 +214,7 @@ impl Entry {
             Self::Document(_) => Table::Documents,
             Self::Identity(_) => Table::Identities,
             Self::Acl(..) => Table::Acls,
+            Self::Restore(..) => Table::Restores,
         }
     }
 
@@ -195,13 +222,19 @@ impl Entry {
     #[must_use]
     pub fn bucket(&self) -> Option<BucketId> {
         match self {
-            Self::Drive(_) | Self::Volume(..) | Self::Blob(..) | Self::Reference(..) | Self::Identity(_) => {
-                None
-            }
+            Self::Drive(_)
+            | Self::ClassedDrive(..)
+            | Self::Volume(..)
+            | Self::Blob(..)
+            | Self::Reference(..)
+            | Self::Identity(_) => None,
             Self::Bucket(bucket) => Some(bucket.id),
             Self::Object(version) | Self::Version(version) => Some(version.bucket),
             Self::Upload(upload) => Some(upload.bucket),
-            Self::Part(bucket, ..) | Self::Tags(bucket, ..) | Self::Acl(bucket, ..) => Some(*bucket),
+            Self::Part(bucket, ..)
+            | Self::Tags(bucket, ..)
+            | Self::Acl(bucket, ..)
+            | Self::Restore(bucket, ..) => Some(*bucket),
             Self::Document(document) => Some(document.bucket),
         }
     }

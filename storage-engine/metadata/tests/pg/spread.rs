@@ -9,8 +9,8 @@ use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, Commit, DocumentQuery, DriveRow,
     IdentityChange, IdentityDocument, ListPage, ListQuery, MetadataStore, NewBucket, NewVolume, ObjectRow,
-    Outcome, PartPage, PartQuery, Result, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow,
-    VersionPage, VersionQuery, VolumeRow,
+    Outcome, PartPage, PartQuery, Restored, Result, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery,
+    UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId, WriteId,
@@ -111,6 +111,7 @@ forward! {
     put_drive(drive: DriveRow) -> ();
     object_tags(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Vec<Tag>;
     object_acl(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Option<Vec<u8>>;
+    object_restore(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Option<Restored>;
     put_bucket_document(put: BucketDocument) -> bool;
     bucket_documents(query: DocumentQuery) -> Vec<BucketDocument>;
     configuration_generation() -> u64;

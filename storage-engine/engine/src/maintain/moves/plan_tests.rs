@@ -19,6 +19,7 @@ fn drives(sites: &[(u8, &str)]) -> BTreeMap<DriveId, PlanDrive> {
             room_bytes: CAPACITY / 2,
             takes_shards: true,
             is_leaving: false,
+            kind: None,
         };
         (drive(n), planned)
     };

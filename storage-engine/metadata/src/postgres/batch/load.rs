@@ -100,6 +100,13 @@ impl<'c> Wanted<'c> {
             Write::MoveBlob(moved) => {
                 self.blobs.insert(moved.blob);
             }
+            Write::Transition(transition) => {
+                self.key(transition.bucket, &transition.key).versions.insert(transition.version);
+                self.blobs.extend(transition.moves.iter().map(|moved| moved.blob));
+            }
+            Write::Restore(change) => {
+                self.key(change.bucket, &change.key).versions.insert(change.version);
+            }
         }
     }
 

@@ -16,6 +16,7 @@ mod objects;
 mod rename;
 pub(super) mod side;
 pub(super) mod store_objects;
+mod transition;
 mod uploads;
 mod volumes;
 
@@ -25,7 +26,8 @@ use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VolumeId, Writ
 
 use crate::error::MetadataError;
 use crate::model::{
-    BucketSettings, Commit, EraseTerms, Extent, NewUpload, Outcome, PartRow, Tag, VolumeState, Write,
+    BucketSettings, Commit, EraseTerms, Extent, NewUpload, Outcome, PartRow, Restored, Tag, VolumeState,
+    Write,
 };
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::apply::commit::new_places;
@@ -51,6 +53,8 @@ pub(super) struct Batch {
     tags: BTreeMap<(BucketId, ObjectKey, WriteId), Vec<Tag>>,
     /// Versions whose access control lists are others now, or gone.
     acls: BTreeMap<(BucketId, ObjectKey, WriteId), Option<Vec<u8>>>,
+    /// Versions that are restored now, or not any more.
+    restores: BTreeMap<(BucketId, ObjectKey, WriteId), Option<Restored>>,
 }
 
 /// A volume's row that is locked.
@@ -139,7 +143,9 @@ impl Batch {
                 _ => return Outcome::Moved,
             },
         };
-        if !matches!(write, Write::MoveObject(_)) && !self.buckets.contains_key(&bucket) {
+        if !matches!(write, Write::MoveObject(_) | Write::Transition(_))
+            && !self.buckets.contains_key(&bucket)
+        {
             return Outcome::NoSuchBucket;
         }
         match write {
@@ -158,6 +164,8 @@ impl Batch {
             Write::Acl(change) => self.change_acl(change),
             Write::Remove(remove) => self.remove_object(remove),
             Write::Rename(rename) => self.rename_object(rename),
+            Write::Transition(transition) => self.transition_object(transition),
+            Write::Restore(change) => self.restore_object(change),
         }
     }
 
@@ -183,6 +191,8 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::Erase(erase) => Some((erase.delete.bucket, &erase.delete.key)),
         Write::Expire(expire) => Some((expire.remove.bucket, &expire.remove.key)),
         Write::Rename(rename) => Some((rename.put.bucket, &rename.put.key)),
+        Write::Transition(transition) => Some((transition.bucket, &transition.key)),
+        Write::Restore(change) => Some((change.bucket, &change.key)),
         Write::MoveBlob(_) => None,
     }
 }

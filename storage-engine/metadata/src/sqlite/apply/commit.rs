@@ -41,6 +41,8 @@ impl Batch<'_> {
             Write::Acl(change) => self.change_acl(change),
             Write::Remove(remove) => self.remove_object(remove),
             Write::Rename(rename) => self.rename_object(rename),
+            Write::Transition(transition) => self.transition_object(transition),
+            Write::Restore(change) => self.restore_object(change),
         }
     }
 }
@@ -110,6 +112,10 @@ pub(crate) fn new_places<'w, E>(
         Write::PutPart(part) => extents(&part.blob.extents),
         Write::MoveObject(moved) => visit(Place::Packed(&moved.to)),
         Write::MoveBlob(moved) => extents(&moved.to),
+        Write::Transition(transition) => {
+            transition.moves.iter().try_for_each(|moved| extents(&moved.to))?;
+            transition.place.as_ref().map_or(Ok(()), |place| visit(Place::Packed(place)))
+        }
         Write::Put(_)
         | Write::Rename(_)
         | Write::Delete(_)
@@ -119,6 +125,7 @@ pub(crate) fn new_places<'w, E>(
         | Write::AbortUpload { .. }
         | Write::Tag(_)
         | Write::Acl(_)
+        | Write::Restore(_)
         | Write::Lock(_)
         | Write::Erase(_)
         | Write::Expire(_) => Ok(()),
