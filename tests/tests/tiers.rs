@@ -1,0 +1,156 @@
+//! SSDs and disks in the real binary: objects move to the disks by rules, whatever dies in the middle.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    BucketLifecycleConfiguration, CompletedMultipartUpload, CompletedPart, ExpirationStatus, LifecycleRule,
+    LifecycleRuleFilter, Transition, TransitionStorageClass,
+};
+use granary_tests::content::seeded_bytes;
+use granary_tests::{Server, ServerConfig};
+
+const BUCKET: &str = "tiers";
+const DEADLINE: Duration = Duration::from_secs(60);
+const SMALL: usize = 60;
+const SMALL_BYTES: usize = 10_000;
+const LARGE_BYTES: usize = 3_000_000;
+const PART_BYTES: usize = 6 << 20;
+
+fn config() -> ServerConfig {
+    let config = ServerConfig { hdds: 4, ..ServerConfig::drives(7) };
+    config
+        .env("GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS", "1")
+        .env("GRANARY_GRACE_MS", "500")
+        .env("GRANARY_MAINTENANCE_INTERVAL_MS", "100")
+}
+
+/// Everything moves to instant retrieval after a day, however small it is.
+async fn set_rule(client: &Client) {
+    let filter = LifecycleRuleFilter::builder().object_size_greater_than(1).build();
+    let transition = Transition::builder().days(1).storage_class(TransitionStorageClass::GlacierIr).build();
+    let rule = LifecycleRule::builder().filter(filter).status(ExpirationStatus::Enabled);
+    let rule = rule.transitions(transition).build().unwrap();
+    let rules = BucketLifecycleConfiguration::builder().rules(rule).build().unwrap();
+    let put = client.put_bucket_lifecycle_configuration().bucket(BUCKET).lifecycle_configuration(rules);
+    put.send().await.unwrap();
+}
+
+/// The keys and what they hold.
+fn contents() -> Vec<(String, Vec<u8>)> {
+    let mut all: Vec<_> =
+        (0..SMALL).map(|n| (format!("small/{n:03}"), seeded_bytes(n as u64, SMALL_BYTES))).collect();
+    all.push(("large".to_owned(), seeded_bytes(1_000, LARGE_BYTES)));
+    all.push(("parts".to_owned(), seeded_bytes(2_000, 2 * PART_BYTES)));
+    all
+}
+
+async fn put_all(client: &Client) {
+    for (key, body) in contents() {
+        if key == "parts" {
+            put_parts(client, &key, &body).await;
+            continue;
+        }
+        client.put_object().bucket(BUCKET).key(key).body(ByteStream::from(body)).send().await.unwrap();
+    }
+}
+
+async fn put_parts(client: &Client, key: &str, body: &[u8]) {
+    let begun = client.create_multipart_upload().bucket(BUCKET).key(key).send().await.unwrap();
+    let upload = begun.upload_id().unwrap();
+    let mut parts = Vec::new();
+    for (number, bytes) in (1..).zip(body.chunks(PART_BYTES)) {
+        let part = client.upload_part().bucket(BUCKET).key(key).upload_id(upload).part_number(number);
+        let part = part.body(ByteStream::from(bytes.to_vec())).send().await.unwrap();
+        parts.push(CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).build());
+    }
+    let done = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+    let complete = client.complete_multipart_upload().bucket(BUCKET).key(key).upload_id(upload);
+    complete.multipart_upload(done).send().await.unwrap();
+}
+
+async fn is_moved(client: &Client) -> bool {
+    let page = client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
+    let objects = page.contents.unwrap_or_default();
+    objects.len() == contents().len()
+        && objects
+            .iter()
+            .all(|object| object.storage_class().is_some_and(|class| class.as_str() == "GLACIER_IR"))
+}
+
+async fn check_all(client: &Client) {
+    for (key, body) in contents() {
+        let got = client.get_object().bucket(BUCKET).key(&key).send().await.unwrap();
+        assert!(got.body.collect().await.unwrap().into_bytes() == body, "{key}");
+    }
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, mut reached: impl FnMut() -> F) {
+    let deadline = Instant::now() + DEADLINE;
+    while !reached().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// What lives on drives of a class.
+async fn live_bytes(server: &Server, class: &str) -> u64 {
+    let output = server.admin_output(&["tier", "list", "--json"]).await.unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tiers = list["tiers"].as_array().unwrap();
+    tiers.iter().filter(|tier| tier["class"] == class).filter_map(|tier| tier["live_bytes"].as_u64()).sum()
+}
+
+#[tokio::test]
+async fn a_move_that_dies_at_any_step_goes_on_and_loses_nothing() {
+    for point in [
+        "tier.after_copy_before_verify",
+        "tier.after_verify_before_commit",
+        "tier.after_blob",
+        "tier.after_commit",
+    ] {
+        let mut server = Server::start(config()).await.unwrap();
+        let client = server.client().unwrap();
+        client.create_bucket().bucket(BUCKET).send().await.unwrap();
+        put_all(&client).await;
+        server.stop().await.unwrap();
+        let mut env = config().env;
+        env.push(("GRANARY_CRASH_POINT".to_owned(), format!("{point}:1")));
+        server.set_env(env);
+        server.launch().await.unwrap();
+        set_rule(&server.client().unwrap()).await;
+        until(point, || std::future::ready(server.try_wait().unwrap().is_some())).await;
+        server.kill().unwrap();
+        server.set_env(config().env);
+        server.launch().await.unwrap();
+        let client = server.client().unwrap();
+        check_all(&client).await;
+        until("everything is moved", || is_moved(&client)).await;
+        check_all(&client).await;
+        let total: usize = contents().iter().map(|(_, body)| body.len()).sum();
+        let server = &server;
+        until("nothing lives twice", || async {
+            (live_bytes(server, "ssd").await, live_bytes(server, "hdd").await) == (0, total as u64)
+        })
+        .await;
+        check_all(&client).await;
+    }
+}
+
+/// Some of the disks are lost in the middle of a move: what is moved is right nevertheless.
+#[tokio::test]
+async fn a_disk_lost_in_the_middle_of_a_move_loses_nothing() {
+    let server = Server::start(config()).await.unwrap();
+    let client = server.client().unwrap();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    put_all(&client).await;
+    set_rule(&client).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let lost = server.drive_paths().last().unwrap().clone();
+    while std::fs::remove_dir_all(&lost).is_err() && lost.exists() {}
+    check_all(&client).await;
+    until("everything is moved", || is_moved(&client)).await;
+    check_all(&client).await;
+}
