@@ -9,7 +9,9 @@ use aws_sdk_s3::types::{
     BucketLifecycleConfiguration, CompletedMultipartUpload, CompletedPart, ExpirationStatus, LifecycleRule,
     LifecycleRuleFilter, Transition, TransitionStorageClass,
 };
+use granary_tests::client::decided;
 use granary_tests::content::seeded_bytes;
+use granary_tests::mount::Mount;
 use granary_tests::{Server, ServerConfig};
 
 const BUCKET: &str = "tiers";
@@ -153,4 +155,46 @@ async fn a_disk_lost_in_the_middle_of_a_move_loses_nothing() {
     check_all(&client).await;
     until("everything is moved", || is_moved(&client)).await;
     check_all(&client).await;
+}
+
+/// SSDs that run full: writes are refused, or go to the disks if the operator says so, and come back right. Mounts small tmpfs
+/// drives, and so needs root.
+#[tokio::test]
+async fn full_ssds_refuse_or_spill_and_corrupt_nothing() {
+    const OBJECT_BYTES: usize = 400_000;
+    const OBJECTS: u64 = 150;
+    for (policy, fits_all) in [("refuse", false), ("spill", true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<_> = (0..7).map(|number| dir.path().join(format!("d{number}"))).collect();
+        let ssds = paths.iter().take(3);
+        let mounts: Vec<_> = ssds.map(|path| Mount::tmpfs(path, 24 << 20).unwrap()).collect();
+        let config = ServerConfig { drive_paths: paths, hdds: 4, ..ServerConfig::default() };
+        let config = config
+            .env("GRANARY_WHEN_SSD_FULL", policy)
+            .env("GRANARY_VOLUME_LIMIT_BYTES", "1048576")
+            .env("GRANARY_MAINTENANCE_INTERVAL_MS", "200");
+        let server = Server::start(config).await.unwrap();
+        let client = server.client().unwrap();
+        client.create_bucket().bucket(BUCKET).send().await.unwrap();
+        let mut stored = Vec::new();
+        for number in 0..OBJECTS {
+            let body = ByteStream::from(seeded_bytes(number, OBJECT_BYTES));
+            let put = client.put_object().bucket(BUCKET).key(number.to_string()).body(body).send().await;
+            match decided(put).unwrap() {
+                Ok(_) => stored.push(number),
+                Err(refusal) => assert_eq!(refusal.status, 503),
+            }
+        }
+        assert!(stored.len() > 20, "{policy}: {stored:?}");
+        // While the SSDs fill up, a write that has begun there may be refused.
+        let most = stored.len() as u64 > OBJECTS - 10;
+        assert_eq!(most, fits_all, "{policy}: {} stored", stored.len());
+        for number in stored {
+            let got = client.get_object().bucket(BUCKET).key(number.to_string()).send().await.unwrap();
+            assert!(got.body.collect().await.unwrap().into_bytes() == seeded_bytes(number, OBJECT_BYTES));
+        }
+        assert_eq!(live_bytes(&server, "hdd").await > 0, fits_all, "{policy}");
+        drop(server);
+        drop(mounts);
+    }
 }

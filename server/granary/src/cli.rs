@@ -10,7 +10,7 @@ use granary_admin::{Fate, Leaving, TaskKind};
 use granary_s3::ObjectOwnership;
 use serde::Serialize;
 
-use crate::config::{self, Config, ErasureSetting};
+use crate::config::{self, Config, ErasureSetting, FullSetting};
 use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::recover::{RecoverArgs, recover};
@@ -208,6 +208,10 @@ struct ServeArgs {
     #[arg(long, value_name = "CLASS=DRIVES[:K+M]")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tier: Vec<String>,
+    /// What becomes of writes to SSDs that are full: refuse, or spill to the disks [default: refuse].
+    #[arg(long, value_name = "POLICY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when_ssd_full: Option<FullSetting>,
     /// The region the store is in, which requests must be signed for [default: us-east-1].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -100,7 +100,8 @@ impl Engine {
             (None, Some(_)) => Wanted::ByDrives,
             _ => Wanted::Fixed(profile),
         };
-        let tiers = Tiers::new(Arc::clone(&drives), wanted, options.erasure, options.tiers.clone());
+        let (rules, when_full) = (options.tiers.clone(), options.when_ssd_full);
+        let tiers = Tiers::new(Arc::clone(&drives), wanted, options.erasure, rules, when_full);
         tiers.check()?;
         let (grace, limit_bytes) = (options.grace, options.volume_limit_bytes);
         let pool = Arc::new(VolumePool::new(tiers, Arc::clone(&store), cluster, grace, limit_bytes));
@@ -214,7 +215,7 @@ async fn open_parts(options: &EngineOptions) -> Result<(Opened, Metadata, Option
     }
     let opening = options.clone();
     let opened = blocking(move || open_drives(&opening)).await?;
-    let metadata = open_metadata(&options.metadata, &opened).await?;
+    let metadata = open_metadata(options, &opened).await?;
     Ok((opened, metadata, None))
 }
 

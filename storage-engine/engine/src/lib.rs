@@ -77,4 +77,4 @@ pub use rename::RenameConditions;
 pub use restore::check_readable;
 pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};
 pub use tier_status::{ClassStatus, TierStatus};
-pub use tiers::{CodeRule, TierRule};
+pub use tiers::{CodeRule, TierRule, WhenFull};

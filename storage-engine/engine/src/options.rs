@@ -11,7 +11,7 @@ use granary_types::{DriveClass, StorageClass};
 
 use crate::lifecycle::DayLength;
 use crate::nodes::NodeOptions;
-use crate::tiers::TierRule;
+use crate::tiers::{TierRule, WhenFull};
 
 /// Where the metadata is.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct EngineOptions {
     /// Where storage classes belong, if not where they belong by themselves; the last word on a class counts. With any, the
     /// store is tiered.
     pub tiers: Vec<(StorageClass, TierRule)>,
+    /// What becomes of writes to SSDs that are full.
+    pub when_ssd_full: WhenFull,
     /// Where the metadata is; always the same for one store.
     pub metadata: MetadataChoice,
     /// Makes this process one of several nodes of a store; the metadata must then be in Postgres.
@@ -72,6 +74,7 @@ impl EngineOptions {
             data,
             drive_classes: HashMap::new(),
             tiers: Vec::new(),
+            when_ssd_full: WhenFull::default(),
             metadata: MetadataChoice::Embedded,
             node: None,
             erasure: None,

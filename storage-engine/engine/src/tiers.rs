@@ -53,6 +53,16 @@ impl TierRule {
     }
 }
 
+/// What becomes of writes whose SSDs are full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// They are refused until there is room again.
+    #[default]
+    Refuse,
+    /// They go to the disks; compaction brings what lives back when there is room.
+    Spill,
+}
+
 /// Volumes of one kind: which drives they are placed on, and with which code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Tier {
@@ -79,6 +89,7 @@ pub(crate) struct Tiers {
     asked: Option<Profile>,
     /// What the operator says of classes.
     rules: Vec<(StorageClass, TierRule)>,
+    when_full: WhenFull,
 }
 
 impl Tiers {
@@ -87,8 +98,17 @@ impl Tiers {
         wanted: Wanted,
         asked: Option<Profile>,
         rules: Vec<(StorageClass, TierRule)>,
+        when_full: WhenFull,
     ) -> Self {
-        Self { drives, wanted, asked, rules }
+        Self { drives, wanted, asked, rules, when_full }
+    }
+
+    /// Where bytes go whose own tier is full, if they may go elsewhere.
+    pub(crate) fn spill(&self, tier: Tier) -> Option<Tier> {
+        let Tier::Of(TierRule { drives: DriveClass::Ssd, .. }) = tier else { return None };
+        let disks = TierRule { drives: DriveClass::Hdd, code: CodeRule::Usual };
+        let may = self.when_full == WhenFull::Spill && self.drives.count_of(DriveClass::Hdd) > 0;
+        may.then_some(Tier::Of(disks))
     }
 
     /// Whether classes lie apart.

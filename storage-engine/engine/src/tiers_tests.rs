@@ -13,7 +13,7 @@ fn tiers(ssds: u8, hdds: u8, asked: Option<Profile>, rules: Vec<(StorageClass, T
         (0_u8..).zip(classes).map(|(n, class)| (DriveId::from_bytes([n; 16]), class)).collect();
     drives.learn_classes(known);
     let wanted = Wanted::Fixed(Profile::new(4, 2).unwrap());
-    Tiers::new(Arc::new(drives), wanted, asked, rules)
+    Tiers::new(Arc::new(drives), wanted, asked, rules, WhenFull::Refuse)
 }
 
 fn code(tiers: &Tiers, class: StorageClass) -> (u8, u8) {

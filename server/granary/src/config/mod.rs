@@ -27,15 +27,16 @@ pub use erasure::ErasureSetting;
 pub use metadata::MetadataSetting;
 pub use node::NodeConfig;
 pub use report::report;
-pub use tier::TierSetting;
+pub use tier::{FullSetting, TierSetting};
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 42] = [
+const KEYS: [&str; 43] = [
     "data",
     "metadata",
     "listen",
     "erasure",
     "tier",
+    "when_ssd_full",
     "region",
     "domain",
     "website_domain",
@@ -91,6 +92,8 @@ pub struct Settings {
     /// Where storage classes lie, as `CLASS=DRIVES` or `CLASS=DRIVES:k+m`.
     #[serde(deserialize_with = "lists::one_or_many")]
     pub tier: Vec<String>,
+    /// What becomes of writes to SSDs that are full.
+    pub when_ssd_full: FullSetting,
     /// The region that the store is in; requests must be signed for it.
     pub region: String,
     /// Domains whose subdomains are bucket names.
@@ -177,6 +180,7 @@ impl Default for Settings {
             metadata: MetadataSetting::EMBEDDED,
             erasure: None,
             tier: Vec::new(),
+            when_ssd_full: FullSetting::Refuse,
             region: "us-east-1".to_owned(),
             domain: Vec::new(),
             website_domain: Vec::new(),

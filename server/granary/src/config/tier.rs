@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use granary_types::{DriveClass, StorageClass};
+use serde::{Deserialize, Serialize};
 
 use super::ErasureSetting;
 
@@ -11,6 +12,16 @@ use super::ErasureSetting;
 pub(super) fn classed(pattern: &str) -> (Option<DriveClass>, &str) {
     let said = pattern.split_once(':').and_then(|(class, path)| Some((class.parse().ok()?, path)));
     said.map_or((None, pattern), |(class, path)| (Some(class), path))
+}
+
+/// What becomes of writes to SSDs that are full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum FullSetting {
+    /// They are refused.
+    Refuse,
+    /// They go to the disks.
+    Spill,
 }
 
 /// Where a storage class lies, as written: `GLACIER=hdd` or `GLACIER=hdd:8+3`.

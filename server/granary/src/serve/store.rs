@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use granary_auth::{Account, RegionPolicy, Verifier};
 use granary_engine::{
-    CodeRule, DayLength, DefaultEncryption, Engine, EngineOptions, Profile, TierRule, measure_acceleration,
+    CodeRule, DayLength, DefaultEncryption, Engine, EngineOptions, Profile, TierRule, WhenFull,
+    measure_acceleration,
 };
 use granary_iam::{IdentityStore, Root};
 use granary_s3::address::VirtualHostDomains;
@@ -17,7 +18,7 @@ use tracing::{info, warn};
 
 use super::backend::EngineBackend;
 use super::dispatch::{Readiness, Routes};
-use crate::config::Config;
+use crate::config::{Config, FullSetting};
 use crate::keyring::LoadedKeyRing;
 
 /// How often readiness is looked at; `/health/ready` tells what was found last.
@@ -132,6 +133,10 @@ fn options(config: &Config) -> Result<EngineOptions> {
         options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);
     }
     options.drive_classes = config.drive_classes.clone();
+    options.when_ssd_full = match config.settings.when_ssd_full {
+        FullSetting::Refuse => WhenFull::Refuse,
+        FullSetting::Spill => WhenFull::Spill,
+    };
     for tier in &config.tiers {
         let code = match tier.erasure {
             Some(code) => CodeRule::Fixed(

@@ -62,7 +62,7 @@ impl Source {
                 let data = data.clone();
                 blocking(move || {
                     let opened = open_all_drives(&data)?;
-                    let homes = homes(&opened);
+                    let homes = homes(&opened.drives);
                     let copies = opened.profile.parity();
                     let mut options = EmbeddedOptions::new(homes.clone(), copies, Existing::Expected);
                     options.when_moved = WhenMoved::Open;
@@ -113,7 +113,7 @@ impl Target {
                 let data = data.clone();
                 blocking(move || {
                     let opened = open_all_drives(&data)?;
-                    let import = SqliteImport::open(homes(&opened))?;
+                    let import = SqliteImport::open(homes(&opened.drives))?;
                     Ok(Self::Embedded { opened, import })
                 })
                 .await

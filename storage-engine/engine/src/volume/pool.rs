@@ -74,8 +74,18 @@ impl VolumePool {
         }
     }
 
-    /// The volume to append to now.
+    /// The volume to append to now; of another tier if that is full and its bytes may go elsewhere.
     pub(crate) async fn current(self: &Arc<Self>, lane: LaneKind, tier: Tier) -> Result<Arc<OpenVolume>> {
+        let full = match self.current_of(lane, tier).await {
+            Err(EngineError::NoSpace) => EngineError::NoSpace,
+            result => return result,
+        };
+        let Some(elsewhere) = self.tiers.spill(tier) else { return Err(full) };
+        metrics::counter!("granary_tier_spills_total").increment(1);
+        self.current_of(lane, elsewhere).await
+    }
+
+    async fn current_of(self: &Arc<Self>, lane: LaneKind, tier: Tier) -> Result<Arc<OpenVolume>> {
         // In a task of its own: a client that hangs up must not leave a volume open that nobody knows.
         let pool = Arc::clone(self);
         let slot = Slot { lane, tier };
