@@ -10,6 +10,7 @@ use aws_sdk_s3::types::{
     LifecycleRuleFilter, Transition, TransitionStorageClass,
 };
 use granary_tests::client::decided;
+use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
 use granary_tests::mount::Mount;
 use granary_tests::{Server, ServerConfig};
@@ -197,4 +198,38 @@ async fn full_ssds_refuse_or_spill_and_corrupt_nothing() {
         drop(server);
         drop(mounts);
     }
+}
+
+/// Three nodes, each with an SSD and a disk: whoever moves may die, and another goes on.
+#[tokio::test]
+async fn nodes_move_for_each_other() {
+    let mut cluster = Cluster::empty().unwrap();
+    for _ in 0..3 {
+        let mut node = ServerConfig { hdds: 1, ..cluster.node_config(2) };
+        node.env.extend(config().env);
+        cluster.nodes.push(Server::start(node).await.unwrap());
+    }
+    cluster.wait_for(3).await.unwrap();
+    let client = cluster.nodes[1].client().unwrap();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    put_all(&client).await;
+    assert!(live_bytes(&cluster.nodes[2], "hdd").await < live_bytes(&cluster.nodes[2], "ssd").await);
+    set_rule(&client).await;
+    // The first node holds the lease of what one does for all.
+    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    cluster.nodes[0].kill().unwrap();
+    check_all(&client).await;
+    until("everything is moved", || is_moved(&client)).await;
+    cluster.nodes[0].launch().await.unwrap();
+    cluster.wait_for(3).await.unwrap();
+    for node in &cluster.nodes {
+        check_all(&node.client().unwrap()).await;
+    }
+    let total: usize = contents().iter().map(|(_, body)| body.len()).sum();
+    let node = &cluster.nodes[2];
+    until("nothing lives twice", || async {
+        (live_bytes(node, "ssd").await, live_bytes(node, "hdd").await) == (0, total as u64)
+    })
+    .await;
+    cluster.wait_complete(1).await.unwrap();
 }

@@ -25,8 +25,24 @@ pub(crate) use worker::follow_forever;
 
 /// The name of the rules among the configurations of a bucket.
 const RULES: &str = "lifecycle/";
-/// The name of the place that the worker has come to.
-const PLACE: &str = "worker/lifecycle/";
+/// What a walk is for. Each goes its own way through the buckets: what is over need not wait for what moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// To delete what is over.
+    Delete,
+    /// To move versions to the classes that they belong in.
+    Move,
+}
+
+impl Aim {
+    /// The name of the place that the walk has come to, among the configurations of the bucket.
+    fn place(self) -> &'static str {
+        match self {
+            Self::Delete => "worker/lifecycle/",
+            Self::Move => "worker/transitions/",
+        }
+    }
+}
 
 fn decode(document: &[u8]) -> Result<LifecycleRules> {
     serde_json::from_slice(document).map_err(|error| {

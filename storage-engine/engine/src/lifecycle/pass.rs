@@ -6,12 +6,12 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use granary_metadata::{
     Bucket, Bypass, Commit, DeleteObject, EraseObject, EraseTerms, Expected, ExpireObject, ListedVersion,
     MetadataError, ObjectRow, Outcome, RemoveObject, Standing, Tag, UploadEntry, UploadQuery, VersionEntry,
-    VersionKind, VersionMarker, VersionQuery, Write, WriteConditions,
+    VersionKind, VersionMarker, VersionQuery, Versioning, Write, WriteConditions,
 };
 use granary_types::{ObjectKey, StorageClass, UnixMillis, VersionId, WriteId, crash_point};
 
 use super::worker::{Place, Stage, keep};
-use super::{Age, DayLength, LifecycleRule, LifecycleRules, Subject};
+use super::{Age, Aim, DayLength, LifecycleRule, LifecycleRules, Subject};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::transit::{Due, transit};
@@ -26,6 +26,7 @@ pub(super) struct Pass<'a> {
     pub(super) bucket: &'a Bucket,
     pub(super) rules: &'a LifecycleRules,
     pub(super) day: DayLength,
+    pub(super) aim: Aim,
     pub(super) place: Place,
 }
 
@@ -41,7 +42,6 @@ enum Reason {
 }
 
 /// A version that may be over, or belong in another class.
-#[derive(Clone)]
 struct Seen {
     key: ObjectKey,
     version: VersionId,
@@ -57,9 +57,9 @@ impl Pass<'_> {
         self.place.resume();
         while self.place.stage != Stage::Done {
             let prefixes = match self.place.stage {
-                Stage::Versions => self.rules.prefixes(|rule| {
-                    let expires = rule.expiration.is_some() || rule.noncurrent.is_some();
-                    expires || !rule.transitions.is_empty() || !rule.noncurrent_transitions.is_empty()
+                Stage::Versions => self.rules.prefixes(|rule| match self.aim {
+                    Aim::Delete => rule.expiration.is_some() || rule.noncurrent.is_some(),
+                    Aim::Move => !rule.transitions.is_empty() || !rule.noncurrent_transitions.is_empty(),
                 }),
                 _ => self.rules.prefixes(|rule| rule.abort_days.is_some()),
             };
@@ -73,10 +73,13 @@ impl Pass<'_> {
                     return Ok(());
                 }
             }
-            let next = if self.place.stage == Stage::Versions { Stage::Uploads } else { Stage::Done };
+            let next = match (self.place.stage, self.aim) {
+                (Stage::Versions, Aim::Delete) => Stage::Uploads,
+                _ => Stage::Done,
+            };
             self.place.begin(next);
         }
-        keep(self.inner, self.bucket, &self.place).await.map(drop)
+        keep(self.inner, self.bucket, self.aim, &self.place).await.map(drop)
     }
 
     /// Walks the keys of the place's prefix. `false` if the walk must not go on.
@@ -93,7 +96,7 @@ impl Pass<'_> {
             if !more {
                 return Ok(true);
             }
-            if !keep(self.inner, self.bucket, &self.place).await? {
+            if !keep(self.inner, self.bucket, self.aim, &self.place).await? {
                 return Ok(false);
             }
             crash_point("lifecycle.after_place");
@@ -112,26 +115,31 @@ impl Pass<'_> {
         let page = self.inner.store.list_versions(query).await?;
         let now = UnixMillis::now();
         let mut place = self.place.clone();
-        let (mut candidates, mut moving) = (Vec::new(), Vec::new());
+        let mut candidates = Vec::new();
         let mut entries = page.entries.into_iter().peekable();
         while let Some(VersionEntry::Version(version)) = entries.next() {
             let next_is_older =
                 matches!(entries.peek(), Some(VersionEntry::Version(next)) if next.key() == version.key());
             let seen = seen(&version, &mut place, next_is_older);
-            moving.extend(seen.clone().filter(|seen| self.new_class(seen, None, now).is_some()));
-            candidates.extend(seen.filter(|seen| self.is_over(seen, None, now)));
+            candidates.extend(seen.filter(|seen| match self.aim {
+                Aim::Delete => self.is_over(seen, None, now),
+                Aim::Move => self.new_class(seen, None, now).is_some(),
+            }));
             (place.after, place.order) = (Some(version.key().to_string()), Some(version.order));
         }
-        let pass = &*self;
-        let writes: Vec<Option<Write>> = stream::iter(candidates)
-            .map(|seen| pass.look_past_damage(seen, now))
-            .buffered(LOOKS)
-            .try_collect()
-            .await?;
-        self.delete(writes.into_iter().flatten().collect()).await?;
-        self.move_to_classes(moving, now).await?;
+        match self.aim {
+            Aim::Delete => self.delete_over(candidates, now).await?,
+            Aim::Move => self.move_to_classes(candidates, now).await?,
+        }
         self.place = place;
         Ok(page.more)
+    }
+
+    /// Deletes what is there still of these and over.
+    async fn delete_over(&self, candidates: Vec<Seen>, now: UnixMillis) -> Result<()> {
+        let looked = stream::iter(candidates).map(|seen| self.look_past_damage(seen, now)).buffered(LOOKS);
+        let writes: Vec<Option<Write>> = looked.try_collect().await?;
+        self.delete(writes.into_iter().flatten().collect()).await
     }
 
     /// Whether a rule says that it is over; with `None` for tags, whether one may say so when its tags are known.
@@ -167,7 +175,7 @@ impl Pass<'_> {
         self.rules.transition(subject, seen.class, age, (self.day, now))
     }
 
-    /// Moves what is there still of these to the classes that rules say. What expired for good is not.
+    /// Moves what is there still of these to the classes that rules say. What is to be deleted for good is not.
     async fn move_to_classes(&self, moving: Vec<Seen>, now: UnixMillis) -> Result<()> {
         let looked = stream::iter(moving).map(|seen| self.look_at_class(seen, now)).buffered(LOOKS);
         let dues: Vec<Option<Due>> = looked.try_collect().await?;
@@ -183,8 +191,11 @@ impl Pass<'_> {
             Err(error) => return Err(error),
         };
         let seen = Seen { class: row.object.storage_class, ..seen };
-        let is_object = row.object.kind == VersionKind::Object;
-        let to = self.new_class(&seen, Some(&tags), now).filter(|_| is_object);
+        let is_current = seen.reason == Reason::Current;
+        let is_for_good = !is_current || self.bucket.settings.versioning == Versioning::Never;
+        let goes = is_for_good && self.is_over(&seen, Some(&tags), now);
+        let stays = row.object.kind == VersionKind::Object && !goes;
+        let to = self.new_class(&seen, Some(&tags), now).filter(|_| stays);
         Ok(to.map(|to| Due { bucket: self.bucket.id, key: seen.key, row, to }))
     }
 

@@ -289,6 +289,13 @@ impl LifecycleRules {
         length_bytes >= TRANSITION_BYTES_MIN || (by_class && class.is_archive())
     }
 
+    /// Whether a rule that is followed moves versions to other classes.
+    pub(crate) fn move_anything(&self) -> bool {
+        let moves =
+            |rule: &LifecycleRule| !rule.transitions.is_empty() || !rule.noncurrent_transitions.is_empty();
+        self.rules.iter().any(|rule| rule.enabled() && moves(rule))
+    }
+
     /// Whether a rule asks for tags.
     #[must_use]
     pub fn need_tags(&self) -> bool {
