@@ -37,10 +37,12 @@ def free_port() -> int:
 class Server:
     """A server with its own directories; `start`, `stop`, `kill`, `start` again."""
 
-    def __init__(self, root: Path, drives: int = 1, tls: bool = False, settings: dict | None = None):
+    def __init__(self, root: Path, drives: int = 1, tls: bool = False, settings: dict | None = None, hdds: int = 0):
         self.root = root
         self.tls = tls
         self.settings = settings or {}
+        # The last so many drives are said to be disks, and the others SSDs.
+        self.hdds = hdds
         self.port = free_port()
         self.drives = [root / f"d{number + 1}" for number in range(drives)]
         for drive in self.drives:
@@ -71,8 +73,9 @@ class Server:
 
     def start(self):
         command = [binary(), "serve", "--listen", f"127.0.0.1:{self.port}"]
-        for drive in self.drives:
-            command += ["--data", drive]
+        for number, drive in enumerate(self.drives):
+            told = "hdd:" if number >= len(self.drives) - self.hdds else "ssd:"
+            command += ["--data", f"{told}{drive}" if self.hdds else drive]
         if self.tls:
             command += ["--tls-cert", self.certificate, "--tls-key", self.key]
         env = dict(os.environ, GRANARY_ROOT_ACCESS_KEY=ACCESS_KEY, GRANARY_ROOT_SECRET_KEY=SECRET_KEY,

@@ -36,6 +36,7 @@ VALUES = {
 }
 # Members that are not required by the model and yet by the operation.
 ADDED = {
+    "RestoreObject": {"RestoreRequest": {"Days": 1}},
     "DeleteObjects": {"Delete": {"Objects": [{"Key": "k"}]}},
     "PutBucketAccelerateConfiguration": {"AccelerateConfiguration": {"Status": "Suspended"}},
     "PutBucketEncryption": {"ServerSideEncryptionConfiguration": {"Rules": [

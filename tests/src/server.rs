@@ -28,6 +28,8 @@ pub struct ServerConfig {
     pub drives: usize,
     /// Drive directories elsewhere, for tests that mount file systems.
     pub drive_paths: Vec<PathBuf>,
+    /// So many of the drives, the last ones, are said to be disks, and the others SSDs; with none, nothing is said.
+    pub hdds: usize,
     /// `k+m`, or the default for that many drives.
     pub erasure: Option<String>,
     /// Serve TLS with a certificate of the test's own.
@@ -105,8 +107,14 @@ impl Server {
         let log = File::options().create(true).append(true).open(self.log_path()).context("server log")?;
         let mut command = Command::new(binary()?);
         command.arg("serve").args(["--listen", &self.host()]);
-        for path in &self.drive_paths {
-            command.arg("--data").arg(path);
+        let ssds = self.drive_paths.len().saturating_sub(self.config.hdds);
+        for (number, path) in self.drive_paths.iter().enumerate() {
+            let class = match self.config.hdds {
+                0 => "",
+                _ if number < ssds => "ssd:",
+                _ => "hdd:",
+            };
+            command.arg("--data").arg(format!("{class}{}", path.display()));
         }
         if let Some(erasure) = &self.config.erasure {
             command.args(["--erasure", erasure]);

@@ -7,6 +7,7 @@ use crate::error::AdminError;
 use crate::identity::{IdentityReport, IdentityRequest};
 use crate::model::{DriveReport, NodeReport, TaskId, TaskKind, TaskProgress, VolumePage};
 use crate::moves::{DrainPlan, Leaving, MoveReport};
+use crate::tiers::TierList;
 
 /// The store, as its operator sees it. Implemented over the engine by the program that serves both.
 #[async_trait]
@@ -16,6 +17,12 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::Unavailable`] when the state cannot be read now.
     async fn list_drives(&self) -> Result<Vec<DriveReport>, AdminError>;
+
+    /// Where storage classes lie, and the drives of each class.
+    ///
+    /// # Errors
+    /// [`AdminError::Unavailable`] when the state cannot be read now.
+    async fn list_tiers(&self) -> Result<TierList, AdminError>;
 
     /// The nodes of the store; none for a store on one machine.
     ///

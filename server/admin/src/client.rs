@@ -25,6 +25,7 @@ use crate::model::{
     VolumeReport,
 };
 use crate::moves::{DrainEnded, DrainPlan, Fate, Leaving, MoveReport};
+use crate::tiers::TierList;
 use crate::transport::Transport;
 
 /// Calls the admin API of one server.
@@ -63,6 +64,14 @@ impl AdminClient {
     pub async fn drives(&self) -> Result<Vec<DriveReport>, AdminError> {
         let list: DriveList = self.call(Method::GET, "/_granary/v1/drives").await?;
         Ok(list.drives)
+    }
+
+    /// Where storage classes lie, and the drives of each class.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn tiers(&self) -> Result<TierList, AdminError> {
+        self.call(Method::GET, "/_granary/v1/tiers").await
     }
 
     /// The nodes of the store; none for a store on one machine.

@@ -6,6 +6,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /_granary/v1/drives` | [`DriveList`] |
+//! | `GET /_granary/v1/tiers` | [`TierList`] |
 //! | `GET /_granary/v1/volumes?after=ID&limit=N` | [`VolumePage`] |
 //! | `GET /_granary/v1/nodes` | [`NodeList`] |
 //! | `DELETE /_granary/v1/nodes/NAME` | 200 when the node, dead or drained, was removed |
@@ -30,6 +31,7 @@ mod identity;
 mod model;
 mod moves;
 mod router;
+mod tiers;
 mod transport;
 
 pub use backend::AdminBackend;
@@ -45,3 +47,4 @@ pub use model::{
 };
 pub use moves::{DrainEnded, DrainPlan, DrainReport, Fate, Leaving, MoveReport, MoveStep};
 pub use router::router;
+pub use tiers::{ClassReport, TierList, TierReport};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use granary_types::DriveClass;
 use serde::{Deserialize, Serialize};
 
 /// Whether a drive can be used.
@@ -55,6 +56,9 @@ pub struct DriveReport {
     pub free_bytes: Option<u64>,
     /// Why it is not in use, for people.
     pub detail: Option<String>,
+    /// What it is made of: `ssd` or `hdd`.
+    #[serde(default)]
+    pub class: DriveClass,
 }
 
 /// All drives.

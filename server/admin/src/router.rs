@@ -45,6 +45,7 @@ pub fn router(backend: Backend, verifier: Arc<Verifier>) -> Router {
             "/_granary/v1/drives/{id}/replace",
             post(|state, id, uri| drain(state, Target::Replacement, id, uri)),
         )
+        .route("/_granary/v1/tiers", get(tiers))
         .route("/_granary/v1/moves", get(moves))
         .route("/_granary/v1/nodes", get(nodes))
         .route(
@@ -93,6 +94,10 @@ async fn check(verifier: &Verifier, request: Request) -> Result<Request, AdminEr
 
 async fn drives(State(backend): State<Backend>) -> Response {
     answer(backend.list_drives().await.map(|drives| (StatusCode::OK, DriveList { drives })))
+}
+
+async fn tiers(State(backend): State<Backend>) -> Response {
+    answer(backend.list_tiers().await.map(|tiers| (StatusCode::OK, tiers)))
 }
 
 async fn nodes(State(backend): State<Backend>) -> Response {

@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use granary_auth::{Credentials, RegionPolicy, StaticCredentials};
+use granary_types::DriveClass;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -11,6 +12,7 @@ use crate::model::{
     VolumeState,
 };
 use crate::moves::{DrainPlan, Fate, MoveReport};
+use crate::tiers::{ClassReport, TierList, TierReport};
 
 fn plan(drives: Vec<String>, applied: bool) -> DrainPlan {
     DrainPlan {
@@ -37,6 +39,27 @@ fn volume(number: usize) -> VolumeReport {
         stored_bytes: 6,
         live_bytes: 4,
         drives: Vec::new(),
+    }
+}
+
+fn tiers() -> TierList {
+    TierList {
+        tiered: true,
+        classes: vec![ClassReport {
+            class: "GLACIER".to_owned(),
+            drives: Some(DriveClass::Hdd),
+            erasure: None,
+        }],
+        tiers: vec![TierReport {
+            class: Some(DriveClass::Ssd),
+            drives: 3,
+            capacity_bytes: 30,
+            free_bytes: 10,
+            volumes: 2,
+            stored_bytes: 12,
+            live_bytes: 4,
+            live_fraction: Some(0.5),
+        }],
     }
 }
 
@@ -72,7 +95,12 @@ impl AdminBackend for Fake {
             capacity_bytes: Some(10),
             free_bytes: Some(5),
             detail: None,
+            class: DriveClass::Hdd,
         }])
+    }
+
+    async fn list_tiers(&self) -> Result<TierList, AdminError> {
+        Ok(tiers())
     }
 
     async fn list_nodes(&self) -> Result<Vec<NodeReport>, AdminError> {
@@ -230,6 +258,7 @@ async fn drains_are_shown_applied_and_ended() {
     assert!(client.cancel_drain(&node).await.unwrap());
     assert!(!client.cancel_drain(&drive).await.unwrap());
     assert_eq!(client.moves().await.unwrap().rebalance_moves_left, 3);
+    assert_eq!(client.tiers().await.unwrap(), tiers());
     client.remove_drive("empty").await.unwrap();
     assert!(matches!(client.remove_drive("full").await, Err(AdminError::Refused { .. })));
 }

@@ -10,7 +10,7 @@ use granary_admin::{Fate, Leaving, TaskKind};
 use granary_s3::ObjectOwnership;
 use serde::Serialize;
 
-use crate::config::{self, Config, ErasureSetting};
+use crate::config::{self, Config, ErasureSetting, FullSetting};
 use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::recover::{RecoverArgs, recover};
@@ -52,6 +52,9 @@ enum Command {
     /// What buckets hold and may hold.
     #[command(subcommand)]
     Bucket(BucketCommand),
+    /// The storage classes of a running server, and the drives they lie on.
+    #[command(subcommand)]
+    Tier(TierCommand),
     /// Users, each with an account of its own or in one.
     #[command(subcommand)]
     User(UserCommand),
@@ -164,6 +167,12 @@ enum VolumeCommand {
     Compact(TaskArgs),
 }
 
+#[derive(Debug, Subcommand)]
+enum TierCommand {
+    /// List the storage classes, where each lies, and how full the drives of each kind are.
+    List(Target),
+}
+
 #[derive(Debug, Args)]
 struct TaskArgs {
     #[command(flatten)]
@@ -180,8 +189,9 @@ struct ServeArgs {
     #[arg(long, env = "GRANARY_CONFIG")]
     #[serde(skip)]
     config: Option<PathBuf>,
-    /// A drive's directory; once for each drive, or a range: /mnt/d{1...6}.
-    #[arg(long, value_name = "DIRECTORY")]
+    /// A drive's directory; once for each drive, or a range: /mnt/d{1...6}. With ssd: or hdd: before it, what the drives are
+    /// made of, where the kernel does not know it.
+    #[arg(long, value_name = "[CLASS:]DIRECTORY")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     data: Vec<String>,
     /// The address to serve at [default: 127.0.0.1:9000].
@@ -197,6 +207,15 @@ struct ServeArgs {
     #[arg(long, value_name = "K+M")]
     #[serde(skip_serializing_if = "Option::is_none")]
     erasure: Option<ErasureSetting>,
+    /// Where a storage class lies: GLACIER=hdd, or GLACIER=hdd:8+3 with an erasure code; may be repeated [default: STANDARD
+    /// on ssd and the others on hdd, if the store has drives of both classes].
+    #[arg(long, value_name = "CLASS=DRIVES[:K+M]")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tier: Vec<String>,
+    /// What becomes of writes to SSDs that are full: refuse, or spill to the disks [default: refuse].
+    #[arg(long, value_name = "POLICY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when_ssd_full: Option<FullSetting>,
     /// The region the store is in, which requests must be signed for [default: us-east-1].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -361,6 +380,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
         Command::Bucket(command) => runtime(1)?.block_on(operate::bucket(command, format))?,
+        Command::Tier(TierCommand::List(target)) => {
+            runtime(1)?.block_on(operate::list_tiers(&target, format))?;
+        }
         Command::User(command) => runtime(1)?.block_on(operate::user(command, format))?,
         Command::Key(command) => runtime(1)?.block_on(operate::key(command, format))?,
         Command::Policy(command) => runtime(1)?.block_on(operate::policy(command, format))?,
@@ -442,6 +464,8 @@ mod tests {
             "granary serve --data /mnt/d{1...6} --erasure 4+2 --tls-cert c --tls-key k",
             "granary serve --data ./data",
             "granary config check --data ./data --json",
+            "granary serve --data ssd:/mnt/s{1...6} --data hdd:/mnt/h{1...12} --tier GLACIER=hdd:8+3 --tier STANDARD_IA=hdd",
+            "granary tier list --json",
             "granary --json drive list",
             "granary volume list --endpoint https://h:9000 --ca-cert c.pem",
             "granary volume compact --detach",

@@ -4,6 +4,7 @@ mod bucket;
 mod identity;
 mod moves;
 mod task;
+mod tiers;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ pub use bucket::{BucketCommand, bucket};
 pub use identity::{KeyCommand, PolicyCommand, UserCommand, key, policy, user};
 pub use moves::{DrainArgs, cancel_drain, drain, list_moves, remove_drive};
 pub use task::run_task;
+pub use tiers::list_tiers;
 
 /// The server that a command is for.
 #[derive(Debug, Args)]
@@ -55,7 +57,7 @@ pub async fn list_drives(target: &Target, format: OutputFormat) -> Result<()> {
         return print_json(&drives);
     }
     print_line(&table(
-        &["ID", "NODE", "ZONE", "SLOT", "PATH", "STATE", "CAPACITY", "FREE", "USED", "DETAIL"],
+        &["ID", "NODE", "ZONE", "SLOT", "PATH", "CLASS", "STATE", "CAPACITY", "FREE", "USED", "DETAIL"],
         &drives.iter().map(drive_row).collect::<Vec<_>>(),
     ))
 }
@@ -69,6 +71,7 @@ fn drive_row(drive: &DriveReport) -> Vec<String> {
         zone.unwrap_or_else(dash),
         drive.slot.to_string(),
         drive.path.clone(),
+        drive.class.to_string(),
         if drive.draining { format!("{}, draining", word(&drive.state)) } else { word(&drive.state) },
         drive.capacity_bytes.map_or_else(dash, size),
         drive.free_bytes.map_or_else(dash, size),

@@ -85,6 +85,9 @@ impl From<EngineError> for S3Error {
                 Ok(own) => *own,
                 Err(other) => Self::new(ErrorCode::IncompleteBody).because(other),
             },
+            EngineError::Archived(_) | EngineError::NotArchived(_) | EngineError::NoDrivesForClass { .. } => {
+                of_class(&error)
+            }
             // A full store is not the client's fault and passes; S3 has no code of its own for it.
             EngineError::NoSpace => Self::with_message(
                 ErrorCode::ServiceUnavailable,
@@ -94,6 +97,28 @@ impl From<EngineError> for S3Error {
             error if error.may_pass() => Self::new(ErrorCode::ServiceUnavailable).because(error),
             other => Self::new(ErrorCode::InternalError).because(other),
         }
+    }
+}
+
+/// An error about an object's storage class.
+fn of_class(error: &EngineError) -> S3Error {
+    match error {
+        EngineError::Archived(class) => {
+            S3Error::new(ErrorCode::InvalidObjectState).field("StorageClass", class.as_str())
+        }
+        EngineError::NotArchived(class) => S3Error::with_message(
+            ErrorCode::InvalidObjectState,
+            "Restore is not allowed for the object's current storage class",
+        )
+        .field("StorageClass", class.as_str()),
+        EngineError::NoDrivesForClass { class, drives } => S3Error::with_message(
+            ErrorCode::InvalidStorageClass,
+            format!(
+                "The storage class you specified is not valid: this store has no drives of class {drives}."
+            ),
+        )
+        .field("StorageClassRequested", class.as_str()),
+        _ => ErrorCode::InternalError.into(),
     }
 }
 

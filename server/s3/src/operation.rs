@@ -213,7 +213,7 @@ operations! {
     PutObjectTagging: PUT Object Subresource("tagging") Implemented;
     PutPublicAccessBlock: PUT Bucket Subresource("publicAccessBlock") Implemented;
     RenameObject: PUT Object Subresource("renameObject") Implemented;
-    RestoreObject: POST Object Subresource("restore") Missing;
+    RestoreObject: POST Object Subresource("restore") Implemented;
     SelectObjectContent: POST Object Subresource("select") Missing;
     UpdateBucketMetadataAnnotationTableConfiguration: PUT Bucket Subresource("metadataAnnotationTable") Missing;
     UpdateBucketMetadataInventoryTableConfiguration: PUT Bucket Subresource("metadataInventoryTable") Missing;

@@ -9,4 +9,4 @@ mod profile;
 pub mod rpc;
 
 pub use placement::{Candidate, Site, place};
-pub use profile::{Redundancy, degraded, for_drives};
+pub use profile::{Redundancy, archive_for_drives, degraded, for_drives};

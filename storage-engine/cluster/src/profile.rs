@@ -1,7 +1,7 @@
 //! From a number of drives to a code.
 
 /// k data and m parity columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Redundancy {
     /// k.
     pub data: u8,
@@ -22,6 +22,15 @@ pub fn for_drives(count: usize) -> Redundancy {
     };
     let columns = u8::try_from(count.clamp(1, 16)).unwrap_or(16);
     Redundancy { data: (columns - parity).max(1), parity }
+}
+
+/// The code that an archive gets when nobody chose one: that of [`for_drives`], but where there are enough drives for four
+/// parity columns it has three and as much more data.
+#[must_use]
+pub fn archive_for_drives(count: usize) -> Redundancy {
+    let usual = for_drives(count);
+    let parity = usual.parity.min(3);
+    Redundancy { data: usual.data + (usual.parity - parity), parity }
 }
 
 /// The code for a new volume when only `usable` drives can take it: m is kept and k lowered; only when one data
@@ -50,6 +59,13 @@ mod tests {
             [(1, 1, 0), (2, 1, 1), (3, 2, 1), (4, 2, 2), (6, 4, 2), (12, 8, 4), (40, 12, 4)]
         {
             assert_eq!(for_drives(drives), code(data, parity), "{drives}");
+        }
+    }
+
+    #[test]
+    fn archives_have_wider_codes_where_there_are_drives_for_them() {
+        for (drives, data, parity) in [(1, 1, 0), (4, 2, 2), (11, 8, 3), (12, 9, 3), (40, 13, 3)] {
+            assert_eq!(archive_for_drives(drives), code(data, parity), "{drives}");
         }
     }
 

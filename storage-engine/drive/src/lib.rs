@@ -11,6 +11,7 @@
 
 mod aligned;
 pub mod block;
+mod class;
 mod drive;
 mod error;
 mod health;
@@ -24,6 +25,7 @@ pub use aligned::{aligned_buffer, aligned_copy};
 pub use block::{
     BLOCK_ALIGNMENT_BYTES, BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, FileHeader, block_span_bytes,
 };
+pub use class::detect_class;
 pub use drive::{Drive, Replacement, ShardName};
 pub use error::DriveError;
 pub use identity::{Found, IDENTITY_FILE, Identity, Member, inspect, lock, write_identity};

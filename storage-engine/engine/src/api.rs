@@ -11,9 +11,9 @@ use crate::sealing::{Encryption, EncryptionInfo};
 
 pub use granary_metadata::{
     Bucket, BucketChange, BucketLock, BucketPage, BucketQuery, BucketSettings, Bypass, DefaultRetention,
-    LegalHold, ListEntry, ListPage, ListedObject, ListedVersion, LockChange, LockMode, ObjectLock, Retention,
-    RetentionPeriod, Tag, TagMatch, UploadEntry, UploadPage, VersionEntry, VersionKind, VersionMarker,
-    VersionPage, Versioning, WriteConditions,
+    LegalHold, ListEntry, ListPage, ListedObject, ListedVersion, LockChange, LockMode, ObjectLock, Restored,
+    Retention, RetentionPeriod, Tag, TagMatch, UploadEntry, UploadPage, VersionEntry, VersionKind,
+    VersionMarker, VersionPage, Versioning, WriteConditions,
 };
 
 /// An error of the caller's own making inside a [`PutSource`]; handed back as it came in
@@ -124,6 +124,19 @@ pub struct ObjectInfo {
     pub lock: ObjectLock,
     /// How it is encrypted, if it is.
     pub encryption: Option<EncryptionInfo>,
+    /// Of an archive class: until when it can be read, if it can.
+    pub restored: Option<Restored>,
+}
+
+/// A version was restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restore {
+    /// The version, if it is shown.
+    pub version: Option<VersionId>,
+    /// Whether it could be read already, so that only the end of that is another.
+    pub was_restored: bool,
+    /// Until when it can be read.
+    pub expires: UnixMillis,
 }
 
 /// Bytes `start` up to but not including `end` of an object.

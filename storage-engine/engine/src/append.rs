@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::read::ObjectHandle;
 use crate::rename::whole;
+use crate::restore::check_readable;
 
 impl Engine {
     /// Appends the body of `source` to the current version of a key, which is `opened`; what its digests say is of the whole.
@@ -30,6 +31,7 @@ impl Engine {
         source: &mut dyn PutSource,
     ) -> Result<Written> {
         let object = opened.row.object.clone();
+        check_readable(object.storage_class, opened.info().restored)?;
         let tags = match opened.row.tag_count {
             0 => Vec::new(),
             _ => self.inner.store.object_tags(opened.bucket, key, object.write).await?,

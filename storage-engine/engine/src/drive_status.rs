@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use granary_metadata::{DriveState, NodeDrive};
-use granary_types::DriveId;
+use granary_types::{DriveClass, DriveId};
 
 use crate::drives::DriveProblem;
 use crate::engine::Engine;
@@ -26,6 +26,8 @@ pub struct DriveStatus {
     pub node: Option<DriveNode>,
     /// Whether it is being emptied.
     pub is_draining: bool,
+    /// What it is made of.
+    pub class: DriveClass,
 }
 
 /// The node of a drive.
@@ -110,6 +112,7 @@ impl Engine {
             space_bytes: drive.filter(|_| is_there).map(|drive| drive.space_bytes()),
             node: None,
             is_draining: false,
+            class: listed.drive.class,
         }
     }
 
@@ -122,8 +125,11 @@ impl Engine {
             space_bytes: Some(drive.space_bytes()),
             node: None,
             is_draining: false,
+            class: self.inner.drives.class(drive.id()),
         });
+        let known = |drive: DriveId| self.inner.drives.class(drive);
         let unused = self.inner.drives.unused().into_iter().map(|unused| DriveStatus {
+            class: unused.expected.map(known).unwrap_or_default(),
             slot: unused.slot,
             drive: unused.expected,
             directory: unused.directory.display().to_string(),

@@ -10,7 +10,7 @@ use granary_cluster::Site;
 use granary_cluster::access::{DriveAccess, LocalDrive};
 use granary_drive::Drive;
 use granary_metadata::{Drain, DriveState, NodeDrive};
-use granary_types::{DriveId, NodeId};
+use granary_types::{DriveClass, DriveId, NodeId};
 use parking_lot::RwLock;
 
 pub(crate) use peers::Peers;
@@ -53,6 +53,20 @@ struct Assigned {
     site: Site,
     /// It is being emptied: nothing new is placed on it.
     is_draining: bool,
+    class: DriveClass,
+}
+
+/// What is known of a drive of this machine.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    class: DriveClass,
+    is_retired: bool,
+}
+
+impl Assigned {
+    fn stays(&self) -> bool {
+        self.state == DriveState::Active && !self.is_draining
+    }
 }
 
 /// All drives of the store that can be reached, and those that should be.
@@ -64,12 +78,14 @@ pub(crate) struct DriveSet {
     peers: Option<Arc<Peers>>,
     /// By the metadata, all drives of all nodes; empty for a store on one machine.
     assigned: RwLock<HashMap<DriveId, Assigned>>,
+    /// The classes of the drives that a store on one machine has; of a node, those that it opened.
+    classes: RwLock<HashMap<DriveId, Known>>,
 }
 
 impl DriveSet {
     pub(crate) fn new(drives: Vec<Arc<Drive>>, unused: Vec<UnusedDrive>, peers: Option<Arc<Peers>>) -> Self {
         let (drives, unused) = (RwLock::new(drives), RwLock::new(unused));
-        Self { drives, unused, peers, assigned: RwLock::default() }
+        Self { drives, unused, peers, assigned: RwLock::default(), classes: RwLock::default() }
     }
 
     /// The drive of that id, if it is in use (perhaps failed, perhaps its node does not answer).
@@ -94,10 +110,35 @@ impl DriveSet {
             && self.assigned.read().get(&id).is_none_or(|drive| drive.state == DriveState::Active)
     }
 
+    /// What a drive is made of, as it was told when its process last started.
+    pub(crate) fn class(&self, id: DriveId) -> DriveClass {
+        let assigned = self.assigned.read().get(&id).map(|drive| drive.class);
+        assigned.or_else(|| self.classes.read().get(&id).map(|known| known.class)).unwrap_or_default()
+    }
+
+    /// How many drives of a class the store has that were not retired and are not being emptied, whether they answer or not.
+    pub(crate) fn count_of(&self, class: DriveClass) -> usize {
+        let assigned = self.assigned.read();
+        if assigned.is_empty() {
+            let known = self.classes.read();
+            return known.values().filter(|known| known.class == class && !known.is_retired).count();
+        }
+        assigned.values().filter(|drive| drive.stays() && drive.class == class).count()
+    }
+
+    /// Knows the classes of these drives.
+    pub(crate) fn learn_classes(&self, classes: impl IntoIterator<Item = (DriveId, DriveClass)>) {
+        let known = classes.into_iter().map(|(id, class)| (id, Known { class, is_retired: false }));
+        self.classes.write().extend(known);
+    }
+
     /// Knows at once that a drive of this node was replaced by another; what the metadata lists comes with the next look.
     pub(crate) fn note_replaced(&self, id: DriveId) {
         if let Some(drive) = self.assigned.write().get_mut(&id) {
             drive.state = DriveState::Retired;
+        }
+        if let Some(known) = self.classes.write().get_mut(&id) {
+            known.is_retired = true;
         }
     }
 
@@ -154,8 +195,7 @@ impl DriveSet {
     pub(crate) fn active_count(&self) -> Option<usize> {
         self.peers.as_ref()?;
         let assigned = self.assigned.read();
-        let stays = |drive: &&Assigned| drive.state == DriveState::Active && !drive.is_draining;
-        Some(assigned.values().filter(stays).count())
+        Some(assigned.values().filter(|drive| drive.stays()).count())
     }
 
     /// Learns which drives the store has, and whose they are.
@@ -164,7 +204,8 @@ impl DriveSet {
             let zone = listed.node.and_then(|node| zones.get(&node)).cloned();
             let site = Site { node: listed.node, zone: zone.unwrap_or_default() };
             let is_draining = drains.iter().any(|drain| drain.drive == listed.drive.id);
-            (listed.drive.id, Assigned { state: listed.drive.state, node: listed.node, site, is_draining })
+            let (state, class) = (listed.drive.state, listed.drive.class);
+            (listed.drive.id, Assigned { state, node: listed.node, site, is_draining, class })
         });
         *self.assigned.write() = assigned.collect();
     }

@@ -24,10 +24,11 @@ use crate::quota::Quotas;
 use crate::read::Reader;
 use crate::sealing::EncryptionCache;
 use crate::start::{
-    Metadata, NodeStart, Opened, blocking, finish_format, open_drives, open_metadata, open_node,
-    record_drives,
+    Metadata, NodeStart, Opened, blocking, finish_format, known_classes, open_drives, open_metadata,
+    open_node, record_drives,
 };
-use crate::volume::{VolumeMap, VolumePool, Wanted, all_rows};
+use crate::tiers::{Tiers, Wanted};
+use crate::volume::{VolumeMap, VolumePool, all_rows};
 use crate::write::{BUDGET_UNIT_BYTES, Packer};
 
 /// A budget lets at least this much go on.
@@ -76,7 +77,6 @@ pub(crate) struct Inner {
 
 /// What has to end before the metadata may be closed.
 struct Running {
-    committing: tokio::task::JoinHandle<()>,
     maintenance: Maintenance,
     watching: Option<Watching>,
     served: Option<Served>,
@@ -90,7 +90,7 @@ impl Engine {
     pub async fn open(options: EngineOptions) -> Result<Self> {
         let (opened, metadata, node) = open_parts(&options).await?;
         let Metadata { store, embedded } = metadata;
-        record_drives(store.as_ref(), &opened.drives).await?;
+        record_drives(store.as_ref(), &options, &opened.drives).await?;
         let formatted = opened.drives.clone();
         blocking(move || finish_format(&formatted)).await?;
         report_unused(&opened.unused);
@@ -99,18 +99,16 @@ impl Engine {
         let Opened { cluster, profile, drives, unused, .. } = opened;
         let peers = node.as_ref().map(|_| Arc::new(Peers::default()));
         let drives = Arc::new(DriveSet::new(drives, unused, peers.clone()));
+        drives.learn_classes(known_classes(store.as_ref()).await?);
         let served = serve_node(&options, node, peers, cluster, &drives).await?;
         let nodes = served.as_ref().map(|served| Arc::clone(&served.nodes));
         seal_former_volumes(store.as_ref(), nodes.as_deref()).await?;
-        let pool = VolumePool::new(
-            Arc::clone(&drives),
-            Arc::clone(&store),
-            cluster,
-            wanted(&options, nodes.as_deref(), profile),
-            options.grace,
-            options.volume_limit_bytes,
-        );
-        let pool = Arc::new(pool);
+        let wanted = wanted(&options, nodes.as_deref(), profile);
+        let (rules, when_full) = (options.tiers.clone(), options.when_ssd_full);
+        let tiers = Tiers::new(Arc::clone(&drives), wanted, options.erasure, rules, when_full);
+        tiers.check()?;
+        let (grace, limit_bytes) = (options.grace, options.volume_limit_bytes);
+        let pool = Arc::new(VolumePool::new(tiers, Arc::clone(&store), cluster, grace, limit_bytes));
         let map = Arc::new(VolumeMap::new(Arc::clone(&drives), Arc::clone(&store)));
         let damage = Arc::new(DamageLog::default());
         let budget =
@@ -122,7 +120,7 @@ impl Engine {
             budget(options.read_budget_bytes),
             options.keys.clone(),
         );
-        let (packer, committing) = Packer::start(Arc::clone(&pool), Arc::clone(&store), new_life()?);
+        let packer = Packer::new(Arc::clone(&pool), Arc::clone(&store), new_life()?);
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
             maintenance_budget: budget(0),
@@ -152,7 +150,7 @@ impl Engine {
         let engine = Self { inner, origin: Arc::default() };
         let maintenance = Maintenance::start(&engine);
         let watching = nodes.map(|nodes| Watching::start(nodes, Arc::clone(&engine.inner.reader)));
-        *engine.inner.running.lock() = Some(Running { committing, maintenance, watching, served });
+        *engine.inner.running.lock() = Some(Running { maintenance, watching, served });
         Ok(engine)
     }
 
@@ -180,7 +178,7 @@ impl Engine {
         if let Some(running) = running {
             running.maintenance.stop().await;
             self.inner.packer.close();
-            let _ended = running.committing.await;
+            self.inner.packer.ended().await;
             (watching, served) = (running.watching, running.served);
         }
         self.inner.pool.retire_all().await;
@@ -231,7 +229,7 @@ async fn open_parts(options: &EngineOptions) -> Result<(Opened, Metadata, Option
     }
     let opening = options.clone();
     let opened = blocking(move || open_drives(&opening)).await?;
-    let metadata = open_metadata(&options.metadata, &opened).await?;
+    let metadata = open_metadata(options, &opened).await?;
     Ok((opened, metadata, None))
 }
 

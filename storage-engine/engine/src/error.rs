@@ -4,7 +4,7 @@ use granary_drive::DriveError;
 use granary_erasure::ErasureError;
 use granary_keys::KeyError;
 use granary_metadata::MetadataError;
-use granary_types::{BucketName, PartNumber, UnixMillis, VersionId};
+use granary_types::{BucketName, DriveClass, PartNumber, StorageClass, UnixMillis, VersionId};
 
 use crate::api::SourceError;
 use crate::quota::Quota;
@@ -87,6 +87,20 @@ pub enum EngineError {
     /// The bucket may not take so much.
     #[error("the quota of the bucket is exceeded: {0:?}")]
     QuotaExceeded(Quota),
+    /// The store has no drives of the kind that the class belongs on.
+    #[error("class {} belongs on drives of class {drives}, and the store has none", .class.as_str())]
+    NoDrivesForClass {
+        /// The storage class asked for.
+        class: StorageClass,
+        /// The class of drives it belongs on.
+        drives: DriveClass,
+    },
+    /// The version is archived and must be restored before it is read.
+    #[error("the object is of class {} and was not restored", .0.as_str())]
+    Archived(StorageClass),
+    /// The version is not archived, so that there is nothing to restore.
+    #[error("the object is of class {}, which need not be restored", .0.as_str())]
+    NotArchived(StorageClass),
     /// No drive has room. Reads and deletes go on.
     #[error("no room left on the drives")]
     NoSpace,

@@ -41,13 +41,15 @@ impl Engine {
     /// Begins an upload; also tells how the object to be is encrypted.
     ///
     /// # Errors
-    /// [`EngineError::NoSuchBucket`].
+    /// [`EngineError::NoSuchBucket`], [`EngineError::NoDrivesForClass`].
     pub async fn create_upload(
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
         options: UploadOptions,
     ) -> Result<(UploadId, Option<EncryptionInfo>)> {
+        // The drives it needs are there, or no part is taken.
+        self.inner.pool.tiers.for_writing(options.storage_class)?;
         let upload = UploadId::random().map_err(EngineError::drawing)?;
         let mut attributes = options.attributes;
         keep_upload_tags(&mut attributes, options.tags);
@@ -127,7 +129,9 @@ impl Engine {
         source: &mut dyn PutSource,
     ) -> Result<UploadedPart> {
         let id = self.bucket(bucket).await?.id;
-        let seal = upload_seal(&self.upload_row(id, key, upload).await?.attributes)?;
+        let row = self.upload_row(id, key, upload).await?;
+        let tier = self.inner.pool.tiers.for_writing(row.storage_class)?;
+        let seal = upload_seal(&row.attributes)?;
         check_customer_key(seal.as_ref(), customer)?;
         let data = seal.as_ref().map(|seal| data_key(self.keys(), seal, customer)).transpose()?;
         let announced = source.length_hint_bytes().unwrap_or(0);
@@ -140,7 +144,7 @@ impl Engine {
             version: VersionId::NULL,
             part: Some((upload, number)),
         };
-        let received = self.receive(source, &record, Small::Blob(blob_id), sealing).await?;
+        let received = self.receive(source, &record, (Small::Blob(blob_id), tier), sealing).await?;
         let Received { stored, digests, length_bytes } = received;
         room.grow_to(length_bytes).await?;
         let (blob, advances, volumes) = match stored {

@@ -26,6 +26,7 @@ use crate::receive::{Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
 use crate::sealing::{EncryptionInfo, new_seal, shown_etag};
 use crate::tags::tag_write;
+use crate::tiers::Tier;
 use crate::told::Told;
 use crate::write::{PackWrite, Recorded, WrittenBlob};
 
@@ -37,8 +38,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Source`] for the body's own errors, [`EngineError::PreconditionFailed`], [`EngineError::NoSuchKey`]
-    /// (an `if_match` without an object), [`EngineError::NoSuchBucket`], [`EngineError::QuotaExceeded`] before the body is
-    /// asked for, [`EngineError::NoSpace`], …
+    /// (an `if_match` without an object), [`EngineError::NoSuchBucket`], [`EngineError::NoDrivesForClass`],
+    /// [`EngineError::QuotaExceeded`] before the body is asked for, [`EngineError::NoSpace`], …
     pub async fn put_object(
         &self,
         bucket: &BucketName,
@@ -58,6 +59,7 @@ impl Engine {
         source: &mut dyn PutSource,
         beginning: Option<Beginning>,
     ) -> Result<Written> {
+        let tier = self.inner.pool.tiers.for_writing(options.storage_class)?;
         let mut found = self.bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
         let mut version = new_version(found.settings)?;
@@ -72,13 +74,13 @@ impl Engine {
         let mut room = self.room(found.id, Amount { bytes: announced, objects: 1 }).await?;
         let sealed = new_seal(self.keys(), &options.encryption)?;
         let sealing = sealed.as_ref().map(|(_, key)| (key, StreamId::Whole));
-        let received = self.receive(source, &record, small, sealing).await?;
+        let received = self.receive(source, &record, (small, tier), sealing).await?;
         room.grow_to(received.length_bytes).await?;
         let (stored, mut new) = new_object(options, received, sealed, beginning)?;
         let mut tries = 0;
         loop {
             new.object.version = version;
-            let outcome = self.commit_put(&found, key, &new, &stored).await?;
+            let outcome = self.commit_put(&found, key, &new, (&stored, tier)).await?;
             tries += 1;
             if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {
                 self.inner.buckets.forget(bucket);
@@ -102,7 +104,7 @@ impl Engine {
         found: &Bucket,
         key: &ObjectKey,
         New { object, conditions, tags, lock, acl, beginning }: &New,
-        stored: &Stored,
+        (stored, tier): (&Stored, Tier),
     ) -> Result<Outcome> {
         let bucket = found.id;
         let told = Told { tags: tags.clone(), lock: *lock, acl: acl.clone(), ..Told::put(found) };
@@ -124,7 +126,7 @@ impl Engine {
             Stored::Small(bytes) => {
                 let record = ObjectRecord::encode(bucket, key, object, &told)?;
                 let write = PackWrite::Put(Box::new(put), behind.collect());
-                return self.inner.packer.write(bytes.clone(), record, write).await;
+                return self.inner.packer.write(tier, bytes.clone(), record, write).await;
             }
             Stored::Empty => {
                 if let Some(Beginning { parts, multipart, .. }) = beginning {
@@ -193,7 +195,9 @@ impl Engine {
         let Bucket { id, settings, .. } = self.bucket(bucket).await?;
         let guard = self.inner.reader.begin();
         let row = self.object_row(id, key, version).await?;
-        Ok(ObjectHandle::new(self.inner.reader.clone(), guard, (id, settings), key.clone(), row))
+        let restored = self.restored(id, key, &row.object).await?;
+        let opened = ObjectHandle::new(self.inner.reader.clone(), guard, (id, settings), key.clone(), row);
+        Ok(opened.restored(restored))
     }
 
     /// The current version of a key, or the one named, if it is no delete marker.

@@ -1,14 +1,17 @@
 //! What an engine is told at start.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use granary_erasure::Profile;
 use granary_keys::KeyRing;
 use granary_metadata::postgres::PostgresOptions;
+use granary_types::{DriveClass, StorageClass};
 
 use crate::lifecycle::DayLength;
 use crate::nodes::NodeOptions;
+use crate::tiers::{TierRule, WhenFull};
 
 /// Where the metadata is.
 #[derive(Debug, Clone)]
@@ -24,6 +27,13 @@ pub enum MetadataChoice {
 pub struct EngineOptions {
     /// The data directories, one for each drive, always in the same order.
     pub data: Vec<PathBuf>,
+    /// What the drives of these directories are made of; of others the kernel says it.
+    pub drive_classes: HashMap<PathBuf, DriveClass>,
+    /// Where storage classes belong, if not where they belong by themselves; the last word on a class counts. With any, the
+    /// store is tiered.
+    pub tiers: Vec<(StorageClass, TierRule)>,
+    /// What becomes of writes to SSDs that are full.
+    pub when_ssd_full: WhenFull,
     /// Where the metadata is; always the same for one store.
     pub metadata: MetadataChoice,
     /// Makes this process one of several nodes of a store; the metadata must then be in Postgres.
@@ -64,6 +74,9 @@ impl EngineOptions {
     pub fn new(data: Vec<PathBuf>) -> Self {
         Self {
             data,
+            drive_classes: HashMap::new(),
+            tiers: Vec::new(),
+            when_ssd_full: WhenFull::default(),
             metadata: MetadataChoice::Embedded,
             node: None,
             erasure: None,

@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::record::BlobRecord;
 use crate::sealing::{SealedBody, Sealing};
+use crate::tiers::Tier;
 use crate::write::{BlobWriter, PACKED_LENGTH_BYTES_MAX, WrittenBlob};
 
 /// A client that sends nothing for this long is slow.
@@ -50,21 +51,21 @@ pub(crate) enum Small {
 }
 
 impl Engine {
-    /// Reads a body to its end: small ones stay in memory, others go to the drives and are flushed.
+    /// Reads a body to its end: small ones stay in memory, others go to the drives of the tier and are flushed.
     pub(crate) async fn receive(
         &self,
         source: &mut dyn PutSource,
         record: &BlobRecord,
-        small: Small,
+        (small, tier): (Small, Tier),
         sealing: Sealing<'_>,
     ) -> Result<Received> {
         let Some((key, stream)) = sealing else {
-            let (stored, digests) = self.receive_as_is(source, record, small).await?;
+            let (stored, digests) = self.receive_as_is(source, record, (small, tier)).await?;
             let length_bytes = stored.length_bytes();
             return Ok(Received { stored, digests, length_bytes });
         };
         let mut body = SealedBody::new(source, key, stream)?;
-        let (stored, digests) = self.receive_as_is(&mut body, record, small).await?;
+        let (stored, digests) = self.receive_as_is(&mut body, record, (small, tier)).await?;
         Ok(Received { stored, digests, length_bytes: body.plain_bytes() })
     }
 
@@ -72,7 +73,7 @@ impl Engine {
         &self,
         source: &mut dyn PutSource,
         record: &BlobRecord,
-        small: Small,
+        (small, tier): (Small, Tier),
     ) -> Result<(Stored, Digests)> {
         let (head, ended) = receive_head(source, small).await?;
         if ended && (small == Small::Pack || head.is_empty()) {
@@ -89,7 +90,7 @@ impl Engine {
             Small::Blob(id) => id,
         };
         let (pool, budget) = (inner.pool.clone(), inner.write_budget.clone());
-        let mut writer = BlobWriter::start_at(pool, budget, record.encode()?, id, 0).await?;
+        let mut writer = BlobWriter::start_at((pool, tier), budget, record.encode()?, id, 0).await?;
         for bytes in head.chunks {
             writer.write(&bytes).await?;
         }
@@ -100,7 +101,7 @@ impl Engine {
         }
         let verified = async { source.finish().await.map_err(EngineError::Source) };
         let (digests, finished) = tokio::try_join!(verified, writer.finish())?;
-        let blob = self.make_whole(finished, record).await?;
+        let blob = self.make_whole(finished, record, tier).await?;
         Ok((Stored::Blob(blob), digests))
     }
 }

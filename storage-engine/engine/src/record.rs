@@ -113,6 +113,15 @@ impl ObjectRecord {
         postcard::from_bytes(bytes).ok()
     }
 
+    /// The record of the same version when it has another class: all else of it, its stamp too, stays.
+    pub(crate) fn with_class(bytes: &[u8], class: StorageClass) -> Option<Vec<u8>> {
+        let (mut record, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
+        record.object.storage_class = class;
+        let mut changed = postcard::to_stdvec(&record).ok()?;
+        changed.extend_from_slice(rest);
+        Some(changed)
+    }
+
     /// The record in a block with all that follows it. `beside_bytes` is the length of the bytes beside it: with none it
     /// is a piece of a manifest.
     pub(crate) fn decode_all(bytes: &[u8], beside_bytes: u32) -> Option<WholeRecord> {
@@ -136,6 +145,11 @@ pub(crate) struct WholeRecord {
 }
 
 impl BlobRecord {
+    /// The record in a block.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+
     /// The bytes that go into the block.
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         postcard::to_stdvec(self).map_err(|_| EngineError::Internal("a blob's record cannot be encoded"))

@@ -104,7 +104,8 @@ impl Engine {
             let record = ObjectRecord::encode(put.bucket, &put.key, &put.object, told)?;
             // As they are stored: what is encrypted stays so, under the same key.
             let bytes = opened.reader.packed(location).await?;
-            return self.inner.packer.rename((bytes, record), records, rename, behind).await;
+            let tier = self.inner.pool.tiers.for_keeping(put.object.storage_class);
+            return self.inner.packer.rename(tier, (bytes, record), records, rename, behind).await;
         }
         records.extend(ObjectRecord::manifest(put.bucket, &put.key, &put.object, told)?);
         let writes = std::iter::once(Write::Rename(Box::new(rename))).chain(behind).collect();

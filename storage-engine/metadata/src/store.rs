@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
     DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket,
-    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, SealedEnd, ShardMove, Tag, UploadPage,
-    UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, Restored, SealedEnd, ShardMove, Tag,
+    UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 
 /// The metadata of one store.
@@ -63,6 +63,15 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// The access control list of the version that `write` made; `None` if it is gone or has none of its own.
     async fn object_acl(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Option<Vec<u8>>>;
+
+    /// Until when the version of an archive class that `write` made is readable; `None` if it is gone or was not restored.
+    async fn object_restore(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+    ) -> Result<Option<Restored>>;
+
     /// The tags of the version that `write` made; none if it is gone or has none.
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>>;
 

@@ -26,9 +26,9 @@ use granary_metadata::postgres::{Consistency, PostgresCopy, PostgresStore};
 use granary_metadata::sqlite::{Existing, SqliteImport, SqliteStore, mark_moved};
 use granary_metadata::{
     AclChange, BucketDocument, DriveRow, DriveState, EventPlace, IdentityChange, IdentityDocument,
-    MetadataError, MetadataStore, NewEvent, Outcome, Result, Tagging, Write,
+    MetadataError, MetadataStore, NewEvent, Outcome, RestoreChange, Restored, Result, Tagging, Write,
 };
-use granary_types::{DriveId, UnixMillis, WriteId};
+use granary_types::{DriveClass, DriveId, UnixMillis, WriteId};
 
 const STEPS: u64 = 400;
 /// Few entries a step, so that there are many places to be cut off at.
@@ -100,7 +100,9 @@ async fn copy_dying(from: &dyn Export, to: &dyn Import) -> u64 {
 async fn fill(store: &dyn MetadataStore, seed: u64) {
     for slot in 0..3_u8 {
         let id = DriveId::from_bytes([slot + 1; 16]);
-        let row = DriveRow { id, slot: slot.into(), path: format!("/d{slot}"), state: DriveState::Active };
+        let class = if slot == 1 { DriveClass::Hdd } else { DriveClass::Ssd };
+        let path = format!("/d{slot}");
+        let row = DriveRow { id, slot: slot.into(), path, state: DriveState::Active, class };
         store.put_drive(row).await.unwrap();
     }
     everything(store, seed, STEPS).await;
@@ -120,8 +122,17 @@ async fn fill(store: &dyn MetadataStore, seed: u64) {
         write,
         acl: Some(b"<Grant/>".to_vec()),
     };
+    let restore = RestoreChange {
+        bucket: bucket_id(77),
+        key: key("tagged"),
+        version: version_id(0),
+        write,
+        restored: Some(Restored { requested: UnixMillis(5), expires: UnixMillis(6) }),
+    };
     let put = w(put_empty(77, "tagged", 9_999));
-    let outcomes = commit(store, vec![put, Write::Tag(Box::new(tagging)), Write::Acl(Box::new(acl))]).await;
+    let beside =
+        [Write::Tag(Box::new(tagging)), Write::Acl(Box::new(acl)), Write::Restore(Box::new(restore))];
+    let outcomes = commit(store, std::iter::once(put).chain(beside).collect()).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done { .. })), "{outcomes:?}");
     let document = Some(b"<CORSConfiguration/>".to_vec());
     assert!(
@@ -218,6 +229,7 @@ async fn an_unfinished_copy_is_not_opened_and_a_changed_source_is_copied_anew() 
         slot: 9,
         path: String::new(),
         state: DriveState::Retired,
+        class: DriveClass::Ssd,
     };
     store.put_drive(row).await.unwrap();
     let (report, state) = copy(&*store, &up, SMALL, |_| {}).await.unwrap();
@@ -301,7 +313,8 @@ async fn a_backup_is_of_one_moment_and_is_restored_into_either_store() {
     // Nodes write on.
     for slot in 10..60 {
         let id = DriveId::from_bytes([slot; 16]);
-        let row = DriveRow { id, slot: slot.into(), path: String::new(), state: DriveState::Retired };
+        let (state, class) = (DriveState::Retired, DriveClass::Ssd);
+        let row = DriveRow { id, slot: slot.into(), path: String::new(), state, class };
         store.put_drive(row).await.unwrap();
     }
     let path = dir.path().join("backup");
@@ -327,6 +340,7 @@ async fn a_backup_is_of_one_moment_and_is_restored_into_either_store() {
         slot: 99,
         path: String::new(),
         state: DriveState::Retired,
+        class: DriveClass::Ssd,
     };
     restored.put_drive(row).await.unwrap();
     let second = dir.path().join("second");

@@ -41,6 +41,10 @@ pub const CRASH_POINTS: &[&str] = &[
     "move.after_install_before_check",
     "move.after_check_before_swap",
     "move.after_swap",
+    "tier.after_copy_before_verify",
+    "tier.after_verify_before_commit",
+    "tier.after_blob",
+    "tier.after_commit",
     "recover.after_copy_before_finish",
 ];
 

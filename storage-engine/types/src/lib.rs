@@ -1,12 +1,14 @@
 //! Vocabulary shared by every storage crate: identifiers, names and newtypes, with no behaviour beyond
 //! validation and display. Nothing here does I/O.
 
+mod class;
 mod crash;
 mod id;
 mod name;
 mod object;
 mod seal;
 
+pub use class::{DriveClass, DriveClassError};
 pub use crash::{CRASH_POINT_VARIABLE, CRASH_POINTS, crash_point};
 pub use id::{
     BlobId, BucketId, ClusterId, DriveId, Epoch, MasterKeyId, NodeId, ParseIdError, UploadId, VersionId,

@@ -149,6 +149,9 @@ macro_rules! storage_classes {
         }
 
         impl StorageClass {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
             /// The name AWS uses.
             #[must_use]
             pub fn as_str(self) -> &'static str {
@@ -162,6 +165,36 @@ macro_rules! storage_classes {
             }
         }
     };
+}
+
+impl StorageClass {
+    /// Whether objects of the class must be restored before they can be read.
+    /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/archived-objects.html>
+    #[must_use]
+    pub fn is_archive(self) -> bool {
+        matches!(self, Self::Glacier | Self::DeepArchive)
+    }
+
+    /// How cold the class is; rules of a lifecycle move objects to colder classes only.
+    #[must_use]
+    pub fn coldness(self) -> u8 {
+        match self {
+            Self::Standard | Self::ReducedRedundancy => 0,
+            Self::StandardIa => 1,
+            Self::IntelligentTiering => 2,
+            Self::OnezoneIa => 3,
+            Self::GlacierIr => 4,
+            Self::Glacier => 5,
+            Self::DeepArchive => 6,
+        }
+    }
+
+    /// Whether rules of a lifecycle may move objects of this class to `to`.
+    /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-transition-general-considerations.html>
+    #[must_use]
+    pub fn may_become(self, to: Self) -> bool {
+        to.coldness() > self.coldness() && (self, to) != (Self::OnezoneIa, Self::GlacierIr)
+    }
 }
 
 storage_classes! {

@@ -23,6 +23,29 @@ fn drives_are_expanded_and_must_differ() {
 }
 
 #[test]
+fn drives_may_be_given_a_class() {
+    let config = Config::validate(with_data(&["ssd:/mnt/s", "hdd:/mnt/h{1...2}", "/mnt/x:y"])).unwrap();
+    assert_eq!(config.drives, ["/mnt/s", "/mnt/h1", "/mnt/h2", "/mnt/x:y"].map(PathBuf::from));
+    let classes = config.drives.iter().map(|drive| config.drive_classes.get(drive).copied());
+    let (ssd, hdd) = (Some(DriveClass::Ssd), Some(DriveClass::Hdd));
+    assert_eq!(classes.collect::<Vec<_>>(), [ssd, hdd, hdd, None]);
+    assert!(message(with_data(&["hdd:/mnt/h", "/mnt/h"])).contains("twice"));
+}
+
+#[test]
+fn storage_classes_may_be_given_drives_and_a_code() {
+    let tier = |text: &str| Settings { tier: vec![text.to_owned()], ..with_data(&["/d"]) };
+    let config = Config::validate(tier("GLACIER=hdd:8+3")).unwrap();
+    let [setting] = config.tiers[..] else { panic!("{:?}", config.tiers) };
+    assert_eq!((setting.class.as_str(), setting.drives), ("GLACIER", DriveClass::Hdd));
+    assert_eq!(setting.erasure.unwrap().to_string(), "8+3");
+    assert_eq!(Config::validate(tier("STANDARD_IA=ssd")).unwrap().tiers[0].erasure, None);
+    for bad in ["GLACIER", "COLD=hdd", "GLACIER=tape", "GLACIER=hdd:8", "GLACIER=hdd:"] {
+        assert!(message(tier(bad)).contains("tiers"), "{bad}");
+    }
+}
+
+#[test]
 fn an_erasure_code_must_fit_the_drives() {
     let mut settings = with_data(&["/mnt/d{1...4}"]);
     settings.erasure = Some("4+2".parse().unwrap());

@@ -9,7 +9,9 @@ mod lists;
 mod metadata;
 mod node;
 mod report;
+mod tier;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use granary_s3::ObjectOwnership;
+use granary_types::DriveClass;
 use serde::{Deserialize, Serialize};
 
 use crate::notify::TargetSetting;
@@ -25,13 +28,16 @@ pub use erasure::ErasureSetting;
 pub use metadata::MetadataSetting;
 pub use node::NodeConfig;
 pub use report::report;
+pub use tier::{FullSetting, TierSetting};
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 48] = [
+const KEYS: [&str; 50] = [
     "data",
     "metadata",
     "listen",
     "erasure",
+    "tier",
+    "when_ssd_full",
     "region",
     "domain",
     "website_domain",
@@ -82,7 +88,7 @@ const KEYS: [&str; 48] = [
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Drive directories; brace ranges are expanded.
+    /// Drive directories; brace ranges are expanded, and `ssd:` or `hdd:` before one tells its class.
     #[serde(deserialize_with = "lists::one_or_many")]
     pub data: Vec<String>,
     /// The address to serve S3 at.
@@ -91,6 +97,11 @@ pub struct Settings {
     pub metadata: MetadataSetting,
     /// `k+m`; by the number of drives if unset.
     pub erasure: Option<ErasureSetting>,
+    /// Where storage classes lie, as `CLASS=DRIVES` or `CLASS=DRIVES:k+m`.
+    #[serde(deserialize_with = "lists::one_or_many")]
+    pub tier: Vec<String>,
+    /// What becomes of writes to SSDs that are full.
+    pub when_ssd_full: FullSetting,
     /// The region that the store is in; requests must be signed for it.
     pub region: String,
     /// Domains whose subdomains are bucket names.
@@ -191,6 +202,8 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 9000)),
             metadata: MetadataSetting::EMBEDDED,
             erasure: None,
+            tier: Vec::new(),
+            when_ssd_full: FullSetting::Refuse,
             region: "us-east-1".to_owned(),
             domain: Vec::new(),
             website_domain: Vec::new(),
@@ -253,6 +266,10 @@ pub struct TlsFiles {
 pub struct Config {
     /// Drive directories, expanded, each once.
     pub drives: Vec<PathBuf>,
+    /// The classes of those drives that were given one.
+    pub drive_classes: HashMap<PathBuf, DriveClass>,
+    /// Where storage classes lie that were mapped, in the order given.
+    pub tiers: Vec<TierSetting>,
     /// What makes it a node, if it is one.
     pub node: Option<NodeConfig>,
     /// TLS, if both files are given.
@@ -282,7 +299,9 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong.
     pub fn validate(settings: Settings) -> Result<Self> {
-        let drives = expand_data(&settings.data)?;
+        let (drives, drive_classes) = expand_classed(&settings.data)?;
+        let tiers = settings.tier.iter().map(|text| text.parse().map_err(anyhow::Error::msg));
+        let tiers = tiers.collect::<Result<Vec<TierSetting>>>().context("the tiers")?;
         ensure!(!drives.is_empty(), "no drive is given: use --data DIRECTORY, once for each drive");
         let node = NodeConfig::of(&settings)?;
         if let Some(erasure) = settings.erasure.filter(|_| node.is_none()) {
@@ -302,25 +321,33 @@ impl Config {
         };
         check_names(&settings)?;
         check_bounds(&settings)?;
-        Ok(Self { drives, node, tls, settings })
+        Ok(Self { drives, drive_classes, tiers, node, tls, settings })
     }
 }
 
-/// Expands the brace ranges of drive paths; each path may be given once.
+/// Expands the brace ranges of drive paths; each path may be given once. What is said of their classes is left out.
 ///
 /// # Errors
 /// A malformed range, an empty path, a path given twice.
 pub fn expand_data(patterns: &[String]) -> Result<Vec<PathBuf>> {
+    expand_classed(patterns).map(|(drives, _)| drives)
+}
+
+/// As [`expand_data`], with the classes of the drives that were given one.
+fn expand_classed(patterns: &[String]) -> Result<(Vec<PathBuf>, HashMap<PathBuf, DriveClass>)> {
     let mut drives: Vec<PathBuf> = Vec::new();
+    let mut classes = HashMap::new();
     for pattern in patterns {
+        let (class, pattern) = tier::classed(pattern);
         for path in brace::expand(pattern)? {
             let path = PathBuf::from(path);
             ensure!(!path.as_os_str().is_empty(), "an empty path was given as a drive");
             ensure!(!drives.contains(&path), "the drive {} is given twice", path.display());
+            classes.extend(class.map(|class| (path.clone(), class)));
             drives.push(path);
         }
     }
-    Ok(drives)
+    Ok((drives, classes))
 }
 
 fn check_names(settings: &Settings) -> Result<()> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use granary_admin::{
     AdminBackend, AdminError, BucketAnswer, BucketRequest, DrainPlan, DriveReport, DriveState,
     IdentityReport, IdentityRequest, Leaving, MoveReport, NodeReport, NodeState, TaskId, TaskKind,
-    TaskProgress, TaskState, VolumePage, VolumeReport, VolumeState,
+    TaskProgress, TaskState, TierList, VolumePage, VolumeReport, VolumeState,
 };
 use granary_engine::{DriveHealth, DriveProblem, DriveStatus, Engine, EngineError, NodeStatus, VolumeRow};
 use granary_iam::IdentityStore;
@@ -27,6 +27,12 @@ impl AdminBackend for EngineBackend {
             .await
             .map_err(|_| AdminError::Unavailable("the drives could not be asked".to_owned()))?;
         Ok(drives.into_iter().map(drive_report).collect())
+    }
+
+    async fn list_tiers(&self) -> Result<TierList, AdminError> {
+        let (tiered, classes) = self.engine.class_status();
+        let tiers = self.engine.tier_status().await.map_err(|error| unavailable(&error))?;
+        Ok(super::tiers::report(tiered, classes, &tiers))
     }
 
     async fn list_nodes(&self) -> Result<Vec<NodeReport>, AdminError> {
@@ -177,6 +183,7 @@ fn drive_report(drive: DriveStatus) -> DriveReport {
         capacity_bytes: drive.space_bytes.map(|(_, capacity)| capacity),
         free_bytes: drive.space_bytes.map(|(free, _)| free),
         detail,
+        class: drive.class,
     }
 }
 

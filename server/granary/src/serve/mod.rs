@@ -12,6 +12,7 @@ mod moves;
 pub mod protocol;
 pub mod refusal;
 pub mod store;
+mod tiers;
 pub mod tls;
 
 use std::sync::Arc;

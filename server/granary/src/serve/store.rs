@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use granary_auth::{Account, RegionPolicy, Verifier};
-use granary_engine::{DayLength, DefaultEncryption, Engine, EngineOptions, Profile, measure_acceleration};
+use granary_engine::{
+    CodeRule, DayLength, DefaultEncryption, Engine, EngineOptions, Profile, TierRule, WhenFull,
+    measure_acceleration,
+};
 use granary_iam::{IdentityStore, Root};
 use granary_s3::address::VirtualHostDomains;
 use granary_s3::{Accounts, CustomerKeyTransport, PublicAccess, S3Config, S3State, SignatureV2};
@@ -15,7 +18,7 @@ use tracing::{info, warn};
 
 use super::backend::EngineBackend;
 use super::dispatch::{Readiness, Routes};
-use crate::config::Config;
+use crate::config::{Config, FullSetting};
 use crate::keyring::LoadedKeyRing;
 use crate::notify;
 
@@ -156,6 +159,20 @@ fn options(config: &Config) -> Result<EngineOptions> {
     options.backups_kept = settings.metadata_backups_kept;
     if let Some(erasure) = config.settings.erasure {
         options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);
+    }
+    options.drive_classes = config.drive_classes.clone();
+    options.when_ssd_full = match config.settings.when_ssd_full {
+        FullSetting::Refuse => WhenFull::Refuse,
+        FullSetting::Spill => WhenFull::Spill,
+    };
+    for tier in &config.tiers {
+        let code = match tier.erasure {
+            Some(code) => CodeRule::Fixed(
+                Profile::new(code.data(), code.parity()).context("the erasure code of a storage class")?,
+            ),
+            None => TierRule::of(tier.class).code,
+        };
+        options.tiers.push((tier.class, TierRule { drives: tier.drives, code }));
     }
     Ok(options)
 }

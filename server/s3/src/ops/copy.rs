@@ -1,6 +1,6 @@
 //! CopyObject.
 
-use granary_engine::{ByteRange, ObjectHandle, ObjectInfo, PutOptions, Tag};
+use granary_engine::{ByteRange, ObjectHandle, ObjectInfo, PutOptions, Tag, check_readable};
 use granary_types::{Attributes, VersionId};
 
 use super::attributes::checksum_elements;
@@ -128,6 +128,7 @@ pub(super) async fn open_source(
     opened.unlock(key.as_ref())?;
     let info = opened.info();
     conditions::check_copy_source(context.headers(), &info.etag, info.modified)?;
+    check_readable(info.storage_class, info.restored)?;
     Ok((source, version_id, opened))
 }
 

@@ -1,7 +1,7 @@
 //! GetObject and HeadObject.
 
 use axum::body::Body;
-use granary_engine::{ByteRange, ObjectInfo, Tags};
+use granary_engine::{ByteRange, ObjectInfo, Tags, check_readable};
 use granary_types::{Checksum, PartNumber};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -62,6 +62,7 @@ pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Resu
     let mut opened = version::open(context, object, context.query.get("versionId")).await?;
     opened.unlock(key.as_ref())?;
     check_conditions(context, opened.info())?;
+    check_readable(opened.info().storage_class, opened.info().restored)?;
     let (selection, mut headers) = answer(context, wanted, opened.info())?;
     expiration(context, object, opened.info(), &mut headers).await;
     let body = if selection.range.length_bytes() == 0 {

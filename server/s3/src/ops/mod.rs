@@ -19,6 +19,7 @@ mod object_headers;
 mod policy;
 mod put;
 mod rename;
+mod restore;
 mod service;
 mod tagging;
 mod torrent;
@@ -109,6 +110,7 @@ async fn run_object(
         }
         Operation::PutObject => put::put(context, object, body).await,
         Operation::DeleteObject => delete::delete_object(context, object).await,
+        Operation::RestoreObject => restore::restore(context, object, body).await,
         Operation::RenameObject => rename::rename(context, object).await,
         Operation::CopyObject => copy::copy_object(context, object).await,
         Operation::GetObjectAttributes => attributes::get(context, object).await,

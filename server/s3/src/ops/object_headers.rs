@@ -4,7 +4,7 @@ use granary_engine::ObjectInfo;
 use granary_types::{Checksum, StorageClass};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::version;
+use super::{restore, version};
 use crate::attributes;
 use crate::checksum::names;
 use crate::context::Context;
@@ -39,6 +39,7 @@ pub(super) fn describe(headers: &mut HeaderMap, info: &ObjectInfo) {
         let class = HeaderValue::from_static(info.storage_class.as_str());
         headers.insert(HeaderName::from_static("x-amz-storage-class"), class);
     }
+    restore::describe(headers, info.restored);
 }
 
 /// Adds a checksum and its kind.

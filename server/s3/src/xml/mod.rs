@@ -6,6 +6,8 @@
 
 pub mod read;
 pub mod requests;
+mod restore;
 mod write;
 
+pub use restore::{RestoreRequest, RetrievalTier, parse_restore};
 pub use write::{NAMESPACE, XmlWriter};

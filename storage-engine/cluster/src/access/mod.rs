@@ -19,7 +19,7 @@ use granary_types::DriveId;
 pub use local::LocalDrive;
 
 /// Which of a drive's writing threads takes an append. Small stripes never wait behind the flush of a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LaneKind {
     /// Small stripes, flushed at once.
     Packed,

@@ -3,7 +3,8 @@
 //! Rules are a configuration of their bucket ([`rules`]). One node walks the buckets that have some ([`worker`]), page
 //! by page of the index of keys ([`pass`]), and deletes what is over: each delete names the write that was looked at, so
 //! what was written meanwhile stays, and the commit decides whether a lock keeps it. How far it has come is kept in the
-//! metadata, and the walk goes on there after a restart or on another node. Moves to other classes are kept and not made.
+//! metadata, and the walk goes on there after a restart or on another node. What is to have another class is moved to the drives
+//! that it belongs on ([`crate::transit`]).
 
 mod pass;
 mod rules;
@@ -15,6 +16,7 @@ use crate::api::{ObjectInfo, Tag};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 
+use rules::Age;
 pub use rules::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
     NoncurrentTransition, RuleStatus, Subject, Transition, TransitionTime,
@@ -23,8 +25,24 @@ pub(crate) use worker::follow_forever;
 
 /// The name of the rules among the configurations of a bucket.
 const RULES: &str = "lifecycle/";
-/// The name of the place that the worker has come to.
-const PLACE: &str = "worker/lifecycle/";
+/// What a walk is for. Each goes its own way through the buckets: what is over need not wait for what moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// To delete what is over.
+    Delete,
+    /// To move versions to the classes that they belong in.
+    Move,
+}
+
+impl Aim {
+    /// The name of the place that the walk has come to, among the configurations of the bucket.
+    fn place(self) -> &'static str {
+        match self {
+            Self::Delete => "worker/lifecycle/",
+            Self::Move => "worker/transitions/",
+        }
+    }
+}
 
 fn decode(document: &[u8]) -> Result<LifecycleRules> {
     serde_json::from_slice(document).map_err(|error| {

@@ -1,18 +1,21 @@
 //! One walk through a bucket, page by page of the index.
 
+use std::sync::Arc;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use granary_metadata::{
     Bucket, Bypass, Commit, DeleteObject, EraseObject, EraseTerms, Expected, ExpireObject, ListedVersion,
-    MetadataError, Outcome, RemoveObject, Standing, Tag, UploadEntry, UploadQuery, VersionEntry, VersionKind,
-    VersionMarker, VersionQuery, Write, WriteConditions,
+    MetadataError, ObjectRow, Outcome, RemoveObject, Standing, Tag, UploadEntry, UploadQuery, VersionEntry,
+    VersionKind, VersionMarker, VersionQuery, Versioning, Write, WriteConditions,
 };
-use granary_types::{ObjectKey, UnixMillis, VersionId, WriteId, crash_point};
+use granary_types::{ObjectKey, StorageClass, UnixMillis, VersionId, WriteId, crash_point};
 
 use super::worker::{Place, Stage, keep};
-use super::{DayLength, LifecycleRule, LifecycleRules, Subject};
+use super::{Age, Aim, DayLength, LifecycleRule, LifecycleRules, Subject};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::events::{Origin, without_events};
+use crate::transit::{Due, transit};
 
 const PAGE: u32 = 1_000;
 /// How many versions of a page are looked at together.
@@ -20,10 +23,11 @@ const LOOKS: usize = 32;
 
 /// A walk, from its place on.
 pub(super) struct Pass<'a> {
-    pub(super) inner: &'a Inner,
+    pub(super) inner: &'a Arc<Inner>,
     pub(super) bucket: &'a Bucket,
     pub(super) rules: &'a LifecycleRules,
     pub(super) day: DayLength,
+    pub(super) aim: Aim,
     pub(super) place: Place,
 }
 
@@ -38,12 +42,13 @@ enum Reason {
     Noncurrent { newer: u32, replaced: UnixMillis },
 }
 
-/// A version that may be over.
+/// A version that may be over, or belong in another class.
 struct Seen {
     key: ObjectKey,
     version: VersionId,
     modified: UnixMillis,
     length_bytes: u64,
+    class: StorageClass,
     reason: Reason,
 }
 
@@ -53,9 +58,10 @@ impl Pass<'_> {
         self.place.resume();
         while self.place.stage != Stage::Done {
             let prefixes = match self.place.stage {
-                Stage::Versions => {
-                    self.rules.prefixes(|rule| rule.expiration.is_some() || rule.noncurrent.is_some())
-                }
+                Stage::Versions => self.rules.prefixes(|rule| match self.aim {
+                    Aim::Delete => rule.expiration.is_some() || rule.noncurrent.is_some(),
+                    Aim::Move => !rule.transitions.is_empty() || !rule.noncurrent_transitions.is_empty(),
+                }),
                 _ => self.rules.prefixes(|rule| rule.abort_days.is_some()),
             };
             let walked = self.place.prefix.clone();
@@ -68,10 +74,13 @@ impl Pass<'_> {
                     return Ok(());
                 }
             }
-            let next = if self.place.stage == Stage::Versions { Stage::Uploads } else { Stage::Done };
+            let next = match (self.place.stage, self.aim) {
+                (Stage::Versions, Aim::Delete) => Stage::Uploads,
+                _ => Stage::Done,
+            };
             self.place.begin(next);
         }
-        keep(self.inner, self.bucket, &self.place).await.map(drop)
+        keep(self.inner, self.bucket, self.aim, &self.place).await.map(drop)
     }
 
     /// Walks the keys of the place's prefix. `false` if the walk must not go on.
@@ -88,7 +97,7 @@ impl Pass<'_> {
             if !more {
                 return Ok(true);
             }
-            if !keep(self.inner, self.bucket, &self.place).await? {
+            if !keep(self.inner, self.bucket, self.aim, &self.place).await? {
                 return Ok(false);
             }
             crash_point("lifecycle.after_place");
@@ -113,18 +122,25 @@ impl Pass<'_> {
             let next_is_older =
                 matches!(entries.peek(), Some(VersionEntry::Version(next)) if next.key() == version.key());
             let seen = seen(&version, &mut place, next_is_older);
-            candidates.extend(seen.filter(|seen| self.is_over(seen, None, now)));
+            candidates.extend(seen.filter(|seen| match self.aim {
+                Aim::Delete => self.is_over(seen, None, now),
+                Aim::Move => self.new_class(seen, None, now).is_some(),
+            }));
             (place.after, place.order) = (Some(version.key().to_string()), Some(version.order));
         }
-        let pass = &*self;
-        let writes: Vec<Option<Write>> = stream::iter(candidates)
-            .map(|seen| pass.look_past_damage(seen, now))
-            .buffered(LOOKS)
-            .try_collect()
-            .await?;
-        self.delete(writes.into_iter().flatten().collect()).await?;
+        match self.aim {
+            Aim::Delete => self.delete_over(candidates, now).await?,
+            Aim::Move => self.move_to_classes(candidates, now).await?,
+        }
         self.place = place;
         Ok(page.more)
+    }
+
+    /// Deletes what is there still of these and over.
+    async fn delete_over(&self, candidates: Vec<Seen>, now: UnixMillis) -> Result<()> {
+        let looked = stream::iter(candidates).map(|seen| self.look_past_damage(seen, now)).buffered(LOOKS);
+        let writes: Vec<Option<Write>> = looked.try_collect().await?;
+        self.delete(writes.into_iter().flatten().collect()).await
     }
 
     /// Whether a rule says that it is over; with `None` for tags, whether one may say so when its tags are known.
@@ -149,6 +165,54 @@ impl Pass<'_> {
         self.rules.rules.iter().filter(|rule| rule.enabled()).filter(fits).any(|rule| over(&rule))
     }
 
+    /// The class that rules say it is to have; with `None` for tags, as far as they do not matter.
+    fn new_class(&self, seen: &Seen, tags: Option<&[Tag]>, now: UnixMillis) -> Option<StorageClass> {
+        let age = match seen.reason {
+            Reason::Current => Age::Current(seen.modified),
+            Reason::Noncurrent { newer, replaced } => Age::Noncurrent { newer, replaced },
+            Reason::Marker => return None,
+        };
+        let subject = (seen.key.as_str(), seen.length_bytes, tags);
+        self.rules.transition(subject, seen.class, age, (self.day, now))
+    }
+
+    /// Moves what is there still of these to the classes that rules say. What is to be deleted for good is not.
+    async fn move_to_classes(&self, moving: Vec<Seen>, now: UnixMillis) -> Result<()> {
+        let looked = stream::iter(moving).map(|seen| self.look_at_class(seen, now)).buffered(LOOKS);
+        let dues: Vec<Option<Due>> = looked.try_collect().await?;
+        transit(self.inner, dues.into_iter().flatten().collect()).await
+    }
+
+    async fn look_at_class(&self, seen: Seen, now: UnixMillis) -> Result<Option<Due>> {
+        let found = self.current_row(&seen).await;
+        let (row, tags) = match found {
+            // As with what is over, a row that is damaged keeps nothing else from its class.
+            Err(EngineError::Metadata(MetadataError::Corrupt { .. })) | Ok(None) => return Ok(None),
+            Ok(Some(found)) => found,
+            Err(error) => return Err(error),
+        };
+        let seen = Seen { class: row.object.storage_class, ..seen };
+        let is_current = seen.reason == Reason::Current;
+        let is_for_good = !is_current || self.bucket.settings.versioning == Versioning::Never;
+        let goes = is_for_good && self.is_over(&seen, Some(&tags), now);
+        let stays = row.object.kind == VersionKind::Object && !goes;
+        let to = self.new_class(&seen, Some(&tags), now).filter(|_| stays);
+        Ok(to.map(|to| Due { bucket: self.bucket.id, key: seen.key, row, to }))
+    }
+
+    /// The row of a version and its tags, if it is the one that was seen.
+    async fn current_row(&self, seen: &Seen) -> Result<Option<(ObjectRow, Vec<Tag>)>> {
+        let store = &self.inner.store;
+        let row = store.object(self.bucket.id, &seen.key, Some(seen.version)).await?;
+        // The null version may be another one by now.
+        let Some(row) = row.filter(|row| row.object.modified == seen.modified) else { return Ok(None) };
+        let tags = match row.tag_count {
+            0 => Vec::new(),
+            _ => store.object_tags(self.bucket.id, &seen.key, row.object.write).await?,
+        };
+        Ok(Some((row, tags)))
+    }
+
     /// As [`Self::look_again`]. A row that is damaged keeps nothing else from expiring.
     async fn look_past_damage(&self, seen: Seen, now: UnixMillis) -> Result<Option<Write>> {
         let (key, version) = (seen.key.clone(), seen.version);
@@ -164,14 +228,7 @@ impl Pass<'_> {
 
     /// The delete of a version that is over, of exactly the write that is there now.
     async fn look_again(&self, seen: Seen, now: UnixMillis) -> Result<Option<Write>> {
-        let store = &self.inner.store;
-        let row = store.object(self.bucket.id, &seen.key, Some(seen.version)).await?;
-        // The null version may be another one by now.
-        let Some(row) = row.filter(|row| row.object.modified == seen.modified) else { return Ok(None) };
-        let tags = match row.tag_count {
-            0 => Vec::new(),
-            _ => store.object_tags(self.bucket.id, &seen.key, row.object.write).await?,
-        };
+        let Some((row, tags)) = self.current_row(&seen).await? else { return Ok(None) };
         if !self.is_over(&seen, Some(&tags), now) {
             return Ok(None);
         }
@@ -270,6 +327,7 @@ fn seen(version: &ListedVersion, place: &mut Place, next_is_older: bool) -> Opti
         replaced.map(|replaced| Reason::Noncurrent { newer, replaced: UnixMillis(replaced) })
     };
     let key = version.key().clone();
-    let (version, length_bytes) = (version.version, version.object.length_bytes);
-    reason.map(|reason| Seen { key, version, modified, length_bytes, reason })
+    let (length_bytes, class) = (version.object.length_bytes, version.object.storage_class);
+    let version = version.version;
+    reason.map(|reason| Seen { key, version, modified, length_bytes, class, reason })
 }

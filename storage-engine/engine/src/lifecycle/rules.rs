@@ -219,7 +219,83 @@ impl LifecycleRule {
     }
 }
 
+/// How long ago a version became what the moves of a rule count from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// It is current, and was written then.
+    Current(UnixMillis),
+    /// It was replaced then, behind `newer` other older ones.
+    Noncurrent { replaced: UnixMillis, newer: u32 },
+}
+
+/// Objects that are shorter are not moved where nothing else is said.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-transition-general-considerations.html>
+const TRANSITION_BYTES_MIN: u64 = 128 * 1024;
+/// By this setting, to archives they are.
+const MINIMUM_BY_CLASS: &str = "varies_by_storage_class";
+
+impl LifecycleRule {
+    /// The classes that a version of that age belongs in by now.
+    fn classes_due(&self, age: Age, day: DayLength, now: UnixMillis) -> Vec<StorageClass> {
+        match age {
+            Age::Current(modified) => {
+                let is_due = |at: TransitionTime| match at {
+                    TransitionTime::Days(days) => day.after(modified, days) <= now,
+                    TransitionTime::Date(date) => date <= now,
+                };
+                let due = self.transitions.iter().filter(|transition| is_due(transition.at));
+                due.map(|transition| transition.class).collect()
+            }
+            Age::Noncurrent { replaced, newer } => {
+                let due = self.noncurrent_transitions.iter().filter(|transition| {
+                    transition.newer.is_none_or(|kept| newer >= kept)
+                        && day.after(replaced, transition.days) <= now
+                });
+                due.map(|transition| transition.class).collect()
+            }
+        }
+    }
+
+    fn names_lengths(&self) -> bool {
+        self.filter.longer_than_bytes.is_some() || self.filter.shorter_than_bytes.is_some()
+    }
+}
+
 impl LifecycleRules {
+    /// The class that a version of class `is` is to be moved to by now: of several, the coldest. With `None` for tags, as far
+    /// as they do not matter.
+    /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html>
+    pub(crate) fn transition(
+        &self,
+        (key, length_bytes, tags): (&str, u64, Option<&[Tag]>),
+        is: StorageClass,
+        age: Age,
+        (day, now): (DayLength, UnixMillis),
+    ) -> Option<StorageClass> {
+        let fits = |rule: &&LifecycleRule| match tags {
+            None => rule.filter.fits_untagged(key, length_bytes),
+            Some(tags) => rule.filter.fits(Subject { key, length_bytes, tags }),
+        };
+        let rules = self.rules.iter().filter(|rule| rule.enabled()).filter(fits);
+        let due = rules.flat_map(|rule| {
+            let classes = rule.classes_due(age, day, now).into_iter();
+            classes.filter(|class| rule.names_lengths() || self.is_long_enough(length_bytes, *class))
+        });
+        due.filter(|class| is.may_become(*class)).max_by_key(|class| class.coldness())
+    }
+
+    fn is_long_enough(&self, length_bytes: u64, class: StorageClass) -> bool {
+        let by_class = self.transition_minimum.as_deref() == Some(MINIMUM_BY_CLASS);
+        length_bytes >= TRANSITION_BYTES_MIN || (by_class && class.is_archive())
+    }
+
+    /// Whether a rule that is followed moves versions to other classes.
+    pub(crate) fn move_anything(&self) -> bool {
+        let moves =
+            |rule: &LifecycleRule| !rule.transitions.is_empty() || !rule.noncurrent_transitions.is_empty();
+        self.rules.iter().any(|rule| rule.enabled() && moves(rule))
+    }
+
     /// Whether a rule asks for tags.
     #[must_use]
     pub fn need_tags(&self) -> bool {

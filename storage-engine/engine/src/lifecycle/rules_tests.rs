@@ -82,3 +82,62 @@ fn the_newest_older_versions_stay() {
     assert_eq!(rule.noncurrent_expires_at(UnixMillis(0), 2, DayLength::Real), None);
     assert_eq!(rule.noncurrent_expires_at(UnixMillis(0), 3, DayLength::Real), Some(UnixMillis(2 * DAY_MS)));
 }
+
+fn moved(rules: &LifecycleRules, length_bytes: u64, is: StorageClass, days: i64) -> Option<StorageClass> {
+    let subject = ("key", length_bytes, None);
+    rules.transition(subject, is, Age::Current(UnixMillis(0)), (DayLength::Real, UnixMillis(days * DAY_MS)))
+}
+
+fn moving(transitions: &[(u32, StorageClass)]) -> LifecycleRules {
+    let transition =
+        |(days, class): &(u32, StorageClass)| Transition { at: TransitionTime::Days(*days), class: *class };
+    let transitions = transitions.iter().map(transition).collect();
+    LifecycleRules { rules: vec![LifecycleRule { transitions, ..rule("") }], transition_minimum: None }
+}
+
+#[test]
+fn objects_move_step_by_step_to_colder_classes_and_never_back() {
+    use StorageClass::{DeepArchive, Glacier, GlacierIr, OnezoneIa, Standard, StandardIa};
+    let rules = moving(&[(30, StandardIa), (90, Glacier), (180, DeepArchive)]);
+    let large = 1 << 20;
+    assert_eq!(moved(&rules, large, Standard, 29), None);
+    assert_eq!(moved(&rules, large, Standard, 30), Some(StandardIa));
+    assert_eq!(moved(&rules, large, StandardIa, 30), None);
+    assert_eq!(moved(&rules, large, Standard, 90), Some(Glacier), "the coldest of those that are due");
+    assert_eq!(moved(&rules, large, Glacier, 100), None);
+    assert_eq!(moved(&rules, large, Glacier, 200), Some(DeepArchive));
+    assert_eq!(moved(&rules, large, DeepArchive, 200), None);
+    assert_eq!(moved(&moving(&[(1, GlacierIr)]), large, OnezoneIa, 1), None);
+}
+
+#[test]
+fn small_objects_stay_unless_it_is_said_that_they_move() {
+    use StorageClass::{Glacier, Standard, StandardIa};
+    let small = 128 * 1024 - 1;
+    let mut rules = moving(&[(1, StandardIa), (2, Glacier)]);
+    assert_eq!(moved(&rules, small, Standard, 9), None);
+    assert_eq!(moved(&rules, small + 1, Standard, 9), Some(Glacier));
+    rules.transition_minimum = Some("varies_by_storage_class".to_owned());
+    assert_eq!(moved(&rules, small, Standard, 1), None);
+    assert_eq!(moved(&rules, small, Standard, 2), Some(Glacier));
+    rules.transition_minimum = None;
+    rules.rules[0].filter.longer_than_bytes = Some(10);
+    assert_eq!(moved(&rules, 11, Standard, 1), Some(StandardIa), "a filter of lengths says so");
+    assert_eq!(moved(&rules, 10, Standard, 1), None);
+}
+
+#[test]
+fn older_versions_move_by_when_they_were_replaced() {
+    let older = NoncurrentTransition { days: 3, newer: Some(2), class: StorageClass::Glacier };
+    let rules = LifecycleRules {
+        rules: vec![LifecycleRule { noncurrent_transitions: vec![older], ..rule("") }],
+        transition_minimum: None,
+    };
+    let moved = |newer, days: i64| {
+        let age = Age::Noncurrent { replaced: UnixMillis(0), newer };
+        let now = (DayLength::Real, UnixMillis(days * DAY_MS));
+        rules.transition(("key", 1 << 20, None), StorageClass::Standard, age, now)
+    };
+    assert_eq!((moved(1, 9), moved(2, 2)), (None, None));
+    assert_eq!(moved(2, 3), Some(StorageClass::Glacier));
+}

@@ -11,7 +11,7 @@ use granary_types::{UnixMillis, UploadId};
 use serde::{Deserialize, Serialize};
 
 use super::pass::Pass;
-use super::{DayLength, PLACE, RULES, decode};
+use super::{Aim, DayLength, RULES, decode};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 
@@ -106,12 +106,13 @@ impl Place {
 }
 
 /// Follows the rules of all buckets while the shared work is this node's.
-pub(crate) async fn follow_forever(inner: Arc<Inner>) {
+pub(crate) async fn follow_forever(inner: Arc<Inner>, aim: Aim) {
     let day = inner.options.lifecycle_day;
     let look = match day {
         DayLength::Real => LOOK,
         DayLength::Debug(length) => {
             tracing::warn!(
+                ?aim,
                 seconds = length.as_secs_f64(),
                 "a day of a lifecycle rule is cut short for debugging"
             );
@@ -121,13 +122,13 @@ pub(crate) async fn follow_forever(inner: Arc<Inner>) {
     // A database that went back in time may not know what took the place of what it says is over.
     while !inner.is_regressed() {
         tokio::time::sleep(look).await;
-        if let Err(error) = follow_all(&inner, day).await {
+        if let Err(error) = follow_all(&inner, aim, day).await {
             tracing::warn!(%error, "following the lifecycles of buckets failed and will be tried again");
         }
     }
 }
 
-async fn follow_all(inner: &Inner, day: DayLength) -> Result<()> {
+async fn follow_all(inner: &Arc<Inner>, aim: Aim, day: DayLength) -> Result<()> {
     let mut after = None;
     while inner.does_shared_work() && !inner.is_regressed() {
         let query = BucketQuery { prefix: String::new(), after: after.take(), limit: BUCKETS_PAGE };
@@ -135,7 +136,7 @@ async fn follow_all(inner: &Inner, day: DayLength) -> Result<()> {
         after = page.buckets.last().map(|bucket| bucket.name.to_string());
         for bucket in &page.buckets {
             // One bucket that cannot be followed does not keep the others from their turn.
-            if let Err(error) = follow(inner, bucket, day).await {
+            if let Err(error) = follow(inner, bucket, aim, day).await {
                 tracing::warn!(bucket = %bucket.name, %error, "the lifecycle of a bucket cannot be followed now");
             }
         }
@@ -146,11 +147,14 @@ async fn follow_all(inner: &Inner, day: DayLength) -> Result<()> {
     Ok(())
 }
 
-async fn follow(inner: &Inner, bucket: &Bucket, day: DayLength) -> Result<()> {
+async fn follow(inner: &Arc<Inner>, bucket: &Bucket, aim: Aim, day: DayLength) -> Result<()> {
     let Some(document) = document(inner, bucket, RULES).await? else { return Ok(()) };
     let rules = decode(&document)?;
+    if aim == Aim::Move && !rules.move_anything() {
+        return Ok(());
+    }
     let hash = hash_of(&document);
-    let place = document_place(inner, bucket).await?;
+    let place = document_place(inner, bucket, aim).await?;
     let now = UnixMillis::now();
     if !place.is_due(&hash, day, now) {
         return Ok(());
@@ -160,7 +164,7 @@ async fn follow(inner: &Inner, bucket: &Bucket, day: DayLength) -> Result<()> {
     } else {
         place
     };
-    Pass { inner, bucket, rules: &rules, day, place }.run().await
+    Pass { inner, bucket, rules: &rules, day, aim, place }.run().await
 }
 
 fn hash_of(document: &[u8]) -> String {
@@ -174,17 +178,17 @@ async fn document(inner: &Inner, bucket: &Bucket, name: &str) -> Result<Option<V
 }
 
 /// A place that cannot be read is no harm: the walk begins anew.
-async fn document_place(inner: &Inner, bucket: &Bucket) -> Result<Place> {
-    let stored = document(inner, bucket, PLACE).await?;
+async fn document_place(inner: &Inner, bucket: &Bucket, aim: Aim) -> Result<Place> {
+    let stored = document(inner, bucket, aim.place()).await?;
     let place = stored.and_then(|stored| serde_json::from_slice(&stored).ok());
     Ok(place.unwrap_or(Place { stage: Stage::Done, ..Place::default() }))
 }
 
 /// Keeps the place. Returns `false` if the bucket is gone.
-pub(super) async fn keep(inner: &Inner, bucket: &Bucket, place: &Place) -> Result<bool> {
+pub(super) async fn keep(inner: &Inner, bucket: &Bucket, aim: Aim, place: &Place) -> Result<bool> {
     let encoded = serde_json::to_vec(place);
     let encoded = encoded.map_err(|_| EngineError::Internal("encoding the place in a lifecycle"))?;
-    let put = BucketDocument { bucket: bucket.id, name: PLACE.to_owned(), document: Some(encoded) };
+    let put = BucketDocument { bucket: bucket.id, name: aim.place().to_owned(), document: Some(encoded) };
     Ok(inner.store.put_bucket_document(put).await?)
 }
 

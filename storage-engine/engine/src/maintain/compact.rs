@@ -63,8 +63,8 @@ impl Compactor {
             self.candidates.values_mut().for_each(|(_, is_seen)| *is_seen = false);
         }
         let percent = inner.options.compact_dead_percent;
-        let parity = inner.nodes.as_ref().and_then(|_| inner.pool.placeable_parity());
         for row in &page.rows {
+            let parity = inner.nodes.as_ref().and_then(|_| inner.pool.placeable_parity(row));
             let is_short = parity.is_some_and(|parity| row.volume.parity_columns < parity);
             let is_worth = row.state == VolumeState::Sealed
                 && row.live_bytes > 0
@@ -120,12 +120,14 @@ impl Compactor {
     /// Of several nodes the first begins alone: what it wrote with less parity than the store can have now goes first.
     fn least_safe(&self, inner: &Inner, volumes: &[VolumeRow]) -> Option<VolumeRow> {
         inner.nodes.as_ref()?;
-        let parity = inner.pool.placeable_parity()?;
+        let is_short = |row: &&VolumeRow| {
+            inner.pool.placeable_parity(row).is_some_and(|parity| row.volume.parity_columns < parity)
+        };
         volumes
             .iter()
             .filter(|row| !self.failed.contains_key(&row.volume.id))
             .filter(|row| row.state == VolumeState::Sealed && row.live_bytes > 0)
-            .filter(|row| row.volume.parity_columns < parity)
+            .filter(is_short)
             .min_by_key(|row| row.volume.parity_columns)
             .cloned()
     }
@@ -172,13 +174,9 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
     let ids: Vec<BlobId> = blobs.keys().copied().collect();
     for ids in ids.chunks(1000) {
         for blob in inner.store.blobs(ids).await? {
-            moved_bytes += rewrite::move_blob(
-                inner,
-                &blob,
-                row.volume.id,
-                blobs.get(&blob.id).cloned().unwrap_or_default(),
-            )
-            .await?;
+            moved_bytes +=
+                rewrite::move_blob(inner, &blob, &row, blobs.get(&blob.id).cloned().unwrap_or_default())
+                    .await?;
         }
     }
     crash_point("compact.after_move_before_free");
@@ -188,13 +186,14 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
     Ok(moved_bytes)
 }
 
-struct StripeData {
-    packed: Vec<(PackedLocation, PackedEntry, bytes::Bytes)>,
-    blobs: Vec<(BlobId, Vec<u8>)>,
+/// What the data blocks of a stripe hold.
+pub(crate) struct StripeData {
+    pub(crate) packed: Vec<(PackedLocation, PackedEntry, bytes::Bytes)>,
+    pub(crate) blobs: Vec<(BlobId, Vec<u8>)>,
 }
 
 /// What the data blocks of a stripe hold; lost blocks are rebuilt.
-fn entries_of(stripe: &Stripe, view: &VolumeView) -> Result<StripeData> {
+pub(crate) fn entries_of(stripe: &Stripe, view: &VolumeView) -> Result<StripeData> {
     use crate::read::Records;
     let mut found = StripeData { packed: Vec::new(), blobs: Vec::new() };
     for column in (0_u8..).take(view.codec.profile().data()).filter(|column| stripe.is_written(*column)) {
@@ -242,13 +241,12 @@ async fn move_packed(
     }
     let version = record.object.version;
     let row = inner.store.object(record.bucket, &record.key, Some(version)).await?;
-    if row.is_none_or(|row| row.object.content.packed() != Some(&from)) {
-        return Ok(0);
-    }
+    let Some(row) = row.filter(|row| row.object.content.packed() == Some(&from)) else { return Ok(0) };
+    let tier = inner.pool.tiers.for_keeping(row.object.storage_class);
     let length = u64::from(from.length_bytes);
     crash_point("compact.after_copy_before_move");
     let moved = ObjectMove { bucket: record.bucket, key: record.key, version, to: from.clone(), from };
-    match inner.packer.write(bytes, entry.record, PackWrite::Move(Box::new(moved))).await? {
+    match inner.packer.write(tier, bytes, entry.record, PackWrite::Move(Box::new(moved))).await? {
         Outcome::Done { .. } => Ok(length),
         _ => Ok(0),
     }

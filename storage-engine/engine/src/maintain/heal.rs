@@ -214,7 +214,14 @@ fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<dyn Dr
         nodes.iter().filter(|other| **other == node).count()
     };
     let is_heir = |drive: &Arc<dyn DriveAccess>| Some(drive.id()) == heir;
-    free.sort_by_key(|drive| (!is_heir(drive), beside(drive), std::cmp::Reverse(drive.space_bytes().0)));
+    // Another class is better than less redundancy, but only just.
+    let is_other = |drive: &Arc<dyn DriveAccess>| {
+        inner.pool.tiers.is_tiered() && inner.drives.class(drive.id()) != inner.drives.class(own)
+    };
+    free.sort_by_key(|drive| {
+        let room = std::cmp::Reverse(drive.space_bytes().0);
+        (!is_heir(drive), is_other(drive), beside(drive), room)
+    });
     free.into_iter().next()
 }
 

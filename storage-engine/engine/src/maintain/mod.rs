@@ -24,15 +24,18 @@ use tokio::sync::Notify;
 
 use crate::engine::{Engine, Inner};
 use crate::error::Result;
+use crate::lifecycle::{Aim, follow_forever};
 
+pub(crate) use compact::entries_of;
 #[cfg(test)]
 pub(crate) use compact::records_in;
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::{has_regressed, remembered_ends};
 pub(crate) use heal::block_of;
 pub use moves::{DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus};
-pub(crate) use moves::{MoveBoard, named_node};
+pub(crate) use moves::{MoveBoard, Throttle, named_node};
 use reclaim::Reclaimer;
+pub(crate) use rewrite::{Rewritten, rewrite};
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
 pub(crate) use walk::{Step, Walk};
@@ -44,6 +47,7 @@ pub(crate) struct Maintenance {
     /// Beside the loop, as it may take minutes.
     backups: tokio::task::JoinHandle<()>,
     lifecycles: tokio::task::JoinHandle<()>,
+    transitions: tokio::task::JoinHandle<()>,
     moves: tokio::task::JoinHandle<()>,
 }
 
@@ -67,19 +71,21 @@ impl Maintenance {
             }
         });
         let backups = tokio::spawn(crate::moving::back_up_forever(Arc::clone(&engine.inner)));
-        let lifecycles = tokio::spawn(crate::lifecycle::follow_forever(Arc::clone(&engine.inner)));
+        let follow = |aim| tokio::spawn(follow_forever(Arc::clone(&engine.inner), aim));
+        let (lifecycles, transitions) = (follow(Aim::Delete), follow(Aim::Move));
         let moves = tokio::spawn(moves::move_forever(Arc::clone(&engine.inner)));
-        Self { stop, task, backups, lifecycles, moves }
+        Self { stop, task, backups, lifecycles, transitions, moves }
     }
 
     /// Ends the loop where it is; whatever it was doing is crash-safe and begun again at the next start.
     pub(crate) async fn stop(self) {
         self.backups.abort();
         self.lifecycles.abort();
+        self.transitions.abort();
         self.moves.abort();
         self.stop.notify_one();
         let _ended = self.task.await;
-        let _aborted = tokio::join!(self.backups, self.lifecycles, self.moves);
+        let _aborted = tokio::join!(self.backups, self.lifecycles, self.transitions, self.moves);
     }
 }
 

@@ -1,38 +1,47 @@
 //! Writing a blob's extents again, to another volume: for compaction, and for uploads that met a failing drive.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use granary_metadata::{BlobMove, BlobRow, Commit, Extent, Outcome, VolumeAdvance, Write};
-use granary_types::{BlobId, VolumeId};
+use granary_metadata::{BlobMove, BlobRow, Commit, Extent, Outcome, VolumeAdvance, VolumeRow, Write};
+use granary_types::{BlobId, StorageClass};
 
+use super::moves::Throttle;
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
 use crate::layout::stripes;
 use crate::record::BlobRecord;
+use crate::tiers::Tier;
 use crate::volume::OpenVolume;
 use crate::write::{BlobWriter, Finished, WrittenBlob};
 
 const ATTEMPTS_MAX: usize = 3;
 
 /// Extents written again.
-struct Rewritten {
-    extents: Vec<Extent>,
-    advances: Vec<VolumeAdvance>,
-    volumes: Vec<Arc<OpenVolume>>,
+pub(crate) struct Rewritten {
+    pub(crate) extents: Vec<Extent>,
+    pub(crate) advances: Vec<VolumeAdvance>,
+    /// Kept until the commit is done: a held volume is not sealed.
+    pub(crate) volumes: Vec<Arc<OpenVolume>>,
 }
 
 /// Moves the extents of a blob that lie in `victim`. Returns the bytes moved; 0 if none lie there any more.
 pub(crate) async fn move_blob(
     inner: &Arc<Inner>,
     blob: &BlobRow,
-    victim: VolumeId,
+    victim: &VolumeRow,
     record: Vec<u8>,
 ) -> Result<u64> {
-    if !blob.extents.iter().any(|extent| extent.volume == victim) {
+    let is_there = |extent: &Extent| extent.volume == victim.volume.id;
+    if !blob.extents.iter().any(is_there) {
         return Ok(0);
     }
-    let bytes = blob.extents.iter().filter(|e| e.volume == victim).map(|e| e.length_bytes).sum();
-    let rewritten = rewrite(inner, blob.id, &blob.extents, record, |extent| extent.volume == victim).await?;
+    let bytes = blob.extents.iter().filter(|extent| is_there(extent)).map(|e| e.length_bytes).sum();
+    let tier = match class_of(inner, blob.id, &record).await? {
+        Some(class) => inner.pool.tiers.for_keeping(class),
+        None => inner.pool.tiers.of_unknown(victim),
+    };
+    let rewritten = rewrite(inner, blob, (tier, record), is_there, None).await?;
     let moved = BlobMove { blob: blob.id, from: blob.extents.clone(), to: rewritten.extents };
     let commit = Commit { advances: rewritten.advances, writes: vec![Write::MoveBlob(Box::new(moved))] };
     let committed = inner.store.commit(commit).await;
@@ -47,19 +56,34 @@ pub(crate) async fn move_blob(
     }
 }
 
-/// Copies the extents that `must_move` names, one by one, and keeps the others.
-async fn rewrite(
+/// The class of what a blob was written for, if that is still there.
+async fn class_of(inner: &Inner, blob: BlobId, record: &[u8]) -> Result<Option<StorageClass>> {
+    let Some(BlobRecord { bucket, key, version, part }) = BlobRecord::decode(record) else { return Ok(None) };
+    for version in [Some(version), None] {
+        let found = inner.store.object(bucket, &key, version).await?.map(|row| row.object);
+        if let Some(object) = found.filter(|object| object.content.parts().iter().any(|p| p.blob == blob)) {
+            return Ok(Some(object.storage_class));
+        }
+    }
+    let Some((upload, _)) = part else { return Ok(None) };
+    Ok(inner.store.upload(bucket, &key, upload).await?.map(|row| row.storage_class))
+}
+
+/// Copies the extents that `must_move` names to a tier, one by one, and keeps the others.
+pub(crate) async fn rewrite(
     inner: &Arc<Inner>,
-    blob: BlobId,
-    extents: &[Extent],
-    record: Vec<u8>,
+    blob: &BlobRow,
+    (tier, record): (Tier, Vec<u8>),
     must_move: impl Fn(&Extent) -> bool,
+    mut throttle: Option<&mut Throttle>,
 ) -> Result<Rewritten> {
     let mut result = Rewritten { extents: Vec::new(), advances: Vec::new(), volumes: Vec::new() };
     let mut at = 0;
-    for extent in extents {
+    for extent in &blob.extents {
         if must_move(extent) {
-            let copy = copy_extent(inner, blob, extent, at, record.clone()).await?;
+            let copy =
+                copy_extent(inner, blob.id, (extent, at), (tier, record.clone()), throttle.as_deref_mut())
+                    .await?;
             result.extents.extend(copy.extents);
             result.advances.extend(copy.advances);
             result.volumes.extend(copy.volumes);
@@ -74,18 +98,22 @@ async fn rewrite(
 async fn copy_extent(
     inner: &Arc<Inner>,
     blob: BlobId,
-    extent: &Extent,
-    base_bytes: u64,
-    record: Vec<u8>,
+    (extent, base_bytes): (&Extent, u64),
+    (tier, record): (Tier, Vec<u8>),
+    mut throttle: Option<&mut Throttle>,
 ) -> Result<WrittenBlob> {
     for _ in 0..ATTEMPTS_MAX {
         let view = inner.map.view(extent.volume).await?;
         let (pool, budget) = (inner.pool.clone(), inner.maintenance_budget.clone());
-        let mut writer = BlobWriter::start_at(pool, budget, record.clone(), blob, base_bytes).await?;
+        let mut writer = BlobWriter::start_at((pool, tier), budget, record.clone(), blob, base_bytes).await?;
         let (k, _) = view.profile_columns();
         for stripe in stripes(extent, k, 0, extent.length_bytes) {
+            let began = Instant::now();
             for bytes in inner.reader.blob_stripe(&view, stripe, (0, stripe.length_bytes), &[]).await? {
                 writer.write(&bytes).await?;
+            }
+            if let Some(throttle) = &mut throttle {
+                throttle.pace(began, stripe.length_bytes).await;
             }
         }
         if let Finished::Durable(copy) = writer.finish().await? {
@@ -98,13 +126,19 @@ async fn copy_extent(
 impl Engine {
     /// Gives a blob its full redundancy before it is committed: if a drive failed while it was written, everything is
     /// read back from the other columns and written to healthy drives.
-    pub(crate) async fn make_whole(&self, finished: Finished, record: &BlobRecord) -> Result<WrittenBlob> {
+    pub(crate) async fn make_whole(
+        &self,
+        finished: Finished,
+        record: &BlobRecord,
+        tier: Tier,
+    ) -> Result<WrittenBlob> {
         let blob = match finished {
             Finished::Durable(blob) => return Ok(blob),
             Finished::Rewrite(blob) => blob,
         };
         tracing::warn!(blob = %blob.id, "a drive failed under an upload; it is written again to healthy ones");
-        let rewritten = rewrite(&self.inner, blob.id, &blob.extents, record.encode()?, |_| true).await?;
+        let row = BlobRow { id: blob.id, extents: blob.extents, references: 0 };
+        let rewritten = rewrite(&self.inner, &row, (tier, record.encode()?), |_| true, None).await?;
         Ok(WrittenBlob {
             id: blob.id,
             extents: rewritten.extents,

@@ -6,12 +6,13 @@ use std::time::Duration;
 use granary_drive::{Drive, Found, inspect, write_identity};
 use granary_metadata::sqlite::Home;
 use granary_metadata::{DriveRow, DriveState};
-use granary_types::DriveId;
+use granary_types::{DriveClass, DriveId};
 
 use crate::drives::{DriveProblem, UnusedDrive};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::start::next_identity;
+use crate::start::{class_of, next_identity};
+use crate::tiers::Tiers;
 
 /// A probe that takes longer means that the drive hangs.
 const PROBE_DEADLINE: Duration = Duration::from_secs(10);
@@ -110,16 +111,7 @@ async fn put_in_use(inner: &Inner, drive: Arc<Drive>) -> Result<()> {
 pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
     let mut unused = inner.drives.unused();
     unused.retain(|unused| unused.problem != DriveProblem::Removed);
-    let wanted = inner.pool.wanted_code();
-    if unused.len() > usize::from(wanted.parity) {
-        return Err(EngineError::Layout(format!(
-            "{} drives are out of use and {}+{} allows {} to be lost: bring some of them back before healing",
-            unused.len(),
-            wanted.data,
-            wanted.parity,
-            wanted.parity
-        )));
-    }
+    check_losses(inner, &unused)?;
     for unused in unused {
         if !matches!(inspect(&unused.directory), Found::Empty) {
             continue;
@@ -132,16 +124,43 @@ pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
             .await
             .map_err(|_| EngineError::Internal("adopting a drive panicked"))??;
         let path = unused.directory.display().to_string();
-        let row =
-            DriveRow { id: drive.id(), slot: unused.slot, path: path.clone(), state: DriveState::Active };
+        let class = class_of(&inner.options, &unused.directory);
+        let row = DriveRow {
+            id: drive.id(),
+            slot: unused.slot,
+            path: path.clone(),
+            state: DriveState::Active,
+            class,
+        };
         inner.store.put_drive(row).await?;
+        inner.drives.learn_classes([(drive.id(), class)]);
         if let Some(old) = unused.expected {
-            let row = DriveRow { id: old, slot: unused.slot, path, state: DriveState::Retired };
+            let class = inner.drives.class(old);
+            let row = DriveRow { id: old, slot: unused.slot, path, state: DriveState::Retired, class };
             inner.store.put_drive(row).await?;
             inner.drives.note_replaced(old);
         }
         tracing::info!(drive = %drive.id(), directory = %unused.directory.display(), "an empty directory became a new drive");
         put_in_use(inner, drive).await?;
+    }
+    Ok(())
+}
+
+/// Refuses when more drives of a tier are out of use than its code can lose.
+fn check_losses(inner: &Inner, unused: &[UnusedDrive]) -> Result<()> {
+    let tiers = &inner.pool.tiers;
+    for tier in tiers.all() {
+        let wanted = tiers.code(tier);
+        let class = |unused: &UnusedDrive| {
+            unused.expected.map_or(DriveClass::default(), |drive| inner.drives.class(drive))
+        };
+        let lost = unused.iter().filter(|unused| Tiers::takes(tier, class(unused))).count();
+        if lost > usize::from(wanted.parity) {
+            return Err(EngineError::Layout(format!(
+                "{lost} drives are out of use and {}+{} allows {} to be lost: bring some of them back before healing",
+                wanted.data, wanted.parity, wanted.parity
+            )));
+        }
     }
     Ok(())
 }

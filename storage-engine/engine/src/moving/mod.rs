@@ -62,7 +62,7 @@ impl Source {
                 let data = data.clone();
                 blocking(move || {
                     let opened = open_all_drives(&data)?;
-                    let homes = homes(&opened);
+                    let homes = homes(&opened.drives);
                     let copies = opened.profile.parity();
                     let mut options = EmbeddedOptions::new(homes.clone(), copies, Existing::Expected);
                     options.when_moved = WhenMoved::Open;
@@ -113,7 +113,7 @@ impl Target {
                 let data = data.clone();
                 blocking(move || {
                     let opened = open_all_drives(&data)?;
-                    let import = SqliteImport::open(homes(&opened))?;
+                    let import = SqliteImport::open(homes(&opened.drives))?;
                     Ok(Self::Embedded { opened, import })
                 })
                 .await
@@ -152,10 +152,8 @@ async fn active_drives(from: &dyn Export) -> Result<HashSet<DriveId>> {
     let mut after: Option<Place> = None;
     loop {
         let page = from.page(Table::Drives, after.as_ref(), 1_000).await?;
-        drives.extend(page.entries.iter().filter_map(|entry| match entry {
-            Entry::Drive(drive) if drive.state == DriveState::Active => Some(drive.id),
-            _ => None,
-        }));
+        let found = page.entries.iter().filter_map(Entry::drive);
+        drives.extend(found.filter(|drive| drive.state == DriveState::Active).map(|drive| drive.id));
         match page.next {
             Some(next) => after = Some(next),
             None => return Ok(drives),

@@ -19,7 +19,7 @@ use super::block::hash_fits;
 use super::gather::{gather_stripe, hedged};
 use super::lease::ReadLease;
 use super::stripe::Found;
-use crate::api::{ByteRange, ObjectInfo, PartInfo};
+use crate::api::{ByteRange, ObjectInfo, PartInfo, Restored};
 use crate::error::{EngineError, Result};
 use crate::maintain::DamageLog;
 use crate::objects::shown_version;
@@ -200,8 +200,15 @@ impl ObjectHandle {
             tag_count: row.tag_count,
             lock: row.lock,
             encryption: object.content.seal().map(EncryptionInfo::from),
+            restored: None,
         };
         Self { reader, guard, bucket, key, row, info, unlocked: None }
+    }
+
+    /// Knows until when a version of an archive class can be read.
+    pub(crate) fn restored(mut self, restored: Option<Restored>) -> Self {
+        self.info.restored = restored;
+        self
     }
 
     /// What HEAD shows.

@@ -281,7 +281,12 @@ impl Known {
                 }
                 (true, None) => true,
             };
-            let stamp = records.and_then(|records| records.first().map(|record| record.stamp));
+            let told = records.as_ref().and_then(|records| coldest(records));
+            if let Some(told) = told.filter(|told| object.storage_class.may_become(told.object.storage_class))
+            {
+                object.storage_class = told.object.storage_class;
+            }
+            let stamp = told.map(|record| record.stamp);
             let guess = Stamp { at_us: micros(object.modified.0), life: 0 };
             let version = Version {
                 object,
@@ -340,6 +345,12 @@ fn micros(millis: i64) -> u64 {
     u64::try_from(millis).unwrap_or(0).saturating_mul(1000)
 }
 
+/// Of several records of one version, the one told when it had moved to its last class.
+fn coldest(records: &[Record]) -> Option<&Record> {
+    // The first of those that are alike.
+    records.iter().rev().max_by_key(|record| record.object.storage_class.coldness())
+}
+
 /// Of several places of the same bytes, the one with the most columns.
 fn best_place(records: &[Record]) -> Option<PackedLocation> {
     let placed = records.iter().filter_map(|record| Some((record.columns, record.place.as_ref()?)));
@@ -351,7 +362,7 @@ fn put_event(records: &[Record], rules: &Rules<'_>) -> Option<Event> {
     let standing = records.iter().map(|record| record.standing).max()?;
     let place = best_place(records);
     let pieces: BTreeMap<u32, &Record> = records.iter().map(|record| (record.piece.index, record)).collect();
-    let first = records.first()?;
+    let first = coldest(records)?;
     let is_whole = usize::try_from(first.piece.of).is_ok_and(|of| of == pieces.len());
     let mut object = first.object.clone();
     if let Some(place) = place {

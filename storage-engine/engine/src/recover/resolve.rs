@@ -36,9 +36,7 @@ impl Base {
         let mut base = Self { backup, id, volumes: BTreeMap::new(), drives: Vec::new() };
         let (mut volumes, mut drives) = (BTreeMap::new(), Vec::new());
         base.each(Table::Drives, |entry| {
-            if let Entry::Drive(row) = entry {
-                drives.push(row);
-            }
+            drives.extend(entry.drive());
             Ok(())
         })
         .await?;
@@ -164,7 +162,7 @@ pub(super) async fn resolve(
     rows.into_iter().try_for_each(|row| resolver.tables.add(Entry::Bucket(row)))?;
     resolver.take_blobs()?;
     for row in drive_rows(opened, base) {
-        resolver.tables.add(Entry::Drive(row))?;
+        resolver.tables.add(Entry::of_drive(row))?;
     }
     for volume in &volumes {
         let (row, items) = volume_row(volume, opened, base, &resolver.live)?;
@@ -182,7 +180,11 @@ impl Resolver<'_> {
             let (shares, buckets) = (&mut scanned.shares, &mut scanned.buckets);
             let (tables, findings) = (&mut self.tables, &mut self.findings);
             base.each(table, |entry| match entry {
-                Entry::Drive(_) | Entry::Volume(..) | Entry::Blob(..) | Entry::Reference(..) => Ok(()),
+                Entry::Drive(_)
+                | Entry::ClassedDrive(..)
+                | Entry::Volume(..)
+                | Entry::Blob(..)
+                | Entry::Reference(..) => Ok(()),
                 Entry::Bucket(bucket) => {
                     buckets.learn_base(bucket);
                     Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use granary_drive::detect_class;
 use granary_metadata::{DriveRow, DriveState, Extent, NewVolume, PackedLocation, VolumeRow, VolumeState};
 use granary_types::{DriveId, Epoch, UnixMillis, VolumeId};
 
@@ -37,12 +38,16 @@ pub(super) fn drive_rows(opened: &OpenDrives, base: Option<&Base>) -> Vec<DriveR
         rows.insert(row.id, row.clone());
     }
     for (id, slot) in &opened.lost {
-        let path = rows.get(id).map(|row| row.path.clone()).unwrap_or_default();
-        rows.insert(*id, DriveRow { id: *id, slot: *slot, path, state: DriveState::Active });
+        let known = rows.get(id);
+        let path = known.map(|row| row.path.clone()).unwrap_or_default();
+        let class = known.map(|row| row.class).unwrap_or_default();
+        rows.insert(*id, DriveRow { id: *id, slot: *slot, path, state: DriveState::Active, class });
     }
     for drive in &opened.drives {
         let path = drive.directory().display().to_string();
-        let row = DriveRow { id: drive.id(), slot: drive.slot(), path, state: DriveState::Active };
+        // The next start tells it again, as it is told then.
+        let class = detect_class(drive.directory());
+        let row = DriveRow { id: drive.id(), slot: drive.slot(), path, state: DriveState::Active, class };
         rows.insert(drive.id(), row);
     }
     rows.into_values().collect()

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use granary_drive::Drive;
 use granary_metadata::moving::{Export as _, Import, Table};
 use granary_metadata::postgres::{Consistency, PostgresCopy};
-use granary_metadata::sqlite::{Home, SqliteImport};
+use granary_metadata::sqlite::SqliteImport;
 use granary_types::UnixMillis;
 
 use super::drives::OpenDrives;
 use super::{Existing, io};
 use crate::error::{EngineError, Result};
 use crate::moving::MetadataPlace;
-use crate::start::blocking;
+use crate::start::{blocking, homes};
 
 /// What the names of databases, snapshots and logs begin with; and what is in that of an unfinished import.
 const METADATA_FILES: [&str; 3] = ["granary.sqlite", "snapshot", "log"];
@@ -34,7 +34,7 @@ pub(super) async fn open(place: &MetadataPlace, opened: &OpenDrives, existing: E
             if existing == Existing::MovedAside && is_there {
                 return Ok(Target::Embedded(None));
             }
-            let homes = homes(opened);
+            let homes = homes(&opened.drives);
             let import = blocking(move || Ok(SqliteImport::open(homes)?)).await;
             Ok(Target::Embedded(Some(import?)))
         }
@@ -59,7 +59,7 @@ impl Target {
             Self::Embedded(import) => {
                 if import.is_none() && existing == Existing::MovedAside {
                     move_aside(opened)?;
-                    let homes = homes(opened);
+                    let homes = homes(&opened.drives);
                     *import = Some(blocking(move || Ok(SqliteImport::open(homes)?)).await?);
                 }
                 let import = import.as_ref().ok_or(EngineError::Internal("the target is not open"))?;
@@ -68,10 +68,6 @@ impl Target {
             Self::Postgres(copy) => Ok(copy),
         }
     }
-}
-
-fn homes(opened: &OpenDrives) -> Vec<Home> {
-    opened.drives.iter().map(|drive| Home { drive: drive.id(), dir: drive.meta_directory() }).collect()
 }
 
 /// Embedded metadata is that of one machine with exactly these drives.

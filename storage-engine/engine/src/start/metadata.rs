@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use granary_drive::Drive;
 use granary_metadata::postgres::{PostgresOptions, PostgresStore};
 use granary_metadata::sqlite::{EmbeddedOptions, Existing, Home, SqliteStore};
 use granary_metadata::{DriveRow, DriveState, MetadataStore};
 use granary_types::DriveId;
 
-use super::{Opened, blocking};
+use super::{Opened, blocking, class_of};
 use crate::error::{EngineError, Result};
-use crate::options::MetadataChoice;
+use crate::options::{EngineOptions, MetadataChoice};
 
 /// The metadata, opened.
 pub(crate) struct Metadata {
@@ -23,10 +24,13 @@ pub(crate) struct Metadata {
 ///
 /// # Errors
 /// When it cannot be opened, or is that of other drives.
-pub(crate) async fn open_metadata(choice: &MetadataChoice, opened: &Opened) -> Result<Metadata> {
-    match choice {
+pub(crate) async fn open_metadata(options: &EngineOptions, opened: &Opened) -> Result<Metadata> {
+    match &options.metadata {
         MetadataChoice::Embedded => {
-            let homes = homes(opened);
+            let mut drives = opened.drives.clone();
+            // The database and its copies belong on SSDs, as far as there are some.
+            drives.sort_by_key(|drive| class_of(options, drive.directory()));
+            let homes = homes(&drives);
             let existing = if opened.fresh { Existing::MayBeNew } else { Existing::Expected };
             let options = EmbeddedOptions::new(homes, opened.profile.parity(), existing);
             let embedded = Arc::new(blocking(move || Ok(SqliteStore::open(options)?)).await?);
@@ -40,8 +44,8 @@ pub(crate) async fn open_metadata(choice: &MetadataChoice, opened: &Opened) -> R
 }
 
 /// Where the embedded metadata of these drives is kept.
-pub(crate) fn homes(opened: &Opened) -> Vec<Home> {
-    opened.drives.iter().map(|d| Home { drive: d.id(), dir: d.meta_directory() }).collect()
+pub(crate) fn homes(drives: &[Arc<Drive>]) -> Vec<Home> {
+    drives.iter().map(|d| Home { drive: d.id(), dir: d.meta_directory() }).collect()
 }
 
 async fn open_postgres(options: &PostgresOptions, opened: &Opened) -> Result<PostgresStore> {

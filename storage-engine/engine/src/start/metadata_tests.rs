@@ -1,7 +1,8 @@
 use super::*;
 
 fn row(n: u8, state: DriveState) -> DriveRow {
-    DriveRow { id: DriveId::from_bytes([n; 16]), slot: n.into(), path: String::new(), state }
+    let (id, class) = (DriveId::from_bytes([n; 16]), granary_types::DriveClass::Ssd);
+    DriveRow { id, slot: n.into(), path: String::new(), state, class }
 }
 
 fn ours() -> HashSet<DriveId> {

@@ -10,14 +10,15 @@ mod node;
 mod node_file;
 mod resize;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use granary_cluster::for_drives;
-use granary_drive::{Drive, Found, Identity, inspect};
+use granary_drive::{Drive, Found, Identity, detect_class, inspect};
 use granary_erasure::Profile;
 use granary_metadata::{DriveRow, DriveState, MetadataStore};
-use granary_types::{ClusterId, DriveId};
+use granary_types::{ClusterId, DriveClass, DriveId};
 
 use crate::drives::{DriveProblem, UnusedDrive};
 use crate::error::{EngineError, Result};
@@ -39,15 +40,32 @@ pub(crate) struct Opened {
     pub fresh: bool,
 }
 
-/// Tells the metadata of the drives that are here.
-pub(crate) async fn record_drives(store: &dyn MetadataStore, drives: &[Arc<Drive>]) -> Result<()> {
+/// Tells the metadata of the drives that are here, and what they are made of.
+pub(crate) async fn record_drives(
+    store: &dyn MetadataStore,
+    options: &EngineOptions,
+    drives: &[Arc<Drive>],
+) -> Result<()> {
     for drive in drives {
         let path = drive.directory().display().to_string();
-        store
-            .put_drive(DriveRow { id: drive.id(), slot: drive.slot(), path, state: DriveState::Active })
-            .await?;
+        let class = class_of(options, drive.directory());
+        let row = DriveRow { id: drive.id(), slot: drive.slot(), path, state: DriveState::Active, class };
+        store.put_drive(row).await?;
     }
     Ok(())
+}
+
+/// What a drive is made of: as the operator says, or else the kernel.
+pub(crate) fn class_of(options: &EngineOptions, directory: &Path) -> DriveClass {
+    let said = options.drive_classes.get(directory).copied();
+    said.unwrap_or_else(|| detect_class(directory))
+}
+
+/// The classes of all drives that the store has, also of those that are not here now.
+pub(crate) async fn known_classes(store: &dyn MetadataStore) -> Result<HashMap<DriveId, DriveClass>> {
+    let rows = store.drives().await?.into_iter();
+    let active = rows.filter(|row| row.state == DriveState::Active);
+    Ok(active.map(|row| (row.id, row.class)).collect())
 }
 
 /// Runs what blocks: opening waits for drives that may be slow.

@@ -59,7 +59,7 @@ pub(crate) async fn open_node(
     blocking(move || drives.iter().try_for_each(|drive| node_file::write(drive.directory(), id, written)))
         .await?;
     // Whoever sees the node sees its drives too: the code of new volumes follows from their number.
-    record_drives(store.as_ref(), &opened.drives).await?;
+    record_drives(store.as_ref(), options, &opened.drives).await?;
     let joined = membership.join(NewNode {
         id,
         address: node.address.clone(),

@@ -9,5 +9,5 @@ mod run;
 pub(crate) use book::RecordBook;
 pub(crate) use map::{VolumeMap, VolumeView, all_rows};
 pub(crate) use open::OpenVolume;
-pub(crate) use pool::{VolumePool, Wanted, has_room, room_bytes};
+pub(crate) use pool::{VolumePool, has_room, room_bytes};
 pub(crate) use run::{Run, RunStripe, seal_stripe};

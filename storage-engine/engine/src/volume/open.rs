@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use granary_cluster::access::{DriveAccess, LaneKind, ShardAccess, ShardAppend};
+use granary_cluster::access::{DriveAccess, ShardAccess, ShardAppend};
 use granary_drive::{Cache, DriveError, FileHeader, Flush};
 use granary_erasure::Codec;
 use granary_metadata::VolumeAdvance;
@@ -18,6 +18,7 @@ use granary_types::{ClusterId, Epoch, VolumeId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::pool::Slot;
 use super::run::{Place, Run};
 use crate::error::{EngineError, Result};
 
@@ -35,7 +36,8 @@ pub(crate) struct OpenVolume {
     pub codec: Arc<Codec>,
     cluster: ClusterId,
     epoch: Epoch,
-    lane: LaneKind,
+    /// What it is open for.
+    pub slot: Slot,
     columns: Vec<OpenColumn>,
     limit_bytes: u64,
     state: Mutex<State>,
@@ -62,7 +64,7 @@ impl OpenVolume {
         id: VolumeId,
         codec: Arc<Codec>,
         cluster: ClusterId,
-        lane: LaneKind,
+        slot: Slot,
         columns: Vec<OpenColumn>,
         limit_bytes: u64,
     ) -> Self {
@@ -82,7 +84,7 @@ impl OpenVolume {
             codec,
             cluster,
             epoch,
-            lane,
+            slot,
             columns,
             limit_bytes,
             state: Mutex::new(state),
@@ -153,7 +155,7 @@ impl OpenVolume {
             let Some(bytes) = buffer.clone() else { continue };
             let Some(length) = state.column_lengths_bytes.get_mut(number) else { continue };
             let length_before_bytes = std::mem::replace(length, offset + bytes.len() as u64);
-            let (lane, cache) = (self.lane, Cache::Bypass);
+            let (lane, cache) = (self.slot.lane, Cache::Bypass);
             let append = ShardAppend { lane, offset, length_before_bytes, bytes, cache, flush };
             let answer = column.shard.append(append);
             writes.push(Box::pin(async move { (number, answer.await) }));
@@ -171,7 +173,7 @@ impl OpenVolume {
             .enumerate()
             .map(|(number, column)| {
                 let append = ShardAppend {
-                    lane: self.lane,
+                    lane: self.slot.lane,
                     offset: 0,
                     length_before_bytes: 0,
                     bytes: Bytes::new(),

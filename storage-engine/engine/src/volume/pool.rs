@@ -1,15 +1,16 @@
-//! The open volumes of this process: one for packed stripes, one for large runs.
+//! The open volumes of this process: of each tier one for packed stripes, and one for large runs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use granary_cluster::access::{DriveAccess, LaneKind};
-use granary_cluster::{Candidate, Redundancy, degraded, for_drives, place};
+use granary_cluster::{Candidate, Redundancy, degraded, place};
 use granary_drive::{DriveError, ShardName};
 use granary_erasure::{Codec, Profile};
-use granary_metadata::{MetadataError, MetadataStore, NewVolume};
+use granary_metadata::{MetadataError, MetadataStore, NewVolume, VolumeRow};
 use granary_types::{ClusterId, UnixMillis, VolumeId, crash_point};
 use parking_lot::Mutex;
 
@@ -17,6 +18,7 @@ use super::book::RecordBook;
 use super::open::{OpenColumn, OpenVolume};
 use crate::drives::DriveSet;
 use crate::error::{EngineError, Result};
+use crate::tiers::{Tier, Tiers};
 
 /// Room that no object data is written into: metadata must still grow on a full drive, so that deletes, compaction
 /// and restarts work. A tenth of small drives, this much of large ones.
@@ -25,73 +27,84 @@ const ATTEMPTS_MAX: usize = 8;
 const VOLUMES_PER_DRIVE_MIN: u64 = 32;
 const VOLUME_LIMIT_BYTES_MIN: u64 = 1024 * 1024;
 
-/// The code of new volumes while all drives are usable.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Wanted {
-    /// This one.
-    Fixed(Profile),
-    /// By the number of drives that the nodes have together.
-    ByDrives,
+/// What a volume is open for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Slot {
+    pub(crate) lane: LaneKind,
+    pub(crate) tier: Tier,
 }
+
+/// The volume that is open in a slot.
+type Opened = Arc<tokio::sync::Mutex<Option<Arc<OpenVolume>>>>;
 
 /// Opens volumes when they are needed and seals them when nobody writes them any more.
 pub(crate) struct VolumePool {
     drives: Arc<DriveSet>,
+    pub(crate) tiers: Tiers,
     store: Arc<dyn MetadataStore>,
     cluster: ClusterId,
-    wanted: Wanted,
     /// How long files that no row names are safe from those who look after the drives.
     grace: Duration,
     limit_bytes: u64,
     turn: AtomicU64,
-    packed: tokio::sync::Mutex<Option<Arc<OpenVolume>>>,
-    bulk: tokio::sync::Mutex<Option<Arc<OpenVolume>>>,
+    slots: Mutex<HashMap<Slot, Opened>>,
     retiring: Mutex<Vec<Arc<OpenVolume>>>,
     pub(crate) records: RecordBook,
 }
 
 impl VolumePool {
     pub(crate) fn new(
-        drives: Arc<DriveSet>,
+        tiers: Tiers,
         store: Arc<dyn MetadataStore>,
         cluster: ClusterId,
-        wanted: Wanted,
         grace: Duration,
         limit_bytes: u64,
     ) -> Self {
         Self {
-            drives,
+            drives: Arc::clone(&tiers.drives),
+            tiers,
             store,
             cluster,
-            wanted,
             grace,
             limit_bytes,
             turn: AtomicU64::new(0),
-            packed: tokio::sync::Mutex::default(),
-            bulk: tokio::sync::Mutex::default(),
+            slots: Mutex::default(),
             retiring: Mutex::default(),
             records: RecordBook::default(),
         }
     }
 
-    /// The volume to append to now.
-    pub(crate) async fn current(self: &Arc<Self>, lane: LaneKind) -> Result<Arc<OpenVolume>> {
+    /// The volume to append to now; of another tier if that is full and its bytes may go elsewhere.
+    pub(crate) async fn current(self: &Arc<Self>, lane: LaneKind, tier: Tier) -> Result<Arc<OpenVolume>> {
+        let full = match self.current_of(lane, tier).await {
+            Err(EngineError::NoSpace) => EngineError::NoSpace,
+            result => return result,
+        };
+        let Some(elsewhere) = self.tiers.spill(tier) else { return Err(full) };
+        metrics::counter!("granary_tier_spills_total").increment(1);
+        self.current_of(lane, elsewhere).await
+    }
+
+    async fn current_of(self: &Arc<Self>, lane: LaneKind, tier: Tier) -> Result<Arc<OpenVolume>> {
         // In a task of its own: a client that hangs up must not leave a volume open that nobody knows.
         let pool = Arc::clone(self);
-        if let Some(volume) = self.slot(lane).try_lock().ok().and_then(|slot| self.fit(slot.as_ref())) {
+        let slot = Slot { lane, tier };
+        let opened = self.opened(slot);
+        if let Some(volume) = opened.try_lock().ok().and_then(|opened| self.fit(opened.as_ref())) {
             return Ok(volume);
         }
-        let opening = tokio::spawn(async move { pool.current_or_open(lane).await });
+        let opening = tokio::spawn(async move { pool.current_or_open(slot).await });
         opening.await.map_err(|_| EngineError::Internal("opening a volume panicked"))?
     }
 
-    async fn current_or_open(&self, lane: LaneKind) -> Result<Arc<OpenVolume>> {
-        let mut slot = self.slot(lane).lock().await;
-        if let Some(volume) = self.fit(slot.as_ref()) {
+    async fn current_or_open(&self, slot: Slot) -> Result<Arc<OpenVolume>> {
+        let opened = self.opened(slot);
+        let mut opened = opened.lock().await;
+        if let Some(volume) = self.fit(opened.as_ref()) {
             return Ok(volume);
         }
-        let volume = Arc::new(self.open(lane).await?);
-        if let Some(old) = slot.replace(Arc::clone(&volume)) {
+        let volume = Arc::new(self.open(slot).await?);
+        if let Some(old) = opened.replace(Arc::clone(&volume)) {
             self.set_aside(old);
         }
         Ok(volume)
@@ -114,11 +127,7 @@ impl VolumePool {
             let is_leaving = |column: &OpenColumn| self.drives.is_leaving(column.drive.id());
             self.fit(Some(volume)).is_none() || volume.columns().iter().any(is_leaving)
         };
-        for lane in [LaneKind::Packed, LaneKind::Bulk] {
-            if let Some(volume) = self.slot(lane).lock().await.take_if(|volume| is_unfit(volume)) {
-                self.set_aside(volume);
-            }
-        }
+        self.retire_if(|volume| is_unfit(volume)).await;
     }
 
     /// Stops appending to the volume that a commit was refused for: another node took this one for dead and sealed it, so
@@ -130,9 +139,9 @@ impl VolumePool {
         }
     }
 
-    async fn retire_if(&self, chosen: impl Fn(&OpenVolume) -> bool) {
-        for lane in [LaneKind::Packed, LaneKind::Bulk] {
-            if let Some(volume) = self.slot(lane).lock().await.take_if(|volume| chosen(volume)) {
+    async fn retire_if(&self, chosen: impl Fn(&Arc<OpenVolume>) -> bool) {
+        for opened in self.all_opened() {
+            if let Some(volume) = opened.lock().await.take_if(|volume| chosen(volume)) {
                 self.set_aside(volume);
             }
         }
@@ -147,16 +156,16 @@ impl VolumePool {
     /// The volumes that this process writes.
     pub(crate) async fn open_volumes(&self) -> Vec<VolumeId> {
         let mut ids: Vec<VolumeId> = self.retiring.lock().iter().map(|volume| volume.id).collect();
-        for lane in [LaneKind::Packed, LaneKind::Bulk] {
-            ids.extend(self.slot(lane).lock().await.as_ref().map(|volume| volume.id));
+        for opened in self.all_opened() {
+            ids.extend(opened.lock().await.as_ref().map(|volume| volume.id));
         }
         ids
     }
 
     /// Whether this process may still commit to the volume.
     pub(crate) async fn holds(&self, id: VolumeId) -> bool {
-        for lane in [LaneKind::Packed, LaneKind::Bulk] {
-            if self.slot(lane).lock().await.as_ref().is_some_and(|volume| volume.id == id) {
+        for opened in self.all_opened() {
+            if opened.lock().await.as_ref().is_some_and(|volume| volume.id == id) {
                 return true;
             }
         }
@@ -178,11 +187,12 @@ impl VolumePool {
         Ok(())
     }
 
-    fn slot(&self, lane: LaneKind) -> &tokio::sync::Mutex<Option<Arc<OpenVolume>>> {
-        match lane {
-            LaneKind::Packed => &self.packed,
-            LaneKind::Bulk => &self.bulk,
-        }
+    fn opened(&self, slot: Slot) -> Opened {
+        Arc::clone(self.slots.lock().entry(slot).or_default())
+    }
+
+    fn all_opened(&self) -> Vec<Opened> {
+        self.slots.lock().values().cloned().collect()
     }
 
     /// The volume, if it may be appended to: not full, all its drives well and with room, and no safer one to be had.
@@ -192,21 +202,31 @@ impl VolumePool {
             let (free_bytes, total_bytes) = column.drive.space_bytes();
             !column.drive.is_usable() || !has_room(free_bytes, total_bytes)
         };
-        let is_fit = !volume.columns().iter().any(unfit) && !self.is_outgrown(volume);
+        let is_fit = !volume.columns().iter().any(unfit)
+            && !self.is_outgrown(volume)
+            && self.tiers.is_current(volume.slot.tier);
         is_fit.then(|| Arc::clone(volume))
     }
 
     /// Whether drives that came since would bear more losses than the volume does. Of several nodes, the first begins alone.
     fn is_outgrown(&self, volume: &OpenVolume) -> bool {
-        let (wanted, parity) = (self.wanted_code(), volume.codec.profile().parity_columns());
+        let tier = volume.slot.tier;
+        let (wanted, parity) = (self.tiers.code(tier), volume.codec.profile().parity_columns());
         parity < wanted.parity
-            && degraded(wanted, self.drives.usable().len()).is_some_and(|code| code.parity > parity)
+            && degraded(wanted, self.usable(tier).len()).is_some_and(|code| code.parity > parity)
     }
 
-    async fn open(&self, lane: LaneKind) -> Result<OpenVolume> {
+    /// The drives that may take new volumes of a tier.
+    fn usable(&self, tier: Tier) -> Vec<Arc<dyn DriveAccess>> {
+        let mut usable = self.drives.usable();
+        usable.retain(|drive| Tiers::takes(tier, self.drives.class(drive.id())));
+        usable
+    }
+
+    async fn open(&self, slot: Slot) -> Result<OpenVolume> {
         for _ in 0..ATTEMPTS_MAX {
             let begun = Instant::now();
-            let (drives, profile) = self.choose()?;
+            let (drives, profile) = self.choose(slot.tier)?;
             let id = random_id()?;
             let codes = (profile.data_columns(), profile.parity_columns());
             // A drive that was chosen may have gone since; shards made for fewer would belong to nobody.
@@ -235,29 +255,25 @@ impl VolumePool {
             self.records.begin(id);
             let codec = Arc::new(Codec::new(profile)?);
             let limit_bytes = self.limit_for(&drives);
-            return Ok(OpenVolume::new(id, codec, self.cluster, lane, columns, limit_bytes));
+            return Ok(OpenVolume::new(id, codec, self.cluster, slot, columns, limit_bytes));
         }
         Err(EngineError::Unavailable { context: "opening a volume" })
     }
 
-    /// The code of new volumes while all drives are usable.
+    /// The code of new volumes of what most objects are, while all drives are usable.
     pub(crate) fn wanted_code(&self) -> Redundancy {
-        match self.wanted {
-            Wanted::Fixed(profile) => {
-                Redundancy { data: profile.data_columns(), parity: profile.parity_columns() }
-            }
-            Wanted::ByDrives => for_drives(self.drives.active_count().unwrap_or(1)),
-        }
+        self.tiers.code(self.tiers.usual())
     }
 
-    /// The parity a volume opened now would have.
-    pub(crate) fn placeable_parity(&self) -> Option<u8> {
-        self.candidates().ok().map(|(_, code)| code.parity)
+    /// The least parity that what lies where this volume does would have if it was written now.
+    pub(crate) fn placeable_parity(&self, row: &VolumeRow) -> Option<u8> {
+        let tiers = self.tiers.of_volume(row).into_iter();
+        tiers.map(|tier| self.candidates(tier).ok().map(|(_, code)| code.parity)).min().flatten()
     }
 
     /// Whether a volume could be opened now.
     pub(crate) fn can_place(&self) -> bool {
-        matches!(self.candidates(), Ok(_) | Err(EngineError::NoSpace))
+        matches!(self.candidates(self.tiers.usual()), Ok(_) | Err(EngineError::NoSpace))
     }
 
     /// Where a volume on these drives ends: a small drive holds several volumes, so that deleting can empty some and
@@ -268,9 +284,9 @@ impl VolumePool {
     }
 
     /// The drives for a new volume, and the code: the wanted one while enough drives are usable.
-    fn choose(&self) -> Result<(Vec<Arc<dyn DriveAccess>>, Profile)> {
-        let (candidates, code) = self.candidates()?;
-        if code != self.wanted_code() {
+    fn choose(&self, tier: Tier) -> Result<(Vec<Arc<dyn DriveAccess>>, Profile)> {
+        let (candidates, code) = self.candidates(tier)?;
+        if code != self.tiers.code(tier) {
             metrics::counter!("granary_volumes_opened_degraded_total").increment(1);
             tracing::warn!(
                 data = code.data,
@@ -287,8 +303,8 @@ impl VolumePool {
     }
 
     /// The drives that could take a new volume now, and the code it would have.
-    fn candidates(&self) -> Result<(Vec<Candidate>, Redundancy)> {
-        let usable = self.drives.usable();
+    fn candidates(&self, tier: Tier) -> Result<(Vec<Candidate>, Redundancy)> {
+        let usable = self.usable(tier);
         let mut full = 0_usize;
         let candidates: Vec<Candidate> = usable
             .iter()
@@ -300,7 +316,7 @@ impl VolumePool {
                 fits.then_some(Candidate { drive, free_bytes, site })
             })
             .collect();
-        let wanted = self.wanted_code();
+        let wanted = self.tiers.code(tier);
         // Full drives are no lost drives: going on with less redundancy because of them would hide the need for room.
         if full > 0 && candidates.len() < usize::from(wanted.data + wanted.parity).min(usable.len()) {
             return Err(EngineError::NoSpace);
@@ -308,7 +324,11 @@ impl VolumePool {
         let code = degraded(wanted, candidates.len())
             .ok_or(EngineError::Unavailable { context: "placing a volume: no drive is usable" })?;
         // A node that is cut off from most others must not keep its clients' data for itself: the others go on with it.
-        let all = self.drives.active_count().unwrap_or(0);
+        let all = match tier {
+            Tier::All => self.drives.active_count().unwrap_or(0),
+            Tier::Of(rule) if self.drives.is_shared() => self.drives.count_of(rule.drives),
+            Tier::Of(_) => 0,
+        };
         if code.parity < wanted.parity && all > usize::from(wanted.parity) {
             return Err(EngineError::Unavailable { context: "placing a volume: too few drives answer" });
         }

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::filling::{Filling, RUN_STRIPES_MAX, data_of, stripe_units};
 use crate::error::{EngineError, Result};
 use crate::layout::{extent_end, full_stripe_bytes};
+use crate::tiers::Tier;
 use crate::volume::{OpenVolume, VolumePool};
 
 /// Runs of one upload that may be on their way to the drives.
@@ -44,6 +45,7 @@ pub(crate) struct BlobWriter {
     id: BlobId,
     record: Vec<u8>,
     pool: Arc<VolumePool>,
+    tier: Tier,
     budget: Arc<Semaphore>,
     volume: Arc<OpenVolume>,
     filling: Option<Filling>,
@@ -57,17 +59,18 @@ pub(crate) struct BlobWriter {
 impl BlobWriter {
     /// Begins to write a blob, or bytes of one that exists to a new place; the first is at `base_bytes` of the blob.
     pub(crate) async fn start_at(
-        pool: Arc<VolumePool>,
+        (pool, tier): (Arc<VolumePool>, Tier),
         budget: Arc<Semaphore>,
         record: Vec<u8>,
         id: BlobId,
         base_bytes: u64,
     ) -> Result<Self> {
-        let volume = pool.current(LaneKind::Bulk).await?;
+        let volume = pool.current(LaneKind::Bulk, tier).await?;
         Ok(Self {
             id,
             record,
             pool,
+            tier,
             budget,
             volume,
             filling: None,
@@ -127,7 +130,7 @@ impl BlobWriter {
     }
 
     async fn new_run(&mut self) -> Result<Filling> {
-        self.volume = self.pool.current(LaneKind::Bulk).await?;
+        self.volume = self.pool.current(LaneKind::Bulk, self.tier).await?;
         let codec = Arc::clone(&self.volume.codec);
         let units = stripe_units(&codec);
         let permit = Arc::clone(&self.budget)
@@ -142,7 +145,8 @@ impl BlobWriter {
         self.settle(RUNS_IN_FLIGHT_MAX - 1).await?;
         let volume = Arc::clone(&self.volume);
         self.unflushed_bytes += filling.sealed_bytes;
-        let rerun = Rerun { blob: self.id, record: self.record.clone(), pool: Arc::clone(&self.pool) };
+        let (blob, record) = (self.id, self.record.clone());
+        let rerun = Rerun { blob, record, pool: Arc::clone(&self.pool), tier: self.tier };
         self.in_flight.push(tokio::spawn(append(volume, filling, rerun)));
         if self.unflushed_bytes >= FLUSH_EVERY_BYTES {
             self.unflushed_bytes = 0;
@@ -214,6 +218,7 @@ struct Rerun {
     blob: BlobId,
     record: Vec<u8>,
     pool: Arc<VolumePool>,
+    tier: Tier,
 }
 
 /// Appends a run; if a drive fails, to another volume, laid out anew if that has another code.
@@ -237,7 +242,7 @@ async fn append(mut volume: Arc<OpenVolume>, filling: Filling, rerun: Rerun) -> 
             Err(EngineError::Drive(error)) if error.is_no_space() => return Err(EngineError::NoSpace),
             Err(error) => failure = error,
         }
-        volume = rerun.pool.current(LaneKind::Bulk).await?;
+        volume = rerun.pool.current(LaneKind::Bulk, rerun.tier).await?;
     }
     Err(failure)
 }

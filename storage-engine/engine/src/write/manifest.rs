@@ -5,12 +5,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use granary_metadata::{Bucket, Commit, Content, NewObject, Outcome, VolumeAdvance, Write};
 use granary_types::{Attributes, ObjectKey};
 
-use super::pack::Item;
-use super::packer::{PackWrite, Packer};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::record::ObjectRecord;
@@ -36,15 +33,6 @@ pub(crate) struct Recorded {
     pub(crate) advances: Vec<VolumeAdvance>,
     /// Those volumes: kept until the commit is done, as a held volume is not sealed.
     pub(crate) volumes: Vec<Arc<OpenVolume>>,
-}
-
-impl Packer {
-    /// Makes records durable and then the writes true; one outcome for each write.
-    pub(crate) async fn record(&self, records: Vec<Vec<u8>>, recorded: Recorded) -> Result<Vec<Outcome>> {
-        let hash = *blake3::hash(&[]).as_bytes();
-        let items = records.into_iter().map(|record| Item { bytes: Bytes::new(), hash, record });
-        self.send(items.collect(), PackWrite::Recorded(recorded)).await
-    }
 }
 
 impl Engine {

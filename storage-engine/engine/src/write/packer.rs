@@ -6,6 +6,7 @@
 //! get smaller, and their flushes compete with the commit's for the same drives (docs/benchmarks.md). Requests
 //! wait on a channel of their own: a client that hangs up disturbs nobody.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use granary_cluster::access::LaneKind;
 use granary_drive::{FileHeader, Flush};
 use granary_metadata::{
-    Commit, Content, MetadataStore, ObjectMove, Outcome, PackedLocation, PutObject, RenameObject,
+    Commit, Content, MetadataStore, ObjectMove, Outcome, PackedLocation, PutObject, RenameObject, Transition,
     VolumeAdvance, Write,
 };
 use granary_types::{UnixMillis, crash_point};
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::manifest::{Recorded, Stamping};
 use super::pack::{ENTRY_OVERHEAD_BYTES, Item, PackedStripe, Spot, pack_stripe};
 use crate::error::{EngineError, Result};
+use crate::tiers::Tier;
 use crate::told::Stamps;
 use crate::volume::{OpenVolume, VolumePool};
 
@@ -41,6 +43,8 @@ pub(crate) enum PackWrite {
     Rename(Box<RenameObject>, Vec<Write>),
     /// It is the new place of a version that lies at `from`; `to` is filled in.
     Move(Box<ObjectMove>),
+    /// It is the new place of a version that gets another class; filled in.
+    Transition(Box<Transition>),
     /// It is a record of what these writes make; nothing refers to its place.
     Recorded(Recorded),
 }
@@ -64,13 +68,17 @@ impl PackWrite {
                 moved.to = location;
                 group.writes.push(Write::MoveObject(moved));
             }
+            (Self::Transition(mut transition), Some(location)) => {
+                transition.place = Some(location);
+                group.writes.push(Write::Transition(transition));
+            }
             (Self::Recorded(recorded), _) => {
                 group.writes.extend(recorded.writes);
                 group.advances.extend(recorded.advances);
                 group.volumes.extend(recorded.volumes);
             }
             // Each request has an item, and each item a place.
-            (Self::Put(..) | Self::Rename(..) | Self::Move(_), None) => {}
+            (Self::Put(..) | Self::Rename(..) | Self::Move(_) | Self::Transition(_), None) => {}
         }
     }
 
@@ -78,7 +86,7 @@ impl PackWrite {
     fn count(&self) -> usize {
         match self {
             Self::Put(_, behind) | Self::Rename(_, behind) => 1 + behind.len(),
-            Self::Move(_) => 1,
+            Self::Move(_) | Self::Transition(_) => 1,
             Self::Recorded(recorded) => recorded.writes.len(),
         }
     }
@@ -86,7 +94,7 @@ impl PackWrite {
     fn stamping(&self) -> Stamping {
         match self {
             Self::Put(..) | Self::Rename(..) => Stamping::Now,
-            Self::Move(_) => Stamping::Kept,
+            Self::Move(_) | Self::Transition(_) => Stamping::Kept,
             Self::Recorded(recorded) => recorded.stamping,
         }
     }
@@ -117,44 +125,85 @@ struct Flushed {
     apart: Vec<(Recorded, Reply)>,
 }
 
-/// The entrance to the queue.
-#[derive(Debug)]
+/// The entrance to the queues: each tier has one, so that writes to disks are not waited for by those to SSDs.
 pub(crate) struct Packer {
-    queue: parking_lot::RwLock<Option<mpsc::Sender<Request>>>,
+    shared: Shared,
+    /// `None` when nothing more is taken.
+    queues: parking_lot::RwLock<Option<HashMap<Tier, mpsc::Sender<Request>>>>,
+    tasks: parking_lot::Mutex<Vec<tokio::task::JoinHandle<()>>>,
+}
+
+/// What the queues share.
+#[derive(Clone)]
+struct Shared {
+    pool: Arc<VolumePool>,
+    store: Arc<dyn MetadataStore>,
+    /// One for all: what a client writes after it was answered has the later stamp, wherever it is packed.
+    stamps: Arc<parking_lot::Mutex<Stamps>>,
 }
 
 impl Packer {
-    /// Starts the task; it ends after [`Packer::close`], when everything queued is committed.
-    pub(crate) fn start(
-        pool: Arc<VolumePool>,
-        store: Arc<dyn MetadataStore>,
-        life: u64,
-    ) -> (Self, tokio::task::JoinHandle<()>) {
-        let (queue, requests) = mpsc::channel(QUEUE_LENGTH_MAX);
-        let task = tokio::spawn(commit_groups(requests, pool, store, Stamps::new(life)));
-        (Self { queue: parking_lot::RwLock::new(Some(queue)) }, task)
+    /// Nothing runs before there is something to pack; see [`Packer::close`].
+    pub(crate) fn new(pool: Arc<VolumePool>, store: Arc<dyn MetadataStore>, life: u64) -> Self {
+        let stamps = Arc::new(parking_lot::Mutex::new(Stamps::new(life)));
+        Self {
+            shared: Shared { pool, store, stamps },
+            queues: parking_lot::RwLock::new(Some(HashMap::new())),
+            tasks: parking_lot::Mutex::default(),
+        }
     }
 
     /// Whether requests wait to be packed.
     pub(crate) fn is_busy(&self) -> bool {
-        self.queue.read().as_ref().is_some_and(|queue| queue.capacity() < queue.max_capacity())
+        let waits = |queue: &mpsc::Sender<Request>| queue.capacity() < queue.max_capacity();
+        self.queues.read().as_ref().is_some_and(|queues| queues.values().any(waits))
     }
 
     /// Takes no more requests.
     pub(crate) fn close(&self) {
-        self.queue.write().take();
+        self.queues.write().take();
+    }
+
+    /// Waits until everything queued is committed, after [`Packer::close`].
+    pub(crate) async fn ended(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            let _ended = task.await;
+        }
+    }
+
+    /// The queue of a tier, which its first request starts; `None` if nothing more is taken.
+    fn queue(&self, tier: Tier) -> Option<mpsc::Sender<Request>> {
+        if let Some(queue) = self.queues.read().as_ref()?.get(&tier) {
+            return Some(queue.clone());
+        }
+        let mut queues = self.queues.write();
+        let queue = queues.as_mut()?.entry(tier).or_insert_with(|| {
+            let (queue, requests) = mpsc::channel(QUEUE_LENGTH_MAX);
+            let task = tokio::spawn(commit_groups(requests, self.shared.clone(), tier));
+            self.tasks.lock().push(task);
+            queue
+        });
+        Some(queue.clone())
     }
 
     /// Stores one small object and returns what became of its write, after it is durable.
-    pub(crate) async fn write(&self, bytes: Bytes, record: Vec<u8>, write: PackWrite) -> Result<Outcome> {
+    pub(crate) async fn write(
+        &self,
+        tier: Tier,
+        bytes: Bytes,
+        record: Vec<u8>,
+        write: PackWrite,
+    ) -> Result<Outcome> {
         let hash = *blake3::hash(&bytes).as_bytes();
-        let outcomes = self.send(vec![Item { bytes, hash, record }], write).await?;
+        let outcomes = self.send(tier, vec![Item { bytes, hash, record }], write).await?;
         outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
     }
 
     /// Stores a small object at its new key, and beside it `records` of what becomes of the old one.
     pub(crate) async fn rename(
         &self,
+        tier: Tier,
         (bytes, record): (Bytes, Vec<u8>),
         records: Vec<Vec<u8>>,
         rename: RenameObject,
@@ -164,16 +213,23 @@ impl Packer {
         let mut items: Vec<Item> = records.into_iter().map(|record| item(Bytes::new(), record)).collect();
         // The place of the last item is the object's.
         items.push(item(bytes, record));
-        let outcomes = self.send(items, PackWrite::Rename(Box::new(rename), behind)).await?;
+        let outcomes = self.send(tier, items, PackWrite::Rename(Box::new(rename), behind)).await?;
         outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
     }
 
+    /// Makes records durable and then the writes true; one outcome for each write.
+    pub(crate) async fn record(&self, records: Vec<Vec<u8>>, recorded: Recorded) -> Result<Vec<Outcome>> {
+        let hash = *blake3::hash(&[]).as_bytes();
+        let items = records.into_iter().map(|record| Item { bytes: Bytes::new(), hash, record });
+        self.send(self.shared.pool.tiers.usual(), items.collect(), PackWrite::Recorded(recorded)).await
+    }
+
     /// Queues items that belong together and waits until they and their write are durable.
-    pub(super) async fn send(&self, items: Vec<Item>, write: PackWrite) -> Result<Vec<Outcome>> {
+    async fn send(&self, tier: Tier, items: Vec<Item>, write: PackWrite) -> Result<Vec<Outcome>> {
         let (reply, answer) = oneshot::channel();
         let stopped = EngineError::Unavailable { context: "packing: the store is shutting down" };
         let request = Request { items, write, reply };
-        let Some(queue) = self.queue.read().clone() else { return Err(stopped) };
+        let Some(queue) = self.queue(tier) else { return Err(stopped) };
         if queue.send(request).await.is_err() {
             return Err(stopped);
         }
@@ -182,18 +238,14 @@ impl Packer {
     }
 }
 
-async fn commit_groups(
-    mut requests: mpsc::Receiver<Request>,
-    pool: Arc<VolumePool>,
-    store: Arc<dyn MetadataStore>,
-    mut stamps: Stamps,
-) {
+async fn commit_groups(mut requests: mpsc::Receiver<Request>, shared: Shared, tier: Tier) {
+    let Shared { pool, store, stamps } = shared;
     let mut turn = 0;
     while let Some(first) = requests.recv().await {
         let mut group = collect(first, &mut requests);
-        stamp(&mut group, &mut stamps);
+        stamp(&mut group, &mut stamps.lock());
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
-        if let Some(flushed) = flush_group(group, &pool, &mut turn).await {
+        if let Some(flushed) = flush_group(group, &pool, tier, &mut turn).await {
             commit_group(flushed, &pool, &store).await;
         }
     }
@@ -224,7 +276,12 @@ fn stamp(group: &mut [Request], stamps: &mut Stamps) {
 }
 
 /// Writes a group, to another volume if one fails; answers the requests itself if none can take it.
-async fn flush_group(group: Vec<Request>, pool: &Arc<VolumePool>, turn: &mut usize) -> Option<Flushed> {
+async fn flush_group(
+    group: Vec<Request>,
+    pool: &Arc<VolumePool>,
+    tier: Tier,
+    turn: &mut usize,
+) -> Option<Flushed> {
     let started = Instant::now();
     let mut items = Vec::with_capacity(group.len());
     let mut rest = Vec::with_capacity(group.len());
@@ -234,7 +291,7 @@ async fn flush_group(group: Vec<Request>, pool: &Arc<VolumePool>, turn: &mut usi
     }
     let mut failure = EngineError::Unavailable { context: "packing" };
     for _ in 0..ATTEMPTS_MAX {
-        match write_items(&items, pool, turn).await {
+        match write_items(&items, pool, tier, turn).await {
             Ok((volume, locations, advance)) => {
                 metrics::histogram!("granary_phase_seconds", "phase" => "flush")
                     .record(started.elapsed().as_secs_f64());
@@ -307,9 +364,10 @@ fn note_records(pool: &VolumePool, volume: &OpenVolume, items: &[Item], rest: &[
 async fn write_items(
     items: &[Item],
     pool: &Arc<VolumePool>,
+    tier: Tier,
     turn: &mut usize,
 ) -> Result<(Arc<OpenVolume>, Vec<PackedLocation>, VolumeAdvance)> {
-    let volume = pool.current(LaneKind::Packed).await?;
+    let volume = pool.current(LaneKind::Packed, tier).await?;
     let mut rest = items;
     let mut stripes: Vec<(Vec<Spot>, _)> = Vec::new();
     while !rest.is_empty() {

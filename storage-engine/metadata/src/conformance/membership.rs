@@ -1,6 +1,6 @@
 //! Nodes, leases, and who owns what: for stores that several nodes share.
 
-use granary_types::{ClusterId, DriveId, Epoch, NodeId, UnixMillis};
+use granary_types::{ClusterId, DriveClass, DriveId, Epoch, NodeId, UnixMillis};
 
 use super::sample::{id, volume, volume_id};
 use crate::membership::Membership;
@@ -51,6 +51,7 @@ pub async fn nodes_come_and_go(one: (&dyn MetadataStore, &dyn Membership), two: 
         slot,
         path: String::new(),
         state: DriveState::Active,
+        class: DriveClass::Hdd,
     };
     store.put_drive(drive(1, 0)).await.unwrap();
     two.put_drive(drive(2, 0)).await.unwrap();
@@ -125,7 +126,13 @@ pub async fn drives_are_emptied_and_retired(
     let (store, members) = one;
     let drive = |n| DriveId::from_bytes(id(n));
     for (n, slot) in [(1, 0), (2, 1)] {
-        let row = DriveRow { id: drive(n), slot, path: format!("/{n}"), state: DriveState::Active };
+        let row = DriveRow {
+            id: drive(n),
+            slot,
+            path: format!("/{n}"),
+            state: DriveState::Active,
+            class: DriveClass::Ssd,
+        };
         store.put_drive(row).await.unwrap();
     }
     let drain = |n, target: Option<DriveId>| Drain {
@@ -141,7 +148,13 @@ pub async fn drives_are_emptied_and_retired(
     members.put_drain(drain(2, Some(drive(9)))).await.unwrap();
     assert_eq!(two.drains().await.unwrap(), [drain(1, None), drain(2, Some(drive(9)))]);
     // What a node says of its drives when it starts does not end it.
-    let row = DriveRow { id: drive(2), slot: 1, path: "/new".to_owned(), state: DriveState::Active };
+    let row = DriveRow {
+        id: drive(2),
+        slot: 1,
+        path: "/new".to_owned(),
+        state: DriveState::Active,
+        class: DriveClass::Ssd,
+    };
     store.put_drive(row).await.unwrap();
     assert!(two.end_drain(drive(1)).await.unwrap());
     assert!(!two.end_drain(drive(1)).await.unwrap());

@@ -24,6 +24,7 @@ pub mod sample;
 pub mod seals;
 pub mod settings;
 pub mod side;
+pub mod transitions;
 pub mod uploads;
 pub mod versioning;
 pub mod versions;
@@ -74,6 +75,8 @@ macro_rules! conformance_tests {
                 content_needs_its_volumes, content_lies_below_the_committed_end,
                 sealing_fixes_what_may_be_referred_to, objects_are_moved_by_comparison, shards_move_between_drives,
                 a_retired_drive_stays_so_and_takes_nothing, listed_in_pages, drives_by_slot;
+            transitions: packed_objects_change_class_and_place, large_objects_change_class_with_their_blobs,
+                older_versions_change_class, restores_live_with_their_version;
             seals: encrypted_objects_are_kept_and_counted, moves_leave_the_encryption,
                 completions_may_be_encrypted;
             identities: changes_follow_each_other;

@@ -1,6 +1,6 @@
 //! Volumes: ownership, committed ends, freeing; drives.
 
-use granary_types::{DriveId, Epoch, UnixMillis, VolumeId};
+use granary_types::{DriveClass, DriveId, Epoch, UnixMillis, VolumeId};
 
 use super::sample::{
     advance, blob_id, bucket, bucket_id, commit, delete, done, id, key, live, location, new_blob, one,
@@ -208,7 +208,8 @@ pub async fn shards_move_between_drives(store: &dyn MetadataStore) {
 /// A drive that was retired never comes back, and nothing is placed on it any more.
 pub async fn a_retired_drive_stays_so_and_takes_nothing(store: &dyn MetadataStore) {
     let drive = |n| DriveId::from_bytes(id(n));
-    let row = |n, state| DriveRow { id: drive(n), slot: 0, path: String::new(), state };
+    let row =
+        |n, state| DriveRow { id: drive(n), slot: 0, path: String::new(), state, class: DriveClass::Ssd };
     store.open_volume(volume(1)).await.unwrap();
     for n in [2, 9] {
         store.put_drive(row(n, DriveState::Active)).await.unwrap();
@@ -241,18 +242,22 @@ pub async fn listed_in_pages(store: &dyn MetadataStore) {
     assert_eq!(ids(Some(volume_id(2)), 2).await, [volume_id(3)]);
 }
 
-/// Drives are listed by slot; a row is put again to change it.
+/// Drives are listed by slot, each with its class; a row is put again to change it.
 pub async fn drives_by_slot(store: &dyn MetadataStore) {
     let drive = |n: u64, slot| DriveRow {
         id: DriveId::from_bytes(id(n)),
         slot,
         path: format!("/mnt/{n}"),
         state: DriveState::Active,
+        class: if n == 2 { DriveClass::Hdd } else { DriveClass::Ssd },
     };
     for row in [drive(1, 2), drive(2, 0), drive(3, 1)] {
         store.put_drive(row).await.unwrap();
     }
     let retired = DriveRow { state: DriveState::Retired, ..drive(3, 1) };
     store.put_drive(retired.clone()).await.unwrap();
-    assert_eq!(store.drives().await.unwrap(), [drive(2, 0), retired, drive(1, 2)]);
+    assert_eq!(store.drives().await.unwrap(), [drive(2, 0), retired.clone(), drive(1, 2)]);
+    let now_hdd = DriveRow { class: DriveClass::Hdd, ..drive(1, 2) };
+    store.put_drive(now_hdd.clone()).await.unwrap();
+    assert_eq!(store.drives().await.unwrap(), [drive(2, 0), retired, now_hdd]);
 }

@@ -10,7 +10,7 @@ use super::event::NewEvent;
 use super::lock::{EraseObject, ExpireObject, Locking};
 use super::object::{Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, VersionKind};
 use super::settings::{BucketSettings, Versioning};
-use super::side::{AclChange, Tagging};
+use super::side::{AclChange, RestoreChange, Tagging};
 
 /// Which entity tags satisfy a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,6 +218,29 @@ pub struct BlobMove {
     pub to: Vec<Extent>,
 }
 
+/// Give a version another storage class, and its bytes the place that goes with it. Nothing else of it changes. Applied only
+/// if the version is the one that `write` made, has the class `from`, and its blobs lie where the moves say; otherwise the
+/// outcome is [`Outcome::Moved`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version.
+    pub version: VersionId,
+    /// The write that made it.
+    pub write: WriteId,
+    /// The class it must still have.
+    pub from: StorageClass,
+    /// The class it has from now on.
+    pub to: StorageClass,
+    /// Where a packed object lies from now on, if not where it lay.
+    pub place: Option<PackedLocation>,
+    /// The blobs of a large object that lie elsewhere from now on.
+    pub moves: Vec<BlobMove>,
+}
+
 /// Give a version another key, in one step: nobody sees both or neither. The bytes stay where they are if the new version
 /// refers to the blobs of the old one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -249,6 +272,8 @@ pub enum Write {
     Rename(Box<RenameObject>),
     Acl(Box<AclChange>),
     Event(Box<NewEvent>),
+    Transition(Box<Transition>),
+    Restore(Box<RestoreChange>),
 }
 
 /// Moves a volume's committed end forward, if the volume is still open at `epoch`.

@@ -19,7 +19,7 @@ pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket};
 pub(crate) use commit::fits;
 pub use commit::{
     BlobMove, Commit, CompleteUpload, DeleteObject, NewUpload, ObjectMove, Outcome, PutObject, PutPart,
-    RemoveObject, RenameObject, TagMatch, VolumeAdvance, Write, WriteConditions,
+    RemoveObject, RenameObject, TagMatch, Transition, VolumeAdvance, Write, WriteConditions,
 };
 pub(crate) use event::{Causes, event_outcome};
 pub use event::{EventCause, EventPlace, NewEvent, QueuedEvent};
@@ -36,7 +36,7 @@ pub use object::{
 pub use settings::{
     BucketChange, BucketLock, BucketSettings, DefaultRetention, LockMode, RetentionPeriod, Versioning,
 };
-pub use side::{AclChange, BucketDocument, DocumentQuery, Tag, Tagging};
+pub use side::{AclChange, BucketDocument, DocumentQuery, RestoreChange, Restored, Tag, Tagging};
 pub use upload::{PartPage, PartQuery, PartRow, UploadEntry, UploadPage, UploadQuery, UploadRow};
 pub use usage::BucketUsage;
 pub(crate) use usage::{UsageDelta, UsageDeltas};

@@ -1,6 +1,6 @@
 //! What lies beside the rows of objects and buckets: tags and configurations.
 
-use granary_types::{BucketId, ObjectKey, VersionId, WriteId};
+use granary_types::{BucketId, ObjectKey, UnixMillis, VersionId, WriteId};
 use serde::{Deserialize, Serialize};
 
 /// A tag's key and value.
@@ -36,6 +36,30 @@ pub struct AclChange {
     pub write: WriteId,
     /// The list, into which the store does not look; `None` for the default one, which is not stored.
     pub acl: Option<Vec<u8>>,
+}
+
+/// That a version of an archive class can be read for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// When that was asked for last.
+    pub requested: UnixMillis,
+    /// Until when it can be read.
+    pub expires: UnixMillis,
+}
+
+/// Let a version be readable for a while, or not any more. It is applied as [`Tagging`] is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreChange {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version.
+    pub version: VersionId,
+    /// The write that made it.
+    pub write: WriteId,
+    /// How long; `None` for not any more.
+    pub restored: Option<Restored>,
 }
 
 /// A configuration of a bucket. The store does not look into it.

@@ -1,6 +1,6 @@
 //! Volumes and drives.
 
-use granary_types::{DriveId, Epoch, UnixMillis, VolumeId};
+use granary_types::{DriveClass, DriveId, Epoch, UnixMillis, VolumeId};
 use serde::{Deserialize, Serialize};
 
 /// The life of a volume.
@@ -90,4 +90,7 @@ pub struct DriveRow {
     pub path: String,
     /// Whether it may be used.
     pub state: DriveState,
+    /// What it is made of. Rows, logs and entries of backups carry it beside the row.
+    #[serde(skip)]
+    pub class: DriveClass,
 }

@@ -16,13 +16,13 @@ mod digest;
 mod frame_file;
 
 use async_trait::async_trait;
-use granary_types::{BlobId, BucketId, ObjectKey, UploadId, WriteId};
+use granary_types::{BlobId, BucketId, DriveClass, ObjectKey, UploadId, WriteId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::{
     Bucket, BucketDocument, DriveRow, Extent, IdentityDocument, NewUpload, ObjectLock, ObjectRow, PartRow,
-    QueuedEvent, Tag, VolumeRow,
+    QueuedEvent, Restored, Tag, VolumeRow,
 };
 use crate::sqlite::apply::blobs::{Referrer, object_referrer};
 use crate::sqlite::codec::{LockColumns, StoredObject};
@@ -52,6 +52,7 @@ pub enum Table {
     Identities,
     Acls,
     Events,
+    Restores,
 }
 
 impl Table {
@@ -71,6 +72,7 @@ impl Table {
         Self::Identities,
         Self::Acls,
         Self::Events,
+        Self::Restores,
     ];
 
     /// The name shown to people.
@@ -91,6 +93,7 @@ impl Table {
             Self::Identities => "identities",
             Self::Acls => "access control lists",
             Self::Events => "events",
+            Self::Restores => "restored versions",
         }
     }
 }
@@ -146,7 +149,7 @@ impl VersionEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant, reason = "most entries are versions")]
 pub enum Entry {
-    /// A drive.
+    /// A drive of the first class; its row leaves the class out. See [`Entry::of_drive`].
     Drive(DriveRow),
     /// A volume, and how many items live in it.
     Volume(VolumeRow, u64),
@@ -174,14 +177,37 @@ pub enum Entry {
     Acl(BucketId, ObjectKey, WriteId, Vec<u8>),
     /// An event that waits to be sent.
     Event(QueuedEvent),
+    /// A drive of another class, and the class.
+    ClassedDrive(DriveRow, DriveClass),
+    /// Until when the version that a write made is readable.
+    Restore(BucketId, ObjectKey, WriteId, Restored),
 }
 
 impl Entry {
+    /// A drive. That of an SSD is as it was before there were classes, so that older backups equal what they become.
+    #[must_use]
+    pub fn of_drive(row: DriveRow) -> Self {
+        match row.class {
+            DriveClass::Ssd => Self::Drive(row),
+            class => Self::ClassedDrive(row, class),
+        }
+    }
+
+    /// The drive, if it is one.
+    #[must_use]
+    pub fn drive(&self) -> Option<DriveRow> {
+        match self {
+            Self::Drive(row) => Some(DriveRow { class: DriveClass::Ssd, ..row.clone() }),
+            Self::ClassedDrive(row, class) => Some(DriveRow { class: *class, ..row.clone() }),
+            _ => None,
+        }
+    }
+
     /// The table the entry belongs to.
     #[must_use]
     pub fn table(&self) -> Table {
         match self {
-            Self::Drive(_) => Table::Drives,
+            Self::Drive(_) | Self::ClassedDrive(..) => Table::Drives,
             Self::Volume(..) => Table::Volumes,
             Self::Bucket(_) => Table::Buckets,
             Self::Blob(..) => Table::Blobs,
@@ -195,6 +221,7 @@ impl Entry {
             Self::Identity(_) => Table::Identities,
             Self::Acl(..) => Table::Acls,
             Self::Event(_) => Table::Events,
+            Self::Restore(..) => Table::Restores,
         }
     }
 
@@ -202,13 +229,19 @@ impl Entry {
     #[must_use]
     pub fn bucket(&self) -> Option<BucketId> {
         match self {
-            Self::Drive(_) | Self::Volume(..) | Self::Blob(..) | Self::Reference(..) | Self::Identity(_) => {
-                None
-            }
+            Self::Drive(_)
+            | Self::ClassedDrive(..)
+            | Self::Volume(..)
+            | Self::Blob(..)
+            | Self::Reference(..)
+            | Self::Identity(_) => None,
             Self::Bucket(bucket) => Some(bucket.id),
             Self::Object(version) | Self::Version(version) => Some(version.bucket),
             Self::Upload(upload) => Some(upload.bucket),
-            Self::Part(bucket, ..) | Self::Tags(bucket, ..) | Self::Acl(bucket, ..) => Some(*bucket),
+            Self::Part(bucket, ..)
+            | Self::Tags(bucket, ..)
+            | Self::Acl(bucket, ..)
+            | Self::Restore(bucket, ..) => Some(*bucket),
             Self::Document(document) => Some(document.bucket),
             Self::Event(event) => Some(event.place.bucket),
         }

@@ -126,7 +126,7 @@ fn node(row: &PgRow) -> Result<NodeRow, Failure> {
 }
 
 fn node_drive(row: &PgRow) -> Result<NodeDrive, Failure> {
-    Ok(NodeDrive { drive: rows::record("drives", row, 0)?, node: optional_node(row, 3)? })
+    Ok(NodeDrive { drive: rows::drive(row)?, node: optional_node(row, 4)? })
 }
 
 fn lease(row: &PgRow) -> Result<LeaseRow, Failure> {

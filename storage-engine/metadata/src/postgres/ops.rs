@@ -11,7 +11,7 @@ use crate::model::{
     Bucket, BucketChange, BucketDocument, DriveRow, DriveState, NewBucket, NewVolume, SealedEnd, ShardMove,
     VolumeRow, VolumeState,
 };
-use crate::sqlite::codec::{encode, row_hash};
+use crate::sqlite::codec::{drive_class_code, encode, row_hash};
 use crate::sqlite::op::{Op, Reply};
 
 /// The answer, or why nothing was changed.
@@ -32,6 +32,9 @@ pub(super) async fn apply(session: &mut Session, op: &Op, node: Option<NodeId>) 
         Op::ForgetVolume(volume) => forget_volume(session, *volume).await,
         Op::MoveShard(shard) => move_shard(session, shard).await,
         Op::PutDrive(drive) => put_drive(session, drive, node).await,
+        Op::PutClassedDrive(drive, class) => {
+            put_drive(session, &DriveRow { class: *class, ..drive.clone() }, node).await
+        }
         Op::ChangeIdentities(change) => identities::change(session, change).await,
         Op::PutDocument(put) => put_document(session, put).await,
         Op::FinishEvents(places) => {
@@ -191,7 +194,7 @@ async fn retired_among(session: &mut Session, drives: &[DriveId]) -> Result<Opti
     let ids: Vec<[u8; 16]> = drives.iter().map(|drive| *drive.as_bytes()).collect();
     let found = session.fetch(sqlx::query(sql::volumes::LOCK_DRIVES).bind(ids)).await?;
     for row in &found {
-        let drive: DriveRow = rows::record("drives", row, 0)?;
+        let drive = rows::drive(row)?;
         if drive.state == DriveState::Retired {
             return Ok(Some(drive.id));
         }
@@ -238,7 +241,8 @@ pub(super) async fn put_drive(
         .bind(i32::from(drive.slot))
         .bind(hash)
         .bind(record)
-        .bind(node.map(|node| *node.as_bytes()));
+        .bind(node.map(|node| *node.as_bytes()))
+        .bind(i16::try_from(drive_class_code(drive.class)).unwrap_or_default());
     session.execute(query).await?;
     Ok(Ok(Reply::Done))
 }

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::model::{
     BlobRow, Bucket, BucketDocument, BucketPage, BucketQuery, BucketUsage, DocumentQuery, DriveRow,
     EventPlace, IdentityDocument, ListPage, ListQuery, NewUpload, ObjectRow, PartPage, PartQuery,
-    QueuedEvent, Tag, UploadPage, UploadQuery, VersionPage, VersionQuery, VolumeRow,
+    QueuedEvent, Restored, Tag, UploadPage, UploadQuery, VersionPage, VersionQuery, VolumeRow,
 };
 
 /// Questions answered together.
@@ -74,6 +74,8 @@ reads! {
     Tags((BucketId, ObjectKey, WriteId)) -> Vec<Tag>;
     /// The access control list of a version.
     Acl((BucketId, ObjectKey, WriteId)) -> Option<Vec<u8>>;
+    /// Until when a version is readable.
+    Restore((BucketId, ObjectKey, WriteId)) -> Option<Restored>;
     /// Configurations of a bucket.
     Documents(DocumentQuery) -> Vec<BucketDocument>;
     /// How often configurations were changed.

@@ -9,10 +9,11 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::failure::Failure;
-use crate::model::{Extent, NewUpload, NewVolume, ObjectRow, PartRow, VolumeRow, VolumeState};
+use crate::model::{DriveRow, Extent, NewUpload, NewVolume, ObjectRow, PartRow, VolumeRow, VolumeState};
 use crate::sqlite::apply::uploads::PartRecord;
 use crate::sqlite::codec::{
-    LockColumns, RawObject, StoredObject, algorithm, checksum_kind, decode_checked, id_bytes, key,
+    LockColumns, RawObject, StoredObject, algorithm, checksum_kind, decode_checked, drive_class, id_bytes,
+    key,
 };
 
 /// The bytes in a column.
@@ -92,6 +93,12 @@ pub(super) fn place(row: &PgRow, first: usize) -> Result<(BucketId, ObjectKey), 
 pub(super) fn record<T: DeserializeOwned>(table: &str, row: &PgRow, first: usize) -> Result<T, Failure> {
     let (hash, record) = (first.saturating_add(1), first.saturating_add(2));
     Ok(decode_checked(table, &[bytes(row, first)?], bytes(row, hash)?, bytes(row, record)?)?)
+}
+
+/// A drive, selected as `id, row_hash, record, class`.
+pub(super) fn drive(row: &PgRow) -> Result<DriveRow, Failure> {
+    let found: DriveRow = record("drives", row, 0)?;
+    Ok(DriveRow { class: drive_class(small(row, 3)?)?, ..found })
 }
 
 /// An upload, selected as `upload_id, row_hash, record` from `first` on.

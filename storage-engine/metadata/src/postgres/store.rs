@@ -21,8 +21,8 @@ use crate::membership::Membership;
 use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
     DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket,
-    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, SealedEnd, ShardMove, Tag, UploadPage,
-    UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, Restored, SealedEnd, ShardMove, Tag,
+    UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use crate::sqlite::failure::unavailable;
 use crate::sqlite::op::{Op, Reply};
@@ -157,6 +157,15 @@ impl MetadataStore for PostgresStore {
         self.read(Read::Acl, (bucket, key.clone(), write)).await
     }
 
+    async fn object_restore(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+    ) -> Result<Option<Restored>> {
+        self.read(Read::Restore, (bucket, key.clone(), write)).await
+    }
+
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {
         self.read(Read::Tags, (bucket, key.clone(), write)).await
     }
@@ -254,7 +263,7 @@ impl MetadataStore for PostgresStore {
     }
 
     async fn put_drive(&self, drive: DriveRow) -> Result<()> {
-        self.apply(Op::PutDrive(drive)).await?.done()
+        self.apply(Op::put_drive(drive)).await?.done()
     }
 
     async fn drives(&self) -> Result<Vec<DriveRow>> {

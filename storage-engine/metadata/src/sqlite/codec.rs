@@ -1,8 +1,8 @@
 //! Rows to values and back, each with the hash that tells a flipped bit.
 
 use granary_types::{
-    Attributes, BucketId, Checksum, ChecksumAlgorithm, ChecksumKind, Etag, ObjectKey, StorageClass,
-    UnixMillis, VersionId, WriteId,
+    Attributes, BucketId, Checksum, ChecksumAlgorithm, ChecksumKind, DriveClass, Etag, ObjectKey,
+    StorageClass, UnixMillis, VersionId, WriteId,
 };
 use rusqlite::Row;
 use serde::de::DeserializeOwned;
@@ -401,6 +401,7 @@ codes!(
     VersionKind::Object = 0,
     VersionKind::DeleteMarker = 1
 );
+codes!(drive_class_code, drive_class, DriveClass, "drive class", DriveClass::Ssd = 0, DriveClass::Hdd = 1);
 codes!(
     kind_code,
     checksum_kind,

@@ -1,21 +1,23 @@
 //! Reading everything the embedded store knows, page by page along the primary keys.
 
 use async_trait::async_trait;
-use granary_types::{BlobId, BucketId, UploadId, WriteId};
+use granary_types::{BlobId, BucketId, ObjectKey, UploadId, WriteId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use serde::de::DeserializeOwned;
 
 use super::apply::uploads::PartRecord;
 use super::apply::{StoredVolume, read_upload};
-use super::codec::{OBJECT_COLUMNS, StoredObject, blob, decode_checked, document_name, id_bytes, key};
+use super::codec::{
+    OBJECT_COLUMNS, StoredObject, blob, decode_checked, document_name, drive_class, id_bytes, key,
+};
 use super::failure::Failure;
 use super::queue::Lane;
 use super::read::event;
 use super::schema;
 use super::store::SqliteStore;
 use crate::error::Result;
-use crate::model::{BucketDocument, IdentityDocument};
+use crate::model::{BucketDocument, DriveRow, IdentityDocument};
 use crate::moving::{Entry, Export, Page, Place, Source, Table, VersionEntry};
 
 /// Makes an entry of a row.
@@ -31,9 +33,13 @@ struct Walk {
 
 fn walk(table: Table) -> Walk {
     let small = |table: &str, id: &str| format!("SELECT {id}, row_hash, record FROM {table}");
+    let beside = |table: &str| format!("SELECT bucket_id, key, write_id, row_hash, record FROM {table}");
     let object = |table: &str, head: &str| format!("SELECT {head}, {OBJECT_COLUMNS} FROM {table} o");
     let (select, key, decode): (String, &[&str], Decode) = match table {
-        Table::Drives => (small("drives", "id"), &["id"], |row| Ok(Entry::Drive(record("drives", row)?))),
+        Table::Drives => ("SELECT id, row_hash, record, class FROM drives".to_owned(), &["id"], |row| {
+            let found: DriveRow = record("drives", row)?;
+            Ok(Entry::of_drive(DriveRow { class: drive_class(row.get(3)?)?, ..found }))
+        }),
         Table::Volumes => (small("volumes", "id"), &["id"], |row| {
             let stored: StoredVolume = record("volumes", row)?;
             Ok(Entry::Volume(stored.row, stored.live_items))
@@ -74,17 +80,10 @@ fn walk(table: Table) -> Walk {
             &["upload_id", "number"],
             part,
         ),
-        Table::Tags => (
-            "SELECT bucket_id, key, write_id, row_hash, record FROM object_tags".to_owned(),
-            &["bucket_id", "key", "write_id"],
-            tags,
-        ),
-        Table::Acls => (
-            "SELECT bucket_id, key, write_id, row_hash, record FROM object_acls".to_owned(),
-            &["bucket_id", "key", "write_id"],
-            acl,
-        ),
         Table::Events => events(),
+        Table::Tags => (beside("object_tags"), &["bucket_id", "key", "write_id"], tags),
+        Table::Acls => (beside("object_acls"), &["bucket_id", "key", "write_id"], acl),
+        Table::Restores => (beside("object_restores"), &["bucket_id", "key", "write_id"], restore),
         Table::Documents => (
             "SELECT bucket_id, name, row_hash, record FROM bucket_documents".to_owned(),
             &["bucket_id", "name"],
@@ -132,20 +131,29 @@ fn part(row: &Row<'_>) -> Result<Entry, Failure> {
     Ok(Entry::Part(BucketId::from_bytes(id_bytes(&bucket)?), upload, record.numbered(number)?))
 }
 
-fn tags(row: &Row<'_>) -> Result<Entry, Failure> {
+/// A row of a table beside the versions: whose it is, and what it says.
+fn side<T: DeserializeOwned>(
+    table: &str,
+    row: &Row<'_>,
+) -> Result<(BucketId, ObjectKey, WriteId, T), Failure> {
     let place = [blob(row, 0)?, blob(row, 1)?, blob(row, 2)?];
     let [bucket, object, write] = place;
-    let tags = decode_checked("object_tags", &place, blob(row, 3)?, blob(row, 4)?)?;
+    let value = decode_checked(table, &place, blob(row, 3)?, blob(row, 4)?)?;
     let (bucket, write) = (BucketId::from_bytes(id_bytes(bucket)?), WriteId::from_bytes(id_bytes(write)?));
-    Ok(Entry::Tags(bucket, key(object)?, write, tags))
+    Ok((bucket, key(object)?, write, value))
+}
+
+fn tags(row: &Row<'_>) -> Result<Entry, Failure> {
+    side("object_tags", row).map(|(bucket, key, write, tags)| Entry::Tags(bucket, key, write, tags))
 }
 
 fn acl(row: &Row<'_>) -> Result<Entry, Failure> {
-    let place = [blob(row, 0)?, blob(row, 1)?, blob(row, 2)?];
-    let [bucket, object, write] = place;
-    let acl = decode_checked("object_acls", &place, blob(row, 3)?, blob(row, 4)?)?;
-    let (bucket, write) = (BucketId::from_bytes(id_bytes(bucket)?), WriteId::from_bytes(id_bytes(write)?));
-    Ok(Entry::Acl(bucket, key(object)?, write, acl))
+    side("object_acls", row).map(|(bucket, key, write, acl)| Entry::Acl(bucket, key, write, acl))
+}
+
+fn restore(row: &Row<'_>) -> Result<Entry, Failure> {
+    let read = side("object_restores", row);
+    read.map(|(bucket, key, write, restored)| Entry::Restore(bucket, key, write, restored))
 }
 
 fn document(row: &Row<'_>) -> Result<Entry, Failure> {
@@ -233,6 +241,7 @@ pub(super) const fn table_name(table: Table) -> &'static str {
         Table::Identities => "identities",
         Table::Acls => "object_acls",
         Table::Events => "events",
+        Table::Restores => "object_restores",
     }
 }
 

@@ -1,7 +1,7 @@
 //! The changes the state machine knows. What is decided by chance or by the clock (ids, times) is in the
 //! operation, so that applying the same operations to the same state always gives the same state.
 
-use granary_types::{BucketId, BucketName, UnixMillis, VolumeId};
+use granary_types::{BucketId, BucketName, DriveClass, UnixMillis, VolumeId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{MetadataError, Result};
@@ -25,6 +25,7 @@ pub(crate) enum Op {
     },
     ForgetVolume(VolumeId),
     MoveShard(ShardMove),
+    /// Of an SSD, as in logs written before there were classes: the row leaves the class out.
     PutDrive(DriveRow),
     Recount,
     PutDocument(BucketDocument),
@@ -35,6 +36,7 @@ pub(crate) enum Op {
     },
     ChangeIdentities(IdentityChange),
     FinishEvents(Vec<EventPlace>),
+    PutClassedDrive(DriveRow, DriveClass),
 }
 
 /// A bucket without settings.
@@ -54,6 +56,12 @@ impl From<PlainBucket> for NewBucket {
 }
 
 impl Op {
+    /// Stores a drive's row and its class.
+    pub(crate) fn put_drive(drive: DriveRow) -> Self {
+        let class = drive.class;
+        Self::PutClassedDrive(drive, class)
+    }
+
     /// Roughly how much of a batch's budget the operation takes: its writes, and the parts they name.
     pub(crate) fn weight(&self) -> usize {
         match self {
@@ -75,6 +83,7 @@ fn write_weight(write: &Write) -> usize {
         Write::CompleteUpload(complete) => complete.parts.len(),
         Write::PutPart(part) => part.blob.extents.len(),
         Write::MoveBlob(moved) => moved.to.len(),
+        Write::Transition(transition) => transition.moves.iter().map(|moved| moved.to.len()).sum(),
         Write::Delete(_)
         | Write::Remove(_)
         | Write::CreateUpload(_)
@@ -82,6 +91,7 @@ fn write_weight(write: &Write) -> usize {
         | Write::MoveObject(_)
         | Write::Tag(_)
         | Write::Acl(_)
+        | Write::Restore(_)
         | Write::Lock(_)
         | Write::Erase(_)
         | Write::Expire(_)

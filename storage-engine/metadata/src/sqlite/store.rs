@@ -22,8 +22,8 @@ use crate::error::{MetadataError, Result};
 use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
     DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket,
-    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, SealedEnd, ShardMove, Tag, UploadPage,
-    UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, Restored, SealedEnd, ShardMove, Tag,
+    UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
 };
 use crate::store::MetadataStore;
 
@@ -193,6 +193,16 @@ impl MetadataStore for SqliteStore {
         self.read(Lane::Short, move |c| read::object_acl(c, bucket, &key, write)).await
     }
 
+    async fn object_restore(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+    ) -> Result<Option<Restored>> {
+        let key = key.clone();
+        self.read(Lane::Short, move |c| read::object_restore(c, bucket, &key, write)).await
+    }
+
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {
         let key = key.clone();
         self.read(Lane::Short, move |c| read::object_tags(c, bucket, &key, write)).await
@@ -297,7 +307,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn put_drive(&self, drive: DriveRow) -> Result<()> {
-        self.apply(Op::PutDrive(drive)).await?.done()
+        self.apply(Op::put_drive(drive)).await?.done()
     }
 
     async fn drives(&self) -> Result<Vec<DriveRow>> {

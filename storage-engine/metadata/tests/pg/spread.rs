@@ -9,8 +9,9 @@ use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
     DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery,
-    MetadataStore, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, Result,
-    SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    MetadataStore, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, Restored,
+    Result, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery,
+    VolumeRow,
 };
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId, WriteId,
@@ -115,6 +116,7 @@ forward! {
     put_drive(drive: DriveRow) -> ();
     object_tags(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Vec<Tag>;
     object_acl(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Option<Vec<u8>>;
+    object_restore(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Option<Restored>;
     put_bucket_document(put: BucketDocument) -> bool;
     bucket_documents(query: DocumentQuery) -> Vec<BucketDocument>;
     configuration_generation() -> u64;

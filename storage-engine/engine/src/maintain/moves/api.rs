@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use granary_cluster::{degraded, for_drives};
 use granary_metadata::{Drain, DriveState, Membership, NodeDrive, NodeState, VolumeRow, VolumeState};
-use granary_types::{DriveId, NodeId, UnixMillis};
+use granary_types::{DriveClass, DriveId, NodeId, UnixMillis};
 
 use super::board::left_on;
-use super::plan::{Placement, Plan, plan_drain};
+use super::plan::{Placement, Plan, PlanDrive, plan_drain};
 use super::{is_in_use, plan_drives};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::nodes::Nodes;
+use crate::tiers::{Tier, Tiers};
 use crate::volume::all_rows;
 
 /// So much of an id names a drive or a node, if no other begins with it.
@@ -178,14 +179,18 @@ impl Engine {
                 (drive.takes_shards, drive.is_leaving) = (false, true);
             }
         }
-        let stay = planned.values().filter(|drive| !drive.is_leaving).count();
-        let takers = planned.values().filter(|drive| drive.takes_shards).count();
+        let tiers = &self.inner.pool.tiers;
+        let kind = |id: &DriveId| tiers.is_tiered().then(|| self.inner.drives.class(*id));
+        let kinds = kinds_left(&planned, drives.iter().map(kind).collect());
         let leaving: BTreeMap<DriveId, Option<DriveId>> =
             drives.iter().filter(|id| is_there(id)).map(|id| (*id, heir)).collect();
         let plan = plan_drain(&mut Placement::new(planned, volumes), volumes, &leaving);
-        let code = self.code_for(stay, takers);
-        let parity = code.map_or(0, |(_, parity)| parity);
-        self.check_redundancy(volumes, &plan, drives, (stay, parity))?;
+        let mut code = None;
+        for left in &kinds {
+            code = self.code_for(left);
+            let parity = code.map_or(0, |(_, parity)| parity);
+            self.check_redundancy(volumes, &plan, drives, (left, parity))?;
+        }
         let rebuilds = gone.iter().map(|id| left_on(volumes, *id).0).sum();
         Ok(DrainPlan {
             drives: drives.to_vec(),
@@ -217,15 +222,17 @@ impl Engine {
         Ok(())
     }
 
-    /// The code of volumes opened when so many drives stay, of which so many can be written now.
-    fn code_for(&self, stay: usize, takers: usize) -> Option<(u8, u8)> {
-        let wanted = match self.inner.options.erasure {
+    /// The code of volumes opened on what is left of a kind.
+    fn code_for(&self, left: &Left) -> Option<(u8, u8)> {
+        let asked =
+            self.inner.options.erasure.filter(|asked| left.kind.is_none() || asked.columns() <= left.stay);
+        let wanted = match asked {
             Some(profile) => {
                 granary_cluster::Redundancy { data: profile.data_columns(), parity: profile.parity_columns() }
             }
-            None => for_drives(stay),
+            None => for_drives(left.stay),
         };
-        degraded(wanted, takers).map(|code| (code.data, code.parity))
+        degraded(wanted, left.takers).map(|code| (code.data, code.parity))
     }
 
     /// Refuses what would leave less redundancy than there is.
@@ -234,18 +241,27 @@ impl Engine {
         volumes: &[VolumeRow],
         plan: &Plan,
         drives: &[DriveId],
-        (stay, parity): (usize, u8),
+        (left, parity): (&Left, u8),
     ) -> Result<()> {
+        let is_of_kind = |row: &&VolumeRow| {
+            left.kind.is_none()
+                || row.volume.drives.iter().any(|id| Some(self.inner.drives.class(*id)) == left.kind)
+        };
         let rewritten: BTreeSet<_> = plan.rewrites.iter().map(|(id, _)| *id).collect();
-        let concerned = volumes.iter().filter(|row| {
+        let concerned = volumes.iter().filter(is_of_kind).filter(|row| {
             rewritten.contains(&row.volume.id)
                 || (row.state == VolumeState::Open && row.volume.drives.iter().any(|id| drives.contains(id)))
         });
         let most = concerned.map(|row| row.volume.parity_columns).max().unwrap_or(0);
-        let wanted = self.inner.pool.wanted_code().parity.max(most);
+        let tiers = &self.inner.pool.tiers;
+        let of_kind = |tier: &Tier| left.kind.is_none_or(|kind| Tiers::takes(*tier, kind));
+        let now = tiers.all().into_iter().filter(of_kind).map(|tier| tiers.code(tier).parity).min();
+        let wanted = now.unwrap_or(0).max(most);
+        let stay = left.stay;
         if stay == 0 || parity < wanted {
+            let of = left.kind.map(|kind| format!(" of class {kind}")).unwrap_or_default();
             return refused(format!(
-                "the {stay} drives that stay would bear the loss of {parity} and not of {wanted}: add drives first"
+                "the {stay} drives{of} that stay would bear the loss of {parity} and not of {wanted}: add drives first"
             ));
         }
         Ok(())
@@ -320,6 +336,27 @@ impl Engine {
             drains.iter().any(|drain| drain.drive == id) && !is_in_use(&volumes, id)
         }))
     }
+}
+
+/// What is left of a kind of drives when some leave.
+struct Left {
+    kind: Option<DriveClass>,
+    stay: usize,
+    /// As many of these can be written now.
+    takers: usize,
+}
+
+/// What is left of each of these kinds.
+fn kinds_left(planned: &BTreeMap<DriveId, PlanDrive>, kinds: BTreeSet<Option<DriveClass>>) -> Vec<Left> {
+    let left = kinds.into_iter().map(|kind| {
+        let of_kind = || planned.values().filter(move |drive| drive.kind == kind);
+        Left {
+            kind,
+            stay: of_kind().filter(|drive| !drive.is_leaving).count(),
+            takers: of_kind().filter(|drive| drive.takes_shards).count(),
+        }
+    });
+    left.collect()
 }
 
 fn steps(plan: &Plan) -> Vec<MoveStep> {

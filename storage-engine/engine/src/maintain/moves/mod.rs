@@ -28,7 +28,7 @@ pub use api::{DrainPlan, Fate, Leaving, MoveStep};
 pub use board::{DrainStatus, RebalanceStatus};
 pub(crate) use board::{MoveBoard, observe};
 use plan::{Placement, PlanDrive, PlannedMove, plan_drain, plan_rebalance};
-use throttle::Throttle;
+pub(crate) use throttle::Throttle;
 
 const LEASE_NAME: &str = "moves";
 /// A volume that could not be moved is left alone for so long.
@@ -226,6 +226,7 @@ fn plan_drives(inner: &Inner, nodes: &Nodes) -> BTreeMap<DriveId, PlanDrive> {
             room_bytes: room_bytes(free_bytes, total_bytes),
             takes_shards: usable.contains_key(&id),
             is_leaving: drains.iter().any(|drain| drain.drive == id),
+            kind: inner.pool.tiers.is_tiered().then(|| inner.drives.class(id)),
         };
         (id, drive)
     });

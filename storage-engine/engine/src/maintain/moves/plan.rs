@@ -6,11 +6,11 @@
 //! the drive that is the least full for its size. A volume that no drive can take a column of is written again with a code
 //! for the drives that stay.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use granary_cluster::Site;
 use granary_metadata::{VolumeRow, VolumeState};
-use granary_types::{DriveId, VolumeId};
+use granary_types::{DriveClass, DriveId, VolumeId};
 
 /// A drive as planning sees it.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub(crate) struct PlanDrive {
     pub takes_shards: bool,
     /// Whether it is being emptied.
     pub is_leaving: bool,
+    /// Shards go to drives of the same kind only; all drives of a store that is not tiered are of one.
+    pub kind: Option<DriveClass>,
 }
 
 /// One shard to be moved.
@@ -92,6 +94,9 @@ impl Placement {
             return None;
         }
         let from = *row.volume.drives.get(column)?;
+        if self.drives.get(&from).is_some_and(|from| from.kind != drive.kind) {
+            return None;
+        }
         let bound = usize::from(row.volume.parity_columns).max(1);
         let others = |matches: &dyn Fn(&Site) -> bool| {
             let others = row.volume.drives.iter().enumerate().filter(|(other, _)| *other != column);
@@ -116,7 +121,10 @@ impl Placement {
     /// Whether a drive that is away may take a column of the volume when it is back. If it never is, it is removed, and
     /// waited for no more.
     fn may_wait(&self, row: &VolumeRow) -> bool {
-        let is_away = |drive: &PlanDrive| !drive.takes_shards && !drive.is_leaving;
+        let kinds: HashSet<_> =
+            row.volume.drives.iter().filter_map(|id| Some(self.drives.get(id)?.kind)).collect();
+        let is_away =
+            |drive: &PlanDrive| !drive.takes_shards && !drive.is_leaving && kinds.contains(&drive.kind);
         self.drives.iter().any(|(id, drive)| is_away(drive) && !row.volume.drives.contains(id))
     }
 
@@ -178,7 +186,7 @@ fn moves_of(
     Some(moves)
 }
 
-/// Moves that make the drives equally full for their sizes, the fullest first. A drive within `slack_bytes`, or a tenth of
+/// Moves that make the drives of each kind equally full for their sizes, the fullest first. A drive within `slack_bytes`, or a tenth of
 /// what it should hold, of its share is even; a move that would not make the two drives more alike is not made.
 pub(crate) fn plan_rebalance(
     placement: &mut Placement,
@@ -186,8 +194,24 @@ pub(crate) fn plan_rebalance(
     slack_bytes: u64,
     moves_max: usize,
 ) -> Vec<PlannedMove> {
-    let takers: Vec<DriveId> =
-        placement.drives.iter().filter(|(_, drive)| drive.takes_shards).map(|(id, _)| *id).collect();
+    let kinds: BTreeSet<_> = placement.drives.values().map(|drive| drive.kind).collect();
+    let mut moves = Vec::new();
+    for kind in kinds {
+        let takers = placement.drives.iter().filter(|(_, drive)| drive.takes_shards && drive.kind == kind);
+        let takers: Vec<DriveId> = takers.map(|(id, _)| *id).collect();
+        let left = moves_max.saturating_sub(moves.len());
+        moves.extend(rebalance_kind(placement, volumes, &takers, slack_bytes, left));
+    }
+    moves
+}
+
+fn rebalance_kind(
+    placement: &mut Placement,
+    volumes: &[VolumeRow],
+    takers: &[DriveId],
+    slack_bytes: u64,
+    moves_max: usize,
+) -> Vec<PlannedMove> {
     let capacity: u128 = takers.iter().map(|id| capacity_of(placement, *id)).sum();
     let load: u128 = takers.iter().map(|id| u128::from(placement.load(*id))).sum();
     let share = |placement: &Placement, id: DriveId| {

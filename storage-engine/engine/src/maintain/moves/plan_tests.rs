@@ -19,6 +19,7 @@ fn drives(sites: &[(u8, &str)]) -> BTreeMap<DriveId, PlanDrive> {
             room_bytes: CAPACITY / 2,
             takes_shards: true,
             is_leaving: false,
+            kind: None,
         };
         (drive(n), planned)
     };
@@ -170,4 +171,27 @@ fn small_differences_and_a_drive_that_can_go_nowhere_move_nothing() {
     // All on all: nothing can move.
     let volumes: Vec<_> = (0..50).map(|n| volume(n, (2, 1), &[0, 1, 2], 100)).collect();
     assert_eq!(plan_rebalance(&mut Placement::new(drives(&sites), &volumes), &volumes, 0, 9), []);
+}
+
+/// Three drives of one kind, and three of another.
+fn two_kinds() -> BTreeMap<DriveId, PlanDrive> {
+    let mut all = drives(&[(0, ""), (1, ""), (2, ""), (3, ""), (4, ""), (5, "")]);
+    for (n, drive) in (0..).zip(all.values_mut()) {
+        drive.kind = Some(if n < 3 { DriveClass::Ssd } else { DriveClass::Hdd });
+    }
+    all
+}
+
+#[test]
+fn shards_stay_on_their_kind_of_drives() {
+    let volumes = [volume(1, (1, 1), &[0, 1], 100), volume(2, (2, 1), &[3, 4, 5], 100)];
+    let all = without(two_kinds(), &[0, 3]);
+    let plan = plan_drain(&mut Placement::new(all, &volumes), &volumes, &leaving(&[0, 3]));
+    assert_eq!(plan.moves.len(), 1);
+    assert_eq!((plan.moves[0].from, plan.moves[0].to), (drive(0), drive(2)));
+    assert_eq!(plan.rewrites, [(volumes[1].volume.id, volumes[1].live_bytes)], "no other disk is left");
+    // Only the first kind is uneven, and only within it anything moves.
+    let volumes: Vec<_> = (0..30).map(|n| volume(n, (1, 1), &[0, 1], 100)).collect();
+    let moves = plan_rebalance(&mut Placement::new(two_kinds(), &volumes), &volumes, 100, 1000);
+    assert!(!moves.is_empty() && moves.iter().all(|moved| moved.to == drive(2)), "{moves:?}");
 }

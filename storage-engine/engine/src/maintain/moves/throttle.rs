@@ -11,23 +11,23 @@ const REST_PARTS: u32 = 3;
 const REST_MAX: Duration = Duration::from_secs(2);
 
 /// The pace of moves.
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     inner: Arc<Inner>,
     /// At most so many bytes in a second, whoever else is at work.
     rate_bytes: u64,
 }
 
 impl Throttle {
-    pub(super) fn new(inner: &Arc<Inner>) -> Self {
+    pub(crate) fn new(inner: &Arc<Inner>) -> Self {
         Self { inner: Arc::clone(inner), rate_bytes: inner.options.move_rate_bytes.max(1) }
     }
 
-    pub(super) fn begin(&self) -> Instant {
+    pub(crate) fn begin(&self) -> Instant {
         Instant::now()
     }
 
     /// Rests as long as a piece that was begun at `began` asks for.
-    pub(super) async fn pace(&mut self, began: Instant, length_bytes: u64) {
+    pub(crate) async fn pace(&mut self, began: Instant, length_bytes: u64) {
         let took = began.elapsed();
         let least_ms = u128::from(length_bytes) * 1000 / u128::from(self.rate_bytes);
         let least = Duration::from_millis(u64::try_from(least_ms).unwrap_or(u64::MAX)).saturating_sub(took);

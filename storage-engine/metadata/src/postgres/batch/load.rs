@@ -101,6 +101,13 @@ impl<'c> Wanted<'c> {
                 self.blobs.insert(moved.blob);
             }
             Write::Event(_) => {}
+            Write::Transition(transition) => {
+                self.key(transition.bucket, &transition.key).versions.insert(transition.version);
+                self.blobs.extend(transition.moves.iter().map(|moved| moved.blob));
+            }
+            Write::Restore(change) => {
+                self.key(change.bucket, &change.key).versions.insert(change.version);
+            }
         }
     }
 

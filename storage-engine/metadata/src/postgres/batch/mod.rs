@@ -16,6 +16,7 @@ mod objects;
 mod rename;
 pub(super) mod side;
 pub(super) mod store_objects;
+mod transition;
 mod uploads;
 mod volumes;
 
@@ -25,8 +26,8 @@ use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VolumeId, Writ
 
 use crate::error::MetadataError;
 use crate::model::{
-    BucketSettings, Causes, Commit, EraseTerms, Extent, NewUpload, Outcome, PartRow, QueuedEvent, Tag,
-    UsageDeltas, VolumeState, Write, event_outcome,
+    BucketSettings, Causes, Commit, EraseTerms, Extent, NewUpload, Outcome, PartRow, QueuedEvent, Restored,
+    Tag, UsageDeltas, VolumeState, Write, event_outcome,
 };
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::apply::commit::new_places;
@@ -56,6 +57,8 @@ pub(super) struct Batch {
     used: UsageDeltas,
     /// Events to queue.
     events: Vec<QueuedEvent>,
+    /// Versions that are restored now, or not any more.
+    restores: BTreeMap<(BucketId, ObjectKey, WriteId), Option<Restored>>,
 }
 
 /// A volume's row that is locked.
@@ -159,7 +162,9 @@ impl Batch {
                 _ => return Outcome::Moved,
             },
         };
-        if !matches!(write, Write::MoveObject(_)) && !self.buckets.contains_key(&bucket) {
+        if !matches!(write, Write::MoveObject(_) | Write::Transition(_))
+            && !self.buckets.contains_key(&bucket)
+        {
             return Outcome::NoSuchBucket;
         }
         match write {
@@ -180,6 +185,8 @@ impl Batch {
             Write::Rename(rename) => self.rename_object(rename),
             // Whether it is queued depends on the writes before it.
             Write::Event(_) => event_outcome(false),
+            Write::Transition(transition) => self.transition_object(transition),
+            Write::Restore(change) => self.restore_object(change),
         }
     }
 
@@ -205,6 +212,8 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::Erase(erase) => Some((erase.delete.bucket, &erase.delete.key)),
         Write::Expire(expire) => Some((expire.remove.bucket, &expire.remove.key)),
         Write::Rename(rename) => Some((rename.put.bucket, &rename.put.key)),
+        Write::Transition(transition) => Some((transition.bucket, &transition.key)),
+        Write::Restore(change) => Some((change.bucket, &change.key)),
         Write::MoveBlob(_) | Write::Event(_) => None,
     }
 }

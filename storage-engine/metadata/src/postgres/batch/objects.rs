@@ -149,6 +149,9 @@ impl Batch {
         }
         self.drop_tags(bucket, key, row.object.write);
         self.drop_acl(bucket, key, row.object.write);
+        if row.object.storage_class.is_archive() {
+            self.drop_restore(bucket, key, row.object.write);
+        }
     }
 
     pub(super) fn delete_object(&mut self, delete: &DeleteObject, terms: &EraseTerms) -> Outcome {

@@ -1,6 +1,7 @@
 //! Reading everything, page by page along the primary keys.
 
-use granary_types::{BlobId, BucketId, WriteId};
+use granary_types::{BlobId, BucketId, ObjectKey, WriteId};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -44,7 +45,7 @@ pub(super) async fn store_name(session: &mut Session) -> Result<[u8; 16], Failur
     loop {
         let page = page(session, Table::Drives, after.as_ref(), 1_000).await?;
         for entry in &page.entries {
-            if let Entry::Drive(drive) = entry {
+            if let Some(drive) = entry.drive() {
                 hasher.update(drive.id.as_bytes());
             }
         }
@@ -72,6 +73,7 @@ pub(super) async fn count(session: &mut Session, table: Table) -> Result<u64, Fa
         Table::Identities => statements::COUNT,
         Table::Acls => moving::COUNT_ACLS,
         Table::Events => moving::COUNT_EVENTS,
+        Table::Restores => moving::COUNT_RESTORES,
     };
     let rows = session.fetch(sqlx::query(statement)).await?;
     rows.first().map_or(Ok(0), |row| super::super::rows::unsigned(row, 0))
@@ -106,6 +108,7 @@ pub(super) async fn page(
         Table::Events => {
             sqlx::query(event_statements::LIST).bind(at.first).bind(at.second).bind(at.number).bind(at.last)
         }
+        Table::Restores => sqlx::query(moving::WALK_RESTORES).bind(at.first).bind(at.second).bind(at.last),
         Table::Documents => sqlx::query(moving::WALK_DOCUMENTS).bind(at.first).bind(at.second),
         Table::Identities => sqlx::query(statements::LIST).bind(at.first),
     };
@@ -122,7 +125,7 @@ pub(super) async fn page(
 
 fn entry(table: Table, row: &PgRow) -> Result<Entry, Failure> {
     Ok(match table {
-        Table::Drives => Entry::Drive(rows::record("drives", row, 0)?),
+        Table::Drives => Entry::of_drive(rows::drive(row)?),
         Table::Volumes => {
             let (volume, items) = rows::volume(row)?;
             Entry::Volume(volume, items)
@@ -142,26 +145,30 @@ fn entry(table: Table, row: &PgRow) -> Result<Entry, Failure> {
             let (bucket, upload, part) = rows::part(row)?;
             Entry::Part(bucket, upload, part)
         }
-        Table::Tags => tags(row)?,
-        Table::Acls => acl(row)?,
         Table::Events => Entry::Event(events::event(row)?),
+        Table::Tags => {
+            let (bucket, key, write, tags) = side("object_tags", row)?;
+            Entry::Tags(bucket, key, write, tags)
+        }
+        Table::Acls => {
+            let (bucket, key, write, acl) = side("object_acls", row)?;
+            Entry::Acl(bucket, key, write, acl)
+        }
+        Table::Restores => {
+            let (bucket, key, write, restored) = side("object_restores", row)?;
+            Entry::Restore(bucket, key, write, restored)
+        }
         Table::Documents => document(row)?,
         Table::Identities => Entry::Identity(identities::document(row)?),
     })
 }
 
-fn tags(row: &PgRow) -> Result<Entry, Failure> {
+/// A row of a table beside the versions: whose it is, and what it says.
+fn side<T: DeserializeOwned>(table: &str, row: &PgRow) -> Result<(BucketId, ObjectKey, WriteId, T), Failure> {
     let place = [rows::bytes(row, 0)?, rows::bytes(row, 1)?, rows::bytes(row, 2)?];
-    let tags = decode_checked("object_tags", &place, rows::bytes(row, 3)?, rows::bytes(row, 4)?)?;
+    let value = decode_checked(table, &place, rows::bytes(row, 3)?, rows::bytes(row, 4)?)?;
     let (bucket, key) = rows::place(row, 0)?;
-    Ok(Entry::Tags(bucket, key, WriteId::from_bytes(rows::id(row, 2)?), tags))
-}
-
-fn acl(row: &PgRow) -> Result<Entry, Failure> {
-    let place = [rows::bytes(row, 0)?, rows::bytes(row, 1)?, rows::bytes(row, 2)?];
-    let acl = decode_checked("object_acls", &place, rows::bytes(row, 3)?, rows::bytes(row, 4)?)?;
-    let (bucket, key) = rows::place(row, 0)?;
-    Ok(Entry::Acl(bucket, key, WriteId::from_bytes(rows::id(row, 2)?), acl))
+    Ok((bucket, key, WriteId::from_bytes(rows::id(row, 2)?), value))
 }
 
 fn document(row: &PgRow) -> Result<Entry, Failure> {
@@ -203,7 +210,9 @@ fn place(table: Table, row: &PgRow) -> Result<At, Failure> {
         Table::Events => {
             At { number: row.try_get(2)?, last: rows::bytes(row, 3)?.to_vec(), ..At::two(row, 0)? }
         }
-        Table::Tags | Table::Acls => At { last: rows::bytes(row, 2)?.to_vec(), ..At::two(row, 0)? },
+        Table::Tags | Table::Acls | Table::Restores => {
+            At { last: rows::bytes(row, 2)?.to_vec(), ..At::two(row, 0)? }
+        }
         Table::Documents => At::two(row, 0)?,
     })
 }

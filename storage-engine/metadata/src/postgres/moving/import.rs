@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use super::super::batch::side::{AclRows, TagRows};
+use super::super::batch::side::{Beside, BesideRows, TagRows};
 use super::super::batch::store_objects::Versions;
 use super::super::connect::{CallFailure, Session, Statement};
 use super::super::failure::{Failure, is_rolled_back};
@@ -153,9 +153,8 @@ async fn store_locked(
 }
 
 /// The entries of one table, by kind.
-#[derive(Default)]
 struct Sorted<'e> {
-    drives: Vec<&'e DriveRow>,
+    drives: Vec<DriveRow>,
     volumes: Vec<(&'e VolumeRow, u64)>,
     buckets: Vec<&'e Bucket>,
     blobs: Vec<([u8; 16], RowHash, Vec<u8>)>,
@@ -165,7 +164,8 @@ struct Sorted<'e> {
     uploads: Vec<&'e NewUpload>,
     parts: Vec<([u8; 16], [u8; 16], &'e PartRow)>,
     tags: TagRows<'e>,
-    acls: AclRows<'e>,
+    acls: BesideRows<'e>,
+    restores: BesideRows<'e>,
     documents: Vec<&'e BucketDocument>,
     identities: Vec<&'e IdentityDocument>,
     events: Vec<&'e QueuedEvent>,
@@ -173,11 +173,32 @@ struct Sorted<'e> {
     used: UsageDeltas,
 }
 
+impl Sorted<'_> {
+    fn new() -> Self {
+        Self {
+            drives: Vec::new(),
+            volumes: Vec::new(),
+            buckets: Vec::new(),
+            blobs: Vec::new(),
+            references: Vec::new(),
+            current: Vec::new(),
+            older: Vec::new(),
+            uploads: Vec::new(),
+            parts: Vec::new(),
+            tags: TagRows::default(),
+            acls: BesideRows::new(Beside::Acl),
+            restores: BesideRows::new(Beside::Restore),
+            documents: Vec::new(),
+            identities: Vec::new(),
+        }
+    }
+}
+
 async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure> {
-    let mut sorted = Sorted::default();
+    let mut sorted = Sorted::new();
     for entry in entries {
         match entry {
-            Entry::Drive(drive) => sorted.drives.push(drive),
+            Entry::Drive(_) | Entry::ClassedDrive(..) => sorted.drives.extend(entry.drive()),
             Entry::Volume(row, items) => sorted.volumes.push((row, *items)),
             Entry::Bucket(bucket) => sorted.buckets.push(bucket),
             Entry::Blob(id, extents) => {
@@ -199,7 +220,10 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
                 sorted.parts.push((*bucket.as_bytes(), *upload.as_bytes(), part));
             }
             Entry::Tags(bucket, key, write, tags) => sorted.tags.push(*bucket, key, *write, tags)?,
-            Entry::Acl(bucket, key, write, acl) => sorted.acls.push(*bucket, key, *write, acl)?,
+            Entry::Acl(bucket, key, write, acl) => sorted.acls.push((*bucket, key, *write), acl)?,
+            Entry::Restore(bucket, key, write, restored) => {
+                sorted.restores.push((*bucket, key, *write), restored)?;
+            }
             Entry::Document(document) => sorted.documents.push(document),
             Entry::Identity(identity) => sorted.identities.push(identity),
             Entry::Event(event) => sorted.events.push(event),
@@ -219,8 +243,10 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
     run(session, part_rows(&sorted.parts)?, sorted.parts.len()).await?;
     let tags = sorted.tags.len();
     run(session, sorted.tags.bind(), tags).await?;
-    let acls = sorted.acls.len();
-    run(session, sorted.acls.bind(), acls).await?;
+    for rows in [sorted.acls, sorted.restores] {
+        let count = rows.len();
+        run(session, rows.bind(), count).await?;
+    }
     for document in &sorted.documents {
         store_document(session, document).await?;
     }

@@ -80,6 +80,7 @@ pub(super) async fn answer(session: &mut Session, waiting: &mut Vec<Read>) -> Re
     together!(session, waiting, Blobs, point::blobs);
     apart!(session, waiting, Tags, side::tags);
     apart!(session, waiting, Acl, side::acl);
+    apart!(session, waiting, Restore, side::restore);
     apart!(session, waiting, Documents, side::documents);
     apart!(session, waiting, Generation, side::generation);
     apart!(session, waiting, Usage, usage::read);

@@ -150,7 +150,7 @@ pub(super) async fn blobs(
 
 pub(super) async fn drives(session: &mut Session, (): &()) -> Result<Vec<DriveRow>, Failure> {
     let found = session.fetch(sqlx::query(sql::volumes::DRIVES)).await?;
-    found.iter().map(|row| rows::record("drives", row, 0)).collect()
+    found.iter().map(rows::drive).collect()
 }
 
 pub(super) async fn volumes(

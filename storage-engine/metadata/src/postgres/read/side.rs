@@ -1,40 +1,40 @@
 //! Tags of versions and configurations of buckets.
 
 use granary_types::{BucketId, ObjectKey, WriteId};
+use serde::de::DeserializeOwned;
 
-use crate::model::{BucketDocument, DocumentQuery, Tag};
+use crate::model::{BucketDocument, DocumentQuery, Restored, Tag};
 use crate::postgres::connect::Session;
 use crate::postgres::failure::Failure;
 use crate::postgres::{rows, sql};
 use crate::sqlite::codec::{decode_checked, document_name};
 use crate::sqlite::read::walk::after_prefix;
 
-pub(super) async fn tags(
-    session: &mut Session,
-    (bucket, key, write): &(BucketId, ObjectKey, WriteId),
-) -> Result<Vec<Tag>, Failure> {
-    let query = sqlx::query(sql::side::READ_TAGS)
-        .bind(*bucket.as_bytes())
-        .bind(key.as_bytes())
-        .bind(*write.as_bytes());
-    let found = session.fetch(query).await?;
-    let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
-    let Some(row) = found.first() else { return Ok(Vec::new()) };
-    Ok(decode_checked("object_tags", &place, rows::bytes(row, 0)?, rows::bytes(row, 1)?)?)
+type Place = (BucketId, ObjectKey, WriteId);
+
+pub(super) async fn tags(session: &mut Session, place: &Place) -> Result<Vec<Tag>, Failure> {
+    Ok(beside(session, (sql::side::READ_TAGS, "object_tags"), place).await?.unwrap_or_default())
 }
 
-pub(super) async fn acl(
+pub(super) async fn acl(session: &mut Session, place: &Place) -> Result<Option<Vec<u8>>, Failure> {
+    beside(session, (sql::side::READ_ACL, "object_acls"), place).await
+}
+
+pub(super) async fn restore(session: &mut Session, place: &Place) -> Result<Option<Restored>, Failure> {
+    beside(session, (sql::side::READ_RESTORE, "object_restores"), place).await
+}
+
+/// What a table keeps beside the version that a write made.
+async fn beside<T: DeserializeOwned>(
     session: &mut Session,
-    (bucket, key, write): &(BucketId, ObjectKey, WriteId),
-) -> Result<Option<Vec<u8>>, Failure> {
-    let query = sqlx::query(sql::side::READ_ACL)
-        .bind(*bucket.as_bytes())
-        .bind(key.as_bytes())
-        .bind(*write.as_bytes());
+    (sql, table): (&'static str, &str),
+    (bucket, key, write): &Place,
+) -> Result<Option<T>, Failure> {
+    let query = sqlx::query(sql).bind(*bucket.as_bytes()).bind(key.as_bytes()).bind(*write.as_bytes());
     let found = session.fetch(query).await?;
     let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
     let Some(row) = found.first() else { return Ok(None) };
-    Ok(Some(decode_checked("object_acls", &place, rows::bytes(row, 0)?, rows::bytes(row, 1)?)?))
+    Ok(Some(decode_checked(table, &place, rows::bytes(row, 0)?, rows::bytes(row, 1)?)?))
 }
 
 pub(super) async fn documents(

@@ -27,11 +27,11 @@ pub(in crate::postgres) const IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM drive
      OR EXISTS (SELECT 1 FROM object_versions) OR EXISTS (SELECT 1 FROM uploads) OR EXISTS (SELECT 1 FROM parts) \
      OR EXISTS (SELECT 1 FROM object_tags) OR EXISTS (SELECT 1 FROM bucket_documents) \
      OR EXISTS (SELECT 1 FROM identities) OR EXISTS (SELECT 1 FROM object_acls) \
-     OR EXISTS (SELECT 1 FROM events)";
+     OR EXISTS (SELECT 1 FROM events) OR EXISTS (SELECT 1 FROM object_restores)";
 
 pub(in crate::postgres) const EMPTY: &str = "TRUNCATE TABLE drives, volumes, volume_deltas, buckets, blobs, \
      blob_refs, objects, object_versions, uploads, parts, object_tags, bucket_documents, identities, \
-     object_acls, bucket_usage, bucket_deltas, events, writers";
+     object_acls, bucket_usage, bucket_deltas, events, object_restores, writers";
 
 pub(in crate::postgres) const COUNT_DRIVES: &str = "SELECT count(*) FROM drives";
 pub(in crate::postgres) const COUNT_VOLUMES: &str = "SELECT count(*) FROM volumes";
@@ -45,10 +45,11 @@ pub(in crate::postgres) const COUNT_PARTS: &str = "SELECT count(*) FROM parts";
 pub(in crate::postgres) const COUNT_TAGS: &str = "SELECT count(*) FROM object_tags";
 pub(in crate::postgres) const COUNT_ACLS: &str = "SELECT count(*) FROM object_acls";
 pub(in crate::postgres) const COUNT_EVENTS: &str = "SELECT count(*) FROM events";
+pub(in crate::postgres) const COUNT_RESTORES: &str = "SELECT count(*) FROM object_restores";
 pub(in crate::postgres) const COUNT_DOCUMENTS: &str = "SELECT count(*) FROM bucket_documents";
 
 pub(in crate::postgres) const WALK_DRIVES: &str =
-    "SELECT id, row_hash, record FROM drives WHERE id > $1 ORDER BY id LIMIT $2";
+    "SELECT id, row_hash, record, class FROM drives WHERE id > $1 ORDER BY id LIMIT $2";
 pub(in crate::postgres) const WALK_BUCKETS: &str =
     "SELECT name, row_hash, record FROM buckets WHERE name > $1 ORDER BY name LIMIT $2";
 pub(in crate::postgres) const WALK_BLOBS: &str =
@@ -65,6 +66,8 @@ pub(in crate::postgres) const WALK_TAGS: &str = "SELECT bucket_id, key, write_id
      WHERE (bucket_id, key, write_id) > ($1, $2, $3) ORDER BY bucket_id, key, write_id LIMIT $4";
 pub(in crate::postgres) const WALK_ACLS: &str = "SELECT bucket_id, key, write_id, row_hash, record FROM object_acls \
      WHERE (bucket_id, key, write_id) > ($1, $2, $3) ORDER BY bucket_id, key, write_id LIMIT $4";
+pub(in crate::postgres) const WALK_RESTORES: &str = "SELECT bucket_id, key, write_id, row_hash, record \
+     FROM object_restores WHERE (bucket_id, key, write_id) > ($1, $2, $3) ORDER BY bucket_id, key, write_id LIMIT $4";
 pub(in crate::postgres) const WALK_DOCUMENTS: &str = "SELECT bucket_id, name, row_hash, record \
      FROM bucket_documents WHERE (bucket_id, name) > ($1, $2) ORDER BY bucket_id, name LIMIT $3";
 

@@ -19,7 +19,7 @@ pub(in crate::postgres) const NODES: &str = "SELECT id, address, zone, version, 
      oldest_read_ms FROM nodes ORDER BY id";
 
 pub(in crate::postgres) const DRIVES: &str =
-    "SELECT id, row_hash, record, node_id FROM drives ORDER BY node_id, slot, id";
+    "SELECT id, row_hash, record, class, node_id FROM drives ORDER BY node_id, slot, id";
 
 pub(in crate::postgres) const REMOVE: &str = "UPDATE nodes SET state = 1 WHERE id = $1";
 

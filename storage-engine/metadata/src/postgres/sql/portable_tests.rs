@@ -40,8 +40,16 @@ const FORBIDDEN: &[&str] = &[
 ];
 
 /// Tables whose rows belong to a bucket.
-const BUCKETED: &[&str] =
-    &["objects", "object_versions", "uploads", "parts", "object_tags", "object_acls", "bucket_documents"];
+const BUCKETED: &[&str] = &[
+    "objects",
+    "object_versions",
+    "uploads",
+    "parts",
+    "object_tags",
+    "object_acls",
+    "object_restores",
+    "bucket_documents",
+];
 
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -19,6 +19,18 @@ pub(in crate::postgres) const DELETE_ACLS: &str = "DELETE FROM object_acls o \
      USING UNNEST($1::bytea[], $2::bytea[], $3::bytea[]) AS u (bucket_id, key, write_id) \
      WHERE o.bucket_id = u.bucket_id AND o.key = u.key AND o.write_id = u.write_id";
 
+pub(in crate::postgres) const UPSERT_RESTORES: &str = "INSERT INTO object_restores \
+     (bucket_id, key, write_id, row_hash, record) \
+     SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[]) \
+     ON CONFLICT (bucket_id, key, write_id) DO UPDATE SET row_hash = excluded.row_hash, record = excluded.record";
+
+pub(in crate::postgres) const DELETE_RESTORES: &str = "DELETE FROM object_restores o \
+     USING UNNEST($1::bytea[], $2::bytea[], $3::bytea[]) AS u (bucket_id, key, write_id) \
+     WHERE o.bucket_id = u.bucket_id AND o.key = u.key AND o.write_id = u.write_id";
+
+pub(in crate::postgres) const READ_RESTORE: &str =
+    "SELECT row_hash, record FROM object_restores WHERE bucket_id = $1 AND key = $2 AND write_id = $3";
+
 pub(in crate::postgres) const READ_ACL: &str =
     "SELECT row_hash, record FROM object_acls WHERE bucket_id = $1 AND key = $2 AND write_id = $3";
 

@@ -45,15 +45,16 @@ pub(in crate::postgres) const FORGET: &str = "DELETE FROM volumes WHERE id = $1 
 
 pub(in crate::postgres) const SET_DRIVES: &str = "UPDATE volumes SET drives = $2 WHERE id = $1";
 
-pub(in crate::postgres) const PUT_DRIVE: &str = "INSERT INTO drives (id, slot, row_hash, record, node_id) \
-     VALUES ($1, $2, $3, $4, $5) \
+pub(in crate::postgres) const PUT_DRIVE: &str = "INSERT INTO drives (id, slot, row_hash, record, node_id, class) \
+     VALUES ($1, $2, $3, $4, $5, $6) \
      ON CONFLICT (id) DO UPDATE SET slot = excluded.slot, row_hash = excluded.row_hash, record = excluded.record, \
-     node_id = COALESCE(excluded.node_id, drives.node_id)";
+     class = excluded.class, node_id = COALESCE(excluded.node_id, drives.node_id)";
 
 pub(in crate::postgres) const LOCK_DRIVES: &str =
-    "SELECT id, row_hash, record FROM drives WHERE id = ANY($1) ORDER BY id FOR UPDATE";
+    "SELECT id, row_hash, record, class FROM drives WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
-pub(in crate::postgres) const DRIVES: &str = "SELECT id, row_hash, record FROM drives ORDER BY slot, id";
+pub(in crate::postgres) const DRIVES: &str =
+    "SELECT id, row_hash, record, class FROM drives ORDER BY slot, id";
 
 /// Volumes with more deltas than are worth keeping.
 pub(in crate::postgres) const TO_FOLD: &str = "SELECT volume_id FROM volume_deltas GROUP BY volume_id \

@@ -58,6 +58,8 @@ impl Batch<'_> {
             Write::Rename(rename) => self.rename_object(rename),
             // Whether it is queued depends on the writes before it.
             Write::Event(_) => Ok(event_outcome(false)),
+            Write::Transition(transition) => self.transition_object(transition),
+            Write::Restore(change) => self.restore_object(change),
         }
     }
 }
@@ -127,6 +129,10 @@ pub(crate) fn new_places<'w, E>(
         Write::PutPart(part) => extents(&part.blob.extents),
         Write::MoveObject(moved) => visit(Place::Packed(&moved.to)),
         Write::MoveBlob(moved) => extents(&moved.to),
+        Write::Transition(transition) => {
+            transition.moves.iter().try_for_each(|moved| extents(&moved.to))?;
+            transition.place.as_ref().map_or(Ok(()), |place| visit(Place::Packed(place)))
+        }
         Write::Put(_)
         | Write::Rename(_)
         | Write::Delete(_)
@@ -136,6 +142,7 @@ pub(crate) fn new_places<'w, E>(
         | Write::AbortUpload { .. }
         | Write::Tag(_)
         | Write::Acl(_)
+        | Write::Restore(_)
         | Write::Lock(_)
         | Write::Erase(_)
         | Write::Expire(_)

@@ -2,19 +2,21 @@
 
 use super::events::store_event;
 use super::objects::{REPLACE_CURRENT, REPLACE_VERSION, store};
+use super::side::Beside;
 use super::uploads::PartRecord;
 use super::{Batch, StoredVolume};
 use crate::model::{Bucket, BucketDocument, NewUpload, PartRow};
 use crate::moving::{Entry, VersionEntry};
 use crate::sqlite::codec::{ObjectColumns, encode, row_hash};
 use crate::sqlite::failure::Failure;
-use granary_types::UploadId;
+use granary_types::{DriveClass, UploadId};
 
 impl Batch<'_> {
     /// Stores one entry. The volumes' entries tell what lives in them; what buckets hold is added up here.
     pub(in crate::sqlite) fn import(&mut self, entry: &Entry) -> Result<(), Failure> {
         match entry {
-            Entry::Drive(drive) => self.put_drive(drive),
+            Entry::Drive(drive) => self.put_drive(drive, DriveClass::Ssd),
+            Entry::ClassedDrive(drive, class) => self.put_drive(drive, *class),
             Entry::Volume(row, live_items) => {
                 StoredVolume { row: row.clone(), live_items: *live_items }.store(self.connection)
             }
@@ -29,7 +31,12 @@ impl Batch<'_> {
                 self.import_part(*upload, part)
             }
             Entry::Tags(bucket, key, write, tags) => self.store_tags(*bucket, key, *write, tags),
-            Entry::Acl(bucket, key, write, acl) => self.store_acl(*bucket, key, *write, acl),
+            Entry::Acl(bucket, key, write, acl) => {
+                self.store_beside(Beside::Acl, (*bucket, key, *write), acl)
+            }
+            Entry::Restore(bucket, key, write, restored) => {
+                self.store_beside(Beside::Restore, (*bucket, key, *write), restored)
+            }
             Entry::Document(document) => self.import_document(document),
             Entry::Identity(identity) => self.store_identity(identity),
             Entry::Event(event) => store_event(self.connection, event),

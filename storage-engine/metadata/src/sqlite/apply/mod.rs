@@ -16,13 +16,14 @@ pub(crate) mod objects;
 mod recount;
 mod rename;
 pub(crate) mod side;
+pub(crate) mod transition;
 pub(crate) mod uploads;
 mod usage;
 mod volumes;
 
 use std::collections::{BTreeMap, HashMap};
 
-use granary_types::{BucketId, VolumeId};
+use granary_types::{BucketId, DriveClass, VolumeId};
 use rusqlite::Connection;
 
 use super::failure::Failure;
@@ -65,7 +66,8 @@ impl<'c> Batch<'c> {
             Op::FreeVolume { volume, now } => self.free_volume(*volume, *now).map(Reply::Changed),
             Op::ForgetVolume(volume) => self.forget_volume(*volume).map(Reply::Changed),
             Op::MoveShard(shard) => self.move_shard(shard).map(Reply::Changed),
-            Op::PutDrive(drive) => self.put_drive(drive).map(|()| Reply::Done),
+            Op::PutDrive(drive) => self.put_drive(drive, DriveClass::Ssd).map(|()| Reply::Done),
+            Op::PutClassedDrive(drive, class) => self.put_drive(drive, *class).map(|()| Reply::Done),
             Op::PutDocument(put) => self.put_document(put).map(Reply::Changed),
             Op::ChangeIdentities(change) => self.change_identities(change).map(Reply::Changed),
             Op::FinishEvents(places) => self.finish_events(places).map(|()| Reply::Done),

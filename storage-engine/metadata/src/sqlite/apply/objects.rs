@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Batch;
 use super::blobs::object_referrer;
 use super::commit::refused;
-use super::side::{drop_acl, drop_tags};
+use super::side::{Beside, drop_beside};
 use crate::model::{
     BucketSettings, DeleteObject, EraseTerms, NewObject, ObjectLock, ObjectMove, ObjectRow, Outcome, PartRef,
     PutObject, RemoveObject, Versioning, fits,
@@ -209,8 +209,12 @@ impl Batch<'_> {
         for (index, part) in (0_u32..).zip(parts_of(&row.object)) {
             self.drop_reference(part.blob, &object_referrer(bucket, key, row.order, index))?;
         }
-        drop_acl(self.connection, bucket, key, row.object.write)?;
-        drop_tags(self.connection, bucket, key, row.object.write)
+        let place = (bucket, key, row.object.write);
+        if row.object.storage_class.is_archive() {
+            drop_beside(self.connection, Beside::Restore, place)?;
+        }
+        drop_beside(self.connection, Beside::Acl, place)?;
+        drop_beside(self.connection, Beside::Tags, place)
     }
 
     pub(super) fn delete_object(
@@ -288,12 +292,9 @@ impl Batch<'_> {
 
     pub(super) fn move_object(&mut self, moved: &ObjectMove) -> Result<Outcome, Failure> {
         let (bucket, key) = (moved.bucket, &moved.key);
-        let (statement, stored) = match load_current(self.connection, bucket, key)? {
-            Some(current) if current.row.object.version == moved.version => (REPLACE_CURRENT, Some(current)),
-            Some(_) => (REPLACE_VERSION, load_older(self.connection, bucket, key, moved.version)?),
-            None => return Ok(Outcome::Moved),
+        let Some((statement, mut stored)) = self.version(bucket, key, moved.version)? else {
+            return Ok(Outcome::Moved);
         };
-        let Some(mut stored) = stored else { return Ok(Outcome::Moved) };
         match stored.row.object.content.packed_mut() {
             Some(location) if *location == moved.from => *location = moved.to.clone(),
             _ => return Ok(Outcome::Moved),

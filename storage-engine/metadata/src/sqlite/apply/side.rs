@@ -2,10 +2,11 @@
 
 use granary_types::{BucketId, ObjectKey, VersionId, WriteId};
 use rusqlite::Connection;
+use serde::Serialize;
 
 use super::Batch;
 use super::objects::{load_current, load_older};
-use crate::model::{AclChange, BucketDocument, Outcome, Tag, Tagging};
+use crate::model::{AclChange, BucketDocument, Outcome, RestoreChange, Tag, Tagging};
 use crate::sqlite::codec::{encode, row_hash, side_row};
 use crate::sqlite::failure::Failure;
 
@@ -21,7 +22,7 @@ impl Batch<'_> {
             return Ok(refused);
         }
         if tags.is_empty() {
-            drop_tags(self.connection, *bucket, key, *write)?;
+            drop_beside(self.connection, Beside::Tags, (*bucket, key, *write))?;
         } else {
             self.store_tags(*bucket, key, *write, tags)?;
         }
@@ -30,12 +31,27 @@ impl Batch<'_> {
 
     pub(super) fn change_acl(&mut self, change: &AclChange) -> Result<Outcome, Failure> {
         let AclChange { bucket, key, version, write, acl } = change;
-        if let Some(refused) = self.refuse_side(*bucket, key, (*version, *write))? {
+        self.change_beside(Beside::Acl, (*bucket, key), (*version, *write), acl.as_ref())
+    }
+
+    pub(super) fn restore_object(&mut self, change: &RestoreChange) -> Result<Outcome, Failure> {
+        let RestoreChange { bucket, key, version, write, restored } = change;
+        self.change_beside(Beside::Restore, (*bucket, key), (*version, *write), restored.as_ref())
+    }
+
+    fn change_beside<T: Serialize>(
+        &mut self,
+        kind: Beside,
+        (bucket, key): (BucketId, &ObjectKey),
+        (version, write): (VersionId, WriteId),
+        value: Option<&T>,
+    ) -> Result<Outcome, Failure> {
+        if let Some(refused) = self.refuse_side(bucket, key, (version, write))? {
             return Ok(refused);
         }
-        match acl {
-            Some(acl) => self.store_acl(*bucket, key, *write, acl)?,
-            None => drop_acl(self.connection, *bucket, key, *write)?,
+        match value {
+            Some(value) => self.store_beside(kind, (bucket, key, write), value)?,
+            None => drop_beside(self.connection, kind, (bucket, key, write))?,
         }
         Ok(Outcome::Done { replaced: None, order: 0 })
     }
@@ -61,20 +77,24 @@ impl Batch<'_> {
         Ok(is_other.then_some(Outcome::NoSuchKey))
     }
 
-    pub(super) fn store_acl(
+    pub(super) fn store_beside<T: Serialize>(
         &self,
-        bucket: BucketId,
-        key: &ObjectKey,
-        write: WriteId,
-        acl: &[u8],
+        kind: Beside,
+        (bucket, key, write): (BucketId, &ObjectKey, WriteId),
+        value: &T,
     ) -> Result<(), Failure> {
-        let (hash, record) = side_row("object_acls", (bucket, key, write), &acl)?;
-        self.connection
-            .prepare_cached(
-                "REPLACE INTO object_acls (bucket_id, key, write_id, row_hash, record) \
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute((bucket.as_bytes(), key.as_bytes(), write.as_bytes(), hash, record))?;
+        let table = kind.table();
+        let (hash, record) = side_row(table, (bucket, key, write), value)?;
+        let sql = format!(
+            "REPLACE INTO {table} (bucket_id, key, write_id, row_hash, record) VALUES (?1, ?2, ?3, ?4, ?5)"
+        );
+        self.connection.prepare_cached(&sql)?.execute((
+            bucket.as_bytes(),
+            key.as_bytes(),
+            write.as_bytes(),
+            hash,
+            record,
+        ))?;
         Ok(())
     }
 
@@ -137,28 +157,35 @@ impl Batch<'_> {
     }
 }
 
-/// The tags of a version that is gone, or has none any more.
-pub(super) fn drop_tags(
-    connection: &Connection,
-    bucket: BucketId,
-    key: &ObjectKey,
-    write: WriteId,
-) -> Result<(), Failure> {
-    connection
-        .prepare_cached("DELETE FROM object_tags WHERE bucket_id = ?1 AND key = ?2 AND write_id = ?3")?
-        .execute((bucket.as_bytes(), key.as_bytes(), write.as_bytes()))?;
-    Ok(())
+/// What there may be one of beside a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// Its tags.
+    Tags,
+    /// An access control list of its own.
+    Acl,
+    /// That it was restored.
+    Restore,
 }
 
-/// The access control list of a version that is gone, or has none of its own any more.
-pub(super) fn drop_acl(
+impl Beside {
+    fn table(self) -> &'static str {
+        match self {
+            Self::Tags => "object_tags",
+            Self::Acl => "object_acls",
+            Self::Restore => "object_restores",
+        }
+    }
+}
+
+/// What was beside a version that is gone, or has none of it any more.
+pub(super) fn drop_beside(
     connection: &Connection,
-    bucket: BucketId,
-    key: &ObjectKey,
-    write: WriteId,
+    kind: Beside,
+    (bucket, key, write): (BucketId, &ObjectKey, WriteId),
 ) -> Result<(), Failure> {
-    connection
-        .prepare_cached("DELETE FROM object_acls WHERE bucket_id = ?1 AND key = ?2 AND write_id = ?3")?
-        .execute((bucket.as_bytes(), key.as_bytes(), write.as_bytes()))?;
+    let table = kind.table();
+    let sql = format!("DELETE FROM {table} WHERE bucket_id = ?1 AND key = ?2 AND write_id = ?3");
+    connection.prepare_cached(&sql)?.execute((bucket.as_bytes(), key.as_bytes(), write.as_bytes()))?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Volumes and drives: ownership, committed ends, and what lives where.
 
-use granary_types::{DriveId, Epoch, UnixMillis, VolumeId};
+use granary_types::{DriveClass, DriveId, Epoch, UnixMillis, VolumeId};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::error::MetadataError;
 use crate::model::{
     DriveRow, DriveState, Extent, NewVolume, SealedEnd, ShardMove, VolumeAdvance, VolumeRow, VolumeState,
 };
-use crate::sqlite::codec::{blob, decode_checked, encode, row_hash};
+use crate::sqlite::codec::{blob, decode_checked, drive_class_code, encode, row_hash};
 use crate::sqlite::failure::Failure;
 
 /// A volume's row as stored.
@@ -261,15 +261,17 @@ impl Batch<'_> {
         })
     }
 
-    pub(super) fn put_drive(&mut self, drive: &DriveRow) -> Result<(), Failure> {
+    pub(super) fn put_drive(&mut self, drive: &DriveRow, class: DriveClass) -> Result<(), Failure> {
         if drive.state == DriveState::Active && self.retired_among(&[drive.id])?.is_some() {
             return Err(Failure::Refused(MetadataError::DriveRetired(drive.id)));
         }
         let record = encode(drive)?;
         let hash = row_hash("drives", &[drive.id.as_bytes()], &record);
         self.connection
-            .prepare_cached("REPLACE INTO drives (id, slot, row_hash, record) VALUES (?1, ?2, ?3, ?4)")?
-            .execute((drive.id.as_bytes(), drive.slot, hash, record))?;
+            .prepare_cached(
+                "REPLACE INTO drives (id, slot, row_hash, record, class) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((drive.id.as_bytes(), drive.slot, hash, record, drive_class_code(class)))?;
         Ok(())
     }
 }

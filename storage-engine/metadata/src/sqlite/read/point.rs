@@ -9,7 +9,7 @@ use crate::model::{
     BlobRow, Bucket, BucketPage, BucketQuery, DriveRow, ObjectRow, PartPage, PartQuery, VolumeRow,
 };
 use crate::sqlite::apply::{StoredVolume, load_current, load_extents, load_older, read_part};
-use crate::sqlite::codec::{blob, decode_checked};
+use crate::sqlite::codec::{blob, decode_checked, drive_class};
 use crate::sqlite::failure::Failure;
 
 /// Decodes a row selected as `key, row_hash, record`.
@@ -114,11 +114,12 @@ pub(in crate::sqlite) fn volumes(
 
 pub(in crate::sqlite) fn drives(connection: &Connection) -> Result<Vec<DriveRow>, Failure> {
     let mut statement =
-        connection.prepare_cached("SELECT id, row_hash, record FROM drives ORDER BY slot, id")?;
+        connection.prepare_cached("SELECT id, row_hash, record, class FROM drives ORDER BY slot, id")?;
     let mut rows = statement.query([])?;
     let mut drives = Vec::new();
     while let Some(row) = rows.next()? {
-        drives.push(small_row("drives", row)?);
+        let found: DriveRow = small_row("drives", row)?;
+        drives.push(DriveRow { class: drive_class(row.get(3)?)?, ..found });
     }
     Ok(drives)
 }

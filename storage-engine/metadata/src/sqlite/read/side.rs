@@ -2,9 +2,10 @@
 
 use granary_types::{BucketId, ObjectKey, WriteId};
 use rusqlite::{Connection, OptionalExtension};
+use serde::de::DeserializeOwned;
 
 use super::walk::after_prefix;
-use crate::model::{BucketDocument, DocumentQuery, Tag};
+use crate::model::{BucketDocument, DocumentQuery, Restored, Tag};
 use crate::sqlite::codec::{blob, decode_checked, document_name};
 use crate::sqlite::failure::Failure;
 
@@ -14,16 +15,7 @@ pub(in crate::sqlite) fn object_tags(
     key: &ObjectKey,
     write: WriteId,
 ) -> Result<Vec<Tag>, Failure> {
-    let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
-    let found = connection
-        .prepare_cached(
-            "SELECT row_hash, record FROM object_tags WHERE bucket_id = ?1 AND key = ?2 AND write_id = ?3",
-        )?
-        .query_row((bucket.as_bytes(), key.as_bytes(), write.as_bytes()), |row| {
-            Ok(blob(row, 0).and_then(|hash| decode_checked("object_tags", &place, hash, blob(row, 1)?)))
-        })
-        .optional()?;
-    Ok(found.transpose()?.unwrap_or_default())
+    Ok(beside(connection, "object_tags", (bucket, key, write))?.unwrap_or_default())
 }
 
 pub(in crate::sqlite) fn object_acl(
@@ -32,13 +24,31 @@ pub(in crate::sqlite) fn object_acl(
     key: &ObjectKey,
     write: WriteId,
 ) -> Result<Option<Vec<u8>>, Failure> {
+    beside(connection, "object_acls", (bucket, key, write))
+}
+
+pub(in crate::sqlite) fn object_restore(
+    connection: &Connection,
+    bucket: BucketId,
+    key: &ObjectKey,
+    write: WriteId,
+) -> Result<Option<Restored>, Failure> {
+    beside(connection, "object_restores", (bucket, key, write))
+}
+
+/// What a table keeps beside the version that `write` made.
+fn beside<T: DeserializeOwned>(
+    connection: &Connection,
+    table: &str,
+    (bucket, key, write): (BucketId, &ObjectKey, WriteId),
+) -> Result<Option<T>, Failure> {
     let place: [&[u8]; 3] = [bucket.as_bytes(), key.as_bytes(), write.as_bytes()];
+    let sql =
+        format!("SELECT row_hash, record FROM {table} WHERE bucket_id = ?1 AND key = ?2 AND write_id = ?3");
     let found = connection
-        .prepare_cached(
-            "SELECT row_hash, record FROM object_acls WHERE bucket_id = ?1 AND key = ?2 AND write_id = ?3",
-        )?
+        .prepare_cached(&sql)?
         .query_row((bucket.as_bytes(), key.as_bytes(), write.as_bytes()), |row| {
-            Ok(blob(row, 0).and_then(|hash| decode_checked("object_acls", &place, hash, blob(row, 1)?)))
+            Ok(blob(row, 0).and_then(|hash| decode_checked(table, &place, hash, blob(row, 1)?)))
         })
         .optional()?;
     found.transpose()

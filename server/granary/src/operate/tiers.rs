@@ -1,0 +1,49 @@
+//! `granary tier`.
+
+use anyhow::{Context, Result};
+use granary_admin::{ClassReport, TierReport};
+
+use super::{Target, size, used};
+use crate::output::{OutputFormat, print_json, print_line, table};
+
+/// `granary tier list`.
+///
+/// # Errors
+/// The server cannot be reached, or refuses.
+pub async fn list_tiers(target: &Target, format: OutputFormat) -> Result<()> {
+    let list = target.client()?.tiers().await.context("listing tiers")?;
+    if format == OutputFormat::Json {
+        return print_json(&list);
+    }
+    let classes: Vec<_> = list.classes.iter().map(class_row).collect();
+    print_line(&table(&["CLASS", "DRIVES", "ERASURE"], &classes))?;
+    if !list.tiered {
+        print_line("All drives are of one class: every storage class is kept on them.")?;
+    }
+    print_line("")?;
+    let header = ["DRIVES", "COUNT", "CAPACITY", "FREE", "USED", "VOLUMES", "STORED", "LIVE", "LIVE PART"];
+    print_line(&table(&header, &list.tiers.iter().map(tier_row).collect::<Vec<_>>()))
+}
+
+fn class_row(class: &ClassReport) -> Vec<String> {
+    vec![
+        class.class.clone(),
+        class.drives.map_or("all", granary_types::DriveClass::as_str).to_owned(),
+        class.erasure.clone().unwrap_or_else(|| "no drives: writes are refused".to_owned()),
+    ]
+}
+
+fn tier_row(tier: &TierReport) -> Vec<String> {
+    let percent = |part: f64| format!("{:.0} %", part * 100.0);
+    vec![
+        tier.class.map_or("mixed", granary_types::DriveClass::as_str).to_owned(),
+        tier.drives.to_string(),
+        size(tier.capacity_bytes),
+        size(tier.free_bytes),
+        used(tier.capacity_bytes, tier.free_bytes),
+        tier.volumes.to_string(),
+        size(tier.stored_bytes),
+        size(tier.live_bytes),
+        tier.live_fraction.map_or_else(|| "-".to_owned(), percent),
+    ]
+}

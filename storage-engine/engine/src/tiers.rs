@@ -1,0 +1,263 @@
+//! Which drives, and which code, the bytes of a storage class get.
+//!
+//! A store that has drives of both classes is tiered: what is hot lies on its SSDs, what is cold on its disks. A store with
+//! drives of one class keeps everything on them, whatever class objects have by name, unless the operator mapped classes to
+//! drives: then a class whose drives are not there takes no writes. `docs/decisions` tells why.
+
+use std::sync::Arc;
+
+use granary_cluster::{Redundancy, archive_for_drives, for_drives};
+use granary_erasure::Profile;
+use granary_metadata::VolumeRow;
+use granary_types::{DriveClass, StorageClass};
+
+use crate::drives::DriveSet;
+use crate::error::{EngineError, Result};
+
+/// The code of the volumes of a tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CodeRule {
+    /// By the number of drives.
+    Usual,
+    /// By the number of drives, wider where there are enough of them.
+    Archive,
+    /// This one.
+    Fixed(Profile),
+}
+
+/// Where a storage class belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TierRule {
+    /// On drives of this class.
+    pub drives: DriveClass,
+    /// With this code.
+    pub code: CodeRule,
+}
+
+impl TierRule {
+    /// Where a class belongs of which the operator says nothing.
+    #[must_use]
+    pub fn of(class: StorageClass) -> Self {
+        match class {
+            StorageClass::Standard | StorageClass::ReducedRedundancy => {
+                Self { drives: DriveClass::Ssd, code: CodeRule::Usual }
+            }
+            StorageClass::StandardIa
+            | StorageClass::OnezoneIa
+            | StorageClass::GlacierIr
+            | StorageClass::IntelligentTiering => Self { drives: DriveClass::Hdd, code: CodeRule::Usual },
+            StorageClass::Glacier | StorageClass::DeepArchive => {
+                Self { drives: DriveClass::Hdd, code: CodeRule::Archive }
+            }
+        }
+    }
+}
+
+/// What becomes of writes whose SSDs are full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// They are refused until there is room again.
+    #[default]
+    Refuse,
+    /// They go to the disks; compaction brings what lives back when there is room.
+    Spill,
+}
+
+/// Volumes of one kind: which drives they are placed on, and with which code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Tier {
+    /// On all drives: the store is not tiered.
+    All,
+    /// On drives of one class.
+    Of(TierRule),
+}
+
+/// The code of new volumes of a store that is not tiered, while all drives are usable.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted {
+    /// This one.
+    Fixed(Profile),
+    /// By the number of drives that the nodes have together.
+    ByDrives,
+}
+
+/// How storage classes are spread over the drives of the store.
+pub(crate) struct Tiers {
+    pub(crate) drives: Arc<DriveSet>,
+    wanted: Wanted,
+    /// The code that the operator asked for.
+    asked: Option<Profile>,
+    /// What the operator says of classes.
+    rules: Vec<(StorageClass, TierRule)>,
+    when_full: WhenFull,
+}
+
+impl Tiers {
+    pub(crate) fn new(
+        drives: Arc<DriveSet>,
+        wanted: Wanted,
+        asked: Option<Profile>,
+        rules: Vec<(StorageClass, TierRule)>,
+        when_full: WhenFull,
+    ) -> Self {
+        Self { drives, wanted, asked, rules, when_full }
+    }
+
+    /// Where bytes go whose own tier is full, if they may go elsewhere.
+    pub(crate) fn spill(&self, tier: Tier) -> Option<Tier> {
+        let Tier::Of(TierRule { drives: DriveClass::Ssd, .. }) = tier else { return None };
+        let disks = TierRule { drives: DriveClass::Hdd, code: CodeRule::Usual };
+        let may = self.when_full == WhenFull::Spill && self.drives.count_of(DriveClass::Hdd) > 0;
+        may.then_some(Tier::Of(disks))
+    }
+
+    /// Whether classes lie apart.
+    pub(crate) fn is_tiered(&self) -> bool {
+        !self.rules.is_empty() || DriveClass::ALL.into_iter().all(|class| self.drives.count_of(class) > 0)
+    }
+
+    /// Where a class belongs in a store that is tiered.
+    pub(crate) fn rule(&self, class: StorageClass) -> TierRule {
+        // The last word counts.
+        let said = self.rules.iter().rev().find(|(of, _)| *of == class);
+        said.map_or_else(|| TierRule::of(class), |(_, rule)| *rule)
+    }
+
+    /// Where bytes of a class are written for a client.
+    ///
+    /// # Errors
+    /// [`EngineError::NoDrivesForClass`] if the store has no drives of the kind that the class needs.
+    pub(crate) fn for_writing(&self, class: StorageClass) -> Result<Tier> {
+        if !self.is_tiered() {
+            return Ok(Tier::All);
+        }
+        let rule = self.rule(class);
+        if self.drives.count_of(rule.drives) == 0 {
+            return Err(EngineError::NoDrivesForClass { class, drives: rule.drives });
+        }
+        // What would have the same code lies in the same volumes.
+        let usual = Tier::Of(TierRule { code: CodeRule::Usual, ..rule });
+        let tier = Tier::Of(rule);
+        Ok(if self.code(usual) == self.code(tier) { usual } else { tier })
+    }
+
+    /// Where bytes of a class go that the store has already: where it belongs if there are drives for it, or else to those
+    /// that there are.
+    pub(crate) fn for_keeping(&self, class: StorageClass) -> Tier {
+        self.for_writing(class).unwrap_or(Tier::All)
+    }
+
+    /// Where what belongs to no object goes.
+    pub(crate) fn usual(&self) -> Tier {
+        self.for_keeping(StorageClass::Standard)
+    }
+
+    /// The code of new volumes while all drives are usable.
+    pub(crate) fn code(&self, tier: Tier) -> Redundancy {
+        let rule = match tier {
+            Tier::All => return self.code_of_all(),
+            Tier::Of(rule) => rule,
+        };
+        let count = self.drives.count_of(rule.drives);
+        let asked = self.asked.filter(|asked| asked.columns() <= count);
+        match (rule.code, asked) {
+            (CodeRule::Fixed(profile), _) | (CodeRule::Usual, Some(profile)) => redundancy(profile),
+            (CodeRule::Usual, None) => for_drives(count),
+            (CodeRule::Archive, _) => archive_for_drives(count),
+        }
+    }
+
+    fn code_of_all(&self) -> Redundancy {
+        match self.wanted {
+            Wanted::Fixed(profile) => redundancy(profile),
+            Wanted::ByDrives => for_drives(self.drives.active_count().unwrap_or(1)),
+        }
+    }
+
+    /// All tiers that volumes may be opened in now.
+    pub(crate) fn all(&self) -> Vec<Tier> {
+        if !self.is_tiered() {
+            return vec![Tier::All];
+        }
+        let mut tiers: Vec<Tier> = Vec::new();
+        for class in StorageClass::ALL {
+            let tier = self.for_keeping(*class);
+            if !tiers.contains(&tier) {
+                tiers.push(tier);
+            }
+        }
+        tiers
+    }
+
+    /// Whether volumes of the tier are still opened.
+    pub(crate) fn is_current(&self, tier: Tier) -> bool {
+        match tier {
+            Tier::All => DriveClass::ALL.into_iter().any(|class| self.drives.count_of(class) == 0),
+            Tier::Of(rule) => self.is_tiered() && self.drives.count_of(rule.drives) > 0,
+        }
+    }
+
+    /// Whether drives of a class take shards of the tier.
+    pub(crate) fn takes(tier: Tier, class: DriveClass) -> bool {
+        match tier {
+            Tier::All => true,
+            Tier::Of(rule) => rule.drives == class,
+        }
+    }
+
+    /// The class of the drives that a volume lies on; `None` if it lies on several, as before the store was tiered.
+    pub(crate) fn class_of(&self, row: &VolumeRow) -> Option<DriveClass> {
+        let mut classes = row.volume.drives.iter().map(|drive| self.drives.class(*drive));
+        let first = classes.next()?;
+        classes.all(|class| class == first).then_some(first)
+    }
+
+    /// Whether a volume lies where `tier` places its volumes, with a code as good.
+    pub(crate) fn is_in(&self, row: &VolumeRow, tier: Tier) -> bool {
+        let Tier::Of(rule) = tier else { return true };
+        let fits = match rule.code {
+            CodeRule::Fixed(profile) => row.volume.data_columns == profile.data_columns(),
+            CodeRule::Usual | CodeRule::Archive => true,
+        };
+        fits && self.class_of(row) == Some(rule.drives)
+    }
+
+    /// Where the bytes in a volume go of which nothing else is known: to where they are, as far as that is one tier.
+    pub(crate) fn of_unknown(&self, row: &VolumeRow) -> Tier {
+        match self.class_of(row) {
+            Some(_) => self.of_volume(row).first().copied().unwrap_or(Tier::All),
+            None => self.usual(),
+        }
+    }
+
+    /// The tiers that a volume may be one of, by where it lies.
+    pub(crate) fn of_volume(&self, row: &VolumeRow) -> Vec<Tier> {
+        let Some(class) = self.class_of(row).filter(|_| self.is_tiered()) else { return vec![Tier::All] };
+        self.all().into_iter().filter(|tier| Self::takes(*tier, class)).collect()
+    }
+
+    /// Refuses codes that no drives are there for.
+    pub(crate) fn check(&self) -> Result<()> {
+        for (class, rule) in &self.rules {
+            let count = self.drives.count_of(rule.drives);
+            let CodeRule::Fixed(profile) = rule.code else { continue };
+            if !self.drives.is_shared() && count > 0 && profile.columns() > count {
+                return Err(EngineError::Layout(format!(
+                    "class {} is to have code {profile}, which needs {} drives of class {}, and there are {count}",
+                    class.as_str(),
+                    profile.columns(),
+                    rule.drives
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn redundancy(profile: Profile) -> Redundancy {
+    Redundancy { data: profile.data_columns(), parity: profile.parity_columns() }
+}
+
+#[cfg(test)]
+#[path = "tiers_tests.rs"]
+mod tests;

@@ -1,0 +1,317 @@
+//! A store with SSDs and disks: each storage class lies on its drives, and rules move objects between them.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use common::{Body, Store, bucket, bytes, key, reopen};
+use granary_engine::{
+    CompleteOptions, DayLength, DeleteEntry, Engine, EngineError, EngineOptions, LifecycleFilter,
+    LifecycleRule, LifecycleRules, PutOptions, RuleStatus, TaskKind, TierRule, Transition, TransitionTime,
+    UploadOptions, VolumeState,
+};
+use granary_types::{DriveClass, Etag, PartNumber, StorageClass};
+
+const SSDS: usize = 3;
+const HDDS: usize = 4;
+const DEADLINE: Duration = Duration::from_secs(60);
+const LENGTHS: [usize; 7] = [0, 1, 10_000, 131_072, 131_073, 700_000, 5_000_000];
+
+fn options(dir: &std::path::Path) -> EngineOptions {
+    let data: Vec<_> = (0..SSDS + HDDS).map(|slot| common::drive(dir, slot)).collect();
+    let mut options = EngineOptions::new(data.clone());
+    let class = |slot| if slot < SSDS { DriveClass::Ssd } else { DriveClass::Hdd };
+    options.drive_classes = (0..).zip(data).map(|(slot, path)| (path, class(slot))).collect();
+    options.grace = Duration::from_millis(300);
+    options.maintenance_interval = Duration::from_millis(100);
+    options.lifecycle_day = DayLength::Debug(Duration::from_secs(1));
+    options
+}
+
+async fn tiered() -> Store {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(dir.path());
+    let engine = Engine::open(options.clone()).await.unwrap();
+    engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
+    Store { dir, options, engine }
+}
+
+async fn put(
+    engine: &Engine,
+    name: &str,
+    body: &Bytes,
+    storage_class: StorageClass,
+) -> Result<(), EngineError> {
+    let options = PutOptions { storage_class, ..PutOptions::default() };
+    engine.put_object(&bucket(), &key(name), options, &mut Body::new(body.clone())).await.map(drop)
+}
+
+async fn class_of(engine: &Engine, name: &str) -> StorageClass {
+    engine.open_object(&bucket(), &key(name), None).await.unwrap().info().storage_class
+}
+
+/// What lives on drives of each class; volumes that lie on several are a failure.
+async fn live(engine: &Engine) -> HashMap<DriveClass, u64> {
+    let tiers = engine.tier_status().await.unwrap();
+    tiers.into_iter().map(|tier| (tier.class.unwrap(), tier.live_bytes)).collect()
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, mut reached: impl FnMut() -> F) {
+    let deadline = Instant::now() + DEADLINE;
+    while !reached().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Rules by which everything moves to these classes after so many days, however small it is.
+fn rules(transitions: &[(u32, StorageClass)]) -> LifecycleRules {
+    let step =
+        |(days, class): &(u32, StorageClass)| Transition { at: TransitionTime::Days(*days), class: *class };
+    let rule = LifecycleRule {
+        id: "move".to_owned(),
+        status: RuleStatus::Enabled,
+        filter: LifecycleFilter { shorter_than_bytes: Some(1 << 40), ..LifecycleFilter::default() },
+        expiration: None,
+        noncurrent: None,
+        abort_days: None,
+        transitions: transitions.iter().map(step).collect(),
+        noncurrent_transitions: Vec::new(),
+    };
+    LifecycleRules { rules: vec![rule], transition_minimum: None }
+}
+
+fn total() -> u64 {
+    LENGTHS.iter().map(|length| *length as u64).sum()
+}
+
+async fn put_all(store: &Store, class: StorageClass) {
+    for (seed, length) in (0..).zip(LENGTHS) {
+        put(&store.engine, &format!("{}/{length}", class.as_str()), &bytes(length, seed), class)
+            .await
+            .unwrap();
+    }
+}
+
+async fn check_all(store: &Store, class: StorageClass) {
+    for (seed, length) in (0..).zip(LENGTHS) {
+        let got = store.get(&format!("{}/{length}", class.as_str())).await.unwrap();
+        assert!(got == bytes(length, seed), "{class:?} {length}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn classes_lie_on_their_drives_through_restarts_heals_and_compactions() {
+    let mut store = tiered().await;
+    put_all(&store, StorageClass::Standard).await;
+    assert_eq!(live(&store.engine).await[&DriveClass::Ssd], total());
+    assert_eq!(live(&store.engine).await[&DriveClass::Hdd], 0);
+    put_all(&store, StorageClass::StandardIa).await;
+    put_all(&store, StorageClass::DeepArchive).await;
+    assert_eq!(live(&store.engine).await[&DriveClass::Hdd], 2 * total());
+    store.restart().await;
+    for row in store.engine.volume_status(None, 1000).await.unwrap() {
+        let code = (row.volume.data_columns, row.volume.parity_columns);
+        assert!([(2, 1), (2, 2)].contains(&code), "{code:?}");
+    }
+    // Half of it goes, so that the rest is compacted; a disk and an SSD are lost and made anew.
+    for class in [StorageClass::Standard, StorageClass::StandardIa] {
+        let gone = LENGTHS.iter().step_by(2).map(|length| DeleteEntry {
+            key: key(&format!("{}/{length}", class.as_str())),
+            version: None,
+            bypass: granary_engine::Bypass::Nothing,
+            conditions: Default::default(),
+        });
+        store.engine.delete_objects(&bucket(), gone.collect()).await.unwrap();
+    }
+    store.task(TaskKind::Compact).await;
+    for slot in [0, SSDS] {
+        let directory = common::drive(store.dir.path(), slot);
+        while std::fs::remove_dir_all(&directory).is_err() {}
+        std::fs::create_dir(&directory).unwrap();
+    }
+    until("both drives are new", || async {
+        store.task(TaskKind::Heal).await;
+        let drives = store.engine.drive_status();
+        drives.iter().all(|drive| drive.space_bytes.is_some())
+    })
+    .await;
+    store.task(TaskKind::Heal).await;
+    let odd: u64 = LENGTHS.iter().skip(1).step_by(2).map(|length| *length as u64).sum();
+    let lives = live(&store.engine).await;
+    assert_eq!((lives[&DriveClass::Ssd], lives[&DriveClass::Hdd]), (odd, odd + total()));
+    for class in [StorageClass::Standard, StorageClass::StandardIa] {
+        for (seed, length) in (0..).zip(LENGTHS).skip(1).step_by(2) {
+            let got = store.get(&format!("{}/{length}", class.as_str())).await.unwrap();
+            assert!(got == bytes(length, seed), "{class:?} {length}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_with_drives_of_one_class_keeps_all_classes_on_them() {
+    let store = Store::open(4).await;
+    put_all(&store, StorageClass::Glacier).await;
+    put_all(&store, StorageClass::Standard).await;
+    assert!(!store.engine.class_status().0);
+    check_all(&store, StorageClass::Standard).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_class_whose_drives_are_not_there_takes_no_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let data: Vec<_> = (0..3).map(|slot| common::drive(dir.path(), slot)).collect();
+    let mut options = EngineOptions::new(data.clone());
+    options.drive_classes = data.into_iter().map(|path| (path, DriveClass::Ssd)).collect();
+    options.tiers = vec![(StorageClass::Glacier, TierRule::of(StorageClass::Glacier))];
+    let engine = Engine::open(options.clone()).await.unwrap();
+    engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
+    let refused = put(&engine, "k", &bytes(10, 1), StorageClass::Glacier).await.unwrap_err();
+    assert!(
+        matches!(refused, EngineError::NoDrivesForClass { class: StorageClass::Glacier, .. }),
+        "{refused:?}"
+    );
+    let upload = UploadOptions { storage_class: StorageClass::StandardIa, ..UploadOptions::default() };
+    assert!(engine.create_upload(&bucket(), &key("k"), upload).await.is_err());
+    put(&engine, "k", &bytes(10, 1), StorageClass::Standard).await.unwrap();
+    engine.close().await.unwrap();
+    // A drive that is told to be another kind at the next start is one from then on.
+    options.drive_classes.insert(options.data[2].clone(), DriveClass::Hdd);
+    let engine = reopen(&options).await;
+    put(&engine, "k", &bytes(10, 1), StorageClass::Glacier).await.unwrap();
+    let classes: Vec<_> = engine.drive_status().iter().map(|drive| drive.class).collect();
+    assert_eq!(classes, [DriveClass::Ssd, DriveClass::Ssd, DriveClass::Hdd]);
+    engine.close().await.unwrap();
+}
+
+/// An object of two parts.
+async fn put_parts(engine: &Engine, name: &str) -> Bytes {
+    let (upload, _) = engine.create_upload(&bucket(), &key(name), UploadOptions::default()).await.unwrap();
+    let whole = bytes(3_000_000, 77);
+    let mut parts = Vec::new();
+    for (number, range) in [(1, 0..1_000_000), (2, 1_000_000..3_000_000)] {
+        let number = PartNumber::new(number).unwrap();
+        let mut body = Body::new(whole.slice(range));
+        parts.push(engine.put_part(&bucket(), &key(name), (upload, number), None, &mut body).await.unwrap());
+    }
+    let options =
+        CompleteOptions { parts, etag: Etag::new("x-2"), checksum: None, conditions: Default::default() };
+    engine.complete_upload(&bucket(), &key(name), upload, options).await.unwrap();
+    whole
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_move_everything_step_by_step_and_nothing_is_lost_or_doubled() {
+    let mut store = tiered().await;
+    put_all(&store, StorageClass::Standard).await;
+    let parts = put_parts(&store.engine, "parts").await;
+    let everything = total() + parts.len() as u64;
+    let before = store.engine.open_object(&bucket(), &key("parts"), None).await.unwrap().info().clone();
+    let names: Vec<String> =
+        LENGTHS.iter().map(|length| format!("STANDARD/{length}")).chain(["parts".to_owned()]).collect();
+    store.engine.set_lifecycle(&bucket(), Some(&rules(&[(1, StorageClass::StandardIa)]))).await.unwrap();
+    for name in &names {
+        let engine = &store.engine;
+        until(name, || async { class_of(engine, name).await == StorageClass::StandardIa }).await;
+    }
+    check_all(&store, StorageClass::Standard).await;
+    assert!(store.get("parts").await.unwrap() == parts);
+    let lives = live(&store.engine).await;
+    assert_eq!((lives[&DriveClass::Ssd], lives[&DriveClass::Hdd]), (0, everything));
+    let after = store.engine.open_object(&bucket(), &key("parts"), None).await.unwrap().info().clone();
+    let expected = granary_engine::ObjectInfo { storage_class: StorageClass::StandardIa, ..before };
+    assert_eq!(after, expected, "nothing but the class changes");
+    // What was left behind goes, and nothing else.
+    let of_ssds = || async {
+        let rows = store.engine.volume_status(None, 1000).await.unwrap();
+        let ssds: Vec<_> =
+            store.engine.drive_status().into_iter().filter(|d| d.class == DriveClass::Ssd).collect();
+        let is_ssd = |id: &granary_types::DriveId| ssds.iter().any(|drive| drive.drive == Some(*id));
+        let sealed = rows.iter().filter(|row| row.state == VolumeState::Sealed);
+        sealed.filter(|row| row.volume.drives.iter().all(is_ssd) && row.live_bytes == 0).count()
+    };
+    store.engine.set_lifecycle(&bucket(), None).await.unwrap();
+    store.restart().await;
+    until("the volumes that were left are removed", || async { of_ssds().await == 0 }).await;
+    check_all(&store, StorageClass::Standard).await;
+    let next = rules(&[(1, StorageClass::StandardIa), (2, StorageClass::Glacier)]);
+    store.engine.set_lifecycle(&bucket(), Some(&next)).await.unwrap();
+    for name in &names {
+        let engine = &store.engine;
+        until(name, || async { class_of(engine, name).await == StorageClass::Glacier }).await;
+    }
+    // The same drives and the same code: the bytes stayed where they were.
+    assert_eq!(live(&store.engine).await[&DriveClass::Hdd], everything);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn archived_objects_are_restored_for_a_while() {
+    let store = tiered().await;
+    put(&store.engine, "k", &bytes(200_000, 1), StorageClass::Glacier).await.unwrap();
+    let info =
+        || async { store.engine.open_object(&bucket(), &key("k"), None).await.unwrap().info().clone() };
+    assert_eq!(info().await.restored, None);
+    let done = store.engine.restore_object(&bucket(), &key("k"), None, 600).await.unwrap();
+    assert!(!done.was_restored);
+    assert_eq!(info().await.restored.unwrap().expires, done.expires);
+    let again = store.engine.restore_object(&bucket(), &key("k"), None, 2).await.unwrap();
+    assert!(again.was_restored && again.expires < done.expires);
+    assert!(store.get("k").await.unwrap() == bytes(200_000, 1));
+    until("it expires", || async { info().await.restored.is_none() }).await;
+    put(&store.engine, "warm", &bytes(10, 1), StorageClass::StandardIa).await.unwrap();
+    let refused = store.engine.restore_object(&bucket(), &key("warm"), None, 1).await.unwrap_err();
+    assert!(matches!(refused, EngineError::NotArchived(StorageClass::StandardIa)));
+}
+
+/// Objects are overwritten, deleted and read while rules move them: what is read is always what was written last.
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_and_readers_race_the_moves() {
+    const KEYS: u64 = 12;
+    let store = tiered().await;
+    store.engine.set_lifecycle(&bucket(), Some(&rules(&[(0, StorageClass::StandardIa)]))).await.unwrap();
+    let ends = Instant::now() + Duration::from_secs(10);
+    let work = (0..KEYS).map(|n| {
+        let store = &store;
+        async move {
+            let (name, mut round) = (format!("k{n}"), 0);
+            while Instant::now() < ends {
+                round += 1;
+                let length = if n % 2 == 0 { 9_000 + round } else { 300_000 + round };
+                let body = bytes(length, n * 1_000 + round as u64);
+                put(&store.engine, &name, &body, StorageClass::Standard).await.unwrap();
+                for _ in 0..5 {
+                    assert!(store.get(&name).await.unwrap() == body, "{name} {round}");
+                    tokio::time::sleep(Duration::from_millis(n * 5)).await;
+                }
+                if round % 3 == 0 {
+                    store.engine.delete_object(&bucket(), &entry(&name)).await.unwrap();
+                    assert!(matches!(store.get(&name).await, Err(EngineError::NoSuchKey)));
+                }
+            }
+            let body = bytes(50_000, n);
+            put(&store.engine, &name, &body, StorageClass::Standard).await.unwrap();
+        }
+    });
+    futures::future::join_all(work).await;
+    let engine = &store.engine;
+    for n in 0..KEYS {
+        let name = format!("k{n}");
+        until(&name, || async { class_of(engine, &name).await == StorageClass::StandardIa }).await;
+        assert!(store.get(&name).await.unwrap() == bytes(50_000, n));
+    }
+    let lives = live(engine).await;
+    assert_eq!((lives[&DriveClass::Ssd], lives[&DriveClass::Hdd]), (0, KEYS * 50_000));
+}
+
+fn entry(name: &str) -> DeleteEntry {
+    DeleteEntry {
+        key: key(name),
+        version: None,
+        bypass: granary_engine::Bypass::Nothing,
+        conditions: Default::default(),
+    }
+}

@@ -1,0 +1,227 @@
+"""Storage classes: on SSDs and disks, moved by lifecycle rules, restored from archives."""
+
+import itertools
+import json
+import shutil
+import time
+
+import pytest
+from botocore.exceptions import ClientError
+
+from harness import Server, refusal, scratch_root, seeded_bytes
+
+SETTINGS = {"GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS": "1", "GRANARY_GRACE_MS": "1000",
+            "GRANARY_MAINTENANCE_INTERVAL_MS": "200"}
+DEADLINE_S = 60
+CLASSES = ["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER",
+           "DEEP_ARCHIVE", "GLACIER_IR"]
+ARCHIVES = ["GLACIER", "DEEP_ARCHIVE"]
+_numbers = itertools.count(1)
+
+
+def started(**options):
+    root = scratch_root()
+    server = Server(root, settings=SETTINGS, **options).start()
+    yield server
+    server.kill()
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", name="server")
+def tiered_server():
+    """Three SSDs and four disks; a day of a rule is a second."""
+    yield from started(drives=7, hdds=4)
+
+
+@pytest.fixture(scope="module")
+def plain_server():
+    """Drives of one class."""
+    yield from started(drives=2)
+
+
+def new_bucket(server):
+    name = f"tiers-{next(_numbers)}"
+    server.boto3().create_bucket(Bucket=name)
+    return name
+
+
+def until(reached, what):
+    deadline = time.monotonic() + DEADLINE_S
+    while not reached():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.2)
+
+
+def tiers(server):
+    return json.loads(server.admin("tier", "list", "--json"))
+
+
+def live(server, drives):
+    return sum(tier["live_bytes"] for tier in tiers(server)["tiers"] if tier["class"] == drives)
+
+
+def transition(server, bucket, *steps, filter=None, **rule):
+    server.boto3().put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [{
+        "ID": "move", "Status": "Enabled", "Filter": filter or {"ObjectSizeGreaterThan": 1},
+        **({"Transitions": [{"Days": days, "StorageClass": name} for days, name in steps]} if steps else {}), **rule}]})
+
+
+def classes(server, bucket):
+    page = server.boto3().list_objects_v2(Bucket=bucket)
+    return {entry["Key"]: entry["StorageClass"] for entry in page.get("Contents", [])}
+
+
+def test_every_class_is_kept_shown_and_read(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    for name, length in itertools.product(CLASSES, (0, 1000, 300_000)):
+        key, body = f"{name}/{length}", seeded_bytes(length, length)
+        client.put_object(Bucket=bucket, Key=key, Body=body, StorageClass=name)
+        shown = client.head_object(Bucket=bucket, Key=key).get("StorageClass", "STANDARD")
+        assert shown == name
+        assert ("StorageClass" in client.head_object(Bucket=bucket, Key=key)) == (name != "STANDARD")
+        if name in ARCHIVES:
+            assert refusal(client.get_object, Bucket=bucket, Key=key) == (403, "InvalidObjectState")
+        else:
+            assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+    assert all(key.startswith(f"{name}/") for key, name in classes(server, bucket).items())
+
+
+def test_uploads_and_copies_go_to_the_class_they_name(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    body = seeded_bytes(5, 6 << 20)
+    ssd, hdd = live(server, "ssd"), live(server, "hdd")
+    upload = client.create_multipart_upload(Bucket=bucket, Key="u", StorageClass="GLACIER_IR")["UploadId"]
+    part = client.upload_part(Bucket=bucket, Key="u", UploadId=upload, PartNumber=1, Body=body)
+    client.complete_multipart_upload(Bucket=bucket, Key="u", UploadId=upload, MultipartUpload={
+        "Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    assert client.head_object(Bucket=bucket, Key="u")["StorageClass"] == "GLACIER_IR"
+    assert (live(server, "ssd"), live(server, "hdd")) == (ssd, hdd + len(body))
+    # Onto itself: the bytes move to the other drives.
+    client.copy_object(Bucket=bucket, Key="u", CopySource=f"{bucket}/u", StorageClass="STANDARD")
+    assert "StorageClass" not in client.head_object(Bucket=bucket, Key="u")
+    assert (live(server, "ssd"), live(server, "hdd")) == (ssd + len(body), hdd)
+    assert client.get_object(Bucket=bucket, Key="u")["Body"].read() == body
+    client.copy_object(Bucket=bucket, Key="u", CopySource=f"{bucket}/u", StorageClass="STANDARD_IA")
+    assert (live(server, "ssd"), live(server, "hdd")) == (ssd, hdd + len(body))
+    assert client.get_object(Bucket=bucket, Key="u")["Body"].read() == body
+    assert refusal(client.put_object, Bucket=bucket, Key="x", StorageClass="COLD") == (400, "InvalidStorageClass")
+
+
+def test_rules_move_objects_in_steps(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    bodies = {f"k{length}": seeded_bytes(length, length) for length in (1000, 200_000, 3_000_000)}
+    for key, body in bodies.items():
+        client.put_object(Bucket=bucket, Key=key, Body=body, Metadata={"m": "1"}, Tagging="a=b")
+    before = {key: client.head_object(Bucket=bucket, Key=key) for key in bodies}
+    transition(server, bucket, (1, "GLACIER_IR"), (6, "GLACIER"))
+    until(lambda: set(classes(server, bucket).values()) == {"GLACIER_IR"}, "all are moved")
+    for key, body in bodies.items():
+        after = client.head_object(Bucket=bucket, Key=key)
+        for name in ("ETag", "LastModified", "Metadata", "ContentLength", "ContentType"):
+            assert after[name] == before[key][name]
+        assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+        assert client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"] == [{"Key": "a", "Value": "b"}]
+    until(lambda: set(classes(server, bucket).values()) == {"GLACIER"}, "all are archived")
+    for key, body in bodies.items():
+        client.restore_object(Bucket=bucket, Key=key, RestoreRequest={"Days": 100})
+        assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+
+
+def test_small_objects_stay_unless_a_rule_names_lengths(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    client.put_object(Bucket=bucket, Key="small", Body=b"x" * 1000)
+    client.put_object(Bucket=bucket, Key="large", Body=b"x" * 128 * 1024)
+    transition(server, bucket, (1, "GLACIER_IR"), filter={"Prefix": ""})
+    until(lambda: classes(server, bucket)["large"] == "GLACIER_IR", "the large one is moved")
+    time.sleep(1)
+    assert classes(server, bucket)["small"] == "STANDARD"
+    client.put_bucket_lifecycle_configuration(
+        Bucket=bucket, TransitionDefaultMinimumObjectSize="varies_by_storage_class", LifecycleConfiguration={"Rules": [{
+            "ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""},
+            "Transitions": [{"Days": 1, "StorageClass": "DEEP_ARCHIVE"}]}]})
+    until(lambda: classes(server, bucket)["small"] == "DEEP_ARCHIVE", "archives take small ones")
+
+
+def test_older_versions_move_and_expiry_goes_first(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    client.put_object(Bucket=bucket, Key="gone", Body=b"x" * 1000)
+    transition(server, bucket, (1, "GLACIER"), Expiration={"Days": 2})
+    until(lambda: not classes(server, bucket), "it expired")
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for n in range(2):
+        client.put_object(Bucket=bucket, Key="k", Body=seeded_bytes(n, 200_000))
+    transition(server, bucket, NoncurrentVersionTransitions=[{"NoncurrentDays": 1, "StorageClass": "GLACIER_IR"}])
+
+    def versions():
+        page = client.list_object_versions(Bucket=bucket, Prefix="k")
+        return [(entry["IsLatest"], entry["StorageClass"]) for entry in page["Versions"]]
+
+    until(lambda: versions() == [(True, "STANDARD"), (False, "GLACIER_IR")], "the older one is moved")
+    older = client.list_object_versions(Bucket=bucket, Prefix="k")["Versions"][1]["VersionId"]
+    assert client.get_object(Bucket=bucket, Key="k", VersionId=older)["Body"].read() == seeded_bytes(0, 200_000)
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_archives_are_restored_for_a_while(server, name):
+    client, bucket = server.boto3(), new_bucket(server)
+    body = seeded_bytes(9, 400_000)
+    client.put_object(Bucket=bucket, Key="k", Body=body, StorageClass=name)
+    with pytest.raises(ClientError) as refused:
+        client.get_object(Bucket=bucket, Key="k")
+    assert refused.value.response["Error"]["StorageClass"] == name
+    assert refusal(client.copy_object, Bucket=bucket, Key="c", CopySource=f"{bucket}/k") == (403, "InvalidObjectState")
+    assert "Restore" not in client.head_object(Bucket=bucket, Key="k")
+
+    def restore(days, tier="Bulk"):
+        answer = client.restore_object(Bucket=bucket, Key="k", RestoreRequest={
+            "Days": days, "GlacierJobParameters": {"Tier": tier}})
+        return answer["ResponseMetadata"]["HTTPStatusCode"]
+
+    assert restore(600) == 202
+    assert restore(3, "Standard") == 200
+    shown = client.head_object(Bucket=bucket, Key="k")["Restore"]
+    assert shown.startswith('ongoing-request="false", expiry-date="') and shown.endswith(' GMT"')
+    answer = client.get_object(Bucket=bucket, Key="k")
+    assert answer["Body"].read() == body and answer["StorageClass"] == name
+    # A copy of what is restored is an object of its own, for good.
+    client.copy_object(Bucket=bucket, Key="c", CopySource=f"{bucket}/k")
+    until(lambda: "Restore" not in client.head_object(Bucket=bucket, Key="k"), "it expires")
+    assert refusal(client.get_object, Bucket=bucket, Key="k") == (403, "InvalidObjectState")
+    assert client.get_object(Bucket=bucket, Key="c")["Body"].read() == body
+    if name == "DEEP_ARCHIVE":
+        assert refusal(client.restore_object, Bucket=bucket, Key="k", RestoreRequest={
+            "Days": 1, "GlacierJobParameters": {"Tier": "Expedited"}}) == (400, "InvalidArgument")
+    else:
+        assert restore(1, "Expedited") == 202
+
+
+def test_what_is_not_archived_is_not_restored(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    client.put_object(Bucket=bucket, Key="k", Body=b"x", StorageClass="GLACIER_IR")
+    days = {"Days": 1}
+    assert refusal(client.restore_object, Bucket=bucket, Key="k", RestoreRequest=days) == (403, "InvalidObjectState")
+    assert refusal(client.restore_object, Bucket=bucket, Key="none", RestoreRequest=days) == (404, "NoSuchKey")
+    assert refusal(client.restore_object, Bucket=bucket, Key="k", RestoreRequest={}) == (400, "MalformedXML")
+
+
+def test_tiers_are_listed(server, plain_server):
+    listed = tiers(server)
+    where = {entry["class"]: (entry["drives"], entry["erasure"]) for entry in listed["classes"]}
+    assert listed["tiered"]
+    assert where["STANDARD"] == ("ssd", "2+1") and where["GLACIER"] == ("hdd", "2+2")
+    drives = json.loads(server.admin("drive", "list", "--json"))
+    assert [drive["class"] for drive in drives] == ["ssd"] * 3 + ["hdd"] * 4
+    text = server.admin("tier", "list")
+    assert "STANDARD_IA" in text and "LIVE PART" in text
+    plain = tiers(plain_server)
+    assert not plain["tiered"] and {entry["drives"] for entry in plain["classes"]} == {None}
+
+
+def test_a_store_with_one_kind_of_drives_takes_every_class(plain_server):
+    client, bucket = plain_server.boto3(), new_bucket(plain_server)
+    for name in CLASSES:
+        client.put_object(Bucket=bucket, Key=name, Body=b"x" * 200_000, StorageClass=name)
+    assert classes(plain_server, bucket) == {name: name for name in CLASSES}
+    assert refusal(client.get_object, Bucket=bucket, Key="GLACIER") == (403, "InvalidObjectState")
+    transition(plain_server, bucket, (1, "DEEP_ARCHIVE"))
+    until(lambda: set(classes(plain_server, bucket).values()) == {"DEEP_ARCHIVE"}, "all change their class")
