@@ -55,7 +55,8 @@ def anyone(server):  # noqa: F811
 def allowed(account, *statements, name="u"):  # noqa: F811
     """A user who may do what pairs of actions and resources say, as a client of S3."""
     key = account.user(name)
-    statements = [{"Effect": "Allow", "Action": action, "Resource": resource, **dict(more)} for action, resource, *more in statements]
+    statements = [{"Effect": "Allow", "Action": action, "Resource": resource, **(more[0] if more else {})}
+                  for action, resource, *more in statements]
     account.client("iam").put_user_policy(UserName=name, PolicyName="p",
                                           PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}))
     return account.client("s3", *key)

@@ -296,7 +296,12 @@ fn string_to_sign(
         out.push(b'/');
         out.extend_from_slice(bucket.as_bytes());
     }
-    out.extend_from_slice(head.uri.path().as_bytes());
+    let path = head.uri.path();
+    out.extend_from_slice(path.as_bytes());
+    // A bucket alone is signed with a slash behind it, sent or not; it names the same.
+    if bucket.is_none() && path.len() > 1 && path.rfind('/') == Some(0) {
+        out.push(b'/');
+    }
     write_subresources(parameters, &mut out);
     Ok(out)
 }

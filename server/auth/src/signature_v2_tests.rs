@@ -101,6 +101,16 @@ fn the_bucket_of_the_host_and_of_the_path_are_signed_alike() {
 }
 
 #[test]
+fn a_bucket_is_signed_with_a_slash_behind_it() {
+    for (target, bucket, signed) in
+        [("/b", None, "/b/"), ("/b/", None, "/b/"), ("/", None, "/"), ("/", Some("b"), "/b/")]
+    {
+        let parts = sign("GET", target, &[("date", DATE)], &format!("GET\n\n\n{DATE}\n{signed}"));
+        assert_eq!(verify(&parts, bucket, NOW_S), Ok(AuthMethod::HeaderV2), "{target}");
+    }
+}
+
+#[test]
 fn whatever_is_signed_must_be_as_it_was_signed() {
     let signature = "qgk2+6Sv9/oM7G3qLEjTH1a1l1g=";
     let date = [("date", DATE)];

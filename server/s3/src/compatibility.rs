@@ -12,12 +12,18 @@ const BESIDE: &str = "
 ## Beside the table
 - **Browser uploads** (`POST /{bucket}` with a form, which botocore's model does not have) are implemented: policies with all
   conditions, the redirects and statuses, and every field that AWS names. A form may be signed with Signature Version 4 or, as
-  AWS documents for forms too, with version 2; no other request may use version 2. Forms without a policy are anonymous.
+  AWS documents for forms too, with version 2. Forms without a policy are anonymous.
   As AWS says, every field but the signature, the file, the policy and `x-ignore-*` must be in the policy's conditions,
   checksums too (one of ceph's tests expects otherwise).
 - **Regions**: the server is in one region (`--region`), and requests must be signed for it; others get
   `AuthorizationHeaderMalformed` with the right one, by which SDKs correct themselves. A bucket may be created with
   that region as its location or with none. AWS wants a location in every region but us-east-1, and refuses that one's name.
+  A signature for no region at all, which clients without one in their configuration make, is taken.
+- **Signature Version 2**, which AWS has retired, is refused for all but forms. With `--allow-signature-v2` it is taken in the
+  `Authorization` header and in presigned URLs, for old clients. It does not cover the body, and parameters of the query that it does not
+  cover are refused, so that they cannot change what was signed; policies can refuse it by `s3:signatureversion`.
+- **An ACL in the headers of a new object** needs `s3:PutObjectAcl` if it gives anything to anybody but the writer and the bucket's owner.
+  Who may write by the bucket's ACL may also give the new object an ACL and tags.
 - **RenameObject and appends** work in every bucket, not in directory buckets alone. A renamed object keeps its tags and its time;
   the old key is deleted as the bucket's versioning says. `If-Modified-Since` and `If-Unmodified-Since` on the destination are
   not implemented. Appending is by `x-amz-write-offset-bytes`; the ETag is then no MD5, as on AWS.
