@@ -238,7 +238,7 @@ def test_more_requests_at_once_than_a_node_takes_are_told_to_come_back():
     root = scratch_root()
     server = Server(root, settings={"GRANARY_MAX_REQUESTS": "2"}).start()
     try:
-        s3 = server.boto3()
+        s3 = server.boto3(signature_version="s3v4")
         s3.create_bucket(Bucket="busy")
         held = []
         for number in range(2):

@@ -1,6 +1,6 @@
 //! What sends the events of one target, in the order of its queue and several at a time.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -85,7 +85,7 @@ impl Worker {
     }
 
     async fn send_forever(&self) {
-        let mut refused = HashMap::new();
+        let mut refused = BTreeMap::new();
         let mut pause = PAUSE_MIN;
         loop {
             // Either way it is time to look: another node may have queued something.
@@ -127,7 +127,7 @@ impl Worker {
     }
 
     /// Sends what is queued, page by page, as long as the target takes it.
-    async fn walk(&self, refused: &mut HashMap<EventPlace, Instant>) -> granary_engine::Result<Walked> {
+    async fn walk(&self, refused: &mut BTreeMap<EventPlace, Instant>) -> granary_engine::Result<Walked> {
         let mut after = before(&self.target.name);
         loop {
             let page = self.engine.queued_events(Some(after), PAGE).await?;
@@ -145,7 +145,7 @@ impl Worker {
     async fn send_all(
         &self,
         events: Vec<WaitingEvent>,
-        refused: &mut HashMap<EventPlace, Instant>,
+        refused: &mut BTreeMap<EventPlace, Instant>,
     ) -> granary_engine::Result<Walked> {
         let mut done = Vec::with_capacity(events.len());
         let mut to_send = Vec::with_capacity(events.len());
