@@ -101,9 +101,10 @@ pub(crate) fn run_clients_only(filter: &[String]) -> Result<()> {
 }
 
 /// Builds the server with the dev profile: optimised enough to move gigabytes, with the named crash
-/// points and debug assertions that a release build leaves out.
+/// points and debug assertions that a release build leaves out. Together with all tests: by itself it
+/// would be built with other features of its dependencies, and these a second time for the tests.
 fn build_binary(root: &Path, target: &Path) -> Result<PathBuf> {
-    process::run(cargo(root).args(["build", "--package", "granary", "--locked"]))?;
+    process::run(cargo(root).args(["build", "--workspace", "--lib", "--bins", "--tests", "--locked"]))?;
     let binary = target.join("debug/granary");
     if !binary.exists() {
         bail!("cargo built no {}", binary.display());
