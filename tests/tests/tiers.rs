@@ -163,12 +163,12 @@ async fn a_disk_lost_in_the_middle_of_a_move_loses_nothing() {
 #[tokio::test]
 async fn full_ssds_refuse_or_spill_and_corrupt_nothing() {
     const OBJECT_BYTES: usize = 400_000;
-    const OBJECTS: u64 = 150;
+    const OBJECTS: u64 = 300;
     for (policy, fits_all) in [("refuse", false), ("spill", true)] {
         let dir = tempfile::tempdir().unwrap();
         let paths: Vec<_> = (0..7).map(|number| dir.path().join(format!("d{number}"))).collect();
         let ssds = paths.iter().take(3);
-        let mounts: Vec<_> = ssds.map(|path| Mount::tmpfs(path, 24 << 20).unwrap()).collect();
+        let mounts: Vec<_> = ssds.map(|path| Mount::tmpfs(path, 40 << 20).unwrap()).collect();
         let config = ServerConfig { drive_paths: paths, hdds: 4, ..ServerConfig::default() };
         let config = config
             .env("GRANARY_WHEN_SSD_FULL", policy)

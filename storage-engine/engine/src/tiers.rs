@@ -212,12 +212,12 @@ impl Tiers {
         classes.all(|class| class == first).then_some(first)
     }
 
-    /// Whether a volume lies where `tier` places its volumes, with a code as good.
+    /// Whether a volume lies where `tier` places its volumes, with the code that the tier is there for.
     pub(crate) fn is_in(&self, row: &VolumeRow, tier: Tier) -> bool {
         let Tier::Of(rule) = tier else { return true };
         let fits = match rule.code {
-            CodeRule::Fixed(profile) => row.volume.data_columns == profile.data_columns(),
-            CodeRule::Usual | CodeRule::Archive => true,
+            CodeRule::Usual => true,
+            CodeRule::Archive | CodeRule::Fixed(_) => row.volume.data_columns == self.code(tier).data,
         };
         fits && self.class_of(row) == Some(rule.drives)
     }
