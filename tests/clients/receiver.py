@@ -6,10 +6,26 @@ import http.server
 import json
 import os
 import ssl
+import subprocess
 import threading
 import time
 
 SECRET = "a-secret-of-the-receiver-0123456789"
+
+
+def certificates(root):
+    """An authority, and the certificate and key of `localhost` that it signed."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "extensions").write_text("basicConstraints=CA:FALSE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    request = ["openssl", "req", "-newkey", "rsa:2048", "-nodes"]
+    for command in (
+        [*request, "-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority"],
+        [*request, "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=localhost"],
+        ["openssl", "x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+         "-days", "2", "-extfile", "extensions", "-out", "cert.pem"],
+    ):
+        subprocess.run(command, cwd=root, check=True, capture_output=True)
+    return root / "ca.pem", (root / "cert.pem", root / "key.pem")
 
 
 class Receiver:

@@ -94,7 +94,7 @@ def test_answers_tell_a_browser_what_its_page_may_see(server, open_bucket):
 INVENTORY = {
     "Id": "i", "IsEnabled": True, "IncludedObjectVersions": "All", "OptionalFields": ["Size", "ETag"],
     "Schedule": {"Frequency": "Daily"},
-    "Destination": {"S3BucketDestination": {"Bucket": "arn:aws:s3:::b", "Format": "CSV", "Prefix": "p"}},
+    "Destination": {"S3BucketDestination": {"Bucket": "arn:aws:s3:::lists", "Format": "CSV", "Prefix": "p"}},
 }
 WITH_IDS = {
     "analytics": ("AnalyticsConfiguration", {"Id": "i", "Filter": {"Prefix": "p"}, "StorageClassAnalysis": {}}),

@@ -12,7 +12,7 @@ import uuid
 import pytest
 
 from harness import Server, binary, refusal, scratch_root
-from receiver import SECRET, Receiver, settings
+from receiver import SECRET, Receiver, certificates, settings
 from test_protocol import connection
 
 CREATED, REMOVED = "s3:ObjectCreated:*", "s3:ObjectRemoved:*"
@@ -289,9 +289,9 @@ def metrics_of(server):
 
 
 def test_messages_go_over_tls_to_who_has_the_right_certificate(root):
-    certified = Server(root / "certificate", tls=True)
-    receiver = Receiver(tls=(certified.certificate, certified.key)).start()
-    trusting = settings(root, hook=receiver) | {"GRANARY_NOTIFY_CA_CERT": str(certified.certificate)}
+    authority, own = certificates(root / "certificates")
+    receiver = Receiver(tls=own).start()
+    trusting = settings(root, hook=receiver) | {"GRANARY_NOTIFY_CA_CERT": str(authority)}
     server = Server(root / "trusting", settings=trusting).start()
     wary = Server(root / "wary", settings=settings(root, hook=receiver)).start()
     try:
@@ -326,7 +326,7 @@ def test_ssrf_a_configuration_names_a_target_of_its_own(told, arn):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "0x7f.1"])
 def test_ssrf_a_target_resolves_to_this_machine(root, host):
-    receiver = Receiver(tls=certificate(root)).start()
+    receiver = Receiver(tls=certificates(root / "certificates")[1]).start()
     url = f"https://{host}:{receiver.port}/"
     server = Server(root / "server", settings=settings(root, private=False, hook=url)).start()
     try:
@@ -340,11 +340,6 @@ def test_ssrf_a_target_resolves_to_this_machine(root, host):
     finally:
         server.kill()
         receiver.stop()
-
-
-def certificate(root):
-    certified = Server(root / "certificate", tls=True)
-    return certified.certificate, certified.key
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

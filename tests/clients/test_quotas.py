@@ -1,14 +1,27 @@
 """Quotas of buckets, and how many requests users and buckets may take."""
 
 import json
+import shutil
 import threading
 import time
+
+import pytest
 
 from harness import Server, refusal, scratch_root, seeded_bytes
 from test_protocol import Answer, connection, head_of
 
 KIB = 1024
 FULL = (403, "QuotaExceeded")
+
+
+@pytest.fixture(scope="module", params=[1, 6])
+def server(request):
+    """Without TLS: the commands do not take the certificate that the shared server makes for itself."""
+    root = scratch_root()
+    server = Server(root, drives=request.param).start()
+    yield server
+    server.kill()
+    shutil.rmtree(root, ignore_errors=True)
 
 
 def show(server, bucket):
@@ -233,8 +246,6 @@ def test_a_bucket_is_sent_no_more_requests_than_it_may(server, bucket):
 
 
 def test_more_requests_at_once_than_a_node_takes_are_told_to_come_back():
-    import shutil
-
     root = scratch_root()
     server = Server(root, settings={"GRANARY_MAX_REQUESTS": "2"}).start()
     try:

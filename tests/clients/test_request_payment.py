@@ -1,23 +1,34 @@
 """Requester Pays: who would have to pay says so, or gets nothing."""
 
 import json
+import shutil
+import uuid
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from harness import REGION, refusal
+from harness import REGION, Server, refusal, scratch_root
 from test_access import DENIED, anyone, policy, statement
 
 PAYS = {"RequestPayer": "requester"}
 
 
+@pytest.fixture(scope="module")
+def server():
+    """Without TLS: the commands do not take the certificate that the shared server makes for itself."""
+    root = scratch_root()
+    server = Server(root, drives=2).start()
+    yield server
+    server.kill()
+    shutil.rmtree(root, ignore_errors=True)
+
+
 @pytest.fixture
 def other(server):
     """The root user of another account."""
-    name = f"payer{server.port}"
-    made = json.loads(server.admin("user", "add", name, "--json")) if name not in server.admin("user", "list") \
-        else {"key": json.loads(server.admin("key", "add", name, "--json"))["key"]}
+    name = f"payer{uuid.uuid4().hex[:8]}"
+    made = json.loads(server.admin("user", "add", name, "--json"))
     config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
     return boto3.client("s3", endpoint_url=server.endpoint, aws_access_key_id=made["key"]["access_key"],
                         aws_secret_access_key=made["key"]["secret_key"], region_name=REGION, config=config,

@@ -236,7 +236,7 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_key: Option<PathBuf>,
-    /// For tests: how many seconds a day of a lifecycle rule lasts [default: a day is a day].
+    /// For tests: how many seconds a day of a lifecycle rule or an inventory lasts [default: a day is a day].
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     debug_lifecycle_day_seconds: Option<u64>,

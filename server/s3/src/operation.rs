@@ -119,7 +119,7 @@ operations! {
     DeleteBucketCors: DELETE Bucket Subresource("cors") Implemented;
     DeleteBucketEncryption: DELETE Bucket Subresource("encryption") Implemented;
     DeleteBucketIntelligentTieringConfiguration: DELETE Bucket SubresourceWithId("intelligent-tiering") Stored;
-    DeleteBucketInventoryConfiguration: DELETE Bucket SubresourceWithId("inventory") Stored;
+    DeleteBucketInventoryConfiguration: DELETE Bucket SubresourceWithId("inventory") Implemented;
     DeleteBucketLifecycle: DELETE Bucket Subresource("lifecycle") Implemented;
     DeleteBucketMetadataConfiguration: DELETE Bucket Subresource("metadataConfiguration") Missing;
     DeleteBucketMetadataTableConfiguration: DELETE Bucket Subresource("metadataTable") Missing;
@@ -141,7 +141,7 @@ operations! {
     GetBucketCors: GET Bucket Subresource("cors") Implemented;
     GetBucketEncryption: GET Bucket Subresource("encryption") Implemented;
     GetBucketIntelligentTieringConfiguration: GET Bucket SubresourceWithId("intelligent-tiering") Stored;
-    GetBucketInventoryConfiguration: GET Bucket SubresourceWithId("inventory") Stored;
+    GetBucketInventoryConfiguration: GET Bucket SubresourceWithId("inventory") Implemented;
     GetBucketLifecycle: GET Bucket Elsewhere("GetBucketLifecycleConfiguration") Missing;
     GetBucketLifecycleConfiguration: GET Bucket Subresource("lifecycle") Implemented;
     GetBucketLocation: GET Bucket Subresource("location") Implemented;
@@ -173,7 +173,7 @@ operations! {
     HeadObject: HEAD Object Plain Implemented;
     ListBucketAnalyticsConfigurations: GET Bucket Subresource("analytics") Stored;
     ListBucketIntelligentTieringConfigurations: GET Bucket Subresource("intelligent-tiering") Stored;
-    ListBucketInventoryConfigurations: GET Bucket Subresource("inventory") Stored;
+    ListBucketInventoryConfigurations: GET Bucket Subresource("inventory") Implemented;
     ListBucketMetricsConfigurations: GET Bucket Subresource("metrics") Stored;
     ListBuckets: GET Service Plain Implemented;
     ListDirectoryBuckets: GET Service Elsewhere("the endpoint of directory buckets") Missing;
@@ -190,7 +190,7 @@ operations! {
     PutBucketCors: PUT Bucket Subresource("cors") Implemented;
     PutBucketEncryption: PUT Bucket Subresource("encryption") Implemented;
     PutBucketIntelligentTieringConfiguration: PUT Bucket SubresourceWithId("intelligent-tiering") Stored;
-    PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Stored;
+    PutBucketInventoryConfiguration: PUT Bucket SubresourceWithId("inventory") Implemented;
     PutBucketLifecycle: PUT Bucket Elsewhere("PutBucketLifecycleConfiguration") Missing;
     PutBucketLifecycleConfiguration: PUT Bucket Subresource("lifecycle") Implemented;
     PutBucketLogging: PUT Bucket Subresource("logging") Implemented;

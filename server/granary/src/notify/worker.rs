@@ -121,7 +121,7 @@ impl Worker {
                     .set(f64::from(count));
             }
             Err(error) => {
-                tracing::warn!(destination = self.target.name, %error, "the queue of a target cannot be counted")
+                tracing::warn!(destination = self.target.name, %error, "the queue of a target cannot be counted");
             }
         }
     }

@@ -37,6 +37,7 @@ pub struct Store {
     notifying: Vec<JoinHandle<()>>,
     s3: S3State,
     logging: JoinHandle<()>,
+    listing: JoinHandle<()>,
 }
 
 impl Store {
@@ -57,6 +58,7 @@ impl Store {
             task.abort();
         }
         self.logging.abort();
+        self.listing.abort();
         self.s3.deliver_logs().await;
         self.engine.close().await.context("closing the store")
     }
@@ -119,6 +121,8 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
         S3State::new(engine.clone(), verifier, s3, random_seed()?).context("starting the hashing threads")?;
     let interval = Duration::from_millis(config.settings.access_log_interval_ms);
     let logging = tokio::spawn(state.clone().deliver_logs_forever(interval));
+    let day = config.settings.debug_lifecycle_day_seconds.unwrap_or(24 * 60 * 60);
+    let listing = tokio::spawn(state.clone().make_inventories_forever(Duration::from_secs(day)));
     let backend = Arc::new(EngineBackend { engine: engine.clone(), identities: identities.clone() });
     let routes = Routes {
         s3: granary_s3::router(state.clone()),
@@ -126,7 +130,7 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
         iam: granary_iam::api::router(identities.clone(), anywhere),
         readiness,
     };
-    Ok((routes, Store { engine, identities, watching, following, notifying, s3: state, logging }))
+    Ok((routes, Store { engine, identities, watching, following, notifying, s3: state, logging, listing }))
 }
 
 /// Keys of clients come over TLS, or over plain HTTP where the operator says that this is safe.

@@ -13,6 +13,7 @@ mod lists;
 pub(crate) mod owner;
 pub(crate) mod payment;
 pub(crate) mod rules;
+pub(crate) mod services;
 
 use std::sync::{Arc, OnceLock};
 

@@ -32,7 +32,7 @@ const STORED: Limits = Limits { length_bytes: 1024 * 1024, depth: 8, elements: 1
 
 /// A part of the rules that is kept as text.
 #[derive(Debug)]
-pub(crate) enum Stored<T> {
+pub(super) enum Stored<T> {
     /// There is none.
     Absent,
     /// It is this.
@@ -154,11 +154,6 @@ impl Rules {
         }
     }
 
-    /// The policy.
-    pub(crate) fn policy(&self) -> &Stored<Policy> {
-        &self.policy
-    }
-
     /// Whether anybody gets in who cannot be told beforehand.
     pub(crate) fn is_public(&self) -> bool {
         let by_acl = self.counts_acls()
@@ -218,7 +213,7 @@ fn ownership(bucket: &str, stored: Option<&[u8]>) -> ObjectOwnership {
 }
 
 /// Reads the content of a root element.
-pub(super) fn fragment(root: &str, content: &[u8]) -> S3Result<Element> {
+pub(crate) fn fragment(root: &str, content: &[u8]) -> S3Result<Element> {
     let mut document = format!("<{root}>").into_bytes();
     document.extend_from_slice(content);
     document.extend_from_slice(format!("</{root}>").as_bytes());

@@ -107,7 +107,7 @@ fn line(shared: &Shared, (trail, rules): (&Trail, &Rules), parts: &Parts, answer
         &mut out,
         match method {
             None | Some(AuthMethod::Anonymous) => "-",
-            Some(AuthMethod::FormV2) => "SigV2",
+            Some(AuthMethod::FormV2 | AuthMethod::HeaderV2 | AuthMethod::PresignedV2) => "SigV2",
             Some(_) => "SigV4",
         },
     );
@@ -117,8 +117,8 @@ fn line(shared: &Shared, (trail, rules): (&Trail, &Rules), parts: &Parts, answer
         &mut out,
         match method {
             None | Some(AuthMethod::Anonymous) => "-",
-            Some(AuthMethod::Header) => "AuthHeader",
-            Some(AuthMethod::Presigned) => "QueryString",
+            Some(AuthMethod::Header | AuthMethod::HeaderV2) => "AuthHeader",
+            Some(AuthMethod::Presigned | AuthMethod::PresignedV2) => "QueryString",
             Some(AuthMethod::Form | AuthMethod::FormV2) => "POST",
         },
     );

@@ -57,7 +57,7 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order they are copied.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Drives,
         Self::Volumes,
         Self::Buckets,

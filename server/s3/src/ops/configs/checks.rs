@@ -9,6 +9,7 @@ use crate::access::rules;
 use crate::context::Context;
 use crate::cors::Rules;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::inventory::Inventory;
 use crate::new_buckets::ObjectOwnership;
 use crate::tags;
 use crate::xml::read::{Element, malformed};
@@ -81,6 +82,10 @@ pub(super) fn website(root: &Element) -> S3Result<()> {
         ));
     }
     Ok(())
+}
+
+pub(super) fn inventory(root: &Element) -> S3Result<()> {
+    Inventory::of_element(root).map(drop)
 }
 
 /// What only the store can tell.

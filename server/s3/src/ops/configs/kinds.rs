@@ -194,7 +194,7 @@ pub(super) const ALL: &[Kind] = &[
         ..PLAIN
     },
     Kind {
-        name: "inventory/",
+        name: crate::inventory::DOCUMENT,
         root: "InventoryConfiguration",
         list_root: "ListInventoryConfigurationsResult",
         operations: [
@@ -205,6 +205,7 @@ pub(super) const ALL: &[Kind] = &[
         ],
         has_ids: true,
         schema: INVENTORY,
+        check: checks::inventory,
         missing: Some(ErrorCode::NoSuchConfiguration),
         ..PLAIN
     },

@@ -190,6 +190,8 @@ impl Sorted<'_> {
             restores: BesideRows::new(Beside::Restore),
             documents: Vec::new(),
             identities: Vec::new(),
+            events: Vec::new(),
+            used: UsageDeltas::default(),
         }
     }
 }

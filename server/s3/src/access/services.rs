@@ -1,0 +1,42 @@
+//! What the services of this server may do on behalf of buckets: what the target of theirs lets them.
+
+use granary_auth::policy::{Caller, Context as Values, PolicyRequest, ResourceDecision};
+use granary_types::ObjectKey;
+
+use super::acl::Permission;
+use super::rules::{Rules, Stored};
+
+/// Who delivers access logs, as policies name it.
+pub(crate) const LOGGING: &str = "logging.s3.amazonaws.com";
+/// Who delivers inventories.
+pub(crate) const INVENTORY: &str = "s3.amazonaws.com";
+
+/// Whether a service may write that key on behalf of a bucket: by the target's policy or, for access logs and where lists
+/// count, by its list.
+pub(crate) fn may_write(service: &str, source: &Rules, (target, key): (&Rules, &ObjectKey)) -> bool {
+    let mut values = Values::new();
+    values.set("aws:PrincipalIsAWSService", "true");
+    values.set("aws:PrincipalServiceName", service);
+    values.set("aws:SecureTransport", "true");
+    values.set("aws:SourceAccount", source.owner.account.as_str());
+    values.set("aws:SourceArn", format!("arn:aws:s3:::{}", source.bucket));
+    values.set("s3:ResourceAccount", target.owner.account.as_str());
+    values.set("aws:ResourceAccount", target.owner.account.as_str());
+    // As AWS sends it, so that its own example of a policy holds.
+    values.set("s3:x-amz-acl", "bucket-owner-full-control");
+    let resource = format!("arn:aws:s3:::{}/{}", target.bucket, key.as_str());
+    let request = PolicyRequest { action: "s3:PutObject", resource: &resource, context: &values };
+    let by_policy = match &target.policy {
+        Stored::Absent => ResourceDecision::ImplicitDeny,
+        Stored::Unreadable => ResourceDecision::ExplicitDeny,
+        Stored::Present(policy) => policy.decide(&Caller::Service(service), &request),
+    };
+    match by_policy {
+        ResourceDecision::Allow(_) => true,
+        ResourceDecision::ExplicitDeny => false,
+        ResourceDecision::ImplicitDeny => {
+            let lets_in = target.bucket_acl().is_ok_and(|acl| acl.grants_to_log_delivery(Permission::Write));
+            service == LOGGING && lets_in
+        }
+    }
+}
