@@ -5,6 +5,7 @@ mod crash;
 mod id;
 mod name;
 mod object;
+mod rehearsal;
 mod seal;
 
 pub use crash::{CRASH_POINT_VARIABLE, CRASH_POINTS, crash_point};
@@ -17,4 +18,5 @@ pub use object::{
     Attributes, Checksum, ChecksumAlgorithm, ChecksumKind, Etag, PartNumber, PartNumberError, StorageClass,
     UnixMillis,
 };
+pub use rehearsal::{REHEARSED_RELEASE_VARIABLE, Release, rehearsed_release};
 pub use seal::{BucketKeys, Cipher, Envelope, Seal, SealedWith};
