@@ -35,6 +35,8 @@ mod record;
 pub mod recover;
 mod rename;
 mod sealing;
+#[cfg(test)]
+mod simulated;
 mod start;
 mod status;
 mod tags;
