@@ -244,7 +244,8 @@ async fn flush_group(group: Vec<Request>, pool: &Arc<VolumePool>, turn: &mut usi
             }
             Err(error) => failure = error,
         }
-        if matches!(failure, EngineError::NoSpace) {
+        // Another volume helps against a drive. For a database that is away, whoever opened it has waited long enough.
+        if matches!(failure, EngineError::NoSpace | EngineError::Metadata(_)) {
             break;
         }
     }
