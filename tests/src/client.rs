@@ -57,7 +57,8 @@ impl Refusal {
 }
 
 /// Splits what the server decided from what went wrong on the way: a response, whatever it says, is
-/// the inner result; no response is the outer error.
+/// the inner result; no response is the outer error. A 503 that does not say when to try again is
+/// wrong whatever a test expects, and an outer error too.
 pub fn decided<T, E>(result: Result<T, SdkError<E>>) -> Result<Result<T, Refusal>>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -66,9 +67,11 @@ where
         Ok(value) => return Ok(Ok(value)),
         Err(error) => error,
     };
-    let Some(status) = error.raw_response().map(|response| response.status().as_u16()) else {
-        return Err(error).context("no response");
-    };
+    let Some(response) = error.raw_response() else { return Err(error).context("no response") };
+    let status = response.status().as_u16();
+    if status == 503 && response.headers().get("retry-after").is_none() {
+        return Err(error).context("503 without Retry-After");
+    }
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default().to_owned();
     Ok(Err(Refusal { status, code }))
 }

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_s3::Client;
 
 use crate::census::Census;
-use crate::gate::Gate;
-use crate::postgres::{Flushing, PostgresCluster};
+use crate::network::Network;
+use crate::postgres::{Flushing, PostgresCluster, Stop, url_of};
 use crate::{Server, ServerConfig};
 
 const SECRET: &str = "a secret for tests that protects nothing at all 0123456789";
@@ -19,15 +19,25 @@ const HEALED_INTERVAL: Duration = Duration::from_millis(500);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const DATABASE: &str = "granary";
 
+/// What a commit of the database waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replication {
+    /// The standby has flushed it.
+    Synchronous,
+    /// Nothing of the standby's.
+    Asynchronous,
+}
+
 /// A store of several nodes.
 #[derive(Debug)]
 pub struct Cluster {
     /// Its database.
     pub database: PostgresCluster,
+    /// What takes its place when it fails, if there is one.
+    pub standby: Option<PostgresCluster>,
     /// Its nodes.
     pub nodes: Vec<Server>,
-    /// The ways into the nodes for other nodes, if there are gates.
-    pub gates: Vec<Gate>,
+    network: Option<Network>,
     env: Vec<(String, String)>,
 }
 
@@ -39,39 +49,75 @@ impl Cluster {
 
     /// As [`Cluster::start`], with more environment variables.
     pub async fn start_with(nodes: usize, drives: usize, env: &[(&str, &str)]) -> Result<Self> {
-        let mut cluster = Self::prepare(nodes, drives, env)?;
+        let mut cluster = Self::empty_with(env)?;
+        cluster.prepare(nodes, drives)?;
         cluster.launch().await?;
         Ok(cluster)
     }
 
-    /// As [`Cluster::start`], with a gate before each node that other nodes have to pass. Clients do not.
-    pub async fn start_gated(nodes: usize, drives: usize) -> Result<Self> {
-        let mut cluster = Self::prepare(nodes, drives, &[])?;
-        for node in &mut cluster.nodes {
-            let gate = Gate::before(&node.node_host()).await?;
-            node.add_argument("--node-address");
-            node.add_argument(&gate.address());
-            cluster.gates.push(gate);
-        }
+    /// As [`Cluster::start`], with each node in a network namespace of its own; see [`Cluster::network`].
+    pub async fn start_networked(nodes: usize, drives: usize) -> Result<Self> {
+        let network = Network::create(nodes)?;
+        let (listen, from) = (network.database(), network.cidr());
+        let database = PostgresCluster::start_reachable(Flushing::On, listen, &from)?;
+        let mut cluster = Self::with(database, Some(network), &[])?;
+        cluster.prepare(nodes, drives)?;
         cluster.launch().await?;
         Ok(cluster)
+    }
+
+    /// As [`Cluster::start_with`], with a streaming standby of the database, which every node knows of.
+    pub async fn start_replicated(
+        nodes: usize,
+        replication: Replication,
+        env: &[(&str, &str)],
+    ) -> Result<Self> {
+        let mut cluster = Self::empty_with(env)?;
+        cluster.standby = Some(cluster.database.standby(Flushing::On, &[])?);
+        if replication == Replication::Synchronous {
+            cluster.database.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'")?;
+            cluster.database.sql("postgres", "SELECT pg_reload_conf()")?;
+        }
+        cluster.prepare(nodes, 1)?;
+        cluster.launch().await?;
+        Ok(cluster)
+    }
+
+    /// Kills the database and lets the standby take its place.
+    pub fn fail_over(&mut self) -> Result<()> {
+        let standby = self.standby.take().context("this cluster has no standby")?;
+        self.database.stop(Stop::Immediate)?;
+        standby.promote()?;
+        self.database = standby;
+        Ok(())
     }
 
     /// A database and no nodes yet.
     pub fn empty() -> Result<Self> {
-        Self::prepare(0, 0, &[])
+        Self::empty_with(&[])
     }
 
-    fn prepare(nodes: usize, drives: usize, env: &[(&str, &str)]) -> Result<Self> {
-        let database = PostgresCluster::start(Flushing::On)?;
+    fn empty_with(env: &[(&str, &str)]) -> Result<Self> {
+        Self::with(PostgresCluster::start(Flushing::On)?, None, env)
+    }
+
+    fn with(database: PostgresCluster, network: Option<Network>, env: &[(&str, &str)]) -> Result<Self> {
         database.create_database(DATABASE)?;
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut cluster = Self { database, nodes: Vec::new(), gates: Vec::new(), env };
+        Ok(Self { database, standby: None, nodes: Vec::new(), network, env })
+    }
+
+    fn prepare(&mut self, nodes: usize, drives: usize) -> Result<()> {
         for _ in 0..nodes {
-            let config = cluster.node_config(drives);
-            cluster.nodes.push(Server::prepare(config)?);
+            let mut config = self.node_config(drives);
+            if let Some(network) = &self.network {
+                let host = self.nodes.len();
+                config.space = Some(network.space(host));
+                config.address = Some(network.address(host)?);
+            }
+            self.nodes.push(Server::prepare(config)?);
         }
-        Ok(cluster)
+        Ok(())
     }
 
     async fn launch(&mut self) -> Result<()> {
@@ -81,12 +127,23 @@ impl Cluster {
         self.wait_for(self.nodes.len()).await
     }
 
+    /// The links between the nodes, of a cluster that was started with a network.
+    pub fn network(&self) -> Result<&Network> {
+        self.network.as_ref().context("this cluster has no network of its own")
+    }
+
     /// The settings of one more node.
     pub fn node_config(&self, drives: usize) -> ServerConfig {
         let number = u8::try_from(self.nodes.len() + 1).unwrap_or(u8::MAX);
         let address = Ipv4Addr::new(127, 0, 77, number);
+        let database = match (&self.network, &self.standby) {
+            (Some(network), _) => self.database.url_at(network.database(), DATABASE),
+            // The one that is read-only comes first: it is passed by.
+            (None, Some(standby)) => url_of(&[standby, &self.database], DATABASE),
+            (None, None) => self.database.url(DATABASE),
+        };
         let mut config = ServerConfig::drives(drives)
-            .env("GRANARY_METADATA", &self.database.url(DATABASE))
+            .env("GRANARY_METADATA", &database)
             .env("GRANARY_CLUSTER_SECRET", SECRET);
         config.env.extend(self.env.iter().cloned());
         config.address = Some(address);

@@ -5,9 +5,9 @@
 pub mod census;
 pub mod client;
 pub mod cluster;
-pub mod gate;
 pub mod load;
 pub mod mount;
+pub mod network;
 pub mod raw;
 pub mod register;
 pub mod server;

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::client::{ACCESS_KEY, SECRET_KEY, s3_client};
+use crate::network;
 use crate::raw;
 use crate::tls::Certificate;
 
@@ -20,6 +21,8 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const LOG_LINES_SHOWN: usize = 80;
+const SPACE_PORT: u16 = 9000;
+const SPACE_NODE_PORT: u16 = 9100;
 
 /// What a test server is started with.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +39,10 @@ pub struct ServerConfig {
     pub tls: bool,
     /// The address to listen on, if not 127.0.0.1.
     pub address: Option<Ipv4Addr>,
+    /// The network namespace to run in, which has that address.
+    pub space: Option<String>,
+    /// Another build of the server than [`binary`].
+    pub binary: Option<PathBuf>,
     /// Make it a node: it listens for others too.
     pub node: bool,
     /// More environment variables.
@@ -91,7 +98,11 @@ impl Server {
         }
         let certificate = if config.tls { Some(Certificate::create_in(dir.path())?) } else { None };
         let address = config.address.unwrap_or(Ipv4Addr::LOCALHOST);
-        let (port, node_port) = (free_port(address)?, free_port(address)?);
+        // In a namespace of its own every port is free, and from here it cannot be asked.
+        let (port, node_port) = match config.space {
+            Some(_) => (SPACE_PORT, SPACE_NODE_PORT),
+            None => (free_port(address)?, free_port(address)?),
+        };
         Ok(Self { config, dir, drive_paths, port, node_port, certificate, child: None })
     }
 
@@ -105,7 +116,11 @@ impl Server {
     pub fn spawn(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "the server is already running");
         let log = File::options().create(true).append(true).open(self.log_path()).context("server log")?;
-        let mut command = Command::new(binary()?);
+        let binary = self.config.binary.clone().map_or_else(binary, Ok)?;
+        let mut command = match &self.config.space {
+            Some(space) => network::command_in(space, &binary),
+            None => Command::new(binary),
+        };
         command.arg("serve").args(["--listen", &self.host()]);
         let ssds = self.drive_paths.len().saturating_sub(self.config.hdds);
         for (number, path) in self.drive_paths.iter().enumerate() {
@@ -193,14 +208,14 @@ impl Server {
         self.launch().await
     }
 
-    /// Adds an argument to the next start.
-    pub fn add_argument(&mut self, argument: &str) {
-        self.config.args.push(argument.to_owned());
-    }
-
     /// Replaces the environment variables of the next start.
     pub fn set_env(&mut self, env: Vec<(String, String)>) {
         self.config.env = env;
+    }
+
+    /// The settings of the next start.
+    pub fn config_mut(&mut self) -> &mut ServerConfig {
+        &mut self.config
     }
 
     /// Whether the process has ended, and how.

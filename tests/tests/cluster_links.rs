@@ -1,19 +1,28 @@
-//! Links between nodes that are slow or lose what goes one way, and nodes that come back with other drives or an older state.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+//! Links between nodes that are cut, slow or lose what goes one way, in network namespaces (see `granary_tests::network`), and
+//! nodes that come back with other drives or an older state.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use granary_tests::cluster::Cluster;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
+use granary_tests::network::{End, Network};
 
-const WORKERS: u64 = 8;
+const NODES: usize = 6;
+/// Of the code that six drives get.
+const PARITY: usize = 2;
+const WORKERS: u64 = 12;
 const LOAD_TIME: Duration = Duration::from_secs(3);
-/// Much longer than others wait before they ask another shard.
-const SLOW: Duration = Duration::from_millis(800);
 
 /// Writes through `clients` for a while; what is acknowledged is in the ledger.
 async fn load(clients: &[Client], ledger: &Arc<Ledger>, seed: u64) -> u64 {
@@ -30,35 +39,106 @@ async fn verify(cluster: &Cluster, ledger: &Ledger) {
     }
 }
 
-/// Two of six links misbehave under load; the other nodes go on, and all is well when the links are.
-async fn behind_bad_links(worsen: impl Fn(&granary_tests::gate::Gate)) {
-    let mut cluster = Cluster::start_gated(6, 1).await.unwrap();
-    cluster.clients().unwrap()[0].create_bucket().bucket(BUCKET).send().await.unwrap();
-    let ledger = Arc::new(Ledger::default());
-    let well: Vec<Client> = cluster.nodes[..4].iter().map(|node| node.client().unwrap()).collect();
-    assert!(load(&well, &ledger, 1).await > 0);
-    cluster.gates[4..].iter().for_each(&worsen);
-    // The first requests find out that these are to be gone around.
-    load(&well, &ledger, 2).await;
-    assert!(load(&well, &ledger, 4).await > 20, "writes did not go on");
-    for client in &well {
-        ledger.verify(client).await.unwrap();
+/// What becomes of the links of six nodes.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// The node reaches no other node and not the database, and is not reached.
+    Alone(usize),
+    /// What these send to other nodes is lost; the others are heard, and the database is reached.
+    Mute(&'static [usize]),
+    /// What is sent to these by other nodes is lost.
+    Deaf(&'static [usize]),
+    /// These and the others do not reach each other; all reach the database.
+    Split(&'static [usize]),
+    /// As [`Fault::Split`], and these do not reach the database either.
+    SplitOff(&'static [usize]),
+    /// The links of these pass 4 Mbit/s. What clients send them would take its share, so they send them nothing.
+    Slow(&'static [usize]),
+}
+
+impl Fault {
+    fn nodes(&self) -> &[usize] {
+        match self {
+            Self::Alone(node) => std::slice::from_ref(node),
+            Self::Mute(some)
+            | Self::Deaf(some)
+            | Self::Split(some)
+            | Self::SplitOff(some)
+            | Self::Slow(some) => some,
+        }
     }
-    cluster.gates.iter().for_each(granary_tests::gate::Gate::open);
-    cluster.wait_for(6).await.unwrap();
-    assert!(load(&cluster.clients().unwrap(), &ledger, 3).await > 20);
-    verify(&cluster, &ledger).await;
-    cluster.wait_complete(2).await.unwrap();
+
+    fn inflict(self, network: &Network) {
+        let others = || (0..NODES).filter(|other| !self.nodes().contains(other));
+        let cut_from_database = || {
+            self.nodes().iter().for_each(|node| network.cut(*node, End::Database).unwrap());
+        };
+        match self {
+            Self::Alone(_) | Self::SplitOff(_) => {
+                network.split(self.nodes()).unwrap();
+                cut_from_database();
+            }
+            Self::Split(some) => network.split(some).unwrap(),
+            Self::Mute(some) => {
+                for other in others() {
+                    some.iter().for_each(|node| network.cut(*node, End::Node(other)).unwrap());
+                }
+            }
+            Self::Deaf(some) => {
+                for other in others() {
+                    some.iter().for_each(|node| network.cut(other, End::Node(*node)).unwrap());
+                }
+            }
+            Self::Slow(some) => some.iter().for_each(|node| network.slow(*node).unwrap()),
+        }
+    }
+
+    /// Whether the other nodes have enough drives to serve everything.
+    fn is_bearable(&self) -> bool {
+        self.nodes().len() <= PARITY
+    }
+}
+
+/// Under load through all nodes, one fault after the other. During each that can be borne the nodes that are well go on,
+/// and read everything; after each, all nodes do, and every volume is complete again by itself.
+async fn through(faults: &[Fault]) {
+    let mut cluster = Cluster::start_networked(NODES, 1).await.unwrap();
+    let clients = cluster.clients().unwrap();
+    clients[0].create_bucket().bucket(BUCKET).send().await.unwrap();
+    let ledger = Arc::new(Ledger::default());
+    assert!(load(&clients, &ledger, 1).await > 20);
+    for (fault, seed) in faults.iter().zip((100..).step_by(100)) {
+        let begun = Instant::now();
+        let well = (0..NODES).filter(|node| !fault.nodes().contains(node));
+        let well: Vec<Client> = well.map(|node| clients[node].clone()).collect();
+        let through = if matches!(fault, Fault::Slow(_)) { &well } else { &clients };
+        let all = Load::spread(through, &ledger, WORKERS, seed, OnFailure::AcceptUnavailable);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        fault.inflict(cluster.network().unwrap());
+        tokio::time::sleep(LOAD_TIME * 2).await;
+        all.finish().await.unwrap();
+        let went_on = load(&well, &ledger, seed + 1).await;
+        if fault.is_bearable() {
+            assert!(went_on > 20, "{fault:?}: {went_on} writes went on");
+            ledger.verify(&well[0]).await.unwrap();
+        }
+        cluster.network().unwrap().heal().unwrap();
+        cluster.wait_for(NODES).await.unwrap();
+        assert!(load(&clients, &ledger, seed + 2).await > 20, "{fault:?}: writes do not go on after it");
+        cluster.wait_complete(PARITY).await.unwrap();
+        verify(&cluster, &ledger).await;
+        eprintln!("{fault:?}: {went_on} writes meanwhile; whole again after {:?}", begun.elapsed());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_slow_peers_are_gone_around() {
-    behind_bad_links(|gate| gate.slow(SLOW)).await;
+async fn nodes_that_reach_nobody_or_are_not_heard_lose_nothing() {
+    through(&[Fault::Alone(5), Fault::Mute(&[3]), Fault::Deaf(&[1, 4])]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_peers_whose_answers_are_lost_are_gone_around() {
-    behind_bad_links(granary_tests::gate::Gate::shut_outward).await;
+async fn halves_that_do_not_reach_each_other_and_slow_links_lose_nothing() {
+    through(&[Fault::Split(&[0, 2, 5]), Fault::SplitOff(&[1, 2, 3]), Fault::Slow(&[4, 5])]).await;
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use granary_tests::cluster::Cluster;
 use granary_tests::load::BUCKET;
+use granary_tests::network::{End, Network};
 use granary_tests::postgres::Stop;
 use granary_tests::register::{Journal, Registers};
 
@@ -19,7 +20,12 @@ const DATABASE_AWAY: Duration = Duration::from_secs(5);
 enum Fault {
     Killed(usize),
     Frozen(usize),
+    /// The node reaches no other and not the database.
     CutOff(usize),
+    /// Halves that do not reach each other, but the database.
+    Split(&'static [usize]),
+    /// What the node sends to others is lost; what it sends to the database is not.
+    Mute(usize),
     DatabaseRestarted(Stop),
     DatabaseAway,
     Restarted(usize),
@@ -39,9 +45,21 @@ impl Fault {
                 cluster.nodes[*node].thaw().unwrap();
             }
             Self::CutOff(node) => {
-                cluster.gates[*node].shut();
-                tokio::time::sleep(BETWEEN * 2).await;
-                cluster.gates[*node].open();
+                let network = cluster.network().unwrap();
+                network.split(&[*node]).unwrap();
+                network.cut(*node, End::Database).unwrap();
+                healed_later(network).await;
+            }
+            Self::Split(some) => {
+                let network = cluster.network().unwrap();
+                network.split(some).unwrap();
+                healed_later(network).await;
+            }
+            Self::Mute(node) => {
+                let network = cluster.network().unwrap();
+                let others = (0..NODES).filter(|other| other != node);
+                others.for_each(|other| network.cut(*node, End::Node(other)).unwrap());
+                healed_later(network).await;
             }
             Self::DatabaseRestarted(how) => cluster.database.restart(*how).unwrap(),
             Self::DatabaseAway => {
@@ -54,8 +72,13 @@ impl Fault {
     }
 }
 
+async fn healed_later(network: &Network) {
+    tokio::time::sleep(BETWEEN * 2).await;
+    network.heal().unwrap();
+}
+
 async fn hold_while(faults: &[Fault], seed: u64) {
-    let mut cluster = Cluster::start_gated(NODES, 1).await.unwrap();
+    let mut cluster = Cluster::start_networked(NODES, 1).await.unwrap();
     let clients = cluster.clients().unwrap();
     clients[0].create_bucket().bucket(BUCKET).send().await.unwrap();
     let journal = Arc::new(Journal::default());
@@ -79,8 +102,13 @@ async fn keys_are_registers_while_nodes_die_and_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_are_registers_while_nodes_are_stopped_and_cut_off() {
-    hold_while(&[Fault::Frozen(2), Fault::CutOff(4)], 2).await;
+async fn keys_are_registers_while_nodes_are_stopped() {
+    hold_while(&[Fault::Frozen(2)], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_registers_while_links_are_cut() {
+    hold_while(&[Fault::CutOff(4), Fault::Split(&[0, 1, 3]), Fault::Mute(2)], 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -59,6 +59,8 @@ impl Totals {
 /// What a test run needs, found or made.
 struct Kit {
     root: PathBuf,
+    /// Where cargo builds.
+    target: PathBuf,
     /// The server under test.
     binary: PathBuf,
     /// The `bin` directory of the Python that has the clients.
@@ -71,7 +73,7 @@ impl Kit {
         let target = target_dir()?;
         let python_bin = python::ensure(&root, &target)?;
         let binary = build_binary(&root, &target)?;
-        Ok(Self { root, binary, python_bin })
+        Ok(Self { root, target, binary, python_bin })
     }
 }
 
@@ -79,10 +81,11 @@ impl Kit {
 pub(crate) fn run(filter: &[String]) -> Result<()> {
     let kit = Kit::prepare()?;
     let mut totals = Totals::default();
+    let schedules_ok = run_schedules(&kit, filter, &mut totals)?;
     let cargo_ok = run_cargo(&kit, filter, &mut totals)?;
     let clients_ok = run_pytest(&kit, filter, &mut totals)?;
     totals.conclude()?;
-    if !cargo_ok || !clients_ok {
+    if !schedules_ok || !cargo_ok || !clients_ok {
         bail!("a test runner failed without counting a failed test; see above");
     }
     Ok(())
@@ -113,7 +116,7 @@ fn build_binary(root: &Path, target: &Path) -> Result<PathBuf> {
 }
 
 fn run_cargo(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool> {
-    let Kit { root, binary, python_bin } = kit;
+    let Kit { root, binary, python_bin, .. } = kit;
     let postgres_bin = postgres::ensure()?;
     let mut command = cargo(root);
     command
@@ -126,8 +129,21 @@ fn run_cargo(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool> 
     Ok(code == Some(0))
 }
 
+/// Threads of the storage engine under many schedules: a workspace of its own, which needs little.
+fn run_schedules(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool> {
+    let mut command = cargo(&kit.root);
+    command
+        .args(["test", "--locked", "--manifest-path", "storage-engine/schedules/Cargo.toml"])
+        .arg("--target-dir")
+        .arg(kit.target.join("schedules"))
+        .arg("--")
+        .args(filter);
+    let code = process::run_watched(&mut command, |line| totals.add_closing_line(line))?;
+    Ok(code == Some(0))
+}
+
 fn run_pytest(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool> {
-    let Kit { root, binary, python_bin } = kit;
+    let Kit { root, binary, python_bin, .. } = kit;
     let mut command = Command::new(python_bin.join("python"));
     command
         .args(["-m", "pytest", "-ra", "--durations=10", "--color=no", "-p", "no:cacheprovider"])

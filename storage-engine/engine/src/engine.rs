@@ -149,7 +149,7 @@ impl Engine {
         });
         let engine = Self { inner, origin: Arc::default() };
         let maintenance = Maintenance::start(&engine);
-        let watching = nodes.map(|nodes| Watching::start(nodes, Arc::clone(&engine.inner.reader)));
+        let watching = nodes.map(|nodes| Watching::start(nodes, Arc::clone(&engine.inner.reader.running)));
         *engine.inner.running.lock() = Some(Running { maintenance, watching, served });
         Ok(engine)
     }
@@ -289,6 +289,6 @@ impl Inner {
     pub(crate) fn is_busy(&self) -> bool {
         let units = (self.options.write_budget_bytes / BUDGET_UNIT_BYTES).max(BUDGET_UNITS_MIN);
         let uploads = self.write_budget.available_permits() < units;
-        uploads || self.reader.oldest().is_some() || self.packer.is_busy()
+        uploads || self.reader.running.oldest().is_some() || self.packer.is_busy()
     }
 }

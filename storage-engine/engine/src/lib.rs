@@ -38,6 +38,8 @@ pub mod recover;
 mod rename;
 mod restore;
 mod sealing;
+#[cfg(test)]
+mod simulated;
 mod start;
 mod status;
 mod tags;

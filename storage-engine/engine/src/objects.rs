@@ -193,7 +193,7 @@ impl Engine {
         version: Option<VersionId>,
     ) -> Result<ObjectHandle> {
         let Bucket { id, settings, .. } = self.bucket(bucket).await?;
-        let guard = self.inner.reader.begin();
+        let guard = self.inner.reader.running.begin();
         let row = self.object_row(id, key, version).await?;
         let restored = self.restored(id, key, &row.object).await?;
         let opened = ObjectHandle::new(self.inner.reader.clone(), guard, (id, settings), key.clone(), row);

@@ -21,8 +21,11 @@ pub trait Membership: Send + Sync + 'static {
     /// Adds a node or updates what it says of itself. `false` if it was removed: it does not come back.
     async fn join(&self, node: NewNode) -> Result<bool>;
 
-    /// Says that a node lives. `false` if it is not known or was removed.
-    async fn beat(&self, node: NodeId, oldest_read_ms: u64) -> Result<bool>;
+    /// Says that a node lives: raises its counter to one more than `answered`, which the last such call gave (0 in a new
+    /// life), unless it is there already, and keeps the age of its oldest read unless the counter is beyond that. So a call
+    /// whose answer was lost counts once with the one that is made in its place, and one that comes late counts for nothing.
+    /// Returns the counter; `None` if the node is not known or was removed.
+    async fn beat(&self, node: NodeId, answered: u64, oldest_read_ms: u64) -> Result<Option<u64>>;
 
     /// All nodes, removed ones too, by id.
     async fn nodes(&self) -> Result<Vec<NodeRow>>;

@@ -59,6 +59,12 @@ mod membership {
     }
 
     #[tokio::test]
+    async fn signs_of_life_count_once() {
+        let [one, _two] = two_nodes().await;
+        membership::signs_of_life_count_once(&*one.membership()).await;
+    }
+
+    #[tokio::test]
     async fn leases_have_one_holder() {
         let [one, _two] = two_nodes().await;
         membership::leases_have_one_holder(&*one.membership()).await;

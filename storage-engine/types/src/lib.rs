@@ -6,6 +6,7 @@ mod crash;
 mod id;
 mod name;
 mod object;
+mod rehearsal;
 mod seal;
 
 pub use class::{DriveClass, DriveClassError};
@@ -19,4 +20,5 @@ pub use object::{
     Attributes, Checksum, ChecksumAlgorithm, ChecksumKind, Etag, PartNumber, PartNumberError, StorageClass,
     UnixMillis,
 };
+pub use rehearsal::{REHEARSED_RELEASE_VARIABLE, Release, rehearsed_release};
 pub use seal::{BucketKeys, Cipher, Envelope, Seal, SealedWith};

@@ -4,7 +4,9 @@
 //! Postgres refuses to run as root, so as root its programs run as the system user `postgres`.
 
 use std::ffi::OsStr;
-use std::net::TcpListener;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -65,6 +67,28 @@ impl PostgresCluster {
 
     /// As [`PostgresCluster::start`], with more settings (`name=value`).
     pub fn start_with(flushing: Flushing, settings: &[&str]) -> Result<Self> {
+        let cluster = Self::make()?;
+        cluster.configure(flushing, settings)?;
+        cluster.launch()?;
+        Ok(cluster)
+    }
+
+    /// As [`PostgresCluster::start`], for clients of the network `from` (`10.0.0.0/24`) at the address `at` of this machine
+    /// too.
+    pub fn start_reachable(flushing: Flushing, at: Ipv4Addr, from: &str) -> Result<Self> {
+        let cluster = Self::make()?;
+        let admitted = format!("\nhost all all {from} scram-sha-256\n");
+        OpenOptions::new()
+            .append(true)
+            .open(cluster.data().join("pg_hba.conf"))?
+            .write_all(admitted.as_bytes())?;
+        cluster.configure(flushing, &[&format!("listen_addresses=127.0.0.1,{at}")])?;
+        cluster.launch()?;
+        Ok(cluster)
+    }
+
+    /// A cluster without settings that does not run.
+    fn make() -> Result<Self> {
         let cluster = Self::prepare()?;
         let password = cluster.dir.join("password");
         std::fs::write(&password, PASSWORD)?;
@@ -76,8 +100,6 @@ impl PostgresCluster {
                 &format!("--pgdata={}", cluster.data().display()),
             ],
         ))?;
-        cluster.configure(flushing, settings)?;
-        cluster.launch()?;
         Ok(cluster)
     }
 
@@ -198,6 +220,11 @@ impl PostgresCluster {
     /// The URL of a database on this cluster.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{USER}:{PASSWORD}@{}/{database}?sslmode=disable", self.host())
+    }
+
+    /// The URL of a database, for clients of another network.
+    pub fn url_at(&self, at: Ipv4Addr, database: &str) -> String {
+        format!("postgres://{USER}:{PASSWORD}@{at}:{}/{database}?sslmode=disable", self.port)
     }
 
     /// `127.0.0.1:port`.

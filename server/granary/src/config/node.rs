@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use granary_engine::{ClusterSecret, Join, NodeOptions, SECRET_LENGTH_BYTES_MIN, Tls};
+use granary_types::{Release, rehearsed_release};
 
 use super::{MetadataSetting, Settings};
 
@@ -138,8 +139,18 @@ impl NodeConfig {
             secret,
             tls,
             join: if self.join { Join::Allowed } else { Join::Never },
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: version(),
         })
+    }
+}
+
+/// What the node calls itself in the list of nodes.
+fn version() -> String {
+    let built = env!("CARGO_PKG_VERSION");
+    match rehearsed_release() {
+        Release::This => built.to_owned(),
+        Release::Next => format!("{built}+next"),
+        Release::AfterNext => format!("{built}+after-next"),
     }
 }
 

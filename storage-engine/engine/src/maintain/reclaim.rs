@@ -3,11 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use granary_drive::{Drive, FileHeader, ShardName};
 use granary_metadata::{VolumeRow, VolumeState};
 use granary_types::{DriveId, UnixMillis, VolumeId, crash_point};
+use tokio::time::Instant;
 
 use super::compact;
 use super::pages::{Page, Pages};
@@ -202,7 +203,7 @@ async fn rows_of(inner: &Inner, wanted: HashSet<VolumeId>) -> Result<HashMap<Vol
 /// Whether every read that runs, here or on another node, began after `seen`.
 fn no_read_since(inner: &Inner, seen: Instant) -> bool {
     let elsewhere = inner.nodes.as_ref().is_none_or(|nodes| nodes.no_read_since(seen));
-    elsewhere && inner.reader.oldest().is_none_or(|began| began > seen)
+    elsewhere && inner.reader.running.all_after(seen)
 }
 
 /// Removes the file of a column that was moved to another drive, if it is really there, or if nothing lives in the volume any

@@ -6,11 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use granary_metadata::LeaseRow;
 use granary_types::{Epoch, VolumeId};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::{BEAT_INTERVAL, HELD, LEASE, Nodes};
 use crate::engine::Inner;
@@ -98,7 +99,7 @@ async fn renew(held: Arc<Held>) {
 
 impl Nodes {
     /// Takes a lease, if nobody holds it.
-    async fn claim(self: &Arc<Self>, name: &str) -> Result<Option<Claim>> {
+    pub(super) async fn claim(self: &Arc<Self>, name: &str) -> Result<Option<Claim>> {
         if !self.claims.lock().held.insert(name.to_owned()) {
             return Ok(None);
         }

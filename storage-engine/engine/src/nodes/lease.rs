@@ -5,10 +5,9 @@
 //! What the work changes is decided by comparisons in the metadata all the same, so a holder that was stopped in the middle
 //! and goes on later can waste effort and nothing else.
 
-use std::time::Instant;
-
 use granary_metadata::LeaseRow;
 use granary_types::Epoch;
+use tokio::time::Instant;
 
 use super::{BLIND_AFTER, HELD, LEASE, Nodes};
 use crate::error::Result;

@@ -11,16 +11,19 @@ mod lease;
 mod options;
 mod reads;
 mod served;
+#[cfg(test)]
+mod simulation;
 mod watch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use granary_cluster::rpc::{ClusterSecret, Peer, Tls};
 use granary_metadata::{Drain, DriveState, Membership, NodeDrive, NodeRow, NodeState};
 use granary_types::{ClusterId, DriveId, NodeId};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::drives::{DriveSet, Peers};
 
@@ -78,6 +81,8 @@ pub(crate) struct Nodes {
     tls: Option<Tls>,
     drives: Arc<DriveSet>,
     peers: Arc<Peers>,
+    /// What this node's counter was when its last sign of life was answered. One is under way at a time.
+    answered: tokio::sync::Mutex<u64>,
     known: Mutex<HashMap<NodeId, Known>>,
     listed: Mutex<Vec<NodeDrive>>,
     drains: Mutex<Vec<Drain>>,
@@ -104,6 +109,7 @@ impl Nodes {
             tls,
             drives,
             peers,
+            answered: tokio::sync::Mutex::default(),
             known: Mutex::default(),
             listed: Mutex::default(),
             drains: Mutex::default(),

@@ -1,10 +1,13 @@
 //! When did the oldest running read of another node begin?
 //!
-//! A node measures the age of its oldest read before each beat. When its counter went up by two since a look, the last
-//! measurement was made after that look, so the read began no earlier than that look less the age. No clocks are compared.
+//! A node measures the age of its oldest read before each beat, and beats anew only when it was answered; until then it sends
+//! the same beat again, which counts once. When its counter went up by two since a look, the last measurement was made
+//! after that look, so the read began no earlier than that look less the age. No clocks are compared.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 const LOOKS_MAX: usize = 8;
 

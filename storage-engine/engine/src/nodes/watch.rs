@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use granary_cluster::rpc::{Peer, PeerOptions};
 use granary_metadata::{Drain, NodeDrive, NodeRow, NodeState};
 use granary_types::NodeId;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::reads::ReadAges;
 use super::{BEAT_INTERVAL, BLIND_AFTER, Known, Neighbour, Nodes};
 use crate::error::{EngineError, Result};
-use crate::read::Reader;
+use crate::read::Running;
 
 /// A node that stood still for so long holds up the freeing of volumes no more: it has ended its reads itself.
 const READS_FORGOTTEN_AFTER: Duration = Duration::from_mins(5);
@@ -27,14 +28,14 @@ pub(crate) struct Watching {
 }
 
 impl Watching {
-    pub(crate) fn start(nodes: Arc<Nodes>, reader: Arc<Reader>) -> Self {
+    pub(crate) fn start(nodes: Arc<Nodes>, running: Arc<Running>) -> Self {
         let stop = Arc::new(Notify::new());
         let stopping = Arc::clone(&stop);
         let task = tokio::spawn(async move {
             loop {
                 tokio::select! {
                     () = stopping.notified() => return,
-                    () = nodes.tick(Some(&reader)) => {}
+                    () = nodes.tick(&running) => {}
                 }
                 tokio::select! {
                     () = stopping.notified() => return,
@@ -52,8 +53,8 @@ impl Watching {
 }
 
 impl Nodes {
-    async fn tick(&self, reader: Option<&Reader>) {
-        if let Err(error) = self.beat_and_look(reader).await {
+    async fn tick(&self, running: &Running) {
+        if let Err(error) = self.beat_and_look(Some(running)).await {
             tracing::warn!(%error, "the other nodes cannot be looked at");
         }
         if let Err(error) = self.tend_lease().await {
@@ -62,24 +63,38 @@ impl Nodes {
     }
 
     /// Says that this node lives, and learns of the others.
-    pub(crate) async fn beat_and_look(&self, reader: Option<&Reader>) -> Result<()> {
-        let oldest = reader.and_then(Reader::oldest).map(|began| began.elapsed()).unwrap_or_default();
+    pub(crate) async fn beat_and_look(&self, running: Option<&Running>) -> Result<()> {
+        self.beat(running).await?;
+        let (drives, drains) = self.look().await?;
+        self.meet()?;
+        self.assign(drives, drains);
+        Ok(())
+    }
+
+    /// Says that this node lives, and how old its oldest read is.
+    pub(super) async fn beat(&self, running: Option<&Running>) -> Result<()> {
+        let mut answered = self.answered.lock().await;
+        let oldest = running.and_then(Running::oldest).map(|began| began.elapsed()).unwrap_or_default();
         let age_ms = u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
         let began = Instant::now();
-        let is_known = self.membership.beat(self.id, age_ms).await?;
-        if let Some(reader) = reader {
-            reader.lease.renew(Instant::now(), began + READS_ENDED_AFTER);
+        let counter = self.membership.beat(self.id, *answered, age_ms).await?;
+        *answered = counter.unwrap_or(*answered);
+        if let Some(running) = running {
+            running.heard(began + READS_ENDED_AFTER);
         }
-        if !is_known && !self.removed.swap(true, Ordering::AcqRel) {
+        if counter.is_none() && !self.removed.swap(true, Ordering::AcqRel) {
             tracing::error!(node = %self.id, "this node was removed from the store; it takes no requests any more");
         }
+        Ok(())
+    }
+
+    /// Looks whose counter went up. Returns the drives of all nodes, and which are being emptied.
+    pub(super) async fn look(&self) -> Result<(Vec<NodeDrive>, Vec<Drain>)> {
         let asked = Instant::now();
         let (nodes, drives) = (self.membership.nodes().await?, self.membership.node_drives().await?);
         let drains = self.membership.drains().await?;
         self.note(nodes, asked);
-        self.meet()?;
-        self.assign(drives, drains);
-        Ok(())
+        Ok((drives, drains))
     }
 
     /// Notes whose counter went up.

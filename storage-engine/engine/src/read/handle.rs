@@ -1,10 +1,8 @@
 //! An object opened for reading.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt as _, Stream};
@@ -12,12 +10,11 @@ use granary_keys::units::{Opener, StreamId, stored_range};
 use granary_keys::{CustomerKey, DataKey, KeyRing};
 use granary_metadata::{BucketSettings, MetadataStore, ObjectRow, PackedLocation};
 use granary_types::{BucketId, ObjectKey};
-use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::block::hash_fits;
 use super::gather::{gather_stripe, hedged};
-use super::lease::ReadLease;
+use super::running::{ReadGuard, Running};
 use super::stripe::Found;
 use crate::api::{ByteRange, ObjectInfo, PartInfo, Restored};
 use crate::error::{EngineError, Result};
@@ -35,34 +32,8 @@ pub(crate) struct Reader {
     pub budget: Arc<Semaphore>,
     /// As many of them are not used to read ahead.
     pub reserve_units: usize,
-    running: Mutex<BTreeMap<(Instant, u64), ()>>,
-    next: std::sync::atomic::AtomicU64,
-    /// How long reads may go on.
-    pub lease: ReadLease,
+    pub running: Arc<Running>,
     pub keys: KeyRing,
-}
-
-/// Counts a running read, so that no volume is freed under it.
-pub(crate) struct ReadGuard {
-    reader: Arc<Reader>,
-    key: (Instant, u64),
-}
-
-impl ReadGuard {
-    /// An error if the read was ended: its node could not say for too long that it lives.
-    fn check(&self) -> Result<()> {
-        if self.reader.lease.covers(self.key.0, Instant::now()) {
-            return Ok(());
-        }
-        metrics::counter!("granary_reads_ended_total").increment(1);
-        Err(EngineError::Unavailable { context: "reading: this node was not heard of for too long" })
-    }
-}
-
-impl Drop for ReadGuard {
-    fn drop(&mut self) {
-        self.reader.running.lock().remove(&self.key);
-    }
 }
 
 impl Reader {
@@ -79,23 +50,9 @@ impl Reader {
             damage,
             reserve_units: budget.available_permits() / 2,
             budget,
-            running: Mutex::default(),
-            next: std::sync::atomic::AtomicU64::new(0),
-            lease: ReadLease::default(),
+            running: Arc::default(),
             keys,
         }
-    }
-
-    /// Registers a read that begins now.
-    pub(crate) fn begin(self: &Arc<Self>) -> Arc<ReadGuard> {
-        let key = (Instant::now(), self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        self.running.lock().insert(key, ());
-        Arc::new(ReadGuard { reader: Arc::clone(self), key })
-    }
-
-    /// When the oldest running read began.
-    pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.running.lock().first_key_value().map(|((began, _), ())| *began)
     }
 
     /// A packed object, whole and checked.

@@ -5,9 +5,8 @@
 //! that, by its own clock and counted from before it last asked: nothing is delivered once the time is over, also not by a
 //! process that was stopped in between, and a read that was ended does not begin again when the node is heard of again.
 
-use std::time::Instant;
-
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// The time up to which reads may be delivered; on one machine there is no end to it.
 #[derive(Default)]

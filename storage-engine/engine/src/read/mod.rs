@@ -10,9 +10,11 @@ mod block;
 mod gather;
 mod handle;
 mod lease;
+mod running;
 mod stripe;
 
 pub(crate) use block::{BlockPlace, Records, VerifiedBlock, header_at, verify_block, verify_body};
 pub(crate) use handle::Reader;
 pub use handle::{ObjectHandle, ObjectStream};
+pub(crate) use running::Running;
 pub(crate) use stripe::{Found, Stripe, any_header, read_stripe};

@@ -298,3 +298,7 @@ impl State {
         self.failed_at.map_or(first_open, |at| at.min(first_open))
     }
 }
+
+#[cfg(test)]
+#[path = "open_simulation.rs"]
+mod simulation;

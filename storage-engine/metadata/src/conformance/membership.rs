@@ -35,11 +35,11 @@ pub async fn the_first_store_keeps_the_database(members: &dyn Membership) {
 /// Nodes join, beat, move, and are removed for good with their drives.
 pub async fn nodes_come_and_go(one: (&dyn MetadataStore, &dyn Membership), two: &dyn MetadataStore) {
     let (store, members) = one;
-    assert!(!members.beat(node_id(1), 0).await.unwrap());
+    assert_eq!(members.beat(node_id(1), 0, 0).await.unwrap(), None);
     for n in [2, 1] {
         assert!(members.join(node(n)).await.unwrap());
     }
-    assert!(members.beat(node_id(2), 70).await.unwrap());
+    assert_eq!(members.beat(node_id(2), 1, 70).await.unwrap(), Some(2));
     assert!(members.join(NewNode { address: "10.0.0.9:9100".to_owned(), ..node(1) }).await.unwrap());
     let nodes = members.nodes().await.unwrap();
     let seen: Vec<_> =
@@ -62,7 +62,7 @@ pub async fn nodes_come_and_go(one: (&dyn MetadataStore, &dyn Membership), two: 
     let expected = [(1, DriveState::Active), (2, DriveState::Retired)];
     assert_eq!(seen, expected.map(|(n, state)| (DriveId::from_bytes(id(n)), Some(node_id(n)), state)));
     assert_eq!(store.drives().await.unwrap().len(), 2);
-    assert!(!members.beat(node_id(2), 0).await.unwrap());
+    assert_eq!(members.beat(node_id(2), 2, 0).await.unwrap(), None);
     assert!(!members.join(node(2)).await.unwrap());
     assert_eq!(members.nodes().await.unwrap()[1].state, NodeState::Removed);
 }
@@ -76,6 +76,21 @@ pub async fn open_volumes_have_an_owner(one: (&dyn MetadataStore, &dyn Membershi
     store.seal_volume(volume_id(3)).await.unwrap();
     let open = members.open_volumes().await.unwrap();
     assert_eq!(open, [(volume_id(1), Some(node_id(1))), (volume_id(2), Some(node_id(2)))]);
+}
+
+/// A sign of life counts once however often it is sent, and one that comes after a later one counts for nothing.
+pub async fn signs_of_life_count_once(members: &dyn Membership) {
+    assert!(members.join(node(1)).await.unwrap());
+    let beat = async |answered, age| members.beat(node_id(1), answered, age).await.unwrap();
+    let seen = async || members.nodes().await.unwrap().first().map(|row| (row.beats, row.oldest_read_ms));
+    // A new life learns where the counter is.
+    assert_eq!(beat(0, 5).await, Some(1));
+    assert_eq!(beat(1, 10).await, Some(2));
+    assert_eq!(beat(1, 20).await, Some(2));
+    assert_eq!(seen().await, Some((2, 20)));
+    assert_eq!(beat(2, 30).await, Some(3));
+    assert_eq!(beat(1, 0).await, Some(3));
+    assert_eq!(seen().await, Some((3, 30)));
 }
 
 /// A lease has one holder; whoever takes it has seen how it was.

@@ -216,10 +216,14 @@ impl Membership for Members {
         Ok(changed.await? == 1)
     }
 
-    async fn beat(&self, node: NodeId, oldest_read_ms: u64) -> Result<bool> {
+    async fn beat(&self, node: NodeId, answered: u64, oldest_read_ms: u64) -> Result<Option<u64>> {
         let age = i64::try_from(oldest_read_ms).unwrap_or(i64::MAX);
-        let changed = self.change(move || sqlx::query(statements::BEAT).bind(*node.as_bytes()).bind(age));
-        Ok(changed.await? == 1)
+        let beat = move || {
+            let beat = sqlx::query(statements::BEAT).bind(*node.as_bytes());
+            beat.bind(answered.cast_signed()).bind(age)
+        };
+        let found = self.rows(beat).await?;
+        found.first().map(|row| read(rows::unsigned(row, 0))).transpose()
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>> {

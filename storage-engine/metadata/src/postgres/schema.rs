@@ -11,6 +11,7 @@ use sqlx::Row;
 use super::connect::{Locator, Session};
 use super::failure::Failure;
 use super::options::{Migration, PostgresOptions};
+use super::sql::rehearsal::migrations;
 use super::sql::{self, setup};
 use crate::error::{MetadataError, Result};
 use crate::sqlite::failure::unavailable;
@@ -24,7 +25,7 @@ const FIRST_TABLE_TRIES: u32 = 20;
 /// The newest schema this binary knows.
 #[must_use]
 pub fn newest_schema() -> u32 {
-    u32::try_from(setup::MIGRATIONS.len()).unwrap_or(u32::MAX)
+    u32::try_from(migrations().len()).unwrap_or(u32::MAX)
 }
 
 /// The schema of a database.
@@ -129,14 +130,14 @@ async fn locked(session: &mut Session) -> Result<(SchemaVersion, SchemaVersion)>
     let found = version(row).map_err(migrating)?;
     found.serves(newest_schema())?;
     let mut now = found;
-    for ((sql, oldest_binary), number) in setup::MIGRATIONS.iter().zip(1_u32..) {
+    for ((sql, oldest_binary), number) in migrations().into_iter().zip(1_u32..) {
         if number <= found.version {
             continue;
         }
         tracing::info!(schema = number, "migrating the metadata");
         session.run(sql).await.map_err(|failure| migrating(failure.into()))?;
-        now = SchemaVersion { version: number, oldest_binary: *oldest_binary };
-        let set = sqlx::query(setup::SET_SCHEMA).bind(i64::from(number)).bind(i64::from(*oldest_binary));
+        now = SchemaVersion { version: number, oldest_binary };
+        let set = sqlx::query(setup::SET_SCHEMA).bind(i64::from(number)).bind(i64::from(oldest_binary));
         session.execute(set).await.map_err(migrating)?;
     }
     Ok((found, now))

@@ -32,6 +32,7 @@ mod serving;
 mod shared;
 mod store;
 mod survive;
+mod sync;
 mod writer;
 
 #[cfg(fuzzing)]

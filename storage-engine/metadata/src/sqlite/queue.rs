@@ -6,8 +6,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use tokio::sync::Semaphore;
+
+use super::sync::{Condvar, Mutex};
 
 /// The queue was closed.
 #[derive(Debug, Clone, Copy)]

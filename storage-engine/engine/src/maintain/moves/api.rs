@@ -100,7 +100,7 @@ impl Engine {
     /// [`EngineError::Layout`] for drives that are not known or cannot leave without loss of redundancy.
     pub async fn drain(&self, leaving: &Leaving, apply: bool) -> Result<DrainPlan> {
         let nodes = self.nodes()?;
-        nodes.beat_and_look(Some(&self.inner.reader)).await?;
+        nodes.beat_and_look(Some(&self.inner.reader.running)).await?;
         let (drives, heir) = self.chosen(nodes, leaving)?;
         let volumes = all_rows(self.inner.store.as_ref()).await?;
         let mut plan = self.plan(nodes, &volumes, &drives, heir)?;
@@ -110,7 +110,7 @@ impl Engine {
         if apply {
             self.check_fate(leaving, &drives)?;
             self.begin(nodes.membership.as_ref(), &volumes, &drives, heir, plan.rebuilds > 0).await?;
-            nodes.beat_and_look(Some(&self.inner.reader)).await?;
+            nodes.beat_and_look(Some(&self.inner.reader.running)).await?;
             plan.is_applied = true;
         }
         Ok(plan)
@@ -294,13 +294,13 @@ impl Engine {
     /// [`EngineError::Layout`] for drives that are not known.
     pub async fn cancel_drain(&self, leaving: &Leaving) -> Result<bool> {
         let nodes = self.nodes()?;
-        nodes.beat_and_look(Some(&self.inner.reader)).await?;
+        nodes.beat_and_look(Some(&self.inner.reader.running)).await?;
         let (drives, _) = self.chosen(nodes, leaving)?;
         let mut ended = false;
         for drive in drives {
             ended |= nodes.membership.end_drain(drive).await?;
         }
-        nodes.beat_and_look(Some(&self.inner.reader)).await?;
+        nodes.beat_and_look(Some(&self.inner.reader.running)).await?;
         Ok(ended)
     }
 
@@ -310,7 +310,7 @@ impl Engine {
     /// [`EngineError::Layout`] when it is not known, or holds shards.
     pub async fn remove_drive(&self, text: &str) -> Result<()> {
         let nodes = self.nodes()?;
-        nodes.beat_and_look(Some(&self.inner.reader)).await?;
+        nodes.beat_and_look(Some(&self.inner.reader.running)).await?;
         let drive = named_drive(&nodes.listed_drives(), text)?;
         let (shards, _) = left_on(&all_rows(self.inner.store.as_ref()).await?, drive);
         if shards > 0 {
@@ -322,7 +322,7 @@ impl Engine {
             return refused(format!("new shards may be placed on drive {drive}: drain it first"));
         }
         nodes.membership.retire_drive(drive).await?;
-        nodes.beat_and_look(Some(&self.inner.reader)).await
+        nodes.beat_and_look(Some(&self.inner.reader.running)).await
     }
 
     /// Whether all drives of a node were emptied, so that it can go without any loss.

@@ -11,6 +11,7 @@ pub(super) mod identities;
 pub(super) mod moving;
 pub(super) mod nodes;
 pub(super) mod objects;
+pub(super) mod rehearsal;
 pub(super) mod setup;
 pub(super) mod side;
 pub(super) mod uploads;

@@ -12,8 +12,11 @@ pub(in crate::postgres) const JOIN: &str = "INSERT INTO nodes \
      ON CONFLICT (id) DO UPDATE SET address = excluded.address, zone = excluded.zone, version = excluded.version, \
      schema_version = excluded.schema_version, beats = nodes.beats + 1 WHERE nodes.state = 0";
 
-pub(in crate::postgres) const BEAT: &str =
-    "UPDATE nodes SET beats = beats + 1, oldest_read_ms = $2 WHERE id = $1 AND state = 0";
+/// $2 is what the counter was when the node was last answered.
+pub(in crate::postgres) const BEAT: &str = "UPDATE nodes SET \
+     beats = CASE WHEN beats <= $2 THEN $2 + 1 ELSE beats END, \
+     oldest_read_ms = CASE WHEN beats <= $2 + 1 THEN $3 ELSE oldest_read_ms END \
+     WHERE id = $1 AND state = 0 RETURNING beats";
 
 pub(in crate::postgres) const NODES: &str = "SELECT id, address, zone, version, schema_version, state, beats, \
      oldest_read_ms FROM nodes ORDER BY id";
