@@ -18,6 +18,7 @@ fn account(keys: &[&str]) -> (String, Option<Document>) {
         email: None,
         created_ms: 0,
         keys: keys.iter().map(|id| key(id)).collect(),
+        requests_per_s: None,
     };
     (account_document(&document.id), Some(Document::Account(Arc::new(document))))
 }

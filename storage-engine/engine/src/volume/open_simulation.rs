@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use granary_cluster::access::ReplacementAccess;
+use granary_cluster::access::{LaneKind, ReplacementAccess};
 use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockKind, ShardName, block_span_bytes};
 use granary_erasure::Profile;
 use granary_types::DriveId;
@@ -16,6 +16,7 @@ use tokio::time::{Duration, sleep};
 
 use super::*;
 use crate::simulated::{Choices, run_seeds};
+use crate::tiers::Tier;
 use crate::volume::run::{BlockSeal, RunStripe};
 
 const DATA: u8 = 2;
@@ -196,7 +197,7 @@ fn open(choices: &Arc<Choices>) -> (Arc<OpenVolume>, Vec<Simulated>) {
         VolumeId::from_bytes([2; 16]),
         Arc::new(Codec::new(Profile::new(DATA, PARITY).unwrap()).unwrap()),
         ClusterId::from_bytes([3; 16]),
-        LaneKind::Bulk,
+        Slot { lane: LaneKind::Bulk, tier: Tier::All },
         columns.collect(),
         u64::MAX,
     );
@@ -297,8 +298,7 @@ async fn simulate(seed: u64) -> Vec<String> {
             committed.lock().wrong.push("an upload waits for ever".to_owned());
         }
     }
-    let wrong = committed.lock().wrong.clone();
-    wrong
+    std::mem::take(&mut committed.lock().wrong)
 }
 
 #[test]
