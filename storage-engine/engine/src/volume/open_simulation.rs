@@ -297,8 +297,7 @@ async fn simulate(seed: u64) -> Vec<String> {
             committed.lock().wrong.push("an upload waits for ever".to_owned());
         }
     }
-    let wrong = committed.lock().wrong.clone();
-    wrong
+    committed.lock().wrong.clone()
 }
 
 #[test]

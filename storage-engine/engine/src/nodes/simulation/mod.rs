@@ -111,8 +111,7 @@ async fn run(seed: u64) -> Vec<String> {
     if *shared.reads.lock() < READS_MIN {
         shared.blame("hardly anything was read".to_owned());
     }
-    let wrong = shared.wrong.lock().clone();
-    wrong
+    shared.wrong.lock().clone()
 }
 
 /// Something goes wrong, or is mended by itself later.
