@@ -15,6 +15,7 @@ use crate::target::{BUCKET, Target, start_granary};
 
 const READERS: usize = 32;
 const WRITERS: usize = 16;
+const PAGE_BYTES: u64 = 4096;
 
 /// One size of objects.
 #[derive(Clone, Copy, Debug)]
@@ -144,12 +145,14 @@ fn heal(target: &Target) -> Result<()> {
     Ok(())
 }
 
+/// What the files below `dir` take in whole pages: appending pads the end of a file to one, a heal ends where the data does.
 fn bytes_below(dir: &Path) -> Result<u64> {
     let mut sum = 0;
     for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
         let entry = entry?;
         let kind = entry.metadata()?;
-        sum += if kind.is_dir() { bytes_below(&entry.path())? } else { kind.len() };
+        sum +=
+            if kind.is_dir() { bytes_below(&entry.path())? } else { kind.len().next_multiple_of(PAGE_BYTES) };
     }
     Ok(sum)
 }
