@@ -188,6 +188,15 @@ async fn a_class_whose_drives_are_not_there_takes_no_writes() {
     engine.close().await.unwrap();
 }
 
+/// Sealed volumes on SSDs in which nothing lives.
+async fn dead_on_ssds(engine: &Engine) -> usize {
+    let rows = engine.volume_status(None, 1000).await.unwrap();
+    let ssds: Vec<_> = engine.drive_status().into_iter().filter(|d| d.class == DriveClass::Ssd).collect();
+    let is_ssd = |id: &granary_types::DriveId| ssds.iter().any(|drive| drive.drive == Some(*id));
+    let sealed = rows.iter().filter(|row| row.state == VolumeState::Sealed);
+    sealed.filter(|row| row.volume.drives.iter().all(is_ssd) && row.live_bytes == 0).count()
+}
+
 /// An object of two parts.
 async fn put_parts(engine: &Engine, name: &str) -> Bytes {
     let (upload, _) = engine.create_upload(&bucket(), &key(name), UploadOptions::default()).await.unwrap();
@@ -226,17 +235,10 @@ async fn rules_move_everything_step_by_step_and_nothing_is_lost_or_doubled() {
     let expected = granary_engine::ObjectInfo { storage_class: StorageClass::StandardIa, ..before };
     assert_eq!(after, expected, "nothing but the class changes");
     // What was left behind goes, and nothing else.
-    let of_ssds = || async {
-        let rows = store.engine.volume_status(None, 1000).await.unwrap();
-        let ssds: Vec<_> =
-            store.engine.drive_status().into_iter().filter(|d| d.class == DriveClass::Ssd).collect();
-        let is_ssd = |id: &granary_types::DriveId| ssds.iter().any(|drive| drive.drive == Some(*id));
-        let sealed = rows.iter().filter(|row| row.state == VolumeState::Sealed);
-        sealed.filter(|row| row.volume.drives.iter().all(is_ssd) && row.live_bytes == 0).count()
-    };
     store.engine.set_lifecycle(&bucket(), None).await.unwrap();
     store.restart().await;
-    until("the volumes that were left are removed", || async { of_ssds().await == 0 }).await;
+    until("the volumes that were left are removed", || async { dead_on_ssds(&store.engine).await == 0 })
+        .await;
     check_all(&store, StorageClass::Standard).await;
     let next = rules(&[(1, StorageClass::StandardIa), (2, StorageClass::Glacier)]);
     store.engine.set_lifecycle(&bucket(), Some(&next)).await.unwrap();
@@ -288,7 +290,7 @@ async fn writers_and_readers_race_the_moves() {
                     tokio::time::sleep(Duration::from_millis(n * 5)).await;
                 }
                 if round % 3 == 0 {
-                    store.engine.delete_object(&bucket(), &entry(&name)).await.unwrap();
+                    store.engine.delete_object(&bucket(), entry(&name)).await.unwrap();
                     assert!(matches!(store.get(&name).await, Err(EngineError::NoSuchKey)));
                 }
             }
