@@ -1,4 +1,4 @@
--- What a drive is made of: 0 ssd, 1 hdd. Set anew whenever its node starts. Serves binaries from schema 1 on: one that
+-- What a drive is made of: 0 not told, 1 ssd, 2 hdd. Set anew whenever its node starts. Serves binaries from schema 1 on: one that
 -- does not know of classes places volumes on drives of all of them, and compaction brings what is in them to where it belongs.
 ALTER TABLE drives ADD COLUMN IF NOT EXISTS class SMALLINT NOT NULL DEFAULT 0;
 

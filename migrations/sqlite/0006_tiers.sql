@@ -1,4 +1,4 @@
--- What a drive is made of: 0 ssd, 1 hdd. Set anew whenever its process starts.
+-- What a drive is made of: 0 not told, 1 ssd, 2 hdd. Set anew whenever its process starts.
 ALTER TABLE drives ADD COLUMN class INTEGER NOT NULL DEFAULT 0;
 
 -- Until when a version of an archive class is readable. It belongs to the write that made the version, so a row that is

@@ -15,7 +15,7 @@ const DEVICES: &str = "/sys/dev/block";
 #[must_use]
 pub fn detect_class(directory: &Path) -> DriveClass {
     let existing = directory.ancestors().find_map(|path| fs::metadata(path).ok());
-    let Some(metadata) = existing else { return DriveClass::default() };
+    let Some(metadata) = existing else { return DriveClass::Ssd };
     let device = metadata.dev();
     class_of_device(Path::new(DEVICES), major(device), minor(device))
 }
@@ -23,7 +23,7 @@ pub fn detect_class(directory: &Path) -> DriveClass {
 fn class_of_device(devices: &Path, major: u32, minor: u32) -> DriveClass {
     // The entry links to the device; a partition has no queue of its own and lies in the folder of its disk.
     let Ok(device) = fs::canonicalize(devices.join(format!("{major}:{minor}"))) else {
-        return DriveClass::default();
+        return DriveClass::Ssd;
     };
     let folders = [Some(device.as_path()), device.parent()].into_iter().flatten();
     let flag = folders.map(|folder| folder.join("queue/rotational")).find_map(|path| fs::read(path).ok());

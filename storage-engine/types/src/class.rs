@@ -14,21 +14,24 @@ pub struct DriveClassError(String);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DriveClass {
-    /// No moving parts; also whatever is not known to have any.
+    /// Nobody has told yet: a drive that was not there since there are classes. It makes no store tiered.
     #[default]
+    Untold,
+    /// No moving parts; also whatever the kernel does not know to have any.
     Ssd,
     /// Rotating disks: large, cheap, and slow unless they are read and written in order.
     Hdd,
 }
 
 impl DriveClass {
-    /// All of them.
+    /// All that are told.
     pub const ALL: [Self; 2] = [Self::Ssd, Self::Hdd];
 
     /// The name that people use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Untold => "untold",
             Self::Ssd => "ssd",
             Self::Hdd => "hdd",
         }

@@ -149,7 +149,7 @@ impl VersionEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant, reason = "most entries are versions")]
 pub enum Entry {
-    /// A drive of the first class; its row leaves the class out. See [`Entry::of_drive`].
+    /// A drive whose class nobody told; its row leaves the class out. See [`Entry::of_drive`].
     Drive(DriveRow),
     /// A volume, and how many items live in it.
     Volume(VolumeRow, u64),
@@ -184,11 +184,11 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// A drive. That of an SSD is as it was before there were classes, so that older backups equal what they become.
+    /// A drive. One whose class nobody told is as it was before there were classes, so that older backups equal what they become.
     #[must_use]
     pub fn of_drive(row: DriveRow) -> Self {
         match row.class {
-            DriveClass::Ssd => Self::Drive(row),
+            DriveClass::Untold => Self::Drive(row),
             class => Self::ClassedDrive(row, class),
         }
     }
@@ -197,7 +197,7 @@ impl Entry {
     #[must_use]
     pub fn drive(&self) -> Option<DriveRow> {
         match self {
-            Self::Drive(row) => Some(DriveRow { class: DriveClass::Ssd, ..row.clone() }),
+            Self::Drive(row) => Some(DriveRow { class: DriveClass::Untold, ..row.clone() }),
             Self::ClassedDrive(row, class) => Some(DriveRow { class: *class, ..row.clone() }),
             _ => None,
         }

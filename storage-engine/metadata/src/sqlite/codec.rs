@@ -401,7 +401,15 @@ codes!(
     VersionKind::Object = 0,
     VersionKind::DeleteMarker = 1
 );
-codes!(drive_class_code, drive_class, DriveClass, "drive class", DriveClass::Ssd = 0, DriveClass::Hdd = 1);
+codes!(
+    drive_class_code,
+    drive_class,
+    DriveClass,
+    "drive class",
+    DriveClass::Untold = 0,
+    DriveClass::Ssd = 1,
+    DriveClass::Hdd = 2
+);
 codes!(
     kind_code,
     checksum_kind,

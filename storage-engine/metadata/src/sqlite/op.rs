@@ -25,7 +25,7 @@ pub(crate) enum Op {
     },
     ForgetVolume(VolumeId),
     MoveShard(ShardMove),
-    /// Of an SSD, as in logs written before there were classes: the row leaves the class out.
+    /// Of a class that nobody told, as in logs written before there were classes: the row leaves the class out.
     PutDrive(DriveRow),
     Recount,
     PutDocument(BucketDocument),

@@ -15,7 +15,7 @@ impl Batch<'_> {
     /// Stores one entry. The volumes' entries tell what lives in them; what buckets hold is added up here.
     pub(in crate::sqlite) fn import(&mut self, entry: &Entry) -> Result<(), Failure> {
         match entry {
-            Entry::Drive(drive) => self.put_drive(drive, DriveClass::Ssd),
+            Entry::Drive(drive) => self.put_drive(drive, DriveClass::Untold),
             Entry::ClassedDrive(drive, class) => self.put_drive(drive, *class),
             Entry::Volume(row, live_items) => {
                 StoredVolume { row: row.clone(), live_items: *live_items }.store(self.connection)

@@ -66,7 +66,7 @@ impl<'c> Batch<'c> {
             Op::FreeVolume { volume, now } => self.free_volume(*volume, *now).map(Reply::Changed),
             Op::ForgetVolume(volume) => self.forget_volume(*volume).map(Reply::Changed),
             Op::MoveShard(shard) => self.move_shard(shard).map(Reply::Changed),
-            Op::PutDrive(drive) => self.put_drive(drive, DriveClass::Ssd).map(|()| Reply::Done),
+            Op::PutDrive(drive) => self.put_drive(drive, DriveClass::Untold).map(|()| Reply::Done),
             Op::PutClassedDrive(drive, class) => self.put_drive(drive, *class).map(|()| Reply::Done),
             Op::PutDocument(put) => self.put_document(put).map(Reply::Changed),
             Op::ChangeIdentities(change) => self.change_identities(change).map(Reply::Changed),
