@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from harness import Server, scratch_root
+from harness import Server, running, scratch_root
 
 LAYOUTS = {"one-drive": (1, False), "six-drives": (6, False), "six-drives-tls": (6, True)}
 _numbers = itertools.count(1)
@@ -15,11 +15,8 @@ _numbers = itertools.count(1)
 def server(request):
     """A running server in every layout, shared by the tests of a session."""
     drives, tls = LAYOUTS[request.param]
-    root = scratch_root()
-    server = Server(root, drives=drives, tls=tls).start()
-    yield server
-    server.kill()
-    shutil.rmtree(root, ignore_errors=True)
+    with running(drives=drives, tls=tls) as server:
+        yield server
 
 
 @pytest.fixture
@@ -37,6 +34,20 @@ def fresh_server():
 def bucket(server):
     """A new bucket with a name of its own."""
     name = f"bucket-{next(_numbers)}"
+    server.boto3().create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def source(bucket):
+    """The bucket that something is told of."""
+    return bucket
+
+
+@pytest.fixture
+def target(server, source):
+    """The bucket it is told in."""
+    name = f"{source}-target"
     server.boto3().create_bucket(Bucket=name)
     return name
 

@@ -195,3 +195,13 @@ def seeded_bytes(seed: int, length: int) -> bytes:
 
 def scratch_root() -> Path:
     return Path(tempfile.mkdtemp(prefix="granary-clients-"))
+
+
+@contextlib.contextmanager
+def running(**options):
+    """A server on drives of its own, which go with it; the options are those of `Server`."""
+    root = scratch_root()
+    server = Server(root, **options).start()
+    yield server
+    server.kill()
+    shutil.rmtree(root, ignore_errors=True)

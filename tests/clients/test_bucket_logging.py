@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from harness import ACCESS_KEY, Server, refusal, scratch_root
+from harness import ACCESS_KEY, Server, refusal, running, scratch_root
 from test_access import anyone
 
 # One group for each field, as AWS's own examples parse them.
@@ -21,28 +21,8 @@ NAMES = ("owner bucket time ip requester request_id operation key uri status err
 
 @pytest.fixture(scope="module")
 def server():
-    root = scratch_root()
-    server = Server(root, settings={"GRANARY_ACCESS_LOG_INTERVAL_MS": "300"}).start()
-    yield server
-    server.kill()
-    shutil.rmtree(root, ignore_errors=True)
-
-
-_number = iter(range(1000))
-
-
-@pytest.fixture
-def source(server):
-    name = f"source-{next(_number)}"
-    server.boto3().create_bucket(Bucket=name)
-    return name
-
-
-@pytest.fixture
-def target(server, source):
-    name = source.replace("source", "target")
-    server.boto3().create_bucket(Bucket=name)
-    return name
+    with running(settings={"GRANARY_ACCESS_LOG_INTERVAL_MS": "300"}) as server:
+        yield server
 
 
 def let_in(s3, target, **condition):

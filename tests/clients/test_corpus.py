@@ -11,7 +11,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 import corpus
-from harness import Server, program, run, scratch_root
+from harness import program, run, running, scratch_root
 
 MIB = 1024 * 1024
 LARGE_BYTES = 5 * 1024 * MIB + 12_345
@@ -21,11 +21,8 @@ RECLAIM_DEADLINE_S = 90
 
 @pytest.fixture(scope="module")
 def store():
-    root = scratch_root()
-    server = Server(root, drives=6).start()
-    yield server
-    server.kill()
-    shutil.rmtree(root, ignore_errors=True)
+    with running(drives=6) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

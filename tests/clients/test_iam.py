@@ -4,14 +4,13 @@ import datetime
 import itertools
 import json
 import re
-import shutil
 from pathlib import Path
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from harness import ACCESS_KEY, REGION, SECRET_KEY, Server, program, run, scratch_root
+from harness import ACCESS_KEY, REGION, SECRET_KEY, Server, program, run, running
 
 _numbers = itertools.count(1)
 
@@ -43,11 +42,8 @@ def policy(action, resource="*", effect="Allow", **more):
 @pytest.fixture(scope="module")
 def server():
     """One server for the tests of a module: identities do not depend on the layout of the drives."""
-    root = scratch_root()
-    server = Server(root, drives=2).start()
-    yield server
-    server.kill()
-    shutil.rmtree(root, ignore_errors=True)
+    with running(drives=2) as server:
+        yield server
 
 
 @pytest.fixture

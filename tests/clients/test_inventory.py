@@ -6,39 +6,18 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import time
 from urllib.parse import unquote
 
 import pytest
 
-from harness import Server, refusal, scratch_root
+from harness import refusal, running
 
 
 @pytest.fixture(scope="module")
 def server():
-    root = scratch_root()
-    server = Server(root, settings={"GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS": "4"}).start()
-    yield server
-    server.kill()
-    shutil.rmtree(root, ignore_errors=True)
-
-
-_number = iter(range(1000))
-
-
-@pytest.fixture
-def source(server):
-    name = f"listed-{next(_number)}"
-    server.boto3().create_bucket(Bucket=name)
-    return name
-
-
-@pytest.fixture
-def target(server, source):
-    name = source.replace("listed", "lists")
-    server.boto3().create_bucket(Bucket=name)
-    return name
+    with running(settings={"GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS": "4"}) as server:
+        yield server
 
 
 def let_in(s3, source, target):

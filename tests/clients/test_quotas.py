@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import Server, refusal, scratch_root, seeded_bytes
+from harness import Server, refusal, running, scratch_root, seeded_bytes
 from test_protocol import Answer, connection, head_of
 
 KIB = 1024
@@ -17,11 +17,8 @@ FULL = (403, "QuotaExceeded")
 @pytest.fixture(scope="module", params=[1, 6])
 def server(request):
     """Without TLS: the commands do not take the certificate that the shared server makes for itself."""
-    root = scratch_root()
-    server = Server(root, drives=request.param).start()
-    yield server
-    server.kill()
-    shutil.rmtree(root, ignore_errors=True)
+    with running(drives=request.param) as server:
+        yield server
 
 
 def show(server, bucket):

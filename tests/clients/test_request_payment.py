@@ -1,14 +1,13 @@
 """Requester Pays: who would have to pay says so, or gets nothing."""
 
 import json
-import shutil
 import uuid
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from harness import REGION, Server, refusal, scratch_root
+from harness import REGION, refusal, running
 from test_access import DENIED, anyone, policy, statement
 
 PAYS = {"RequestPayer": "requester"}
@@ -17,11 +16,8 @@ PAYS = {"RequestPayer": "requester"}
 @pytest.fixture(scope="module")
 def server():
     """Without TLS: the commands do not take the certificate that the shared server makes for itself."""
-    root = scratch_root()
-    server = Server(root, drives=2).start()
-    yield server
-    server.kill()
-    shutil.rmtree(root, ignore_errors=True)
+    with running(drives=2) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 import itertools
 import json
-import shutil
 import time
 
 import pytest
 from botocore.exceptions import ClientError
 
-from harness import Server, refusal, scratch_root, seeded_bytes
+from harness import refusal, running, seeded_bytes
 
 SETTINGS = {"GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS": "1", "GRANARY_GRACE_MS": "1000",
             "GRANARY_MAINTENANCE_INTERVAL_MS": "200"}
@@ -20,11 +19,8 @@ _numbers = itertools.count(1)
 
 
 def started(**options):
-    root = scratch_root()
-    server = Server(root, settings=SETTINGS, **options).start()
-    yield server
-    server.kill()
-    shutil.rmtree(root, ignore_errors=True)
+    with running(settings=SETTINGS, **options) as server:
+        yield server
 
 
 @pytest.fixture(scope="module", name="server")

@@ -2,12 +2,11 @@
 
 import http.client
 import json
-import shutil
 import uuid
 
 import pytest
 
-from harness import Server, scratch_root
+from harness import running
 from test_protocol import Answer
 
 DOMAIN = "web.example"
@@ -15,11 +14,8 @@ DOMAIN = "web.example"
 
 @pytest.fixture(scope="module")
 def server():
-    root = scratch_root()
-    server = Server(root, settings={"GRANARY_WEBSITE_DOMAIN": DOMAIN}).start()
-    yield server
-    server.kill()
-    shutil.rmtree(root, ignore_errors=True)
+    with running(settings={"GRANARY_WEBSITE_DOMAIN": DOMAIN}) as server:
+        yield server
 
 
 @pytest.fixture
