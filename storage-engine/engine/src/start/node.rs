@@ -92,9 +92,13 @@ fn cluster_of(data: &[std::path::PathBuf]) -> Option<ClusterId> {
 
 /// Which store the drives belong to from now on. `found` is the one they belong to already.
 async fn decide(membership: &dyn Membership, found: Option<ClusterId>, join: Join) -> Result<ClusterId> {
-    let known = membership.cluster().await?;
+    let mut known = membership.cluster().await?;
     let drives = membership.node_drives().await?;
     let is_used = drives.iter().any(|listed| listed.drive.state == DriveState::Active);
+    if known.is_none() && is_used {
+        // Another node may have founded the store in between: each does before it tells of its drives.
+        known = membership.cluster().await?;
+    }
     match (found, known) {
         (Some(ours), Some(known)) if ours == known => Ok(ours),
         (Some(ours), Some(known)) => Err(EngineError::Layout(format!(
@@ -160,3 +164,7 @@ async fn check_members(membership: &dyn Membership, opened: &Opened, node: NodeI
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;
