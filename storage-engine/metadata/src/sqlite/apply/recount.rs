@@ -1,4 +1,4 @@
-//! Counting anew what lives in each volume.
+//! Counting anew what lives in each volume, and what buckets hold.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,21 @@ use granary_types::{BlobId, BucketId, VolumeId};
 use super::Batch;
 use super::blobs::load_extents;
 use super::volumes::StoredVolume;
-use crate::model::Extent;
+use crate::model::{Extent, UsageDeltas};
 use crate::sqlite::codec::{OBJECT_COLUMNS, StoredObject, blob, id_bytes};
 use crate::sqlite::failure::Failure;
 
-/// Bytes and items that live in each volume.
-type Counted = BTreeMap<VolumeId, (u64, u64)>;
+/// What was counted.
+#[derive(Default)]
+struct Counted {
+    /// Bytes and items that live in each volume.
+    volumes: BTreeMap<VolumeId, (u64, u64)>,
+    /// What buckets hold.
+    used: UsageDeltas,
+}
 
 fn count(counted: &mut Counted, volume: VolumeId, length_bytes: u64) {
-    let (bytes, items) = counted.entry(volume).or_default();
+    let (bytes, items) = counted.volumes.entry(volume).or_default();
     *bytes = bytes.saturating_add(length_bytes);
     *items = items.saturating_add(1);
 }
@@ -23,15 +29,15 @@ fn count(counted: &mut Counted, volume: VolumeId, length_bytes: u64) {
 impl Batch<'_> {
     pub(super) fn recount(&mut self) -> Result<Vec<(VolumeId, u64, u64)>, Failure> {
         self.flush_volumes()?;
-        self.recount_usage()?;
-        let mut counted = Counted::new();
-        self.count_packed("objects", &mut counted)?;
-        self.count_packed("object_versions", &mut counted)?;
+        let mut counted = Counted::default();
+        self.count_versions("objects", &mut counted)?;
+        self.count_versions("object_versions", &mut counted)?;
         self.count_blobs(&mut counted)?;
+        self.replace_usage(counted.used)?;
         let mut drifted = Vec::new();
         for id in self.volume_ids()? {
             let Some(stored) = StoredVolume::load(self.connection, id)? else { continue };
-            let (bytes, items) = counted.get(&id).copied().unwrap_or_default();
+            let (bytes, items) = counted.volumes.get(&id).copied().unwrap_or_default();
             if (stored.row.live_bytes, stored.live_items) != (bytes, items) {
                 tracing::warn!(volume = %id, was = stored.row.live_bytes, is = bytes, "live bytes had drifted");
                 drifted.push((id, stored.row.live_bytes, bytes));
@@ -51,13 +57,15 @@ impl Batch<'_> {
         Ok(ids)
     }
 
-    fn count_packed(&self, table: &str, counted: &mut Counted) -> Result<(), Failure> {
+    /// Counts the versions of a table, and, in their volumes, those that are packed.
+    fn count_versions(&self, table: &str, counted: &mut Counted) -> Result<(), Failure> {
         let sql = format!("SELECT {OBJECT_COLUMNS}, bucket_id, key FROM {table}");
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let bucket = BucketId::from_bytes(id_bytes(blob(row, 16)?)?);
             let stored = StoredObject::read(row, bucket, blob(row, 17)?, 0)?;
+            counted.used.put(bucket, &stored.row.object);
             if let Some(location) = stored.row.object.content.packed() {
                 count(counted, location.volume, u64::from(location.length_bytes));
             }

@@ -4,7 +4,7 @@ use granary_types::{BucketId, UploadId};
 
 use super::Batch;
 use crate::model::UsageDeltas;
-use crate::sqlite::codec::{OBJECT_COLUMNS, StoredObject, blob, id_bytes};
+use crate::sqlite::codec::{blob, id_bytes};
 use crate::sqlite::failure::Failure;
 
 const ADD: &str = "INSERT INTO bucket_usage (bucket_id, bytes, objects) VALUES (?1, ?2, ?3) \
@@ -33,20 +33,9 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Counts the usage of all buckets anew.
-    pub(super) fn recount_usage(&mut self) -> Result<(), Failure> {
+    /// Makes the usage of all buckets what was counted of their versions, and is counted here of their parts.
+    pub(super) fn replace_usage(&mut self, mut counted: UsageDeltas) -> Result<(), Failure> {
         self.used = UsageDeltas::default();
-        let mut counted = UsageDeltas::default();
-        for table in ["objects", "object_versions"] {
-            let sql = format!("SELECT {OBJECT_COLUMNS}, bucket_id, key FROM {table}");
-            let mut statement = self.connection.prepare(&sql)?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let bucket = BucketId::from_bytes(id_bytes(blob(row, 16)?)?);
-                let stored = StoredObject::read(row, bucket, blob(row, 17)?, 0)?;
-                counted.put(bucket, &stored.row.object);
-            }
-        }
         let mut statement = self.connection.prepare(
             "SELECT p.number, p.row_hash, p.record, p.upload_id, u.bucket_id FROM parts p \
              JOIN uploads u ON u.upload_id = p.upload_id",
