@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use granary_types::BucketId;
 
 use super::object::{NewObject, VersionKind};
+use crate::moving::Entry;
 
 /// What a bucket holds, as its clients count it: before encoding, packing and copies by reference.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,6 +53,15 @@ impl UsageDeltas {
     /// A part of an upload is gone, or belongs to an object now.
     pub(crate) fn part_gone(&mut self, bucket: BucketId, length_bytes: u64) {
         self.take(bucket, length_bytes, 0);
+    }
+
+    /// An entry of another store is there from now on, or is counted.
+    pub(crate) fn put_entry(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Object(version) | Entry::Version(version) => self.put(version.bucket, &version.row.object),
+            Entry::Part(bucket, _, part) => self.part_put(*bucket, part.length_bytes),
+            _ => {}
+        }
     }
 
     fn add(&mut self, bucket: BucketId, bytes: u64, objects: i64) {

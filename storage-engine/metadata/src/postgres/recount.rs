@@ -1,4 +1,4 @@
-//! Counting anew what lives in each volume.
+//! Counting anew what lives in each volume, and what buckets hold.
 //!
 //! Everything is read from one state of the database, so what is counted and what was accounted belong together however
 //! many batches are committed meanwhile. What they differ by is inserted as one more delta, which is right after those
@@ -12,11 +12,13 @@ use sqlx::Row;
 use super::batch::BatchName;
 use super::connect::{Locator, Session};
 use super::failure::Failure;
+use super::moving::page;
 use super::{rows, sql, usage};
 use crate::model::{UsageDelta, UsageDeltas, VolumeRow};
+use crate::moving::{Entry, Table};
 
 /// Rows of one query.
-const PAGE: i64 = 2_000;
+const PAGE: u32 = 2_000;
 
 /// What was counted.
 #[derive(Default)]
@@ -67,10 +69,10 @@ async fn attempt(locator: &Locator) -> Result<Drifted, Failure> {
 
 async fn recount(session: &mut Session) -> Result<Drifted, Failure> {
     let mut counted = Counted::default();
-    count_current(session, &mut counted).await?;
-    count_older(session, &mut counted).await?;
+    for table in [Table::Objects, Table::Versions, Table::Parts] {
+        count_table(session, table, &mut counted).await?;
+    }
     count_blobs(session, &mut counted).await?;
-    count_parts(session, &mut counted).await?;
     let name = WriteId::random()
         .map_err(|error| Failure::Refused(format!("no id for the repair could be drawn: {error}")))?;
     let mut drifted = Drifted::new();
@@ -103,7 +105,7 @@ async fn all_volumes(session: &mut Session) -> Result<Vec<(VolumeRow, u64)>, Fai
     let mut all: Vec<(VolumeRow, u64)> = Vec::new();
     loop {
         let after = all.last().map(|(row, _)| row.volume.id.as_bytes().to_vec()).unwrap_or_default();
-        let found = session.fetch(sqlx::query(sql::volumes::LIST).bind(after).bind(PAGE)).await?;
+        let found = session.fetch(sqlx::query(sql::volumes::LIST).bind(after).bind(i64::from(PAGE))).await?;
         for row in &found {
             all.push(rows::volume(row)?);
         }
@@ -113,50 +115,25 @@ async fn all_volumes(session: &mut Session) -> Result<Vec<(VolumeRow, u64)>, Fai
     }
 }
 
-fn count_packed(
-    row: &sqlx::postgres::PgRow,
-    counted: &mut Counted,
-) -> Result<(Vec<u8>, Vec<u8>, i64), Failure> {
-    let bucket = rows::id(row, rows::OBJECT_COLUMNS)?;
-    let key = rows::bytes(row, rows::OBJECT_COLUMNS.saturating_add(1))?;
-    let stored = rows::object(row, BucketId::from_bytes(bucket), key)?;
-    counted.used.put(BucketId::from_bytes(bucket), &stored.row.object);
-    if let Some(location) = stored.row.object.content.packed() {
+/// Counts the rows of a table of versions, or of parts.
+async fn count_table(session: &mut Session, table: Table, counted: &mut Counted) -> Result<(), Failure> {
+    let mut after = None;
+    loop {
+        let page = page(session, table, after.as_ref(), PAGE).await?;
+        for entry in &page.entries {
+            count_entry(entry, counted);
+        }
+        let Some(next) = page.next else { return Ok(()) };
+        after = Some(next);
+    }
+}
+
+fn count_entry(entry: &Entry, counted: &mut Counted) {
+    counted.used.put_entry(entry);
+    if let Entry::Object(version) | Entry::Version(version) = entry
+        && let Some(location) = version.row.object.content.packed()
+    {
         count(counted, location.volume, u64::from(location.length_bytes));
-    }
-    Ok((bucket.to_vec(), key.to_vec(), row.try_get(8)?))
-}
-
-async fn count_current(session: &mut Session, counted: &mut Counted) -> Result<(), Failure> {
-    let mut after = (Vec::new(), Vec::new());
-    loop {
-        let query = sqlx::query(sql::objects::WALK).bind(after.0.clone()).bind(after.1.clone()).bind(PAGE);
-        let found = session.fetch(query).await?;
-        if found.is_empty() {
-            return Ok(());
-        }
-        for row in &found {
-            let (bucket, key, _) = count_packed(row, counted)?;
-            after = (bucket, key);
-        }
-    }
-}
-
-async fn count_older(session: &mut Session, counted: &mut Counted) -> Result<(), Failure> {
-    let mut after = (Vec::new(), Vec::new(), i64::MIN);
-    loop {
-        let query = sqlx::query(sql::objects::WALK_OLDER)
-            .bind(after.0.clone())
-            .bind(after.1.clone())
-            .bind(after.2)
-            .bind(PAGE);
-        let found = session.fetch(query).await?;
-        if found.is_empty() {
-            return Ok(());
-        }
-        for row in &found {
-            after = count_packed(row, counted)?;
-        }
     }
 }
 
@@ -164,7 +141,8 @@ async fn count_older(session: &mut Session, counted: &mut Counted) -> Result<(),
 async fn count_blobs(session: &mut Session, counted: &mut Counted) -> Result<(), Failure> {
     let mut after = Vec::new();
     loop {
-        let found = session.fetch(sqlx::query(sql::blobs::WALK).bind(after.clone()).bind(PAGE)).await?;
+        let found =
+            session.fetch(sqlx::query(sql::blobs::WALK).bind(after.clone()).bind(i64::from(PAGE))).await?;
         if found.is_empty() {
             return Ok(());
         }
@@ -174,27 +152,6 @@ async fn count_blobs(session: &mut Session, counted: &mut Counted) -> Result<(),
             for extent in extents {
                 count(counted, extent.volume, extent.length_bytes);
             }
-        }
-    }
-}
-
-/// Counts the parts of uploads in progress.
-async fn count_parts(session: &mut Session, counted: &mut Counted) -> Result<(), Failure> {
-    let mut after = (Vec::new(), Vec::new(), i64::MIN);
-    loop {
-        let query = sqlx::query(sql::moving::WALK_PARTS)
-            .bind(after.0.clone())
-            .bind(after.1.clone())
-            .bind(after.2)
-            .bind(PAGE);
-        let found = session.fetch(query).await?;
-        if found.is_empty() {
-            return Ok(());
-        }
-        for row in &found {
-            let (bucket, upload, part) = rows::part(row)?;
-            after = (bucket.as_bytes().to_vec(), upload.as_bytes().to_vec(), i64::from(part.number.get()));
-            counted.used.part_put(bucket, part.length_bytes);
         }
     }
 }

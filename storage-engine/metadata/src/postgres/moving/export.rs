@@ -79,7 +79,7 @@ pub(super) async fn count(session: &mut Session, table: Table) -> Result<u64, Fa
     rows.first().map_or(Ok(0), |row| super::super::rows::unsigned(row, 0))
 }
 
-pub(super) async fn page(
+pub(in crate::postgres) async fn page(
     session: &mut Session,
     table: Table,
     after: Option<&Place>,

@@ -199,6 +199,7 @@ impl Sorted<'_> {
 async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure> {
     let mut sorted = Sorted::new();
     for entry in entries {
+        sorted.used.put_entry(entry);
         match entry {
             Entry::Drive(_) | Entry::ClassedDrive(..) => sorted.drives.extend(entry.drive()),
             Entry::Volume(row, items) => sorted.volumes.push((row, *items)),
@@ -208,17 +209,10 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
                 sorted.blobs.push((*id.as_bytes(), row_hash("blobs", &[id.as_bytes()], &record), record));
             }
             Entry::Reference(id, referrer) => sorted.references.push((*id.as_bytes(), *referrer)),
-            Entry::Object(version) => {
-                sorted.used.put(version.bucket, &version.row.object);
-                sorted.current.push(version);
-            }
-            Entry::Version(version) => {
-                sorted.used.put(version.bucket, &version.row.object);
-                sorted.older.push(version);
-            }
+            Entry::Object(version) => sorted.current.push(version),
+            Entry::Version(version) => sorted.older.push(version),
             Entry::Upload(upload) => sorted.uploads.push(upload),
             Entry::Part(bucket, upload, part) => {
-                sorted.used.part_put(*bucket, part.length_bytes);
                 sorted.parts.push((*bucket.as_bytes(), *upload.as_bytes(), part));
             }
             Entry::Tags(bucket, key, write, tags) => sorted.tags.push(*bucket, key, *write, tags)?,

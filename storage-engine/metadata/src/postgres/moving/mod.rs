@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use granary_types::WriteId;
 use tokio::sync::Mutex;
 
+pub(super) use self::export::page;
 use super::connect::{Backoff, Locator, Session};
 use super::failure::Failure;
 use super::options::PostgresOptions;

@@ -198,12 +198,6 @@ pub(in crate::postgres) const LIST_AFTER: &str = "SELECT key, length_bytes, modi
      WHERE bucket_id = $1 AND key > $2 AND key < $3 AND kind = 0 ORDER BY bucket_id, key LIMIT $4";
 
 /// A walk over everything, for the recount.
-pub(in crate::postgres) const WALK: &str = concat!(
-    "SELECT ",
-    columns!("o"),
-    ", o.bucket_id, o.key FROM objects o \
-     WHERE (o.bucket_id, o.key) > ($1, $2) ORDER BY o.bucket_id, o.key LIMIT $3"
-);
 pub(in crate::postgres) const WALK_OLDER: &str = concat!(
     "SELECT ",
     columns!("o"),
@@ -211,7 +205,7 @@ pub(in crate::postgres) const WALK_OLDER: &str = concat!(
      WHERE (o.bucket_id, o.key, o.ord) > ($1, $2, $3) ORDER BY o.bucket_id, o.key, o.ord LIMIT $4"
 );
 
-/// As [`WALK`], with how many older versions each key has.
+/// With how many older versions each key has.
 pub(in crate::postgres) const WALK_COUNTED: &str = concat!(
     "SELECT ",
     columns!("o"),

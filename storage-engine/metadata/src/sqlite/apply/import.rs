@@ -14,6 +14,7 @@ use granary_types::{DriveClass, UploadId};
 impl Batch<'_> {
     /// Stores one entry. The volumes' entries tell what lives in them; what buckets hold is added up here.
     pub(in crate::sqlite) fn import(&mut self, entry: &Entry) -> Result<(), Failure> {
+        self.used.put_entry(entry);
         match entry {
             Entry::Drive(drive) => self.put_drive(drive, DriveClass::Untold),
             Entry::ClassedDrive(drive, class) => self.put_drive(drive, *class),
@@ -26,10 +27,7 @@ impl Batch<'_> {
             Entry::Object(version) => self.import_version(version, REPLACE_CURRENT),
             Entry::Version(version) => self.import_version(version, REPLACE_VERSION),
             Entry::Upload(upload) => self.import_upload(upload),
-            Entry::Part(bucket, upload, part) => {
-                self.used.part_put(*bucket, part.length_bytes);
-                self.import_part(*upload, part)
-            }
+            Entry::Part(_, upload, part) => self.import_part(*upload, part),
             Entry::Tags(bucket, key, write, tags) => self.store_tags(*bucket, key, *write, tags),
             Entry::Acl(bucket, key, write, acl) => {
                 self.store_beside(Beside::Acl, (*bucket, key, *write), acl)
@@ -60,9 +58,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn import_version(&mut self, version: &VersionEntry, statement: &str) -> Result<(), Failure> {
+    fn import_version(&self, version: &VersionEntry, statement: &str) -> Result<(), Failure> {
         let stored = version.stored()?;
-        self.used.put(version.bucket, &stored.row.object);
         let orders = (stored.row.order, stored.top_order);
         let columns =
             ObjectColumns::new(version.bucket, &version.key, &stored.row.object, orders, stored.row.lock)?;
