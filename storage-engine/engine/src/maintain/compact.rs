@@ -19,7 +19,7 @@ use super::walk::{Step, Walk};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::nodes::volume_lease;
-use crate::read::Stripe;
+use crate::read::{Records, Stripe, VerifiedBlock};
 use crate::record::ObjectRecord;
 use crate::told::{Deed, Told, is_before};
 use crate::volume::{RecordBook, VolumeView};
@@ -194,36 +194,43 @@ pub(crate) struct StripeData {
 
 /// What the data blocks of a stripe hold; lost blocks are rebuilt.
 pub(crate) fn entries_of(stripe: &Stripe, view: &VolumeView) -> Result<StripeData> {
-    use crate::read::Records;
     let mut found = StripeData { packed: Vec::new(), blobs: Vec::new() };
     for column in (0_u8..).take(view.codec.profile().data()).filter(|column| stripe.is_written(*column)) {
         let Some(block) = super::heal::block_of(stripe, view, column)? else { continue };
-        let data = block.data();
-        let base = stripe.header.stripe_offset
-            + BLOCK_HEADER_LENGTH_BYTES as u64
-            + u64::from(block.header.records_length_bytes);
-        match block.records {
-            Records::Blob(records) => found.blobs.push((records.blob, records.record)),
+        match &block.records {
+            Records::Blob(records) => found.blobs.push((records.blob, records.record.clone())),
             Records::Parity => {}
-            Records::Packed(records) => {
-                for entry in records.entries {
-                    let start = entry.offset as usize;
-                    let end = start + entry.length_bytes as usize;
-                    let bytes = if end <= data.len() { data.slice(start..end) } else { continue };
-                    let location = PackedLocation {
-                        volume: view.id,
-                        stripe_offset: stripe.header.stripe_offset,
-                        column,
-                        offset: base + u64::from(entry.offset),
-                        length_bytes: entry.length_bytes,
-                        hash: entry.hash,
-                    };
-                    found.packed.push((location, entry, bytes));
-                }
-            }
+            Records::Packed(_) => found.packed.extend(packed_in(view.id, column, block)),
         }
     }
     Ok(found)
+}
+
+/// The objects and records in a packed block of a volume.
+pub(crate) fn packed_in(
+    volume: VolumeId,
+    column: u8,
+    block: VerifiedBlock,
+) -> Vec<(PackedLocation, PackedEntry, bytes::Bytes)> {
+    let (data, header) = (block.data(), block.header);
+    let Records::Packed(records) = block.records else { return Vec::new() };
+    let base =
+        header.stripe_offset + BLOCK_HEADER_LENGTH_BYTES as u64 + u64::from(header.records_length_bytes);
+    let entries = records.entries.into_iter().filter_map(|entry| {
+        let start = entry.offset as usize;
+        let end = start + entry.length_bytes as usize;
+        let bytes = (end <= data.len()).then(|| data.slice(start..end))?;
+        let location = PackedLocation {
+            volume,
+            stripe_offset: header.stripe_offset,
+            column,
+            offset: base + u64::from(entry.offset),
+            length_bytes: entry.length_bytes,
+            hash: entry.hash,
+        };
+        Some((location, entry, bytes))
+    });
+    entries.collect()
 }
 
 /// Moves one object if it still lives where it was found. Returns the bytes moved.
@@ -268,7 +275,7 @@ async fn move_manifest(
     Ok(length)
 }
 
-/// Of a version: whether it is still there. Of a delete or a refusal: whether no backup of the metadata can tell of it,
+/// Of a version: whether it is still there, and has the class that is told. Of a delete or a refusal: whether no backup of the metadata can tell of it,
 /// so that the older record it speaks of could be taken for true.
 async fn still_tells(
     inner: &Inner,
@@ -284,6 +291,11 @@ async fn still_tells(
         Some((Told { deed: Deed::Bucket(bucket), .. }, _)) => {
             // Only the last of them is true.
             Ok(inner.store.bucket(&bucket.name).await?.is_some_and(|row| row == *bucket))
+        }
+        Some((Told { deed: Deed::Retiered, .. }, _)) => {
+            let row = inner.store.object(told.bucket, &told.key, Some(told.object.version)).await?;
+            let (write, class) = (told.object.write, told.object.storage_class);
+            Ok(row.is_some_and(|row| row.object.write == write && row.object.storage_class == class))
         }
         Some((Told { deed: Deed::Put, .. }, _)) | None => {
             let row = inner.store.object(told.bucket, &told.key, Some(told.object.version)).await?;

@@ -26,9 +26,9 @@ use crate::engine::{Engine, Inner};
 use crate::error::Result;
 use crate::lifecycle::{Aim, follow_forever};
 
-pub(crate) use compact::entries_of;
 #[cfg(test)]
 pub(crate) use compact::records_in;
+pub(crate) use compact::{entries_of, packed_in};
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::{has_regressed, remembered_ends};
 pub(crate) use heal::block_of;

@@ -3,6 +3,7 @@
 
 mod blob;
 mod filling;
+mod lay;
 mod manifest;
 mod pack;
 mod packer;
