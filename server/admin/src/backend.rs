@@ -7,6 +7,7 @@ use crate::error::AdminError;
 use crate::identity::{IdentityReport, IdentityRequest};
 use crate::model::{DriveReport, NodeReport, TaskId, TaskKind, TaskProgress, VolumePage};
 use crate::moves::{DrainPlan, Leaving, MoveReport};
+use crate::restores::{RestorePage, RestoreRequest};
 use crate::tiers::TierList;
 
 /// The store, as its operator sees it. Implemented over the engine by the program that serves both.
@@ -89,4 +90,11 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::NotFound`], [`AdminError::Invalid`] for what is no name of a bucket; [`AdminError::Unavailable`].
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError>;
+
+    /// Restores what is archived in one page of keys.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`], [`AdminError::Invalid`] for what is no name of a bucket, or no days;
+    /// [`AdminError::Unavailable`]. What becomes of single objects is no error.
+    async fn restore(&self, request: RestoreRequest) -> Result<RestorePage, AdminError>;
 }

@@ -19,6 +19,7 @@
 //! | `GET /_granary/v1/tasks/ID` | [`TaskProgress`] |
 //! | `POST /_granary/v1/identities`, an [`IdentityRequest`] | [`IdentityReport`] |
 //! | `POST /_granary/v1/buckets`, a [`BucketRequest`] | [`BucketAnswer`] |
+//! | `POST /_granary/v1/restores`, a [`RestoreRequest`] | [`RestorePage`] |
 //!
 //! Errors are `{"code": …, "message": …}` with the status that fits. [`router`] serves the API over an
 //! [`AdminBackend`]; [`AdminClient`] calls it.
@@ -30,6 +31,7 @@ mod error;
 mod identity;
 mod model;
 mod moves;
+mod restores;
 mod router;
 mod tiers;
 mod transport;
@@ -46,5 +48,6 @@ pub use model::{
     TaskStarted, TaskState, VolumePage, VolumeReport, VolumeState,
 };
 pub use moves::{DrainEnded, DrainPlan, DrainReport, Fate, Leaving, MoveReport, MoveStep};
+pub use restores::{RestoreFailure, RestorePage, RestoreRequest, RestoreTier};
 pub use router::router;
 pub use tiers::{ClassReport, TierList, TierReport};

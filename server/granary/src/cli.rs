@@ -171,6 +171,8 @@ enum VolumeCommand {
 enum TierCommand {
     /// List the storage classes, where each lies, and how full the drives of each kind are.
     List(Target),
+    /// Restore the archived objects below a prefix for some days, as RestoreObject does one.
+    Restore(operate::RestoreArgs),
 }
 
 #[derive(Debug, Args)]
@@ -332,7 +334,7 @@ struct ServeArgs {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     node_tls_name: Option<String>,
-    /// Bytes a second that are moved at most to empty drives and to make them equally full [default: 200000000].
+    /// Bytes a second that are moved at most to empty drives, to make them equally full, and between tiers [default: 500000000].
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     move_rate_bytes: Option<u64>,
@@ -382,6 +384,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Bucket(command) => runtime(1)?.block_on(operate::bucket(command, format))?,
         Command::Tier(TierCommand::List(target)) => {
             runtime(1)?.block_on(operate::list_tiers(&target, format))?;
+        }
+        Command::Tier(TierCommand::Restore(args)) => {
+            return runtime(1)?.block_on(operate::restore(&args, format));
         }
         Command::User(command) => runtime(1)?.block_on(operate::user(command, format))?,
         Command::Key(command) => runtime(1)?.block_on(operate::key(command, format))?,

@@ -3,6 +3,7 @@
 mod bucket;
 mod identity;
 mod moves;
+mod restore;
 mod task;
 mod tiers;
 
@@ -18,6 +19,7 @@ use crate::output::{OutputFormat, print_json, print_line, table};
 pub use bucket::{BucketCommand, bucket};
 pub use identity::{KeyCommand, PolicyCommand, UserCommand, key, policy, user};
 pub use moves::{DrainArgs, cancel_drain, drain, list_moves, remove_drive};
+pub use restore::{RestoreArgs, restore};
 pub use task::run_task;
 pub use tiers::list_tiers;
 

@@ -11,6 +11,7 @@ pub mod listener;
 mod moves;
 pub mod protocol;
 pub mod refusal;
+mod restores;
 pub mod store;
 mod tiers;
 pub mod tls;
