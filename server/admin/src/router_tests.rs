@@ -80,6 +80,19 @@ fn node() -> NodeReport {
     }
 }
 
+fn loss() -> crate::LossReport {
+    crate::LossReport {
+        kind: "delete".to_owned(),
+        timeline: 2,
+        found_ms: 3,
+        bucket: "b".to_owned(),
+        key: Some("k".to_owned()),
+        version: None,
+        write: None,
+        detail: "it was deleted, and is there again".to_owned(),
+    }
+}
+
 #[async_trait]
 impl AdminBackend for Fake {
     async fn list_drives(&self) -> Result<Vec<DriveReport>, AdminError> {
@@ -109,6 +122,15 @@ impl AdminBackend for Fake {
 
     async fn remove_node(&self, id: &str) -> Result<(), AdminError> {
         if id == "dead" { Ok(()) } else { Err(AdminError::Invalid("it is alive".to_owned())) }
+    }
+
+    async fn list_losses(&self, after: Option<&str>, _limit: usize) -> Result<crate::LossList, AdminError> {
+        let next_after = after.is_none().then(|| "00".to_owned());
+        Ok(crate::LossList { losses: vec![loss()], next_after, failing_over: true })
+    }
+
+    async fn dismiss_losses(&self) -> Result<u64, AdminError> {
+        Ok(2)
     }
 
     async fn remove_drive(&self, id: &str) -> Result<(), AdminError> {

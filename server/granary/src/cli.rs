@@ -64,7 +64,7 @@ enum Command {
     /// Policies of users.
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// The metadata of a store that is not running.
+    /// The metadata of a store: copies, backups, and what was lost.
     #[command(subcommand)]
     Metadata(MetadataCommand),
     /// The keys that objects are encrypted under.

@@ -16,6 +16,7 @@ use crate::configured::ConfiguredCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::{EngineError, Result};
 use crate::events::{Origin, Targets};
+use crate::fail_over::FailOver;
 use crate::lifecycle::LifecycleRules;
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
@@ -68,6 +69,7 @@ pub(crate) struct Inner {
     pub tasks: Tasks,
     /// The database knows less than was committed: nothing may be freed, for the rest of this life.
     regressed: AtomicBool,
+    pub fail_over: FailOver,
     /// Held while one volume is healed.
     pub heal_turn: tokio::sync::Mutex<()>,
     /// How far moves of shards are.
@@ -89,12 +91,14 @@ impl Engine {
     /// [`EngineError::Layout`] when the directories do not make up one store; metadata and drive errors otherwise.
     pub async fn open(options: EngineOptions) -> Result<Self> {
         let (opened, metadata, node) = open_parts(&options).await?;
-        let Metadata { store, embedded } = metadata;
+        let Metadata { store, embedded, fail_overs } = metadata;
         record_drives(store.as_ref(), &options, &opened.drives).await?;
         let formatted = opened.drives.clone();
         blocking(move || finish_format(&formatted)).await?;
         report_unused(&opened.unused);
-        let regressed = has_regressed(store.as_ref(), &opened.drives).await?;
+        let fail_over = FailOver::open(fail_overs).await?;
+        // What a fail-over lost is committed again; whether that was all is asked again then.
+        let regressed = !fail_over.is_unsettled() && has_regressed(store.as_ref(), &opened.drives).await?;
         metrics::gauge!("granary_metadata_regressed").set(f64::from(u8::from(regressed)));
         let Opened { cluster, profile, drives, unused, .. } = opened;
         let peers = node.as_ref().map(|_| Arc::new(Peers::default()));
@@ -102,7 +106,9 @@ impl Engine {
         drives.learn_classes(known_classes(store.as_ref()).await?);
         let served = serve_node(&options, node, peers, cluster, &drives).await?;
         let nodes = served.as_ref().map(|served| Arc::clone(&served.nodes));
-        seal_former_volumes(store.as_ref(), nodes.as_deref()).await?;
+        if !fail_over.is_unsettled() {
+            seal_former_volumes(store.as_ref(), nodes.as_deref()).await?;
+        }
         let wanted = wanted(&options, nodes.as_deref(), profile);
         let (rules, when_full) = (options.tiers.clone(), options.when_ssd_full);
         let tiers = Tiers::new(Arc::clone(&drives), wanted, options.erasure, rules, when_full);
@@ -143,6 +149,7 @@ impl Engine {
             quotas: Quotas::default(),
             tasks: Tasks::default(),
             regressed: AtomicBool::new(regressed),
+            fail_over,
             heal_turn: tokio::sync::Mutex::default(),
             moves: MoveBoard::default(),
             running: Mutex::new(None),
@@ -268,9 +275,9 @@ async fn seal_former_volumes(store: &dyn MetadataStore, nodes: Option<&Nodes>) -
 }
 
 impl Inner {
-    /// Whether the database has been found to know less than was committed.
+    /// Whether the database has been found to know less than was committed, or may.
     pub(crate) fn is_regressed(&self) -> bool {
-        self.regressed.load(Ordering::Acquire)
+        self.regressed.load(Ordering::Acquire) || self.fail_over.holds_up()
     }
 
     /// The database was found to know less than was committed.

@@ -20,6 +20,7 @@ mod drives;
 mod engine;
 mod error;
 mod events;
+mod fail_over;
 mod identities;
 mod layout;
 mod lifecycle;
@@ -68,8 +69,8 @@ pub use granary_keys::{
 };
 pub use granary_metadata::postgres::PostgresOptions;
 pub use granary_metadata::{
-    BucketDocument, BucketUsage, EventCause, EventPlace, IdentityChange, IdentityDocument, NodeRow,
-    NodeState, VolumeRow, VolumeState,
+    BucketDocument, BucketUsage, EventCause, EventPlace, IdentityChange, IdentityDocument, Loss, LossKind,
+    LossPage, NodeRow, NodeState, VolumeRow, VolumeState,
 };
 pub use lifecycle::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,

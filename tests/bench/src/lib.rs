@@ -9,6 +9,7 @@ pub mod fast;
 pub mod faults;
 pub mod machine;
 pub mod postgres;
+pub mod records;
 pub mod report;
 pub mod scenarios;
 pub mod signer;

@@ -8,6 +8,7 @@ pub mod expect;
 mod identities;
 pub mod limits;
 pub mod listener;
+mod losses;
 mod moves;
 pub mod protocol;
 pub mod refusal;
