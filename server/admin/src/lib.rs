@@ -39,7 +39,8 @@ pub use bucket::{BucketAnswer, BucketLimits, BucketReport, BucketRequest};
 pub use client::AdminClient;
 pub use error::AdminError;
 pub use identity::{
-    IdentityReport, IdentityRequest, KeyAction, KeyPair, KeyReport, NamedUser, UserReport, UserToAdd,
+    IdentityReport, IdentityRequest, KeyAction, KeyPair, KeyReport, NamedUser, QuotaReport, UserReport,
+    UserToAdd,
 };
 pub use model::{
     DriveList, DriveReport, DriveState, NodeList, NodeReport, NodeState, TaskId, TaskKind, TaskProgress,

@@ -3,6 +3,7 @@
 mod bucket;
 mod identity;
 mod moves;
+mod quota;
 mod task;
 mod tiers;
 
