@@ -42,7 +42,8 @@ pub use bucket::{BucketAnswer, BucketLimits, BucketReport, BucketRequest};
 pub use client::AdminClient;
 pub use error::AdminError;
 pub use identity::{
-    IdentityReport, IdentityRequest, KeyAction, KeyPair, KeyReport, NamedUser, UserReport, UserToAdd,
+    IdentityReport, IdentityRequest, KeyAction, KeyPair, KeyReport, NamedUser, QuotaReport, UserReport,
+    UserToAdd,
 };
 pub use losses::{LossList, LossReport, LossesDismissed};
 pub use model::{

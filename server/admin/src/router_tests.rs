@@ -162,7 +162,7 @@ impl AdminBackend for Fake {
 
     async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError> {
         match request {
-            IdentityRequest::AddKey { key, .. } => Ok(IdentityReport { users: Vec::new(), key }),
+            IdentityRequest::AddKey { key, .. } => Ok(IdentityReport { key, ..IdentityReport::default() }),
             _ => Err(AdminError::NotFound("no such user".to_owned())),
         }
     }

@@ -284,6 +284,14 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     notify_ca_cert: Option<PathBuf>,
+    /// Let the OpenID Connect providers of accounts be on this machine or in private networks.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    identity_provider_allow_private: bool,
+    /// PEM file with certificates to trust there, beside those that the machine trusts.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_provider_ca_cert: Option<PathBuf>,
     /// What to log, e.g. info,granary_engine=debug [default: info].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@ mod bucket;
 mod identity;
 mod losses;
 mod moves;
+mod quota;
 mod task;
 mod tiers;
 

@@ -31,6 +31,7 @@ mod multipart;
 mod nodes;
 mod objects;
 mod options;
+mod owners;
 mod quota;
 mod read;
 mod receive;
@@ -82,6 +83,7 @@ pub use maintain::{
 };
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
+pub use owners::{OwnerDirectory, OwnerLimits};
 pub use quota::{BUCKET_LIMITS, BucketLimits, Quota};
 pub use read::{ObjectHandle, ObjectStream};
 pub use rename::RenameConditions;

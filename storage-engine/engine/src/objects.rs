@@ -72,7 +72,7 @@ impl Engine {
             Small::Pack(self.hashing(&options))
         };
         let announced = source.length_hint_bytes().unwrap_or(0);
-        let mut room = self.room(found.id, Amount { bytes: announced, objects: 1 }).await?;
+        let mut room = self.room(&found, Amount { bytes: announced, objects: 1 }).await?;
         let sealed = new_seal(self.keys(), &options.encryption)?;
         let sealing = sealed.as_ref().map(|(_, key)| (key, StreamId::Whole));
         let received = self.receive(source, &record, (small, tier), sealing).await?;

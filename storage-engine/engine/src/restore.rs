@@ -3,7 +3,7 @@
 //! Its bytes lie on drives of this store and stay where they are: a restore lets them be read, until it expires. So it is done
 //! as soon as it is asked for, whatever urgency was asked for.
 
-use granary_metadata::{Bucket, Commit, Outcome, RestoreChange, Write};
+use granary_metadata::{Commit, Outcome, RestoreChange, Write};
 use granary_types::{BucketName, ObjectKey, StorageClass, UnixMillis, VersionId};
 
 use crate::api::{Restore, Restored};
@@ -28,7 +28,8 @@ impl Engine {
         named: Option<VersionId>,
         days: u32,
     ) -> Result<Restore> {
-        let Bucket { id, settings, .. } = self.bucket(bucket).await?;
+        let found = self.bucket(bucket).await?;
+        let (id, settings) = (found.id, found.settings);
         for _ in 0..TRIES {
             let object = self.object_row(id, key, named).await?.object;
             if !object.storage_class.is_archive() {
@@ -45,7 +46,15 @@ impl Engine {
                 write: object.write,
                 restored: Some(restored),
             };
-            let commit = Commit { advances: Vec::new(), writes: vec![Write::Restore(Box::new(change))] };
+            let mut writes = vec![Write::Restore(Box::new(change))];
+            // One that is readable is only so for longer: no restore begins.
+            if before.is_none_or(|before| before.expires <= now) {
+                let (origin, subject) = (&self.origin, (key, &object));
+                writes.extend(self.inner.restore_begun_events(origin, &found, subject).await?);
+                let done = self.inner.restore_done_events(origin, &found, subject, restored.expires);
+                writes.extend(done.await?);
+            }
+            let commit = Commit { advances: Vec::new(), writes };
             match self.commit_one(commit).await? {
                 Outcome::NoSuchKey => {}
                 outcome => {

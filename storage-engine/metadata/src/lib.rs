@@ -5,6 +5,10 @@
 //! conformance suite (feature `conformance`). [`sqlite`] is the embedded store, [`postgres`] that of
 //! clusters.
 
+// The fuzz targets' code, which tests run as well, names the crate as others do.
+#[cfg(test)]
+extern crate self as granary_metadata;
+
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
@@ -17,7 +21,7 @@ pub mod sqlite;
 mod store;
 
 /// For fuzz targets only.
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub use sqlite::fuzzing;
 
 pub use error::{MetadataError, Result};

@@ -7,6 +7,7 @@ pub mod content;
 pub mod driver;
 pub mod fast;
 pub mod faults;
+pub mod kinds;
 pub mod machine;
 pub mod postgres;
 pub mod records;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use granary_bench::cluster::Cluster;
 use granary_bench::faults::{Loss, SIZES};
+use granary_bench::kinds;
 use granary_bench::machine::{Speeds, cpu_seconds, peak_memory_mib, reset_peak_memory};
 use granary_bench::records::{start_embedded, start_postgres};
 use granary_bench::report::{Row, Used, heading, line, ratios};
@@ -48,6 +49,9 @@ struct Args {
     /// Instead of the scenarios: reads with a drive lost, and its heal, for small and for large objects.
     #[arg(long)]
     faults: bool,
+    /// Instead of the scenarios: small puts and gets in plain, versioned and encrypted buckets of one server.
+    #[arg(long)]
+    kinds: bool,
     /// The data that --faults stores for each size of objects, in MiB.
     #[arg(long, default_value_t = 2048)]
     faults_mib: u64,
@@ -121,6 +125,9 @@ async fn main() -> Result<()> {
     if args.faults {
         return measure_faults(&args, run_dir.path(), &speeds).await;
     }
+    if args.kinds {
+        return measure_kinds(&args, run_dir.path(), &speeds).await;
+    }
     if !args.json {
         println!("{}", heading());
     }
@@ -157,6 +164,18 @@ async fn measure_faults(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> 
         let report = serde_json::json!({ "machine": speeds, "losses": losses });
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
+    Ok(())
+}
+
+async fn measure_kinds(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> Result<()> {
+    let time = Duration::from_secs_f64(args.seconds);
+    let costs = kinds::measure(&dir.join("kinds"), args.drives.unwrap_or(6), args.rounds, time).await?;
+    if args.json {
+        let report = serde_json::json!({ "machine": speeds, "kinds": costs });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(());
+    }
+    costs.iter().for_each(|cost| println!("{}", cost.line()));
     Ok(())
 }
 

@@ -81,6 +81,8 @@ const KEYS: [&str; 50] = [
     "notify_allow_private",
     "notify_ca_cert",
     "notify_queue_max",
+    "identity_provider_allow_private",
+    "identity_provider_ca_cert",
     "access_log_interval_ms",
 ];
 
@@ -191,6 +193,10 @@ pub struct Settings {
     pub notify_ca_cert: Option<PathBuf>,
     /// How many events may wait for each of them.
     pub notify_queue_max: u32,
+    /// Whether the OpenID Connect providers of accounts may be on this machine or in private networks.
+    pub identity_provider_allow_private: bool,
+    /// PEM file with certificates to trust there, beside those that the machine trusts.
+    pub identity_provider_ca_cert: Option<PathBuf>,
     /// How often the access logs of buckets are delivered.
     pub access_log_interval_ms: u64,
 }
@@ -247,6 +253,8 @@ impl Default for Settings {
             notify_allow_private: false,
             notify_ca_cert: None,
             notify_queue_max: 100_000,
+            identity_provider_allow_private: false,
+            identity_provider_ca_cert: None,
             access_log_interval_ms: 60_000,
         }
     }

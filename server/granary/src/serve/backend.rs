@@ -96,7 +96,12 @@ impl AdminBackend for EngineBackend {
     }
 
     async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError> {
-        super::identities::answer(&self.identities, request).await
+        match request {
+            IdentityRequest::ShowQuota { .. } | IdentityRequest::SetQuota { .. } => {
+                super::quotas::answer(&self.engine, &self.identities, request).await
+            }
+            other => super::identities::answer(&self.identities, other).await,
+        }
     }
 
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError> {

@@ -46,7 +46,7 @@ pub(crate) enum PackWrite {
     /// It is the new place of a version that lies at `from`; `to` is filled in.
     Move(Box<ObjectMove>),
     /// It is the new place of a version that gets another class; filled in.
-    Transition(Box<Transition>),
+    Transition(Box<Transition>, Vec<Write>),
     /// It is a record of what these writes make; nothing refers to its place.
     Recorded(Recorded),
 }
@@ -70,9 +70,10 @@ impl PackWrite {
                 moved.to = location;
                 group.writes.push(Write::MoveObject(moved));
             }
-            (Self::Transition(mut transition), Some(location)) => {
+            (Self::Transition(mut transition, behind), Some(location)) => {
                 transition.place = Some(location);
                 group.writes.push(Write::Transition(transition));
+                group.writes.extend(behind);
             }
             (Self::Recorded(recorded), _) => {
                 group.writes.extend(recorded.writes);
@@ -80,15 +81,15 @@ impl PackWrite {
                 group.volumes.extend(recorded.volumes);
             }
             // Each request has an item, and each item a place.
-            (Self::Put(..) | Self::Rename(..) | Self::Move(_) | Self::Transition(_), None) => {}
+            (Self::Put(..) | Self::Rename(..) | Self::Move(_) | Self::Transition(..), None) => {}
         }
     }
 
     /// How many writes it commits.
     fn count(&self) -> usize {
         match self {
-            Self::Put(_, behind) | Self::Rename(_, behind) => 1 + behind.len(),
-            Self::Move(_) | Self::Transition(_) => 1,
+            Self::Put(_, behind) | Self::Rename(_, behind) | Self::Transition(_, behind) => 1 + behind.len(),
+            Self::Move(_) => 1,
             Self::Recorded(recorded) => recorded.writes.len(),
         }
     }
@@ -96,7 +97,7 @@ impl PackWrite {
     fn stamping(&self) -> Stamping {
         match self {
             Self::Put(..) | Self::Rename(..) => Stamping::Now,
-            Self::Move(_) | Self::Transition(_) => Stamping::Kept,
+            Self::Move(_) | Self::Transition(..) => Stamping::Kept,
             Self::Recorded(recorded) => recorded.stamping,
         }
     }
