@@ -309,7 +309,7 @@ impl Worker {
         for (number, part) in (1..).zip(body.chunks(PART_BYTES)) {
             let request = self.client.upload_part().bucket(BUCKET).key(key).upload_id(upload);
             let sent = request.part_number(number).body(ByteStream::from(part.to_vec())).send().await;
-            let sent = decided(sent)?.map_err(|refusal| refused(key, &refusal))?;
+            let sent = decided(sent)?.map_err(|refusal| self.refused_upload(key, &refusal))?;
             parts.push(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build());
         }
         let content = Content::Seeded { seed, length_bytes };
@@ -334,6 +334,15 @@ impl Worker {
         Ok(())
     }
 
+    /// An upload may be lost with the database's last commits; its client begins anew, as after a 503.
+    fn refused_upload(&self, key: &str, refusal: &crate::client::Refusal) -> anyhow::Error {
+        let is_lost = matches!(refusal.code.as_str(), "NoSuchUpload" | "InvalidPart");
+        if is_lost && self.on_failure == OnFailure::AcceptLoss {
+            return Unavailable(format!("{key}: {refusal:?}")).into();
+        }
+        refused(key, refusal)
+    }
+
     /// A 5xx may have done the write or not; any other refusal has not.
     fn settle(
         &self,
@@ -344,10 +353,11 @@ impl Worker {
         match decision {
             Ok(()) => self.ledger.acknowledge(key, content),
             Err(refusal) => {
-                if refusal.status < 500 {
+                // What was answered with a lost upload may have been done before it was lost.
+                if refusal.status < 500 && self.on_failure != OnFailure::AcceptLoss {
                     self.ledger.refuse(key, content);
                 }
-                return Err(refused(key, &refusal));
+                return Err(self.refused_upload(key, &refusal));
             }
         }
         Ok(())

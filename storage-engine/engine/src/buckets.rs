@@ -98,6 +98,19 @@ impl Engine {
         Ok(bucket)
     }
 
+    /// A bucket as it was within the last second, for what finds out by itself that it is gone: nothing is in a bucket that
+    /// is not there, and a commit asks for it.
+    pub(crate) async fn believed_bucket(&self, name: &BucketName) -> Result<Bucket> {
+        if self.inner.nodes.is_none() {
+            return self.bucket(name).await;
+        }
+        self.inner.refresh(&self.inner.configured).await?;
+        match self.inner.configured.get(name) {
+            Ok(known) => Ok(known.bucket.clone()),
+            Err(_) => self.bucket(name).await,
+        }
+    }
+
     /// The settings of a bucket as the metadata has them now, whatever this node remembers.
     ///
     /// # Errors

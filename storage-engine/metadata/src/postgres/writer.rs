@@ -305,7 +305,7 @@ async fn apply(
 ) -> std::result::Result<Vec<Answer>, Failure> {
     let is_refused = |op: &Op| deletes == Deletes::Refused && is_delete(op);
     let refused = || Err(unavailable("deleting", "the database failed over just now"));
-    let answers = if ops.iter().all(|op| matches!(op, Op::Commit(_))) {
+    if ops.iter().all(|op| matches!(op, Op::Commit(_))) {
         let commits: Vec<Option<&Commit>> =
             ops.iter().map(|op| commit_of(op).filter(|_| !is_refused(op))).collect();
         let loaded: Vec<&Commit> = commits.iter().flatten().copied().collect();
@@ -316,14 +316,12 @@ async fn apply(
         };
         let answers = commits.iter().map(answer).collect();
         batch.store(session, name).await?;
-        answers
-    } else {
-        let mut answers = Vec::with_capacity(ops.len());
-        for op in ops {
-            answers.push(if is_refused(op) { refused() } else { ops::apply(session, op, node).await? });
-        }
-        answers
-    };
+        return Ok(answers);
+    }
+    let mut answers = Vec::with_capacity(ops.len());
+    for op in ops {
+        answers.push(if is_refused(op) { refused() } else { ops::apply(session, op, node).await? });
+    }
     let mark = sqlx::query(sql::MARK_BATCH).bind(*name.writer.as_bytes()).bind(name.number.cast_signed());
     session.execute(mark).await?;
     Ok(answers)
