@@ -14,6 +14,7 @@ mod upload;
 mod usage;
 mod versions;
 mod volume;
+mod warm;
 
 pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket};
 pub(crate) use commit::fits;
@@ -42,3 +43,7 @@ pub use usage::BucketUsage;
 pub(crate) use usage::{UsageDelta, UsageDeltas};
 pub use versions::{ListedVersion, VersionEntry, VersionMarker, VersionPage, VersionQuery};
 pub use volume::{DriveRow, DriveState, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};
+pub use warm::{
+    Heat, WarmAfter, WarmChange, WarmKind, WarmPlace, WarmQuery, WarmRow, WarmStep, WarmUsage, WarmVersion,
+};
+pub(crate) use warm::{Warmed, warmed};
