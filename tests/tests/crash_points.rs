@@ -60,10 +60,10 @@ fn crash_points() -> Vec<String> {
     );
     let only = std::env::var("GRANARY_TEST_POINT").unwrap_or_default();
     let points = String::from_utf8(output.stdout).unwrap();
-    // Walks of lifecycles, moves between tiers, moves of shards and recoveries die in tests of their own: they need rules, disks,
+    // Walks of lifecycles, moves between tiers, warm copies, moves of shards and recoveries die in tests of their own: they need rules, disks,
     // nodes, and no server.
     let elsewhere = |point: &&str| {
-        ["lifecycle.", "tier.", "move.", "recover."].iter().any(|part| point.starts_with(part))
+        ["lifecycle.", "tier.", "warm.", "move.", "recover."].iter().any(|part| point.starts_with(part))
     };
     let here = points.lines().filter(|point| !elsewhere(point));
     here.filter(|point| point.contains(&only)).map(str::to_owned).collect()

@@ -5,6 +5,7 @@ mod identity;
 mod moves;
 mod task;
 mod tiers;
+mod warm;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub use identity::{KeyCommand, PolicyCommand, UserCommand, key, policy, user};
 pub use moves::{DrainArgs, cancel_drain, drain, list_moves, remove_drive};
 pub use task::run_task;
 pub use tiers::list_tiers;
+pub use warm::{UnpinArgs, WarmArgs, pin, pins, prefetch, unpin};
 
 /// The server that a command is for.
 #[derive(Debug, Args)]

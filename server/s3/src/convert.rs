@@ -85,6 +85,8 @@ impl From<EngineError> for S3Error {
                 Ok(own) => *own,
                 Err(other) => Self::new(ErrorCode::IncompleteBody).because(other),
             },
+            EngineError::RestoreInProgress => ErrorCode::RestoreAlreadyInProgress.into(),
+            EngineError::ExpeditedUnavailable => ErrorCode::GlacierExpeditedRetrievalNotAvailable.into(),
             EngineError::Archived(_) | EngineError::NotArchived(_) | EngineError::NoDrivesForClass { .. } => {
                 of_class(&error)
             }

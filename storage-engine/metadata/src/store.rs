@@ -77,7 +77,12 @@ pub trait MetadataStore: Send + Sync + 'static {
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>>;
 
     /// How warm the version that `write` made is; `None` if nothing is known of that. The row may outlive its version.
-    async fn object_warmth(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Option<WarmRow>>;
+    async fn object_warmth(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+    ) -> Result<Option<WarmRow>>;
 
     /// Warm versions of one kind, in the order of their times.
     async fn warm_of_kind(&self, query: WarmQuery) -> Result<Vec<WarmVersion>>;

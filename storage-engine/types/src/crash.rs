@@ -45,6 +45,11 @@ pub const CRASH_POINTS: &[&str] = &[
     "tier.after_verify_before_commit",
     "tier.after_blob",
     "tier.after_commit",
+    "warm.after_copy_before_commit",
+    "warm.after_commit",
+    "warm.before_expire",
+    "warm.before_drop",
+    "warm.after_drop",
     "recover.after_copy_before_finish",
 ];
 

@@ -15,7 +15,7 @@ use granary_cluster::access::LaneKind;
 use granary_drive::{FileHeader, Flush};
 use granary_metadata::{
     Commit, Content, MetadataStore, ObjectMove, Outcome, PackedLocation, PutObject, RenameObject, Transition,
-    VolumeAdvance, Write,
+    VolumeAdvance, WarmChange, WarmPlace, WarmStep, Write,
 };
 use granary_types::{UnixMillis, crash_point};
 use tokio::sync::{mpsc, oneshot};
@@ -45,6 +45,8 @@ pub(crate) enum PackWrite {
     Move(Box<ObjectMove>),
     /// It is the new place of a version that gets another class; filled in.
     Transition(Box<Transition>),
+    /// It is the place of a warm copy, which is filled in; the writes are true with it.
+    Warm(Box<WarmChange>, Vec<Write>),
     /// It is a record of what these writes make; nothing refers to its place.
     Recorded(Recorded),
 }
@@ -72,20 +74,32 @@ impl PackWrite {
                 transition.place = Some(location);
                 group.writes.push(Write::Transition(transition));
             }
+            (Self::Warm(mut change, behind), Some(location)) => {
+                match &mut change.step {
+                    WarmStep::Place { place, .. } => *place = WarmPlace::Packed(location),
+                    WarmStep::MovePacked { to, .. } => *to = location,
+                    _ => {}
+                }
+                group.writes.push(Write::Warm(change));
+                group.writes.extend(behind);
+            }
             (Self::Recorded(recorded), _) => {
                 group.writes.extend(recorded.writes);
                 group.advances.extend(recorded.advances);
                 group.volumes.extend(recorded.volumes);
             }
             // Each request has an item, and each item a place.
-            (Self::Put(..) | Self::Rename(..) | Self::Move(_) | Self::Transition(_), None) => {}
+            (
+                Self::Put(..) | Self::Rename(..) | Self::Move(_) | Self::Transition(_) | Self::Warm(..),
+                None,
+            ) => {}
         }
     }
 
     /// How many writes it commits.
     fn count(&self) -> usize {
         match self {
-            Self::Put(_, behind) | Self::Rename(_, behind) => 1 + behind.len(),
+            Self::Put(_, behind) | Self::Rename(_, behind) | Self::Warm(_, behind) => 1 + behind.len(),
             Self::Move(_) | Self::Transition(_) => 1,
             Self::Recorded(recorded) => recorded.writes.len(),
         }
@@ -94,7 +108,7 @@ impl PackWrite {
     fn stamping(&self) -> Stamping {
         match self {
             Self::Put(..) | Self::Rename(..) => Stamping::Now,
-            Self::Move(_) | Self::Transition(_) => Stamping::Kept,
+            Self::Move(_) | Self::Transition(_) | Self::Warm(..) => Stamping::Kept,
             Self::Recorded(recorded) => recorded.stamping,
         }
     }

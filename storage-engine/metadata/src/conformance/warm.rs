@@ -90,8 +90,7 @@ pub async fn copies_outlive_their_version_until_dropped(store: &dyn MetadataStor
     done(store, warm("a", 1, packed(2, 0, WarmKind::Prefetched))).await;
     done(store, w(put_packed(1, "a", 2, 1, 50))).await;
     assert_eq!(read(store, "a", 2).await, None);
-    let keep =
-        WarmStep::Keep { from: WarmKind::Prefetched, kind: WarmKind::Pinned, at: UnixMillis(11) };
+    let keep = WarmStep::Keep { from: WarmKind::Prefetched, kind: WarmKind::Pinned, at: UnixMillis(11) };
     assert_eq!(one(store, warm("a", 1, keep)).await, Outcome::NoSuchKey);
     done(store, Write::Delete(delete(1, "a"))).await;
     store.delete_bucket(&bucket(1).name).await.unwrap();
@@ -99,7 +98,10 @@ pub async fn copies_outlive_their_version_until_dropped(store: &dyn MetadataStor
     assert_eq!(store.recount().await.unwrap(), []);
     assert_eq!(store.warm_after(WarmAfter::default(), 10).await.unwrap().len(), 1);
     done(store, warm("a", 1, drop_it(WarmKind::Prefetched, 10))).await;
-    assert_eq!((live(store, 2).await, store.warm_after(WarmAfter::default(), 10).await.unwrap()), (0, vec![]));
+    assert_eq!(
+        (live(store, 2).await, store.warm_after(WarmAfter::default(), 10).await.unwrap()),
+        (0, vec![])
+    );
 }
 
 /// A restore is wanted once, more urgently at most, becomes a restored copy and no other, and can be made longer.
@@ -115,7 +117,10 @@ pub async fn restores_are_wanted_and_done(store: &dyn MetadataStore) {
     let read_once = WarmStep::Read { reads: 1, at: UnixMillis(50), half_life_ms: 1_000 };
     done(store, warm("a", 1, read_once)).await;
     let row = read(store, "a", 1).await.unwrap();
-    assert_eq!((row.kind, row.at, row.days, row.place.is_some()), (WarmKind::WantedExpedited, UnixMillis(3), 3, false));
+    assert_eq!(
+        (row.kind, row.at, row.days, row.place.is_some()),
+        (WarmKind::WantedExpedited, UnixMillis(3), 3, false)
+    );
     assert_eq!(one(store, warm("a", 1, packed(2, 0, WarmKind::Prefetched))).await, Outcome::Moved);
     assert_eq!(one(store, warm("a", 1, packed(2, 0, WarmKind::Restored))).await, DONE);
     let keep = |from, at| warm("a", 1, WarmStep::Keep { from, kind: WarmKind::Restored, at: UnixMillis(at) });

@@ -126,8 +126,7 @@ impl Heat {
     /// With so many reads more, the last of them at `now`.
     #[must_use]
     pub fn read(self, reads: u32, now: UnixMillis, half_life_ms: u64) -> Self {
-        let milli_reads =
-            self.at(now, half_life_ms).saturating_add(u64::from(reads).saturating_mul(1_000));
+        let milli_reads = self.at(now, half_life_ms).saturating_add(u64::from(reads).saturating_mul(1_000));
         Self { milli_reads, at_ms: self.at_ms.max(now.0) }
     }
 }
@@ -335,7 +334,9 @@ pub(crate) fn warmed(row: Option<WarmRow>, change: &WarmChange) -> Result<Warmed
             let row = WarmRow { kind: *kind, at: *at, days: 0, ..row };
             Ok(Warmed { row: Some(row), ..Warmed::default() })
         }
-        WarmStep::MovePacked { .. } | WarmStep::MovePart { .. } => moved(row.ok_or(Outcome::Moved)?, &change.step),
+        WarmStep::MovePacked { .. } | WarmStep::MovePart { .. } => {
+            moved(row.ok_or(Outcome::Moved)?, &change.step)
+        }
         WarmStep::Drop { kind, at } => {
             let row = row.filter(|row| row.kind == *kind && row.at == *at).ok_or(Outcome::Moved)?;
             let dropped = row.place.iter().flat_map(WarmPlace::live).collect();

@@ -167,7 +167,12 @@ impl MetadataStore for PostgresStore {
         self.read(Read::Restore, (bucket, key.clone(), write)).await
     }
 
-    async fn object_warmth(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Option<WarmRow>> {
+    async fn object_warmth(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+    ) -> Result<Option<WarmRow>> {
         self.read(Read::Warmth, (bucket, key.clone(), write)).await
     }
 

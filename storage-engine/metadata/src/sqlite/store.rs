@@ -204,7 +204,12 @@ impl MetadataStore for SqliteStore {
         self.read(Lane::Short, move |c| read::object_restore(c, bucket, &key, write)).await
     }
 
-    async fn object_warmth(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Option<WarmRow>> {
+    async fn object_warmth(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+    ) -> Result<Option<WarmRow>> {
         let key = key.clone();
         self.read(Lane::Short, move |c| apply::load_warmth(c, (bucket, &key, write))).await
     }

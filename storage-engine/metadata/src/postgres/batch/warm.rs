@@ -32,8 +32,7 @@ impl Batch {
         }
         let mut places = Places::default();
         wanted.iter().for_each(|place| places.push(*place));
-        let query =
-            sqlx::query(sql::warm::LOCK).bind(places.buckets).bind(places.keys).bind(places.writes);
+        let query = sqlx::query(sql::warm::LOCK).bind(places.buckets).bind(places.keys).bind(places.writes);
         for row in session.fetch(query).await? {
             let found = read::warm::version(&row, 0)?;
             let state = WarmState { found: true, changed: false, row: Some(found.row) };

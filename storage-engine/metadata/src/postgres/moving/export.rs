@@ -8,7 +8,9 @@ use sqlx::postgres::PgRow;
 
 use super::super::connect::Session;
 use super::super::failure::Failure;
-use super::super::sql::{events as event_statements, identities as statements, moving, objects, volumes, warm};
+use super::super::sql::{
+    events as event_statements, identities as statements, moving, objects, volumes, warm,
+};
 use super::super::{events, identities, rows};
 use crate::model::BucketDocument;
 use crate::moving::{Entry, Page, Place, Table, VersionEntry};

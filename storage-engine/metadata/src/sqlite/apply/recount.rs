@@ -76,7 +76,8 @@ impl Batch<'_> {
 
     /// Counts the warm copies.
     fn count_warm(&self, counted: &mut Counted) -> Result<(), Failure> {
-        let sql = "SELECT bucket_id, key, write_id, row_hash, record FROM object_warmth WHERE length_bytes > 0";
+        let sql =
+            "SELECT bucket_id, key, write_id, row_hash, record FROM object_warmth WHERE length_bytes > 0";
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

@@ -31,7 +31,8 @@ impl Batch<'_> {
     pub(super) fn warm_object(&mut self, change: &WarmChange) -> Result<Outcome, Failure> {
         let place = (change.bucket, &change.key, change.write);
         if change.step.needs_version()
-            && let Some(refused) = self.refuse_side(change.bucket, &change.key, (change.version, change.write))?
+            && let Some(refused) =
+                self.refuse_side(change.bucket, &change.key, (change.version, change.write))?
         {
             return Ok(refused);
         }
