@@ -179,6 +179,7 @@ impl Engine {
     pub async fn close(&self) -> Result<()> {
         let running = self.inner.running.lock().take();
         let (mut watching, mut served) = (None, None);
+        self.inner.warm.stop_jobs();
         if let Some(running) = running {
             running.maintenance.stop().await;
             self.inner.packer.close();

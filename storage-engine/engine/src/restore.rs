@@ -111,10 +111,10 @@ impl Engine {
         let done = RestoreState::Done(restored);
         let before = self.inner.store.object_restore(*bucket, key, object.write).await?;
         let is_restored = before.is_some_and(|before| before.expires > *now);
-        let warm = match self.inner.warm.is_for(object.storage_class) {
-            true => self.inner.store.object_warmth(*bucket, key, object.write).await?,
-            false => return Ok((vec![asked.restore(restored)], done)),
-        };
+        if !self.inner.warm.is_for(object.storage_class) {
+            return Ok((vec![asked.restore(restored)], done));
+        }
+        let warm = self.inner.store.object_warmth(*bucket, key, object.write).await?;
         let kind = warm.as_ref().map(|warm| warm.kind).filter(|kind| kind.is_wanted());
         if is_restored && kind.is_none() {
             let mut writes = Vec::new();

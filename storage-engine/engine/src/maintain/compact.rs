@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry};
 use granary_metadata::{ObjectMove, Outcome, PackedLocation, VolumeRow, VolumeState};
-use granary_types::{BlobId, UnixMillis, VolumeId, crash_point};
+use granary_types::{BlobId, DriveClass, UnixMillis, VolumeId, crash_point};
 
 use super::pages::Page;
 use super::rewrite;
@@ -179,7 +179,8 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
                     .await?;
         }
     }
-    for (id, record) in &blobs {
+    let may_be_warm = inner.pool.tiers.class_of(&row) == Some(DriveClass::Ssd);
+    for (id, record) in blobs.iter().filter(|_| may_be_warm) {
         moved_bytes += crate::warm::move_parts(inner, (*id, record), row.volume.id).await?;
     }
     crash_point("compact.after_move_before_free");

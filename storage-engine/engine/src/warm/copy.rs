@@ -29,8 +29,8 @@ const STRIPES_TOGETHER: usize = 48;
 /// Large objects that are copied at the same time.
 const LARGE_TOGETHER: usize = 4;
 /// Copies between two looks at the room.
-const BATCH_BYTES: u64 = 64 << 20;
-const BATCH_COPIES: usize = 8_192;
+const BATCH_BYTES: u64 = 256 << 20;
+const BATCH_COPIES: usize = 32_768;
 const BLOBS_PAGE: usize = 1_000;
 
 /// A version that is to have a copy.
@@ -126,7 +126,10 @@ pub(super) async fn make_copies(
             let (fits, rest): (VecDeque<Wish>, VecDeque<Wish>) =
                 wishes.into_iter().partition(|wish| wish.length_bytes() <= room);
             wishes = fits;
-            rest.into_iter().for_each(|wish| tell(Made::NoRoom(Box::new(wish))));
+            for made in rest.into_iter().map(|wish| Made::NoRoom(Box::new(wish))) {
+                note(&made);
+                tell(made);
+            }
             continue;
         }
         make_batch(inner, batch, throttle.as_mut(), tell).await?;
@@ -158,22 +161,24 @@ async fn make_batch(
             None => large.push(wish),
         }
     }
+    // Who is in no hurry rests after so many; others keep so many under way.
+    let rest_after = if throttle.is_some() { STRIPES_TOGETHER } else { usize::MAX };
     let mut groups = packed.into_iter().peekable();
     while groups.peek().is_some() {
-        let began = Instant::now();
-        let together: Vec<_> = groups.by_ref().take(STRIPES_TOGETHER).collect();
-        let copies = together.into_iter().map(|((volume, offset), wishes)| {
+        let (began, mut bytes) = (Instant::now(), 0_u64);
+        let copies = groups.by_ref().take(rest_after).map(|((volume, offset), wishes)| {
             let inner = Arc::clone(inner);
             // A task each: what is read is checked and packed on all cores.
-            tokio::spawn(async move { copy_stripe(&inner, volume, offset, wishes).await })
+            async move { tokio::spawn(async move { copy_stripe(&inner, volume, offset, wishes).await }).await }
         });
-        let mut bytes = 0_u64;
-        for copied in join_all(copies).await {
+        let mut copies = stream::iter(copies).buffer_unordered(STRIPES_TOGETHER);
+        while let Some(copied) = copies.next().await {
             for made in copied.map_err(|_| EngineError::Internal("copying a stripe panicked"))? {
-                bytes += note(&made);
+                bytes = bytes.saturating_add(note(&made));
                 tell(made);
             }
         }
+        drop(copies);
         if let Some(throttle) = throttle.as_deref_mut() {
             throttle.pace(began, bytes).await;
         }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use granary_types::BucketName;
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 
 const JOBS_KEPT_MAX: usize = 64;
 
@@ -82,6 +82,7 @@ pub(super) struct WarmJobs {
     jobs: Mutex<(u64, BTreeMap<WarmJobId, JobHandle>)>,
     /// One at a time: two would fight for the same room.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    running: Mutex<Vec<AbortHandle>>,
 }
 
 impl WarmJobs {
@@ -113,6 +114,18 @@ impl WarmJobs {
             jobs.1.pop_first();
         }
         (id, handle)
+    }
+
+    /// Knows the task of a job.
+    pub(super) fn note(&self, task: AbortHandle) {
+        let mut running = self.running.lock();
+        running.retain(|task| !task.is_finished());
+        running.push(task);
+    }
+
+    /// Ends all jobs where they are.
+    pub(super) fn stop_all(&self) {
+        self.running.lock().drain(..).for_each(|task| task.abort());
     }
 
     pub(super) fn get(&self, id: WarmJobId) -> Option<WarmJob> {

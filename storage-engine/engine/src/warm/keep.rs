@@ -1,4 +1,4 @@
-//! What is done round by round: restores, ends of restores, promotions, demotions, and what lost its version.
+//! What is done round by round: ends of restores, promotions, demotions, and what lost its version.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,19 +7,17 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use granary_metadata::{WarmAfter, WarmKind, WarmQuery, WarmVersion};
 use granary_types::UnixMillis;
 
-use super::pins::{KnownPins, Pins};
-use super::restore::{Failed, expire, restore_wanted};
+use super::pins::Pins;
+use super::restore::expire;
 use super::room::{Claims, drop_copies, make_room};
-use super::{heat, status, walk};
+use super::{heat, is_due, next_round, pause, said, status, walk};
 use crate::engine::Inner;
 use crate::error::Result;
-use crate::lifecycle::DayLength;
 
 /// How often reads are told, and what is read often looked for.
 const TELL: Duration = Duration::from_secs(15);
-/// How often all rows are looked at, and the prefixes that are pinned.
+/// How often all rows are looked at.
 const SWEEP: Duration = Duration::from_mins(1);
-const PIN: Duration = Duration::from_mins(5);
 /// Rows of a round.
 const PAGE: u32 = 500;
 const LOOKS: usize = 32;
@@ -28,33 +26,26 @@ const FORGOTTEN_MILLI_READS: u64 = 100;
 
 /// What is remembered from round to round.
 #[derive(Default)]
-pub(super) struct Keeper {
-    failed: Failed,
+struct Keeper {
     told: Option<Instant>,
     /// Up to when what is read often was looked for.
     promoted: Option<UnixMillis>,
     swept: Option<Instant>,
     /// Where the sweep is that is under way.
     at: Option<WarmAfter>,
-    pinned: Option<Instant>,
-    pins: KnownPins,
 }
 
-/// With days cut short for tests, what takes minutes takes as little.
-fn pause(inner: &Inner, real: Duration) -> Duration {
-    match inner.options.lifecycle_day {
-        DayLength::Real => real,
-        DayLength::Debug(day) => (day / 4).clamp(Duration::from_millis(100), real),
+/// Goes on round by round, until it is aborted.
+pub(super) async fn keep_forever(inner: &Arc<Inner>) {
+    let mut keeper = Keeper::default();
+    while next_round(inner).await {
+        said("keep", keeper.round(inner).await);
     }
 }
 
-fn is_due(last: Option<Instant>, pause: Duration) -> bool {
-    last.is_none_or(|last| last.elapsed() >= pause)
-}
-
 impl Keeper {
-    pub(super) async fn round(&mut self, inner: &Arc<Inner>) -> Result<()> {
-        if !inner.pool.tiers.is_tiered() {
+    async fn round(&mut self, inner: &Arc<Inner>) -> Result<()> {
+        if !inner.warm.is_used() {
             return Ok(());
         }
         let told = is_due(self.told, pause(inner, TELL));
@@ -65,7 +56,6 @@ impl Keeper {
         if !inner.does_shared_work() {
             return Ok(());
         }
-        restore_wanted(inner, &mut self.failed).await?;
         let now = UnixMillis::now();
         expire(inner, now).await?;
         if told {
@@ -73,12 +63,7 @@ impl Keeper {
             make_room(inner, Claims::Cache, 0).await?;
             status::show(inner).await?;
         }
-        self.sweep(inner, now).await?;
-        if is_due(self.pinned, pause(inner, PIN)) {
-            self.pinned = Some(Instant::now());
-            walk::warm_pinned(inner, &mut self.pins).await?;
-        }
-        Ok(())
+        self.sweep(inner, now).await
     }
 
     /// Promotes what is read often, and demotes what is not any more.
@@ -92,7 +77,7 @@ impl Keeper {
         let until = UnixMillis(now.0.saturating_sub(cold_ms));
         let query = WarmQuery { kind: WarmKind::Promoted, from: UnixMillis(i64::MIN), until, limit: PAGE };
         let cold = inner.store.warm_of_kind(query).await?;
-        drop_copies(inner, cold, "demoted").await.map(drop)
+        drop_copies(inner, &cold, "demoted").await.map(drop)
     }
 
     /// Looks at a page of all rows, if it is time to.
@@ -121,9 +106,9 @@ impl Keeper {
                 Fate::Stays => {}
             }
         }
-        drop_copies(inner, orphans, "orphaned").await?;
-        drop_copies(inner, faded, "faded").await?;
-        walk::let_go(inner, unpinned).await?;
+        drop_copies(inner, &orphans, "orphaned").await?;
+        drop_copies(inner, &faded, "faded").await?;
+        walk::let_go(inner, &unpinned).await?;
         // Remembered last: a page that failed is looked at again.
         self.at = next;
         Ok(())
@@ -133,7 +118,7 @@ impl Keeper {
 /// What is to become of a row.
 enum Fate {
     Stays,
-    /// Its version is gone.
+    /// Its version is gone, or archived since, so that nobody can read the copy.
     Orphan,
     /// It tells of reads that do not matter any more.
     Faded,
@@ -145,8 +130,16 @@ async fn look(inner: &Inner, found: WarmVersion, now: UnixMillis) -> Result<(Fat
     let row = inner.store.object(found.bucket, &found.key, Some(found.row.version)).await?;
     let fate = match row.filter(|row| row.object.write == found.write) {
         None => Fate::Orphan,
-        Some(_) if found.row.kind == WarmKind::Read && found.row.place.is_none() && is_cold() => Fate::Faded,
+        Some(row) if row.object.storage_class.is_archive() && is_readable_kind(found.row.kind) => {
+            Fate::Orphan
+        }
+        Some(_) if found.row.kind == WarmKind::Read && is_cold() => Fate::Faded,
         Some(_) => Fate::Stays,
     };
     Ok((fate, found))
+}
+
+/// Whether copies of a kind are for what can be read at once.
+fn is_readable_kind(kind: WarmKind) -> bool {
+    kind.is_evictable() || kind == WarmKind::Pinned
 }

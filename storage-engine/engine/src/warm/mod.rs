@@ -22,14 +22,18 @@ mod status;
 mod walk;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use granary_metadata::WarmKind;
 use granary_types::StorageClass;
 use tokio::sync::Notify;
 
 use crate::engine::Inner;
+use crate::error::Result;
+use crate::lifecycle::DayLength;
 use crate::volume::VolumePool;
 pub(crate) use compact::{move_packed, move_parts};
+use copy::Pace;
 use heat::ReadCounts;
 use jobs::WarmJobs;
 pub use jobs::{WarmJob, WarmJobId, WarmJobKind, WarmJobState};
@@ -81,31 +85,64 @@ impl Warm {
         Self { pool, counts: ReadCounts::default(), jobs: WarmJobs::default(), wake: Notify::new() }
     }
 
+    /// Whether the store has SSDs that take copies of what lies on disks.
+    pub(crate) fn is_used(&self) -> bool {
+        self.pool.tiers.has_warm()
+    }
+
     /// Whether versions of a class may have copies.
     pub(crate) fn is_for(&self, class: StorageClass) -> bool {
         self.pool.tiers.may_be_warm(class)
     }
 
+    /// Ends the jobs where they are.
+    pub(crate) fn stop_jobs(&self) {
+        self.jobs.stop_all();
+    }
+
     /// Something was asked for that the worker does.
     pub(crate) fn wake(&self) {
-        self.wake.notify_one();
+        self.wake.notify_waiters();
     }
 }
 
-/// Does what is asked for and due, until it is aborted.
+/// Does what is asked for and due, until it is aborted. What takes long does not hold up the rest.
 pub(crate) async fn keep_warm_forever(inner: Arc<Inner>) {
-    let mut keeper = keep::Keeper::default();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(inner.options.maintenance_interval) => {}
-            () = inner.warm.wake.notified() => {}
-        }
-        // A database that went back in time may not know what took the place of what it tells.
-        if inner.is_regressed() {
-            return;
-        }
-        if let Err(error) = keeper.round(&inner).await {
-            tracing::warn!(%error, "keeping warm copies failed and will be tried again");
-        }
+    let rest = [WarmKind::WantedStandard, WarmKind::WantedBulk];
+    tokio::join!(
+        keep::keep_forever(&inner),
+        restore::restore_forever(&inner, &[WarmKind::WantedExpedited], Pace::Urgent),
+        restore::restore_forever(&inner, &rest, Pace::Polite),
+        walk::warm_pinned_forever(&inner),
+    );
+}
+
+/// Waits for the next round. `false` if there is none: a database that went back in time may not know what took the place of
+/// what it tells.
+async fn next_round(inner: &Inner) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(inner.options.maintenance_interval) => {}
+        () = inner.warm.wake.notified() => {}
+    }
+    !inner.is_regressed()
+}
+
+/// With days cut short for tests, what takes minutes takes as little.
+fn pause(inner: &Inner, real: Duration) -> Duration {
+    match inner.options.lifecycle_day {
+        DayLength::Real => real,
+        DayLength::Debug(day) => (day / 4).clamp(Duration::from_millis(100), real),
+    }
+}
+
+/// Whether it is time again.
+fn is_due(last: Option<Instant>, pause: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= pause)
+}
+
+/// One round of something that failed is tried again in the next.
+fn said(step: &str, result: Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!(step, %error, "keeping warm copies failed and will be tried again");
     }
 }

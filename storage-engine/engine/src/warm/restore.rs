@@ -10,11 +10,14 @@ use granary_types::{BucketId, ObjectKey, UnixMillis, WriteId, crash_point};
 
 use super::copy::{Made, Pace, Wish, make_copies};
 use super::room::{Claims, change_of, drop_copies, drop_of};
+use super::{next_round, said};
 use crate::engine::Inner;
 use crate::error::Result;
 
 /// Restores that are done together.
 const PAGE: u32 = 2_000;
+/// About so many bytes are restored in one turn.
+const TURN_BYTES: u64 = 1 << 30;
 /// Rows that are looked up at the same time.
 const LOOKS: usize = 32;
 /// A restore that failed is left alone for so long, so that others get their turn.
@@ -33,22 +36,36 @@ impl Failed {
     }
 }
 
-/// Does what is wanted, the most urgent first.
-pub(super) async fn restore_wanted(inner: &Arc<Inner>, failed: &mut Failed) -> Result<()> {
+/// Does what is wanted of these kinds, the first of them first, until it is aborted.
+pub(super) async fn restore_forever(inner: &Arc<Inner>, kinds: &[WarmKind], pace: Pace) {
+    let mut failed = Failed::default();
+    while next_round(inner).await {
+        if inner.warm.is_used() {
+            said("restore", restore_wanted(inner, (kinds, pace), &mut failed).await);
+        }
+    }
+}
+
+async fn restore_wanted(
+    inner: &Arc<Inner>,
+    (kinds, pace): (&[WarmKind], Pace),
+    failed: &mut Failed,
+) -> Result<()> {
     while inner.does_shared_work() {
         let resting = failed.rested();
         let limit = PAGE.saturating_add(u32::try_from(resting).unwrap_or(u32::MAX));
         let mut wanted = Vec::new();
-        for kind in [WarmKind::WantedExpedited, WarmKind::WantedStandard, WarmKind::WantedBulk] {
-            let query = WarmQuery { kind, from: UnixMillis(i64::MIN), until: UnixMillis(i64::MAX), limit };
-            wanted = inner.store.warm_of_kind(query).await?;
+        for kind in kinds {
+            let (from, until) = (UnixMillis(i64::MIN), UnixMillis(i64::MAX));
+            wanted = inner.store.warm_of_kind(WarmQuery { kind: *kind, from, until, limit }).await?;
             wanted.retain(|found| !failed.0.contains_key(&(found.bucket, found.key.clone(), found.write)));
             if !wanted.is_empty() {
                 break;
             }
         }
-        let Some(first) = wanted.first() else { return Ok(()) };
-        let pace = if first.row.kind == WarmKind::WantedExpedited { Pace::Urgent } else { Pace::Polite };
+        if wanted.is_empty() {
+            return Ok(());
+        }
         restore_all(inner, wanted, pace, failed).await?;
     }
     Ok(())
@@ -61,10 +78,15 @@ async fn restore_all(
     failed: &mut Failed,
 ) -> Result<()> {
     let looked = stream::iter(wanted).map(|found| look(inner, found)).buffered(LOOKS);
-    let (mut wishes, mut at_once) = (Vec::new(), Vec::new());
+    let (mut wishes, mut at_once, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
     for looked in looked.try_collect::<Vec<_>>().await? {
         match looked {
-            Looked::Copy(wish) => wishes.push(*wish),
+            // What is more urgent may come meanwhile: the rest waits for the next turn.
+            Looked::Copy(wish) if wishes.is_empty() || bytes < TURN_BYTES => {
+                bytes = bytes.saturating_add(wish.row.object.length_bytes);
+                wishes.push(*wish);
+            }
+            Looked::Copy(_) => {}
             Looked::AtOnce(writes) => at_once.extend(writes),
         }
     }
@@ -133,7 +155,6 @@ async fn restore_in_place(inner: &Inner, wishes: Vec<Wish>) -> Result<()> {
             continue;
         }
         tracing::info!(key = %wish.key, "the SSDs have no room for a restored copy: it is read from the disks");
-        metrics::counter!("granary_warm_copies_total", "outcome" => "no_room").increment(1);
         let drop = wish.change(WarmStep::Drop { kind: found.kind, at: found.at });
         let mut writes = vec![Write::Warm(Box::new(drop))];
         writes.extend(wish.into_behind());
@@ -152,7 +173,7 @@ pub(super) async fn expire(inner: &Inner, now: UnixMillis) -> Result<()> {
             return Ok(());
         }
         crash_point("warm.before_expire");
-        if drop_copies(inner, over, "expired").await? == 0 {
+        if drop_copies(inner, &over, "expired").await? == 0 {
             return Ok(());
         }
     }

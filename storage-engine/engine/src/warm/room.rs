@@ -107,7 +107,7 @@ pub(super) async fn evict(inner: &Arc<Inner>, bytes: u64, before: UnixMillis) ->
         if chosen.is_empty() {
             break;
         }
-        let dropped = drop_copies(inner, chosen, "evicted").await?;
+        let dropped = drop_copies(inner, &chosen, "evicted").await?;
         // What was read or pinned meanwhile stays; if that is all of it, it is looked at again another time.
         if dropped == 0 {
             break;
@@ -132,7 +132,7 @@ pub(super) fn change_of(version: &WarmVersion, step: WarmStep) -> WarmChange {
 /// Drops rows that are as they were looked at. Returns the bytes of the copies that are gone.
 pub(super) async fn drop_copies(
     inner: &Inner,
-    versions: Vec<WarmVersion>,
+    versions: &[WarmVersion],
     reason: &'static str,
 ) -> Result<u64> {
     if versions.is_empty() {

@@ -55,10 +55,8 @@ impl WarmStatus {
 async fn status(inner: &Inner) -> Result<WarmStatus> {
     let usage = inner.store.warm_usage().await?;
     let cached = usage.iter().filter(|usage| usage.kind.is_evictable()).map(|usage| usage.bytes).sum();
-    let limit_bytes = match inner.pool.tiers.is_tiered() {
-        true => Ssds::of(inner).limit_bytes(&inner.options.warm, cached),
-        false => 0,
-    };
+    let ssds = if inner.warm.is_used() { Ssds::of(inner) } else { Ssds::default() };
+    let limit_bytes = ssds.limit_bytes(&inner.options.warm, cached);
     Ok(WarmStatus::of(&usage, limit_bytes))
 }
 
@@ -122,7 +120,7 @@ impl Engine {
     }
 
     async fn start_warming(&self, bucket: &BucketName, prefix: &str, kind: WarmJobKind) -> Result<WarmJobId> {
-        if !self.inner.pool.tiers.has_warm() {
+        if !self.inner.warm.is_used() {
             let why = "the store has no SSDs beside disks, so that nothing can be copied to them";
             return Err(EngineError::Layout(why.to_owned()));
         }
@@ -132,7 +130,7 @@ impl Engine {
         }
         let (number, job) = self.inner.warm.jobs.begin(kind, bucket.clone(), prefix.to_owned());
         let (inner, prefix) = (Arc::clone(&self.inner), prefix.to_owned());
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let _turn = Arc::clone(&inner.warm.jobs.turn).lock_owned().await;
             let pace = Pace::Urgent;
             let walk = Walk { inner: &inner, bucket: id, prefix: &prefix, kind, pace, job: &job };
@@ -144,6 +142,7 @@ impl Engine {
                 };
             });
         });
+        self.inner.warm.jobs.note(task.abort_handle());
         Ok(number)
     }
 

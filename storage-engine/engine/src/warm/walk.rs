@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use granary_metadata::{
@@ -13,10 +14,13 @@ use super::copy::{Made, Pace, Wish, make_copies};
 use super::jobs::{JobHandle, WarmJobKind, WarmJobs};
 use super::pins::{KnownPins, prefixes};
 use super::room::{Claims, change_of};
+use super::{is_due, next_round, pause, said};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 
 const PAGE: u32 = 1_000;
+/// How often pinned prefixes are looked at.
+const PIN: Duration = Duration::from_mins(5);
 /// Objects that are sorted by their places and copied together: enough to read whole stripes.
 const TOGETHER: usize = 20_000;
 const LOOKS: usize = 256;
@@ -154,7 +158,7 @@ impl Walk<'_> {
             let step = WarmStep::Keep { from, kind, at };
             writes.push(Write::Warm(Box::new(change_of(&found, step))));
         }
-        commit_all(self.inner, writes).await
+        commit_all(self.inner, &writes).await
     }
 
     async fn copy(&self, wishes: Vec<Wish>, began: UnixMillis) -> Result<()> {
@@ -192,7 +196,7 @@ fn by_place(mut wishes: Vec<Wish>) -> Vec<Wish> {
     wishes
 }
 
-async fn commit_all(inner: &Inner, writes: Vec<Write>) -> Result<()> {
+async fn commit_all(inner: &Inner, writes: &[Write]) -> Result<()> {
     for writes in writes.chunks(CHANGES_MAX) {
         inner.store.commit(Commit { advances: Vec::new(), writes: writes.to_vec() }).await?;
     }
@@ -200,13 +204,13 @@ async fn commit_all(inner: &Inner, writes: Vec<Write>) -> Result<()> {
 }
 
 /// Lets go of copies that are not pinned any more: they stay as long as nothing else needs their room.
-pub(super) async fn let_go(inner: &Inner, versions: Vec<WarmVersion>) -> Result<()> {
+pub(super) async fn let_go(inner: &Inner, versions: &[WarmVersion]) -> Result<()> {
     let now = UnixMillis::now();
     let step = |version: &WarmVersion| {
         let step = WarmStep::Keep { from: WarmKind::Pinned, kind: WarmKind::Prefetched, at: now };
         Write::Warm(Box::new(change_of(version, step)))
     };
-    commit_all(inner, versions.iter().map(step).collect()).await
+    commit_all(inner, &versions.iter().map(step).collect::<Vec<_>>()).await
 }
 
 /// Lets go of the copies of a prefix that no other pin covers. Returns how many there were.
@@ -223,7 +227,7 @@ pub(super) async fn unpin(inner: &Inner, bucket: BucketId, prefix: &str) -> Resu
         let ours = page.into_iter().filter(is_ours);
         let freed: Vec<_> = ours.filter(|row| row.row.kind == WarmKind::Pinned && !covered(row)).collect();
         count += freed.len() as u64;
-        let_go(inner, freed).await?;
+        let_go(inner, &freed).await?;
         match next {
             Some(next) if !is_over => after = next,
             _ => return Ok(count),
@@ -231,8 +235,19 @@ pub(super) async fn unpin(inner: &Inner, bucket: BucketId, prefix: &str) -> Resu
     }
 }
 
-/// Gives copies to what came to pinned prefixes since they were pinned.
-pub(super) async fn warm_pinned(inner: &Arc<Inner>, known: &mut KnownPins) -> Result<()> {
+/// Gives copies to what came to pinned prefixes since they were pinned, until it is aborted.
+pub(super) async fn warm_pinned_forever(inner: &Arc<Inner>) {
+    let (mut known, mut last) = (KnownPins::default(), None);
+    while next_round(inner).await {
+        let is_ours = inner.warm.is_used() && inner.does_shared_work();
+        if is_ours && is_due(last, pause(inner, PIN)) {
+            last = Some(Instant::now());
+            said("pin", warm_pinned(inner, &mut known).await);
+        }
+    }
+}
+
+async fn warm_pinned(inner: &Arc<Inner>, known: &mut KnownPins) -> Result<()> {
     known.refresh(inner).await?;
     for (bucket, name, prefix) in &known.pins {
         let unseen = WarmJobs::default();
