@@ -29,6 +29,15 @@ pub struct Digests {
     pub checksum: Option<Checksum>,
 }
 
+/// What is known of a body that is in memory as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// All of it.
+    Digested(Digests),
+    /// All but its MD5, which the engine computes together with those of other bodies; and the checksum to keep.
+    ButMd5(Option<Checksum>),
+}
+
 /// A body being received. The engine pulls it, so back-pressure reaches the client.
 #[async_trait]
 pub trait PutSource: Send {
@@ -45,6 +54,14 @@ pub trait PutSource: Send {
     /// # Errors
     /// Aborts the write: nothing is stored.
     async fn finish(&mut self) -> Result<Digests, SourceError>;
+
+    /// Called instead of [`PutSource::finish`] for a body that the engine has in memory as a whole and can hash itself.
+    ///
+    /// # Errors
+    /// Aborts the write: nothing is stored.
+    async fn finish_but_md5(&mut self) -> Result<Ended, SourceError> {
+        self.finish().await.map(Ended::Digested)
+    }
 
     /// The length announced, if any. Used to choose the layout; never trusted.
     fn length_hint_bytes(&self) -> Option<u64>;

@@ -7,7 +7,8 @@ use granary_metadata::{
     VersionQuery, Write,
 };
 use granary_types::{
-    BlobId, BucketId, BucketName, ObjectKey, PartNumber, Seal, UnixMillis, VersionId, WriteId, crash_point,
+    BlobId, BucketId, BucketName, Etag, ObjectKey, PartNumber, Seal, UnixMillis, VersionId, WriteId,
+    crash_point,
 };
 
 use crate::acls::acl_write;
@@ -22,13 +23,13 @@ use crate::events::Subject;
 use crate::locks::{check_bucket, lock_write};
 use crate::quota::Amount;
 use crate::read::ObjectHandle;
-use crate::receive::{Received, Small, Stored};
+use crate::receive::{Hashing, Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
-use crate::sealing::{EncryptionInfo, new_seal, shown_etag};
+use crate::sealing::{Encryption, EncryptionInfo, new_seal, shown_etag};
 use crate::tags::tag_write;
 use crate::tiers::Tier;
 use crate::told::Told;
-use crate::write::{PackWrite, Recorded, WrittenBlob};
+use crate::write::{Draft, PackWrite, Recorded, WrittenBlob, placeholder};
 
 /// How often a write is tried whose bucket's versioning changed under it.
 pub(crate) const VERSIONING_TRIES_MAX: u32 = 3;
@@ -68,7 +69,7 @@ impl Engine {
         let small = if beginning.is_some() {
             Small::Blob(BlobId::random().map_err(EngineError::drawing)?)
         } else {
-            Small::Pack
+            Small::Pack(self.hashing(&options))
         };
         let announced = source.length_hint_bytes().unwrap_or(0);
         let mut room = self.room(found.id, Amount { bytes: announced, objects: 1 }).await?;
@@ -80,7 +81,7 @@ impl Engine {
         let mut tries = 0;
         loop {
             new.object.version = version;
-            let outcome = self.commit_put(&found, key, &new, (&stored, tier)).await?;
+            let (outcome, etag) = self.commit_put(&found, key, &new, (&stored, tier)).await?;
             tries += 1;
             if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {
                 self.inner.buckets.forget(bucket);
@@ -92,20 +93,29 @@ impl Engine {
                 crash_point("engine.after_commit_before_ack");
             }
             drop(stored);
+            if let Some(etag) = etag {
+                new.object.etag = etag;
+            }
             self.tell_refusal(&found, key, &new.object, &outcome).await;
             self.accepted(bucket, &outcome)?;
             return Ok(written(&new.object));
         }
     }
 
-    /// Commits an object whose body is received.
+    /// When the MD5 of a small body is to be known: encryption and events need it before the group is made.
+    fn hashing(&self, options: &PutOptions) -> Hashing {
+        let needs_it = !matches!(options.encryption, Encryption::None) || self.inner.targets.are_named();
+        if needs_it { Hashing::Now } else { Hashing::WithGroup }
+    }
+
+    /// Commits an object whose body is received. Gives its tag too if that was not known before.
     async fn commit_put(
         &self,
         found: &Bucket,
         key: &ObjectKey,
         New { object, conditions, tags, lock, acl, beginning }: &New,
         (stored, tier): (&Stored, Tier),
-    ) -> Result<Outcome> {
+    ) -> Result<(Outcome, Option<Etag>)> {
         let bucket = found.id;
         let told = Told { tags: tags.clone(), lock: *lock, acl: acl.clone(), ..Told::put(found) };
         let told = told.under(conditions);
@@ -123,10 +133,18 @@ impl Engine {
         let behind = behind.chain(self.event_writes(found, subject).await?);
         let mut recorded = Recorded::default();
         match stored {
-            Stored::Small(bytes) => {
+            Stored::Small(bytes, hashing) => {
                 let record = ObjectRecord::encode(bucket, key, object, &told)?;
                 let write = PackWrite::Put(Box::new(put), behind.collect());
-                return self.inner.packer.write(tier, bytes.clone(), record, write).await;
+                let packer = &self.inner.packer;
+                if *hashing == Hashing::Now {
+                    return Ok((packer.write(tier, bytes.clone(), record, write).await?, None));
+                }
+                let (draft, mut etag) = Draft::untagged(record, object.write)?;
+                let outcome = packer.write(tier, bytes.clone(), draft, write).await?;
+                let etag =
+                    etag.try_recv().map_err(|_| EngineError::Internal("a packed object without its tag"));
+                return Ok((outcome, Some(etag?)));
             }
             Stored::Empty => {
                 if let Some(Beginning { parts, multipart, .. }) = beginning {
@@ -145,7 +163,7 @@ impl Engine {
         }
         let records = ObjectRecord::manifest(bucket, key, &put.object, &told)?;
         recorded.writes = std::iter::once(Write::Put(Box::new(put))).chain(behind).collect();
-        first(self.commit_recorded(records, recorded).await?)
+        Ok((first(self.commit_recorded(records, recorded).await?)?, None))
     }
 
     /// Commits one write.
@@ -283,7 +301,11 @@ fn new_object(
     beginning: Option<Beginning>,
 ) -> Result<(Stored, New)> {
     let Received { stored, digests, length_bytes } = received;
-    let etag = shown_etag(sealed.as_ref().map(|(seal, key)| (seal, key)), &digests, length_bytes)?;
+    let write = WriteId::random().map_err(EngineError::drawing)?;
+    let etag = match stored {
+        Stored::Small(_, Hashing::WithGroup) => placeholder(write),
+        _ => shown_etag(sealed.as_ref().map(|(seal, key)| (seal, key)), &digests, length_bytes)?,
+    };
     let content = match sealed {
         Some((seal, _)) => Content::Empty.sealed(seal),
         None => Content::Empty,
@@ -293,7 +315,7 @@ fn new_object(
     let object = NewObject {
         version: VersionId::NULL,
         kind: VersionKind::Object,
-        write: WriteId::random().map_err(EngineError::drawing)?,
+        write,
         modified: UnixMillis::now(),
         length_bytes,
         etag,

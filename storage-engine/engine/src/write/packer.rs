@@ -17,9 +17,11 @@ use granary_metadata::{
     Commit, Content, MetadataStore, ObjectMove, Outcome, PackedLocation, PutObject, RenameObject, Transition,
     VolumeAdvance, WarmChange, WarmPlace, WarmStep, Write,
 };
+use granary_simd::md5::Kernel;
 use granary_types::{UnixMillis, crash_point};
 use tokio::sync::{mpsc, oneshot};
 
+use super::etags::{Draft, EtagRoom, Untagged, tag};
 use super::manifest::{Recorded, Stamping};
 use super::pack::{ENTRY_OVERHEAD_BYTES, Item, PackedStripe, Spot, pack_stripe};
 use crate::error::{EngineError, Result};
@@ -124,7 +126,18 @@ type Reply = oneshot::Sender<Result<Vec<Outcome>>>;
 struct Request {
     items: Vec<Item>,
     write: PackWrite,
+    /// Of the object whose body is still to be hashed.
+    room: Option<EtagRoom>,
     reply: Reply,
+}
+
+impl Request {
+    /// What is to be hashed of it.
+    fn untagged(&mut self) -> Option<Untagged<'_>> {
+        let PackWrite::Put(put, _) = &mut self.write else { return None };
+        let Item { bytes, record, .. } = self.items.last_mut()?;
+        Some(Untagged { bytes, record, etag: &mut put.object.etag, room: self.room.take()? })
+    }
 }
 
 #[derive(Default)]
@@ -154,6 +167,7 @@ struct Shared {
     store: Arc<dyn MetadataStore>,
     /// One for all: what a client writes after it was answered has the later stamp, wherever it is packed.
     stamps: Arc<parking_lot::Mutex<Stamps>>,
+    kernel: Kernel,
 }
 
 impl Packer {
@@ -161,7 +175,7 @@ impl Packer {
     pub(crate) fn new(pool: Arc<VolumePool>, store: Arc<dyn MetadataStore>, life: u64) -> Self {
         let stamps = Arc::new(parking_lot::Mutex::new(Stamps::new(life)));
         Self {
-            shared: Shared { pool, store, stamps },
+            shared: Shared { pool, store, stamps, kernel: Kernel::detect() },
             queues: parking_lot::RwLock::new(Some(HashMap::new())),
             tasks: parking_lot::Mutex::default(),
         }
@@ -206,11 +220,12 @@ impl Packer {
         &self,
         tier: Tier,
         bytes: Bytes,
-        record: Vec<u8>,
+        record: impl Into<Draft>,
         write: PackWrite,
     ) -> Result<Outcome> {
+        let Draft { record, room } = record.into();
         let hash = *blake3::hash(&bytes).as_bytes();
-        let outcomes = self.send(tier, vec![Item { bytes, hash, record }], write).await?;
+        let outcomes = self.send(tier, vec![Item { bytes, hash, record }], (write, room)).await?;
         outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
     }
 
@@ -227,7 +242,7 @@ impl Packer {
         let mut items: Vec<Item> = records.into_iter().map(|record| item(Bytes::new(), record)).collect();
         // The place of the last item is the object's.
         items.push(item(bytes, record));
-        let outcomes = self.send(tier, items, PackWrite::Rename(Box::new(rename), behind)).await?;
+        let outcomes = self.send(tier, items, (PackWrite::Rename(Box::new(rename), behind), None)).await?;
         outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
     }
 
@@ -235,14 +250,20 @@ impl Packer {
     pub(crate) async fn record(&self, records: Vec<Vec<u8>>, recorded: Recorded) -> Result<Vec<Outcome>> {
         let hash = *blake3::hash(&[]).as_bytes();
         let items = records.into_iter().map(|record| Item { bytes: Bytes::new(), hash, record });
-        self.send(self.shared.pool.tiers.usual(), items.collect(), PackWrite::Recorded(recorded)).await
+        self.send(self.shared.pool.tiers.usual(), items.collect(), (PackWrite::Recorded(recorded), None))
+            .await
     }
 
     /// Queues items that belong together and waits until they and their write are durable.
-    async fn send(&self, tier: Tier, items: Vec<Item>, write: PackWrite) -> Result<Vec<Outcome>> {
+    async fn send(
+        &self,
+        tier: Tier,
+        items: Vec<Item>,
+        (write, room): (PackWrite, Option<EtagRoom>),
+    ) -> Result<Vec<Outcome>> {
         let (reply, answer) = oneshot::channel();
         let stopped = EngineError::Unavailable { context: "packing: the store is shutting down" };
-        let request = Request { items, write, reply };
+        let request = Request { items, write, room, reply };
         let Some(queue) = self.queue(tier) else { return Err(stopped) };
         if queue.send(request).await.is_err() {
             return Err(stopped);
@@ -253,11 +274,12 @@ impl Packer {
 }
 
 async fn commit_groups(mut requests: mpsc::Receiver<Request>, shared: Shared, tier: Tier) {
-    let Shared { pool, store, stamps } = shared;
+    let Shared { pool, store, stamps, kernel } = shared;
     let mut turn = 0;
     while let Some(first) = requests.recv().await {
         let mut group = collect(first, &mut requests);
         stamp(&mut group, &mut stamps.lock());
+        tag(kernel, group.iter_mut().filter_map(Request::untagged).collect());
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
         if let Some(flushed) = flush_group(group, &pool, tier, &mut turn).await {
             commit_group(flushed, &pool, &store).await;
@@ -299,7 +321,7 @@ async fn flush_group(
     let started = Instant::now();
     let mut items = Vec::with_capacity(group.len());
     let mut rest = Vec::with_capacity(group.len());
-    for Request { items: ours, write, reply } in group {
+    for Request { items: ours, write, reply, .. } in group {
         rest.push((ours.len(), write, reply));
         items.extend(ours);
     }
@@ -408,7 +430,7 @@ async fn write_items(
                 for spot in spots {
                     let item =
                         items.get(locations.len()).ok_or(EngineError::Internal("packing lost count"))?;
-                    locations.push(location(volume.id, offset, spot, item));
+                    locations.push(spot.location(volume.id, offset, item));
                 }
             }
             Err(error) => failure = Some(error),
@@ -425,17 +447,6 @@ async fn write_items(
     }
     let advance = volume.advance_to(end);
     Ok((volume, locations, advance))
-}
-
-fn location(volume: granary_types::VolumeId, offset: u64, spot: Spot, item: &Item) -> PackedLocation {
-    PackedLocation {
-        volume,
-        stripe_offset: offset,
-        column: spot.column,
-        offset: offset + spot.at as u64,
-        length_bytes: u32::try_from(item.bytes.len()).unwrap_or(u32::MAX),
-        hash: item.hash,
-    }
 }
 
 async fn commit_group(group: Flushed, pool: &Arc<VolumePool>, store: &Arc<dyn MetadataStore>) {
