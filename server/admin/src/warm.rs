@@ -86,7 +86,9 @@ pub struct WarmJobReport {
     pub bytes: u64,
     /// What had a copy already.
     pub warm: u64,
-    /// What was replaced or deleted meanwhile, or could not be copied now.
+    /// What was replaced, deleted or copied by somebody else meanwhile.
+    pub changed: u64,
+    /// What could not be copied now.
     pub failed: u64,
     /// What there was no room for.
     pub no_room: u64,

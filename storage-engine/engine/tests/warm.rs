@@ -138,7 +138,9 @@ async fn pinned_prefixes_take_in_what_comes_later_until_they_are_unpinned() {
     let store = tiered_with(|options| options.warm.bytes_max = Some(0)).await;
     let first = put_all(&store, "p/", StorageClass::StandardIa).await;
     let job = store.engine.pin(&bucket(), "p/").await.unwrap();
-    assert_eq!(ended(&store.engine, job).await.copied, 6);
+    let done = ended(&store.engine, job).await;
+    // Who looks after pins may have come first.
+    assert_eq!((done.copied + done.warm, done.failed, done.no_room), (6, 0, 0));
     let later = bytes(20_000, 50);
     put(&store.engine, "p/later", &later, StorageClass::StandardIa).await.unwrap();
     let both = total(&first) + 20_000;

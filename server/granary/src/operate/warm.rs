@@ -138,7 +138,7 @@ async fn follow(client: &AdminClient, job: u64, format: OutputFormat) -> Result<
                 failed_polls = 0;
                 let Some(found) = answer.job else { bail!("the server's answer tells of no job") };
                 bar.set_length(found.found);
-                bar.set_position(found.copied + found.warm + found.failed + found.no_room);
+                bar.set_position(found.copied + found.warm + found.changed + found.failed + found.no_room);
                 bar.set_message(indicatif::BinaryBytes(found.bytes).to_string());
                 if found.state != WarmJobState::Running {
                     bar.finish_and_clear();
@@ -166,9 +166,10 @@ fn report(job: &WarmJobReport, format: OutputFormat) -> Result<()> {
     if let WarmJobState::Failed(why) = &job.state {
         print_notice(&format!("granary: it ended early: {why}"));
     }
-    let WarmJobReport { found, copied, bytes, warm, failed, no_room, on_ssd, archived, .. } = job;
+    let WarmJobReport { found, copied, bytes, warm, changed, failed, no_room, on_ssd, archived, .. } = job;
     print_line(&format!(
-        "{copied} of {found} objects copied, {}; {warm} had a copy, {failed} failed, {no_room} found no room; \
+        "{copied} of {found} objects copied, {}; {warm} had a copy, {changed} changed meanwhile, {failed} failed, \
+         {no_room} found no room; \
          {on_ssd} lie on SSDs, {archived} are archived",
         size(*bytes)
     ))

@@ -57,6 +57,7 @@ fn report(job: WarmJob) -> WarmJobReport {
         copied: job.copied,
         bytes: job.bytes,
         warm: job.warm,
+        changed: job.changed,
         failed: job.failed,
         no_room: job.no_room,
         on_ssd: job.on_ssd,

@@ -52,7 +52,9 @@ pub struct WarmJob {
     pub bytes: u64,
     /// What had a copy already.
     pub warm: u64,
-    /// What was replaced or deleted meanwhile, or could not be copied now.
+    /// What was replaced, deleted or copied by somebody else meanwhile.
+    pub changed: u64,
+    /// What could not be copied now.
     pub failed: u64,
     /// What there was no room for.
     pub no_room: u64,
@@ -101,6 +103,7 @@ impl WarmJobs {
             copied: 0,
             bytes: 0,
             warm: 0,
+            changed: 0,
             failed: 0,
             no_room: 0,
             on_ssd: 0,

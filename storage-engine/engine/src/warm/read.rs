@@ -1,10 +1,8 @@
 //! Reading from a warm copy, if there is one.
 
-use granary_metadata::{Extent, WarmPlace, WarmRow};
-use granary_types::{BucketId, ObjectKey, StorageClass, UnixMillis};
-
 use bytes::Bytes;
-use granary_metadata::ObjectRow;
+use granary_metadata::{Extent, ObjectRow, WarmPlace, WarmRow};
+use granary_types::{BucketId, ObjectKey, StorageClass, UnixMillis};
 
 use crate::read::Reader;
 

@@ -172,7 +172,8 @@ impl Walk<'_> {
                     job.copied += 1;
                     job.bytes += bytes;
                 }
-                Made::Changed | Made::Failed(_) => job.failed += 1,
+                Made::Changed => job.changed += 1,
+                Made::Failed(_) => job.failed += 1,
                 Made::NoRoom(_) => job.no_room += 1,
             });
         };
@@ -253,6 +254,8 @@ async fn warm_pinned(inner: &Arc<Inner>, known: &mut KnownPins) -> Result<()> {
         let unseen = WarmJobs::default();
         let (_, job) = unseen.begin(WarmJobKind::Pin, name.clone(), prefix.clone());
         let (pace, kind) = (Pace::Polite, WarmJobKind::Pin);
+        // Not while a job that was asked for copies the same.
+        let _turn = Arc::clone(&inner.warm.jobs.turn).lock_owned().await;
         Walk { inner, bucket: *bucket, prefix, kind, pace, job: &job }.run().await?;
     }
     Ok(())

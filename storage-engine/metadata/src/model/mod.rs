@@ -15,6 +15,7 @@ mod usage;
 mod versions;
 mod volume;
 mod warm;
+mod warm_query;
 
 pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket};
 pub(crate) use commit::fits;
@@ -43,7 +44,6 @@ pub use usage::BucketUsage;
 pub(crate) use usage::{UsageDelta, UsageDeltas};
 pub use versions::{ListedVersion, VersionEntry, VersionMarker, VersionPage, VersionQuery};
 pub use volume::{DriveRow, DriveState, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};
-pub use warm::{
-    Heat, WarmAfter, WarmChange, WarmKind, WarmPlace, WarmQuery, WarmRow, WarmStep, WarmUsage, WarmVersion,
-};
+pub use warm::{Heat, WarmChange, WarmKind, WarmPlace, WarmRow, WarmStep, WarmVersion};
 pub(crate) use warm::{Warmed, warmed};
+pub use warm_query::{WarmAfter, WarmQuery, WarmUsage};
