@@ -9,6 +9,7 @@ use crate::losses::LossList;
 use crate::model::{DriveReport, NodeReport, TaskId, TaskKind, TaskProgress, VolumePage};
 use crate::moves::{DrainPlan, Leaving, MoveReport};
 use crate::tiers::TierList;
+use crate::warm::{WarmAnswer, WarmRequest};
 
 /// The store, as its operator sees it. Implemented over the engine by the program that serves both.
 #[async_trait]
@@ -102,4 +103,10 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::NotFound`], [`AdminError::Invalid`] for what is no name of a bucket; [`AdminError::Unavailable`].
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError>;
+
+    /// Pins and prefetches prefixes, and tells how far that is.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`], [`AdminError::Invalid`] if the store has no SSDs beside disks; [`AdminError::Unavailable`].
+    async fn warm(&self, request: WarmRequest) -> Result<WarmAnswer, AdminError>;
 }

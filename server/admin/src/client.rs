@@ -28,6 +28,7 @@ use crate::model::{
 use crate::moves::{DrainEnded, DrainPlan, Fate, Leaving, MoveReport};
 use crate::tiers::TierList;
 use crate::transport::Transport;
+use crate::warm::{WarmAnswer, WarmRequest};
 
 /// Calls the admin API of one server.
 pub struct AdminClient {
@@ -200,6 +201,16 @@ impl AdminClient {
         let body = serde_json::to_vec(request)
             .map_err(|error| AdminError::transport("writing the request", error))?;
         self.call_with(Method::POST, "/_granary/v1/buckets", body.into()).await
+    }
+
+    /// Pins and prefetches prefixes, and tells how far that is.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn warm(&self, request: &WarmRequest) -> Result<WarmAnswer, AdminError> {
+        let body = serde_json::to_vec(request)
+            .map_err(|error| AdminError::transport("writing the request", error))?;
+        self.call_with(Method::POST, "/_granary/v1/warm", body.into()).await
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, target: &str) -> Result<T, AdminError> {

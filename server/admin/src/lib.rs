@@ -21,6 +21,7 @@
 //! | `GET /_granary/v1/tasks/ID` | [`TaskProgress`] |
 //! | `POST /_granary/v1/identities`, an [`IdentityRequest`] | [`IdentityReport`] |
 //! | `POST /_granary/v1/buckets`, a [`BucketRequest`] | [`BucketAnswer`] |
+//! | `POST /_granary/v1/warm`, a [`WarmRequest`] | [`WarmAnswer`] |
 //!
 //! Errors are `{"code": …, "message": …}` with the status that fits. [`router`] serves the API over an
 //! [`AdminBackend`]; [`AdminClient`] calls it.
@@ -36,6 +37,7 @@ mod moves;
 mod router;
 mod tiers;
 mod transport;
+mod warm;
 
 pub use backend::AdminBackend;
 pub use bucket::{BucketAnswer, BucketLimits, BucketReport, BucketRequest};
@@ -53,3 +55,6 @@ pub use model::{
 pub use moves::{DrainEnded, DrainPlan, DrainReport, Fate, Leaving, MoveReport, MoveStep};
 pub use router::router;
 pub use tiers::{ClassReport, TierList, TierReport};
+pub use warm::{
+    CopiesReport, PinReport, WarmAnswer, WarmJobKind, WarmJobReport, WarmJobState, WarmReport, WarmRequest,
+};

@@ -13,6 +13,7 @@ use crate::model::{
 };
 use crate::moves::{DrainPlan, Fate, MoveReport};
 use crate::tiers::{ClassReport, TierList, TierReport};
+use crate::warm::{WarmAnswer, WarmReport, WarmRequest};
 
 fn plan(drives: Vec<String>, applied: bool) -> DrainPlan {
     DrainPlan {
@@ -60,6 +61,7 @@ fn tiers() -> TierList {
             live_bytes: 4,
             live_fraction: Some(0.5),
         }],
+        warm: WarmReport { limit_bytes: 5, ..WarmReport::default() },
     }
 }
 
@@ -153,6 +155,11 @@ impl AdminBackend for Fake {
 
     async fn moves(&self) -> Result<MoveReport, AdminError> {
         Ok(MoveReport { drains: Vec::new(), rebalance_moves_left: 3, rebalance_bytes_left: 4 })
+    }
+
+    async fn warm(&self, request: WarmRequest) -> Result<WarmAnswer, AdminError> {
+        let started = matches!(request, WarmRequest::Prefetch { .. }).then_some(7);
+        Ok(WarmAnswer { started, ..WarmAnswer::default() })
     }
 
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError> {

@@ -7,6 +7,7 @@ mod moves;
 mod quota;
 mod task;
 mod tiers;
+mod warm;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub use losses::{LossesArgs, losses};
 pub use moves::{DrainArgs, cancel_drain, drain, list_moves, remove_drive};
 pub use task::run_task;
 pub use tiers::list_tiers;
+pub use warm::{UnpinArgs, WarmArgs, pin, pins, prefetch, unpin};
 
 /// The server that a command is for.
 #[derive(Debug, Args)]

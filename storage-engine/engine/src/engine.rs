@@ -30,6 +30,7 @@ use crate::start::{
 };
 use crate::tiers::{Tiers, Wanted};
 use crate::volume::{VolumeMap, VolumePool, all_rows};
+use crate::warm::Warm;
 use crate::write::{BUDGET_UNIT_BYTES, Packer};
 
 /// A budget lets at least this much go on.
@@ -56,6 +57,7 @@ pub(crate) struct Inner {
     pub map: Arc<VolumeMap>,
     pub packer: Packer,
     pub reader: Arc<Reader>,
+    pub warm: Arc<Warm>,
     pub write_budget: Arc<Semaphore>,
     /// Buffers of compaction and repair: clients that hold all of theirs must not stop these.
     pub maintenance_budget: Arc<Semaphore>,
@@ -119,12 +121,13 @@ impl Engine {
         let damage = Arc::new(DamageLog::default());
         let budget =
             |bytes: usize| Arc::new(Semaphore::new((bytes / BUDGET_UNIT_BYTES).max(BUDGET_UNITS_MIN)));
+        let warm = Arc::new(Warm::new(Arc::clone(&pool)));
         let reader = Reader::new(
             Arc::clone(&map),
             Arc::clone(&store),
             Arc::clone(&damage),
             budget(options.read_budget_bytes),
-            options.keys.clone(),
+            (options.keys.clone(), Arc::clone(&warm)),
         );
         let packer = Packer::new(Arc::clone(&pool), Arc::clone(&store), new_life()?);
         let inner = Arc::new(Inner {
@@ -141,6 +144,7 @@ impl Engine {
             map,
             packer,
             reader: Arc::new(reader),
+            warm,
             damage,
             buckets: BucketCache::default(),
             rules: OneConfiguration::default(),
@@ -182,6 +186,7 @@ impl Engine {
     pub async fn close(&self) -> Result<()> {
         let running = self.inner.running.lock().take();
         let (mut watching, mut served) = (None, None);
+        self.inner.warm.stop_jobs();
         if let Some(running) = running {
             running.maintenance.stop().await;
             self.inner.packer.close();

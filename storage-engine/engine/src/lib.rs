@@ -50,6 +50,7 @@ mod tiers;
 mod told;
 mod transit;
 mod volume;
+mod warm;
 mod write;
 
 pub use acls::ObjectAcl;
@@ -91,3 +92,4 @@ pub use restore::check_readable;
 pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};
 pub use tier_status::{ClassStatus, TierStatus};
 pub use tiers::{CodeRule, TierRule, WhenFull};
+pub use warm::{PinStatus, WarmJob, WarmJobId, WarmJobKind, WarmJobState, WarmOptions, WarmStatus};

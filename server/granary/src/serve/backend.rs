@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use granary_admin::{
     AdminBackend, AdminError, BucketAnswer, BucketRequest, DrainPlan, DriveReport, DriveState,
     IdentityReport, IdentityRequest, Leaving, LossList, MoveReport, NodeReport, NodeState, TaskId, TaskKind,
-    TaskProgress, TaskState, TierList, VolumePage, VolumeReport, VolumeState,
+    TaskProgress, TaskState, TierList, VolumePage, VolumeReport, VolumeState, WarmAnswer, WarmRequest,
 };
 use granary_engine::{DriveHealth, DriveProblem, DriveStatus, Engine, EngineError, NodeStatus, VolumeRow};
 use granary_iam::IdentityStore;
@@ -32,7 +32,8 @@ impl AdminBackend for EngineBackend {
     async fn list_tiers(&self) -> Result<TierList, AdminError> {
         let (tiered, classes) = self.engine.class_status();
         let tiers = self.engine.tier_status().await.map_err(|error| unavailable(&error))?;
-        Ok(super::tiers::report(tiered, classes, &tiers))
+        let warm = self.engine.warm_status().await.map_err(|error| unavailable(&error))?;
+        Ok(super::tiers::report(tiered, classes, &tiers, &warm))
     }
 
     async fn list_nodes(&self) -> Result<Vec<NodeReport>, AdminError> {
@@ -106,6 +107,10 @@ impl AdminBackend for EngineBackend {
 
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError> {
         super::buckets::answer(&self.engine, request).await
+    }
+
+    async fn warm(&self, request: WarmRequest) -> Result<WarmAnswer, AdminError> {
+        super::warm::answer(&self.engine, request).await
     }
 
     async fn progress(&self, id: &TaskId) -> Result<TaskProgress, AdminError> {

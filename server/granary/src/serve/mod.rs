@@ -17,6 +17,7 @@ pub mod refusal;
 pub mod store;
 mod tiers;
 pub mod tls;
+mod warm;
 
 use std::sync::Arc;
 

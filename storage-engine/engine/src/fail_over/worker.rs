@@ -1,9 +1,12 @@
 //! The loop that follows fail-overs.
 
 use std::collections::HashMap;
+use std::future::ready;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use granary_drive::{Drive, FileHeader, ShardName};
 use granary_metadata::{
     Commit, FailOverStep, FailOvers, Loss, LossKind, Lost, LostChange, NodeHistory, NodeState, Timeline,
@@ -161,18 +164,9 @@ impl Worker {
     }
 
     async fn name_of(&self, id: BucketId) -> Result<String> {
-        let mut after = None;
-        loop {
-            let query = granary_metadata::BucketQuery { prefix: String::new(), after, limit: 1000 };
-            let page = self.inner.store.list_buckets(query).await?;
-            if let Some(bucket) = page.buckets.iter().find(|bucket| bucket.id == id) {
-                return Ok(bucket.name.as_str().to_owned());
-            }
-            after = page.buckets.last().map(|bucket| bucket.name.as_str().to_owned());
-            if !page.more {
-                return Ok(id.to_string());
-            }
-        }
+        let found = self.inner.all_buckets().try_filter(|bucket| ready(bucket.id == id));
+        let found = pin!(found).try_next().await?;
+        Ok(found.map_or_else(|| id.to_string(), |bucket| bucket.name.to_string()))
     }
 
     /// Goes a step on in what a fail-over asks of all nodes.

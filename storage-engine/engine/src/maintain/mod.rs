@@ -28,16 +28,16 @@ use crate::engine::{Engine, Inner};
 use crate::error::Result;
 use crate::lifecycle::{Aim, follow_forever};
 
-pub(crate) use compact::entries_of;
 #[cfg(test)]
 pub(crate) use compact::records_in;
+pub(crate) use compact::{entries_of, packed_entries};
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::{has_regressed, remembered_ends};
 pub(crate) use heal::block_of;
 pub use moves::{DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus};
 pub(crate) use moves::{MoveBoard, Throttle, named_node};
 use reclaim::Reclaimer;
-pub(crate) use rewrite::{Rewritten, rewrite};
+pub(crate) use rewrite::{Rewritten, read_back, rewrite};
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
 pub(crate) use walk::{Step, Walk};
@@ -52,6 +52,7 @@ pub(crate) struct Maintenance {
     transitions: tokio::task::JoinHandle<()>,
     moves: tokio::task::JoinHandle<()>,
     fail_overs: tokio::task::JoinHandle<()>,
+    warm: tokio::task::JoinHandle<()>,
 }
 
 impl Maintenance {
@@ -78,7 +79,8 @@ impl Maintenance {
         let (lifecycles, transitions) = (follow(Aim::Delete), follow(Aim::Move));
         let moves = tokio::spawn(moves::move_forever(Arc::clone(&engine.inner)));
         let fail_overs = tokio::spawn(crate::fail_over::follow_fail_overs(Arc::clone(&engine.inner)));
-        Self { stop, task, backups, lifecycles, transitions, moves, fail_overs }
+        let warm = tokio::spawn(crate::warm::keep_warm_forever(Arc::clone(&engine.inner)));
+        Self { stop, task, backups, lifecycles, transitions, moves, fail_overs, warm }
     }
 
     /// Ends the loop where it is; whatever it was doing is crash-safe and begun again at the next start.
@@ -88,10 +90,12 @@ impl Maintenance {
         self.transitions.abort();
         self.moves.abort();
         self.fail_overs.abort();
+        self.warm.abort();
         self.stop.notify_one();
         let _ended = self.task.await;
-        let _aborted =
-            tokio::join!(self.backups, self.lifecycles, self.transitions, self.moves, self.fail_overs);
+        let others =
+            [self.backups, self.lifecycles, self.transitions, self.moves, self.fail_overs, self.warm];
+        let _aborted = futures::future::join_all(others).await;
     }
 }
 

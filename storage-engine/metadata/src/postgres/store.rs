@@ -23,7 +23,8 @@ use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
     DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket,
     NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, Restored, SealedEnd, ShardMove, Tag,
-    UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow, WarmAfter, WarmQuery, WarmRow,
+    WarmUsage, WarmVersion,
 };
 use crate::sqlite::failure::unavailable;
 use crate::sqlite::op::{Op, Reply};
@@ -171,6 +172,27 @@ impl MetadataStore for PostgresStore {
         write: WriteId,
     ) -> Result<Option<Restored>> {
         self.read(Read::Restore, (bucket, key.clone(), write)).await
+    }
+
+    async fn object_warmth(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+    ) -> Result<Option<WarmRow>> {
+        self.read(Read::Warmth, (bucket, key.clone(), write)).await
+    }
+
+    async fn warm_of_kind(&self, query: WarmQuery) -> Result<Vec<WarmVersion>> {
+        self.read(Read::WarmOfKind, query).await
+    }
+
+    async fn warm_after(&self, after: WarmAfter, limit: u32) -> Result<Vec<WarmVersion>> {
+        self.read(Read::WarmAfter, (after, limit)).await
+    }
+
+    async fn warm_usage(&self) -> Result<Vec<WarmUsage>> {
+        self.read(Read::WarmUsage, ()).await
     }
 
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {

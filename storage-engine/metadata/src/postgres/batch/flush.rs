@@ -27,6 +27,7 @@ impl Batch {
         self.store_tags(session).await?;
         self.store_acls(session).await?;
         self.store_restores(session).await?;
+        self.store_warmth(session).await?;
         self.store_blobs(session).await?;
         self.store_references(session).await?;
         events::store(session, &self.events.iter().collect::<Vec<_>>()).await?;

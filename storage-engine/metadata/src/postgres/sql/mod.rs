@@ -19,6 +19,7 @@ pub(super) mod uploads;
 pub(super) mod usage;
 pub(super) mod versions;
 pub(super) mod volumes;
+pub(super) mod warm;
 
 /// The transaction of a batch. Each statement sees what was committed before it began, so what is read after a row
 /// was locked is what the lock's last holder left.

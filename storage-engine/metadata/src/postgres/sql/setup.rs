@@ -53,5 +53,6 @@ pub(in crate::postgres) const MIGRATIONS: &[(&str, u32)] = &[
     (include_str!("../../../../../migrations/postgres/0006_object_acls.sql"), 1),
     (include_str!("../../../../../migrations/postgres/0007_usage_and_events.sql"), 1),
     (include_str!("../../../../../migrations/postgres/0008_tiers.sql"), 1),
-    (include_str!("../../../../../migrations/postgres/0011_fail_overs.sql"), 1),
+    (include_str!("../../../../../migrations/postgres/0009_warm_copies.sql"), 1),
+    (include_str!("../../../../../migrations/postgres/0010_fail_overs.sql"), 1),
 ];
