@@ -4,6 +4,7 @@
 //! other's way, and pins go with their bucket.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::pin::pin;
 
 use futures::TryStreamExt as _;
@@ -102,8 +103,8 @@ impl Pins {
     pub(super) async fn of_rows(inner: &Inner, rows: &[WarmVersion]) -> Result<Self> {
         let mut pins = HashMap::new();
         for row in rows {
-            if !pins.contains_key(&row.bucket) {
-                pins.insert(row.bucket, prefixes(inner, row.bucket).await?);
+            if let Entry::Vacant(missing) = pins.entry(row.bucket) {
+                missing.insert(prefixes(inner, row.bucket).await?);
             }
         }
         Ok(Self(pins))
