@@ -132,7 +132,7 @@ pub(super) async fn make_copies(
             }
             continue;
         }
-        make_batch(inner, batch, throttle.as_mut(), tell).await?;
+        Box::pin(make_batch(inner, batch, throttle.as_mut(), tell)).await?;
     }
     Ok(())
 }
@@ -255,7 +255,7 @@ async fn copy_stripe(
 }
 
 async fn copy_or_tell(inner: &Arc<Inner>, wish: Wish, throttle: Option<Throttle>) -> Made {
-    match copy_large(inner, &wish, throttle).await {
+    match Box::pin(copy_large(inner, &wish, throttle)).await {
         Ok(Some(bytes)) => Made::Copy(bytes),
         Ok(None) => Made::Changed,
         Err(error) => failed(wish, &error),

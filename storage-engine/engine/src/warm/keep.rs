@@ -39,7 +39,7 @@ struct Keeper {
 pub(super) async fn keep_forever(inner: &Arc<Inner>) {
     let mut keeper = Keeper::default();
     while next_round(inner).await {
-        said("keep", keeper.round(inner).await);
+        said("keep", Box::pin(keeper.round(inner)).await);
     }
 }
 

@@ -110,10 +110,10 @@ impl Warm {
 pub(crate) async fn keep_warm_forever(inner: Arc<Inner>) {
     let rest = [WarmKind::WantedStandard, WarmKind::WantedBulk];
     tokio::join!(
-        keep::keep_forever(&inner),
-        restore::restore_forever(&inner, &[WarmKind::WantedExpedited], Pace::Urgent),
-        restore::restore_forever(&inner, &rest, Pace::Polite),
-        walk::warm_pinned_forever(&inner),
+        Box::pin(keep::keep_forever(&inner)),
+        Box::pin(restore::restore_forever(&inner, &[WarmKind::WantedExpedited], Pace::Urgent)),
+        Box::pin(restore::restore_forever(&inner, &rest, Pace::Polite)),
+        Box::pin(walk::warm_pinned_forever(&inner)),
     );
 }
 
