@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use granary_tests::content::seeded_bytes;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
 
 const WORKERS: u64 = 8;
+const VERSIONED: &str = "versioned";
 const LOAD_TIME: Duration = Duration::from_millis(1500);
 /// What is freed is removed at once, so that what is freed wrongly is missed.
 const QUICK: [(&str, &str); 2] = [("GRANARY_GRACE_MS", "1000"), ("GRANARY_MAINTENANCE_INTERVAL_MS", "200")];
@@ -42,6 +44,10 @@ async fn get(client: &Client, bucket: &str, key: &str) -> Option<Vec<u8>> {
             None
         }
     }
+}
+
+fn small(seed: u64) -> ByteStream {
+    ByteStream::from(seeded_bytes(seed, 100))
 }
 
 async fn holds(clients: &[Client], key: &str, seed: u64, length: usize) {
@@ -74,20 +80,40 @@ async fn multipart(client: &Client, key: &str, seed: u64) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_standby_had_not_received_is_committed_again_or_reported() {
     let (mut cluster, clients) = started(3).await;
-    let versioned = "versioned";
-    clients[0].create_bucket().bucket(versioned).send().await.unwrap();
-    let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-    let enabling = clients[0].put_bucket_versioning().bucket(versioned);
-    enabling.versioning_configuration(enabled).send().await.unwrap();
-    let of_version = |seed| ByteStream::from(seeded_bytes(seed, 100));
-    clients[0].put_object().bucket(versioned).key("v").body(of_version(40)).send().await.unwrap();
-    for number in 0..6 {
-        put(&clients[number % 3], &format!("kept/{number}"), number as u64, 50_000).await;
-    }
+    keep(&clients).await;
     cluster.standby_has_all().await.unwrap();
     cluster.cut_standby_off().unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
+    let whole = write_what_will_be_lost(&clients).await;
 
+    let files = || cluster.drives().iter().map(|drive| shard_files(drive).unwrap()).collect::<Vec<_>>();
+    let before = files();
+    cluster.fail_over().unwrap();
+    cluster.wait_for(3).await.unwrap();
+    cluster.wait_settled().await.unwrap();
+    is_there_again(&clients, &whole).await;
+    only_what_no_block_tells_is_reported(&cluster).await;
+    for (left, drive) in before.iter().zip(cluster.drives()) {
+        let now = shard_files(&drive).unwrap();
+        assert!(left.iter().all(|file| now.contains(file)), "a shard was removed: {left:?}, now {now:?}");
+    }
+    goes_on(&mut cluster, &before).await;
+}
+
+/// What the standby has.
+async fn keep(clients: &[Client]) {
+    clients[0].create_bucket().bucket(VERSIONED).send().await.unwrap();
+    let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    let enabling = clients[0].put_bucket_versioning().bucket(VERSIONED);
+    enabling.versioning_configuration(enabled).send().await.unwrap();
+    clients[0].put_object().bucket(VERSIONED).key("v").body(small(40)).send().await.unwrap();
+    for number in 0..6 {
+        put(&clients[number % 3], &format!("kept/{number}"), number as u64, 50_000).await;
+    }
+}
+
+/// What it has not. Returns the bytes of an object of two parts.
+async fn write_what_will_be_lost(clients: &[Client]) -> Vec<u8> {
     for number in 0..6 {
         put(&clients[number % 3], &format!("new/{number}"), 100 + number as u64, 50_000).await;
     }
@@ -107,38 +133,38 @@ async fn what_a_standby_had_not_received_is_committed_again_or_reported() {
         Tagging::builder().tag_set(Tag::builder().key("a").value("b").build().unwrap()).build().unwrap();
     clients[0].put_object_tagging().bucket(BUCKET).key("kept/3").tagging(tags).send().await.unwrap();
     let whole = multipart(&clients[0], "parts", 206).await;
-    clients[1].put_object().bucket(versioned).key("v").body(of_version(41)).send().await.unwrap();
-    clients[2].delete_object().bucket(versioned).key("m").send().await.unwrap();
+    clients[1].put_object().bucket(VERSIONED).key("v").body(small(41)).send().await.unwrap();
+    clients[2].delete_object().bucket(VERSIONED).key("m").send().await.unwrap();
     clients[0].create_bucket().bucket("late").send().await.unwrap();
-    let late = clients[0].put_object().bucket("late").key("k").body(of_version(50));
-    late.send().await.unwrap();
+    clients[0].put_object().bucket("late").key("k").body(small(50)).send().await.unwrap();
+    whole
+}
 
-    let files = || cluster.drives().iter().map(|drive| shard_files(drive).unwrap()).collect::<Vec<_>>();
-    let before = files();
-    cluster.fail_over().unwrap();
-    cluster.wait_for(3).await.unwrap();
-    cluster.wait_settled().await.unwrap();
-
+async fn is_there_again(clients: &[Client], whole: &[u8]) {
     for number in 0..6 {
-        holds(&clients, &format!("new/{number}"), 100 + number, 50_000).await;
+        holds(clients, &format!("new/{number}"), 100 + number, 50_000).await;
     }
     for number in 3..6 {
-        holds(&clients, &format!("kept/{number}"), number, 50_000).await;
+        holds(clients, &format!("kept/{number}"), number, 50_000).await;
     }
-    holds(&clients, "large", 200, 3_000_000).await;
-    holds(&clients, "kept/1", 201, 40_000).await;
-    holds(&clients, "twice", 203, 100).await;
-    holds(&clients, "kept/2", 205, 100).await;
-    for client in &clients {
+    holds(clients, "large", 200, 3_000_000).await;
+    holds(clients, "kept/1", 201, 40_000).await;
+    holds(clients, "twice", 203, 100).await;
+    holds(clients, "kept/2", 205, 100).await;
+    for client in clients {
         assert_eq!(get(client, BUCKET, "gone again").await, None);
-        assert!(get(client, BUCKET, "parts").await.unwrap() == whole);
-        assert!(get(client, versioned, "v").await.unwrap() == seeded_bytes(41, 100));
+        assert!(get(client, BUCKET, "parts").await.unwrap() == *whole);
+        assert!(get(client, VERSIONED, "v").await.unwrap() == seeded_bytes(41, 100));
         assert!(get(client, "late", "k").await.unwrap() == seeded_bytes(50, 100));
     }
-    let versions = clients[0].list_object_versions().bucket(versioned).send().await.unwrap();
+    let versions = clients[0].list_object_versions().bucket(VERSIONED).send().await.unwrap();
     assert_eq!((versions.versions().len(), versions.delete_markers().len()), (2, 1));
-    // The delete is undone and reported, and so are tags, which no block tells of.
-    holds(&clients, "kept/0", 0, 50_000).await;
+    // The delete is undone.
+    holds(clients, "kept/0", 0, 50_000).await;
+}
+
+/// The delete, and tags.
+async fn only_what_no_block_tells_is_reported(cluster: &Cluster) {
     let losses = cluster.losses().await.unwrap();
     let reported = |key: &str, kind: &str| losses.contains(&(key.to_owned(), kind.to_owned()));
     assert!(reported("kept/0", "delete") && reported("kept/3", "change"), "{losses:?}");
@@ -146,12 +172,11 @@ async fn what_a_standby_had_not_received_is_committed_again_or_reported() {
         let is_expected = key == "kept/0" || kind == "change" || kind == "part";
         assert!(is_expected, "{key} {kind} is reported: {losses:?}");
     }
-    for (left, drive) in before.iter().zip(cluster.drives()) {
-        let now = shard_files(&drive).unwrap();
-        assert!(left.iter().all(|file| now.contains(file)), "a shard was removed: {left:?}, now {now:?}");
-    }
+}
 
-    // The store goes on: what is deleted from now on is deleted and freed, and nothing is lost when its nodes begin anew.
+/// What is deleted from now on is deleted and freed, and nothing is lost when the nodes begin anew.
+async fn goes_on(cluster: &mut Cluster, before: &[Vec<PathBuf>]) {
+    let clients = cluster.clients().unwrap();
     let listed = clients[0].list_objects_v2().bucket(BUCKET).send().await.unwrap();
     for object in listed.contents() {
         clients[1].delete_object().bucket(BUCKET).key(object.key().unwrap()).send().await.unwrap();

@@ -312,3 +312,12 @@ async fn identities_are_asked_for_with_signed_bodies_that_no_log_shows() {
     let refused = client.identities(&IdentityRequest::ShowUser { user }).await;
     assert!(matches!(refused, Err(AdminError::Refused { code, .. }) if code == "NotFound"));
 }
+
+#[tokio::test]
+async fn losses_are_listed_page_by_page_and_dismissed() {
+    let client = client(&serve().await, "secret-key");
+    let list = client.losses().await.unwrap();
+    assert_eq!(list.losses, [loss(), loss()]);
+    assert!(list.failing_over && list.next_after.is_none());
+    assert_eq!(client.dismiss_losses().await.unwrap().dismissed, 2);
+}

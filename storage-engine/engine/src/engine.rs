@@ -108,9 +108,7 @@ impl Engine {
         drives.learn_classes(known_classes(store.as_ref()).await?);
         let served = serve_node(&options, node, peers, cluster, &drives).await?;
         let nodes = served.as_ref().map(|served| Arc::clone(&served.nodes));
-        if !fail_over.is_unsettled() {
-            seal_former_volumes(store.as_ref(), nodes.as_deref()).await?;
-        }
+        seal_former_volumes(store.as_ref(), nodes.as_deref(), &fail_over).await?;
         let wanted = wanted(&options, nodes.as_deref(), profile);
         let (rules, when_full) = (options.tiers.clone(), options.when_ssd_full);
         let tiers = Tiers::new(Arc::clone(&drives), wanted, options.erasure, rules, when_full);
@@ -264,7 +262,15 @@ async fn serve_node(
 
 /// A writer appends only to volumes that it opened in this life: whatever a former one left open is sealed. Of several
 /// nodes, each seals its own.
-async fn seal_former_volumes(store: &dyn MetadataStore, nodes: Option<&Nodes>) -> Result<()> {
+async fn seal_former_volumes(
+    store: &dyn MetadataStore,
+    nodes: Option<&Nodes>,
+    fail_over: &FailOver,
+) -> Result<()> {
+    // Where they end is not known before it is known what a fail-over lost.
+    if fail_over.is_unsettled() {
+        return Ok(());
+    }
     if let Some(nodes) = nodes {
         for (volume, owner) in nodes.membership.open_volumes().await? {
             if owner.is_none_or(|owner| owner == nodes.id) {

@@ -85,6 +85,9 @@ impl Engine {
             tries += 1;
             let is_another = matches!(outcome, Outcome::VersioningChanged | Outcome::NoSuchBucket);
             if is_another && tries < VERSIONING_TRIES_MAX {
+                if outcome == Outcome::NoSuchBucket {
+                    self.tell_refusal(&found, key, &new.object, &outcome).await;
+                }
                 self.inner.buckets.forget(bucket);
                 found = self.bucket(bucket).await?;
                 version = new_version(found.settings)?;

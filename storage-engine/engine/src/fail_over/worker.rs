@@ -298,7 +298,14 @@ impl Worker {
         for drive in self.inner.drives.usable_local() {
             let counting = Arc::clone(&drive);
             let counted = tokio::task::spawn_blocking(move || counting.census()).await;
-            let counted = counted.map_err(|_| EngineError::Internal("counting files panicked"))??;
+            let counted = match counted.map_err(|_| EngineError::Internal("counting files panicked"))? {
+                Ok(counted) => counted,
+                // The other columns of what is here are on other drives.
+                Err(error) => {
+                    tracing::error!(drive = %drive.directory().display(), %error, "a drive cannot be searched");
+                    continue;
+                }
+            };
             let filled = counted.into_iter().filter(|(_, length)| *length > FileHeader::LENGTH_BYTES);
             files.extend(filled.map(|(name, _)| (name.volume, (Arc::clone(&drive), name))));
         }
@@ -309,8 +316,10 @@ impl Worker {
         let mut names = Vec::with_capacity(files.len());
         for (drive, name) in files.into_values() {
             let header = tokio::task::spawn_blocking(move || drive.shard_header(name)).await;
-            let header = header.map_err(|_| EngineError::Internal("reading a header panicked"))??;
-            names.extend(header.map(|header| (name, header.profile)));
+            match header.map_err(|_| EngineError::Internal("reading a header panicked"))? {
+                Ok(header) => names.extend(header.map(|header| (name, header.profile))),
+                Err(error) => tracing::error!(volume = %name.volume, %error, "a shard cannot be read"),
+            }
         }
         for (name, codes) in names {
             if let Some(tail) = unknown(&self.inner, name, codes).await? {

@@ -171,19 +171,8 @@ impl Columns {
     fn volume(self, id: VolumeId, known_end: u64) -> FoundVolume {
         let count = self.profile.0.saturating_add(self.profile.1);
         let columns = (0..count).map(|column| self.files.get(&column).map(|(_, drive)| *drive));
-        FoundVolume {
-            id,
-            profile: self.profile,
-            columns: columns.collect(),
-            length_bytes: self.files.values().map(|(length, _)| *length).max().unwrap_or(0),
-            known_end,
-            end: FileHeader::LENGTH_BYTES,
-            stored_bytes: 0,
-            epoch: 0,
-            opened_ms: None,
-            lost_stripes: 0,
-            unreadable_records: 0,
-        }
+        let length_bytes = self.files.values().map(|(length, _)| *length).max().unwrap_or(0);
+        FoundVolume { length_bytes, ..FoundVolume::new(id, self.profile, columns.collect(), known_end) }
     }
 }
 
@@ -223,12 +212,12 @@ pub(super) async fn read_walked(
 }
 
 impl FoundVolume {
-    /// A volume of which the metadata tells where its columns are, and whose `known_end` is known to be committed.
-    pub(super) fn of_view(view: &VolumeView, known_end: u64) -> Self {
+    /// A volume of which nothing was read yet.
+    fn new(id: VolumeId, profile: (u8, u8), columns: Vec<Option<DriveId>>, known_end: u64) -> Self {
         Self {
-            id: view.id,
-            profile: view.profile_columns(),
-            columns: view.drives.iter().copied().map(Some).collect(),
+            id,
+            profile,
+            columns,
             length_bytes: 0,
             known_end,
             end: FileHeader::LENGTH_BYTES,
@@ -238,6 +227,12 @@ impl FoundVolume {
             lost_stripes: 0,
             unreadable_records: 0,
         }
+    }
+
+    /// A volume of which the metadata tells where its columns are, and whose `known_end` is known to be committed.
+    pub(super) fn of_view(view: &VolumeView, known_end: u64) -> Self {
+        let columns = view.drives.iter().copied().map(Some).collect();
+        Self::new(view.id, view.profile_columns(), columns, known_end)
     }
 }
 
