@@ -68,7 +68,6 @@ impl Texts {
 
 #[derive(Debug, Clone, Deserialize)]
 struct Claims {
-    iss: String,
     sub: String,
     aud: Texts,
     azp: Option<String>,
@@ -152,7 +151,7 @@ pub(crate) async fn verify(
             ),
             _ => invalid(&error.to_string()),
         })?;
-    let Claims { iss: _, sub, aud, azp, amr } = decoded.claims;
+    let Claims { sub, aud, azp, amr } = decoded.claims;
     let listed = |audience: &String| provider.client_ids.contains(audience);
     // Who asked for the token counts, where it names that; otherwise whom it is for.
     let audience = match &azp {

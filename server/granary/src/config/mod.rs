@@ -31,7 +31,7 @@ pub use report::report;
 pub use tier::{FullSetting, TierSetting};
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 50] = [
+const KEYS: [&str; 52] = [
     "data",
     "metadata",
     "listen",
