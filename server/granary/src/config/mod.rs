@@ -33,7 +33,7 @@ pub use tier::{FullSetting, TierSetting};
 pub use warm::{WarmSettings, warm_options};
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 54] = [
+const KEYS: &[&str] = &[
     "data",
     "metadata",
     "listen",
