@@ -316,7 +316,7 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         let figment =
-            figment.merge(Env::prefixed("GRANARY_").only(&KEYS)).merge(Serialized::defaults(overrides));
+            figment.merge(Env::prefixed("GRANARY_").only(KEYS)).merge(Serialized::defaults(overrides));
         Self::validate(figment.extract().context("the configuration")?)
     }
 
