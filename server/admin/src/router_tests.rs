@@ -14,6 +14,7 @@ use crate::model::{
 use crate::moves::{DrainPlan, Fate, MoveReport};
 use crate::restores::{RestorePage, RestoreRequest, RestoreTier};
 use crate::tiers::{ClassReport, TierList, TierReport};
+use crate::warm::{WarmAnswer, WarmReport, WarmRequest};
 
 fn plan(drives: Vec<String>, applied: bool) -> DrainPlan {
     DrainPlan {
@@ -61,6 +62,7 @@ fn tiers() -> TierList {
             live_bytes: 4,
             live_fraction: Some(0.5),
         }],
+        warm: WarmReport { limit_bytes: 5, ..WarmReport::default() },
     }
 }
 
@@ -78,6 +80,19 @@ fn node() -> NodeReport {
         version: "1".to_owned(),
         schema: 2,
         detail: None,
+    }
+}
+
+fn loss() -> crate::LossReport {
+    crate::LossReport {
+        kind: "delete".to_owned(),
+        timeline: 2,
+        found_ms: 3,
+        bucket: "b".to_owned(),
+        key: Some("k".to_owned()),
+        version: None,
+        write: None,
+        detail: "it was deleted, and is there again".to_owned(),
     }
 }
 
@@ -112,6 +127,15 @@ impl AdminBackend for Fake {
         if id == "dead" { Ok(()) } else { Err(AdminError::Invalid("it is alive".to_owned())) }
     }
 
+    async fn list_losses(&self, after: Option<&str>, _limit: usize) -> Result<crate::LossList, AdminError> {
+        let next_after = after.is_none().then(|| "00".to_owned());
+        Ok(crate::LossList { losses: vec![loss()], next_after, failing_over: true })
+    }
+
+    async fn dismiss_losses(&self) -> Result<u64, AdminError> {
+        Ok(2)
+    }
+
     async fn remove_drive(&self, id: &str) -> Result<(), AdminError> {
         if id == "empty" { Ok(()) } else { Err(AdminError::Invalid("it holds shards".to_owned())) }
     }
@@ -134,6 +158,11 @@ impl AdminBackend for Fake {
         Ok(MoveReport { drains: Vec::new(), rebalance_moves_left: 3, rebalance_bytes_left: 4 })
     }
 
+    async fn warm(&self, request: WarmRequest) -> Result<WarmAnswer, AdminError> {
+        let started = matches!(request, WarmRequest::Prefetch { .. }).then_some(7);
+        Ok(WarmAnswer { started, ..WarmAnswer::default() })
+    }
+
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError> {
         let BucketRequest::Limit { bucket, limits } = request else { return Ok(BucketAnswer::default()) };
         Ok(BucketAnswer { bucket: Some(BucketReport { bucket, bytes: 1, objects: 2, limits }) })
@@ -145,7 +174,7 @@ impl AdminBackend for Fake {
 
     async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError> {
         match request {
-            IdentityRequest::AddKey { key, .. } => Ok(IdentityReport { users: Vec::new(), key }),
+            IdentityRequest::AddKey { key, .. } => Ok(IdentityReport { key, ..IdentityReport::default() }),
             _ => Err(AdminError::NotFound("no such user".to_owned())),
         }
     }
@@ -303,4 +332,13 @@ async fn prefixes_are_restored_page_by_page() {
     assert_eq!((page.begun, page.next_after.as_deref()), (3, Some("k")));
     request.after = None;
     assert_eq!(client.restore(&request).await.unwrap().next_after, None);
+}
+
+#[tokio::test]
+async fn losses_are_listed_page_by_page_and_dismissed() {
+    let client = client(&serve().await, "secret-key");
+    let list = client.losses().await.unwrap();
+    assert_eq!(list.losses, [loss(), loss()]);
+    assert!(list.failing_over && list.next_after.is_none());
+    assert_eq!(client.dismiss_losses().await.unwrap().dismissed, 2);
 }

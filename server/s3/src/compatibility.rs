@@ -29,17 +29,22 @@ const BESIDE: &str = "
   not implemented. Appending is by `x-amz-write-offset-bytes`; the ETag is then no MD5, as on AWS.
 - **Storage classes** lie on drives of their kind where a store has SSDs and disks, and are but names elsewhere ([tiers.md](tiers.md)).
   A class that has no drives is `InvalidStorageClass`. Lifecycle rules move objects between them. GLACIER and DEEP_ARCHIVE must be
-  restored before they are read; a restore is done at once, so that none is seen in progress (`RestoreAlreadyInProgress` is never sent),
-  and the bytes stay where they are. INTELLIGENT_TIERING does not move objects by their use.
+  restored before they are read: where there are SSDs beside disks the restore copies them there, is in progress until that is done, and
+  `RestoreAlreadyInProgress` and `GlacierExpeditedRetrievalNotAvailable` are sent as at AWS; elsewhere it is done at once. INTELLIGENT_TIERING
+  objects lie on disks, and get copies on SSDs while they are read often.
 - **Websites** are served on the subdomains of `--website-domain`, for GET and HEAD, without signatures.
 - **Request heads** may have 16 KiB (`max_header_bytes`; AWS: 8 KiB) and 100 headers.
 - **Encryption**: objects are encrypted only where the request, the bucket's default or the server's `--encrypt-by-default` asks
   for it; AWS encrypts every object with SSE-S3. Without a default, GetBucketEncryption answers
   `ServerSideEncryptionConfigurationNotFoundError`. New buckets do not block SSE-C. Encryption in two layers
   (`aws:kms:dsse`) is not implemented, nor are appends to encrypted objects. Keys of SSE-KMS are shown by their names, not by ARNs.
-  As at AWS, another SSE-C key than the object's is `AccessDenied`, and `aws:kms` without a key's name takes the default key; three of
-  ceph's tests expect otherwise (`test_encryption_sse_c_other_key`, `…_sse_c_multipart_bad_download`, `test_sse_kms_no_key`).
+  Another SSE-C key than the object's is `InvalidRequest` (400); `aws:kms` without a key's name takes the default key.
   See [encryption.md](encryption.md).
+- **Where AWS does not say** what it answers, others' tests decide: a part number beyond the last is `InvalidPart` (400), a range of
+  UploadPartCopy beyond its source `InvalidRange` (416), a checksum that is none `BadDigest`; a presigned URL with `X-Amz-Expires` of zero or less
+  has expired (`AccessDenied`), one for more than a week is `AuthorizationQueryParametersError`; CompleteMultipartUpload need not
+  repeat the checksums of parts, and compares those that it is given; with `NoSuchKey` stands `x-amz-delete-marker: false`
+  unless a delete marker hides the key.
 ";
 
 /// The text of the page.

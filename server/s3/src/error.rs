@@ -65,6 +65,7 @@ error_codes! {
     EntityTooLarge = BAD_REQUEST, "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall = BAD_REQUEST, "Your proposed upload is smaller than the minimum allowed size";
     ExpiredToken = BAD_REQUEST, "The provided token has expired.";
+    GlacierExpeditedRetrievalNotAvailable = SERVICE_UNAVAILABLE, "Glacier expedited retrievals are currently not available. Try again later.";
     IllegalLocationConstraintException = BAD_REQUEST, "The specified location constraint is not valid for this server's region.";
     IllegalVersioningConfigurationException = BAD_REQUEST, "The Versioning element must be specified";
     IncompleteBody = BAD_REQUEST, "You did not provide the number of bytes specified by the Content-Length HTTP header";
@@ -81,7 +82,6 @@ error_codes! {
     InvalidLocationConstraint = BAD_REQUEST, "The specified location-constraint is not valid";
     InvalidObjectState = FORBIDDEN, "The operation is not valid for the object's storage class";
     InvalidPart = BAD_REQUEST, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
-    InvalidPartNumber = RANGE_NOT_SATISFIABLE, "The requested partnumber is not satisfiable";
     InvalidPartOrder = BAD_REQUEST, "The list of parts was not in ascending order. Parts must be ordered by part number.";
     InvalidPolicyDocument = BAD_REQUEST, "The content of the form does not meet the conditions specified in the policy document.";
     InvalidRange = RANGE_NOT_SATISFIABLE, "The requested range is not satisfiable";
@@ -126,10 +126,11 @@ error_codes! {
     OperationAborted = CONFLICT, "A conflicting conditional operation is currently in progress against this resource. Please try again.";
     OwnershipControlsNotFoundError = NOT_FOUND, "The bucket ownership controls were not found";
     PreconditionFailed = PRECONDITION_FAILED, "At least one of the pre-conditions you specified did not hold";
-    QuotaExceeded = FORBIDDEN, "The quota of the bucket is exceeded.";
+    QuotaExceeded = FORBIDDEN, "The quota is exceeded.";
     RequestHeaderSectionTooLarge = BAD_REQUEST, "Your request header section exceeds the maximum allowed size.";
     RequestTimeTooSkewed = FORBIDDEN, "The difference between the request time and the server's time is too large.";
     RequestTimeout = BAD_REQUEST, "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.";
+    RestoreAlreadyInProgress = CONFLICT, "Object restore is already in progress";
     ServerSideEncryptionConfigurationNotFoundError = NOT_FOUND, "The server side encryption configuration was not found";
     ServiceUnavailable = SERVICE_UNAVAILABLE, "Service is unable to handle request.";
     SignatureDoesNotMatch = FORBIDDEN, "The request signature we calculated does not match the signature you provided. Check your key and signing method.";

@@ -87,6 +87,9 @@ pub enum EngineError {
     /// The bucket may not take so much.
     #[error("the quota of the bucket is exceeded: {0:?}")]
     QuotaExceeded(Quota),
+    /// The account that the bucket belongs to may not have so much in all its buckets.
+    #[error("the quota of the account is exceeded: {0:?}")]
+    AccountQuotaExceeded(Quota),
     /// The store has no drives of the kind that the class belongs on.
     #[error("class {} belongs on drives of class {drives}, and the store has none", .class.as_str())]
     NoDrivesForClass {
@@ -101,6 +104,12 @@ pub enum EngineError {
     /// The version is not archived, so that there is nothing to restore.
     #[error("the object is of class {}, which need not be restored", .0.as_str())]
     NotArchived(StorageClass),
+    /// The version is being restored already.
+    #[error("the object is being restored already")]
+    RestoreInProgress,
+    /// An expedited restore finds no room on the SSDs. Others may wait for it.
+    #[error("there is no room for an expedited restore")]
+    ExpeditedUnavailable,
     /// No drive has room. Reads and deletes go on.
     #[error("no room left on the drives")]
     NoSpace,

@@ -21,6 +21,7 @@ use granary_types::{ObjectKey, StorageClass, crash_point};
 
 use crate::engine::Inner;
 use crate::error::Result;
+use crate::events::without_events;
 use crate::maintain::Throttle;
 use crate::record::ObjectRecord;
 use crate::write::Recorded;
@@ -39,6 +40,8 @@ pub(crate) struct Due {
     pub(crate) key: ObjectKey,
     pub(crate) row: ObjectRow,
     pub(crate) to: StorageClass,
+    /// What is committed behind it.
+    pub(crate) events: Vec<Write>,
 }
 
 /// What became of versions that were due.
@@ -64,6 +67,7 @@ impl Moved {
 struct Told {
     record: Vec<Vec<u8>>,
     transition: Transition,
+    events: Vec<Write>,
 }
 
 /// What is to be done, by how it is done.
@@ -78,7 +82,7 @@ struct Work {
 impl Work {
     fn add(&mut self, inner: &Inner, bucket: &Bucket, due: Due) -> Result<()> {
         let tiers = &inner.pool.tiers;
-        let Due { key, row, to } = due;
+        let Due { key, row, to, events } = due;
         let tier = match tiers.for_writing(to) {
             Ok(tier) => tier,
             Err(error) => {
@@ -93,11 +97,11 @@ impl Work {
         let transition = Transition { bucket: id, key: key_of, version, write, from, to, place: None, moves };
         let stays = tiers.for_keeping(from) == tier;
         if let Some(at) = object.content.packed().filter(|_| !stays) {
-            let packed = Packed { at: at.clone(), transition, tier };
+            let packed = Packed { at: at.clone(), transition, tier, events };
             self.packed.entry((at.volume, at.stripe_offset)).or_default().push(packed);
             return Ok(());
         }
-        let told = Told { record: ObjectRecord::of_class(bucket, &key, &object, to)?, transition };
+        let told = Told { record: ObjectRecord::of_class(bucket, &key, &object, to)?, transition, events };
         if stays || object.content.parts().is_empty() {
             self.labels.push(told);
         } else {
@@ -146,12 +150,15 @@ async fn label(inner: &Inner, labels: Vec<Told>, moved: &mut Moved) -> Result<()
     let mut labels = labels.into_iter().peekable();
     while labels.peek().is_some() {
         let (mut records, mut recorded) = (Vec::new(), Recorded::default());
-        for Told { record, transition } in labels.by_ref().take(LABELS_TOGETHER) {
+        for Told { record, transition, events } in labels.by_ref().take(LABELS_TOGETHER) {
             records.extend(record);
             recorded.writes.push(Write::Transition(Box::new(transition)));
+            recorded.writes.extend(events);
         }
+        let writes = recorded.writes.clone();
         let outcomes = inner.commit_recorded(records, recorded).await?;
-        outcomes.iter().for_each(|outcome| moved.count(outcome));
+        without_events(&writes, outcomes).iter().for_each(|outcome| moved.count(outcome));
+        inner.wake_for_events();
         crash_point("tier.after_labels");
     }
     Ok(())

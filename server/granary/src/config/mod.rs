@@ -10,6 +10,7 @@ mod metadata;
 mod node;
 mod report;
 mod tier;
+mod warm;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -29,15 +30,20 @@ pub use metadata::MetadataSetting;
 pub use node::NodeConfig;
 pub use report::report;
 pub use tier::{FullSetting, TierSetting};
+pub use warm::{WarmSettings, warm_options};
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 50] = [
+const KEYS: &[&str] = &[
     "data",
     "metadata",
     "listen",
     "erasure",
     "tier",
     "when_ssd_full",
+    "warm_bytes",
+    "promote_reads",
+    "promote_window_seconds",
+    "demote_after_seconds",
     "region",
     "domain",
     "website_domain",
@@ -81,6 +87,8 @@ const KEYS: [&str; 50] = [
     "notify_allow_private",
     "notify_ca_cert",
     "notify_queue_max",
+    "identity_provider_allow_private",
+    "identity_provider_ca_cert",
     "access_log_interval_ms",
 ];
 
@@ -102,6 +110,14 @@ pub struct Settings {
     pub tier: Vec<String>,
     /// What becomes of writes to SSDs that are full.
     pub when_ssd_full: FullSetting,
+    /// Bytes of copies on SSDs that were prefetched or are read often; a fifth of the SSDs if unset.
+    pub warm_bytes: Option<u64>,
+    /// So many reads give an INTELLIGENT_TIERING object a copy on SSDs; 0 is never.
+    pub promote_reads: u32,
+    /// After so long a read counts half.
+    pub promote_window_seconds: u64,
+    /// After so long without a read such a copy goes.
+    pub demote_after_seconds: u64,
     /// The region that the store is in; requests must be signed for it.
     pub region: String,
     /// Domains whose subdomains are bucket names.
@@ -191,6 +207,10 @@ pub struct Settings {
     pub notify_ca_cert: Option<PathBuf>,
     /// How many events may wait for each of them.
     pub notify_queue_max: u32,
+    /// Whether the OpenID Connect providers of accounts may be on this machine or in private networks.
+    pub identity_provider_allow_private: bool,
+    /// PEM file with certificates to trust there, beside those that the machine trusts.
+    pub identity_provider_ca_cert: Option<PathBuf>,
     /// How often the access logs of buckets are delivered.
     pub access_log_interval_ms: u64,
 }
@@ -204,6 +224,10 @@ impl Default for Settings {
             erasure: None,
             tier: Vec::new(),
             when_ssd_full: FullSetting::Refuse,
+            warm_bytes: None,
+            promote_reads: 3,
+            promote_window_seconds: 86_400,
+            demote_after_seconds: 7 * 86_400,
             region: "us-east-1".to_owned(),
             domain: Vec::new(),
             website_domain: Vec::new(),
@@ -247,6 +271,8 @@ impl Default for Settings {
             notify_allow_private: false,
             notify_ca_cert: None,
             notify_queue_max: 100_000,
+            identity_provider_allow_private: false,
+            identity_provider_ca_cert: None,
             access_log_interval_ms: 60_000,
         }
     }
@@ -290,7 +316,7 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         let figment =
-            figment.merge(Env::prefixed("GRANARY_").only(&KEYS)).merge(Serialized::defaults(overrides));
+            figment.merge(Env::prefixed("GRANARY_").only(KEYS)).merge(Serialized::defaults(overrides));
         Self::validate(figment.extract().context("the configuration")?)
     }
 
@@ -405,6 +431,7 @@ fn check_bounds(settings: &Settings) -> Result<()> {
         "notify_queue_max must be from 1000 to 10000000, not {}",
         settings.notify_queue_max
     );
+    warm::check(settings)?;
     let debug_day = settings.debug_lifecycle_day_seconds.unwrap_or(1);
     ensure!(
         (1..=86_400).contains(&debug_day),

@@ -1,7 +1,6 @@
 //! `granary tier restore`: what is archived below a prefix, page by page, until all of it is asked for.
 
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -9,6 +8,7 @@ use granary_admin::{RestoreFailure, RestorePage, RestoreRequest, RestoreTier};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::warm::Prefix;
 use super::{Target, size};
 use crate::output::{OutputFormat, print_json, print_line, print_notice};
 
@@ -18,8 +18,9 @@ const FAILURES_SHOWN_MAX: usize = 100;
 /// What is restored.
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
-    /// The bucket and what the keys begin with: s3://bucket/prefix.
-    place: PlaceArgument,
+    /// The objects: s3://bucket/prefix, or s3://bucket for all of them.
+    #[arg(value_name = "S3-URL")]
+    objects: Prefix,
     /// For how many days objects are readable; the last ends at midnight (UTC).
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     days: u32,
@@ -31,26 +32,6 @@ pub struct RestoreArgs {
     after: Option<String>,
     #[command(flatten)]
     target: Target,
-}
-
-/// A bucket and a prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct PlaceArgument {
-    bucket: String,
-    prefix: String,
-}
-
-impl FromStr for PlaceArgument {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let place = text.strip_prefix("s3://").ok_or("it begins with s3://")?;
-        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-        if bucket.is_empty() {
-            return Err("it names a bucket: s3://bucket/prefix");
-        }
-        Ok(Self { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
-    }
 }
 
 /// S3's words for how urgent a restore is.
@@ -118,7 +99,7 @@ impl Done {
 /// The server cannot be reached, or refuses; it is said how to go on.
 pub async fn restore(args: &RestoreArgs, format: OutputFormat) -> Result<ExitCode> {
     let client = args.target.client()?;
-    let PlaceArgument { bucket, prefix } = args.place.clone();
+    let Prefix { bucket, prefix } = args.objects.clone();
     let tier = RestoreTier::from(args.tier);
     let mut request = RestoreRequest { bucket, prefix, after: args.after.clone(), days: args.days, tier };
     let (bar, mut done) = (bar(format)?, Done::default());

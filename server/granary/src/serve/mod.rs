@@ -6,15 +6,19 @@ pub mod connection;
 pub mod dispatch;
 pub mod expect;
 mod identities;
+mod issuers;
 pub mod limits;
 pub mod listener;
+mod losses;
 mod moves;
 pub mod protocol;
+mod quotas;
 pub mod refusal;
 mod restores;
 pub mod store;
 mod tiers;
 pub mod tls;
+mod warm;
 
 use std::sync::Arc;
 

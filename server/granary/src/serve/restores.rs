@@ -2,7 +2,7 @@
 
 use futures::{StreamExt as _, stream};
 use granary_admin::{AdminError, RestoreFailure, RestorePage, RestoreRequest, RestoreTier};
-use granary_engine::{Engine, EngineError, ListEntry, ListOptions, ListedObject};
+use granary_engine::{Engine, EngineError, ListEntry, ListOptions, ListedObject, Urgency};
 use granary_types::{BucketName, StorageClass};
 
 /// Keys of a page: what is restored in a few seconds, so that a request is never long.
@@ -17,6 +17,7 @@ enum Fate {
     Readable,
     /// It was deleted since it was listed.
     Gone,
+    InProgress,
     Failed(String),
 }
 
@@ -54,6 +55,7 @@ pub(super) async fn answer(engine: &Engine, request: RestoreRequest) -> Result<R
             Fate::Extended => page.extended += 1,
             Fate::Readable => page.readable += 1,
             Fate::Gone => {}
+            Fate::InProgress => page.in_progress += 1,
             Fate::Failed(reason) => {
                 page.failed.push(RestoreFailure { key: object.key.to_string(), reason });
             }
@@ -75,9 +77,15 @@ async fn restore(
     if object.storage_class == StorageClass::DeepArchive && tier == RestoreTier::Expedited {
         return Fate::Failed("DEEP_ARCHIVE has no Expedited restores".to_owned());
     }
-    match engine.restore_object(bucket, &object.key, None, days).await {
+    let urgency = match tier {
+        RestoreTier::Expedited => Urgency::Expedited,
+        RestoreTier::Standard => Urgency::Standard,
+        RestoreTier::Bulk => Urgency::Bulk,
+    };
+    match engine.restore_object(bucket, &object.key, None, (days, urgency)).await {
         Ok(done) if done.was_restored => Fate::Extended,
         Ok(_) => Fate::Begun,
+        Err(EngineError::RestoreInProgress) => Fate::InProgress,
         Err(EngineError::NotArchived(_)) => Fate::Readable,
         Err(EngineError::NoSuchKey | EngineError::DeleteMarker { .. }) => Fate::Gone,
         Err(error) => Fate::Failed(error.to_string()),

@@ -18,7 +18,8 @@ use tracing::{info, warn};
 
 use super::backend::EngineBackend;
 use super::dispatch::{Readiness, Routes};
-use crate::config::{Config, FullSetting};
+use super::issuers::Issuers;
+use crate::config::{Config, FullSetting, warm_options};
 use crate::keyring::LoadedKeyRing;
 use crate::notify;
 
@@ -107,6 +108,8 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
     };
     let identities =
         IdentityStore::open(engine.clone(), root, own).await.context("loading the identities")?;
+    identities.fetch_keys_with(Arc::new(Issuers::new(&config.settings)?));
+    engine.limit_owners(Arc::new(super::quotas::Owners(identities.clone())));
     let following = tokio::spawn({
         let identities = identities.clone();
         async move { identities.follow().await }
@@ -161,6 +164,7 @@ fn options(config: &Config) -> Result<EngineOptions> {
     options.event_targets = notify::target_names(settings);
     options.move_rate_bytes = settings.move_rate_bytes;
     options.backups_kept = settings.metadata_backups_kept;
+    options.warm = warm_options(settings);
     if let Some(erasure) = config.settings.erasure {
         options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);
     }

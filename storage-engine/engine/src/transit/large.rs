@@ -29,7 +29,7 @@ pub(super) struct Large {
 
 /// Moves the blobs of a large object that do not lie in the tier yet, and then gives it its class.
 pub(super) async fn move_large(inner: &Arc<Inner>, large: Large, throttle: &mut Throttle) -> Result<Outcome> {
-    let Large { object, told: Told { record, mut transition }, tier } = large;
+    let Large { object, told: Told { record, mut transition, events }, tier } = large;
     let mut apart = Apart { inner, tier, volumes: HashMap::new() };
     let mut ids: Vec<BlobId> = object.content.parts().iter().map(|part| part.blob).collect();
     ids.sort_unstable();
@@ -61,7 +61,9 @@ pub(super) async fn move_large(inner: &Arc<Inner>, large: Large, throttle: &mut 
     }
     crash_point("tier.after_verify_before_commit");
     recorded.writes.push(Write::Transition(Box::new(transition)));
+    recorded.writes.extend(events);
     let outcome = crate::objects::first(inner.commit_recorded(record, recorded).await?)?;
+    inner.wake_for_events();
     crash_point("tier.after_commit");
     Ok(outcome)
 }

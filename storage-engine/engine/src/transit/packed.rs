@@ -6,19 +6,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use futures::{StreamExt as _, stream};
-use granary_drive::PackedEntry;
-use granary_metadata::{PackedLocation, Transition};
+use granary_metadata::{PackedLocation, Transition, Write};
 use granary_types::{VolumeId, crash_point};
 
 use super::Moved;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::maintain::{Throttle, entries_of, packed_in};
-use crate::read::{BlockPlace, Found, read_stripe, verify_block};
+use crate::maintain::{Throttle, packed_entries};
 use crate::record::ObjectRecord;
 use crate::tiers::Tier;
-use crate::volume::VolumeView;
-use crate::write::{PACKED_LENGTH_BYTES_MAX, PackWrite};
+use crate::write::PackWrite;
 
 /// What is packed together again: as much as the packer takes at once, so that each disk is written in long pieces.
 const LOT_BYTES: u64 = 8 * 1024 * 1024;
@@ -27,14 +24,14 @@ const LOT_OBJECTS: usize = 1_024;
 const LOTS_TOGETHER: usize = 2;
 /// Stripes of a lot that are read at the same time.
 const STRIPES_TOGETHER: usize = 16;
-/// What is read of a block of which only the place is known: all of it, unless its records are very long.
-const BLOCK_READ_BYTES: usize = PACKED_LENGTH_BYTES_MAX + 16 * 1024;
 
 /// A packed object to be moved.
 pub(super) struct Packed {
     pub(super) at: PackedLocation,
     pub(super) transition: Transition,
     pub(super) tier: Tier,
+    /// What is committed behind it.
+    pub(super) events: Vec<Write>,
 }
 
 /// Packed objects by volume and stripe.
@@ -46,6 +43,7 @@ struct Ready {
     record: Vec<u8>,
     tier: Tier,
     transition: Transition,
+    events: Vec<Write>,
 }
 
 /// A stripe and what is to be moved of it.
@@ -111,26 +109,26 @@ async fn read_objects(
     offset: u64,
     objects: Vec<Packed>,
 ) -> Result<Vec<Ready>> {
-    let view = inner.map.view(volume).await?;
     let columns: BTreeSet<u8> = objects.iter().map(|packed| packed.at.column).collect();
+    let columns: Vec<u8> = columns.into_iter().collect();
     let mut wanted: HashMap<PackedLocation, Packed> =
         objects.into_iter().map(|packed| (packed.at.clone(), packed)).collect();
     let mut ready = Vec::new();
     // Every byte of a block was checked against its hashes, and the place that is wanted names the object's.
-    for (at, entry, bytes) in read_columns(inner, &view, offset, columns).await? {
-        let Some(Packed { transition, tier, .. }) = wanted.remove(&at) else { continue };
+    for (at, entry, bytes) in packed_entries(inner, volume, offset, &columns).await? {
+        let Some(Packed { transition, tier, events, .. }) = wanted.remove(&at) else { continue };
         let record = ObjectRecord::with_class(&entry.record, transition.to)
             .ok_or_else(|| EngineError::Unreadable { context: format!("a record in volume {volume}") })?;
         // The block itself, which may be long, is let go.
-        ready.push(Ready { bytes: Bytes::copy_from_slice(&bytes), record, tier, transition });
+        ready.push(Ready { bytes: Bytes::copy_from_slice(&bytes), record, tier, transition, events });
     }
     Ok(ready)
 }
 
 /// Packs objects in the volumes of their new tiers.
 async fn pack_again(inner: &Arc<Inner>, ready: Vec<Ready>, moved: &mut Moved) {
-    let writes = ready.into_iter().map(|Ready { bytes, record, tier, transition }| {
-        let (key, write) = (transition.key.clone(), PackWrite::Transition(Box::new(transition)));
+    let writes = ready.into_iter().map(|Ready { bytes, record, tier, transition, events }| {
+        let (key, write) = (transition.key.clone(), PackWrite::Transition(Box::new(transition), events));
         async move { (key, inner.packer.write(tier, bytes, record, write).await) }
     });
     for (key, result) in join_all(writes).await {
@@ -142,30 +140,6 @@ async fn pack_again(inner: &Arc<Inner>, ready: Vec<Ready>, moved: &mut Moved) {
             }
         }
     }
+    inner.wake_for_events();
     crash_point("tier.after_pack_commit");
-}
-
-/// The objects in these columns of a stripe. If one of them cannot be read, from all that can.
-async fn read_columns(
-    inner: &Arc<Inner>,
-    view: &Arc<VolumeView>,
-    offset: u64,
-    columns: BTreeSet<u8>,
-) -> Result<Vec<(PackedLocation, PackedEntry, Bytes)>> {
-    let reads = columns.into_iter().map(|column| async move {
-        let shard = inner.map.shard(view, column).await.ok()?;
-        let bytes = shard.read(offset, BLOCK_READ_BYTES).await.ok()?;
-        let block = verify_block(&bytes, BlockPlace { volume: view.id, column, stripe_offset: offset })?;
-        Some(packed_in(view.id, column, block))
-    });
-    let found: Option<Vec<_>> = join_all(reads).await.into_iter().collect();
-    if let Some(found) = found {
-        return Ok(found.into_iter().flatten().collect());
-    }
-    let Found::Stripe(stripe) = read_stripe(&inner.map, view, offset).await else {
-        return Err(EngineError::Unavailable {
-            context: "moving packed objects: their stripe cannot be read",
-        });
-    };
-    Ok(entries_of(&stripe, view)?.packed)
 }

@@ -97,7 +97,7 @@ async fn append(
                 {
                     let item =
                         items.get(locations.len()).ok_or(EngineError::Internal("packing lost count"))?;
-                    locations.push(location(volume.id, offset + at, spot, item));
+                    locations.push(spot.location(volume.id, offset + at, item));
                 }
             }
             Err(error) => failure = Some(error),
@@ -147,17 +147,6 @@ async fn append_run(volume: Arc<OpenVolume>, mut run: Run) -> Result<(u64, Vec<W
         columns_written: stripe.columns_written,
     });
     Ok((offset, written.collect()))
-}
-
-fn location(volume: granary_types::VolumeId, offset: u64, spot: Spot, item: &Item) -> PackedLocation {
-    PackedLocation {
-        volume,
-        stripe_offset: offset,
-        column: spot.column,
-        offset: offset + spot.at as u64,
-        length_bytes: u32::try_from(item.bytes.len()).unwrap_or(u32::MAX),
-        hash: item.hash,
-    }
 }
 
 /// Reads stripes, in their order, back from every column that has a block of them. A volume of which a column does not give
