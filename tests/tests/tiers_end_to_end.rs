@@ -220,12 +220,18 @@ impl Stage {
         let done: serde_json::Value = serde_json::from_str(&self.server.admin(&args).await.unwrap()).unwrap();
         let counted = (done["begun"].as_u64(), done["failed"].as_u64());
         assert_eq!(counted, (Some(self.scale.files + 1), Some(0)), "{done}");
+        let restored = wait("everything is restored", self.scale.within, async || {
+            let list: serde_json::Value =
+                serde_json::from_str(&self.server.admin(&["tier", "list", "--json"]).await?)?;
+            Ok(list["warm"]["restoring"] == 0)
+        });
+        restored.await.unwrap();
         for key in (0..self.scale.files).step_by(97).map(file_key).chain([CHECKPOINT.to_owned()]) {
-            let restored = wait(&key, self.scale.within, async || {
-                let head = self.client.head_object().bucket(BUCKET).key(&key).send().await?;
-                Ok(head.restore().is_some_and(|restore| restore.contains("ongoing-request=\"false\"")))
-            });
-            restored.await.unwrap();
+            let head = self.client.head_object().bucket(BUCKET).key(&key).send().await.unwrap();
+            assert!(
+                head.restore().is_some_and(|restore| restore.contains("ongoing-request=\"false\"")),
+                "{key}"
+            );
         }
         self.say("restored", begun.elapsed());
     }
