@@ -151,6 +151,16 @@ pub async fn live_bytes(server: &Server, class: &str) -> Result<u64> {
     Ok(of_class.filter_map(|tier| tier.get("live_bytes").and_then(Value::as_u64)).sum())
 }
 
+/// Waits until no restore is under way.
+pub async fn wait_restored(server: &Server, deadline: Duration) -> Result<()> {
+    wait("everything is restored", deadline, async || {
+        let list: Value = serde_json::from_str(&server.admin(&["tier", "list", "--json"]).await?)?;
+        let restoring = list.get("warm").and_then(|warm| warm.get("restoring")).and_then(Value::as_u64);
+        Ok(restoring.context("restores under way")? == 0)
+    })
+    .await
+}
+
 /// Waits until exactly so many bytes live on the disks and none on the SSDs: nothing lost, nothing doubled.
 pub async fn wait_on_disks(server: &Server, bytes: u64) -> Result<()> {
     let mut last = (0, 0);

@@ -13,7 +13,7 @@ use granary_tests::content::seeded_bytes;
 use granary_tests::mount::Mount;
 use granary_tests::tiers::{
     BUCKET, check_all, config, content_bytes, count_classes, live_bytes, put_all, set_rule, wait, wait_moved,
-    wait_on_disks,
+    wait_on_disks, wait_restored,
 };
 use granary_tests::{Server, ServerConfig};
 
@@ -165,11 +165,8 @@ async fn a_prefix_is_restored_by_one_command_and_nothing_else() {
     assert_eq!((done["begun"].as_u64(), done["failed"].as_u64()), (Some(ARCHIVED), Some(1)), "{done}");
     assert_eq!(done["failures"][0]["key"], "run/deep");
     assert_eq!((done["readable"].as_u64(), done["begun_bytes"].as_u64()), (Some(1), Some(10 * ARCHIVED)));
-    wait("everything is readable", Duration::from_secs(60), async || {
-        Ok(is_readable(&client, "run/0000").await && is_readable(&client, "run/1099").await)
-    })
-    .await
-    .unwrap();
+    wait_restored(&server, Duration::from_secs(60)).await.unwrap();
+    assert!(is_readable(&client, "run/0000").await && is_readable(&client, "run/1099").await);
     assert!(!is_readable(&client, "other/a").await && !is_readable(&client, "run/deep").await);
     let (is_success, done) = restore("s3://tiers/run/", "Bulk").await;
     assert!(is_success, "{done}");

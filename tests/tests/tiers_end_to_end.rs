@@ -20,6 +20,7 @@ use granary_tests::mount::Mount;
 use granary_tests::throttle::{DiskSpeed, Throttle};
 use granary_tests::tiers::{
     BUCKET, HDDS, count_classes, live_bytes, put_parts, set_rule, wait, wait_collected, wait_on_disks,
+    wait_restored,
 };
 use granary_tests::{Server, ServerConfig};
 use tokio::task::JoinSet;
@@ -220,12 +221,7 @@ impl Stage {
         let done: serde_json::Value = serde_json::from_str(&self.server.admin(&args).await.unwrap()).unwrap();
         let counted = (done["begun"].as_u64(), done["failed"].as_u64());
         assert_eq!(counted, (Some(self.scale.files + 1), Some(0)), "{done}");
-        let restored = wait("everything is restored", self.scale.within, async || {
-            let list: serde_json::Value =
-                serde_json::from_str(&self.server.admin(&["tier", "list", "--json"]).await?)?;
-            Ok(list["warm"]["restoring"] == 0)
-        });
-        restored.await.unwrap();
+        wait_restored(&self.server, self.scale.within).await.unwrap();
         for key in (0..self.scale.files).step_by(97).map(file_key).chain([CHECKPOINT.to_owned()]) {
             let head = self.client.head_object().bucket(BUCKET).key(&key).send().await.unwrap();
             assert!(
