@@ -4,18 +4,16 @@
 
 mod common;
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use common::tiered::{HDDS, SSDS, live, options, put, put_parts, tiered, until};
-use common::{Body, Store, bucket, bytes, key, reopen};
+use common::tiered::{SSDS, live, options, put, put_parts, tiered, until};
+use common::{Store, bucket, bytes, entry, key, reopen};
 use granary_engine::{
-    CompleteOptions, DayLength, DeleteEntry, Engine, EngineError, EngineOptions, LifecycleFilter,
-    LifecycleRule, LifecycleRules, PutOptions, RestoreState, RuleStatus, TaskKind, TierRule, Transition,
-    TransitionTime, UploadOptions, Urgency, VolumeState,
+    DeleteEntry, Engine, EngineError, EngineOptions, LifecycleFilter, LifecycleRule, LifecycleRules,
+    RestoreState, RuleStatus, TaskKind, TierRule, Transition, TransitionTime, UploadOptions, Urgency,
+    VolumeState,
 };
-use granary_types::{DriveClass, Etag, PartNumber, StorageClass};
+use granary_types::{DriveClass, StorageClass};
 
 const LENGTHS: [usize; 7] = [0, 1, 10_000, 131_072, 131_073, 700_000, 5_000_000];
 
@@ -254,13 +252,4 @@ async fn writers_and_readers_race_the_moves() {
     }
     let lives = live(engine).await;
     assert_eq!((lives[&DriveClass::Ssd], lives[&DriveClass::Hdd]), (0, KEYS * 50_000));
-}
-
-fn entry(name: &str) -> DeleteEntry {
-    DeleteEntry {
-        key: key(name),
-        version: None,
-        bypass: granary_engine::Bypass::Nothing,
-        conditions: Default::default(),
-    }
 }
