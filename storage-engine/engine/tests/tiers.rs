@@ -6,7 +6,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::tiered::{SSDS, live, options, put, put_parts, tiered, until};
+use common::tiered::{SSDS, live, put, put_parts, tiered, until};
 use common::{Store, bucket, bytes, entry, key, reopen};
 use granary_engine::{
     DeleteEntry, Engine, EngineError, EngineOptions, LifecycleFilter, LifecycleRule, LifecycleRules,
