@@ -6,6 +6,7 @@ import shutil
 import time
 import urllib.request
 
+import boto3
 import pytest
 
 from harness import ACCESS_KEY, Server, refusal, running, scratch_root
@@ -115,6 +116,33 @@ def test_a_list_lets_logs_in_where_lists_count(server, source, target):
     log_to(s3, source, target)
     s3.put_object(Bucket=source, Key="k", Body=b"x")
     wait_for(s3, target, 1)
+
+
+def test_logs_are_granted_to_whom_the_configuration_says(server, source, target):
+    s3 = server.boto3()
+    made = json.loads(server.admin("user", "add", f"reader-{target}", "--email", f"{target}@example.com", "--json"))
+    canonical, key = made["users"][0]["canonical_id"], made["key"]
+    grants = [{"Grantee": {"Type": "CanonicalUser", "ID": canonical}, "Permission": "READ"}]
+    enabled = {"TargetBucket": target, "TargetPrefix": "logs/", "TargetGrants": grants}
+    assert refusal(s3.put_bucket_logging, Bucket=source, BucketLoggingStatus={"LoggingEnabled": enabled}) == (
+        400, "AccessControlListNotSupported")
+    owned = {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
+    s3.put_bucket_ownership_controls(Bucket=target, OwnershipControls=owned)
+    s3.put_bucket_acl(Bucket=target, ACL="log-delivery-write")
+    nobody = [{"Grantee": {"Type": "CanonicalUser", "ID": "0" * 63 + "1"}, "Permission": "READ"}]
+    assert refusal(s3.put_bucket_logging, Bucket=source, BucketLoggingStatus={
+        "LoggingEnabled": enabled | {"TargetGrants": nobody}}) == (400, "InvalidArgument")
+    by_mail = {"Grantee": {"Type": "AmazonCustomerByEmail", "EmailAddress": f"{target}@example.com"},
+               "Permission": "FULL_CONTROL"}
+    log_to(s3, source, target, TargetGrants=[*grants, by_mail])
+    s3.put_object(Bucket=source, Key="k", Body=b"x")
+    wait_for(s3, target, 1)
+    log = s3.list_objects_v2(Bucket=target)["Contents"][0]["Key"]
+    found = s3.get_object_acl(Bucket=target, Key=log)["Grants"]
+    assert sorted(one["Permission"] for one in found if one["Grantee"]["ID"] == canonical) == ["FULL_CONTROL", "READ"]
+    reader = boto3.client("s3", endpoint_url=server.endpoint, region_name="us-east-1",
+                          aws_access_key_id=key["access_key"], aws_secret_access_key=key["secret_key"])
+    assert reader.get_object(Bucket=target, Key=log)["Body"].read()
 
 
 def test_keys_are_partitioned_where_it_is_asked_for(server, source, target):

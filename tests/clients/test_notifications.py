@@ -131,6 +131,36 @@ def test_every_way_to_make_and_remove_an_object_is_told(told):
         "empty", "copy"}
 
 
+def test_restores_and_moves_to_other_classes_are_told(told):
+    server, receiver = told
+    s3 = server.boto3()
+    bucket = new_bucket(s3, queue("hook", "s3:ObjectRestore:*", "s3:LifecycleTransition"))
+    put = s3.put_object(Bucket=bucket, Key="a", Body=b"hello", StorageClass="GLACIER")
+    for _ in range(2):
+        s3.restore_object(Bucket=bucket, Key="a", RestoreRequest={"Days": 900})
+    posted, done = wait_for(receiver, bucket, 2)
+    assert sorted(names([posted, done])) == ["ObjectRestore:Completed", "ObjectRestore:Post"]
+    if posted["eventName"] == "ObjectRestore:Completed":
+        posted, done = done, posted
+    assert "glacierEventData" not in posted and posted["userIdentity"]["principalId"]
+    restored = done["glacierEventData"]["restoreEventData"]
+    assert restored["lifecycleRestoreStorageClass"] == "GLACIER"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", restored["lifecycleRestorationExpiryTime"])
+    assert (done["s3"]["object"]["size"], done["s3"]["object"]["eTag"]) == (5, put["ETag"].strip('"'))
+    # What is one stripe and what are several.
+    bodies = {"packed": bytes(200_000), "large": bytes(3 << 20)}
+    for key, body in bodies.items():
+        s3.put_object(Bucket=bucket, Key=f"move/{key}", Body=body)
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [{
+        "ID": "r", "Status": "Enabled", "Filter": {"Prefix": "move/"},
+        "Transitions": [{"Days": 1, "StorageClass": "GLACIER_IR"}]}]})
+    moved = [record for record in wait_for(receiver, bucket, 4) if record["eventName"] == "LifecycleTransition"]
+    assert {record["s3"]["object"]["key"] for record in moved} == {f"move/{key}" for key in bodies}
+    for record in moved:
+        assert record["lifecycleEventData"] == {"transitionEventData": {"destinationStorageClass": "GLACIER_IR"}}
+        assert record["eventVersion"] == "2.3" and record["userIdentity"]["principalId"] == "s3.amazonaws.com"
+
+
 def post_form(server, bucket, form):
     boundary = "xyz"
     fields = "".join(

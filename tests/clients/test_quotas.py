@@ -193,6 +193,42 @@ def client_of(server, key):
                         aws_session_token=key.get("token"), verify=str(server.certificate) if server.tls else None)
 
 
+def account_quota(server, name, **limits):
+    words = [word for option, limit in limits.items() for word in (f"--{option}", str(limit))]
+    return json.loads(server.admin("user", "quota", name, *words, "--json"))
+
+
+def test_an_account_holds_no_more_in_all_its_buckets_than_its_quota(server):
+    name = f"tenant{server.port}"
+    user, key = add_user(server, name)
+    s3 = client_of(server, key)
+    first, second = f"one-{server.port}", f"two-{server.port}"
+    for bucket in (first, second):
+        s3.create_bucket(Bucket=bucket)
+    put(s3, first, "a", 8 * KIB)
+    assert account_quota(server, name) == {
+        "account": user["account_id"], "bytes": 8 * KIB, "objects": 1, "bytes_max": None, "objects_max": None}
+    account_quota(server, name, bytes="20KiB")
+    put(s3, second, "b", 8 * KIB)
+    assert refusal(s3.put_object, Bucket=first, Key="c", Body=bytes(8 * KIB)) == FULL
+    assert refusal(s3.copy_object, Bucket=second, Key="c", CopySource=f"{first}/a") == FULL
+    # It is the owner of the bucket who pays, whoever writes.
+    assert refusal(server.boto3().put_object, Bucket=second, Key="c", Body=bytes(8 * KIB)) == FULL
+    s3.delete_object(Bucket=first, Key="a")
+    put(s3, second, "c", 8 * KIB)
+    found = account_quota(server, name, bytes="none", objects=2)
+    assert (found["bytes"], found["objects"], found["bytes_max"], found["objects_max"]) == (16 * KIB, 2, None, 2)
+    assert refusal(s3.put_object, Bucket=first, Key="d", Body=b"") == FULL
+    # A bucket's own quota counts beside it, and other accounts know nothing of it.
+    account_quota(server, name, objects="none")
+    quota(server, first, bytes=100)
+    assert refusal(s3.put_object, Bucket=first, Key="d", Body=bytes(101)) == FULL
+    put(s3, second, "d", KIB)
+    with pytest.raises(AssertionError, match="quotas are those of root users"):
+        server.admin("user", "add", "worker", "--account", user["account_id"])
+        server.admin("user", "quota", "worker", "--account", user["account_id"], "--bytes", "1KiB")
+
+
 def hammer(call, seconds=1.0):
     """How many calls went through and how many were told to slow down, each with when to come back."""
     from botocore.exceptions import ClientError

@@ -252,7 +252,8 @@ def test_presigned_expiry_edge_cases(server, s3, bucket):
 
     assert ask("604800") == (200, None) and ask("60", 10) == (200, None) and ask("600", -5) == (200, None)
     wrong = (400, "AuthorizationQueryParametersError")
-    for seconds in ["0", "-1", "604801", str(2**31), str(2**63), str(2**64 + 1), "1e3", "60.5", "0x3c", "%2060", "", "9" * 400]:
+    assert ask("0") == ask("-1") == ask("-604800") == (403, "AccessDenied"), "expired before it began"
+    for seconds in ["604801", str(2**31), str(2**63), str(2**64 + 1), "1e3", "60.5", "0x3c", "%2060", "", "9" * 400]:
         assert ask(seconds) == wrong, seconds
     assert ask("60", -2) == (403, "AccessDenied")
     assert ask("604800", 60) == (403, "AccessDenied"), "from the future"

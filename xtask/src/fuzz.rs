@@ -3,6 +3,9 @@
 //! The targets are written for cargo-fuzz, but neither it nor a nightly compiler is needed: the coverage
 //! instrumentation is a code generation option of the stable compiler. Only its memory sanitizers are not,
 //! and the crates that are fuzzed have no unsafe code.
+//!
+//! What a target does with an input is in `fuzz/bodies`, which the crate's own tests run over the seeds as well (`granary-seeds`):
+//! what a target once found belongs in its `fuzz/seeds`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

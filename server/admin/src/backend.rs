@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::bucket::{BucketAnswer, BucketRequest};
 use crate::error::AdminError;
 use crate::identity::{IdentityReport, IdentityRequest};
+use crate::losses::LossList;
 use crate::model::{DriveReport, NodeReport, TaskId, TaskKind, TaskProgress, VolumePage};
 use crate::moves::{DrainPlan, Leaving, MoveReport};
 use crate::tiers::TierList;
@@ -60,6 +61,18 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::Unavailable`] when the state cannot be read now.
     async fn moves(&self) -> Result<MoveReport, AdminError>;
+
+    /// At most `limit` of what fail-overs of the metadata's database lost, behind `after`.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] for an `after` that no page named; [`AdminError::Unavailable`].
+    async fn list_losses(&self, after: Option<&str>, limit: usize) -> Result<LossList, AdminError>;
+
+    /// Forgets what was lost. How many there were.
+    ///
+    /// # Errors
+    /// [`AdminError::Unavailable`].
+    async fn dismiss_losses(&self) -> Result<u64, AdminError>;
 
     /// At most `limit` volumes with ids after `after`, in the order of their ids.
     ///

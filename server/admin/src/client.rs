@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use crate::bucket::{BucketAnswer, BucketRequest};
 use crate::error::AdminError;
 use crate::identity::{IdentityReport, IdentityRequest};
+use crate::losses::{LossList, LossesDismissed};
 use crate::model::{
     DriveList, DriveReport, NodeList, NodeReport, TaskId, TaskKind, TaskProgress, TaskStarted, VolumePage,
     VolumeReport,
@@ -139,6 +140,29 @@ impl AdminClient {
             let Some(after) = page.next_after else { return Ok(volumes) };
             target = format!("/_granary/v1/volumes?after={}", encode(&after));
         }
+    }
+
+    /// All that fail-overs of the metadata's database lost.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn losses(&self) -> Result<LossList, AdminError> {
+        let mut all: LossList = self.call(Method::GET, "/_granary/v1/losses").await?;
+        while let Some(after) = all.next_after.take() {
+            let target = format!("/_granary/v1/losses?after={}", encode(&after));
+            let page: LossList = self.call(Method::GET, &target).await?;
+            all.losses.extend(page.losses);
+            all.next_after = page.next_after;
+        }
+        Ok(all)
+    }
+
+    /// Forgets what was lost.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn dismiss_losses(&self) -> Result<LossesDismissed, AdminError> {
+        self.call(Method::DELETE, "/_granary/v1/losses").await
     }
 
     /// Starts a task.

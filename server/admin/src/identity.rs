@@ -85,6 +85,25 @@ pub enum IdentityRequest {
     DetachPolicy { user: NamedUser, arn: String },
     /// Set how many requests a second a user may send to each node; as many as it likes if none is given.
     LimitUser { user: NamedUser, requests_per_s: Option<NonZeroU32> },
+    /// Tell what all buckets of the account of a root user hold and may hold.
+    ShowQuota { user: NamedUser },
+    /// Give the account of a root user this quota and no other.
+    SetQuota { user: NamedUser, bytes_max: Option<u64>, objects_max: Option<u64> },
+}
+
+/// What all buckets of an account hold and may hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaReport {
+    /// The id of the account.
+    pub account: String,
+    /// The bytes that they hold.
+    pub bytes: u64,
+    /// The versions that they hold, without delete markers.
+    pub objects: u64,
+    /// The bytes that they may hold; none: as many as there is room for.
+    pub bytes_max: Option<u64>,
+    /// The versions that they may hold.
+    pub objects_max: Option<u64>,
 }
 
 /// An access key, without its secret.
@@ -127,4 +146,7 @@ pub struct IdentityReport {
     pub users: Vec<UserReport>,
     /// The key that was made: the one time its secret is told.
     pub key: Option<KeyPair>,
+    /// The quota of an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaReport>,
 }

@@ -15,6 +15,8 @@
 //! | `POST /_granary/v1/drives/ID/replace?by=ID&apply=BOOL` | [`DrainPlan`] |
 //! | `DELETE /_granary/v1/nodes/NAME/drain`, `/drives/ID/drain` | [`DrainEnded`] |
 //! | `GET /_granary/v1/moves` | [`MoveReport`] |
+//! | `GET /_granary/v1/losses?after=PLACE&limit=N` | [`LossList`] |
+//! | `DELETE /_granary/v1/losses` | [`LossesDismissed`] |
 //! | `POST /_granary/v1/heal`, `/scrub`, `/compact` | 202 and [`TaskStarted`] |
 //! | `GET /_granary/v1/tasks/ID` | [`TaskProgress`] |
 //! | `POST /_granary/v1/identities`, an [`IdentityRequest`] | [`IdentityReport`] |
@@ -29,6 +31,7 @@ mod bucket;
 mod client;
 mod error;
 mod identity;
+mod losses;
 mod model;
 mod moves;
 mod router;
@@ -41,8 +44,10 @@ pub use bucket::{BucketAnswer, BucketLimits, BucketReport, BucketRequest};
 pub use client::AdminClient;
 pub use error::AdminError;
 pub use identity::{
-    IdentityReport, IdentityRequest, KeyAction, KeyPair, KeyReport, NamedUser, UserReport, UserToAdd,
+    IdentityReport, IdentityRequest, KeyAction, KeyPair, KeyReport, NamedUser, QuotaReport, UserReport,
+    UserToAdd,
 };
+pub use losses::{LossList, LossReport, LossesDismissed};
 pub use model::{
     DriveList, DriveReport, DriveState, NodeList, NodeReport, NodeState, TaskId, TaskKind, TaskProgress,
     TaskStarted, TaskState, VolumePage, VolumeReport, VolumeState,

@@ -82,6 +82,19 @@ fn node() -> NodeReport {
     }
 }
 
+fn loss() -> crate::LossReport {
+    crate::LossReport {
+        kind: "delete".to_owned(),
+        timeline: 2,
+        found_ms: 3,
+        bucket: "b".to_owned(),
+        key: Some("k".to_owned()),
+        version: None,
+        write: None,
+        detail: "it was deleted, and is there again".to_owned(),
+    }
+}
+
 #[async_trait]
 impl AdminBackend for Fake {
     async fn list_drives(&self) -> Result<Vec<DriveReport>, AdminError> {
@@ -111,6 +124,15 @@ impl AdminBackend for Fake {
 
     async fn remove_node(&self, id: &str) -> Result<(), AdminError> {
         if id == "dead" { Ok(()) } else { Err(AdminError::Invalid("it is alive".to_owned())) }
+    }
+
+    async fn list_losses(&self, after: Option<&str>, _limit: usize) -> Result<crate::LossList, AdminError> {
+        let next_after = after.is_none().then(|| "00".to_owned());
+        Ok(crate::LossList { losses: vec![loss()], next_after, failing_over: true })
+    }
+
+    async fn dismiss_losses(&self) -> Result<u64, AdminError> {
+        Ok(2)
     }
 
     async fn remove_drive(&self, id: &str) -> Result<(), AdminError> {
@@ -147,7 +169,7 @@ impl AdminBackend for Fake {
 
     async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError> {
         match request {
-            IdentityRequest::AddKey { key, .. } => Ok(IdentityReport { users: Vec::new(), key }),
+            IdentityRequest::AddKey { key, .. } => Ok(IdentityReport { key, ..IdentityReport::default() }),
             _ => Err(AdminError::NotFound("no such user".to_owned())),
         }
     }
@@ -289,4 +311,13 @@ async fn identities_are_asked_for_with_signed_bodies_that_no_log_shows() {
     assert_eq!(client.identities(&request).await.unwrap().key, Some(key));
     let refused = client.identities(&IdentityRequest::ShowUser { user }).await;
     assert!(matches!(refused, Err(AdminError::Refused { code, .. }) if code == "NotFound"));
+}
+
+#[tokio::test]
+async fn losses_are_listed_page_by_page_and_dismissed() {
+    let client = client(&serve().await, "secret-key");
+    let list = client.losses().await.unwrap();
+    assert_eq!(list.losses, [loss(), loss()]);
+    assert!(list.failing_over && list.next_after.is_none());
+    assert_eq!(client.dismiss_losses().await.unwrap().dismissed, 2);
 }

@@ -77,7 +77,8 @@ impl PresignedParameters {
         if self.signed_at.unix_s() > now_s.saturating_add(skew_s) {
             return Err(AuthError::AccessDenied(AccessDeniedReason::NotYetValid));
         }
-        if now_s > self.signed_at.unix_s().saturating_add(self.expires_s) {
+        // What is valid for no time at all has expired, however the clocks are.
+        if self.expires_s < 1 || now_s > self.signed_at.unix_s().saturating_add(self.expires_s) {
             return Err(AuthError::AccessDenied(AccessDeniedReason::Expired));
         }
         Ok(())
@@ -97,7 +98,6 @@ fn parse_expires(text: &str) -> Result<i64, AuthError> {
         return Err(refuse("X-Amz-Expires should be a number"));
     }
     match text.parse::<i64>() {
-        Ok(seconds) if seconds < 1 => Err(refuse("X-Amz-Expires must be greater than 0")),
         Ok(seconds) if seconds <= MAX_EXPIRES_S => Ok(seconds),
         _ => Err(refuse(
             "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be \

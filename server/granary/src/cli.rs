@@ -66,7 +66,7 @@ enum Command {
     /// Policies of users.
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// The metadata of a store that is not running.
+    /// The metadata of a store: copies, backups, and what was lost.
     #[command(subcommand)]
     Metadata(MetadataCommand),
     /// The keys that objects are encrypted under.
@@ -297,6 +297,14 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     notify_ca_cert: Option<PathBuf>,
+    /// Let the OpenID Connect providers of accounts be on this machine or in private networks.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    identity_provider_allow_private: bool,
+    /// PEM file with certificates to trust there, beside those that the machine trusts.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_provider_ca_cert: Option<PathBuf>,
     /// What to log, e.g. info,granary_engine=debug [default: info].
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,6 +18,7 @@ pub mod keyring;
 pub mod metadata;
 pub mod notify;
 pub mod operate;
+mod outbound;
 pub mod output;
 pub mod plan;
 pub mod secret_file;

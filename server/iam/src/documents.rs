@@ -45,6 +45,16 @@ pub(crate) struct KeyDocument {
     pub(crate) created_ms: i64,
 }
 
+/// What all buckets of an account may hold together. What is not given is not limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AccountQuota {
+    /// Bytes of all versions and of parts of uploads in progress.
+    pub bytes_max: Option<u64>,
+    /// Versions, without delete markers.
+    pub objects_max: Option<u64>,
+}
+
 /// An account, which is also its root user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AccountDocument {
@@ -65,6 +75,9 @@ pub(crate) struct AccountDocument {
     /// How many requests a second its root user may send to each node.
     #[serde(default)]
     pub(crate) requests_per_s: Option<NonZeroU32>,
+    /// What its buckets may hold together.
+    #[serde(default)]
+    pub(crate) quota: AccountQuota,
 }
 
 /// What users, groups, roles and policies have in common.
@@ -178,6 +191,37 @@ impl PolicyDocument {
     }
 }
 
+/// An OpenID Connect provider whose tokens roles of the account may trust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProviderDocument {
+    /// The account, 12 digits.
+    pub(crate) account: String,
+    /// The URL of the issuer, with `https://`.
+    pub(crate) url: String,
+    /// For whom tokens may be.
+    pub(crate) client_ids: Vec<String>,
+    /// What AWS once identified certificates by; kept and shown.
+    pub(crate) thumbprints: Vec<String>,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub(crate) created_ms: i64,
+    /// Its tags.
+    pub(crate) tags: Vec<Tag>,
+}
+
+impl ProviderDocument {
+    /// The URL without its scheme, by which ARNs and condition keys name it.
+    #[must_use]
+    pub(crate) fn place(&self) -> &str {
+        self.url.strip_prefix("https://").unwrap_or(&self.url)
+    }
+
+    /// `arn:aws:iam::ACCOUNT:oidc-provider/PLACE`.
+    #[must_use]
+    pub(crate) fn arn(&self) -> String {
+        format!("arn:aws:iam::{}:oidc-provider/{}", self.account, self.place())
+    }
+}
+
 /// The key that secrets are sealed with, itself sealed by one that is derived from the root secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VaultDocument {
@@ -215,6 +259,8 @@ pub(crate) enum Document {
     Vault(Arc<VaultDocument>),
     /// The last use of a key.
     Use(Arc<UseDocument>),
+    /// An identity provider.
+    Provider(Arc<ProviderDocument>),
 }
 
 /// What an account has in it. Names of documents begin with the kind.
@@ -257,6 +303,18 @@ pub(crate) fn account_document(id: &str) -> String {
     format!("account/{id}")
 }
 
+/// What the names of the documents of an account's identity providers begin with.
+#[must_use]
+pub(crate) fn providers_of(account: &str) -> String {
+    format!("oidc-provider/{account}/")
+}
+
+/// The name of an identity provider's document.
+#[must_use]
+pub(crate) fn provider_document(account: &str, place: &str) -> String {
+    format!("{}{place}", providers_of(account))
+}
+
 /// What the names of the documents of uses begin with.
 pub(crate) const USES: &str = "use/";
 
@@ -293,6 +351,7 @@ impl Document {
             "policy" => json(name, bytes).map(Self::Policy),
             "vault" => json(name, bytes).map(Self::Vault),
             "use" => json(name, bytes).map(Self::Use),
+            "oidc-provider" => json(name, bytes).map(Self::Provider),
             _ => Err(IamError::Unusable(format!("the document {name:?} is of no known kind"))),
         }
     }
@@ -310,6 +369,7 @@ impl Document {
             Self::Policy(document) => serde_json::to_vec(&**document),
             Self::Vault(document) => serde_json::to_vec(&**document),
             Self::Use(document) => serde_json::to_vec(&**document),
+            Self::Provider(document) => serde_json::to_vec(&**document),
         };
         bytes.map_err(|error| IamError::Unusable(format!("a document cannot be written: {error}")))
     }

@@ -37,9 +37,12 @@ codes! {
     DeleteConflict = CONFLICT;
     EntityAlreadyExists = CONFLICT;
     ExpiredToken = FORBIDDEN;
+    ExpiredTokenException = BAD_REQUEST;
+    IDPCommunicationError = BAD_REQUEST;
     IncompleteSignature = BAD_REQUEST;
     InvalidAction = BAD_REQUEST;
     InvalidClientTokenId = FORBIDDEN;
+    InvalidIdentityToken = BAD_REQUEST;
     InvalidInput = BAD_REQUEST;
     LimitExceeded = CONFLICT;
     MalformedPolicyDocument = BAD_REQUEST;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use granary_auth::policy::{Policy, PolicyKind};
 
 use crate::documents::{
-    AccountDocument, Document, Grants, Head, KeyDocument, KeyStatus, Kind, UserDocument, account_document,
+    AccountDocument, AccountQuota, Document, Grants, Head, KeyDocument, KeyStatus, Kind, UserDocument,
+    account_document,
 };
 use crate::error::{Code, IamError, Result};
 use crate::names::{self, IdKind};
@@ -85,13 +86,13 @@ pub struct UserName {
 const KEYS_MAX: usize = 16;
 
 /// The document of a user, or of the account whose root user is meant.
-enum Owner {
+pub(crate) enum Owner {
     Account(AccountDocument),
     User(UserDocument),
 }
 
 impl Owner {
-    fn find(state: &State, user: &UserName) -> Result<Self> {
+    pub(crate) fn find(state: &State, user: &UserName) -> Result<Self> {
         let Some(account) = &user.account else {
             let mut named = state.account_documents().filter(|account| account.name == user.name);
             return match (named.next(), named.next()) {
@@ -109,7 +110,7 @@ impl Owner {
         }
     }
 
-    fn changes(self) -> Changes {
+    pub(crate) fn changes(self) -> Changes {
         let change = match self {
             Self::Account(account) => {
                 (account_document(&account.id), Some(Document::Account(Arc::new(account))))
@@ -395,6 +396,7 @@ fn new_account(new: &NewUser, key: KeyDocument) -> Result<AccountDocument> {
         ));
     }
     Ok(AccountDocument {
+        quota: AccountQuota::default(),
         id: details.id.clone().map_or_else(names::new_account_id, Ok)?,
         canonical_id: details.canonical_id.clone().map_or_else(names::new_canonical_id, Ok)?,
         name: new.name.clone(),

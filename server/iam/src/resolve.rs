@@ -69,8 +69,11 @@ impl State {
         if now_s >= token.expires_s {
             return Err(TokenError::Expired);
         }
-        // A session is no more than the key that it was made with: it ends with it.
-        if token.parent != store_root && self.known_key(&token.parent).is_none() {
+        // A session is no more than the key, or the identity provider, that it was made with: it ends with it.
+        let is_there = token.parent == store_root
+            || self.known_key(&token.parent).is_some()
+            || self.has_provider(&token.parent);
+        if !is_there {
             return Err(TokenError::Invalid);
         }
         let identity = self.session_identity(&token).ok_or(TokenError::Invalid)?;

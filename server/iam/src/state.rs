@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use crate::aws_managed;
 use crate::documents::{
-    AccountDocument, Document, GroupDocument, Kind, PolicyDocument, RoleDocument, USES, UseDocument,
-    UserDocument, VAULT_DOCUMENT, account_document, use_document,
+    AccountDocument, Document, GroupDocument, Kind, PolicyDocument, ProviderDocument, RoleDocument, USES,
+    UseDocument, UserDocument, VAULT_DOCUMENT, account_document, providers_of, use_document,
 };
 use crate::error::{Code, IamError, Result};
 use crate::vault::Vault;
@@ -210,6 +210,32 @@ impl State {
             Document::Policy(policy) => Some(policy),
             _ => None,
         })
+    }
+
+    pub(crate) fn providers(&self, account: &str) -> impl Iterator<Item = &Arc<ProviderDocument>> {
+        self.all(&providers_of(account)).filter_map(|document| match document {
+            Document::Provider(provider) => Some(provider),
+            _ => None,
+        })
+    }
+
+    /// The identity provider of that ARN, which must be of the account.
+    pub(crate) fn provider_of(&self, account: &str, arn: &str) -> Result<&Arc<ProviderDocument>> {
+        let found = self.providers(account).find(|provider| provider.arn() == arn);
+        found.ok_or_else(|| {
+            IamError::new(Code::NoSuchEntity, format!("OpenIDConnect Provider not found for arn {arn}"))
+        })
+    }
+
+    /// The identity provider of an account with that issuer.
+    pub(crate) fn provider_with(&self, account: &str, issuer: &str) -> Option<&Arc<ProviderDocument>> {
+        self.providers(account).find(|provider| provider.url == issuer)
+    }
+
+    /// Whether what began a session is there still: an identity provider, of any account.
+    pub(crate) fn has_provider(&self, arn: &str) -> bool {
+        let account = arn.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split(':').next());
+        account.is_some_and(|account| self.provider_of(account, arn).is_ok())
     }
 
     /// How many users, groups and roles of the account a policy is attached to, and how many it bounds.

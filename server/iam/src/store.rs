@@ -1,6 +1,6 @@
 //! The identities of a store: loaded at start, changed by comparison, and read again when another node changed them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use granary_auth::{
@@ -9,11 +9,12 @@ use granary_auth::{
 use granary_engine::{Engine, EngineError, IdentityChange, IdentityDocument};
 use parking_lot::RwLock;
 
-use crate::documents::{Document, VAULT_DOCUMENT, VaultDocument};
+use crate::documents::{Document, ProviderDocument, VAULT_DOCUMENT, VaultDocument};
 use crate::error::{Code, IamError, Result};
 use crate::state::{Changes, State};
 use crate::usage::{KEEP_INTERVAL, Usage};
 use crate::vault::Vault;
+use crate::web_identity::{self, IssuerDocuments, IssuerKeys, Verified};
 
 /// Identities read at a time.
 const PAGE: u32 = 500;
@@ -34,6 +35,9 @@ struct Shared {
     account: Arc<Account>,
     state: RwLock<State>,
     usage: Usage,
+    /// What fetches the keys of identity providers, and those fetched.
+    documents: OnceLock<Arc<dyn IssuerDocuments>>,
+    issuer_keys: IssuerKeys,
     /// Changes of this node follow each other, so that they seldom have to be decided twice.
     changing: tokio::sync::Mutex<()>,
 }
@@ -55,8 +59,16 @@ impl IdentityStore {
     pub async fn open(engine: Engine, root: Root, account: Account) -> Result<Self> {
         let account = Arc::new(account);
         let state = RwLock::new(State::new(&account));
-        let (usage, changing) = (Usage::default(), tokio::sync::Mutex::default());
-        let store = Self(Arc::new(Shared { engine, root, account, state, usage, changing }));
+        let store = Self(Arc::new(Shared {
+            engine,
+            root,
+            account,
+            state,
+            usage: Usage::default(),
+            documents: OnceLock::new(),
+            issuer_keys: IssuerKeys::default(),
+            changing: tokio::sync::Mutex::default(),
+        }));
         store.reload().await?;
         store.open_vault().await?;
         Ok(store)
@@ -93,6 +105,26 @@ impl IdentityStore {
     #[must_use]
     pub fn own_account(&self) -> &Arc<Account> {
         &self.0.account
+    }
+
+    /// Lets tokens of identity providers be verified with what these documents say. Said once; the first stays.
+    pub fn fetch_keys_with(&self, documents: Arc<dyn IssuerDocuments>) {
+        let _first_stays = self.0.documents.set(documents);
+    }
+
+    /// Verifies a token of an identity provider.
+    pub(crate) async fn verify_web_identity(
+        &self,
+        provider: &ProviderDocument,
+        token: &str,
+    ) -> Result<Verified> {
+        let Some(documents) = self.0.documents.get() else {
+            return Err(IamError::new(
+                Code::NotImplemented,
+                "This server fetches no keys of identity providers.",
+            ));
+        };
+        web_identity::verify(&self.0.issuer_keys, &**documents, provider, token).await
     }
 
     pub(crate) fn root_access_key(&self) -> &str {

@@ -26,7 +26,7 @@ pub(crate) struct Token {
     pub(crate) secret: Zeroizing<String>,
     pub(crate) account: String,
     pub(crate) subject: Subject,
-    /// The long-term key that the first session of a chain was made with.
+    /// The long-term key that the first session of a chain was made with, or the ARN of the identity provider.
     pub(crate) parent: String,
     pub(crate) issued_s: i64,
     pub(crate) expires_s: i64,

@@ -11,6 +11,7 @@ fn key(id: &str) -> KeyDocument {
 
 fn account(keys: &[&str]) -> (String, Option<Document>) {
     let document = AccountDocument {
+        quota: crate::documents::AccountQuota::default(),
         id: "111122223333".to_owned(),
         canonical_id: "aa".to_owned(),
         name: "ann".to_owned(),

@@ -38,9 +38,13 @@ const BESIDE: &str = "
   for it; AWS encrypts every object with SSE-S3. Without a default, GetBucketEncryption answers
   `ServerSideEncryptionConfigurationNotFoundError`. New buckets do not block SSE-C. Encryption in two layers
   (`aws:kms:dsse`) is not implemented, nor are appends to encrypted objects. Keys of SSE-KMS are shown by their names, not by ARNs.
-  As at AWS, another SSE-C key than the object's is `AccessDenied`, and `aws:kms` without a key's name takes the default key; three of
-  ceph's tests expect otherwise (`test_encryption_sse_c_other_key`, `…_sse_c_multipart_bad_download`, `test_sse_kms_no_key`).
+  Another SSE-C key than the object's is `InvalidRequest` (400); `aws:kms` without a key's name takes the default key.
   See [encryption.md](encryption.md).
+- **Where AWS does not say** what it answers, others' tests decide: a part number beyond the last is `InvalidPart` (400), a range of
+  UploadPartCopy beyond its source `InvalidRange` (416), a checksum that is none `BadDigest`; a presigned URL with `X-Amz-Expires` of zero or less
+  has expired (`AccessDenied`), one for more than a week is `AuthorizationQueryParametersError`; CompleteMultipartUpload need not
+  repeat the checksums of parts, and compares those that it is given; with `NoSuchKey` stands `x-amz-delete-marker: false`
+  unless a delete marker hides the key.
 ";
 
 /// The text of the page.

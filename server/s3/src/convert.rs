@@ -56,14 +56,8 @@ impl From<EngineError> for S3Error {
             EngineError::InvalidPart(number) => {
                 Self::new(ErrorCode::InvalidPart).field("PartNumber", number.get().to_string())
             }
-            EngineError::QuotaExceeded(quota) => {
-                let (max, what) = match quota {
-                    Quota::Bytes(max) => (max, "bytes"),
-                    Quota::Objects(max) => (max, "objects"),
-                };
-                let message = format!("The bucket may hold {max} {what}, and with this it would hold more.");
-                Self::with_message(ErrorCode::QuotaExceeded, message)
-            }
+            EngineError::QuotaExceeded(quota) => quota_exceeded("bucket", quota),
+            EngineError::AccountQuotaExceeded(quota) => quota_exceeded("account of the bucket", quota),
             EngineError::TooManyParts => ErrorCode::TooManyParts.into(),
             EngineError::CustomerKeyNeeded => Self::invalid_request(
                 "The object was stored using a form of Server Side Encryption. The correct parameters must be provided \
@@ -72,7 +66,9 @@ impl From<EngineError> for S3Error {
             EngineError::CustomerKeyUnfit => {
                 Self::invalid_request("The encryption parameters are not applicable to this object.")
             }
-            EngineError::WrongCustomerKey => ErrorCode::AccessDenied.into(),
+            EngineError::WrongCustomerKey => Self::invalid_request(
+                "The provided encryption parameters did not match the ones used originally.",
+            ),
             EngineError::NoSuchMasterKey(name) => {
                 Self::with_message(ErrorCode::KmsNotFoundException, format!("Key '{name}' does not exist"))
             }
@@ -96,6 +92,15 @@ impl From<EngineError> for S3Error {
             other => Self::new(ErrorCode::InternalError).because(other),
         }
     }
+}
+
+fn quota_exceeded(of: &str, quota: Quota) -> S3Error {
+    let (max, what) = match quota {
+        Quota::Bytes(max) => (max, "bytes"),
+        Quota::Objects(max) => (max, "objects"),
+    };
+    let message = format!("The {of} may hold {max} {what}, and with this it would hold more.");
+    S3Error::with_message(ErrorCode::QuotaExceeded, message)
 }
 
 /// Whether an error is about an object's storage class.

@@ -82,7 +82,6 @@ error_codes! {
     InvalidLocationConstraint = BAD_REQUEST, "The specified location-constraint is not valid";
     InvalidObjectState = FORBIDDEN, "The operation is not valid for the object's storage class";
     InvalidPart = BAD_REQUEST, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
-    InvalidPartNumber = RANGE_NOT_SATISFIABLE, "The requested partnumber is not satisfiable";
     InvalidPartOrder = BAD_REQUEST, "The list of parts was not in ascending order. Parts must be ordered by part number.";
     InvalidPolicyDocument = BAD_REQUEST, "The content of the form does not meet the conditions specified in the policy document.";
     InvalidRange = RANGE_NOT_SATISFIABLE, "The requested range is not satisfiable";
@@ -127,7 +126,7 @@ error_codes! {
     OperationAborted = CONFLICT, "A conflicting conditional operation is currently in progress against this resource. Please try again.";
     OwnershipControlsNotFoundError = NOT_FOUND, "The bucket ownership controls were not found";
     PreconditionFailed = PRECONDITION_FAILED, "At least one of the pre-conditions you specified did not hold";
-    QuotaExceeded = FORBIDDEN, "The quota of the bucket is exceeded.";
+    QuotaExceeded = FORBIDDEN, "The quota is exceeded.";
     RequestHeaderSectionTooLarge = BAD_REQUEST, "Your request header section exceeds the maximum allowed size.";
     RequestTimeTooSkewed = FORBIDDEN, "The difference between the request time and the server's time is too large.";
     RequestTimeout = BAD_REQUEST, "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.";

@@ -84,7 +84,7 @@ fn number(text: &str) -> Option<u64> {
 /// Reads `x-amz-copy-source-range` of UploadPartCopy, which must be `bytes=first-last` inside the source.
 ///
 /// # Errors
-/// `InvalidArgument` for another form and for a range that exceeds the source, as AWS answers.
+/// `InvalidArgument` for another form, `InvalidRange` for a range that exceeds the source.
 pub fn copy_source_range(text: &str, source_length_bytes: u64) -> S3Result<ByteRange> {
     let Some(RangeSpec::Closed(first, last)) = RangeSpec::parse(text) else {
         return Err(S3Error::invalid_argument(
@@ -97,7 +97,9 @@ pub fn copy_source_range(text: &str, source_length_bytes: u64) -> S3Result<ByteR
     if last >= source_length_bytes {
         let message =
             format!("Range specified is not valid for source object of size: {source_length_bytes}");
-        return Err(S3Error::invalid_argument("x-amz-copy-source-range", text, message));
+        return Err(S3Error::with_message(ErrorCode::InvalidRange, message)
+            .field("RangeRequested", text)
+            .field("ActualObjectSize", source_length_bytes.to_string()));
     }
     Ok(ByteRange { start: first, end: last + 1 })
 }

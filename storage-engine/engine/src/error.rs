@@ -87,6 +87,9 @@ pub enum EngineError {
     /// The bucket may not take so much.
     #[error("the quota of the bucket is exceeded: {0:?}")]
     QuotaExceeded(Quota),
+    /// The account that the bucket belongs to may not have so much in all its buckets.
+    #[error("the quota of the account is exceeded: {0:?}")]
+    AccountQuotaExceeded(Quota),
     /// The store has no drives of the kind that the class belongs on.
     #[error("class {} belongs on drives of class {drives}, and the store has none", .class.as_str())]
     NoDrivesForClass {

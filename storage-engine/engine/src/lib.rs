@@ -20,6 +20,7 @@ mod drives;
 mod engine;
 mod error;
 mod events;
+mod fail_over;
 mod identities;
 mod layout;
 mod lifecycle;
@@ -30,6 +31,7 @@ mod multipart;
 mod nodes;
 mod objects;
 mod options;
+mod owners;
 mod quota;
 mod read;
 mod receive;
@@ -69,8 +71,8 @@ pub use granary_keys::{
 };
 pub use granary_metadata::postgres::PostgresOptions;
 pub use granary_metadata::{
-    BucketDocument, BucketUsage, EventCause, EventPlace, IdentityChange, IdentityDocument, NodeRow,
-    NodeState, VolumeRow, VolumeState,
+    BucketDocument, BucketUsage, EventCause, EventPlace, IdentityChange, IdentityDocument, Loss, LossKind,
+    LossPage, NodeRow, NodeState, VolumeRow, VolumeState,
 };
 pub use lifecycle::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
@@ -82,6 +84,7 @@ pub use maintain::{
 };
 pub use nodes::{Join, NodeOptions, NodeStatus};
 pub use options::{EngineOptions, MetadataChoice};
+pub use owners::{OwnerDirectory, OwnerLimits};
 pub use quota::{BUCKET_LIMITS, BucketLimits, Quota};
 pub use read::{ObjectHandle, ObjectStream};
 pub use rename::RenameConditions;

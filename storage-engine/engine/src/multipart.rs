@@ -58,7 +58,7 @@ impl Engine {
         let found = self.bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
         // An upload that could not be completed is better refused now.
-        drop(self.room(found.id, Amount { bytes: 0, objects: 1 }).await?);
+        drop(self.room(&found, Amount { bytes: 0, objects: 1 }).await?);
         // The data key itself is asked for again with each part.
         let seal = new_seal(self.keys(), &options.encryption)?.map(|(seal, _)| seal);
         keep_upload_seal(&mut attributes, seal.as_ref())?;
@@ -128,14 +128,15 @@ impl Engine {
         customer: Option<&CustomerKey>,
         source: &mut dyn PutSource,
     ) -> Result<UploadedPart> {
-        let id = self.bucket(bucket).await?.id;
+        let found = self.bucket(bucket).await?;
+        let id = found.id;
         let row = self.upload_row(id, key, upload).await?;
         let tier = self.inner.pool.tiers.for_writing(row.storage_class)?;
         let seal = upload_seal(&row.attributes)?;
         check_customer_key(seal.as_ref(), customer)?;
         let data = seal.as_ref().map(|seal| data_key(self.keys(), seal, customer)).transpose()?;
         let announced = source.length_hint_bytes().unwrap_or(0);
-        let mut room = self.room(id, Amount { bytes: announced, objects: 0 }).await?;
+        let mut room = self.room(&found, Amount { bytes: announced, objects: 0 }).await?;
         let blob_id = BlobId::random().map_err(EngineError::drawing)?;
         let sealing = data.as_ref().map(|data| (data, StreamId::Part(blob_id)));
         let record = BlobRecord {
@@ -232,7 +233,7 @@ impl Engine {
         let id = found.id;
         let mut row = self.upload_row(id, key, upload).await?;
         // Its bytes are counted with the parts.
-        let _room = self.room(id, Amount { bytes: 0, objects: 1 }).await?;
+        let _room = self.room(&found, Amount { bytes: 0, objects: 1 }).await?;
         let tags = take_upload_tags(&mut row.attributes);
         let lock = take_upload_lock(&mut row.attributes)?;
         let seal = take_upload_seal(&mut row.attributes)?;

@@ -61,7 +61,7 @@ impl Engine {
         beginning: Option<Beginning>,
     ) -> Result<Written> {
         let tier = self.inner.pool.tiers.for_writing(options.storage_class)?;
-        let mut found = self.bucket(bucket).await?;
+        let mut found = self.believed_bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
         let mut version = new_version(found.settings)?;
         let record = BlobRecord { bucket: found.id, key: key.clone(), version, part: None };
@@ -72,7 +72,7 @@ impl Engine {
             Small::Pack(self.hashing(&options))
         };
         let announced = source.length_hint_bytes().unwrap_or(0);
-        let mut room = self.room(found.id, Amount { bytes: announced, objects: 1 }).await?;
+        let mut room = self.room(&found, Amount { bytes: announced, objects: 1 }).await?;
         let sealed = new_seal(self.keys(), &options.encryption)?;
         let sealing = sealed.as_ref().map(|(_, key)| (key, StreamId::Whole));
         let received = self.receive(source, &record, (small, tier), sealing).await?;
@@ -83,7 +83,11 @@ impl Engine {
             new.object.version = version;
             let (outcome, etag) = self.commit_put(&found, key, &new, (&stored, tier)).await?;
             tries += 1;
-            if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {
+            let is_another = matches!(outcome, Outcome::VersioningChanged | Outcome::NoSuchBucket);
+            if is_another && tries < VERSIONING_TRIES_MAX {
+                if outcome == Outcome::NoSuchBucket {
+                    self.tell_refusal(&found, key, &new.object, &outcome).await;
+                }
                 self.inner.buckets.forget(bucket);
                 found = self.bucket(bucket).await?;
                 version = new_version(found.settings)?;
@@ -210,12 +214,35 @@ impl Engine {
         key: &ObjectKey,
         version: Option<VersionId>,
     ) -> Result<ObjectHandle> {
-        let Bucket { id, settings, .. } = self.bucket(bucket).await?;
         let guard = self.inner.reader.running.begin();
-        let row = self.object_row(id, key, version).await?;
+        let (found, row) = self.find_object(bucket, key, version).await?;
+        let Bucket { id, settings, .. } = found;
         let restored = self.restored(id, key, &row.object).await?;
         let opened = ObjectHandle::new(self.inner.reader.clone(), guard, (id, settings), key.clone(), row);
         Ok(opened.restored(restored))
+    }
+
+    /// A version and its bucket. What is found in a bucket that was believed to be there is in it; only what is not found is
+    /// looked for again, if another bucket has the name now.
+    async fn find_object(
+        &self,
+        name: &BucketName,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+    ) -> Result<(Bucket, ObjectRow)> {
+        let believed = self.believed_bucket(name).await?;
+        match self.object_row(believed.id, key, version).await {
+            Ok(row) => Ok((believed, row)),
+            Err(missing @ (EngineError::NoSuchKey | EngineError::NoSuchVersion)) => {
+                let bucket = self.bucket(name).await?;
+                if bucket.id == believed.id {
+                    return Err(missing);
+                }
+                let row = self.object_row(bucket.id, key, version).await?;
+                Ok((bucket, row))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The current version of a key, or the one named, if it is no delete marker.

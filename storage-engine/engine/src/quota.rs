@@ -1,6 +1,8 @@
-//! What buckets may take: quotas of bytes and objects, and how much of them is left.
+//! What buckets, and all buckets of an account together, may take: quotas of bytes and objects, and how much of them is
+//! left.
 //!
-//! Quotas are a configuration of their bucket. What the bucket holds is accounted with each commit and read here at most
+//! Quotas of buckets are a configuration of their bucket; those of accounts are known to the caller (`owners`). What a
+//! bucket holds is accounted with each commit and read here at most
 //! once a second, so that a write to a bucket with a quota costs no read and one to a bucket without costs nothing. Between
 //! two reads a node adds what it has let in itself. So one node never lets a bucket grow beyond its quota, and several
 //! nodes beyond it by what the others let in within a second, and what is being uploaded through them then. When there seems
@@ -16,9 +18,11 @@ use granary_types::{BucketId, BucketName};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::api::Bucket;
 use crate::configurations::OneConfiguration;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
+use crate::owners::{OwnerLimits, Owners};
 
 /// The name of the limits among the configurations of a bucket.
 pub const BUCKET_LIMITS: &str = "limits/";
@@ -85,10 +89,26 @@ impl Amount {
     }
 }
 
-/// What one node knows of a bucket's room.
+/// Whose quota it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    /// A bucket's own.
+    Bucket(BucketId),
+    /// That of an account, for all its buckets.
+    Account(String),
+}
+
+/// What one node knows of the room of a bucket or an account.
+#[derive(Default)]
+struct Book {
+    ledger: Mutex<Ledger>,
+    /// Held while the usage is read, so that writes which find no room ask for it once together.
+    reading: tokio::sync::Mutex<()>,
+}
+
 #[derive(Default)]
 struct Ledger {
-    /// What the metadata said last, and when.
+    /// What the metadata said last, and when it was asked.
     usage: BucketUsage,
     read: Option<Instant>,
     /// What is being written.
@@ -122,10 +142,10 @@ impl Ledger {
     }
 
     /// The metadata was read, after `ended` was this.
-    fn learn(&mut self, usage: BucketUsage, ended: Amount) {
+    fn learn(&mut self, usage: BucketUsage, ended: Amount, asked: Instant) {
         // Of two reads at once, the one that was begun later knows more.
         if ended.bytes >= self.seen.bytes && ended.objects >= self.seen.objects {
-            (self.usage, self.seen, self.read) = (usage, ended, Some(Instant::now()));
+            (self.usage, self.seen, self.read) = (usage, ended, Some(asked));
         }
     }
 
@@ -134,55 +154,64 @@ impl Ledger {
     }
 }
 
-/// The quotas of buckets, and the room that is left of them.
+/// The quotas of buckets and accounts, and the room that is left of them.
 #[derive(Default)]
 pub(crate) struct Quotas {
     limits: OneConfiguration<BucketLimits>,
-    ledgers: Mutex<HashMap<BucketId, Arc<Mutex<Ledger>>>>,
+    books: Mutex<HashMap<Holder, Arc<Book>>>,
+    pub(crate) owners: Owners,
 }
 
 impl Quotas {
-    fn of(&self, bucket: BucketId) -> Arc<Mutex<Ledger>> {
-        let mut known = self.ledgers.lock();
+    fn of(&self, holder: &Holder) -> Arc<Book> {
+        let mut known = self.books.lock();
         if known.len() >= BUCKETS_MAX {
-            known.retain(|_, ledger| Arc::strong_count(ledger) > 1);
+            known.retain(|_, book| Arc::strong_count(book) > 1);
         }
-        Arc::clone(known.entry(bucket).or_default())
+        Arc::clone(known.entry(holder.clone()).or_default())
     }
 }
 
-/// Room that a write took of its bucket's quotas, until it ended.
+/// Room that a write took of the quotas of its bucket and of the bucket's owner, until it ended.
 pub(crate) struct Room<'e> {
     engine: &'e Engine,
-    taken: Option<Taken>,
+    taken: Vec<Taken>,
 }
 
 struct Taken {
-    bucket: BucketId,
-    limits: Arc<BucketLimits>,
-    ledger: Arc<Mutex<Ledger>>,
+    holder: Holder,
+    limits: BucketLimits,
+    book: Arc<Book>,
     amount: Amount,
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        if let Some(taken) = &self.taken {
-            taken.ledger.lock().end(taken.amount);
+        for taken in &self.taken {
+            taken.book.ledger.lock().end(taken.amount);
         }
     }
 }
 
 impl Room<'_> {
+    async fn take(&mut self, holder: Holder, limits: BucketLimits, amount: Amount) -> Result<()> {
+        let book = self.engine.inner.quotas.of(&holder);
+        self.engine.take(&holder, &limits, &book, amount).await?;
+        self.taken.push(Taken { holder, limits, book, amount });
+        Ok(())
+    }
+
     /// Takes more, if the write turned out to be longer than was announced.
     ///
     /// # Errors
     /// [`EngineError::QuotaExceeded`].
     pub(crate) async fn grow_to(&mut self, bytes: u64) -> Result<()> {
-        let Some(taken) = &mut self.taken else { return Ok(()) };
-        let more = Amount { bytes: bytes.saturating_sub(taken.amount.bytes), objects: 0 };
-        if more.bytes > 0 {
-            self.engine.take(taken.bucket, &taken.limits, &taken.ledger, more).await?;
-            taken.amount = taken.amount.plus(more);
+        for taken in &mut self.taken {
+            let more = Amount { bytes: bytes.saturating_sub(taken.amount.bytes), objects: 0 };
+            if more.bytes > 0 {
+                self.engine.take(&taken.holder, &taken.limits, &taken.book, more).await?;
+                taken.amount = taken.amount.plus(more);
+            }
         }
         Ok(())
     }
@@ -193,43 +222,59 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::QuotaExceeded`].
-    pub(crate) async fn room(&self, bucket: BucketId, wanted: Amount) -> Result<Room<'_>> {
+    pub(crate) async fn room(&self, bucket: &Bucket, wanted: Amount) -> Result<Room<'_>> {
         let ask = async {
             self.inner
-                .document_of(bucket, BUCKET_LIMITS)
+                .document_of(bucket.id, BUCKET_LIMITS)
                 .await?
                 .as_deref()
                 .map(BucketLimits::decode)
                 .transpose()
         };
-        let limits = self.inner.cached_of(bucket, &self.inner.quotas.limits, ask).await?;
-        let Some(limits) = limits.filter(|limits| limits.bytes_max.is_some() || limits.objects_max.is_some())
-        else {
-            return Ok(Room { engine: self, taken: None });
-        };
-        let ledger = self.inner.quotas.of(bucket);
-        self.take(bucket, &limits, &ledger, wanted).await?;
-        Ok(Room { engine: self, taken: Some(Taken { bucket, limits, ledger, amount: wanted }) })
+        let limits = self.inner.cached_of(bucket.id, &self.inner.quotas.limits, ask).await?;
+        let mut room = Room { engine: self, taken: Vec::new() };
+        if let Some(limits) =
+            limits.filter(|limits| limits.bytes_max.is_some() || limits.objects_max.is_some())
+        {
+            room.take(Holder::Bucket(bucket.id), *limits, wanted).await?;
+        }
+        if let Some((account, OwnerLimits { bytes_max, objects_max })) =
+            self.inner.quotas.owners.limits_of(&bucket.owner)
+        {
+            let limits = BucketLimits { bytes_max, objects_max, requests_per_s: None };
+            room.take(Holder::Account(account), limits, wanted).await?;
+        }
+        Ok(room)
     }
 
-    async fn take(
-        &self,
-        bucket: BucketId,
-        limits: &BucketLimits,
-        ledger: &Mutex<Ledger>,
-        wanted: Amount,
-    ) -> Result<()> {
-        let ended = {
-            let mut ledger = ledger.lock();
+    async fn take(&self, holder: &Holder, limits: &BucketLimits, book: &Book, wanted: Amount) -> Result<()> {
+        let exceeded = |quota| match holder {
+            Holder::Bucket(_) => EngineError::QuotaExceeded(quota),
+            Holder::Account(_) => EngineError::AccountQuotaExceeded(quota),
+        };
+        let asked = Instant::now();
+        {
+            let mut ledger = book.ledger.lock();
             if ledger.is_fresh() && ledger.take(limits, wanted).is_ok() {
                 return Ok(());
             }
-            ledger.ended
+        }
+        let _turn = book.reading.lock().await;
+        let (ended, begun) = {
+            let mut ledger = book.ledger.lock();
+            // Whoever had the turn before may have asked the metadata after this write came.
+            if ledger.read.is_some_and(|read| read >= asked) {
+                return ledger.take(limits, wanted).map_err(exceeded);
+            }
+            (ledger.ended, Instant::now())
         };
-        let usage = self.inner.store.bucket_usage(bucket).await?;
-        let mut ledger = ledger.lock();
-        ledger.learn(usage, ended);
-        ledger.take(limits, wanted).map_err(EngineError::QuotaExceeded)
+        let usage = match holder {
+            Holder::Bucket(bucket) => self.inner.store.bucket_usage(*bucket).await?,
+            Holder::Account(account) => self.usage_of_account(account).await?,
+        };
+        let mut ledger = book.ledger.lock();
+        ledger.learn(usage, ended, begun);
+        ledger.take(limits, wanted).map_err(exceeded)
     }
 
     /// The limits of a bucket, as the metadata has them now.

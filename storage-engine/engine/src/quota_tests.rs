@@ -29,13 +29,13 @@ fn what_ended_counts_until_it_is_read() {
     assert_eq!(ledger.take(&limits, one(41)), Err(Quota::Bytes(100)));
     // It failed: nothing is there.
     let ended = ledger.ended;
-    ledger.learn(BucketUsage::default(), ended);
+    ledger.learn(BucketUsage::default(), ended, Instant::now());
     assert_eq!(ledger.take(&limits, one(100)), Ok(()));
     // A read that was begun before changes nothing any more.
     ledger.end(one(100));
     let ended = ledger.ended;
-    ledger.learn(BucketUsage { bytes: 100, objects: 1 }, ended);
-    ledger.learn(BucketUsage::default(), Amount::default());
+    ledger.learn(BucketUsage { bytes: 100, objects: 1 }, ended, Instant::now());
+    ledger.learn(BucketUsage::default(), Amount::default(), Instant::now());
     assert_eq!(ledger.take(&limits, one(1)), Err(Quota::Bytes(100)));
 }
 

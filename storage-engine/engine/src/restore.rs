@@ -5,8 +5,7 @@
 //! whatever urgency was asked for.
 
 use granary_metadata::{
-    Bucket, Commit, NewObject, ObjectRow, Outcome, RestoreChange, WarmChange, WarmKind, WarmRow, WarmStep,
-    Write,
+    Commit, NewObject, ObjectRow, Outcome, RestoreChange, WarmChange, WarmKind, WarmRow, WarmStep, Write,
 };
 use granary_types::{BucketId, BucketName, ObjectKey, StorageClass, UnixMillis, VersionId};
 
@@ -72,15 +71,24 @@ impl Engine {
         named: Option<VersionId>,
         (days, urgency): (u32, Urgency),
     ) -> Result<Restore> {
-        let Bucket { id, settings, .. } = self.bucket(bucket).await?;
+        let found = self.bucket(bucket).await?;
+        let (id, settings) = (found.id, found.settings);
         for _ in 0..TRIES {
             let ObjectRow { object, .. } = self.object_row(id, key, named).await?;
             if !object.storage_class.is_archive() {
                 return Err(EngineError::NotArchived(object.storage_class));
             }
             let asked = Asked { bucket: id, key, object: &object, days, now: UnixMillis::now() };
-            let (writes, state) = self.restore_writes(&asked, urgency).await?;
+            let (mut writes, state) = self.restore_writes(&asked, urgency).await?;
             let before = self.inner.store.object_restore(id, key, object.write).await?;
+            // One that is readable is only so for longer: no restore begins.
+            if before.is_none_or(|before| before.expires <= asked.now) {
+                let (origin, subject) = (&self.origin, (key, &object));
+                writes.extend(self.inner.restore_begun_events(origin, &found, subject).await?);
+                if let RestoreState::Done(Restored { expires, .. }) = state {
+                    writes.extend(self.inner.restore_done_events(origin, &found, subject, expires).await?);
+                }
+            }
             let outcomes = self.inner.store.commit(Commit { advances: Vec::new(), writes }).await?;
             match crate::objects::first(outcomes)? {
                 // It was replaced, or is being restored by another request: that is looked at again.

@@ -19,6 +19,7 @@ use granary_types::{BlobId, BucketId, ObjectKey, StorageClass, VolumeId, crash_p
 
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::events::without_events;
 use crate::layout::stripes;
 use crate::maintain::{Rewritten, Throttle, entries_of, rewrite};
 use crate::read::{Found, read_stripe};
@@ -36,6 +37,8 @@ pub(crate) struct Due {
     pub(crate) key: ObjectKey,
     pub(crate) row: ObjectRow,
     pub(crate) to: StorageClass,
+    /// What is committed behind it.
+    pub(crate) events: Vec<Write>,
 }
 
 /// A packed object to be moved.
@@ -43,6 +46,7 @@ struct Packed {
     at: PackedLocation,
     transition: Transition,
     tier: Tier,
+    events: Vec<Write>,
 }
 
 /// What is to be done, by how it is done.
@@ -51,13 +55,13 @@ struct Work {
     labels: Vec<Write>,
     /// By volume and stripe.
     packed: BTreeMap<(VolumeId, u64), Vec<Packed>>,
-    large: Vec<(Vec<PartRef>, Transition, Tier)>,
+    large: Vec<(Vec<PartRef>, Transition, Tier, Vec<Write>)>,
 }
 
 impl Work {
     fn add(&mut self, inner: &Inner, due: Due) {
         let tiers = &inner.pool.tiers;
-        let Due { bucket, key, row, to } = due;
+        let Due { bucket, key, row, to, events } = due;
         let tier = match tiers.for_writing(to) {
             Ok(tier) => tier,
             Err(error) => {
@@ -73,13 +77,16 @@ impl Work {
         let stays = tiers.for_keeping(from) == tier;
         match (object.content.packed(), object.content.parts()) {
             (Some(at), _) if !stays => {
-                let packed = Packed { at: at.clone(), transition, tier };
+                let packed = Packed { at: at.clone(), transition, tier, events };
                 self.packed.entry((at.volume, at.stripe_offset)).or_default().push(packed);
             }
             (None, parts) if !stays && !parts.is_empty() => {
-                self.large.push((parts.to_vec(), transition, tier));
+                self.large.push((parts.to_vec(), transition, tier, events));
             }
-            _ => self.labels.push(Write::Transition(Box::new(transition))),
+            _ => {
+                self.labels.push(Write::Transition(Box::new(transition)));
+                self.labels.extend(events);
+            }
         }
     }
 }
@@ -92,7 +99,9 @@ pub(crate) async fn transit(inner: &Arc<Inner>, dues: Vec<Due>) -> Result<()> {
     let mut work = Work::default();
     dues.into_iter().for_each(|due| work.add(inner, due));
     if !work.labels.is_empty() {
-        commit(inner, Vec::new(), work.labels).await?.iter().for_each(count_outcome);
+        let outcomes = commit(inner, Vec::new(), work.labels.clone()).await?;
+        without_events(&work.labels, outcomes).iter().for_each(count_outcome);
+        inner.wake_for_events();
     }
     let mut throttle = Throttle::new(inner);
     let mut groups = work.packed.into_iter().peekable();
@@ -106,12 +115,12 @@ pub(crate) async fn transit(inner: &Arc<Inner>, dues: Vec<Due>) -> Result<()> {
         let moved: Vec<u64> = stream::iter(moves).buffer_unordered(STRIPES_TOGETHER).collect().await;
         throttle.pace(began, moved.into_iter().sum()).await;
     }
-    for (parts, transition, tier) in work.large {
+    for (parts, transition, tier, events) in work.large {
         if !inner.does_shared_work() {
             return Ok(());
         }
         let key = transition.key.clone();
-        match move_large(inner, &parts, transition, tier, &mut throttle).await {
+        match move_large(inner, &parts, (transition, events), tier, &mut throttle).await {
             Ok(outcome) => count_outcome(&outcome),
             Err(error) => {
                 count("failed");
@@ -156,7 +165,7 @@ async fn pack_again(
         objects.into_iter().map(|packed| (packed.at.clone(), packed)).collect();
     let mut writes = Vec::new();
     for (at, entry, bytes) in entries_of(&stripe, &view)?.packed {
-        let Some(Packed { transition, tier, .. }) = wanted.remove(&at) else { continue };
+        let Some(Packed { transition, tier, events, .. }) = wanted.remove(&at) else { continue };
         if *blake3::hash(&bytes).as_bytes() != at.hash {
             return Err(EngineError::Unreadable { context: format!("an object packed in volume {volume}") });
         }
@@ -165,7 +174,7 @@ async fn pack_again(
         let length_bytes = u64::from(at.length_bytes);
         writes.push(async move {
             crash_point("tier.after_verify_before_commit");
-            let write = PackWrite::Transition(Box::new(transition));
+            let write = PackWrite::Transition(Box::new(transition), events);
             inner.packer.write(tier, bytes, record, write).await.map(|outcome| (outcome, length_bytes))
         });
     }
@@ -177,6 +186,7 @@ async fn pack_again(
             moved_bytes += length_bytes;
         }
     }
+    inner.wake_for_events();
     crash_point("tier.after_commit");
     Ok((found, moved_bytes))
 }
@@ -185,7 +195,7 @@ async fn pack_again(
 async fn move_large(
     inner: &Arc<Inner>,
     parts: &[PartRef],
-    mut transition: Transition,
+    (mut transition, events): (Transition, Vec<Write>),
     tier: Tier,
     throttle: &mut Throttle,
 ) -> Result<Outcome> {
@@ -219,7 +229,10 @@ async fn move_large(
         (advances, volumes) = (copy.advances, copy.volumes);
     }
     crash_point("tier.after_verify_before_commit");
-    let outcome = commit_one(inner, advances, Write::Transition(Box::new(transition))).await?;
+    let mut writes = vec![Write::Transition(Box::new(transition))];
+    writes.extend(events);
+    let outcome = crate::objects::first(commit(inner, advances, writes).await?)?;
+    inner.wake_for_events();
     drop(volumes);
     crash_point("tier.after_commit");
     Ok(outcome)

@@ -5,9 +5,14 @@
 //! conformance suite (feature `conformance`). [`sqlite`] is the embedded store, [`postgres`] that of
 //! clusters.
 
+// The fuzz targets' code, which tests run as well, names the crate as others do.
+#[cfg(test)]
+extern crate self as granary_metadata;
+
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod fail_over;
 mod membership;
 mod model;
 pub mod moving;
@@ -16,10 +21,13 @@ pub mod sqlite;
 mod store;
 
 /// For fuzz targets only.
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub use sqlite::fuzzing;
 
 pub use error::{MetadataError, Result};
+pub use fail_over::{
+    FailOverStep, FailOvers, Loss, LossKind, LossPage, Lost, LostChange, LostTail, NodeHistory, Timeline,
+};
 pub use membership::Membership;
 pub use model::*;
 pub use store::MetadataStore;

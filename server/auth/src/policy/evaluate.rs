@@ -118,7 +118,3 @@ fn contains(listed: &Listed<Pattern>, fits: impl Fn(&Pattern) -> bool) -> bool {
         Listed::AllBut(list) => !list.iter().any(fits),
     }
 }
-
-#[cfg(test)]
-#[path = "evaluate_tests.rs"]
-mod tests;

@@ -30,6 +30,11 @@ pub enum Caller<'a> {
         /// The user's ARN.
         arn: &'a str,
     },
+    /// Somebody whom an identity provider vouches for.
+    Federated {
+        /// The provider's ARN.
+        provider: &'a str,
+    },
     /// A session of a role.
     Session {
         /// The account's 12 digits.
@@ -65,8 +70,8 @@ pub(super) enum PrincipalPattern {
     Arn(String),
     Canonical(String),
     Service(String),
-    /// Whoever a web identity provider vouches for. Nobody is, here.
-    Federated,
+    /// Whoever an identity provider vouches for, by its ARN.
+    Federated(String),
 }
 
 impl PrincipalPattern {
@@ -95,7 +100,7 @@ impl PrincipalPattern {
                 let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
                 (value.contains('.') && value.bytes().all(plain)).then(|| Self::Service(value.to_owned()))
             }
-            "Federated" => (!value.is_empty()).then_some(Self::Federated),
+            "Federated" => (!value.is_empty()).then(|| Self::Federated(value.to_owned())),
             _ => None,
         }
     }
@@ -103,6 +108,11 @@ impl PrincipalPattern {
     /// How the caller is meant, if at all.
     pub(super) fn grant_to(&self, caller: &Caller<'_>) -> Option<Grant> {
         match (self, caller) {
+            (Self::Federated(name), Caller::Federated { provider }) => {
+                (name == provider).then_some(Grant::Caller)
+            }
+            // What a role trusts of other tokens must be named.
+            (_, Caller::Federated { .. }) => None,
             (Self::Anyone, _) => Some(Grant::Anyone),
             (Self::Service(name), Caller::Service(own)) => (name == own).then_some(Grant::Caller),
             (Self::Account(id), _) => in_account(caller.account()? == id, caller),
@@ -160,7 +170,7 @@ impl<'a> Caller<'a> {
     #[must_use]
     pub fn account(&self) -> Option<&'a str> {
         match self {
-            Self::Anonymous | Self::Service(_) => None,
+            Self::Anonymous | Self::Service(_) | Self::Federated { .. } => None,
             Self::Root { account, .. } | Self::User { account, .. } | Self::Session { account, .. } => {
                 Some(account)
             }
@@ -171,7 +181,7 @@ impl<'a> Caller<'a> {
     #[must_use]
     pub fn canonical(&self) -> Option<&'a str> {
         match self {
-            Self::Anonymous | Self::Service(_) => None,
+            Self::Anonymous | Self::Service(_) | Self::Federated { .. } => None,
             Self::Root { canonical, .. } | Self::User { canonical, .. } | Self::Session { canonical, .. } => {
                 Some(canonical)
             }

@@ -33,7 +33,7 @@ pub use tier::{FullSetting, TierSetting};
 pub use warm::{WarmSettings, warm_options};
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 54] = [
+const KEYS: &[&str] = &[
     "data",
     "metadata",
     "listen",
@@ -87,6 +87,8 @@ const KEYS: [&str; 54] = [
     "notify_allow_private",
     "notify_ca_cert",
     "notify_queue_max",
+    "identity_provider_allow_private",
+    "identity_provider_ca_cert",
     "access_log_interval_ms",
 ];
 
@@ -205,6 +207,10 @@ pub struct Settings {
     pub notify_ca_cert: Option<PathBuf>,
     /// How many events may wait for each of them.
     pub notify_queue_max: u32,
+    /// Whether the OpenID Connect providers of accounts may be on this machine or in private networks.
+    pub identity_provider_allow_private: bool,
+    /// PEM file with certificates to trust there, beside those that the machine trusts.
+    pub identity_provider_ca_cert: Option<PathBuf>,
     /// How often the access logs of buckets are delivered.
     pub access_log_interval_ms: u64,
 }
@@ -265,6 +271,8 @@ impl Default for Settings {
             notify_allow_private: false,
             notify_ca_cert: None,
             notify_queue_max: 100_000,
+            identity_provider_allow_private: false,
+            identity_provider_ca_cert: None,
             access_log_interval_ms: 60_000,
         }
     }
@@ -308,7 +316,7 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         let figment =
-            figment.merge(Env::prefixed("GRANARY_").only(&KEYS)).merge(Serialized::defaults(overrides));
+            figment.merge(Env::prefixed("GRANARY_").only(KEYS)).merge(Serialized::defaults(overrides));
         Self::validate(figment.extract().context("the configuration")?)
     }
 

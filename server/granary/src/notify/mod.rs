@@ -1,10 +1,9 @@
 //! Notifications: the targets that the operator named, and what sends events to them.
 //!
 //! A bucket's owner chooses among the targets by name; no request can make this server connect anywhere else. Whatever a
-//! target's name resolves to is checked each time ([`address`]), and that address is connected to; redirects are not followed.
+//! target's name resolves to is checked each time ([`crate::outbound`]), and that address is connected to; redirects are not followed.
 //! Each target has a task of its own, so that a dead one holds up no other, and the tasks of one node send at a time.
 
-mod address;
 mod send;
 mod target;
 mod worker;
@@ -17,7 +16,7 @@ use granary_s3::S3Config;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use address::Reach;
+use crate::outbound::{Outbound, Reach};
 use send::Sender;
 pub use target::{TargetSetting, target_names};
 
@@ -31,8 +30,8 @@ pub fn start(config: &Config, engine: &Engine, s3: &S3Config) -> Result<Vec<Join
         return Ok(Vec::new());
     }
     let reach = if settings.notify_allow_private { Reach::Anywhere } else { Reach::Public };
-    let sender = Sender::new(reach, settings.notify_ca_cert.as_deref())?;
-    let sender = Arc::new(sender);
+    let allowed_by = "--notify-allow-private";
+    let sender = Arc::new(Sender::new(Outbound::new(reach, allowed_by, settings.notify_ca_cert.as_deref())?));
     let targets = target::load(settings).context("the targets of notifications")?;
     let s3 = Arc::new(s3.clone());
     let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();

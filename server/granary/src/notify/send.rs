@@ -1,11 +1,8 @@
 //! Sending one message: a POST over a connection of its own.
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use granary_s3::notifications::Message;
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,16 +10,11 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use sha2::Sha256;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
-use super::address::Reach;
 use super::target::Target;
+use crate::outbound::Outbound;
 
 /// For the whole exchange: resolving, connecting, sending and being answered.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,35 +34,13 @@ pub(super) enum Sent {
 
 /// Sends messages.
 pub(super) struct Sender {
-    reach: Reach,
-    tls: TlsConnector,
+    outbound: Outbound,
 }
 
 impl Sender {
-    /// Trusts the certificates that the machine trusts, and those in the PEM file `ca_certificate`.
-    pub(super) fn new(reach: Reach, ca_certificate: Option<&Path>) -> Result<Self> {
-        let mut roots = RootCertStore::empty();
-        let native = rustls_native_certs::load_native_certs();
-        for error in native.errors {
-            tracing::warn!(%error, "some certificates that this machine trusts cannot be read");
-        }
-        roots.add_parsable_certificates(native.certs);
-        if let Some(path) = ca_certificate {
-            let shown = path.display();
-            let certificates = CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .with_context(|| format!("reading {shown}"))?;
-            for certificate in certificates {
-                roots.add(certificate).with_context(|| format!("a certificate in {shown}"))?;
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .context("TLS versions")?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { reach, tls: TlsConnector::from(Arc::new(config)) })
+    /// Sends over these connections.
+    pub(super) fn new(outbound: Outbound) -> Self {
+        Self { outbound }
     }
 
     /// Sends a message and tells what became of it.
@@ -86,44 +56,12 @@ impl Sender {
     }
 
     async fn exchange(&self, target: &Target, message: &Message) -> Result<StatusCode> {
-        let stream = self.connect(target).await?;
+        let stream = self.outbound.connect(&target.host, target.port).await?;
         let request = request(target, message)?;
         if !target.is_tls {
             return post(stream, request).await;
         }
-        let name = ServerName::try_from(target.host.clone()).context("the target's name")?;
-        post(self.tls.connect(name, stream).await.context("TLS")?, request).await
-    }
-
-    /// Connects to an address that was checked, and to no other: the name is resolved once.
-    async fn connect(&self, target: &Target) -> Result<TcpStream> {
-        let found =
-            tokio::net::lookup_host((target.host.as_str(), target.port)).await.context("resolving")?;
-        let allowed = self.allowed(found)?;
-        let mut failure = anyhow!("its name resolves to no address");
-        for address in allowed {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    stream.set_nodelay(true).context("connecting")?;
-                    return Ok(stream);
-                }
-                Err(error) => failure = anyhow::Error::from(error).context("connecting"),
-            }
-        }
-        Err(failure)
-    }
-
-    /// A name that resolves to a forbidden address beside allowed ones is as bad as one that resolves to that alone.
-    fn allowed(&self, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>> {
-        let found: Vec<SocketAddr> = found.collect();
-        let forbidden: Option<IpAddr> =
-            found.iter().map(SocketAddr::ip).find(|address| !self.reach.allows(*address));
-        if let Some(address) = forbidden {
-            bail!(
-                "its address {address} is not one of the public internet (--notify-allow-private allows it)"
-            );
-        }
-        Ok(found)
+        post(self.outbound.encrypt(&target.host, stream).await?, request).await
     }
 }
 

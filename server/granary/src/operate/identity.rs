@@ -9,6 +9,7 @@ use granary_admin::{IdentityReport, IdentityRequest, KeyAction, KeyPair, NamedUs
 
 use super::Target;
 use super::bucket::Limit;
+use super::quota::{self, UserQuota};
 use crate::output::{OutputFormat, print_json, print_line, table};
 
 /// A policy has 20 KiB at most; what is longer is no policy.
@@ -39,6 +40,9 @@ pub enum UserCommand {
         #[arg(long, value_name = "N|none")]
         requests_per_second: Limit<std::num::NonZeroU32>,
     },
+    /// Show what all buckets of an account hold and may hold, and set it. What is there already stays; what is not named
+    /// stays as it is.
+    Quota(UserQuota),
 }
 
 /// What `granary user add` takes.
@@ -110,7 +114,7 @@ pub struct Whose {
 }
 
 impl Whose {
-    fn split(self) -> (NamedUser, Target) {
+    pub(super) fn split(self) -> (NamedUser, Target) {
         (NamedUser { account: self.account, name: self.name }, self.target)
     }
 }
@@ -219,6 +223,7 @@ pub async fn user(command: UserCommand, format: OutputFormat) -> Result<()> {
             let request = IdentityRequest::LimitUser { user, requests_per_s };
             ask(&target, &request).await.context("limiting a user").map(drop)
         }
+        UserCommand::Quota(quota) => quota::run(quota, format).await,
     }
 }
 
@@ -290,7 +295,7 @@ pub async fn policy(command: PolicyCommand, format: OutputFormat) -> Result<()> 
     ask(&target, &request).await.context("changing the policies of a user").map(drop)
 }
 
-async fn ask(target: &Target, request: &IdentityRequest) -> Result<IdentityReport> {
+pub(super) async fn ask(target: &Target, request: &IdentityRequest) -> Result<IdentityReport> {
     Ok(target.client()?.identities(request).await?)
 }
 

@@ -18,7 +18,7 @@ const MAX_FAILED_POLLS: u32 = 20;
 
 /// `s3://bucket/prefix`, or `s3://bucket` for all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prefix {
+pub(crate) struct Prefix {
     bucket: String,
     prefix: String,
 }

@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use granary_admin::{
     AdminBackend, AdminError, BucketAnswer, BucketRequest, DrainPlan, DriveReport, DriveState,
-    IdentityReport, IdentityRequest, Leaving, MoveReport, NodeReport, NodeState, TaskId, TaskKind,
+    IdentityReport, IdentityRequest, Leaving, LossList, MoveReport, NodeReport, NodeState, TaskId, TaskKind,
     TaskProgress, TaskState, TierList, VolumePage, VolumeReport, VolumeState, WarmAnswer, WarmRequest,
 };
 use granary_engine::{DriveHealth, DriveProblem, DriveStatus, Engine, EngineError, NodeStatus, VolumeRow};
 use granary_iam::IdentityStore;
 use granary_types::VolumeId;
 
-use super::moves;
+use super::{losses, moves};
 
 /// Answers the admin API from the engine.
 pub(super) struct EngineBackend {
@@ -64,6 +64,17 @@ impl AdminBackend for EngineBackend {
         Ok(moves::report(drains, self.engine.rebalance_status()))
     }
 
+    async fn list_losses(&self, after: Option<&str>, limit: usize) -> Result<LossList, AdminError> {
+        let after = after.map(losses::place).transpose()?;
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let page = self.engine.metadata_losses(after, limit).await.map_err(|error| unavailable(&error))?;
+        Ok(losses::list(page, self.engine.is_failing_over()))
+    }
+
+    async fn dismiss_losses(&self) -> Result<u64, AdminError> {
+        self.engine.dismiss_metadata_losses().await.map_err(|error| unavailable(&error))
+    }
+
     async fn list_volumes(&self, after: Option<&str>, limit: usize) -> Result<VolumePage, AdminError> {
         let after = after
             .map(str::parse::<VolumeId>)
@@ -86,7 +97,12 @@ impl AdminBackend for EngineBackend {
     }
 
     async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError> {
-        super::identities::answer(&self.identities, request).await
+        match request {
+            IdentityRequest::ShowQuota { .. } | IdentityRequest::SetQuota { .. } => {
+                super::quotas::answer(&self.engine, &self.identities, request).await
+            }
+            other => super::identities::answer(&self.identities, other).await,
+        }
     }
 
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError> {

@@ -19,21 +19,25 @@ pub(super) async fn answer(
 async fn run(store: &IdentityStore, request: IdentityRequest) -> Result<IdentityReport, IamError> {
     let none = IdentityReport::default();
     match request {
+        // Answered by `super::quotas`, which knows what is stored.
+        IdentityRequest::ShowQuota { .. } | IdentityRequest::SetQuota { .. } => {
+            Err(IamError::invalid("Quotas are answered where usage is known."))
+        }
         IdentityRequest::AddUser(user) => {
             let (view, key) = store.add_user(&new_user(user)).await?;
-            Ok(IdentityReport { users: vec![report(&view)], key: Some(pair(&key)) })
+            Ok(IdentityReport { users: vec![report(&view)], key: Some(pair(&key)), ..none })
         }
         IdentityRequest::RemoveUser { user } => store.remove_user(&name(user)).await.map(|()| none),
         IdentityRequest::ListUsers { account } => {
             let users = store.list_users(account.as_deref())?;
-            Ok(IdentityReport { users: users.iter().map(report).collect(), key: None })
+            Ok(IdentityReport { users: users.iter().map(report).collect(), ..none })
         }
         IdentityRequest::ShowUser { user } => {
-            Ok(IdentityReport { users: vec![report(&store.find_user(&name(user))?)], key: None })
+            Ok(IdentityReport { users: vec![report(&store.find_user(&name(user))?)], ..none })
         }
         IdentityRequest::AddKey { user, key } => {
             let key = store.add_key(&name(user), key.map(new_key).as_ref()).await?;
-            Ok(IdentityReport { users: Vec::new(), key: Some(pair(&key)) })
+            Ok(IdentityReport { key: Some(pair(&key)), ..none })
         }
         IdentityRequest::ChangeKey { access_key, action } => {
             let status = match action {
@@ -58,7 +62,7 @@ async fn run(store: &IdentityStore, request: IdentityRequest) -> Result<Identity
     }
 }
 
-fn refused(error: IamError) -> AdminError {
+pub(super) fn refused(error: IamError) -> AdminError {
     match error.code() {
         Code::NoSuchEntity => AdminError::NotFound(error.to_string()),
         Code::ServiceFailure | Code::ServiceUnavailable => {
@@ -72,7 +76,7 @@ fn refused(error: IamError) -> AdminError {
     }
 }
 
-fn name(user: NamedUser) -> UserName {
+pub(super) fn name(user: NamedUser) -> UserName {
     UserName { account: user.account, name: user.name }
 }
 

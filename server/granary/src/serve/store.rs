@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use super::backend::EngineBackend;
 use super::dispatch::{Readiness, Routes};
+use super::issuers::Issuers;
 use crate::config::{Config, FullSetting, warm_options};
 use crate::keyring::LoadedKeyRing;
 use crate::notify;
@@ -107,6 +108,8 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
     };
     let identities =
         IdentityStore::open(engine.clone(), root, own).await.context("loading the identities")?;
+    identities.fetch_keys_with(Arc::new(Issuers::new(&config.settings)?));
+    engine.limit_owners(Arc::new(super::quotas::Owners(identities.clone())));
     let following = tokio::spawn({
         let identities = identities.clone();
         async move { identities.follow().await }

@@ -4,7 +4,7 @@ use granary_auth::{Identity, IdentityKind, Service};
 
 use super::call::Call;
 use super::xml::Xml;
-use super::{grants, groups, keys, policies, roles, sts, summary, users};
+use super::{grants, groups, keys, policies, providers, roles, sts, summary, users, web};
 use crate::documents::Kind;
 use crate::error::{Code, IamError, Result};
 
@@ -35,8 +35,8 @@ async fn run_sts(call: &Call<'_>, name: &str) -> Result<Xml> {
         "AssumeRole" => sts::assume_role(call).await,
         "GetCallerIdentity" => Ok(sts::caller_identity(call)),
         "GetSessionToken" => sts::session_token(call).await,
+        web::ACTION => web::assume_role(call).await,
         "AssumeRoleWithSAML"
-        | "AssumeRoleWithWebIdentity"
         | "AssumeRoot"
         | "DecodeAuthorizationMessage"
         | "GetAccessKeyInfo"
@@ -73,10 +73,25 @@ async fn run_iam(call: &Call<'_>, name: &str) -> Result<Xml> {
         "RemoveUserFromGroup" => groups::remove_user(call).await,
         "GetAccountSummary" => summary::account(call),
         "ListAccountAliases" => none(call, "AccountAliases"),
-        "ListOpenIDConnectProviders" => none(call, "OpenIDConnectProviderList"),
         "ListSAMLProviders" => none(call, "SAMLProviderList"),
         "ListMFADevices" => none(call, "MFADevices"),
+        name if name.contains("OpenIDConnectProvider") => run_providers(call, name).await,
         _ => run_roles_and_policies(call, name).await,
+    }
+}
+
+async fn run_providers(call: &Call<'_>, name: &str) -> Result<Xml> {
+    match name {
+        "CreateOpenIDConnectProvider" => providers::create(call).await,
+        "GetOpenIDConnectProvider" => providers::get(call),
+        "ListOpenIDConnectProviders" => providers::list(call),
+        "DeleteOpenIDConnectProvider" => providers::delete(call).await,
+        "AddClientIDToOpenIDConnectProvider" => providers::add_client(call).await,
+        "RemoveClientIDFromOpenIDConnectProvider" => providers::remove_client(call).await,
+        "UpdateOpenIDConnectProviderThumbprint" => providers::update_thumbprints(call).await,
+        "TagOpenIDConnectProvider" | "UntagOpenIDConnectProvider" => providers::tag(call).await,
+        "ListOpenIDConnectProviderTags" => providers::tags(call),
+        _ => Err(unknown(name)),
     }
 }
 

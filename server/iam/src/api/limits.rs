@@ -9,6 +9,8 @@ use crate::error::{IamError, Result};
 
 pub(crate) const USERS: usize = 5_000;
 pub(crate) const GROUPS: usize = 300;
+/// OpenID Connect providers of an account.
+pub(crate) const PROVIDERS: usize = 100;
 pub(crate) const ROLES: usize = 1_000;
 pub(crate) const POLICIES: usize = 1_500;
 pub(crate) const GROUPS_PER_USER: usize = 10;

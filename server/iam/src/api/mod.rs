@@ -13,11 +13,13 @@ mod keys;
 mod limits;
 mod paging;
 mod policies;
+mod providers;
 mod roles;
 mod sts;
 mod summary;
 mod tagging;
 mod users;
+mod web;
 mod xml;
 
 use std::sync::Arc;
@@ -87,6 +89,10 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
 
 /// Which service the request says it is signed for. The signature is right for that one only.
 fn service_of(parts: &Parts) -> Service {
+    // The only action that nobody signs is one of STS.
+    if !parts.headers.contains_key(AUTHORIZATION) {
+        return Service::Sts;
+    }
     let scope = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if scope.contains("/sts/aws4_request") { Service::Sts } else { Service::Iam }
 }
@@ -99,24 +105,34 @@ async fn serve(api: &Api, parts: &Parts, body: Body, service: Service) -> Result
         IamError::invalid("The request did not arrive whole.")
     })?;
     let body = body.to_bytes();
-    let sha256 = hex::encode(Sha256::digest(&body));
-    let verified = api.verifier.verify_query(parts, service, &sha256, SystemTime::now())?;
+    let principal = match parts.headers.contains_key(AUTHORIZATION) {
+        false if is_unsigned(&body) => Principal::Anonymous,
+        _ => {
+            let sha256 = hex::encode(Sha256::digest(&body));
+            api.verifier.verify_query(parts, service, &sha256, SystemTime::now())?.principal
+        }
+    };
     let form = Form::read(&body)?;
     let name = form.required("Action")?.to_owned();
     check_version(service, form.get("Version"))?;
-    let account = match &verified.principal {
+    let account = match &principal {
         Principal::User(identity) => Arc::clone(&identity.account),
         Principal::Root { .. } | Principal::Anonymous => Arc::clone(api.store.own_account()),
     };
     let call = Call {
         store: &api.store,
         form: &form,
-        principal: &verified.principal,
+        principal: &principal,
         account,
         action: format!("{}:{name}", service.name()),
     };
     let xml = actions::run(&call, service, &name).await?;
     Ok((name, xml))
+}
+
+/// Whether a request brings a token in the place of a signature.
+fn is_unsigned(body: &[u8]) -> bool {
+    Form::read(body).is_ok_and(|form| form.get("Action") == Some(web::ACTION))
 }
 
 fn version(service: Service) -> &'static str {

@@ -36,7 +36,7 @@ pub(super) fn caller_identity(call: &Call<'_>) -> Xml {
 }
 
 /// Seals the token and writes its credentials.
-async fn issue(call: &Call<'_>, token: &Token) -> Result<Xml> {
+pub(super) async fn issue(call: &Call<'_>, token: &Token) -> Result<Xml> {
     let sealed = token.seal(&*call.store.vault().await?)?;
     let mut xml = Xml::new();
     xml.element("Credentials", |xml| {
@@ -48,7 +48,7 @@ async fn issue(call: &Call<'_>, token: &Token) -> Result<Xml> {
     Ok(xml)
 }
 
-fn token(account: &str, subject: Subject, parent: &str, lasts_s: u32) -> Result<Token> {
+pub(super) fn token(account: &str, subject: Subject, parent: &str, lasts_s: u32) -> Result<Token> {
     let issued_s = names::now_ms() / 1000;
     Ok(Token {
         access_key: names::new_id(IdKind::TemporaryKey)?,
@@ -119,7 +119,7 @@ fn denied(call: &Call<'_>, arn: &str) -> IamError {
 }
 
 /// The role of that ARN, in whatever account.
-fn find_role(call: &Call<'_>, arn: &str) -> Option<Arc<RoleDocument>> {
+pub(super) fn find_role(call: &Call<'_>, arn: &str) -> Option<Arc<RoleDocument>> {
     let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
     let name = path.rsplit('/').next()?;
     let role = call.read(|state| state.role(account, name).ok().cloned())?;
@@ -127,7 +127,7 @@ fn find_role(call: &Call<'_>, arn: &str) -> Option<Arc<RoleDocument>> {
 }
 
 /// The session policies of the request, checked.
-fn session_policies(call: &Call<'_>, account: &str) -> Result<(Option<String>, Vec<String>)> {
+pub(super) fn session_policies(call: &Call<'_>, account: &str) -> Result<(Option<String>, Vec<String>)> {
     let policy = call.form.get("Policy");
     if let Some(text) = policy {
         if !limits::fit([text], limits::SESSION_POLICY_CHARS) {
@@ -146,13 +146,39 @@ fn session_policies(call: &Call<'_>, account: &str) -> Result<(Option<String>, V
     Ok((policy.map(str::to_owned), arns.into_iter().map(str::to_owned).collect()))
 }
 
-pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
-    let arn = call.form.required("RoleArn")?;
+/// The name that the request gives the session.
+pub(super) fn session_name<'c>(call: &Call<'c>) -> Result<&'c str> {
     let session = call.form.required("RoleSessionName")?;
     names::check_name(Kind::User, session)?;
     if session.len() < 2 {
         return Err(IamError::invalid("The value of RoleSessionName must have at least 2 characters."));
     }
+    Ok(session)
+}
+
+/// How long the session lasts, which is `longest_s` at most.
+pub(super) fn duration_of(call: &Call<'_>, longest_s: u32) -> Result<u32> {
+    let lasts_s = call.form.number("DurationSeconds", SESSION_MIN_S, USER_SESSION_MAX_S)?;
+    let lasts_s = lasts_s.unwrap_or(ROLE_SESSION_DEFAULT_S.min(longest_s));
+    if lasts_s > longest_s {
+        let message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+        return Err(IamError::invalid(message));
+    }
+    Ok(lasts_s)
+}
+
+/// Writes whose session it is.
+pub(super) fn write_role_user(xml: &mut Xml, role: &RoleDocument, session: &str) {
+    let account = &role.head.account;
+    xml.element("AssumedRoleUser", |xml| {
+        xml.text("AssumedRoleId", format!("{}:{session}", role.head.id))
+            .text("Arn", format!("arn:aws:sts::{account}:assumed-role/{}/{session}", role.head.name));
+    });
+}
+
+pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
+    let arn = call.form.required("RoleArn")?;
+    let session = session_name(call)?;
     let identity = match call.principal {
         Principal::User(identity) if identity.kind != IdentityKind::AccountRoot => identity,
         _ => return Err(IamError::new(Code::AccessDenied, "Roles may not be assumed by root accounts.")),
@@ -164,21 +190,13 @@ pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
         IdentityKind::AssumedRole => role.max_session_s.min(CHAINED_SESSION_MAX_S),
         _ => role.max_session_s,
     };
-    let lasts_s = call.form.number("DurationSeconds", SESSION_MIN_S, USER_SESSION_MAX_S)?;
-    let lasts_s = lasts_s.unwrap_or(ROLE_SESSION_DEFAULT_S.min(longest_s));
-    if lasts_s > longest_s {
-        let message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
-        return Err(IamError::invalid(message));
-    }
+    let lasts_s = duration_of(call, longest_s)?;
     let account = &role.head.account;
     let (policy, policy_arns) = session_policies(call, account)?;
     let subject = Subject::Role { id: role.head.id.clone(), session: session.to_owned() };
     let made = token(account, subject, parent(call, identity), lasts_s)?;
     let mut xml = issue(call, &Token { policy, policy_arns, ..made }).await?;
-    xml.element("AssumedRoleUser", |xml| {
-        xml.text("AssumedRoleId", format!("{}:{session}", role.head.id))
-            .text("Arn", format!("arn:aws:sts::{account}:assumed-role/{}/{session}", role.head.name));
-    });
+    write_role_user(&mut xml, &role, session);
     Ok(xml)
 }
 

@@ -1,23 +1,6 @@
-//! Any XML body: never a panic, and what is accepted keeps the limits.
-
 #![no_main]
 
-use granary_s3::xml::requests::{parse_complete, parse_create_bucket, parse_delete};
-use libfuzzer_sys::fuzz_target;
+#[path = "../bodies/xml.rs"]
+mod body;
 
-fuzz_target!(|data: &[u8]| {
-    if let Ok(delete) = parse_delete(data) {
-        assert!((1..=1000).contains(&delete.targets.len()));
-    }
-    if let Ok(parts) = parse_complete(data) {
-        assert!(parts.windows(2).all(|pair| pair[0].number < pair[1].number));
-        assert!((1..=10_000).contains(&parts.len()));
-    }
-    let _ = parse_create_bucket(data);
-    if let Ok(tags) = granary_s3::tags::of_document(data, 10) {
-        assert!(tags.len() <= 10 && tags.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    }
-    granary_s3::check_configurations(data);
-    granary_s3::check_encryption(data);
-    granary_s3::notifications::check_notifications(data);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));

@@ -9,6 +9,13 @@ use crate::state::S3Config;
 /// keys of the root user of the store.
 const STORED: &str = "account:";
 
+/// The id of the account that an owner is, as buckets are stored with it; `None` for that of the store's root user where it
+/// was stored before there were others.
+#[must_use]
+pub fn account_of_owner(stored: &str) -> Option<&str> {
+    stored.strip_prefix(STORED)?.split(':').next()
+}
+
 /// An account that owns something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {

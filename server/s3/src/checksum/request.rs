@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use super::hasher::decode;
 use super::names;
-use crate::error::{S3Error, S3Result};
+use crate::error::{ErrorCode, S3Error, S3Result};
 
 /// Where the value to compare with comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub struct RequestedChecksum {
 /// Reads `x-amz-checksum-<algorithm>`, `x-amz-trailer` and `x-amz-sdk-checksum-algorithm`.
 ///
 /// # Errors
-/// `InvalidRequest` for more than one checksum, an unknown algorithm, a value of the wrong length, an unknown trailer,
-/// or an algorithm announced without its value.
+/// `InvalidRequest` for more than one checksum, an unknown algorithm, an unknown trailer, or an algorithm announced
+/// without its value; `BadDigest` for a value that the algorithm does not give.
 pub fn of_headers(headers: &HeaderMap) -> S3Result<Option<RequestedChecksum>> {
     let mut found = None;
     for (name, value) in headers {
@@ -45,8 +45,11 @@ pub fn of_headers(headers: &HeaderMap) -> S3Result<Option<RequestedChecksum>> {
             S3Error::invalid_request("The algorithm type you specified in x-amz-checksum- header is invalid.")
         })?;
         let decoded = value.to_str().ok().and_then(|value| decode(algorithm, value.trim()));
-        let bytes = decoded
-            .ok_or_else(|| S3Error::invalid_request(format!("Value for {name} header is invalid.")))?;
+        let bytes = decoded.ok_or_else(|| {
+            // No body has a checksum like that.
+            let message = format!("The value of {name} is no checksum of that algorithm.");
+            S3Error::with_message(ErrorCode::BadDigest, message)
+        })?;
         add(&mut found, RequestedChecksum { algorithm, expected: Expected::Value(bytes) })?;
     }
     if let Some(trailer) = headers.get("x-amz-trailer") {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use granary_engine::{Freshness, PutOptions};
 use granary_types::{Attributes, ObjectKey, UnixMillis, WriteId};
 
-use super::{KeyFormat, LogTarget, Waiting};
+use super::{KeyFormat, LogTarget, Waiting, grants};
 use crate::access;
 use crate::access::rules::Rules;
 use crate::access::services;
@@ -54,7 +54,8 @@ async fn deliver(shared: &Shared, waiting: &Waiting) -> S3Result<()> {
     }
     let mut body = TextBody::new(waiting.lines.clone());
     let attributes = Attributes { content_type: Some("text/plain".to_owned()), ..Attributes::default() };
-    let options = PutOptions { attributes, ..PutOptions::default() };
+    let acl = grants::acl_of(shared, &target.grants, &rules);
+    let options = PutOptions { attributes, acl, ..PutOptions::default() };
     shared.engine.put_object(&target.bucket, &key, options, &mut body).await?;
     Ok(())
 }

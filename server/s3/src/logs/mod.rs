@@ -6,6 +6,7 @@
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html>
 
 mod deliver;
+mod grants;
 mod line;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 use crate::access::rules::Rules;
 use crate::xml::read::Element;
 
+pub(crate) use grants::{TargetGrant, check as check_grants};
 pub(crate) use line::{Answered, Trail, leave, saw};
 
 /// The name of the configuration.
@@ -42,6 +44,7 @@ pub(crate) struct LogTarget {
     pub(crate) bucket: BucketName,
     pub(crate) prefix: String,
     pub(crate) format: KeyFormat,
+    pub(crate) grants: Vec<TargetGrant>,
 }
 
 impl LogTarget {
@@ -55,6 +58,7 @@ impl LogTarget {
             bucket: BucketName::new(text("TargetBucket").trim()).ok()?,
             prefix: text("TargetPrefix").to_owned(),
             format: if format.is_some() { KeyFormat::Partitioned } else { KeyFormat::Simple },
+            grants: TargetGrant::all(enabled).ok()?,
         })
     }
 }

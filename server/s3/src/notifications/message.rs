@@ -45,7 +45,7 @@ fn record(waiting: &WaitingEvent, event: &Event, time: &str, config: &S3Config) 
         None => event.kind.with_marker(waiting.cause.marker.is_some()),
     };
     let owner = Owner::of_stored(&event.owner, config).account;
-    json!({
+    let mut record = json!({
         "eventVersion": version_of(kind),
         "eventSource": "aws:s3",
         "awsRegion": event.region,
@@ -67,7 +67,29 @@ fn record(waiting: &WaitingEvent, event: &Event, time: &str, config: &S3Config) 
             },
             "object": object(waiting, event),
         },
-    })
+    });
+    if let (Some((name, data)), Some(record)) = (of_class(kind), record.as_object_mut()) {
+        record.insert(name.to_owned(), data);
+    }
+    record
+}
+
+/// What is told of storage classes beside the object.
+fn of_class(kind: EventKind) -> Option<(&'static str, Value)> {
+    match kind {
+        EventKind::RestoreCompleted { expires, class } => Some((
+            "glacierEventData",
+            json!({ "restoreEventData": {
+                "lifecycleRestorationExpiryTime": iso_date_millis(expires),
+                "lifecycleRestoreStorageClass": class.as_str(),
+            } }),
+        )),
+        EventKind::Transition { to } => Some((
+            "lifecycleEventData",
+            json!({ "transitionEventData": { "destinationStorageClass": to.as_str() } }),
+        )),
+        _ => None,
+    }
 }
 
 fn object(waiting: &WaitingEvent, event: &Event) -> Value {
@@ -95,6 +117,8 @@ fn version_of(kind: EventKind) -> &'static str {
         | EventKind::ExpiredMarker
         | EventKind::TaggingPut
         | EventKind::TaggingDelete
+        | EventKind::RestoreDelete
+        | EventKind::Transition { .. }
         | EventKind::AclPut => "2.3",
         _ => "2.1",
     }

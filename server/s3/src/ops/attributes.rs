@@ -151,7 +151,7 @@ pub(super) fn find_part(parts: &[PartInfo], number: PartNumber) -> S3Result<(u64
         }
         start += part.length_bytes;
     }
-    Err(S3Error::new(ErrorCode::InvalidPartNumber)
+    Err(S3Error::new(ErrorCode::InvalidPart)
         .field("ActualPartCount", parts.len().to_string())
         .field("PartNumberRequested", number.get().to_string()))
 }

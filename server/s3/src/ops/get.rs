@@ -181,7 +181,7 @@ fn part_selection(
         }
         None if number.get() == 1 => (ByteRange { start: 0, end: info.length_bytes }, info.checksum.as_ref()),
         None => {
-            return Err(S3Error::new(ErrorCode::InvalidPartNumber)
+            return Err(S3Error::new(ErrorCode::InvalidPart)
                 .field("ActualPartCount", "1")
                 .field("PartNumberRequested", number.get().to_string()));
         }

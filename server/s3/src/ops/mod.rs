@@ -26,8 +26,10 @@ mod torrent;
 pub(crate) mod version;
 mod versioning;
 
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub use configs::check_all as check_configurations;
+#[cfg(any(test, fuzzing))]
+pub(crate) use versioning::check as check_versioning;
 
 use axum::body::Body;
 

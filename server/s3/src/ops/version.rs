@@ -80,6 +80,10 @@ pub(super) fn not_found(
                 Err(_) => error,
             }
         }
+        error @ EngineError::NoSuchKey => {
+            let error = put::with_key(error.into(), object);
+            error.header(DELETE_MARKER, HeaderValue::from_static("false"))
+        }
         error => with_version(put::with_key(error.into(), object), object, version_id),
     }
 }

@@ -55,6 +55,12 @@ fn parse_versioning(document: &[u8]) -> S3Result<BucketChange> {
     change.ok_or_else(|| S3Error::new(ErrorCode::IllegalVersioningConfigurationException))
 }
 
+/// Takes any bytes for a document.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn check(document: &[u8]) {
+    let _ = parse_versioning(document);
+}
+
 #[cfg(test)]
 #[path = "versioning_tests.rs"]
 mod tests;

@@ -27,5 +27,8 @@ pub use client::{Peer, PeerOptions, PeerState, RemoteDrive, Timing};
 pub use error::RpcError;
 pub use limits::{APPEND_LENGTH_BYTES_MAX, READ_LENGTH_BYTES_MAX};
 pub use secret::{ClusterSecret, SECRET_LENGTH_BYTES_MIN};
+/// For fuzz targets only.
+#[cfg(any(test, fuzzing))]
+pub use server::fuzzing;
 pub use server::{LocalDrives, RpcServerOptions, serve};
 pub use tls::Tls;

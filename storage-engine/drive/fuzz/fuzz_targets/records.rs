@@ -1,17 +1,6 @@
-//! Any records: never a panic or memory beyond the input's, and what is read back is what it writes.
-
 #![no_main]
 
-use granary_drive::{BlobRecords, PackedRecords};
-use libfuzzer_sys::fuzz_target;
+#[path = "../bodies/records.rs"]
+mod body;
 
-fuzz_target!(|data: &[u8]| {
-    if let Some((records, length)) = PackedRecords::decode_with_length(data) {
-        assert!(length <= data.len());
-        assert_eq!(PackedRecords::decode(&records.encode().unwrap()), Some(records));
-    }
-    if let Some((records, length)) = BlobRecords::decode_with_length(data) {
-        assert!(length <= data.len());
-        assert_eq!(BlobRecords::decode(&records.encode().unwrap()), Some(records));
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));

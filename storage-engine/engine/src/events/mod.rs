@@ -5,6 +5,7 @@
 //! targets none of this costs anything. A target's queue is bounded: when it is full, what happens is not queued for it any
 //! more, which is logged and counted.
 
+mod classes;
 mod rules;
 
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! Which events a bucket tells to whom.
 
-use granary_types::ObjectKey;
+use granary_types::{ObjectKey, StorageClass, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// What happens to objects, by the names that S3 has for it.
@@ -31,6 +31,23 @@ pub enum EventKind {
     AclPut,
     /// The bucket was told to tell its events: a test of the target.
     Test,
+    // Queued events are decoded by the order of these: new ones come last.
+    /// A version of an archive class is to be made readable.
+    RestorePost,
+    /// It can be read.
+    RestoreCompleted {
+        /// Until when.
+        expires: UnixMillis,
+        /// Its class, which it keeps.
+        class: StorageClass,
+    },
+    /// It can be read no more.
+    RestoreDelete,
+    /// A version was moved to another class by a rule of the lifecycle.
+    Transition {
+        /// The class it has now.
+        to: StorageClass,
+    },
 }
 
 impl EventKind {
@@ -50,6 +67,10 @@ impl EventKind {
             Self::TaggingDelete => "ObjectTagging:Delete",
             Self::AclPut => "ObjectAcl:Put",
             Self::Test => "TestEvent",
+            Self::RestorePost => "ObjectRestore:Post",
+            Self::RestoreCompleted { .. } => "ObjectRestore:Completed",
+            Self::RestoreDelete => "ObjectRestore:Delete",
+            Self::Transition { .. } => "LifecycleTransition",
         }
     }
 

@@ -197,7 +197,9 @@ impl Pass<'_> {
         let goes = is_for_good && self.is_over(&seen, Some(&tags), now);
         let stays = row.object.kind == VersionKind::Object && !goes;
         let to = self.new_class(&seen, Some(&tags), now).filter(|_| stays);
-        Ok(to.map(|to| Due { bucket: self.bucket.id, key: seen.key, row, to }))
+        let Some(to) = to else { return Ok(None) };
+        let events = self.inner.transition_events(self.bucket, (&seen.key, &row.object), to).await?;
+        Ok(Some(Due { bucket: self.bucket.id, key: seen.key, row, to, events }))
     }
 
     /// The row of a version and its tags, if it is the one that was seen.

@@ -18,8 +18,10 @@ mod tasks;
 mod walk;
 mod watch;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use granary_types::NodeId;
 use tokio::sync::Notify;
 
 use crate::engine::{Engine, Inner};
@@ -49,6 +51,7 @@ pub(crate) struct Maintenance {
     lifecycles: tokio::task::JoinHandle<()>,
     transitions: tokio::task::JoinHandle<()>,
     moves: tokio::task::JoinHandle<()>,
+    fail_overs: tokio::task::JoinHandle<()>,
     warm: tokio::task::JoinHandle<()>,
 }
 
@@ -75,8 +78,9 @@ impl Maintenance {
         let follow = |aim| tokio::spawn(follow_forever(Arc::clone(&engine.inner), aim));
         let (lifecycles, transitions) = (follow(Aim::Delete), follow(Aim::Move));
         let moves = tokio::spawn(moves::move_forever(Arc::clone(&engine.inner)));
+        let fail_overs = tokio::spawn(crate::fail_over::follow_fail_overs(Arc::clone(&engine.inner)));
         let warm = tokio::spawn(crate::warm::keep_warm_forever(Arc::clone(&engine.inner)));
-        Self { stop, task, backups, lifecycles, transitions, moves, warm }
+        Self { stop, task, backups, lifecycles, transitions, moves, fail_overs, warm }
     }
 
     /// Ends the loop where it is; whatever it was doing is crash-safe and begun again at the next start.
@@ -85,10 +89,13 @@ impl Maintenance {
         self.lifecycles.abort();
         self.transitions.abort();
         self.moves.abort();
+        self.fail_overs.abort();
         self.warm.abort();
         self.stop.notify_one();
         let _ended = self.task.await;
-        let _aborted = tokio::join!(self.backups, self.lifecycles, self.transitions, self.moves, self.warm);
+        let others =
+            [self.backups, self.lifecycles, self.transitions, self.moves, self.fail_overs, self.warm];
+        let _aborted = futures::future::join_all(others).await;
     }
 }
 
@@ -99,6 +106,8 @@ struct Background {
     compactor: compact::Compactor,
     ends: ends::Remembered,
     pages: pages::Pages,
+    /// The nodes that answered in the last round.
+    answering: HashSet<NodeId>,
 }
 
 /// One round. A step that fails is tried again in the next and does not keep the others from their turn.
@@ -109,8 +118,13 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
             tracing::warn!(step, %error, "background work failed and will be tried again");
         }
     };
-    if inner.nodes.is_some() {
+    if let Some(nodes) = &inner.nodes {
         inner.pool.retire_unfit().await;
+        let answering: HashSet<NodeId> = nodes.answering().collect();
+        if !answering.is_subset(&background.answering) {
+            inner.damage.resume();
+        }
+        background.answering = answering;
     }
     said("seal", inner.pool.seal_retired().await);
     said("heal", heal::heal_reported(inner).await);

@@ -14,6 +14,7 @@ mod running;
 mod stripe;
 
 pub(crate) use block::{BlockPlace, Records, VerifiedBlock, header_at, verify_block, verify_body};
+pub(crate) use gather::gather_stripe;
 pub(crate) use handle::Reader;
 pub use handle::{ObjectHandle, ObjectStream};
 pub(crate) use running::Running;

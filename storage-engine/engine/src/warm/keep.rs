@@ -101,7 +101,7 @@ impl Keeper {
                 Fate::Orphan => orphans.push(found),
                 Fate::Faded => faded.push(found),
                 Fate::Stays if found.row.kind == WarmKind::Pinned && !pins.cover(&found) => {
-                    unpinned.push(found)
+                    unpinned.push(found);
                 }
                 Fate::Stays => {}
             }

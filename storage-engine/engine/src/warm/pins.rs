@@ -4,8 +4,11 @@
 //! other's way, and pins go with their bucket.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::pin::pin;
 
-use granary_metadata::{Bucket, BucketDocument, BucketQuery, DocumentQuery, WarmVersion};
+use futures::TryStreamExt as _;
+use granary_metadata::{Bucket, BucketDocument, DocumentQuery, WarmVersion};
 use granary_types::{BucketId, BucketName};
 
 use crate::engine::Inner;
@@ -76,19 +79,13 @@ impl KnownPins {
 
 /// The pinned prefixes of all buckets.
 pub(super) async fn all(inner: &Inner) -> Result<Vec<(BucketId, BucketName, String)>> {
-    let (mut pins, mut after) = (Vec::new(), None);
-    loop {
-        let query = BucketQuery { prefix: String::new(), after: after.take(), limit: PAGE };
-        let page = inner.store.list_buckets(query).await?;
-        after = page.buckets.last().map(|bucket| bucket.name.to_string());
-        for Bucket { id, name, .. } in page.buckets {
-            let prefixes = prefixes(inner, id).await?.into_iter();
-            pins.extend(prefixes.map(|prefix| (id, name.clone(), prefix)));
-        }
-        if !page.more || after.is_none() {
-            return Ok(pins);
-        }
+    let mut pins = Vec::new();
+    let mut buckets = pin!(inner.all_buckets());
+    while let Some(Bucket { id, name, .. }) = buckets.try_next().await? {
+        let prefixes = prefixes(inner, id).await?.into_iter();
+        pins.extend(prefixes.map(|prefix| (id, name.clone(), prefix)));
     }
+    Ok(pins)
 }
 
 /// What a prefix is to be.
@@ -106,8 +103,8 @@ impl Pins {
     pub(super) async fn of_rows(inner: &Inner, rows: &[WarmVersion]) -> Result<Self> {
         let mut pins = HashMap::new();
         for row in rows {
-            if !pins.contains_key(&row.bucket) {
-                pins.insert(row.bucket, prefixes(inner, row.bucket).await?);
+            if let Entry::Vacant(missing) = pins.entry(row.bucket) {
+                missing.insert(prefixes(inner, row.bucket).await?);
             }
         }
         Ok(Self(pins))

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use granary_metadata::{Commit, RestoreChange, Restored, WarmKind, WarmQuery, WarmStep, WarmVersion, Write};
+use granary_metadata::{
+    Bucket, Commit, RestoreChange, Restored, WarmKind, WarmQuery, WarmStep, WarmVersion, Write,
+};
 use granary_types::{BucketId, ObjectKey, UnixMillis, WriteId, crash_point};
 
 use super::copy::{Made, Pace, Wish, make_copies};
@@ -13,6 +15,7 @@ use super::room::{Claims, change_of, drop_copies, drop_of};
 use super::{next_round, said};
 use crate::engine::Inner;
 use crate::error::Result;
+use crate::events::Origin;
 
 /// Restores that are done together.
 const PAGE: u32 = 2_000;
@@ -77,7 +80,8 @@ async fn restore_all(
     pace: Pace,
     failed: &mut Failed,
 ) -> Result<()> {
-    let looked = stream::iter(wanted).map(|found| look(inner, found)).buffered(LOOKS);
+    let buckets = &buckets_to_tell_of(inner).await?;
+    let looked = stream::iter(wanted).map(|found| look(inner, buckets, found)).buffered(LOOKS);
     let (mut wishes, mut at_once, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
     for looked in looked.try_collect::<Vec<_>>().await? {
         match looked {
@@ -112,8 +116,16 @@ enum Looked {
     AtOnce(Vec<Write>),
 }
 
+/// The buckets, if anything is told of what happens in them.
+async fn buckets_to_tell_of(inner: &Inner) -> Result<HashMap<BucketId, Bucket>> {
+    if !inner.targets.are_named() {
+        return Ok(HashMap::new());
+    }
+    inner.all_buckets().map_ok(|bucket| (bucket.id, bucket)).try_collect().await
+}
+
 /// What there is to do for a restore.
-async fn look(inner: &Inner, found: WarmVersion) -> Result<Looked> {
+async fn look(inner: &Inner, buckets: &HashMap<BucketId, Bucket>, found: WarmVersion) -> Result<Looked> {
     let row = inner.store.object(found.bucket, &found.key, Some(found.row.version)).await?;
     let Some(row) = row.filter(|row| row.object.write == found.write) else {
         return Ok(Looked::AtOnce(vec![drop_of(&found)]));
@@ -121,16 +133,26 @@ async fn look(inner: &Inner, found: WarmVersion) -> Result<Looked> {
     let now = UnixMillis::now();
     let expires = inner.options.lifecycle_day.after(now, found.row.days);
     let restored = restored_for(&found, Restored { requested: found.row.at, expires });
+    let events = match buckets.get(&found.bucket) {
+        Some(bucket) => {
+            let subject = (&found.key, &row.object);
+            inner.restore_done_events(&Origin::lifecycle(), bucket, subject, expires).await?
+        }
+        None => Vec::new(),
+    };
     if found.row.place.is_some() {
         // It has a copy from before it was archived, or from a restore that has just ended.
         let step = WarmStep::Keep { from: found.row.kind, kind: WarmKind::Restored, at: expires };
-        return Ok(Looked::AtOnce(vec![Write::Warm(Box::new(change_of(&found, step))), restored]));
+        let mut writes = vec![Write::Warm(Box::new(change_of(&found, step))), restored];
+        writes.extend(events);
+        return Ok(Looked::AtOnce(writes));
     }
     if !row.object.storage_class.is_archive() {
         // It got another class meanwhile.
         return Ok(Looked::AtOnce(vec![drop_of(&found)]));
     }
-    let wish = Wish::new((found.bucket, found.key, row), WarmKind::Restored, expires).with(restored);
+    let wish = Wish::new((found.bucket, found.key, row), WarmKind::Restored, expires);
+    let wish = events.into_iter().fold(wish.with(restored), Wish::with);
     Ok(Looked::Copy(Box::new(wish)))
 }
 

@@ -13,10 +13,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use granary_cluster::access::LaneKind;
 use granary_drive::{FileHeader, Flush};
-use granary_metadata::{
-    Commit, Content, MetadataStore, ObjectMove, Outcome, PackedLocation, PutObject, RenameObject, Transition,
-    VolumeAdvance, WarmChange, WarmPlace, WarmStep, Write,
-};
+use granary_metadata::{Commit, MetadataStore, Outcome, PackedLocation, RenameObject, VolumeAdvance, Write};
 use granary_simd::md5::Kernel;
 use granary_types::{UnixMillis, crash_point};
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::etags::{Draft, EtagRoom, Untagged, tag};
 use super::manifest::{Recorded, Stamping};
 use super::pack::{ENTRY_OVERHEAD_BYTES, Item, PackedStripe, Spot, pack_stripe};
+use super::pack_write::PackWrite;
 use crate::error::{EngineError, Result};
 use crate::tiers::Tier;
 use crate::told::Stamps;
@@ -35,90 +33,6 @@ const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Writes of a group: what one transaction of the metadata takes in at most.
 const GROUP_WRITES_MAX: usize = 2048;
 const ATTEMPTS_MAX: usize = 3;
-
-/// What becomes of a packed object's place.
-#[derive(Debug)]
-pub(crate) enum PackWrite {
-    /// It is the content of a new version, which gets its tags and locks with it.
-    Put(Box<PutObject>, Vec<Write>),
-    /// It is the content of a version at its new key.
-    Rename(Box<RenameObject>, Vec<Write>),
-    /// It is the new place of a version that lies at `from`; `to` is filled in.
-    Move(Box<ObjectMove>),
-    /// It is the new place of a version that gets another class; filled in.
-    Transition(Box<Transition>),
-    /// It is the place of a warm copy, which is filled in; the writes are true with it.
-    Warm(Box<WarmChange>, Vec<Write>),
-    /// It is a record of what these writes make; nothing refers to its place.
-    Recorded(Recorded),
-}
-
-impl PackWrite {
-    /// Adds what the write makes true to the commit of its group.
-    fn at(self, location: Option<PackedLocation>, group: &mut Flushed) {
-        match (self, location) {
-            (Self::Put(mut put, behind), Some(location)) => {
-                put.object.content = Content::Packed(location).sealed_like(&put.object.content);
-                group.writes.push(Write::Put(put));
-                group.writes.extend(behind);
-            }
-            (Self::Rename(mut rename, behind), Some(location)) => {
-                let content = Content::Packed(location).sealed_like(&rename.put.object.content);
-                rename.put.object.content = content;
-                group.writes.push(Write::Rename(rename));
-                group.writes.extend(behind);
-            }
-            (Self::Move(mut moved), Some(location)) => {
-                moved.to = location;
-                group.writes.push(Write::MoveObject(moved));
-            }
-            (Self::Transition(mut transition), Some(location)) => {
-                transition.place = Some(location);
-                group.writes.push(Write::Transition(transition));
-            }
-            (Self::Warm(mut change, behind), Some(location)) => {
-                match &mut change.step {
-                    WarmStep::Place { place, .. } => *place = WarmPlace::Packed(location),
-                    WarmStep::MovePacked { to, .. } => *to = location,
-                    _ => {}
-                }
-                group.writes.push(Write::Warm(change));
-                group.writes.extend(behind);
-            }
-            (Self::Recorded(recorded), _) => {
-                group.writes.extend(recorded.writes);
-                group.advances.extend(recorded.advances);
-                group.volumes.extend(recorded.volumes);
-            }
-            // Each request has an item, and each item a place.
-            (
-                Self::Put(..) | Self::Rename(..) | Self::Move(_) | Self::Transition(_) | Self::Warm(..),
-                None,
-            ) => {}
-        }
-    }
-
-    /// How many writes it commits.
-    fn count(&self) -> usize {
-        match self {
-            Self::Put(_, behind) | Self::Rename(_, behind) | Self::Warm(_, behind) => 1 + behind.len(),
-            Self::Move(_) | Self::Transition(_) => 1,
-            Self::Recorded(recorded) => recorded.writes.len(),
-        }
-    }
-
-    fn stamping(&self) -> Stamping {
-        match self {
-            Self::Put(..) | Self::Rename(..) => Stamping::Now,
-            Self::Move(_) | Self::Transition(_) | Self::Warm(..) => Stamping::Kept,
-            Self::Recorded(recorded) => recorded.stamping,
-        }
-    }
-
-    fn is_record(&self) -> bool {
-        matches!(self, Self::Recorded(_))
-    }
-}
 
 /// Gets the outcomes of a request's writes.
 type Reply = oneshot::Sender<Result<Vec<Outcome>>>;
@@ -141,13 +55,13 @@ impl Request {
 }
 
 #[derive(Default)]
-struct Flushed {
-    advances: Vec<VolumeAdvance>,
-    writes: Vec<Write>,
+pub(super) struct Flushed {
+    pub(super) advances: Vec<VolumeAdvance>,
+    pub(super) writes: Vec<Write>,
     /// Each with how many of the writes are its own.
     replies: Vec<(Reply, usize)>,
     /// Keeps the volumes from being sealed before the commit.
-    volumes: Vec<Arc<OpenVolume>>,
+    pub(super) volumes: Vec<Arc<OpenVolume>>,
     /// What depends on volumes of its own, whose refusal must not be that of the group.
     apart: Vec<(Recorded, Reply)>,
 }

@@ -1,7 +1,6 @@
-//! Any segment of the metadata log, and any changes in a sound frame: see `granary_metadata::fuzzing::log`.
-
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+#[path = "../bodies/log.rs"]
+mod body;
 
-fuzz_target!(|data: &[u8]| granary_metadata::fuzzing::log(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));

@@ -1,7 +1,6 @@
-//! Any seal of a snapshot: see `granary_metadata::fuzzing::seal`.
-
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+#[path = "../bodies/seal.rs"]
+mod body;
 
-fuzz_target!(|data: &[u8]| granary_metadata::fuzzing::seal(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::run(data));

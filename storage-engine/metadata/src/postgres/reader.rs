@@ -150,6 +150,9 @@ async fn connected<'s>(
     held: &'s mut Option<Session>,
     deadline: Instant,
 ) -> std::result::Result<&'s mut Session, Failure> {
+    if held.as_ref().is_some_and(|session| locator.has_passed(session)) {
+        *held = None;
+    }
     match held {
         Some(session) => Ok(session),
         None => Ok(held.insert(locator.connect_by(deadline).await?)),

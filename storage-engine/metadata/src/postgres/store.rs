@@ -17,6 +17,7 @@ use super::reader::{self, Asked, READS_PER_QUERY, Read};
 use super::writer::{Pending, Writer};
 use super::{moving, recount, schema, upkeep};
 use crate::error::{MetadataError, Result};
+use crate::fail_over::FailOvers;
 use crate::membership::Membership;
 use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
@@ -91,6 +92,12 @@ impl PostgresStore {
     #[must_use]
     pub fn membership(&self) -> Arc<dyn Membership> {
         Arc::clone(&self.members) as Arc<dyn Membership>
+    }
+
+    /// What the database lost when it failed over.
+    #[must_use]
+    pub fn fail_overs(&self) -> Arc<dyn FailOvers> {
+        Arc::clone(&self.members) as Arc<dyn FailOvers>
     }
 
     fn queues(&self, context: &'static str) -> Result<Queues> {

@@ -35,7 +35,7 @@ mod survive;
 mod sync;
 mod writer;
 
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub use survive::fuzzing;
 
 pub use frozen::SqliteFrozen;

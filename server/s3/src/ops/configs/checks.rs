@@ -1,15 +1,17 @@
 //! What the schemas do not say.
 
-use granary_engine::{Bucket, EngineError};
+use granary_engine::{Bucket, EngineError, Freshness};
 use granary_types::BucketName;
 
 use super::Kind;
+use crate::access;
 use crate::access::owner::Owner;
 use crate::access::rules;
 use crate::context::Context;
 use crate::cors::Rules;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::inventory::Inventory;
+use crate::logs::{TargetGrant, check_grants};
 use crate::new_buckets::ObjectOwnership;
 use crate::tags;
 use crate::xml::read::{Element, malformed};
@@ -112,7 +114,11 @@ pub(super) async fn of_store(
     let owner = |found: &Bucket| Owner::of_bucket(found, &context.shared.config).account;
     match context.shared.engine.bucket(&name).await {
         // Logs are written to buckets of the same account only.
-        Ok(found) if context.owner().is_some_and(|own| own.account == owner(&found)) => Ok(()),
+        Ok(found) if context.owner().is_some_and(|own| own.account == owner(&found)) => {
+            let grants = TargetGrant::all(logging)?;
+            let target = access::rules(context.shared, &name, Freshness::Current).await?;
+            check_grants(context.shared, &grants, &target)
+        }
         Ok(_) => Err(missing()),
         Err(EngineError::NoSuchBucket(_)) => Err(missing()),
         Err(error) => Err(error.into()),

@@ -3,7 +3,7 @@
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html>
 
 use super::checks;
-use super::schema::Content::{Flag, Group, Number, OneOf, Text};
+use super::schema::Content::{Flag, Grantee, Group, Number, OneOf, Text};
 use super::schema::{Member, many, maybe, one, some};
 use crate::body::Protection;
 use crate::error::{ErrorCode, S3Result};
@@ -325,7 +325,16 @@ const LOGGING: &[Member] = &[maybe(
     Group(&[
         one("TargetBucket", Text),
         one("TargetPrefix", Text),
-        maybe("TargetGrants", Group(&[])),
+        maybe(
+            "TargetGrants",
+            Group(&[many(
+                "Grant",
+                Group(&[
+                    one("Grantee", Grantee),
+                    one("Permission", OneOf(&["FULL_CONTROL", "READ", "WRITE"])),
+                ]),
+            )]),
+        ),
         maybe(
             "TargetObjectKeyFormat",
             Group(&[

@@ -25,6 +25,8 @@ pub(super) enum Content {
     Flag,
     /// A number that is not negative.
     Number,
+    /// Somebody who is granted something, which is told by an attribute as well.
+    Grantee,
     /// Other elements.
     Group(&'static [Member]),
 }
@@ -84,6 +86,9 @@ fn group(xml: &mut XmlWriter, element: &Element, schema: &'static [Member]) -> S
 }
 
 fn content(xml: &mut XmlWriter, element: &Element, member: &Member) -> S3Result<()> {
+    if let Content::Grantee = member.content {
+        return grantee(xml, element, member.name);
+    }
     if let Content::Group(schema) = member.content {
         xml.open(member.name);
         group(xml, element, schema)?;
@@ -103,5 +108,25 @@ fn content(xml: &mut XmlWriter, element: &Element, member: &Member) -> S3Result<
         _ => return Err(malformed()),
     };
     xml.text(member.name, text);
+    Ok(())
+}
+
+/// Writes a grantee, its kind in the attribute that clients read it from.
+fn grantee(xml: &mut XmlWriter, element: &Element, name: &'static str) -> S3Result<()> {
+    const NAMES: [(&str, &str); 3] =
+        [("ID", "CanonicalUser"), ("URI", "Group"), ("EmailAddress", "AmazonCustomerByEmail")];
+    let mut named = NAMES.iter().filter_map(|(name, kind)| Some((*name, *kind, element.child(name)?)));
+    let (Some((said_by, kind, child)), None) = (named.next(), named.next()) else { return Err(malformed()) };
+    let known = |child: &Element| child.name == said_by || child.name == "DisplayName";
+    if !element.children.iter().all(known) || element.children.iter().any(|child| !child.children.is_empty())
+    {
+        return Err(malformed());
+    }
+    xml.raw(&format!("<{name} xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"{kind}\">"));
+    if let Some(display_name) = element.child("DisplayName") {
+        xml.text("DisplayName", display_name.text.trim());
+    }
+    xml.text(said_by, child.text.trim());
+    xml.close(name);
     Ok(())
 }

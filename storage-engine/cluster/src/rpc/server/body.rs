@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use granary_drive::aligned_buffer;
+use http_body::Body;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -12,17 +13,17 @@ use super::dispatch::Refusal;
 use crate::rpc::limits::CONTROL_LENGTH_BYTES_MAX;
 
 /// Reads one body.
-pub(super) struct BodyReader {
-    body: Incoming,
+pub(super) struct BodyReader<B = Incoming> {
+    body: B,
     frame: Bytes,
     hasher: blake3::Hasher,
     left_bytes: usize,
     deadline: Duration,
 }
 
-impl BodyReader {
+impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
     /// A body of exactly `length_bytes`; each piece of it must come within `deadline`.
-    pub(super) fn new(body: Incoming, length_bytes: usize, deadline: Duration) -> Self {
+    pub(super) fn new(body: B, length_bytes: usize, deadline: Duration) -> Self {
         Self { body, frame: Bytes::new(), hasher: blake3::Hasher::new(), left_bytes: length_bytes, deadline }
     }
 

@@ -3,6 +3,8 @@
 mod body;
 mod connection;
 mod dispatch;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handles;
 mod shards;
 

@@ -54,7 +54,7 @@ pub(in crate::sqlite) fn frame(
 }
 
 /// A frame with any payload.
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(super) fn frame_of_payload(
     position: &Position,
     payload: &[u8],

@@ -51,3 +51,7 @@ pub fn seal(data: &[u8]) {
         assert_eq!(again.and_then(|bytes| Seal::decode(&bytes)), Some(seal));
     }
 }
+
+#[cfg(test)]
+#[path = "fuzzing_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@
 
 mod files;
 mod frame;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod known;
 mod log;

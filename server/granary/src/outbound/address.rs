@@ -1,10 +1,10 @@
-//! Which addresses events may be sent to.
+//! Which addresses this server may connect to where others name them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How far targets may be reached.
+/// How far is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// Addresses of the public internet only.
     Public,
     /// Those of this machine and of private networks too.
@@ -12,8 +12,8 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    /// Whether events may be sent there.
-    pub(super) fn allows(self, address: IpAddr) -> bool {
+    /// Whether it may be connected to.
+    pub(crate) fn allows(self, address: IpAddr) -> bool {
         let is_someone = match address.to_canonical() {
             IpAddr::V4(v4) => !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast()),
             IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_multicast()),
