@@ -82,7 +82,7 @@ pub(super) fn acl_of(shared: &Shared, grants: &[TargetGrant], target: &Rules) ->
         match grant.grantee(shared) {
             Ok(grantee) => acl.grants.push(Grant { grantee, permission: grant.permission }),
             Err(error) => {
-                tracing::warn!(bucket = %target.bucket, %error, "a target grant of access logs is left out")
+                tracing::warn!(bucket = %target.bucket, %error, "a target grant of access logs is left out");
             }
         }
     }
