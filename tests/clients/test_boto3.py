@@ -6,6 +6,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,26 @@ def test_put_get_head_delete(server, bucket):
     s3.delete_object(Bucket=bucket, Key="a/b ü+&.bin")
     assert error_of(s3.get_object, Bucket=bucket, Key="a/b ü+&.bin") == (404, "NoSuchKey")
     assert error_of(s3.head_object, Bucket=bucket, Key="a/b ü+&.bin") == (404, "404")
+
+
+def test_small_objects_put_together_get_the_md5_of_their_own_bytes(server, bucket):
+    """Bodies that are packed together are hashed together: each must get its own tag, in the answer and in the listing."""
+    client = server.boto3(max_pool_connections=48)
+    lengths = [1, 55, 56, 64, 65, 4096, 16 * 1024, 32 * 1024, 32 * 1024 + 1, 100_000]
+    bodies = {f"{number:03}": seeded_bytes(number, lengths[number % len(lengths)]) for number in range(240)}
+
+    def put(key):
+        return client.put_object(Bucket=bucket, Key=key, Body=bodies[key])["ETag"]
+
+    with ThreadPoolExecutor(48) as pool:
+        answered = dict(zip(bodies, pool.map(put, bodies)))
+    expected = {key: f'"{hashlib.md5(body).hexdigest()}"' for key, body in bodies.items()}
+    assert answered == expected
+    listed = client.list_objects_v2(Bucket=bucket)["Contents"]
+    assert {entry["Key"]: entry["ETag"] for entry in listed} == expected
+    with pytest.raises(ClientError) as refused:
+        client.put_object(Bucket=bucket, Key="000", Body=b"x", ContentMD5="AAAAAAAAAAAAAAAAAAAAAA==")
+    assert refused.value.response["Error"]["Code"] == "BadDigest"
 
 
 def test_ranges(server, bucket):

@@ -1,5 +1,6 @@
 """Storage classes: on SSDs and disks, moved by lifecycle rules, restored from archives."""
 
+import http.client
 import itertools
 import json
 import time
@@ -62,6 +63,20 @@ def transition(server, bucket, *steps, filter=None, **rule):
         **({"Transitions": [{"Days": days, "StorageClass": name} for days, name in steps]} if steps else {}), **rule}]})
 
 
+def is_restored(client, bucket, key):
+    return client.head_object(Bucket=bucket, Key=key).get("Restore", "").startswith('ongoing-request="false"')
+
+
+def metrics_of(server):
+    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    link.request("GET", "/metrics")
+    return link.getresponse().read().decode()
+
+
+def warm(server):
+    return tiers(server)["warm"]
+
+
 def classes(server, bucket):
     page = server.boto3().list_objects_v2(Bucket=bucket)
     return {entry["Key"]: entry["StorageClass"] for entry in page.get("Contents", [])}
@@ -120,6 +135,7 @@ def test_rules_move_objects_in_steps(server):
     until(lambda: set(classes(server, bucket).values()) == {"GLACIER"}, "all are archived")
     for key, body in bodies.items():
         client.restore_object(Bucket=bucket, Key=key, RestoreRequest={"Days": 100})
+        until(lambda: is_restored(client, bucket, key), f"{key} is restored")
         assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
 
 
@@ -174,6 +190,7 @@ def test_archives_are_restored_for_a_while(server, name):
         return answer["ResponseMetadata"]["HTTPStatusCode"]
 
     assert restore(600) == 202
+    until(lambda: is_restored(client, bucket, "k"), "it is restored")
     assert restore(3, "Standard") == 200
     shown = client.head_object(Bucket=bucket, Key="k")["Restore"]
     assert shown.startswith('ongoing-request="false", expiry-date="') and shown.endswith(' GMT"')
@@ -189,6 +206,98 @@ def test_archives_are_restored_for_a_while(server, name):
             "Days": 1, "GlacierJobParameters": {"Tier": "Expedited"}}) == (400, "InvalidArgument")
     else:
         assert restore(1, "Expedited") == 202
+
+
+@pytest.fixture(scope="module")
+def slow_server():
+    """Copies 64 KiB a second, so that restores are seen in progress."""
+    settings = {"GRANARY_GRACE_MS": "1000", "GRANARY_MAINTENANCE_INTERVAL_MS": "200", "GRANARY_MOVE_RATE_BYTES": "65536"}
+    with running(settings=settings, drives=7, hdds=4) as server:
+        yield server
+
+
+def test_a_restore_is_in_progress_until_its_copy_is_there(slow_server):
+    client, bucket = slow_server.boto3(), new_bucket(slow_server)
+    body = seeded_bytes(9, 400_000)
+    client.put_object(Bucket=bucket, Key="k", Body=body, StorageClass="GLACIER")
+
+    def request(tier):
+        return {"Days": 1, "GlacierJobParameters": {"Tier": tier}}
+
+    client.restore_object(Bucket=bucket, Key="k", RestoreRequest=request("Bulk"))
+    assert client.head_object(Bucket=bucket, Key="k")["Restore"] == 'ongoing-request="true"'
+    for tier in ("Bulk", "Bulk"):
+        assert refusal(client.restore_object, Bucket=bucket, Key="k", RestoreRequest=request(tier)) == (
+            409, "RestoreAlreadyInProgress")
+    assert refusal(client.get_object, Bucket=bucket, Key="k") == (403, "InvalidObjectState")
+    assert refusal(client.copy_object, Bucket=bucket, Key="c", CopySource=f"{bucket}/k") == (403, "InvalidObjectState")
+    # A more urgent one is taken, as at AWS.
+    answer = client.restore_object(Bucket=bucket, Key="k", RestoreRequest=request("Standard"))
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 202
+    assert warm(slow_server)["restoring"] == 1
+    until(lambda: is_restored(client, bucket, "k"), "it is restored")
+    assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == body
+    assert warm(slow_server)["restored"] == {"copies": 1, "bytes": len(body)}
+    # A midnight is at least a day away: it is restored again, to a later one.
+    assert client.restore_object(Bucket=bucket, Key="k", RestoreRequest={"Days": 3})["ResponseMetadata"][
+        "HTTPStatusCode"] == 200
+
+
+def test_prefixes_are_prefetched_pinned_and_unpinned(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    bodies = {f"run/{n:03}": seeded_bytes(n, 20_000) for n in range(100)} | {"run/large": seeded_bytes(7, 3_000_000)}
+    for key, body in bodies.items():
+        client.put_object(Bucket=bucket, Key=key, Body=body, StorageClass="STANDARD_IA")
+    client.put_object(Bucket=bucket, Key="run/hot", Body=b"x")
+    client.put_object(Bucket=bucket, Key="elsewhere", Body=b"x" * 20_000, StorageClass="STANDARD_IA")
+    total, before = sum(len(body) for body in bodies.values()), warm(server)["prefetched"]
+    done = json.loads(server.admin("tier", "prefetch", f"s3://{bucket}/run/", "--json"))
+    assert (done["state"], done["found"], done["copied"], done["bytes"]) == ("done", 101, 101, total)
+    assert (done["on_ssd"], done["no_room"], done["failed"]) == (1, 0, 0)
+    assert warm(server)["prefetched"] == {"copies": before["copies"] + 101, "bytes": before["bytes"] + total}
+    for key, body in bodies.items():
+        assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+        assert client.head_object(Bucket=bucket, Key=key)["StorageClass"] == "STANDARD_IA"
+    ranged = client.get_object(Bucket=bucket, Key="run/large", Range="bytes=1000000-1999999")["Body"].read()
+    assert ranged == bodies["run/large"][1_000_000:2_000_000]
+    assert 'granary_warm_reads_total{outcome="warm"}' in metrics_of(server)
+    assert "101 had a copy" in server.admin("tier", "pin", f"s3://{bucket}/run/")
+    assert json.loads(server.admin("tier", "pins", "--json")) == [
+        {"bucket": bucket, "prefix": "run/", "copies": 101, "bytes": total}]
+    client.put_object(Bucket=bucket, Key="run/later", Body=b"y" * 1000, StorageClass="GLACIER_IR")
+    until(lambda: warm(server)["pinned"]["copies"] == 102, "what comes later is pinned")
+    # Overwritten and deleted: nothing stale is read, and the copies go.
+    client.put_object(Bucket=bucket, Key="run/000", Body=b"new", StorageClass="STANDARD_IA")
+    assert client.get_object(Bucket=bucket, Key="run/000")["Body"].read() == b"new"
+    client.delete_object(Bucket=bucket, Key="run/large")
+    expected = total + 1000 - 20_000 - 3_000_000 + 3
+    until(lambda: warm(server)["pinned"] == {"copies": 101, "bytes": expected}, "what was left behind goes")
+    assert json.loads(server.admin("tier", "unpin", f"s3://{bucket}/run/", "--json")) == {"unpinned": 101}
+    assert json.loads(server.admin("tier", "pins", "--json")) == []
+    assert warm(server)["prefetched"]["copies"] >= 101
+    assert "Warm copies on SSDs" in server.admin("tier", "list")
+
+
+def test_what_cannot_be_warm_is_refused(server, plain_server):
+    bucket = new_bucket(plain_server)
+    for command in ("prefetch", "pin"):
+        with pytest.raises(AssertionError, match="no SSDs beside disks"):
+            plain_server.admin("tier", command, f"s3://{bucket}/")
+        with pytest.raises(AssertionError, match="NoSuchBucket|not exist|no bucket"):
+            server.admin("tier", command, "s3://no-such-bucket/")
+        with pytest.raises(AssertionError, match="s3://"):
+            server.admin("tier", command, bucket)
+
+
+def test_what_is_read_often_is_promoted(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    for name in ("hot", "cold"):
+        client.put_object(Bucket=bucket, Key=name, Body=seeded_bytes(3, 30_000), StorageClass="INTELLIGENT_TIERING")
+    before = warm(server)["promoted"]["copies"]
+    for _ in range(4):
+        assert client.get_object(Bucket=bucket, Key="hot")["Body"].read() == seeded_bytes(3, 30_000)
+    until(lambda: warm(server)["promoted"]["copies"] == before + 1, "it is promoted")
+    assert client.get_object(Bucket=bucket, Key="hot")["Body"].read() == seeded_bytes(3, 30_000)
 
 
 def test_what_is_not_archived_is_not_restored(server):

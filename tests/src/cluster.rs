@@ -14,6 +14,7 @@ use crate::{Server, ServerConfig};
 
 const SECRET: &str = "a secret for tests that protects nothing at all 0123456789";
 const MEET_DEADLINE: Duration = Duration::from_secs(60);
+const SETTLED_WITHIN: Duration = Duration::from_secs(90);
 const HEALED_WITHIN: Duration = Duration::from_secs(90);
 const HEALED_INTERVAL: Duration = Duration::from_millis(500);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -81,6 +82,58 @@ impl Cluster {
         cluster.prepare(nodes, 1)?;
         cluster.launch().await?;
         Ok(cluster)
+    }
+
+    /// Lets the standby receive nothing more: what is committed from now on is lost when it takes the database's place.
+    pub fn cut_standby_off(&self) -> Result<()> {
+        let standby = self.standby.as_ref().context("this cluster has no standby")?;
+        standby.sql("postgres", "ALTER SYSTEM SET primary_conninfo = ''")?;
+        standby.sql("postgres", "SELECT pg_reload_conf()")?;
+        Ok(())
+    }
+
+    /// Waits until the standby has received all that the database has committed.
+    pub async fn standby_has_all(&self) -> Result<()> {
+        let standby = self.standby.as_ref().context("this cluster has no standby")?;
+        let deadline = Instant::now() + MEET_DEADLINE;
+        let wanted = self.database.sql("postgres", "SELECT pg_current_wal_lsn()")?;
+        let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{wanted}'::pg_lsn");
+        while standby.sql("postgres", &reached)? != "t" {
+            ensure!(Instant::now() < deadline, "the standby does not catch up");
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    /// What the nodes report to be lost: keys, each with what kind of loss it is.
+    pub async fn losses(&self) -> Result<Vec<(String, String)>> {
+        let node = self.running().next().context("no node runs")?;
+        let listed: serde_json::Value =
+            serde_json::from_str(&node.admin(&["metadata", "losses", "--json"]).await?)?;
+        let text = |loss: &serde_json::Value, name: &str| {
+            loss.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+        };
+        let losses =
+            listed.get("losses").and_then(serde_json::Value::as_array).context("a list of losses")?;
+        Ok(losses.iter().map(|loss| (text(loss, "key"), text(loss, "kind"))).collect())
+    }
+
+    /// Waits until all nodes that run are through with a fail-over.
+    pub async fn wait_settled(&self) -> Result<()> {
+        let deadline = Instant::now() + SETTLED_WITHIN;
+        for node in self.running() {
+            while Instant::now() < deadline {
+                let listed: serde_json::Value =
+                    serde_json::from_str(&node.admin(&["metadata", "losses", "--json"]).await?)?;
+                let failing = listed.get("failing_over").and_then(serde_json::Value::as_bool);
+                if failing == Some(false) && node.metric("granary_metadata_regressed").await? < 1.0 {
+                    break;
+                }
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+            ensure!(Instant::now() < deadline, "a fail-over is not settled\n{}", node.log_tail());
+        }
+        Ok(())
     }
 
     /// Kills the database and lets the standby take its place.

@@ -1,7 +1,7 @@
 //! A steady load with a memory: it knows what was acknowledged, what was in flight, and what each
 //! key may therefore hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +49,8 @@ impl Content {
 #[derive(Debug, Default)]
 pub struct Ledger {
     keys: Mutex<BTreeMap<String, Holding>>,
+    /// What each key was acknowledged to hold before.
+    past: Mutex<BTreeMap<String, Vec<Content>>>,
     acknowledged: AtomicU64,
 }
 
@@ -80,7 +82,10 @@ impl Ledger {
     }
 
     fn acknowledge(&self, key: &str, content: Content) {
-        self.lock().insert(key.to_owned(), Holding { settled: content, unknown: Vec::new() });
+        let before = self.lock().insert(key.to_owned(), Holding { settled: content, unknown: Vec::new() });
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.entry(key.to_owned()).or_default().extend(before.map(|before| before.settled));
+        drop(past);
         self.acknowledged.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -94,10 +99,18 @@ impl Ledger {
     /// Reads every key: each must hold its last acknowledged content or, whole, one whose outcome is
     /// unknown. What is found is settled from then on.
     pub async fn verify(&self, client: &Client) -> Result<()> {
+        self.verify_but(client, &BTreeSet::new()).await
+    }
+
+    /// As [`Ledger::verify`], but for keys that are reported to have gone back in time: these may hold, whole, whatever they
+    /// once were acknowledged to hold, or nothing.
+    pub async fn verify_but(&self, client: &Client, reported: &BTreeSet<String>) -> Result<()> {
         let holdings = self.lock().clone();
         for (key, holding) in holdings {
             let found = read(client, &key).await.with_context(|| format!("reading {key}"))?;
-            let mut allowed = std::iter::once(holding.settled).chain(holding.unknown.iter().copied());
+            let past = self.past(&key, reported.contains(&key));
+            let now = std::iter::once(holding.settled).chain(holding.unknown.iter().copied());
+            let mut allowed = now.chain(past);
             let Some(content) = allowed.find(|content| content.bytes() == found) else {
                 let length = found.map(|bytes| bytes.len());
                 bail!("{key} holds {length:?} bytes that are none of {holding:?}");
@@ -105,6 +118,16 @@ impl Ledger {
             self.lock().insert(key, Holding { settled: content, unknown: Vec::new() });
         }
         self.verify_listing(client).await
+    }
+
+    fn past(&self, key: &str, is_allowed: bool) -> Vec<Content> {
+        if !is_allowed {
+            return Vec::new();
+        }
+        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut past = past.get(key).cloned().unwrap_or_default();
+        past.push(Content::Absent);
+        past
     }
 
     async fn verify_listing(&self, client: &Client) -> Result<()> {
@@ -147,6 +170,8 @@ pub enum OnFailure {
     Fail,
     /// Go on after 503, which may have done the write or not; fail the load for anything else.
     AcceptUnavailable,
+    /// As `AcceptUnavailable`; and what is read may be older than what was acknowledged, or nothing.
+    AcceptLoss,
 }
 
 /// A running load.
@@ -185,9 +210,10 @@ impl Load {
                 ledger: Arc::clone(ledger),
                 choices: Choices::new(seed ^ (number << 32)),
                 number,
+                on_failure,
             };
             let enough = Arc::clone(&enough);
-            set.spawn(worker.run(enough, on_failure));
+            set.spawn(worker.run(enough));
         }
         Self { workers: set, enough }
     }
@@ -224,18 +250,21 @@ struct Worker {
     ledger: Arc<Ledger>,
     choices: Choices,
     number: u64,
+    on_failure: OnFailure,
 }
 
 impl Worker {
-    async fn run(mut self, enough: Arc<AtomicBool>, on_failure: OnFailure) -> Result<()> {
+    async fn run(mut self, enough: Arc<AtomicBool>) -> Result<()> {
         while !enough.load(Ordering::Relaxed) {
             if let Err(error) = self.step().await {
-                match on_failure {
-                    OnFailure::AcceptUnavailable if error.is::<Unavailable>() => {
+                match self.on_failure {
+                    OnFailure::AcceptUnavailable | OnFailure::AcceptLoss if error.is::<Unavailable>() => {
                         tokio::time::sleep(PAUSE_UNAVAILABLE).await;
                     }
                     OnFailure::Stop => return Ok(()),
-                    OnFailure::Fail | OnFailure::AcceptUnavailable => return Err(error),
+                    OnFailure::Fail | OnFailure::AcceptUnavailable | OnFailure::AcceptLoss => {
+                        return Err(error);
+                    }
                 }
             }
         }
@@ -280,7 +309,7 @@ impl Worker {
         for (number, part) in (1..).zip(body.chunks(PART_BYTES)) {
             let request = self.client.upload_part().bucket(BUCKET).key(key).upload_id(upload);
             let sent = request.part_number(number).body(ByteStream::from(part.to_vec())).send().await;
-            let sent = decided(sent)?.map_err(|refusal| refused(key, &refusal))?;
+            let sent = decided(sent)?.map_err(|refusal| self.refused_upload(key, &refusal))?;
             parts.push(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build());
         }
         let content = Content::Seeded { seed, length_bytes };
@@ -295,13 +324,23 @@ impl Worker {
         let none = Holding { settled: Content::Absent, unknown: Vec::new() };
         let holding = self.ledger.lock().get(key).cloned().unwrap_or(none);
         let found = read(&self.client, key).await?;
-        let mut allowed = std::iter::once(holding.settled).chain(holding.unknown);
+        let past = self.ledger.past(key, self.on_failure == OnFailure::AcceptLoss);
+        let mut allowed = std::iter::once(holding.settled).chain(holding.unknown).chain(past);
         ensure!(
             allowed.any(|content| content.bytes() == found),
             "{key} under load holds {:?} bytes",
             found.map(|bytes| bytes.len())
         );
         Ok(())
+    }
+
+    /// An upload may be lost with the database's last commits; its client begins anew, as after a 503.
+    fn refused_upload(&self, key: &str, refusal: &crate::client::Refusal) -> anyhow::Error {
+        let is_lost = matches!(refusal.code.as_str(), "NoSuchUpload" | "InvalidPart");
+        if is_lost && self.on_failure == OnFailure::AcceptLoss {
+            return Unavailable(format!("{key}: {refusal:?}")).into();
+        }
+        refused(key, refusal)
     }
 
     /// A 5xx may have done the write or not; any other refusal has not.
@@ -314,10 +353,11 @@ impl Worker {
         match decision {
             Ok(()) => self.ledger.acknowledge(key, content),
             Err(refusal) => {
-                if refusal.status < 500 {
+                // What was answered with a lost upload may have been done before it was lost.
+                if refusal.status < 500 && self.on_failure != OnFailure::AcceptLoss {
                     self.ledger.refuse(key, content);
                 }
-                return Err(refused(key, &refusal));
+                return Err(self.refused_upload(key, &refusal));
             }
         }
         Ok(())

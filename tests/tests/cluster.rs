@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use granary_tests::census::stored_bytes;
+use granary_tests::client::decided;
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
@@ -54,6 +55,41 @@ async fn what_is_put_through_one_node_is_there_on_every_other() {
     clients[2].delete_bucket().bucket("passing").send().await.unwrap();
     for client in &clients {
         assert!(client.head_bucket().bucket("passing").send().await.is_err());
+    }
+}
+
+/// Nodes believe for a second that a bucket is the one they knew; nobody must notice that.
+#[tokio::test]
+async fn a_bucket_that_was_made_again_is_written_and_read_at_once_on_every_node() {
+    let cluster = Cluster::start(3, 1).await.unwrap();
+    let clients = cluster.clients().unwrap();
+    let passing = "passing";
+    for round in 0..4_u64 {
+        clients[1].create_bucket().bucket(passing).send().await.unwrap();
+        for (number, client) in (0..).zip(&clients) {
+            let (key, body) = (format!("{number}"), seeded_bytes(round * 10 + number, 1000));
+            client
+                .put_object()
+                .bucket(passing)
+                .key(&key)
+                .body(ByteStream::from(body.clone()))
+                .send()
+                .await
+                .unwrap();
+            for other in &clients {
+                let got = other.get_object().bucket(passing).key(&key).send().await.unwrap();
+                assert!(got.body.collect().await.unwrap().to_vec() == body, "round {round}, {key}");
+            }
+        }
+        for number in 0..clients.len() {
+            clients[0].delete_object().bucket(passing).key(format!("{number}")).send().await.unwrap();
+        }
+        clients[2].delete_bucket().bucket(passing).send().await.unwrap();
+        for client in &clients {
+            let got =
+                decided(client.get_object().bucket(passing).key("0").send().await).unwrap().unwrap_err();
+            assert_eq!(got.code, "NoSuchBucket", "{got:?}");
+        }
     }
 }
 

@@ -60,10 +60,11 @@ fn crash_points() -> Vec<String> {
     );
     let only = std::env::var("GRANARY_TEST_POINT").unwrap_or_default();
     let points = String::from_utf8(output.stdout).unwrap();
-    // Walks of lifecycles, moves between tiers, moves of shards and recoveries die in tests of their own: they need rules, disks,
-    // nodes, and no server.
+    // Walks of lifecycles, moves between tiers, warm copies, moves of shards, recoveries and fail-overs die in tests of their own: they
+    // need rules, disks, nodes, and no server.
     let elsewhere = |point: &&str| {
-        ["lifecycle.", "tier.", "move.", "recover."].iter().any(|part| point.starts_with(part))
+        let parts = ["lifecycle.", "tier.", "warm.", "move.", "recover.", "fail_over."];
+        parts.iter().any(|part| point.starts_with(part))
     };
     let here = points.lines().filter(|point| !elsewhere(point));
     here.filter(|point| point.contains(&only)).map(str::to_owned).collect()

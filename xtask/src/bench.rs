@@ -39,7 +39,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         }
         bench.env("GRANARY_BENCH_GARAGE", garage);
     }
-    if args.iter().any(|arg| arg == "--nodes" || arg.starts_with("--nodes=")) {
+    let needs_postgres =
+        |arg: &String| arg == "--nodes" || arg.starts_with("--nodes=") || arg.ends_with("postgres");
+    if args.iter().any(needs_postgres) {
         bench.env("GRANARY_TEST_POSTGRES_BIN", postgres::ensure()?);
     }
     process::run(&mut bench)

@@ -5,9 +5,11 @@ use async_trait::async_trait;
 use crate::bucket::{BucketAnswer, BucketRequest};
 use crate::error::AdminError;
 use crate::identity::{IdentityReport, IdentityRequest};
+use crate::losses::LossList;
 use crate::model::{DriveReport, NodeReport, TaskId, TaskKind, TaskProgress, VolumePage};
 use crate::moves::{DrainPlan, Leaving, MoveReport};
 use crate::tiers::TierList;
+use crate::warm::{WarmAnswer, WarmRequest};
 
 /// The store, as its operator sees it. Implemented over the engine by the program that serves both.
 #[async_trait]
@@ -60,6 +62,18 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// [`AdminError::Unavailable`] when the state cannot be read now.
     async fn moves(&self) -> Result<MoveReport, AdminError>;
 
+    /// At most `limit` of what fail-overs of the metadata's database lost, behind `after`.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] for an `after` that no page named; [`AdminError::Unavailable`].
+    async fn list_losses(&self, after: Option<&str>, limit: usize) -> Result<LossList, AdminError>;
+
+    /// Forgets what was lost. How many there were.
+    ///
+    /// # Errors
+    /// [`AdminError::Unavailable`].
+    async fn dismiss_losses(&self) -> Result<u64, AdminError>;
+
     /// At most `limit` volumes with ids after `after`, in the order of their ids.
     ///
     /// # Errors
@@ -89,4 +103,10 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::NotFound`], [`AdminError::Invalid`] for what is no name of a bucket; [`AdminError::Unavailable`].
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError>;
+
+    /// Pins and prefetches prefixes, and tells how far that is.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`], [`AdminError::Invalid`] if the store has no SSDs beside disks; [`AdminError::Unavailable`].
+    async fn warm(&self, request: WarmRequest) -> Result<WarmAnswer, AdminError>;
 }

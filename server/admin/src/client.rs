@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use crate::bucket::{BucketAnswer, BucketRequest};
 use crate::error::AdminError;
 use crate::identity::{IdentityReport, IdentityRequest};
+use crate::losses::{LossList, LossesDismissed};
 use crate::model::{
     DriveList, DriveReport, NodeList, NodeReport, TaskId, TaskKind, TaskProgress, TaskStarted, VolumePage,
     VolumeReport,
@@ -27,6 +28,7 @@ use crate::model::{
 use crate::moves::{DrainEnded, DrainPlan, Fate, Leaving, MoveReport};
 use crate::tiers::TierList;
 use crate::transport::Transport;
+use crate::warm::{WarmAnswer, WarmRequest};
 
 /// Calls the admin API of one server.
 pub struct AdminClient {
@@ -140,6 +142,29 @@ impl AdminClient {
         }
     }
 
+    /// All that fail-overs of the metadata's database lost.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn losses(&self) -> Result<LossList, AdminError> {
+        let mut all: LossList = self.call(Method::GET, "/_granary/v1/losses").await?;
+        while let Some(after) = all.next_after.take() {
+            let target = format!("/_granary/v1/losses?after={}", encode(&after));
+            let page: LossList = self.call(Method::GET, &target).await?;
+            all.losses.extend(page.losses);
+            all.next_after = page.next_after;
+        }
+        Ok(all)
+    }
+
+    /// Forgets what was lost.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn dismiss_losses(&self) -> Result<LossesDismissed, AdminError> {
+        self.call(Method::DELETE, "/_granary/v1/losses").await
+    }
+
     /// Starts a task.
     ///
     /// # Errors
@@ -176,6 +201,16 @@ impl AdminClient {
         let body = serde_json::to_vec(request)
             .map_err(|error| AdminError::transport("writing the request", error))?;
         self.call_with(Method::POST, "/_granary/v1/buckets", body.into()).await
+    }
+
+    /// Pins and prefetches prefixes, and tells how far that is.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn warm(&self, request: &WarmRequest) -> Result<WarmAnswer, AdminError> {
+        let body = serde_json::to_vec(request)
+            .map_err(|error| AdminError::transport("writing the request", error))?;
+        self.call_with(Method::POST, "/_granary/v1/warm", body.into()).await
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, target: &str) -> Result<T, AdminError> {

@@ -15,10 +15,13 @@
 //! | `POST /_granary/v1/drives/ID/replace?by=ID&apply=BOOL` | [`DrainPlan`] |
 //! | `DELETE /_granary/v1/nodes/NAME/drain`, `/drives/ID/drain` | [`DrainEnded`] |
 //! | `GET /_granary/v1/moves` | [`MoveReport`] |
+//! | `GET /_granary/v1/losses?after=PLACE&limit=N` | [`LossList`] |
+//! | `DELETE /_granary/v1/losses` | [`LossesDismissed`] |
 //! | `POST /_granary/v1/heal`, `/scrub`, `/compact` | 202 and [`TaskStarted`] |
 //! | `GET /_granary/v1/tasks/ID` | [`TaskProgress`] |
 //! | `POST /_granary/v1/identities`, an [`IdentityRequest`] | [`IdentityReport`] |
 //! | `POST /_granary/v1/buckets`, a [`BucketRequest`] | [`BucketAnswer`] |
+//! | `POST /_granary/v1/warm`, a [`WarmRequest`] | [`WarmAnswer`] |
 //!
 //! Errors are `{"code": …, "message": …}` with the status that fits. [`router`] serves the API over an
 //! [`AdminBackend`]; [`AdminClient`] calls it.
@@ -28,11 +31,13 @@ mod bucket;
 mod client;
 mod error;
 mod identity;
+mod losses;
 mod model;
 mod moves;
 mod router;
 mod tiers;
 mod transport;
+mod warm;
 
 pub use backend::AdminBackend;
 pub use bucket::{BucketAnswer, BucketLimits, BucketReport, BucketRequest};
@@ -42,6 +47,7 @@ pub use identity::{
     IdentityReport, IdentityRequest, KeyAction, KeyPair, KeyReport, NamedUser, QuotaReport, UserReport,
     UserToAdd,
 };
+pub use losses::{LossList, LossReport, LossesDismissed};
 pub use model::{
     DriveList, DriveReport, DriveState, NodeList, NodeReport, NodeState, TaskId, TaskKind, TaskProgress,
     TaskStarted, TaskState, VolumePage, VolumeReport, VolumeState,
@@ -49,3 +55,6 @@ pub use model::{
 pub use moves::{DrainEnded, DrainPlan, DrainReport, Fate, Leaving, MoveReport, MoveStep};
 pub use router::router;
 pub use tiers::{ClassReport, TierList, TierReport};
+pub use warm::{
+    CopiesReport, PinReport, WarmAnswer, WarmJobKind, WarmJobReport, WarmJobState, WarmReport, WarmRequest,
+};

@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq;
 
 use crate::backend::AdminBackend;
 use crate::error::AdminError;
+use crate::losses::LossesDismissed;
 use crate::model::{DriveList, NodeList, TaskId, TaskKind, TaskStarted};
 use crate::moves::{DrainEnded, Fate, Leaving};
 
@@ -54,6 +55,7 @@ pub fn router(backend: Backend, verifier: Arc<Verifier>) -> Router {
                 .delete(|state, id| cancel_drain(state, Target::Node, id)),
         )
         .route("/_granary/v1/nodes/{id}", delete(remove_node))
+        .route("/_granary/v1/losses", get(losses).delete(dismiss_losses))
         .route("/_granary/v1/volumes", get(volumes))
         .route("/_granary/v1/heal", post(|state| start(state, TaskKind::Heal)))
         .route("/_granary/v1/scrub", post(|state| start(state, TaskKind::Scrub)))
@@ -61,6 +63,7 @@ pub fn router(backend: Backend, verifier: Arc<Verifier>) -> Router {
         .route("/_granary/v1/tasks/{id}", get(progress))
         .route("/_granary/v1/identities", post(identities))
         .route("/_granary/v1/buckets", post(buckets))
+        .route("/_granary/v1/warm", post(warm))
         .fallback(|| async { answer::<()>(Err(AdminError::NotFound("there is no such page".to_owned()))) })
         .layer(middleware::from_fn_with_state(verifier, authenticate))
         .with_state(backend)
@@ -185,6 +188,19 @@ async fn volumes(State(backend): State<Backend>, uri: Uri) -> Response {
     answer(page.await.map(|page| (StatusCode::OK, page)))
 }
 
+async fn losses(State(backend): State<Backend>, uri: Uri) -> Response {
+    let page = async {
+        let (after, limit) = page_parameters(uri.query().unwrap_or_default())?;
+        backend.list_losses(after.as_deref(), limit).await
+    };
+    answer(page.await.map(|page| (StatusCode::OK, page)))
+}
+
+async fn dismiss_losses(State(backend): State<Backend>) -> Response {
+    let dismissed = backend.dismiss_losses().await;
+    answer(dismissed.map(|dismissed| (StatusCode::OK, LossesDismissed { dismissed })))
+}
+
 async fn start(State(backend): State<Backend>, kind: TaskKind) -> Response {
     answer(backend.start(kind).await.map(|task| (StatusCode::ACCEPTED, TaskStarted { task })))
 }
@@ -208,6 +224,15 @@ async fn buckets(State(backend): State<Backend>, body: Bytes) -> Response {
         let request = serde_json::from_slice(&body)
             .map_err(|error| AdminError::Invalid(format!("the body is no request about buckets: {error}")))?;
         backend.buckets(request).await
+    };
+    answer(done.await.map(|found| (StatusCode::OK, found)))
+}
+
+async fn warm(State(backend): State<Backend>, body: Bytes) -> Response {
+    let done = async {
+        let request = serde_json::from_slice(&body)
+            .map_err(|error| AdminError::Invalid(format!("the body is no request about copies: {error}")))?;
+        backend.warm(request).await
     };
     answer(done.await.map(|found| (StatusCode::OK, found)))
 }

@@ -13,6 +13,7 @@ use crate::model::{
 };
 use crate::moves::{DrainPlan, Fate, MoveReport};
 use crate::tiers::{ClassReport, TierList, TierReport};
+use crate::warm::{WarmAnswer, WarmReport, WarmRequest};
 
 fn plan(drives: Vec<String>, applied: bool) -> DrainPlan {
     DrainPlan {
@@ -60,6 +61,7 @@ fn tiers() -> TierList {
             live_bytes: 4,
             live_fraction: Some(0.5),
         }],
+        warm: WarmReport { limit_bytes: 5, ..WarmReport::default() },
     }
 }
 
@@ -77,6 +79,19 @@ fn node() -> NodeReport {
         version: "1".to_owned(),
         schema: 2,
         detail: None,
+    }
+}
+
+fn loss() -> crate::LossReport {
+    crate::LossReport {
+        kind: "delete".to_owned(),
+        timeline: 2,
+        found_ms: 3,
+        bucket: "b".to_owned(),
+        key: Some("k".to_owned()),
+        version: None,
+        write: None,
+        detail: "it was deleted, and is there again".to_owned(),
     }
 }
 
@@ -111,6 +126,15 @@ impl AdminBackend for Fake {
         if id == "dead" { Ok(()) } else { Err(AdminError::Invalid("it is alive".to_owned())) }
     }
 
+    async fn list_losses(&self, after: Option<&str>, _limit: usize) -> Result<crate::LossList, AdminError> {
+        let next_after = after.is_none().then(|| "00".to_owned());
+        Ok(crate::LossList { losses: vec![loss()], next_after, failing_over: true })
+    }
+
+    async fn dismiss_losses(&self) -> Result<u64, AdminError> {
+        Ok(2)
+    }
+
     async fn remove_drive(&self, id: &str) -> Result<(), AdminError> {
         if id == "empty" { Ok(()) } else { Err(AdminError::Invalid("it holds shards".to_owned())) }
     }
@@ -131,6 +155,11 @@ impl AdminBackend for Fake {
 
     async fn moves(&self) -> Result<MoveReport, AdminError> {
         Ok(MoveReport { drains: Vec::new(), rebalance_moves_left: 3, rebalance_bytes_left: 4 })
+    }
+
+    async fn warm(&self, request: WarmRequest) -> Result<WarmAnswer, AdminError> {
+        let started = matches!(request, WarmRequest::Prefetch { .. }).then_some(7);
+        Ok(WarmAnswer { started, ..WarmAnswer::default() })
     }
 
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError> {
@@ -282,4 +311,13 @@ async fn identities_are_asked_for_with_signed_bodies_that_no_log_shows() {
     assert_eq!(client.identities(&request).await.unwrap().key, Some(key));
     let refused = client.identities(&IdentityRequest::ShowUser { user }).await;
     assert!(matches!(refused, Err(AdminError::Refused { code, .. }) if code == "NotFound"));
+}
+
+#[tokio::test]
+async fn losses_are_listed_page_by_page_and_dismissed() {
+    let client = client(&serve().await, "secret-key");
+    let list = client.losses().await.unwrap();
+    assert_eq!(list.losses, [loss(), loss()]);
+    assert!(list.failing_over && list.next_after.is_none());
+    assert_eq!(client.dismiss_losses().await.unwrap().dismissed, 2);
 }

@@ -3,6 +3,8 @@
 use granary_types::DriveClass;
 use serde::{Deserialize, Serialize};
 
+use crate::warm::WarmReport;
+
 /// Where a storage class lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassReport {
@@ -44,4 +46,7 @@ pub struct TierList {
     pub classes: Vec<ClassReport>,
     /// The drives of each class.
     pub tiers: Vec<TierReport>,
+    /// Copies on SSDs of what lies on disks.
+    #[serde(default)]
+    pub warm: WarmReport,
 }

@@ -10,13 +10,15 @@ use granary_admin::{Fate, Leaving, TaskKind};
 use granary_s3::ObjectOwnership;
 use serde::Serialize;
 
-use crate::config::{self, Config, ErasureSetting, FullSetting};
+use crate::config::{self, Config, ErasureSetting, FullSetting, WarmSettings};
 use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::recover::{RecoverArgs, recover};
 use crate::metadata::{self, MetadataCommand};
 use crate::notify::TargetSetting;
-use crate::operate::{self, BucketCommand, DrainArgs, KeyCommand, PolicyCommand, Target, UserCommand};
+use crate::operate::{
+    self, BucketCommand, DrainArgs, KeyCommand, PolicyCommand, Target, UnpinArgs, UserCommand, WarmArgs,
+};
 use crate::output::{OutputFormat, print_notice};
 use crate::plan::{self, PlanArgs};
 use crate::serve;
@@ -64,7 +66,7 @@ enum Command {
     /// Policies of users.
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// The metadata of a store that is not running.
+    /// The metadata of a store: copies, backups, and what was lost.
     #[command(subcommand)]
     Metadata(MetadataCommand),
     /// The keys that objects are encrypted under.
@@ -171,6 +173,14 @@ enum VolumeCommand {
 enum TierCommand {
     /// List the storage classes, where each lies, and how full the drives of each kind are.
     List(Target),
+    /// Copy objects that lie on disks to SSDs, for as long as nothing else needs the room.
+    Prefetch(WarmArgs),
+    /// Copy them and what comes to the prefix later to SSDs, until the prefix is unpinned.
+    Pin(WarmArgs),
+    /// Pin a prefix no longer.
+    Unpin(UnpinArgs),
+    /// List the pinned prefixes.
+    Pins(Target),
 }
 
 #[derive(Debug, Args)]
@@ -216,6 +226,9 @@ struct ServeArgs {
     #[arg(long, value_name = "POLICY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     when_ssd_full: Option<FullSetting>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    warm: WarmSettings,
     /// The region the store is in, which requests must be signed for [default: us-east-1].
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -388,9 +401,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             runtime(1)?.block_on(operate::list_volumes(&target, format))?;
         }
         Command::Bucket(command) => runtime(1)?.block_on(operate::bucket(command, format))?,
-        Command::Tier(TierCommand::List(target)) => {
-            runtime(1)?.block_on(operate::list_tiers(&target, format))?;
-        }
+        Command::Tier(command) => return runtime(1)?.block_on(tier(command, format)),
         Command::User(command) => runtime(1)?.block_on(operate::user(command, format))?,
         Command::Key(command) => runtime(1)?.block_on(operate::key(command, format))?,
         Command::Policy(command) => runtime(1)?.block_on(operate::policy(command, format))?,
@@ -427,6 +438,17 @@ async fn drive(command: DriveCommand, format: OutputFormat) -> Result<()> {
         DriveCommand::Remove { id, target } => operate::remove_drive(&target, &id).await,
         DriveCommand::Moves(target) => operate::list_moves(&target, format).await,
     }
+}
+
+async fn tier(command: TierCommand, format: OutputFormat) -> Result<ExitCode> {
+    match command {
+        TierCommand::List(target) => operate::list_tiers(&target, format).await?,
+        TierCommand::Prefetch(args) => return operate::prefetch(&args, format).await,
+        TierCommand::Pin(args) => return operate::pin(&args, format).await,
+        TierCommand::Unpin(args) => operate::unpin(&args, format).await?,
+        TierCommand::Pins(target) => operate::pins(&target, format).await?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn node(command: NodeCommand, format: OutputFormat) -> Result<()> {

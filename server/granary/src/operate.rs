@@ -2,10 +2,12 @@
 
 mod bucket;
 mod identity;
+mod losses;
 mod moves;
 mod quota;
 mod task;
 mod tiers;
+mod warm;
 
 use std::path::PathBuf;
 
@@ -18,9 +20,11 @@ use crate::credentials;
 use crate::output::{OutputFormat, print_json, print_line, table};
 pub use bucket::{BucketCommand, bucket};
 pub use identity::{KeyCommand, PolicyCommand, UserCommand, key, policy, user};
+pub use losses::{LossesArgs, losses};
 pub use moves::{DrainArgs, cancel_drain, drain, list_moves, remove_drive};
 pub use task::run_task;
 pub use tiers::list_tiers;
+pub use warm::{UnpinArgs, WarmArgs, pin, pins, prefetch, unpin};
 
 /// The server that a command is for.
 #[derive(Debug, Args)]

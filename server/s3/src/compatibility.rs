@@ -29,8 +29,9 @@ const BESIDE: &str = "
   not implemented. Appending is by `x-amz-write-offset-bytes`; the ETag is then no MD5, as on AWS.
 - **Storage classes** lie on drives of their kind where a store has SSDs and disks, and are but names elsewhere ([tiers.md](tiers.md)).
   A class that has no drives is `InvalidStorageClass`. Lifecycle rules move objects between them. GLACIER and DEEP_ARCHIVE must be
-  restored before they are read; a restore is done at once, so that none is seen in progress (`RestoreAlreadyInProgress` is never sent),
-  and the bytes stay where they are. INTELLIGENT_TIERING does not move objects by their use.
+  restored before they are read: where there are SSDs beside disks the restore copies them there, is in progress until that is done, and
+  `RestoreAlreadyInProgress` and `GlacierExpeditedRetrievalNotAvailable` are sent as at AWS; elsewhere it is done at once. INTELLIGENT_TIERING
+  objects lie on disks, and get copies on SSDs while they are read often.
 - **Websites** are served on the subdomains of `--website-domain`, for GET and HEAD, without signatures.
 - **Request heads** may have 16 KiB (`max_header_bytes`; AWS: 8 KiB) and 100 headers.
 - **Encryption**: objects are encrypted only where the request, the bucket's default or the server's `--encrypt-by-default` asks

@@ -81,9 +81,7 @@ impl From<EngineError> for S3Error {
                 Ok(own) => *own,
                 Err(other) => Self::new(ErrorCode::IncompleteBody).because(other),
             },
-            EngineError::Archived(_) | EngineError::NotArchived(_) | EngineError::NoDrivesForClass { .. } => {
-                of_class(&error)
-            }
+            error if is_of_class(&error) => of_class(&error),
             // A full store is not the client's fault and passes; S3 has no code of its own for it.
             EngineError::NoSpace => Self::with_message(
                 ErrorCode::ServiceUnavailable,
@@ -105,6 +103,18 @@ fn quota_exceeded(of: &str, quota: Quota) -> S3Error {
     S3Error::with_message(ErrorCode::QuotaExceeded, message)
 }
 
+/// Whether an error is about an object's storage class.
+fn is_of_class(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::Archived(_)
+            | EngineError::NotArchived(_)
+            | EngineError::RestoreInProgress
+            | EngineError::ExpeditedUnavailable
+            | EngineError::NoDrivesForClass { .. }
+    )
+}
+
 /// An error about an object's storage class.
 fn of_class(error: &EngineError) -> S3Error {
     match error {
@@ -116,6 +126,8 @@ fn of_class(error: &EngineError) -> S3Error {
             "Restore is not allowed for the object's current storage class",
         )
         .field("StorageClass", class.as_str()),
+        EngineError::RestoreInProgress => ErrorCode::RestoreAlreadyInProgress.into(),
+        EngineError::ExpeditedUnavailable => ErrorCode::GlacierExpeditedRetrievalNotAvailable.into(),
         EngineError::NoDrivesForClass { class, drives } => S3Error::with_message(
             ErrorCode::InvalidStorageClass,
             format!(

@@ -65,6 +65,7 @@ error_codes! {
     EntityTooLarge = BAD_REQUEST, "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall = BAD_REQUEST, "Your proposed upload is smaller than the minimum allowed size";
     ExpiredToken = BAD_REQUEST, "The provided token has expired.";
+    GlacierExpeditedRetrievalNotAvailable = SERVICE_UNAVAILABLE, "Glacier expedited retrievals are currently not available. Try again later.";
     IllegalLocationConstraintException = BAD_REQUEST, "The specified location constraint is not valid for this server's region.";
     IllegalVersioningConfigurationException = BAD_REQUEST, "The Versioning element must be specified";
     IncompleteBody = BAD_REQUEST, "You did not provide the number of bytes specified by the Content-Length HTTP header";
@@ -129,6 +130,7 @@ error_codes! {
     RequestHeaderSectionTooLarge = BAD_REQUEST, "Your request header section exceeds the maximum allowed size.";
     RequestTimeTooSkewed = FORBIDDEN, "The difference between the request time and the server's time is too large.";
     RequestTimeout = BAD_REQUEST, "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.";
+    RestoreAlreadyInProgress = CONFLICT, "Object restore is already in progress";
     ServerSideEncryptionConfigurationNotFoundError = NOT_FOUND, "The server side encryption configuration was not found";
     ServiceUnavailable = SERVICE_UNAVAILABLE, "Service is unable to handle request.";
     SignatureDoesNotMatch = FORBIDDEN, "The request signature we calculated does not match the signature you provided. Check your key and signing method.";

@@ -29,6 +29,15 @@ pub struct Digests {
     pub checksum: Option<Checksum>,
 }
 
+/// What is known of a body that is in memory as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// All of it.
+    Digested(Digests),
+    /// All but its MD5, which the engine computes together with those of other bodies; and the checksum to keep.
+    ButMd5(Option<Checksum>),
+}
+
 /// A body being received. The engine pulls it, so back-pressure reaches the client.
 #[async_trait]
 pub trait PutSource: Send {
@@ -45,6 +54,14 @@ pub trait PutSource: Send {
     /// # Errors
     /// Aborts the write: nothing is stored.
     async fn finish(&mut self) -> Result<Digests, SourceError>;
+
+    /// Called instead of [`PutSource::finish`] for a body that the engine has in memory as a whole and can hash itself.
+    ///
+    /// # Errors
+    /// Aborts the write: nothing is stored.
+    async fn finish_but_md5(&mut self) -> Result<Ended, SourceError> {
+        self.finish().await.map(Ended::Digested)
+    }
 
     /// The length announced, if any. Used to choose the layout; never trusted.
     fn length_hint_bytes(&self) -> Option<u64>;
@@ -124,19 +141,38 @@ pub struct ObjectInfo {
     pub lock: ObjectLock,
     /// How it is encrypted, if it is.
     pub encryption: Option<EncryptionInfo>,
-    /// Of an archive class: until when it can be read, if it can.
-    pub restored: Option<Restored>,
+    /// Of an archive class: whether it can be read or is being restored; `None` for neither.
+    pub restored: Option<RestoreState>,
 }
 
-/// A version was restored.
+/// How urgent a restore is: of those that wait, the more urgent ones are done first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the variants are AWS's names")]
+pub enum Urgency {
+    Expedited,
+    #[default]
+    Standard,
+    Bulk,
+}
+
+/// How far the restore of a version is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreState {
+    /// It was asked for and is not done yet: the version cannot be read.
+    Ongoing,
+    /// The version can be read.
+    Done(Restored),
+}
+
+/// A version was restored, or will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restore {
     /// The version, if it is shown.
     pub version: Option<VersionId>,
     /// Whether it could be read already, so that only the end of that is another.
     pub was_restored: bool,
-    /// Until when it can be read.
-    pub expires: UnixMillis,
+    /// How far the restore is.
+    pub state: RestoreState,
 }
 
 /// Bytes `start` up to but not including `end` of an object.

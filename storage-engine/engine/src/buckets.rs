@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures::{Stream, TryStreamExt as _, stream};
 use granary_metadata::MetadataError;
 use granary_types::{BucketId, BucketName, UnixMillis};
 use parking_lot::RwLock;
@@ -10,11 +11,13 @@ use crate::api::{
     Bucket, BucketChange, BucketPage, BucketQuery, BucketSettings, ListUploadsOptions, ListVersionsOptions,
     UploadEntry,
 };
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
 use crate::told::Deed;
 
 const BUCKETS_CACHED_MAX: usize = 10_000;
+/// Buckets that are read at a time where all are.
+const BUCKETS_PAGE: u32 = 1_000;
 /// Uploads that the delete of a bucket aborts at a time, and how often.
 const UPLOADS_PAGE: u32 = 1_000;
 const UPLOAD_PAGES_MAX: u32 = 1_000;
@@ -98,6 +101,19 @@ impl Engine {
         Ok(bucket)
     }
 
+    /// A bucket as it was within the last second, for what finds out by itself that it is gone: nothing is in a bucket that
+    /// is not there, and a commit asks for it.
+    pub(crate) async fn believed_bucket(&self, name: &BucketName) -> Result<Bucket> {
+        if self.inner.nodes.is_none() {
+            return self.bucket(name).await;
+        }
+        self.inner.refresh(&self.inner.configured).await?;
+        match self.inner.configured.get(name) {
+            Ok(known) => Ok(known.bucket.clone()),
+            Err(_) => self.bucket(name).await,
+        }
+    }
+
     /// The settings of a bucket as the metadata has them now, whatever this node remembers.
     ///
     /// # Errors
@@ -173,5 +189,19 @@ impl Engine {
     /// When the metadata cannot be read.
     pub async fn list_buckets(&self, query: BucketQuery) -> Result<BucketPage> {
         Ok(self.inner.store.list_buckets(query).await?)
+    }
+}
+
+impl Inner {
+    /// All buckets, in the order of their names.
+    pub(crate) fn all_buckets(&self) -> impl Stream<Item = Result<Bucket>> + Send {
+        let pages = stream::try_unfold(Some(None), move |after| async move {
+            let Some(after) = after else { return Ok::<_, EngineError>(None) };
+            let query = BucketQuery { prefix: String::new(), after, limit: BUCKETS_PAGE };
+            let page = self.store.list_buckets(query).await?;
+            let last = page.buckets.last().filter(|_| page.more).map(|bucket| Some(bucket.name.to_string()));
+            Ok(Some((stream::iter(page.buckets.into_iter().map(Ok)), last)))
+        });
+        pages.try_flatten()
     }
 }

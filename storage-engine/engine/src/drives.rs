@@ -210,6 +210,18 @@ impl DriveSet {
         *self.assigned.write() = assigned.collect();
     }
 
+    /// All drives of the store that were not retired, whether they answer or not.
+    pub(crate) fn active(&self) -> Vec<DriveId> {
+        let assigned = self.assigned.read();
+        let mut ids: Vec<DriveId> = self.drives.read().iter().map(|drive| drive.id()).collect();
+        let listed =
+            assigned.iter().filter(|(_, drive)| drive.state == DriveState::Active).map(|(id, _)| *id);
+        ids.extend(listed);
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// All drives of this machine that are in use.
     pub(crate) fn local(&self) -> Vec<Arc<Drive>> {
         self.drives.read().clone()

@@ -16,6 +16,7 @@ use crate::configured::ConfiguredCache;
 use crate::drives::{DriveSet, Peers, UnusedDrive};
 use crate::error::{EngineError, Result};
 use crate::events::{Origin, Targets};
+use crate::fail_over::FailOver;
 use crate::lifecycle::LifecycleRules;
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
@@ -29,6 +30,7 @@ use crate::start::{
 };
 use crate::tiers::{Tiers, Wanted};
 use crate::volume::{VolumeMap, VolumePool, all_rows};
+use crate::warm::Warm;
 use crate::write::{BUDGET_UNIT_BYTES, Packer};
 
 /// A budget lets at least this much go on.
@@ -55,6 +57,7 @@ pub(crate) struct Inner {
     pub map: Arc<VolumeMap>,
     pub packer: Packer,
     pub reader: Arc<Reader>,
+    pub warm: Arc<Warm>,
     pub write_budget: Arc<Semaphore>,
     /// Buffers of compaction and repair: clients that hold all of theirs must not stop these.
     pub maintenance_budget: Arc<Semaphore>,
@@ -68,6 +71,7 @@ pub(crate) struct Inner {
     pub tasks: Tasks,
     /// The database knows less than was committed: nothing may be freed, for the rest of this life.
     regressed: AtomicBool,
+    pub fail_over: FailOver,
     /// Held while one volume is healed.
     pub heal_turn: tokio::sync::Mutex<()>,
     /// How far moves of shards are.
@@ -89,12 +93,14 @@ impl Engine {
     /// [`EngineError::Layout`] when the directories do not make up one store; metadata and drive errors otherwise.
     pub async fn open(options: EngineOptions) -> Result<Self> {
         let (opened, metadata, node) = open_parts(&options).await?;
-        let Metadata { store, embedded } = metadata;
+        let Metadata { store, embedded, fail_overs } = metadata;
         record_drives(store.as_ref(), &options, &opened.drives).await?;
         let formatted = opened.drives.clone();
         blocking(move || finish_format(&formatted)).await?;
         report_unused(&opened.unused);
-        let regressed = has_regressed(store.as_ref(), &opened.drives).await?;
+        let fail_over = FailOver::open(fail_overs).await?;
+        // What a fail-over lost is committed again; whether that was all is asked again then.
+        let regressed = !fail_over.is_unsettled() && has_regressed(store.as_ref(), &opened.drives).await?;
         metrics::gauge!("granary_metadata_regressed").set(f64::from(u8::from(regressed)));
         let Opened { cluster, profile, drives, unused, .. } = opened;
         let peers = node.as_ref().map(|_| Arc::new(Peers::default()));
@@ -102,7 +108,7 @@ impl Engine {
         drives.learn_classes(known_classes(store.as_ref()).await?);
         let served = serve_node(&options, node, peers, cluster, &drives).await?;
         let nodes = served.as_ref().map(|served| Arc::clone(&served.nodes));
-        seal_former_volumes(store.as_ref(), nodes.as_deref()).await?;
+        seal_former_volumes(store.as_ref(), nodes.as_deref(), &fail_over).await?;
         let wanted = wanted(&options, nodes.as_deref(), profile);
         let (rules, when_full) = (options.tiers.clone(), options.when_ssd_full);
         let tiers = Tiers::new(Arc::clone(&drives), wanted, options.erasure, rules, when_full);
@@ -113,12 +119,13 @@ impl Engine {
         let damage = Arc::new(DamageLog::default());
         let budget =
             |bytes: usize| Arc::new(Semaphore::new((bytes / BUDGET_UNIT_BYTES).max(BUDGET_UNITS_MIN)));
+        let warm = Arc::new(Warm::new(Arc::clone(&pool)));
         let reader = Reader::new(
             Arc::clone(&map),
             Arc::clone(&store),
             Arc::clone(&damage),
             budget(options.read_budget_bytes),
-            options.keys.clone(),
+            (options.keys.clone(), Arc::clone(&warm)),
         );
         let packer = Packer::new(Arc::clone(&pool), Arc::clone(&store), new_life()?);
         let inner = Arc::new(Inner {
@@ -135,6 +142,7 @@ impl Engine {
             map,
             packer,
             reader: Arc::new(reader),
+            warm,
             damage,
             buckets: BucketCache::default(),
             rules: OneConfiguration::default(),
@@ -143,6 +151,7 @@ impl Engine {
             quotas: Quotas::default(),
             tasks: Tasks::default(),
             regressed: AtomicBool::new(regressed),
+            fail_over,
             heal_turn: tokio::sync::Mutex::default(),
             moves: MoveBoard::default(),
             running: Mutex::new(None),
@@ -175,6 +184,7 @@ impl Engine {
     pub async fn close(&self) -> Result<()> {
         let running = self.inner.running.lock().take();
         let (mut watching, mut served) = (None, None);
+        self.inner.warm.stop_jobs();
         if let Some(running) = running {
             running.maintenance.stop().await;
             self.inner.packer.close();
@@ -252,7 +262,15 @@ async fn serve_node(
 
 /// A writer appends only to volumes that it opened in this life: whatever a former one left open is sealed. Of several
 /// nodes, each seals its own.
-async fn seal_former_volumes(store: &dyn MetadataStore, nodes: Option<&Nodes>) -> Result<()> {
+async fn seal_former_volumes(
+    store: &dyn MetadataStore,
+    nodes: Option<&Nodes>,
+    fail_over: &FailOver,
+) -> Result<()> {
+    // Where they end is not known before it is known what a fail-over lost.
+    if fail_over.is_unsettled() {
+        return Ok(());
+    }
     if let Some(nodes) = nodes {
         for (volume, owner) in nodes.membership.open_volumes().await? {
             if owner.is_none_or(|owner| owner == nodes.id) {
@@ -268,9 +286,9 @@ async fn seal_former_volumes(store: &dyn MetadataStore, nodes: Option<&Nodes>) -
 }
 
 impl Inner {
-    /// Whether the database has been found to know less than was committed.
+    /// Whether the database has been found to know less than was committed, or may.
     pub(crate) fn is_regressed(&self) -> bool {
-        self.regressed.load(Ordering::Acquire)
+        self.regressed.load(Ordering::Acquire) || self.fail_over.holds_up()
     }
 
     /// The database was found to know less than was committed.

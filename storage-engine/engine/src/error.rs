@@ -104,6 +104,12 @@ pub enum EngineError {
     /// The version is not archived, so that there is nothing to restore.
     #[error("the object is of class {}, which need not be restored", .0.as_str())]
     NotArchived(StorageClass),
+    /// The version is being restored already.
+    #[error("the object is being restored already")]
+    RestoreInProgress,
+    /// An expedited restore finds no room on the SSDs. Others may wait for it.
+    #[error("there is no room for an expedited restore")]
+    ExpeditedUnavailable,
     /// No drive has room. Reads and deletes go on.
     #[error("no room left on the drives")]
     NoSpace,

@@ -20,6 +20,7 @@ mod drives;
 mod engine;
 mod error;
 mod events;
+mod fail_over;
 mod identities;
 mod layout;
 mod lifecycle;
@@ -49,6 +50,7 @@ mod tiers;
 mod told;
 mod transit;
 mod volume;
+mod warm;
 mod write;
 
 pub use acls::ObjectAcl;
@@ -69,8 +71,8 @@ pub use granary_keys::{
 };
 pub use granary_metadata::postgres::PostgresOptions;
 pub use granary_metadata::{
-    BucketDocument, BucketUsage, EventCause, EventPlace, IdentityChange, IdentityDocument, NodeRow,
-    NodeState, VolumeRow, VolumeState,
+    BucketDocument, BucketUsage, EventCause, EventPlace, IdentityChange, IdentityDocument, Loss, LossKind,
+    LossPage, NodeRow, NodeState, VolumeRow, VolumeState,
 };
 pub use lifecycle::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
@@ -90,3 +92,4 @@ pub use restore::check_readable;
 pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};
 pub use tier_status::{ClassStatus, TierStatus};
 pub use tiers::{CodeRule, TierRule, WhenFull};
+pub use warm::{PinStatus, WarmJob, WarmJobId, WarmJobKind, WarmJobState, WarmOptions, WarmStatus};

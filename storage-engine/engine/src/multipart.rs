@@ -153,7 +153,7 @@ impl Engine {
                 (NewBlob { id: blob.id, extents: blob.extents }, blob.advances, blob.volumes)
             }
             Stored::Empty => (NewBlob { id: blob_id, extents: Vec::new() }, Vec::new(), Vec::new()),
-            Stored::Small(_) => return Err(EngineError::Internal("a part was kept to be packed")),
+            Stored::Small(..) => return Err(EngineError::Internal("a part was kept to be packed")),
         };
         let part = UploadedPart {
             number,

@@ -7,7 +7,8 @@ use granary_metadata::{
     VersionQuery, Write,
 };
 use granary_types::{
-    BlobId, BucketId, BucketName, ObjectKey, PartNumber, Seal, UnixMillis, VersionId, WriteId, crash_point,
+    BlobId, BucketId, BucketName, Etag, ObjectKey, PartNumber, Seal, UnixMillis, VersionId, WriteId,
+    crash_point,
 };
 
 use crate::acls::acl_write;
@@ -22,13 +23,13 @@ use crate::events::Subject;
 use crate::locks::{check_bucket, lock_write};
 use crate::quota::Amount;
 use crate::read::ObjectHandle;
-use crate::receive::{Received, Small, Stored};
+use crate::receive::{Hashing, Received, Small, Stored};
 use crate::record::{BlobRecord, ObjectRecord};
-use crate::sealing::{EncryptionInfo, new_seal, shown_etag};
+use crate::sealing::{Encryption, EncryptionInfo, new_seal, shown_etag};
 use crate::tags::tag_write;
 use crate::tiers::Tier;
 use crate::told::Told;
-use crate::write::{PackWrite, Recorded, WrittenBlob};
+use crate::write::{Draft, PackWrite, Recorded, WrittenBlob, placeholder};
 
 /// How often a write is tried whose bucket's versioning changed under it.
 pub(crate) const VERSIONING_TRIES_MAX: u32 = 3;
@@ -60,7 +61,7 @@ impl Engine {
         beginning: Option<Beginning>,
     ) -> Result<Written> {
         let tier = self.inner.pool.tiers.for_writing(options.storage_class)?;
-        let mut found = self.bucket(bucket).await?;
+        let mut found = self.believed_bucket(bucket).await?;
         check_bucket(&found, options.lock)?;
         let mut version = new_version(found.settings)?;
         let record = BlobRecord { bucket: found.id, key: key.clone(), version, part: None };
@@ -68,7 +69,7 @@ impl Engine {
         let small = if beginning.is_some() {
             Small::Blob(BlobId::random().map_err(EngineError::drawing)?)
         } else {
-            Small::Pack
+            Small::Pack(self.hashing(&options))
         };
         let announced = source.length_hint_bytes().unwrap_or(0);
         let mut room = self.room(&found, Amount { bytes: announced, objects: 1 }).await?;
@@ -80,9 +81,13 @@ impl Engine {
         let mut tries = 0;
         loop {
             new.object.version = version;
-            let outcome = self.commit_put(&found, key, &new, (&stored, tier)).await?;
+            let (outcome, etag) = self.commit_put(&found, key, &new, (&stored, tier)).await?;
             tries += 1;
-            if outcome == Outcome::VersioningChanged && tries < VERSIONING_TRIES_MAX {
+            let is_another = matches!(outcome, Outcome::VersioningChanged | Outcome::NoSuchBucket);
+            if is_another && tries < VERSIONING_TRIES_MAX {
+                if outcome == Outcome::NoSuchBucket {
+                    self.tell_refusal(&found, key, &new.object, &outcome).await;
+                }
                 self.inner.buckets.forget(bucket);
                 found = self.bucket(bucket).await?;
                 version = new_version(found.settings)?;
@@ -92,20 +97,29 @@ impl Engine {
                 crash_point("engine.after_commit_before_ack");
             }
             drop(stored);
+            if let Some(etag) = etag {
+                new.object.etag = etag;
+            }
             self.tell_refusal(&found, key, &new.object, &outcome).await;
             self.accepted(bucket, &outcome)?;
             return Ok(written(&new.object));
         }
     }
 
-    /// Commits an object whose body is received.
+    /// When the MD5 of a small body is to be known: encryption and events need it before the group is made.
+    fn hashing(&self, options: &PutOptions) -> Hashing {
+        let needs_it = !matches!(options.encryption, Encryption::None) || self.inner.targets.are_named();
+        if needs_it { Hashing::Now } else { Hashing::WithGroup }
+    }
+
+    /// Commits an object whose body is received. Gives its tag too if that was not known before.
     async fn commit_put(
         &self,
         found: &Bucket,
         key: &ObjectKey,
         New { object, conditions, tags, lock, acl, beginning }: &New,
         (stored, tier): (&Stored, Tier),
-    ) -> Result<Outcome> {
+    ) -> Result<(Outcome, Option<Etag>)> {
         let bucket = found.id;
         let told = Told { tags: tags.clone(), lock: *lock, acl: acl.clone(), ..Told::put(found) };
         let told = told.under(conditions);
@@ -123,10 +137,18 @@ impl Engine {
         let behind = behind.chain(self.event_writes(found, subject).await?);
         let mut recorded = Recorded::default();
         match stored {
-            Stored::Small(bytes) => {
+            Stored::Small(bytes, hashing) => {
                 let record = ObjectRecord::encode(bucket, key, object, &told)?;
                 let write = PackWrite::Put(Box::new(put), behind.collect());
-                return self.inner.packer.write(tier, bytes.clone(), record, write).await;
+                let packer = &self.inner.packer;
+                if *hashing == Hashing::Now {
+                    return Ok((packer.write(tier, bytes.clone(), record, write).await?, None));
+                }
+                let (draft, mut etag) = Draft::untagged(record, object.write)?;
+                let outcome = packer.write(tier, bytes.clone(), draft, write).await?;
+                let etag =
+                    etag.try_recv().map_err(|_| EngineError::Internal("a packed object without its tag"));
+                return Ok((outcome, Some(etag?)));
             }
             Stored::Empty => {
                 if let Some(Beginning { parts, multipart, .. }) = beginning {
@@ -145,7 +167,7 @@ impl Engine {
         }
         let records = ObjectRecord::manifest(bucket, key, &put.object, &told)?;
         recorded.writes = std::iter::once(Write::Put(Box::new(put))).chain(behind).collect();
-        first(self.commit_recorded(records, recorded).await?)
+        Ok((first(self.commit_recorded(records, recorded).await?)?, None))
     }
 
     /// Commits one write.
@@ -192,12 +214,35 @@ impl Engine {
         key: &ObjectKey,
         version: Option<VersionId>,
     ) -> Result<ObjectHandle> {
-        let Bucket { id, settings, .. } = self.bucket(bucket).await?;
         let guard = self.inner.reader.running.begin();
-        let row = self.object_row(id, key, version).await?;
+        let (found, row) = self.find_object(bucket, key, version).await?;
+        let Bucket { id, settings, .. } = found;
         let restored = self.restored(id, key, &row.object).await?;
         let opened = ObjectHandle::new(self.inner.reader.clone(), guard, (id, settings), key.clone(), row);
         Ok(opened.restored(restored))
+    }
+
+    /// A version and its bucket. What is found in a bucket that was believed to be there is in it; only what is not found is
+    /// looked for again, if another bucket has the name now.
+    async fn find_object(
+        &self,
+        name: &BucketName,
+        key: &ObjectKey,
+        version: Option<VersionId>,
+    ) -> Result<(Bucket, ObjectRow)> {
+        let believed = self.believed_bucket(name).await?;
+        match self.object_row(believed.id, key, version).await {
+            Ok(row) => Ok((believed, row)),
+            Err(missing @ (EngineError::NoSuchKey | EngineError::NoSuchVersion)) => {
+                let bucket = self.bucket(name).await?;
+                if bucket.id == believed.id {
+                    return Err(missing);
+                }
+                let row = self.object_row(bucket.id, key, version).await?;
+                Ok((bucket, row))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The current version of a key, or the one named, if it is no delete marker.
@@ -283,7 +328,11 @@ fn new_object(
     beginning: Option<Beginning>,
 ) -> Result<(Stored, New)> {
     let Received { stored, digests, length_bytes } = received;
-    let etag = shown_etag(sealed.as_ref().map(|(seal, key)| (seal, key)), &digests, length_bytes)?;
+    let write = WriteId::random().map_err(EngineError::drawing)?;
+    let etag = match stored {
+        Stored::Small(_, Hashing::WithGroup) => placeholder(write),
+        _ => shown_etag(sealed.as_ref().map(|(seal, key)| (seal, key)), &digests, length_bytes)?,
+    };
     let content = match sealed {
         Some((seal, _)) => Content::Empty.sealed(seal),
         None => Content::Empty,
@@ -293,7 +342,7 @@ fn new_object(
     let object = NewObject {
         version: VersionId::NULL,
         kind: VersionKind::Object,
-        write: WriteId::random().map_err(EngineError::drawing)?,
+        write,
         modified: UnixMillis::now(),
         length_bytes,
         etag,

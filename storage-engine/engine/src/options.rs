@@ -12,6 +12,7 @@ use granary_types::{DriveClass, StorageClass};
 use crate::lifecycle::DayLength;
 use crate::nodes::NodeOptions;
 use crate::tiers::{TierRule, WhenFull};
+use crate::warm::WarmOptions;
 
 /// Where the metadata is.
 #[derive(Debug, Clone)]
@@ -62,6 +63,8 @@ pub struct EngineOptions {
     pub compact_dead_percent: u8,
     /// How long a day of a lifecycle rule is.
     pub lifecycle_day: DayLength,
+    /// How warm copies on SSDs are kept.
+    pub warm: WarmOptions,
     /// The keys that objects are encrypted under; without any, only clients' own keys can be used.
     pub keys: KeyRing,
     /// The names of the targets that events may be told to; the same on all nodes.
@@ -91,6 +94,7 @@ impl EngineOptions {
             move_rate_bytes: 200_000_000,
             compact_dead_percent: 25,
             lifecycle_day: DayLength::Real,
+            warm: WarmOptions::default(),
             keys: KeyRing::default(),
             event_targets: Vec::new(),
         }

@@ -4,14 +4,14 @@
 //! and what it may have. What an account holds is the sum over its buckets, which is read as seldom as that of a bucket with a
 //! quota of its own.
 
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
-use granary_metadata::{BucketQuery, BucketUsage};
+use futures::TryStreamExt as _;
+use granary_metadata::BucketUsage;
 
 use crate::engine::Engine;
 use crate::error::Result;
-
-const PAGE: u32 = 1_000;
 
 /// What an account may have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,21 +55,14 @@ impl Engine {
     pub async fn usage_of_account(&self, account: &str) -> Result<BucketUsage> {
         let Some(directory) = self.inner.quotas.owners.0.get() else { return Ok(BucketUsage::default()) };
         let mut sum = BucketUsage::default();
-        let mut after = None;
-        loop {
-            let query = BucketQuery { prefix: String::new(), after, limit: PAGE };
-            let page = self.inner.store.list_buckets(query).await?;
-            for bucket in &page.buckets {
-                if directory.account_of(&bucket.owner).as_deref() == Some(account) {
-                    let usage = self.inner.store.bucket_usage(bucket.id).await?;
-                    sum.bytes = sum.bytes.saturating_add(usage.bytes);
-                    sum.objects = sum.objects.saturating_add(usage.objects);
-                }
-            }
-            match page.buckets.last() {
-                Some(last) if page.more => after = Some(last.name.to_string()),
-                _ => return Ok(sum),
+        let mut buckets = pin!(self.inner.all_buckets());
+        while let Some(bucket) = buckets.try_next().await? {
+            if directory.account_of(&bucket.owner).as_deref() == Some(account) {
+                let usage = self.inner.store.bucket_usage(bucket.id).await?;
+                sum.bytes = sum.bytes.saturating_add(usage.bytes);
+                sum.objects = sum.objects.saturating_add(usage.objects);
             }
         }
+        Ok(sum)
     }
 }

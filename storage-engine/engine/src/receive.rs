@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use granary_types::BlobId;
+use granary_types::{BlobId, Etag};
 
-use crate::api::{Digests, PutSource};
+use crate::api::{Digests, Ended, PutSource};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::record::BlobRecord;
@@ -20,7 +20,7 @@ const IDLE: Duration = Duration::from_millis(500);
 pub(crate) enum Stored {
     Empty,
     /// Still in memory: it is packed when its record is complete.
-    Small(Bytes),
+    Small(Bytes, Hashing),
     Blob(WrittenBlob),
 }
 
@@ -28,7 +28,7 @@ impl Stored {
     fn length_bytes(&self) -> u64 {
         match self {
             Self::Empty => 0,
-            Self::Small(bytes) => bytes.len() as u64,
+            Self::Small(bytes, _) => bytes.len() as u64,
             Self::Blob(blob) => blob.length_bytes,
         }
     }
@@ -42,10 +42,19 @@ pub(crate) struct Received {
     pub(crate) length_bytes: u64,
 }
 
+/// When the MD5 of a small body is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hashing {
+    /// When it is received.
+    Now,
+    /// When it is packed, with those of its group; until then the tag among its digests is empty.
+    WithGroup,
+}
+
 /// Whether small bodies may stay in memory to be packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Small {
-    Pack,
+    Pack(Hashing),
     /// Parts are always blobs of their own, with this id: a completion refers to them.
     Blob(BlobId),
 }
@@ -76,17 +85,16 @@ impl Engine {
         (small, tier): (Small, Tier),
     ) -> Result<(Stored, Digests)> {
         let (head, ended) = receive_head(source, small).await?;
-        if ended && (small == Small::Pack || head.is_empty()) {
-            let digests = source.finish().await.map_err(EngineError::Source)?;
-            let stored = match head.concat() {
-                empty if empty.is_empty() => Stored::Empty,
-                bytes => Stored::Small(bytes),
-            };
-            return Ok((stored, digests));
+        if ended && head.is_empty() {
+            return Ok((Stored::Empty, source.finish().await.map_err(EngineError::Source)?));
+        }
+        if ended && let Small::Pack(hashing) = small {
+            let (digests, hashing) = finish_small(source, hashing).await?;
+            return Ok((Stored::Small(head.concat(), hashing), digests));
         }
         let inner = &self.inner;
         let id = match small {
-            Small::Pack => BlobId::random().map_err(EngineError::drawing)?,
+            Small::Pack(_) => BlobId::random().map_err(EngineError::drawing)?,
             Small::Blob(id) => id,
         };
         let (pool, budget) = (inner.pool.clone(), inner.write_budget.clone());
@@ -104,6 +112,18 @@ impl Engine {
         let blob = self.make_whole(finished, record, tier).await?;
         Ok((Stored::Blob(blob), digests))
     }
+}
+
+/// The digests of a small body, and whether its tag is among them.
+async fn finish_small(source: &mut dyn PutSource, hashing: Hashing) -> Result<(Digests, Hashing)> {
+    let ended = match hashing {
+        Hashing::Now => source.finish().await.map(Ended::Digested),
+        Hashing::WithGroup => source.finish_but_md5().await,
+    };
+    Ok(match ended.map_err(EngineError::Source)? {
+        Ended::Digested(digests) => (digests, Hashing::Now),
+        Ended::ButMd5(checksum) => (Digests { etag: Etag::new(""), checksum }, Hashing::WithGroup),
+    })
 }
 
 /// The next bytes of a body. While none come, full stripes are not held back: a slow client keeps one stripe of the
@@ -148,7 +168,7 @@ impl Head {
 async fn receive_head(source: &mut dyn PutSource, small: Small) -> Result<(Head, bool)> {
     let mut head = Head::default();
     let limit = match small {
-        Small::Pack => PACKED_LENGTH_BYTES_MAX,
+        Small::Pack(_) => PACKED_LENGTH_BYTES_MAX,
         Small::Blob(_) => 0,
     };
     while head.length <= limit {

@@ -70,6 +70,9 @@ pub(crate) enum Tier {
     All,
     /// On drives of one class.
     Of(TierRule),
+    /// On SSDs, beside what belongs there: copies of what lies on disks. In volumes of their own, so that what is evicted
+    /// together lies together.
+    Warm,
 }
 
 /// The code of new volumes of a store that is not tiered, while all drives are usable.
@@ -80,6 +83,9 @@ pub(crate) enum Wanted {
     /// By the number of drives that the nodes have together.
     ByDrives,
 }
+
+/// Where warm copies lie.
+const WARM: TierRule = TierRule { drives: DriveClass::Ssd, code: CodeRule::Usual };
 
 /// How storage classes are spread over the drives of the store.
 pub(crate) struct Tiers {
@@ -141,6 +147,17 @@ impl Tiers {
         Ok(if self.code(usual) == self.code(tier) { usual } else { tier })
     }
 
+    /// Whether the store has SSDs that take copies of what lies on disks.
+    pub(crate) fn has_warm(&self) -> bool {
+        self.is_tiered() && DriveClass::ALL.into_iter().all(|class| self.drives.count_of(class) > 0)
+    }
+
+    /// Whether versions of a class may have warm copies: they lie on disks, and there are SSDs. Costs nothing for classes that
+    /// lie on SSDs.
+    pub(crate) fn may_be_warm(&self, class: StorageClass) -> bool {
+        self.rule(class).drives == DriveClass::Hdd && self.has_warm()
+    }
+
     /// Where bytes of a class go that the store has already: where it belongs if there are drives for it, or else to those
     /// that there are.
     pub(crate) fn for_keeping(&self, class: StorageClass) -> Tier {
@@ -157,6 +174,7 @@ impl Tiers {
         let rule = match tier {
             Tier::All => return self.code_of_all(),
             Tier::Of(rule) => rule,
+            Tier::Warm => WARM,
         };
         let count = self.drives.count_of(rule.drives);
         let asked = self.asked.filter(|asked| asked.columns() <= count);
@@ -194,6 +212,7 @@ impl Tiers {
         match tier {
             Tier::All => DriveClass::ALL.into_iter().any(|class| self.drives.count_of(class) == 0),
             Tier::Of(rule) => self.is_tiered() && self.drives.count_of(rule.drives) > 0,
+            Tier::Warm => self.is_tiered() && self.drives.count_of(WARM.drives) > 0,
         }
     }
 
@@ -202,6 +221,7 @@ impl Tiers {
         match tier {
             Tier::All => true,
             Tier::Of(rule) => rule.drives == class,
+            Tier::Warm => WARM.drives == class,
         }
     }
 
@@ -214,7 +234,11 @@ impl Tiers {
 
     /// Whether a volume lies where `tier` places its volumes, with the code that the tier is there for.
     pub(crate) fn is_in(&self, row: &VolumeRow, tier: Tier) -> bool {
-        let Tier::Of(rule) = tier else { return true };
+        let rule = match tier {
+            Tier::All => return true,
+            Tier::Of(rule) => rule,
+            Tier::Warm => WARM,
+        };
         let fits = match rule.code {
             CodeRule::Usual => true,
             CodeRule::Archive | CodeRule::Fixed(_) => row.volume.data_columns == self.code(tier).data,

@@ -4,68 +4,21 @@
 
 mod common;
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use common::{Body, Store, bucket, bytes, key, reopen};
+use common::tiered::{SSDS, live, put, put_parts, tiered, until};
+use common::{Store, bucket, bytes, key, reopen};
 use granary_engine::{
-    CompleteOptions, DayLength, DeleteEntry, Engine, EngineError, EngineOptions, LifecycleFilter,
-    LifecycleRule, LifecycleRules, PutOptions, RuleStatus, TaskKind, TierRule, Transition, TransitionTime,
-    UploadOptions, VolumeState,
+    DeleteEntry, Engine, EngineError, EngineOptions, LifecycleFilter, LifecycleRule, LifecycleRules,
+    RestoreState, RuleStatus, TaskKind, TierRule, Transition, TransitionTime, UploadOptions, Urgency,
+    VolumeState,
 };
-use granary_types::{DriveClass, Etag, PartNumber, StorageClass};
+use granary_types::{DriveClass, StorageClass};
 
-const SSDS: usize = 3;
-const HDDS: usize = 4;
-const DEADLINE: Duration = Duration::from_secs(60);
 const LENGTHS: [usize; 7] = [0, 1, 10_000, 131_072, 131_073, 700_000, 5_000_000];
-
-fn options(dir: &std::path::Path) -> EngineOptions {
-    let data: Vec<_> = (0..SSDS + HDDS).map(|slot| common::drive(dir, slot)).collect();
-    let mut options = EngineOptions::new(data.clone());
-    let class = |slot| if slot < SSDS { DriveClass::Ssd } else { DriveClass::Hdd };
-    options.drive_classes = (0..).zip(data).map(|(slot, path)| (path, class(slot))).collect();
-    options.grace = Duration::from_millis(300);
-    options.maintenance_interval = Duration::from_millis(100);
-    options.lifecycle_day = DayLength::Debug(Duration::from_secs(1));
-    options
-}
-
-async fn tiered() -> Store {
-    let dir = tempfile::tempdir().unwrap();
-    let options = options(dir.path());
-    let engine = Engine::open(options.clone()).await.unwrap();
-    engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
-    Store { dir, options, engine }
-}
-
-async fn put(
-    engine: &Engine,
-    name: &str,
-    body: &Bytes,
-    storage_class: StorageClass,
-) -> Result<(), EngineError> {
-    let options = PutOptions { storage_class, ..PutOptions::default() };
-    engine.put_object(&bucket(), &key(name), options, &mut Body::new(body.clone())).await.map(drop)
-}
 
 async fn class_of(engine: &Engine, name: &str) -> StorageClass {
     engine.open_object(&bucket(), &key(name), None).await.unwrap().info().storage_class
-}
-
-/// What lives on drives of each class; volumes that lie on several are a failure.
-async fn live(engine: &Engine) -> HashMap<DriveClass, u64> {
-    let tiers = engine.tier_status().await.unwrap();
-    tiers.into_iter().map(|tier| (tier.class.unwrap(), tier.live_bytes)).collect()
-}
-
-async fn until<F: Future<Output = bool>>(what: &str, mut reached: impl FnMut() -> F) {
-    let deadline = Instant::now() + DEADLINE;
-    while !reached().await {
-        assert!(Instant::now() < deadline, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// Rules by which everything moves to these classes after so many days, however small it is.
@@ -197,27 +150,11 @@ async fn dead_on_ssds(engine: &Engine) -> usize {
     sealed.filter(|row| row.volume.drives.iter().all(is_ssd) && row.live_bytes == 0).count()
 }
 
-/// An object of two parts.
-async fn put_parts(engine: &Engine, name: &str) -> Bytes {
-    let (upload, _) = engine.create_upload(&bucket(), &key(name), UploadOptions::default()).await.unwrap();
-    let whole = bytes(3_000_000, 77);
-    let mut parts = Vec::new();
-    for (number, range) in [(1, 0..1_000_000), (2, 1_000_000..3_000_000)] {
-        let number = PartNumber::new(number).unwrap();
-        let mut body = Body::new(whole.slice(range));
-        parts.push(engine.put_part(&bucket(), &key(name), (upload, number), None, &mut body).await.unwrap());
-    }
-    let options =
-        CompleteOptions { parts, etag: Etag::new("x-2"), checksum: None, conditions: Default::default() };
-    engine.complete_upload(&bucket(), &key(name), upload, options).await.unwrap();
-    whole
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_move_everything_step_by_step_and_nothing_is_lost_or_doubled() {
     let mut store = tiered().await;
     put_all(&store, StorageClass::Standard).await;
-    let parts = put_parts(&store.engine, "parts").await;
+    let parts = put_parts(&store.engine, "parts", StorageClass::Standard).await;
     let everything = total() + parts.len() as u64;
     let before = store.engine.open_object(&bucket(), &key("parts"), None).await.unwrap().info().clone();
     let names: Vec<String> =
@@ -257,15 +194,23 @@ async fn archived_objects_are_restored_for_a_while() {
     let info =
         || async { store.engine.open_object(&bucket(), &key("k"), None).await.unwrap().info().clone() };
     assert_eq!(info().await.restored, None);
-    let done = store.engine.restore_object(&bucket(), &key("k"), None, 600).await.unwrap();
-    assert!(!done.was_restored);
-    assert_eq!(info().await.restored.unwrap().expires, done.expires);
-    let again = store.engine.restore_object(&bucket(), &key("k"), None, 2).await.unwrap();
-    assert!(again.was_restored && again.expires < done.expires);
+    let restore =
+        async |days, urgency| store.engine.restore_object(&bucket(), &key("k"), None, (days, urgency)).await;
+    let done = restore(600, Urgency::Standard).await.unwrap();
+    assert_eq!((done.was_restored, done.state), (false, RestoreState::Ongoing));
+    let expires = async || match info().await.restored {
+        Some(RestoreState::Done(restored)) => Some(restored.expires),
+        _ => None,
+    };
+    until("it is restored", || async { expires().await.is_some() }).await;
+    let first = expires().await.unwrap();
+    let again = restore(2, Urgency::Bulk).await.unwrap();
+    assert!(again.was_restored && expires().await.unwrap() < first);
     assert!(store.get("k").await.unwrap() == bytes(200_000, 1));
     until("it expires", || async { info().await.restored.is_none() }).await;
     put(&store.engine, "warm", &bytes(10, 1), StorageClass::StandardIa).await.unwrap();
-    let refused = store.engine.restore_object(&bucket(), &key("warm"), None, 1).await.unwrap_err();
+    let refused =
+        store.engine.restore_object(&bucket(), &key("warm"), None, (1, Urgency::Bulk)).await.unwrap_err();
     assert!(matches!(refused, EngineError::NotArchived(StorageClass::StandardIa)));
 }
 

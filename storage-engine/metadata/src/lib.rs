@@ -12,6 +12,7 @@ extern crate self as granary_metadata;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod fail_over;
 mod membership;
 mod model;
 pub mod moving;
@@ -24,6 +25,9 @@ mod store;
 pub use sqlite::fuzzing;
 
 pub use error::{MetadataError, Result};
+pub use fail_over::{
+    FailOverStep, FailOvers, Loss, LossKind, LossPage, Lost, LostChange, LostTail, NodeHistory, Timeline,
+};
 pub use membership::Membership;
 pub use model::*;
 pub use store::MetadataStore;

@@ -11,7 +11,8 @@ use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
     DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket,
     NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, Restored, SealedEnd, ShardMove, Tag,
-    UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow, WarmAfter, WarmQuery, WarmRow,
+    WarmUsage, WarmVersion,
 };
 
 /// The metadata of one store.
@@ -74,6 +75,23 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// The tags of the version that `write` made; none if it is gone or has none.
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>>;
+
+    /// How warm the version that `write` made is; `None` if nothing is known of that. The row may outlive its version.
+    async fn object_warmth(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+    ) -> Result<Option<WarmRow>>;
+
+    /// Warm versions of one kind, in the order of their times.
+    async fn warm_of_kind(&self, query: WarmQuery) -> Result<Vec<WarmVersion>>;
+
+    /// Warm versions of all kinds, in the order of buckets, keys and writes, behind `after`, at most `limit`.
+    async fn warm_after(&self, after: WarmAfter, limit: u32) -> Result<Vec<WarmVersion>>;
+
+    /// What the warm versions of each kind come to; kinds without any are left out.
+    async fn warm_usage(&self) -> Result<Vec<WarmUsage>>;
 
     /// Stores or removes a configuration. `false` if the bucket is gone.
     async fn put_bucket_document(&self, put: BucketDocument) -> Result<bool>;

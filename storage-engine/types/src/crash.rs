@@ -45,7 +45,20 @@ pub const CRASH_POINTS: &[&str] = &[
     "tier.after_verify_before_commit",
     "tier.after_blob",
     "tier.after_commit",
+    "warm.after_copy_before_commit",
+    "warm.after_commit",
+    "warm.before_expire",
+    "warm.before_drop",
+    "warm.after_drop",
     "recover.after_copy_before_finish",
+    "fail_over.after_tail",
+    "fail_over.before_volume",
+    "fail_over.before_end",
+    "fail_over.after_end",
+    "fail_over.before_bucket",
+    "fail_over.before_recommit",
+    "fail_over.after_recommit",
+    "fail_over.before_settle",
 ];
 
 /// The environment variable that arms one crash point: `name`, or `name:nth` to die at the nth pass (from 1).

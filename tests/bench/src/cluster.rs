@@ -1,6 +1,6 @@
 //! A cluster to measure: nodes of the real binary on loopback addresses, and one throwaway Postgres that flushes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -18,8 +18,10 @@ const MAX_NODES: usize = 64;
 pub struct Cluster {
     /// All nodes as one target.
     pub target: Target,
-    _nodes: Vec<Started>,
-    _database: PostgresCluster,
+    nodes: Vec<Started>,
+    database: PostgresCluster,
+    dir: PathBuf,
+    drives: usize,
 }
 
 impl Cluster {
@@ -31,16 +33,49 @@ impl Cluster {
         ensure!((1..=MAX_NODES).contains(&nodes), "--nodes takes 1 to {MAX_NODES}");
         let database = PostgresCluster::start(Flushing::On)?;
         database.create_database(DATABASE)?;
-        let mut started = Vec::new();
-        for number in 1..=nodes {
-            started.push(spawn_node(dir, number, drives, &database.url(DATABASE))?);
-        }
-        for node in &mut started {
-            node.wait().await.with_context(|| format!("node {}", node.target.hosts.join(" ")))?;
-        }
-        let targets: Vec<_> = started.iter().map(|node| node.target.clone()).collect();
-        Ok(Self { target: Target::of_nodes(&targets)?, _nodes: started, _database: database })
+        let url = database.url(DATABASE);
+        let (target, started) = start_nodes(dir, nodes, drives, &url).await?;
+        Ok(Self { target, nodes: started, database, dir: dir.to_owned(), drives })
     }
+
+    /// The database's server.
+    pub fn database(&self) -> &PostgresCluster {
+        &self.database
+    }
+
+    /// The database that the nodes began with.
+    pub fn database_url(&self) -> String {
+        self.database.url(DATABASE)
+    }
+
+    /// Ends all nodes as an operator does.
+    ///
+    /// # Errors
+    /// A node that does not end.
+    pub fn stop_nodes(&mut self) -> Result<()> {
+        self.nodes.iter_mut().try_for_each(Started::stop)
+    }
+
+    /// Starts the nodes again, with another database.
+    ///
+    /// # Errors
+    /// A node that does not come up.
+    pub async fn start_nodes(&mut self, url: &str) -> Result<()> {
+        (self.target, self.nodes) = start_nodes(&self.dir, self.nodes.len(), self.drives, url).await?;
+        Ok(())
+    }
+}
+
+async fn start_nodes(dir: &Path, nodes: usize, drives: usize, url: &str) -> Result<(Target, Vec<Started>)> {
+    let mut started = Vec::new();
+    for number in 1..=nodes {
+        started.push(spawn_node(dir, number, drives, url)?);
+    }
+    for node in &mut started {
+        node.wait().await.with_context(|| format!("node {}", node.target.hosts.join(" ")))?;
+    }
+    let targets: Vec<_> = started.iter().map(|node| node.target.clone()).collect();
+    Ok((Target::of_nodes(&targets)?, started))
 }
 
 fn spawn_node(dir: &Path, number: usize, drives: usize, database_url: &str) -> Result<Started> {

@@ -10,6 +10,7 @@ pub mod faults;
 pub mod kinds;
 pub mod machine;
 pub mod postgres;
+pub mod records;
 pub mod report;
 pub mod scenarios;
 pub mod signer;

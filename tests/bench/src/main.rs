@@ -11,6 +11,7 @@ use granary_bench::cluster::Cluster;
 use granary_bench::faults::{Loss, SIZES};
 use granary_bench::kinds;
 use granary_bench::machine::{Speeds, cpu_seconds, peak_memory_mib, reset_peak_memory};
+use granary_bench::records::{start_embedded, start_postgres};
 use granary_bench::report::{Row, Used, heading, line, ratios};
 use granary_bench::scenarios::{Left, Scale, Scenario};
 use granary_bench::syscalls::Counting;
@@ -54,6 +55,13 @@ struct Args {
     /// The data that --faults stores for each size of objects, in MiB.
     #[arg(long, default_value_t = 2048)]
     faults_mib: u64,
+    /// Instead of the scenarios: puts, gets and listings among so many records of objects, which are written into the
+    /// metadata before; for each number a store of its own, measured in turns.
+    #[arg(long, value_delimiter = ',')]
+    records: Vec<u64>,
+    /// Where the metadata is that --records fills.
+    #[arg(long, default_value = "embedded")]
+    metadata: Metadata,
     /// A million keys to list rather than a tenth of that.
     #[arg(long)]
     full: bool,
@@ -74,6 +82,14 @@ struct Args {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Peer {
     Garage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Metadata {
+    /// On the drives.
+    Embedded,
+    /// In a Postgres for each store, which flushes.
+    Postgres,
 }
 
 struct Contestant {
@@ -117,7 +133,8 @@ async fn main() -> Result<()> {
     }
     let mut contestants = contestants(&args, run_dir.path()).await?;
     let mut rows = Vec::new();
-    for scenario in Scenario::ALL.into_iter().filter(|scenario| args.selects(*scenario)) {
+    let all: &[Scenario] = if args.records.is_empty() { &Scenario::ALL } else { &Scenario::RECORDS };
+    for scenario in all.iter().copied().filter(|scenario| args.selects(*scenario)) {
         rows.extend(run_scenario(&args, scenario, &mut contestants, run_dir.path()).await?);
     }
     ensure!(!rows.is_empty(), "--only selects nothing");
@@ -183,6 +200,9 @@ async fn contestants(args: &Args, dir: &std::path::Path) -> Result<Vec<Contestan
         target.create_bucket().await?;
         return Ok(vec![Contestant { target, left: Left::default(), _process: Process::Elsewhere }]);
     }
+    if !args.records.is_empty() {
+        return grown(args, dir).await;
+    }
     let dir_of_ours = dir.join("granary");
     let ours = match args.nodes {
         Some(nodes) => {
@@ -196,6 +216,34 @@ async fn contestants(args: &Args, dir: &std::path::Path) -> Result<Vec<Contestan
     let mut all = vec![ours];
     if args.compare == Some(Peer::Garage) {
         all.push(contestant(start_garage(&dir.join("garage")).await?));
+    }
+    Ok(all)
+}
+
+/// A store for each number of records.
+async fn grown(args: &Args, dir: &std::path::Path) -> Result<Vec<Contestant>> {
+    let mut all = Vec::new();
+    for records in args.records.iter().copied() {
+        let dir = dir.join(format!("records{records}"));
+        let begun = std::time::Instant::now();
+        let mut grown = match args.metadata {
+            Metadata::Embedded => contestant(start_embedded(&dir, args.drives.unwrap_or(6), records).await?),
+            Metadata::Postgres => {
+                let cluster = start_postgres(&dir, args.drives.unwrap_or(1), records).await?;
+                let target = cluster.target.clone();
+                Contestant {
+                    target,
+                    left: Left::default(),
+                    _process: Process::Several { _cluster: Box::new(cluster) },
+                }
+            }
+        };
+        if !args.json {
+            println!("{records} records were written in {:.0} s", begun.elapsed().as_secs_f64());
+        }
+        grown.target.name = format!("{records} records");
+        grown.left.records = records;
+        all.push(grown);
     }
     Ok(all)
 }

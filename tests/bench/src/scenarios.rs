@@ -9,6 +9,7 @@ use md5::{Digest as _, Md5};
 
 use crate::content::Choices;
 use crate::driver::{Operation, Outcome, Payload, Until, drive};
+use crate::records::record_key;
 use crate::target::{BUCKET, Target};
 
 const SMALL_BYTES: u64 = 16 << 10;
@@ -41,6 +42,8 @@ pub struct Left {
     small: BTreeMap<u64, u64>,
     round: u64,
     listable: bool,
+    /// Records that it began with.
+    pub records: u64,
 }
 
 /// One scenario.
@@ -63,9 +66,15 @@ pub enum Scenario {
     Busy,
     StreamIn,
     StreamOut,
+    RecordPut,
+    RecordGet,
+    RecordList,
 }
 
 impl Scenario {
+    /// Those for stores that hold many records: everywhere among them.
+    pub const RECORDS: [Self; 3] = [Self::RecordPut, Self::RecordGet, Self::RecordList];
+
     /// All, in the order they must run: some read what earlier ones wrote.
     pub const ALL: [Self; 16] = [
         Self::PutSmall,
@@ -105,6 +114,9 @@ impl Scenario {
             Self::Busy => "mixed 16 KiB x256",
             Self::StreamIn => "stream in x1",
             Self::StreamOut => "stream out x1",
+            Self::RecordPut => "put 16 KiB among records x32",
+            Self::RecordGet => "get records x32",
+            Self::RecordList => "list pages of records x4",
         }
     }
 
@@ -182,6 +194,12 @@ impl Scenario {
                 let once = move |_, n| (n == 0).then(|| put(key_path("S", 0, 0), length_bytes));
                 drive(target, 1, Until::Done, once).await
             }
+            Self::RecordPut => {
+                left.round += 1;
+                drive(target, 32, timed, put_among(left.records, left.round)).await
+            }
+            Self::RecordGet => drive(target, 32, timed, get_records(left.records)).await,
+            Self::RecordList => drive(target, LIST_CLIENTS, timed, list_records(left.records)).await,
             Self::StreamOut => {
                 let once = |_, n| (n == 0).then(|| Operation::new("GET", key_path("S", 0, 0)));
                 drive(target, 1, Until::Done, once).await
@@ -281,6 +299,34 @@ fn list(delimiter: &str, start_after: &str) -> Operation {
     Operation {
         query: format!("{delimiter}list-type=2&max-keys={PAGE_KEYS}&prefix=l%2F&start-after={start_after}"),
         ..Operation::new("GET", format!("/{BUCKET}"))
+    }
+}
+
+/// Any of the records.
+fn any_record(client: u64, sequence: u64, records: u64) -> String {
+    record_key(Choices::new(client << 40 | sequence).below(records.max(1)))
+}
+
+fn put_among(records: u64, round: u64) -> impl Fn(u64, u64) -> Option<Operation> + Send + Sync {
+    move |client, sequence| {
+        let behind = any_record(client, sequence ^ round << 32, records);
+        Some(put(format!("/{BUCKET}/{behind}-{round}-{client}-{sequence}"), SMALL_BYTES))
+    }
+}
+
+fn get_records(records: u64) -> impl Fn(u64, u64) -> Option<Operation> + Send + Sync {
+    move |client, sequence| {
+        Some(Operation::new("GET", format!("/{BUCKET}/{}", any_record(client, sequence, records))))
+    }
+}
+
+fn list_records(records: u64) -> impl Fn(u64, u64) -> Option<Operation> + Send + Sync {
+    move |client, sequence| {
+        let after = any_record(client, sequence, records.saturating_sub(PAGE_KEYS)).replace('/', "%2F");
+        Some(Operation {
+            query: format!("list-type=2&max-keys={PAGE_KEYS}&prefix=r%2F&start-after={after}"),
+            ..Operation::new("GET", format!("/{BUCKET}"))
+        })
     }
 }
 

@@ -183,7 +183,14 @@ pub async fn start_garage(dir: &Path) -> Result<Started> {
     start("garage", command, dir, host, 1).await
 }
 
-async fn start(name: &str, command: Command, dir: &Path, host: String, drives: usize) -> Result<Started> {
+/// Starts a server and waits until it serves the bucket.
+pub(crate) async fn start(
+    name: &str,
+    command: Command,
+    dir: &Path,
+    host: String,
+    drives: usize,
+) -> Result<Started> {
     let mut started = spawn(name, command, dir, host, drives)?;
     started.wait().await?;
     Ok(started)
@@ -220,6 +227,15 @@ impl Started {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         bail!("{name} did not come up in {START_DEADLINE:?}\n{}", self.log())
+    }
+
+    /// Ends it with SIGTERM, and waits.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status().context("SIGTERM")?;
+        ensure!(told.success(), "the server could not be told to end");
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the server ended with {status}\n{}", self.log());
+        Ok(())
     }
 
     fn log(&self) -> String {

@@ -10,6 +10,7 @@ mod metadata;
 mod node;
 mod report;
 mod tier;
+mod warm;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -29,15 +30,20 @@ pub use metadata::MetadataSetting;
 pub use node::NodeConfig;
 pub use report::report;
 pub use tier::{FullSetting, TierSetting};
+pub use warm::{WarmSettings, warm_options};
 
 /// The keys that the environment may set, as `GRANARY_<KEY>`. Other `GRANARY_` variables are not settings.
-const KEYS: [&str; 52] = [
+const KEYS: &[&str] = &[
     "data",
     "metadata",
     "listen",
     "erasure",
     "tier",
     "when_ssd_full",
+    "warm_bytes",
+    "promote_reads",
+    "promote_window_seconds",
+    "demote_after_seconds",
     "region",
     "domain",
     "website_domain",
@@ -104,6 +110,14 @@ pub struct Settings {
     pub tier: Vec<String>,
     /// What becomes of writes to SSDs that are full.
     pub when_ssd_full: FullSetting,
+    /// Bytes of copies on SSDs that were prefetched or are read often; a fifth of the SSDs if unset.
+    pub warm_bytes: Option<u64>,
+    /// So many reads give an INTELLIGENT_TIERING object a copy on SSDs; 0 is never.
+    pub promote_reads: u32,
+    /// After so long a read counts half.
+    pub promote_window_seconds: u64,
+    /// After so long without a read such a copy goes.
+    pub demote_after_seconds: u64,
     /// The region that the store is in; requests must be signed for it.
     pub region: String,
     /// Domains whose subdomains are bucket names.
@@ -210,6 +224,10 @@ impl Default for Settings {
             erasure: None,
             tier: Vec::new(),
             when_ssd_full: FullSetting::Refuse,
+            warm_bytes: None,
+            promote_reads: 3,
+            promote_window_seconds: 86_400,
+            demote_after_seconds: 7 * 86_400,
             region: "us-east-1".to_owned(),
             domain: Vec::new(),
             website_domain: Vec::new(),
@@ -298,7 +316,7 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         let figment =
-            figment.merge(Env::prefixed("GRANARY_").only(&KEYS)).merge(Serialized::defaults(overrides));
+            figment.merge(Env::prefixed("GRANARY_").only(KEYS)).merge(Serialized::defaults(overrides));
         Self::validate(figment.extract().context("the configuration")?)
     }
 
@@ -413,6 +431,7 @@ fn check_bounds(settings: &Settings) -> Result<()> {
         "notify_queue_max must be from 1000 to 10000000, not {}",
         settings.notify_queue_max
     );
+    warm::check(settings)?;
     let debug_day = settings.debug_lifecycle_day_seconds.unwrap_or(1);
     ensure!(
         (1..=86_400).contains(&debug_day),

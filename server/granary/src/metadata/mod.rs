@@ -1,4 +1,4 @@
-//! `granary metadata`: work on the whole metadata of a store that is not running.
+//! `granary metadata`: work on the whole metadata of a store, most of it of one that is not running.
 
 mod backup;
 mod copy;
@@ -11,6 +11,7 @@ mod recover_shown;
 use anyhow::Result;
 use clap::Subcommand;
 
+use crate::operate::{LossesArgs, losses};
 use crate::output::OutputFormat;
 
 /// What to do with the metadata.
@@ -29,6 +30,10 @@ pub enum MetadataCommand {
     Backups(backup::ListArgs),
     /// Restore a backup into an empty database, or into drives whose metadata is gone.
     Restore(backup::RestoreArgs),
+    /// Show what was answered to clients and lost when the database failed over to an asynchronous standby.
+    ///
+    /// Asks a running server. What could be committed again is not shown.
+    Losses(LossesArgs),
 }
 
 /// Runs a command.
@@ -41,5 +46,6 @@ pub async fn run(command: &MetadataCommand, format: OutputFormat) -> Result<()> 
         MetadataCommand::Backup(args) => backup::run(args, format).await,
         MetadataCommand::Backups(args) => backup::list(args, format).await,
         MetadataCommand::Restore(args) => backup::restore(args, format).await,
+        MetadataCommand::Losses(args) => losses(args, format).await,
     }
 }

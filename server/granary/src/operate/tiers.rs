@@ -1,7 +1,7 @@
 //! `granary tier`.
 
 use anyhow::{Context, Result};
-use granary_admin::{ClassReport, TierReport};
+use granary_admin::{ClassReport, CopiesReport, TierReport, WarmReport};
 
 use super::{Target, size, used};
 use crate::output::{OutputFormat, print_json, print_line, table};
@@ -22,7 +22,26 @@ pub async fn list_tiers(target: &Target, format: OutputFormat) -> Result<()> {
     }
     print_line("")?;
     let header = ["DRIVES", "COUNT", "CAPACITY", "FREE", "USED", "VOLUMES", "STORED", "LIVE", "LIVE PART"];
-    print_line(&table(&header, &list.tiers.iter().map(tier_row).collect::<Vec<_>>()))
+    print_line(&table(&header, &list.tiers.iter().map(tier_row).collect::<Vec<_>>()))?;
+    if list.warm.limit_bytes == 0 {
+        return Ok(());
+    }
+    print_line("")?;
+    print_line(&warm_line(&list.warm))
+}
+
+/// What copies on SSDs of what lies on disks come to, in a line.
+fn warm_line(warm: &WarmReport) -> String {
+    let WarmReport { limit_bytes, prefetched, promoted, pinned, restored, restoring } = warm;
+    let copies = |copies: &CopiesReport| format!("{} in {} copies", size(copies.bytes), copies.copies);
+    format!(
+        "Warm copies on SSDs: prefetched {}, promoted {}, together at most {}; pinned {}; restored {}, {restoring} under way",
+        copies(prefetched),
+        copies(promoted),
+        size(*limit_bytes),
+        copies(pinned),
+        copies(restored),
+    )
 }
 
 fn class_row(class: &ClassReport) -> Vec<String> {

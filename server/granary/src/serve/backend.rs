@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use granary_admin::{
     AdminBackend, AdminError, BucketAnswer, BucketRequest, DrainPlan, DriveReport, DriveState,
-    IdentityReport, IdentityRequest, Leaving, MoveReport, NodeReport, NodeState, TaskId, TaskKind,
-    TaskProgress, TaskState, TierList, VolumePage, VolumeReport, VolumeState,
+    IdentityReport, IdentityRequest, Leaving, LossList, MoveReport, NodeReport, NodeState, TaskId, TaskKind,
+    TaskProgress, TaskState, TierList, VolumePage, VolumeReport, VolumeState, WarmAnswer, WarmRequest,
 };
 use granary_engine::{DriveHealth, DriveProblem, DriveStatus, Engine, EngineError, NodeStatus, VolumeRow};
 use granary_iam::IdentityStore;
 use granary_types::VolumeId;
 
-use super::moves;
+use super::{losses, moves};
 
 /// Answers the admin API from the engine.
 pub(super) struct EngineBackend {
@@ -32,7 +32,8 @@ impl AdminBackend for EngineBackend {
     async fn list_tiers(&self) -> Result<TierList, AdminError> {
         let (tiered, classes) = self.engine.class_status();
         let tiers = self.engine.tier_status().await.map_err(|error| unavailable(&error))?;
-        Ok(super::tiers::report(tiered, classes, &tiers))
+        let warm = self.engine.warm_status().await.map_err(|error| unavailable(&error))?;
+        Ok(super::tiers::report(tiered, classes, &tiers, &warm))
     }
 
     async fn list_nodes(&self) -> Result<Vec<NodeReport>, AdminError> {
@@ -61,6 +62,17 @@ impl AdminBackend for EngineBackend {
     async fn moves(&self) -> Result<MoveReport, AdminError> {
         let drains = self.engine.drain_status().await.map_err(|error| unavailable(&error))?;
         Ok(moves::report(drains, self.engine.rebalance_status()))
+    }
+
+    async fn list_losses(&self, after: Option<&str>, limit: usize) -> Result<LossList, AdminError> {
+        let after = after.map(losses::place).transpose()?;
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let page = self.engine.metadata_losses(after, limit).await.map_err(|error| unavailable(&error))?;
+        Ok(losses::list(page, self.engine.is_failing_over()))
+    }
+
+    async fn dismiss_losses(&self) -> Result<u64, AdminError> {
+        self.engine.dismiss_metadata_losses().await.map_err(|error| unavailable(&error))
     }
 
     async fn list_volumes(&self, after: Option<&str>, limit: usize) -> Result<VolumePage, AdminError> {
@@ -95,6 +107,10 @@ impl AdminBackend for EngineBackend {
 
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError> {
         super::buckets::answer(&self.engine, request).await
+    }
+
+    async fn warm(&self, request: WarmRequest) -> Result<WarmAnswer, AdminError> {
+        super::warm::answer(&self.engine, request).await
     }
 
     async fn progress(&self, id: &TaskId) -> Result<TaskProgress, AdminError> {

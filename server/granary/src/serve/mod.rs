@@ -9,6 +9,7 @@ mod identities;
 mod issuers;
 pub mod limits;
 pub mod listener;
+mod losses;
 mod moves;
 pub mod protocol;
 mod quotas;
@@ -16,6 +17,7 @@ pub mod refusal;
 pub mod store;
 mod tiers;
 pub mod tls;
+mod warm;
 
 use std::sync::Arc;
 

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use super::backend::EngineBackend;
 use super::dispatch::{Readiness, Routes};
 use super::issuers::Issuers;
-use crate::config::{Config, FullSetting};
+use crate::config::{Config, FullSetting, warm_options};
 use crate::keyring::LoadedKeyRing;
 use crate::notify;
 
@@ -164,6 +164,7 @@ fn options(config: &Config) -> Result<EngineOptions> {
     options.event_targets = notify::target_names(settings);
     options.move_rate_bytes = settings.move_rate_bytes;
     options.backups_kept = settings.metadata_backups_kept;
+    options.warm = warm_options(settings);
     if let Some(erasure) = config.settings.erasure {
         options.erasure = Some(Profile::new(erasure.data(), erasure.parity()).context("the erasure code")?);
     }

@@ -1,9 +1,14 @@
 //! Tiers, from the engine's words to those of the admin API.
 
 use granary_admin::{ClassReport, TierList, TierReport};
-use granary_engine::{ClassStatus, TierStatus};
+use granary_engine::{ClassStatus, TierStatus, WarmStatus};
 
-pub(super) fn report(tiered: bool, classes: Vec<ClassStatus>, tiers: &[TierStatus]) -> TierList {
+pub(super) fn report(
+    tiered: bool,
+    classes: Vec<ClassStatus>,
+    tiers: &[TierStatus],
+    warm: &WarmStatus,
+) -> TierList {
     let class = |status: ClassStatus| ClassReport {
         class: status.class.as_str().to_owned(),
         drives: status.drives,
@@ -13,6 +18,7 @@ pub(super) fn report(tiered: bool, classes: Vec<ClassStatus>, tiers: &[TierStatu
         tiered,
         classes: classes.into_iter().map(class).collect(),
         tiers: tiers.iter().map(tier).collect(),
+        warm: super::warm::status(warm),
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct BodyDigests {
 /// The results, after all comparisons held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verified {
-    /// The MD5 in hexadecimal; empty if none was wanted.
+    /// The MD5 in hexadecimal; empty if none was wanted, or if it was left to another.
     pub(crate) etag: Etag,
     /// The checksum the client sent.
     pub(crate) sent: Option<Checksum>,
@@ -107,6 +107,16 @@ impl BodyDigests {
             self.md5 = Some(pool.body(length_bytes)?);
         }
         Ok(())
+    }
+
+    /// Leaves the MD5 to another, who has the whole body and does it for less; `false` if it has been begun, or is to be
+    /// compared with one that was sent.
+    pub(crate) fn leave_md5(&mut self) -> bool {
+        let leaves = self.content_md5.is_none() && self.md5.as_ref().is_some_and(BodyMd5::is_not_begun);
+        if leaves {
+            self.md5 = None;
+        }
+        leaves
     }
 
     /// Adds `data`; waits if the MD5 is far behind.

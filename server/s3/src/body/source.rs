@@ -7,7 +7,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use granary_auth::PayloadMode;
 use granary_auth::chunked::{ChunkedDecoder, Trailers};
-use granary_engine::{Digests, PutSource, SourceError};
+use granary_engine::{Digests, Ended, PutSource, SourceError};
 use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -261,6 +261,13 @@ impl PutSource for BodySource {
     async fn finish(&mut self) -> Result<Digests, SourceError> {
         let verified = self.verify().await?;
         Ok(Digests { etag: verified.etag.clone(), checksum: verified.kept.clone() })
+    }
+
+    async fn finish_but_md5(&mut self) -> Result<Ended, SourceError> {
+        if self.digests.as_mut().is_some_and(BodyDigests::leave_md5) {
+            return Ok(Ended::ButMd5(self.verify().await?.kept.clone()));
+        }
+        self.finish().await.map(Ended::Digested)
     }
 
     fn length_hint_bytes(&self) -> Option<u64> {

@@ -23,6 +23,8 @@ pub(crate) struct BodyMd5(Place);
 #[derive(Debug)]
 enum Place {
     OwnTask(Box<Md5>),
+    /// Hashed at its end, if nobody else does it.
+    AtEnd(Vec<Bytes>),
     Thread(OnThread),
 }
 
@@ -30,6 +32,16 @@ impl BodyMd5 {
     /// Hashes where it is called.
     pub(crate) fn own_task() -> Self {
         Self(Place::OwnTask(Box::default()))
+    }
+
+    /// Keeps a short body, and hashes it at its end, where it is called.
+    pub(super) fn at_end() -> Self {
+        Self(Place::AtEnd(Vec::new()))
+    }
+
+    /// Whether nothing is hashed yet, so that another can do it with no work lost.
+    pub(crate) fn is_not_begun(&self) -> bool {
+        matches!(self.0, Place::AtEnd(_))
     }
 
     /// Hashes on a thread.
@@ -49,6 +61,10 @@ impl BodyMd5 {
                 md5.update(piece);
                 Ok(())
             }
+            Place::AtEnd(pieces) => {
+                pieces.push(piece.clone());
+                Ok(())
+            }
             Place::Thread(body) => body.push(piece.clone()).await,
         }
     }
@@ -60,6 +76,11 @@ impl BodyMd5 {
     pub(crate) async fn finish(self) -> Result<[u8; 16], Md5Lost> {
         match self.0 {
             Place::OwnTask(md5) => Ok(md5.finalize().into()),
+            Place::AtEnd(pieces) => {
+                let mut md5 = Md5::default();
+                pieces.iter().for_each(|piece| md5.update(piece));
+                Ok(md5.finalize().into())
+            }
             Place::Thread(body) => body.finish().await,
         }
     }

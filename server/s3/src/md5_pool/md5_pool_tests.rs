@@ -56,7 +56,7 @@ async fn bodies_of_any_length_give_right_digests_alone() {
 #[tokio::test]
 async fn short_bodies_stay_with_their_task() {
     let pool = pool();
-    let mut md5 = pool.body(OWN_TASK_BYTES_MAX).unwrap();
+    let mut md5 = pool.body(SHORT_BYTES_MAX).unwrap();
     assert_eq!(pool.workers[0].open_bodies(), 0);
     md5.update(&Bytes::from_static(b"abc")).await.unwrap();
     assert_eq!(md5.finish().await.unwrap(), expected(b"abc"));

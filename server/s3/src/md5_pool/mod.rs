@@ -7,7 +7,8 @@
 //! A thread that took each piece as it comes would mostly find one body at a time. It waits instead until every body
 //! that is open has [`READY_BYTES`], or some body has [`URGENT_BYTES`] or has ended: a slow client holds nobody up,
 //! and no timer is needed. A body that runs ahead of the thread waits when [`QUEUE_BYTES_MAX`] are queued, so its
-//! client is slowed down. Short bodies are hashed by their own task: the way to the thread and back costs more.
+//! client is slowed down. Short bodies are left to the engine, which hashes those that it packs together in the same way; what
+//! it does not pack is hashed by its own task: the way to the thread and back costs more.
 
 mod body;
 mod queue;
@@ -24,9 +25,9 @@ use granary_simd::md5::{Kernel, LANES_MAX};
 pub(crate) use body::{BodyMd5, Md5Lost};
 use worker::Worker;
 
-/// Bodies up to this long are hashed by their own task. Measured: at 32 KiB, two bodies cost the same either way, and
+/// Bodies up to this long are not hashed on a thread. Measured: at 32 KiB, two bodies cost the same either way, and
 /// eight or more cost a sixth on the thread.
-const OWN_TASK_BYTES_MAX: u64 = 32 * 1024;
+const SHORT_BYTES_MAX: u64 = 32 * 1024;
 
 /// What is left of a body at its end is hashed by its own task if it is no more than this…
 const LEFT_BYTES_MAX: usize = 4 * 1024;
@@ -82,8 +83,8 @@ impl Md5Pool {
     /// # Errors
     /// [`Md5Lost`].
     pub(crate) fn body(&self, length_bytes: u64) -> Result<BodyMd5, Md5Lost> {
-        if length_bytes <= OWN_TASK_BYTES_MAX {
-            return Ok(BodyMd5::own_task());
+        if length_bytes <= SHORT_BYTES_MAX {
+            return Ok(BodyMd5::at_end());
         }
         // A thread's lanes are filled before another thread is woken: fuller lanes cost no more.
         let with_room = self.workers.iter().find(|worker| worker.open_bodies() < LANES_MAX);

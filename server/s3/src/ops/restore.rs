@@ -2,7 +2,7 @@
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_RestoreObject.html>
 
 use axum::body::Body;
-use granary_engine::Restored;
+use granary_engine::{RestoreState, Restored, Urgency};
 use granary_types::StorageClass;
 use http::{HeaderMap, HeaderName, StatusCode};
 
@@ -32,7 +32,12 @@ pub(super) async fn restore(
         let message = "Retrieval option is not supported by this storage class";
         return Err(S3Error::invalid_argument("Tier", "Expedited", message));
     }
-    let done = context.writer().restore_object(&object.bucket, &object.key, named, days).await;
+    let urgency = match tier {
+        RetrievalTier::Expedited => Urgency::Expedited,
+        RetrievalTier::Standard => Urgency::Standard,
+        RetrievalTier::Bulk => Urgency::Bulk,
+    };
+    let done = context.writer().restore_object(&object.bucket, &object.key, named, (days, urgency)).await;
     let done = done.map_err(|error| version::not_found(error, context, object, version_id))?;
     let status = if done.was_restored { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = respond::empty(status);
@@ -40,11 +45,14 @@ pub(super) async fn restore(
     Ok(response)
 }
 
-/// Adds `x-amz-restore` to the answer about an object that is restored. Restores are done when they are asked for, so none is
-/// ever shown in progress.
-pub(super) fn describe(headers: &mut HeaderMap, restored: Option<Restored>) {
-    if let Some(restored) = restored {
-        let value = format!("ongoing-request=\"false\", expiry-date=\"{}\"", http_date(restored.expires));
-        respond::set(headers, HeaderName::from_static("x-amz-restore"), value);
-    }
+/// Adds `x-amz-restore` to the answer about an object that is restored or will be.
+pub(super) fn describe(headers: &mut HeaderMap, restored: Option<RestoreState>) {
+    let value = match restored {
+        None => return,
+        Some(RestoreState::Ongoing) => "ongoing-request=\"true\"".to_owned(),
+        Some(RestoreState::Done(Restored { expires, .. })) => {
+            format!("ongoing-request=\"false\", expiry-date=\"{}\"", http_date(expires))
+        }
+    };
+    respond::set(headers, HeaderName::from_static("x-amz-restore"), value);
 }

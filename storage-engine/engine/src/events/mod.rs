@@ -110,6 +110,11 @@ impl Targets {
         Self { full, ..Self::default() }
     }
 
+    /// Whether any event can be told at all.
+    pub(crate) fn are_named(&self) -> bool {
+        !self.full.is_empty()
+    }
+
     fn is_full(&self, target: &str) -> bool {
         self.full.get(target).is_some_and(|full| full.load(Ordering::Relaxed))
     }
@@ -187,7 +192,7 @@ impl Inner {
         bucket: &Bucket,
         subject: Subject<'_>,
     ) -> Result<Vec<Write>> {
-        if self.targets.full.is_empty() {
+        if !self.targets.are_named() {
             return Ok(Vec::new());
         }
         let ask =
@@ -244,7 +249,7 @@ impl Inner {
 
     /// Lets what sends events know that there may be some.
     pub(crate) fn wake_for_events(&self) {
-        if !self.targets.full.is_empty() {
+        if self.targets.are_named() {
             self.targets.queued.notify_waiters();
         }
     }

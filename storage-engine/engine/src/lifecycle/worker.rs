@@ -119,9 +119,12 @@ pub(crate) async fn follow_forever(inner: Arc<Inner>, aim: Aim) {
             (length / WALKS_PER_DEBUG_DAY).clamp(LOOK_MIN, LOOK)
         }
     };
-    // A database that went back in time may not know what took the place of what it says is over.
-    while !inner.is_regressed() {
+    loop {
         tokio::time::sleep(look).await;
+        // A database that went back in time may not know what took the place of what it says is over.
+        if inner.is_regressed() {
+            continue;
+        }
         if let Err(error) = follow_all(&inner, aim, day).await {
             tracing::warn!(%error, "following the lifecycles of buckets failed and will be tried again");
         }

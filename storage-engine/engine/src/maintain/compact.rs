@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry};
 use granary_metadata::{ObjectMove, Outcome, PackedLocation, VolumeRow, VolumeState};
-use granary_types::{BlobId, UnixMillis, VolumeId, crash_point};
+use granary_types::{BlobId, DriveClass, UnixMillis, VolumeId, crash_point};
 
 use super::pages::Page;
 use super::rewrite;
@@ -19,7 +19,7 @@ use super::walk::{Step, Walk};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::nodes::volume_lease;
-use crate::read::Stripe;
+use crate::read::{Found, Records, Stripe, VerifiedBlock, any_header, read_block, read_stripe};
 use crate::record::ObjectRecord;
 use crate::told::{Deed, Told, is_before};
 use crate::volume::{RecordBook, VolumeView};
@@ -179,6 +179,10 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
                     .await?;
         }
     }
+    let may_be_warm = inner.pool.tiers.class_of(&row) == Some(DriveClass::Ssd);
+    for (id, record) in blobs.iter().filter(|_| may_be_warm) {
+        moved_bytes += crate::warm::move_parts(inner, (*id, record), row.volume.id).await?;
+    }
     crash_point("compact.after_move_before_free");
     let freed = inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
     metrics::counter!("granary_compacted_bytes_total").increment(moved_bytes);
@@ -194,36 +198,80 @@ pub(crate) struct StripeData {
 
 /// What the data blocks of a stripe hold; lost blocks are rebuilt.
 pub(crate) fn entries_of(stripe: &Stripe, view: &VolumeView) -> Result<StripeData> {
-    use crate::read::Records;
     let mut found = StripeData { packed: Vec::new(), blobs: Vec::new() };
     for column in (0_u8..).take(view.codec.profile().data()).filter(|column| stripe.is_written(*column)) {
-        let Some(block) = super::heal::block_of(stripe, view, column)? else { continue };
-        let data = block.data();
-        let base = stripe.header.stripe_offset
-            + BLOCK_HEADER_LENGTH_BYTES as u64
-            + u64::from(block.header.records_length_bytes);
-        match block.records {
-            Records::Blob(records) => found.blobs.push((records.blob, records.record)),
-            Records::Parity => {}
-            Records::Packed(records) => {
-                for entry in records.entries {
-                    let start = entry.offset as usize;
-                    let end = start + entry.length_bytes as usize;
-                    let bytes = if end <= data.len() { data.slice(start..end) } else { continue };
-                    let location = PackedLocation {
-                        volume: view.id,
-                        stripe_offset: stripe.header.stripe_offset,
-                        column,
-                        offset: base + u64::from(entry.offset),
-                        length_bytes: entry.length_bytes,
-                        hash: entry.hash,
-                    };
-                    found.packed.push((location, entry, bytes));
-                }
-            }
+        if let Some(block) = super::heal::block_of(stripe, view, column)? {
+            add_entries(block, &mut found);
         }
     }
     Ok(found)
+}
+
+/// Adds what a block holds.
+fn add_entries(block: VerifiedBlock, found: &mut StripeData) {
+    let (data, header) = (block.data(), block.header);
+    let base =
+        header.stripe_offset + BLOCK_HEADER_LENGTH_BYTES as u64 + u64::from(header.records_length_bytes);
+    match block.records {
+        Records::Blob(records) => found.blobs.push((records.blob, records.record)),
+        Records::Parity => {}
+        Records::Packed(records) => {
+            for entry in records.entries {
+                let start = entry.offset as usize;
+                let end = start + entry.length_bytes as usize;
+                let bytes = if end <= data.len() { data.slice(start..end) } else { continue };
+                let location = PackedLocation {
+                    volume: header.volume,
+                    stripe_offset: header.stripe_offset,
+                    column: header.column,
+                    offset: base + u64::from(entry.offset),
+                    length_bytes: entry.length_bytes,
+                    hash: entry.hash,
+                };
+                found.packed.push((location, entry, bytes));
+            }
+        }
+    }
+}
+
+/// What these data columns of a stripe hold that is packed. Other columns are read only if one of them is lost.
+///
+/// # Errors
+/// [`EngineError::Unavailable`] if it cannot be read now.
+pub(crate) async fn packed_entries(
+    inner: &Inner,
+    volume: VolumeId,
+    offset: u64,
+    columns: &[u8],
+) -> Result<Vec<(PackedLocation, PackedEntry, bytes::Bytes)>> {
+    let view = inner.map.view(volume).await?;
+    let mut found = StripeData { packed: Vec::new(), blobs: Vec::new() };
+    if read_columns(inner, &view, (offset, columns), &mut found).await {
+        return Ok(found.packed);
+    }
+    let Found::Stripe(stripe) = read_stripe(&inner.map, &view, offset).await else {
+        return Err(EngineError::Unavailable {
+            context: "copying packed objects: their stripe cannot be read",
+        });
+    };
+    Ok(entries_of(&stripe, &view)?.packed)
+}
+
+/// Reads these columns of a stripe alone; `false` if one of them cannot be read.
+async fn read_columns(
+    inner: &Inner,
+    view: &VolumeView,
+    (offset, columns): (u64, &[u8]),
+    found: &mut StripeData,
+) -> bool {
+    let Some(header) = any_header(&inner.map, view, offset).await else { return false };
+    let length = BLOCK_HEADER_LENGTH_BYTES + header.body_length_bytes as usize;
+    let reads = columns.iter().map(|column| read_block(&inner.map, view, *column, offset, length));
+    for block in futures::future::join_all(reads).await {
+        let Ok(Some(block)) = block else { return false };
+        add_entries(block, found);
+    }
+    true
 }
 
 /// Moves one object if it still lives where it was found. Returns the bytes moved.
@@ -240,8 +288,12 @@ async fn move_packed(
         return move_manifest(inner, &record, entry.record, backup_ms).await;
     }
     let version = record.object.version;
-    let row = inner.store.object(record.bucket, &record.key, Some(version)).await?;
-    let Some(row) = row.filter(|row| row.object.content.packed() == Some(&from)) else { return Ok(0) };
+    let Some(row) = inner.store.object(record.bucket, &record.key, Some(version)).await? else {
+        return Ok(0);
+    };
+    if row.object.content.packed() != Some(&from) {
+        return crate::warm::move_packed(inner, (&record, &row), from, (entry.record, bytes)).await;
+    }
     let tier = inner.pool.tiers.for_keeping(row.object.storage_class);
     let length = u64::from(from.length_bytes);
     crash_point("compact.after_copy_before_move");

@@ -90,6 +90,8 @@ impl Remembered {
                 went_back = went_back.or(self.learn(&row));
             }
         }
+        // After a fail-over it is known what was lost, and the ends are raised again.
+        let went_back = went_back.filter(|_| !inner.fail_over.is_unsettled());
         if let Some(WentBack { volume, known, is }) = went_back {
             tracing::error!(
                 %volume, known, is,

@@ -23,8 +23,6 @@ use crate::nodes::{Claim, volume_lease};
 use crate::read::{Stripe, VerifiedBlock, verify_body};
 use crate::volume::{VolumeView, has_room};
 
-/// How long a volume that could not be healed whole is left alone.
-const HEAL_PAUSE: Duration = Duration::from_secs(60);
 /// How long a heal waits for uploads that still write to the volume.
 const SEAL_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -47,14 +45,20 @@ pub(crate) async fn examine(
 ) -> Result<Findings> {
     let view = Arc::new(VolumeView::of(row)?);
     let mut findings = Findings::default();
+    let mut away = None;
     for column in (0_u8..).take(view.drives.len()) {
         match inner.map.shard(&view, column).await {
             Ok(_) => {}
             Err(error) if error.is_lost() => {
                 findings.damaged.insert(column);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => away = away.or(Some(error)),
         }
+    }
+    if let Some(away) = away {
+        // What is lost is healed when the rest can be read again, whether anybody reads it then or not.
+        findings.damaged.iter().for_each(|column| inner.damage.report(row.volume.id, *column));
+        return Err(away.into());
     }
     let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
     while let Some(step) = walk.next(&inner.map).await? {
@@ -77,22 +81,23 @@ pub(crate) async fn examine(
     Ok(findings)
 }
 
-/// Heals what readers reported. A volume that could not be healed whole is left alone for [`HEAL_PAUSE`]: readers
-/// go on reporting it, and examining it again would find the same.
+/// Heals what readers reported. A volume that could not be healed whole is left alone for a while: examining it again
+/// would find the same.
 pub(crate) async fn heal_reported(inner: &Arc<Inner>) -> Result<()> {
     let mut volumes: BTreeMap<VolumeId, Vec<u8>> = BTreeMap::new();
-    for (volume, column) in inner.damage.take_due(HEAL_PAUSE) {
+    for (volume, column) in inner.damage.take_due() {
         volumes.entry(volume).or_default().push(column);
     }
     let mut failure = None;
     for (id, columns) in volumes {
         match heal_if_possible(inner, id, &columns).await {
             Ok(Healed { unplaced: 0, lost_stripes: 0, is_elsewhere: false, healed }) => {
+                inner.damage.finish(id);
                 tracing::info!(volume = %id, columns = healed, "healed what a reader found damaged");
             }
-            Ok(_) => inner.damage.pause(id),
+            Ok(_) => inner.damage.pause(id, &columns),
             Err(error) => {
-                inner.damage.pause(id);
+                inner.damage.pause(id, &columns);
                 failure = Some(error);
             }
         }
@@ -125,6 +130,10 @@ pub(crate) async fn heal_volume(
     row: VolumeRow,
     progress: impl FnMut(u64),
 ) -> Result<Healed> {
+    // A column that is rebuilt ends where the metadata says, and what lies behind may be what a fail-over lost.
+    if inner.fail_over.is_unsettled() {
+        return Err(EngineError::Unavailable { context: "healing: the database failed over just now" });
+    }
     // Two heals of one column would read everything twice; the row may have changed while this one waited.
     let _turn = inner.heal_turn.lock().await;
     let Some(claim) = inner.claim(&volume_lease(row.volume.id)).await? else {

@@ -18,24 +18,26 @@ mod tasks;
 mod walk;
 mod watch;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use granary_types::NodeId;
 use tokio::sync::Notify;
 
 use crate::engine::{Engine, Inner};
 use crate::error::Result;
 use crate::lifecycle::{Aim, follow_forever};
 
-pub(crate) use compact::entries_of;
 #[cfg(test)]
 pub(crate) use compact::records_in;
+pub(crate) use compact::{entries_of, packed_entries};
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::{has_regressed, remembered_ends};
 pub(crate) use heal::block_of;
 pub use moves::{DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus};
 pub(crate) use moves::{MoveBoard, Throttle, named_node};
 use reclaim::Reclaimer;
-pub(crate) use rewrite::{Rewritten, rewrite};
+pub(crate) use rewrite::{Rewritten, read_back, rewrite};
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
 pub(crate) use walk::{Step, Walk};
@@ -49,6 +51,8 @@ pub(crate) struct Maintenance {
     lifecycles: tokio::task::JoinHandle<()>,
     transitions: tokio::task::JoinHandle<()>,
     moves: tokio::task::JoinHandle<()>,
+    fail_overs: tokio::task::JoinHandle<()>,
+    warm: tokio::task::JoinHandle<()>,
 }
 
 impl Maintenance {
@@ -74,7 +78,9 @@ impl Maintenance {
         let follow = |aim| tokio::spawn(follow_forever(Arc::clone(&engine.inner), aim));
         let (lifecycles, transitions) = (follow(Aim::Delete), follow(Aim::Move));
         let moves = tokio::spawn(moves::move_forever(Arc::clone(&engine.inner)));
-        Self { stop, task, backups, lifecycles, transitions, moves }
+        let fail_overs = tokio::spawn(crate::fail_over::follow_fail_overs(Arc::clone(&engine.inner)));
+        let warm = tokio::spawn(crate::warm::keep_warm_forever(Arc::clone(&engine.inner)));
+        Self { stop, task, backups, lifecycles, transitions, moves, fail_overs, warm }
     }
 
     /// Ends the loop where it is; whatever it was doing is crash-safe and begun again at the next start.
@@ -83,9 +89,13 @@ impl Maintenance {
         self.lifecycles.abort();
         self.transitions.abort();
         self.moves.abort();
+        self.fail_overs.abort();
+        self.warm.abort();
         self.stop.notify_one();
         let _ended = self.task.await;
-        let _aborted = tokio::join!(self.backups, self.lifecycles, self.transitions, self.moves);
+        let others =
+            [self.backups, self.lifecycles, self.transitions, self.moves, self.fail_overs, self.warm];
+        let _aborted = futures::future::join_all(others).await;
     }
 }
 
@@ -96,6 +106,8 @@ struct Background {
     compactor: compact::Compactor,
     ends: ends::Remembered,
     pages: pages::Pages,
+    /// The nodes that answered in the last round.
+    answering: HashSet<NodeId>,
 }
 
 /// One round. A step that fails is tried again in the next and does not keep the others from their turn.
@@ -106,8 +118,13 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
             tracing::warn!(step, %error, "background work failed and will be tried again");
         }
     };
-    if inner.nodes.is_some() {
+    if let Some(nodes) = &inner.nodes {
         inner.pool.retire_unfit().await;
+        let answering: HashSet<NodeId> = nodes.answering().collect();
+        if !answering.is_subset(&background.answering) {
+            inner.damage.resume();
+        }
+        background.answering = answering;
     }
     said("seal", inner.pool.seal_retired().await);
     said("heal", heal::heal_reported(inner).await);

@@ -10,6 +10,7 @@ use super::moves::Throttle;
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
 use crate::layout::stripes;
+use crate::read::{Found, read_stripe};
 use crate::record::BlobRecord;
 use crate::tiers::Tier;
 use crate::volume::OpenVolume;
@@ -121,6 +122,33 @@ async fn copy_extent(
         }
     }
     Err(EngineError::Unavailable { context: "writing a blob again: drives keep failing" })
+}
+
+/// Reads what was written of an extent on every column, each against its hashes.
+///
+/// # Errors
+/// [`EngineError::Unavailable`] if any of it cannot be read.
+pub(crate) async fn read_back(
+    inner: &Inner,
+    extent: &Extent,
+    mut throttle: Option<&mut Throttle>,
+) -> Result<()> {
+    let view = inner.map.view(extent.volume).await?;
+    let (k, _) = view.profile_columns();
+    for stripe in stripes(extent, k, 0, extent.length_bytes) {
+        let began = Instant::now();
+        let found = read_stripe(&inner.map, &view, stripe.offset).await;
+        let is_whole = matches!(&found, Found::Stripe(read) if read.lost().next().is_none());
+        if !is_whole {
+            return Err(EngineError::Unavailable {
+                context: "copying a blob: what was written cannot be read back whole",
+            });
+        }
+        if let Some(throttle) = &mut throttle {
+            throttle.pace(began, stripe.length_bytes).await;
+        }
+    }
+    Ok(())
 }
 
 impl Engine {

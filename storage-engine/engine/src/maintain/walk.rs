@@ -8,7 +8,7 @@ use std::sync::Arc;
 use granary_drive::{BLOCK_ALIGNMENT_BYTES, FileHeader};
 
 use crate::error::{EngineError, Result};
-use crate::read::{Found, Stripe, read_stripe};
+use crate::read::{Found, Stripe, gather_stripe, read_stripe};
 use crate::volume::{VolumeMap, VolumeView};
 
 /// One step of a walk.
@@ -19,16 +19,31 @@ pub(crate) enum Step {
     Gap { from: u64, to: u64 },
 }
 
+/// How much of each stripe a walk has to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needed {
+    /// All columns: what is missing is then lost.
+    All,
+    /// As many as tell all of it: nodes may be away.
+    Enough,
+}
+
 /// The state of a walk over the committed part of a volume.
 pub(crate) struct Walk {
     view: Arc<VolumeView>,
     at: u64,
     end: u64,
+    needed: Needed,
 }
 
 impl Walk {
     pub(crate) fn new(view: Arc<VolumeView>, committed_end: u64) -> Self {
-        Self { view, at: FileHeader::LENGTH_BYTES, end: committed_end }
+        Self { view, at: FileHeader::LENGTH_BYTES, end: committed_end, needed: Needed::All }
+    }
+
+    /// A walk over what lies between two places where stripes begin, whoever is away, as long as each stripe can be read.
+    pub(crate) fn between(view: Arc<VolumeView>, from: u64, end: u64) -> Self {
+        Self { view, at: from.max(FileHeader::LENGTH_BYTES), end, needed: Needed::Enough }
     }
 
     /// The next stripe or gap, or `None` at the end.
@@ -40,7 +55,7 @@ impl Walk {
             || EngineError::Unavailable { context: "walking a volume: a drive cannot be read now" };
         let from = self.at;
         while self.at < self.end {
-            match read_stripe(map, &self.view, self.at).await {
+            match self.read(map).await {
                 Found::Stripe(stripe) if stripe.uncertain => return Err(uncertain()),
                 Found::Stripe(_) if self.at > from => return Ok(Some(Step::Gap { from, to: self.at })),
                 Found::Stripe(stripe) => {
@@ -52,5 +67,25 @@ impl Walk {
             }
         }
         Ok((self.at > from).then_some(Step::Gap { from, to: self.at }))
+    }
+
+    async fn read(&self, map: &VolumeMap) -> Found {
+        if self.needed == Needed::All {
+            return read_stripe(map, &self.view, self.at).await;
+        }
+        let profile = self.view.codec.profile();
+        match gather_stripe(map, &self.view, self.at).await {
+            Found::Stripe(mut stripe) => {
+                let written = stripe.header.columns_written.count_ones() as usize;
+                let readable = stripe.blocks.iter().flatten().count();
+                // Columns that were not written are known to be zero.
+                let is_enough = readable + profile.columns().saturating_sub(written) >= profile.data();
+                stripe.uncertain &= !is_enough;
+                Found::Stripe(stripe)
+            }
+            // A stripe is on more columns than may be away.
+            Found::Unknown if map.unreachable(&self.view) <= profile.parity() => Found::Nothing,
+            other => other,
+        }
     }
 }

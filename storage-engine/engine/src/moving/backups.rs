@@ -159,8 +159,12 @@ pub(crate) async fn back_up_forever(inner: Arc<Inner>) {
     if every == Duration::ZERO || inner.options.backups_kept == 0 {
         return;
     }
-    // Backups of a database that went back in time would push out better ones.
-    while !inner.is_regressed() {
+    loop {
+        // Backups of a database that went back in time would push out better ones.
+        if inner.is_regressed() {
+            tokio::time::sleep(every.min(TURN_RETRY)).await;
+            continue;
+        }
         let wait = match until_due(&inner, every).await {
             Ok(Duration::ZERO) => {
                 // Of several nodes one at a time reads the whole database.

@@ -147,6 +147,12 @@ impl Nodes {
         self.drains.lock().iter().find(|drain| drain.drive == drive)?.target
     }
 
+    /// The other nodes that answer this one.
+    pub(crate) fn answering(&self) -> impl Iterator<Item = NodeId> {
+        let ids: Vec<NodeId> = self.known.lock().keys().copied().filter(|id| *id != self.id).collect();
+        ids.into_iter().filter(|id| self.peers.get(*id).is_some_and(|peer| peer.state().is_alive()))
+    }
+
     /// All nodes for operators.
     pub(crate) fn status(&self) -> Vec<NodeStatus> {
         let (listed, drains) = (self.listed_drives(), self.drains());

@@ -24,6 +24,7 @@ use crate::api::ByteRange;
 use crate::error::{EngineError, Result};
 use crate::layout::{BLOB_HEAD_BYTES, BlobBlock, BlobStripe};
 use crate::volume::VolumeView;
+use crate::warm::count_part;
 
 /// How often one read may find that its bytes were moved.
 pub(crate) const RELOCATIONS_MAX: usize = 8;
@@ -79,8 +80,9 @@ async fn send_range(
     let Some((parts, multipart)) = handle.row.object.content.blobs() else {
         return Err(EngineError::Internal("a large object became something else"));
     };
+    let warm = handle.warm_read().await;
     let mut start = 0_u64;
-    for part in parts {
+    for (index, part) in parts.iter().enumerate() {
         let end = start + part.length_bytes;
         if end > range.start && start < range.end {
             let (mut from, mut to) = (range.start.max(start) - start, range.end.min(end) - start);
@@ -90,7 +92,8 @@ async fn send_range(
                 sink.opener = Some(Opener::new(key, stream, part.length_bytes, (from, to))?);
                 (from, to) = stored_range(part.length_bytes, from, to);
             }
-            if !send_blob(&handle.reader, part.blob, (from, to), &mut sink).await? {
+            let warm = warm.part(index);
+            if !send_part(&handle.reader, (part.blob, warm), (from, to), &mut sink).await? {
                 return Ok(());
             }
             if !sink.is_done() {
@@ -101,6 +104,27 @@ async fn send_range(
     }
     drop(handle.guard);
     Ok(())
+}
+
+/// Sends bytes `from..to` of a part as they are stored, from its warm copy as far as that can be read.
+async fn send_part(
+    reader: &Arc<Reader>,
+    (blob, warm): (BlobId, Option<&[Extent]>),
+    (from, to): (u64, u64),
+    sink: &mut Sink<'_>,
+) -> Result<bool> {
+    let mut at = from;
+    if let Some(extents) = warm {
+        let sent = send_extents(reader, extents, &mut at, to, sink).await;
+        count_part(sent.is_ok());
+        match sent {
+            Ok(listening) => return Ok(listening),
+            Err(error) => {
+                tracing::warn!(%blob, %error, "a warm copy cannot be read: the object's own place is");
+            }
+        }
+    }
+    send_blob(reader, blob, (at, to), sink).await
 }
 
 /// Sends bytes `from..to` of a blob as they are stored; `false` if nobody listens any more.

@@ -17,7 +17,7 @@ use crate::volume::{VolumeMap, VolumeView};
 pub(super) const HEDGE_AFTER: Duration = Duration::from_millis(400);
 
 /// Reads enough of the stripe at `offset` to rebuild the rest. On one machine, all of it.
-pub(super) async fn gather_stripe(map: &VolumeMap, view: &Arc<VolumeView>, offset: u64) -> Found {
+pub(crate) async fn gather_stripe(map: &VolumeMap, view: &Arc<VolumeView>, offset: u64) -> Found {
     if !map.is_shared() {
         return read_stripe(map, view, offset).await;
     }

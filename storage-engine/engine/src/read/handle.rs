@@ -16,12 +16,13 @@ use super::block::hash_fits;
 use super::gather::{gather_stripe, hedged};
 use super::running::{ReadGuard, Running};
 use super::stripe::Found;
-use crate::api::{ByteRange, ObjectInfo, PartInfo, Restored};
+use crate::api::{ByteRange, ObjectInfo, PartInfo, RestoreState};
 use crate::error::{EngineError, Result};
 use crate::maintain::DamageLog;
 use crate::objects::shown_version;
 use crate::sealing::{EncryptionInfo, check_customer_key, data_key};
 use crate::volume::{VolumeMap, VolumeView};
+use crate::warm::{Warm, WarmRead};
 
 /// What every read needs.
 pub(crate) struct Reader {
@@ -34,6 +35,7 @@ pub(crate) struct Reader {
     pub reserve_units: usize,
     pub running: Arc<Running>,
     pub keys: KeyRing,
+    pub warm: Arc<Warm>,
 }
 
 impl Reader {
@@ -42,7 +44,7 @@ impl Reader {
         store: Arc<dyn MetadataStore>,
         damage: Arc<DamageLog>,
         budget: Arc<Semaphore>,
-        keys: KeyRing,
+        (keys, warm): (KeyRing, Arc<Warm>),
     ) -> Self {
         Self {
             map,
@@ -52,6 +54,7 @@ impl Reader {
             budget,
             running: Arc::default(),
             keys,
+            warm,
         }
     }
 
@@ -162,8 +165,8 @@ impl ObjectHandle {
         Self { reader, guard, bucket, key, row, info, unlocked: None }
     }
 
-    /// Knows until when a version of an archive class can be read.
-    pub(crate) fn restored(mut self, restored: Option<Restored>) -> Self {
+    /// Knows whether a version of an archive class can be read.
+    pub(crate) fn restored(mut self, restored: Option<RestoreState>) -> Self {
         self.info.restored = restored;
         self
     }
@@ -219,21 +222,33 @@ impl ObjectHandle {
     }
 
     async fn read_packed(mut self, range: ByteRange, key: Option<DataKey>) -> Result<Bytes> {
+        let warm = self.warm_read().await;
+        if let Some(bytes) = warm.packed(&self.reader).await {
+            return self.shown(&bytes, range, key.as_ref());
+        }
         for _ in 0..super::blob::RELOCATIONS_MAX {
             let Some(at) = self.row.object.content.packed() else {
                 return Err(EngineError::Internal("a packed object became something else"));
             };
             match self.reader.packed(at).await {
-                Ok(bytes) => {
-                    return match key {
-                        Some(key) => opened(&bytes, self.info.length_bytes, range, &key),
-                        None => Ok(cut(&bytes, range.start, range.end)),
-                    };
-                }
+                Ok(bytes) => return self.shown(&bytes, range, key.as_ref()),
                 Err(error) => self.relocate(error).await?,
             }
         }
         Err(EngineError::Unavailable { context: "reading an object that keeps moving" })
+    }
+
+    /// The warm copy of this version, if there is one.
+    pub(super) async fn warm_read(&self) -> WarmRead {
+        WarmRead::of(&self.reader, self.bucket, &self.key, &self.row).await
+    }
+
+    /// A range of a packed object's stored bytes as clients get it.
+    fn shown(&self, stored: &Bytes, range: ByteRange, key: Option<&DataKey>) -> Result<Bytes> {
+        match key {
+            Some(key) => opened(stored, self.info.length_bytes, range, key),
+            None => Ok(cut(stored, range.start, range.end)),
+        }
     }
 
     /// Asks where this same version lies now; `error` comes back if it is still where it was, or gone.

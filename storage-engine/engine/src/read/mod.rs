@@ -14,7 +14,8 @@ mod running;
 mod stripe;
 
 pub(crate) use block::{BlockPlace, Records, VerifiedBlock, header_at, verify_block, verify_body};
+pub(crate) use gather::gather_stripe;
 pub(crate) use handle::Reader;
 pub use handle::{ObjectHandle, ObjectStream};
 pub(crate) use running::Running;
-pub(crate) use stripe::{Found, Stripe, any_header, read_stripe};
+pub(crate) use stripe::{Found, Stripe, any_header, read_block, read_stripe};

@@ -87,10 +87,10 @@ pub(crate) async fn read_stripe(map: &VolumeMap, view: &Arc<VolumeView>, offset:
 }
 
 /// A read failed for a reason that may pass.
-pub(super) struct Uncertain;
+pub(crate) struct Uncertain;
 
 /// The checked block of a column; `None` if it is gone or wrong.
-pub(super) async fn read_block(
+pub(crate) async fn read_block(
     map: &VolumeMap,
     view: &VolumeView,
     column: u8,

@@ -57,7 +57,7 @@ fn full_span_bytes() -> u64 {
 
 /// What was found of all blobs.
 #[derive(Debug, Default)]
-pub(super) struct Blobs {
+pub(crate) struct Blobs {
     segments: BTreeMap<BlobId, Vec<Segment>>,
 }
 
@@ -67,7 +67,7 @@ impl Blobs {
     }
 
     /// The extents that hold a blob of that length; `None` if bytes of it are missing.
-    pub(super) fn extents(&self, blob: BlobId, length_bytes: u64) -> Option<Vec<Extent>> {
+    pub(crate) fn extents(&self, blob: BlobId, length_bytes: u64) -> Option<Vec<Extent>> {
         if length_bytes == 0 {
             return Some(Vec::new());
         }

@@ -19,6 +19,7 @@ mod resolve;
 mod rows;
 mod scan;
 mod spool;
+mod tail;
 mod target;
 
 use std::collections::HashMap;
@@ -31,7 +32,10 @@ use crate::error::{EngineError, Result};
 use crate::moving::MetadataPlace;
 use crate::start::blocking;
 
+pub(crate) use blobs::Blobs;
+pub(crate) use replay::{CLOCKS_APART_US, conditions_hold, stored_length};
 pub use report::{Finding, FindingKind, RecoverReport, VolumesReport};
+pub(crate) use tail::{Late, LateDeed, Tail, late_writes, read_segments, read_tail};
 
 /// What is done when drives of the store are not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

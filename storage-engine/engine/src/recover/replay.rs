@@ -20,7 +20,7 @@ use crate::record::Piece;
 use crate::told::{Deed, Stamp, Told, is_before};
 
 /// Clocks of nodes may be so far apart. Two writes that are closer, of two processes, are in conflict.
-const CLOCKS_APART_US: u64 = 5_000_000;
+pub(crate) const CLOCKS_APART_US: u64 = 5_000_000;
 
 /// What a version has about whose locks nothing is known.
 pub(super) const HELD: ObjectLock = ObjectLock { retention: None, legal_hold: LegalHold::On };
@@ -83,7 +83,7 @@ pub(super) struct Version {
     pub(super) acl: Option<Vec<u8>>,
     /// Whether the backup knows it.
     pub(super) in_backup: bool,
-    is_lost: bool,
+    pub(super) is_lost: bool,
 }
 
 /// What became of a key.
@@ -98,17 +98,17 @@ pub(super) struct Replayed {
     pub(super) undecided: u64,
 }
 
-enum Act {
+pub(super) enum Act {
     Put(Box<Version>, Option<WriteConditions>),
     Erase(VersionId, WriteId, i64),
 }
 
-struct Event {
-    stamp: Stamp,
+pub(super) struct Event {
+    pub(super) stamp: Stamp,
     standing: Standing,
     /// Of a version that only the backup knows, the stamp is a guess.
     is_stamped: bool,
-    act: Act,
+    pub(super) act: Act,
 }
 
 /// Replays what is known of a key.
@@ -211,10 +211,15 @@ fn counts(
 
 /// Whether the conditions of a put hold against the current version.
 fn holds(conditions: &WriteConditions, current: Option<&Version>) -> bool {
-    let current = current.filter(|version| version.object.kind == VersionKind::Object);
-    let fits = |wanted: &TagMatch, version: &Version| match wanted {
+    conditions_hold(conditions, current.map(|version| &version.object))
+}
+
+/// Whether the conditions of a put hold against what is current.
+pub(crate) fn conditions_hold(conditions: &WriteConditions, current: Option<&NewObject>) -> bool {
+    let current = current.filter(|object| object.kind == VersionKind::Object);
+    let fits = |wanted: &TagMatch, object: &NewObject| match wanted {
         TagMatch::Any => true,
-        TagMatch::OneOf(tags) => tags.contains(&version.object.etag),
+        TagMatch::OneOf(tags) => tags.contains(&object.etag),
     };
     let is_match =
         conditions.if_match.as_ref().is_none_or(|wanted| current.is_some_and(|is| fits(wanted, is)));
@@ -225,17 +230,17 @@ fn holds(conditions: &WriteConditions, current: Option<&Version>) -> bool {
 
 /// What is known of a key, sorted.
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     base: BTreeMap<WriteId, VersionEntry>,
     tags: HashMap<WriteId, Vec<Tag>>,
     acls: HashMap<WriteId, Vec<u8>>,
     /// The records of each write that count: those of its last try.
-    puts: BTreeMap<WriteId, Vec<Record>>,
-    erased: BTreeMap<WriteId, Record>,
+    pub(super) puts: BTreeMap<WriteId, Vec<Record>>,
+    pub(super) erased: BTreeMap<WriteId, Record>,
 }
 
 impl Known {
-    fn sort(items: Vec<Item>) -> Self {
+    pub(super) fn sort(items: Vec<Item>) -> Self {
         let mut known = Self::default();
         let mut refused: HashMap<WriteId, Stamp> = HashMap::new();
         for item in items {
@@ -358,7 +363,7 @@ fn best_place(records: &[Record]) -> Option<PackedLocation> {
     best.map(|(_, place)| place.clone())
 }
 
-fn put_event(records: &[Record], rules: &Rules<'_>) -> Option<Event> {
+pub(super) fn put_event(records: &[Record], rules: &Rules<'_>) -> Option<Event> {
     let standing = records.iter().map(|record| record.standing).max()?;
     let place = best_place(records);
     let pieces: BTreeMap<u32, &Record> = records.iter().map(|record| (record.piece.index, record)).collect();
@@ -390,7 +395,7 @@ fn put_event(records: &[Record], rules: &Rules<'_>) -> Option<Event> {
 }
 
 /// How many bytes are stored of a part.
-pub(super) fn stored_length(content: &Content, part: &PartRef) -> u64 {
+pub(crate) fn stored_length(content: &Content, part: &PartRef) -> u64 {
     match content.seal() {
         Some(_) => stored_length_bytes(part.length_bytes),
         None => part.length_bytes,

@@ -209,7 +209,8 @@ impl Resolver<'_> {
                         ..finding
                     })
                 }
-                Entry::Part(..) => Ok(()),
+                // Warm copies are made again; what they take is garbage in their volumes.
+                Entry::Part(..) | Entry::Warm(..) => Ok(()),
                 other => tables.add(other),
             })
             .await?;

@@ -48,8 +48,8 @@ pub(super) struct FoundVolume {
     pub(super) epoch: u64,
     /// The earliest record in it.
     pub(super) opened_ms: Option<i64>,
-    lost_stripes: u64,
-    unreadable_records: u64,
+    pub(super) lost_stripes: u64,
+    pub(super) unreadable_records: u64,
 }
 
 /// All that was read.
@@ -62,10 +62,10 @@ pub(super) struct Scanned {
 }
 
 /// What one volume holds.
-struct Contents {
-    volume: FoundVolume,
-    records: Vec<Record>,
-    segments: Vec<(BlobId, Segment)>,
+pub(super) struct Contents {
+    pub(super) volume: FoundVolume,
+    pub(super) records: Vec<Record>,
+    pub(super) segments: Vec<(BlobId, Segment)>,
 }
 
 /// Reads all volumes; records go to a spool.
@@ -171,19 +171,8 @@ impl Columns {
     fn volume(self, id: VolumeId, known_end: u64) -> FoundVolume {
         let count = self.profile.0.saturating_add(self.profile.1);
         let columns = (0..count).map(|column| self.files.get(&column).map(|(_, drive)| *drive));
-        FoundVolume {
-            id,
-            profile: self.profile,
-            columns: columns.collect(),
-            length_bytes: self.files.values().map(|(length, _)| *length).max().unwrap_or(0),
-            known_end,
-            end: FileHeader::LENGTH_BYTES,
-            stored_bytes: 0,
-            epoch: 0,
-            opened_ms: None,
-            lost_stripes: 0,
-            unreadable_records: 0,
-        }
+        let length_bytes = self.files.values().map(|(length, _)| *length).max().unwrap_or(0);
+        FoundVolume { length_bytes, ..FoundVolume::new(id, self.profile, columns.collect(), known_end) }
     }
 }
 
@@ -193,7 +182,17 @@ async fn read_volume(map: &VolumeMap, volume: FoundVolume) -> Result<Contents> {
     let nowhere = DriveId::from_bytes([0; 16]);
     let drives = volume.columns.iter().map(|drive| drive.unwrap_or(nowhere)).collect();
     let view = Arc::new(VolumeView { id: volume.id, codec: Codec::new(profile)?, drives });
-    let mut walk = Walk::new(Arc::clone(&view), volume.length_bytes);
+    let walk = Walk::new(Arc::clone(&view), volume.length_bytes);
+    read_walked(map, view, walk, volume).await
+}
+
+/// Reads what a walk passes.
+pub(super) async fn read_walked(
+    map: &VolumeMap,
+    view: Arc<VolumeView>,
+    mut walk: Walk,
+    volume: FoundVolume,
+) -> Result<Contents> {
     let mut contents = Contents { volume, records: Vec::new(), segments: Vec::new() };
     let mut open: HashMap<BlobId, Segment> = HashMap::new();
     let mut gap = false;
@@ -210,6 +209,31 @@ async fn read_volume(map: &VolumeMap, volume: FoundVolume) -> Result<Contents> {
     map.forget(view.id);
     contents.segments.extend(open);
     Ok(contents)
+}
+
+impl FoundVolume {
+    /// A volume of which nothing was read yet.
+    fn new(id: VolumeId, profile: (u8, u8), columns: Vec<Option<DriveId>>, known_end: u64) -> Self {
+        Self {
+            id,
+            profile,
+            columns,
+            length_bytes: 0,
+            known_end,
+            end: FileHeader::LENGTH_BYTES,
+            stored_bytes: 0,
+            epoch: 0,
+            opened_ms: None,
+            lost_stripes: 0,
+            unreadable_records: 0,
+        }
+    }
+
+    /// A volume of which the metadata tells where its columns are, and whose `known_end` is known to be committed.
+    pub(super) fn of_view(view: &VolumeView, known_end: u64) -> Self {
+        let columns = view.drives.iter().copied().map(Some).collect();
+        Self::new(view.id, view.profile_columns(), columns, known_end)
+    }
 }
 
 fn take_stripe(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use granary_drive::Drive;
 use granary_metadata::postgres::{PostgresOptions, PostgresStore};
 use granary_metadata::sqlite::{EmbeddedOptions, Existing, Home, SqliteStore};
-use granary_metadata::{DriveRow, DriveState, MetadataStore};
+use granary_metadata::{DriveRow, DriveState, FailOvers, MetadataStore};
 use granary_types::DriveId;
 
 use super::{Opened, blocking, class_of};
@@ -18,6 +18,8 @@ pub(crate) struct Metadata {
     pub store: Arc<dyn MetadataStore>,
     /// The same store where it is the embedded one.
     pub embedded: Option<Arc<SqliteStore>>,
+    /// What it lost when it failed over, where that is possible.
+    pub fail_overs: Option<Arc<dyn FailOvers>>,
 }
 
 /// Opens the metadata of these drives.
@@ -34,11 +36,12 @@ pub(crate) async fn open_metadata(options: &EngineOptions, opened: &Opened) -> R
             let existing = if opened.fresh { Existing::MayBeNew } else { Existing::Expected };
             let options = EmbeddedOptions::new(homes, opened.profile.parity(), existing);
             let embedded = Arc::new(blocking(move || Ok(SqliteStore::open(options)?)).await?);
-            Ok(Metadata { store: embedded.clone(), embedded: Some(embedded) })
+            Ok(Metadata { store: embedded.clone(), embedded: Some(embedded), fail_overs: None })
         }
         MetadataChoice::Postgres(options) => {
             let store = open_postgres(options, opened).await?;
-            Ok(Metadata { store: Arc::new(store), embedded: None })
+            let fail_overs = Some(store.fail_overs());
+            Ok(Metadata { store: Arc::new(store), embedded: None, fail_overs })
         }
     }
 }

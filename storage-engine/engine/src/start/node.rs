@@ -72,7 +72,8 @@ pub(crate) async fn open_node(
             "this node ({id}) was removed from the store; to use its drives again, empty them and join anew"
         )));
     }
-    let metadata = Metadata { store: store as Arc<dyn MetadataStore>, embedded: None };
+    let fail_overs = Some(store.fail_overs());
+    let metadata = Metadata { store: store as Arc<dyn MetadataStore>, embedded: None, fail_overs };
     Ok((opened, metadata, NodeStart { id, membership, listener }))
 }
 

@@ -106,6 +106,11 @@ impl VolumeMap {
         self.drives.is_shared()
     }
 
+    /// How many of a volume's columns are on drives that cannot be read now.
+    pub(crate) fn unreachable(&self, view: &VolumeView) -> usize {
+        view.drives.iter().filter(|drive| !self.drives.can_read(**drive)).count()
+    }
+
     /// The columns of a volume, those whose drives seem well first.
     pub(crate) fn by_health(&self, view: &VolumeView) -> Vec<u8> {
         let is_ill = |drive: &DriveId| !self.drives.get(*drive).is_some_and(|drive| drive.is_usable());

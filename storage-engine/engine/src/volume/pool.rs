@@ -11,7 +11,7 @@ use granary_cluster::{Candidate, Redundancy, degraded, place};
 use granary_drive::{DriveError, ShardName};
 use granary_erasure::{Codec, Profile};
 use granary_metadata::{MetadataError, MetadataStore, NewVolume, VolumeRow};
-use granary_types::{ClusterId, UnixMillis, VolumeId, crash_point};
+use granary_types::{ClusterId, DriveClass, UnixMillis, VolumeId, crash_point};
 use parking_lot::Mutex;
 
 use super::book::RecordBook;
@@ -271,6 +271,11 @@ impl VolumePool {
         tiers.map(|tier| self.candidates(tier).ok().map(|(_, code)| code.parity)).min().flatten()
     }
 
+    /// Whether a volume of a tier could be opened now.
+    pub(crate) fn has_room_in(&self, tier: Tier) -> bool {
+        self.candidates(tier).is_ok()
+    }
+
     /// Whether a volume could be opened now.
     pub(crate) fn can_place(&self) -> bool {
         matches!(self.candidates(self.tiers.usual()), Ok(_) | Err(EngineError::NoSpace))
@@ -327,7 +332,8 @@ impl VolumePool {
         let all = match tier {
             Tier::All => self.drives.active_count().unwrap_or(0),
             Tier::Of(rule) if self.drives.is_shared() => self.drives.count_of(rule.drives),
-            Tier::Of(_) => 0,
+            Tier::Warm if self.drives.is_shared() => self.drives.count_of(DriveClass::Ssd),
+            Tier::Of(_) | Tier::Warm => 0,
         };
         if code.parity < wanted.parity && all > usize::from(wanted.parity) {
             return Err(EngineError::Unavailable { context: "placing a volume: too few drives answer" });

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use granary_drive::{
-    BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockKind, UNIT_LENGTH_BYTES, aligned_buffer, aligned_copy,
-};
+use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockKind, UNIT_LENGTH_BYTES, aligned_buffer};
 use granary_erasure::Codec;
 use granary_types::BlobId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,6 +20,8 @@ pub(crate) const BUDGET_UNIT_BYTES: usize = 64 * 1024;
 /// The run being filled.
 pub(crate) struct Filling {
     codec: Arc<Codec>,
+    /// In the stripe being filled those of the data are as long as they are filled, and those of the parity have their whole
+    /// length: what is overwritten anyway is not cleared first.
     columns: Vec<Option<BytesMut>>,
     pub(crate) stripes: Vec<RunStripe>,
     /// Where the stripe being filled begins in the buffers.
@@ -47,7 +47,18 @@ const HEAD: usize = BLOB_HEAD_BYTES as usize;
 impl Filling {
     pub(crate) fn new(codec: Arc<Codec>, blob_offset: u64, permits: Vec<OwnedSemaphorePermit>) -> Self {
         let columns = (0..codec.profile().columns()).map(|_| Some(first_stripe(blob_offset))).collect();
-        Self { codec, columns, stripes: Vec::new(), at: 0, filled: 0, blob_offset, sealed_bytes: 0, permits }
+        let mut filling = Self {
+            codec,
+            columns,
+            stripes: Vec::new(),
+            at: 0,
+            filled: 0,
+            blob_offset,
+            sealed_bytes: 0,
+            permits,
+        };
+        filling.extend();
+        filling
     }
 
     pub(crate) fn stripe_is_full(&self) -> bool {
@@ -60,14 +71,12 @@ impl Filling {
         while taken < bytes.len() && !self.stripe_is_full() {
             let (column, within) = (self.filled / BLOCK, self.filled % BLOCK);
             let count = (BLOCK - within).min(bytes.len() - taken);
-            let start = self.at + HEAD + within;
-            let target = self
-                .columns
-                .get_mut(column)
-                .and_then(Option::as_mut)
-                .and_then(|b| b.get_mut(start..start + count));
+            let target = self.columns.get_mut(column).and_then(Option::as_mut);
             let (Some(target), Some(source)) = (target, bytes.get(taken..taken + count)) else { break };
-            target.copy_from_slice(source);
+            if within == 0 {
+                target.resize(self.at + HEAD, 0);
+            }
+            target.extend_from_slice(source);
             taken += count;
             self.filled += count;
         }
@@ -86,14 +95,17 @@ impl Filling {
 
     /// Makes room for one more stripe.
     pub(crate) fn extend(&mut self) {
-        for buffer in self.columns.iter_mut().flatten() {
-            let length = self.at + HEAD + BLOCK;
+        let (length, k) = (self.at + HEAD + BLOCK, self.codec.profile().data());
+        for (column, slot) in self.columns.iter_mut().enumerate() {
+            let Some(buffer) = slot else { continue };
             if buffer.capacity() < length {
                 let mut larger = aligned_buffer(length.max(RUN_STRIPES_MAX * (HEAD + BLOCK)));
                 larger.extend_from_slice(buffer);
                 *buffer = larger;
             }
-            buffer.resize(length, 0);
+            if column >= k {
+                buffer.resize(length, 0);
+            }
         }
     }
 
@@ -159,6 +171,7 @@ impl Filling {
             for slot in self.columns.iter_mut().take(k).skip(length.div_ceil(BLOCK)) {
                 *slot = None;
             }
+            self.columns.iter_mut().flatten().for_each(|buffer| buffer.resize(HEAD + BLOCK, 0));
             return;
         }
         let mut bytes = Vec::with_capacity(length);
@@ -214,19 +227,20 @@ impl Filling {
     }
 }
 
-/// One column's buffer with the first stripe of a run. A run that does not begin its blob is likely to become full, and
+/// One column's buffer for a run. A run that does not begin its blob is likely to become full, and
 /// gets room for that at once; a buffer that doubled instead would copy the run once more, to pages that the kernel has
 /// to clear first.
 fn first_stripe(blob_offset: u64) -> BytesMut {
     let stripes = if blob_offset > 0 { RUN_STRIPES_MAX } else { 1 };
-    let mut buffer = aligned_buffer(stripes * (HEAD + BLOCK));
-    buffer.resize(HEAD + BLOCK, 0);
-    buffer
+    aligned_buffer(stripes * (HEAD + BLOCK))
 }
 
 /// Moves what lies at and after `at` to a buffer of its own. Two halves of one buffer could not be stamped without a copy.
 fn take_from(buffer: &mut BytesMut, at: usize) -> BytesMut {
-    let taken = aligned_copy(buffer.get(at..).unwrap_or_default());
+    let rest = buffer.get(at..).unwrap_or_default();
+    // It may be filled on, and must not move then.
+    let mut taken = aligned_buffer(rest.len().max(HEAD + BLOCK));
+    taken.extend_from_slice(rest);
     buffer.truncate(at);
     taken
 }
@@ -265,3 +279,7 @@ pub(crate) fn data_of(run: &Run) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+#[path = "filling_tests.rs"]
+mod tests;

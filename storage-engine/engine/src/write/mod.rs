@@ -2,13 +2,17 @@
 //! the records of what has no bytes of its own ([`Recorded`]).
 
 mod blob;
+mod etags;
 mod filling;
 mod manifest;
 mod pack;
+mod pack_write;
 mod packer;
 
 pub(crate) use blob::{BlobWriter, Finished, WrittenBlob};
+pub(crate) use etags::{Draft, placeholder};
 pub(crate) use filling::BUDGET_UNIT_BYTES;
 pub(crate) use manifest::{Recorded, Stamping};
 pub(crate) use pack::PACKED_LENGTH_BYTES_MAX;
-pub(crate) use packer::{PackWrite, Packer};
+pub(crate) use pack_write::PackWrite;
+pub(crate) use packer::Packer;

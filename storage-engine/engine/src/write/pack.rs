@@ -10,6 +10,8 @@ use granary_drive::{
     BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry, PackedRecords, aligned_buffer, block_span_bytes,
 };
 use granary_erasure::Codec;
+use granary_metadata::PackedLocation;
+use granary_types::VolumeId;
 
 use crate::error::{EngineError, Result};
 use crate::volume::{Run, RunStripe, seal_stripe};
@@ -38,6 +40,20 @@ pub(crate) struct Item {
 pub(crate) struct Spot {
     pub column: u8,
     pub at: usize,
+}
+
+impl Spot {
+    /// The place of `item`, whose run begins at `offset` of a volume.
+    pub(super) fn location(self, volume: VolumeId, offset: u64, item: &Item) -> PackedLocation {
+        PackedLocation {
+            volume,
+            stripe_offset: offset,
+            column: self.column,
+            offset: offset + self.at as u64,
+            length_bytes: u32::try_from(item.bytes.len()).unwrap_or(u32::MAX),
+            hash: item.hash,
+        }
+    }
 }
 
 /// A sealed stripe as a run of its own, and the spots of its items in their order.

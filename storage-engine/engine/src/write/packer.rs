@@ -13,15 +13,15 @@ use std::time::Instant;
 use bytes::Bytes;
 use granary_cluster::access::LaneKind;
 use granary_drive::{FileHeader, Flush};
-use granary_metadata::{
-    Commit, Content, MetadataStore, ObjectMove, Outcome, PackedLocation, PutObject, RenameObject, Transition,
-    VolumeAdvance, Write,
-};
+use granary_metadata::{Commit, MetadataStore, Outcome, PackedLocation, RenameObject, VolumeAdvance, Write};
+use granary_simd::md5::Kernel;
 use granary_types::{UnixMillis, crash_point};
 use tokio::sync::{mpsc, oneshot};
 
+use super::etags::{Draft, EtagRoom, Untagged, tag};
 use super::manifest::{Recorded, Stamping};
 use super::pack::{ENTRY_OVERHEAD_BYTES, Item, PackedStripe, Spot, pack_stripe};
+use super::pack_write::PackWrite;
 use crate::error::{EngineError, Result};
 use crate::tiers::Tier;
 use crate::told::Stamps;
@@ -34,94 +34,34 @@ const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 const GROUP_WRITES_MAX: usize = 2048;
 const ATTEMPTS_MAX: usize = 3;
 
-/// What becomes of a packed object's place.
-#[derive(Debug)]
-pub(crate) enum PackWrite {
-    /// It is the content of a new version, which gets its tags and locks with it.
-    Put(Box<PutObject>, Vec<Write>),
-    /// It is the content of a version at its new key.
-    Rename(Box<RenameObject>, Vec<Write>),
-    /// It is the new place of a version that lies at `from`; `to` is filled in.
-    Move(Box<ObjectMove>),
-    /// It is the new place of a version that gets another class; filled in.
-    Transition(Box<Transition>, Vec<Write>),
-    /// It is a record of what these writes make; nothing refers to its place.
-    Recorded(Recorded),
-}
-
-impl PackWrite {
-    /// Adds what the write makes true to the commit of its group.
-    fn at(self, location: Option<PackedLocation>, group: &mut Flushed) {
-        match (self, location) {
-            (Self::Put(mut put, behind), Some(location)) => {
-                put.object.content = Content::Packed(location).sealed_like(&put.object.content);
-                group.writes.push(Write::Put(put));
-                group.writes.extend(behind);
-            }
-            (Self::Rename(mut rename, behind), Some(location)) => {
-                let content = Content::Packed(location).sealed_like(&rename.put.object.content);
-                rename.put.object.content = content;
-                group.writes.push(Write::Rename(rename));
-                group.writes.extend(behind);
-            }
-            (Self::Move(mut moved), Some(location)) => {
-                moved.to = location;
-                group.writes.push(Write::MoveObject(moved));
-            }
-            (Self::Transition(mut transition, behind), Some(location)) => {
-                transition.place = Some(location);
-                group.writes.push(Write::Transition(transition));
-                group.writes.extend(behind);
-            }
-            (Self::Recorded(recorded), _) => {
-                group.writes.extend(recorded.writes);
-                group.advances.extend(recorded.advances);
-                group.volumes.extend(recorded.volumes);
-            }
-            // Each request has an item, and each item a place.
-            (Self::Put(..) | Self::Rename(..) | Self::Move(_) | Self::Transition(..), None) => {}
-        }
-    }
-
-    /// How many writes it commits.
-    fn count(&self) -> usize {
-        match self {
-            Self::Put(_, behind) | Self::Rename(_, behind) | Self::Transition(_, behind) => 1 + behind.len(),
-            Self::Move(_) => 1,
-            Self::Recorded(recorded) => recorded.writes.len(),
-        }
-    }
-
-    fn stamping(&self) -> Stamping {
-        match self {
-            Self::Put(..) | Self::Rename(..) => Stamping::Now,
-            Self::Move(_) | Self::Transition(..) => Stamping::Kept,
-            Self::Recorded(recorded) => recorded.stamping,
-        }
-    }
-
-    fn is_record(&self) -> bool {
-        matches!(self, Self::Recorded(_))
-    }
-}
-
 /// Gets the outcomes of a request's writes.
 type Reply = oneshot::Sender<Result<Vec<Outcome>>>;
 
 struct Request {
     items: Vec<Item>,
     write: PackWrite,
+    /// Of the object whose body is still to be hashed.
+    room: Option<EtagRoom>,
     reply: Reply,
 }
 
+impl Request {
+    /// What is to be hashed of it.
+    fn untagged(&mut self) -> Option<Untagged<'_>> {
+        let PackWrite::Put(put, _) = &mut self.write else { return None };
+        let Item { bytes, record, .. } = self.items.last_mut()?;
+        Some(Untagged { bytes, record, etag: &mut put.object.etag, room: self.room.take()? })
+    }
+}
+
 #[derive(Default)]
-struct Flushed {
-    advances: Vec<VolumeAdvance>,
-    writes: Vec<Write>,
+pub(super) struct Flushed {
+    pub(super) advances: Vec<VolumeAdvance>,
+    pub(super) writes: Vec<Write>,
     /// Each with how many of the writes are its own.
     replies: Vec<(Reply, usize)>,
     /// Keeps the volumes from being sealed before the commit.
-    volumes: Vec<Arc<OpenVolume>>,
+    pub(super) volumes: Vec<Arc<OpenVolume>>,
     /// What depends on volumes of its own, whose refusal must not be that of the group.
     apart: Vec<(Recorded, Reply)>,
 }
@@ -141,6 +81,7 @@ struct Shared {
     store: Arc<dyn MetadataStore>,
     /// One for all: what a client writes after it was answered has the later stamp, wherever it is packed.
     stamps: Arc<parking_lot::Mutex<Stamps>>,
+    kernel: Kernel,
 }
 
 impl Packer {
@@ -148,7 +89,7 @@ impl Packer {
     pub(crate) fn new(pool: Arc<VolumePool>, store: Arc<dyn MetadataStore>, life: u64) -> Self {
         let stamps = Arc::new(parking_lot::Mutex::new(Stamps::new(life)));
         Self {
-            shared: Shared { pool, store, stamps },
+            shared: Shared { pool, store, stamps, kernel: Kernel::detect() },
             queues: parking_lot::RwLock::new(Some(HashMap::new())),
             tasks: parking_lot::Mutex::default(),
         }
@@ -193,11 +134,12 @@ impl Packer {
         &self,
         tier: Tier,
         bytes: Bytes,
-        record: Vec<u8>,
+        record: impl Into<Draft>,
         write: PackWrite,
     ) -> Result<Outcome> {
+        let Draft { record, room } = record.into();
         let hash = *blake3::hash(&bytes).as_bytes();
-        let outcomes = self.send(tier, vec![Item { bytes, hash, record }], write).await?;
+        let outcomes = self.send(tier, vec![Item { bytes, hash, record }], (write, room)).await?;
         outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
     }
 
@@ -214,7 +156,7 @@ impl Packer {
         let mut items: Vec<Item> = records.into_iter().map(|record| item(Bytes::new(), record)).collect();
         // The place of the last item is the object's.
         items.push(item(bytes, record));
-        let outcomes = self.send(tier, items, PackWrite::Rename(Box::new(rename), behind)).await?;
+        let outcomes = self.send(tier, items, (PackWrite::Rename(Box::new(rename), behind), None)).await?;
         outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
     }
 
@@ -222,14 +164,20 @@ impl Packer {
     pub(crate) async fn record(&self, records: Vec<Vec<u8>>, recorded: Recorded) -> Result<Vec<Outcome>> {
         let hash = *blake3::hash(&[]).as_bytes();
         let items = records.into_iter().map(|record| Item { bytes: Bytes::new(), hash, record });
-        self.send(self.shared.pool.tiers.usual(), items.collect(), PackWrite::Recorded(recorded)).await
+        self.send(self.shared.pool.tiers.usual(), items.collect(), (PackWrite::Recorded(recorded), None))
+            .await
     }
 
     /// Queues items that belong together and waits until they and their write are durable.
-    async fn send(&self, tier: Tier, items: Vec<Item>, write: PackWrite) -> Result<Vec<Outcome>> {
+    async fn send(
+        &self,
+        tier: Tier,
+        items: Vec<Item>,
+        (write, room): (PackWrite, Option<EtagRoom>),
+    ) -> Result<Vec<Outcome>> {
         let (reply, answer) = oneshot::channel();
         let stopped = EngineError::Unavailable { context: "packing: the store is shutting down" };
-        let request = Request { items, write, reply };
+        let request = Request { items, write, room, reply };
         let Some(queue) = self.queue(tier) else { return Err(stopped) };
         if queue.send(request).await.is_err() {
             return Err(stopped);
@@ -240,11 +188,12 @@ impl Packer {
 }
 
 async fn commit_groups(mut requests: mpsc::Receiver<Request>, shared: Shared, tier: Tier) {
-    let Shared { pool, store, stamps } = shared;
+    let Shared { pool, store, stamps, kernel } = shared;
     let mut turn = 0;
     while let Some(first) = requests.recv().await {
         let mut group = collect(first, &mut requests);
         stamp(&mut group, &mut stamps.lock());
+        tag(kernel, group.iter_mut().filter_map(Request::untagged).collect());
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
         if let Some(flushed) = flush_group(group, &pool, tier, &mut turn).await {
             commit_group(flushed, &pool, &store).await;
@@ -286,7 +235,7 @@ async fn flush_group(
     let started = Instant::now();
     let mut items = Vec::with_capacity(group.len());
     let mut rest = Vec::with_capacity(group.len());
-    for Request { items: ours, write, reply } in group {
+    for Request { items: ours, write, reply, .. } in group {
         rest.push((ours.len(), write, reply));
         items.extend(ours);
     }
@@ -395,7 +344,7 @@ async fn write_items(
                 for spot in spots {
                     let item =
                         items.get(locations.len()).ok_or(EngineError::Internal("packing lost count"))?;
-                    locations.push(location(volume.id, offset, spot, item));
+                    locations.push(spot.location(volume.id, offset, item));
                 }
             }
             Err(error) => failure = Some(error),
@@ -412,17 +361,6 @@ async fn write_items(
     }
     let advance = volume.advance_to(end);
     Ok((volume, locations, advance))
-}
-
-fn location(volume: granary_types::VolumeId, offset: u64, spot: Spot, item: &Item) -> PackedLocation {
-    PackedLocation {
-        volume,
-        stripe_offset: offset,
-        column: spot.column,
-        offset: offset + spot.at as u64,
-        length_bytes: u32::try_from(item.bytes.len()).unwrap_or(u32::MAX),
-        hash: item.hash,
-    }
 }
 
 async fn commit_group(group: Flushed, pool: &Arc<VolumePool>, store: &Arc<dyn MetadataStore>) {

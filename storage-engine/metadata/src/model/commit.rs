@@ -11,6 +11,7 @@ use super::lock::{EraseObject, ExpireObject, Locking};
 use super::object::{Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, VersionKind};
 use super::settings::{BucketSettings, Versioning};
 use super::side::{AclChange, RestoreChange, Tagging};
+use super::warm::WarmChange;
 
 /// Which entity tags satisfy a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,6 +275,7 @@ pub enum Write {
     Event(Box<NewEvent>),
     Transition(Box<Transition>),
     Restore(Box<RestoreChange>),
+    Warm(Box<WarmChange>),
 }
 
 /// Moves a volume's committed end forward, if the volume is still open at `epoch`.

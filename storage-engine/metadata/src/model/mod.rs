@@ -14,6 +14,8 @@ mod upload;
 mod usage;
 mod versions;
 mod volume;
+mod warm;
+mod warm_query;
 
 pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket};
 pub(crate) use commit::fits;
@@ -42,3 +44,6 @@ pub use usage::BucketUsage;
 pub(crate) use usage::{UsageDelta, UsageDeltas};
 pub use versions::{ListedVersion, VersionEntry, VersionMarker, VersionPage, VersionQuery};
 pub use volume::{DriveRow, DriveState, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};
+pub use warm::{Heat, WarmChange, WarmKind, WarmPlace, WarmRow, WarmStep, WarmVersion};
+pub(crate) use warm::{Warmed, warmed};
+pub use warm_query::{WarmAfter, WarmQuery, WarmUsage};

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::model::{
     Bucket, BucketDocument, DriveRow, Extent, IdentityDocument, NewUpload, ObjectLock, ObjectRow, PartRow,
-    QueuedEvent, Restored, Tag, VolumeRow,
+    QueuedEvent, Restored, Tag, VolumeRow, WarmRow,
 };
 use crate::sqlite::apply::blobs::{Referrer, object_referrer};
 use crate::sqlite::codec::{LockColumns, StoredObject};
@@ -53,11 +53,12 @@ pub enum Table {
     Acls,
     Events,
     Restores,
+    Warmth,
 }
 
 impl Table {
     /// All of them, in the order they are copied.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Drives,
         Self::Volumes,
         Self::Buckets,
@@ -73,6 +74,7 @@ impl Table {
         Self::Acls,
         Self::Events,
         Self::Restores,
+        Self::Warmth,
     ];
 
     /// The name shown to people.
@@ -94,6 +96,7 @@ impl Table {
             Self::Acls => "access control lists",
             Self::Events => "events",
             Self::Restores => "restored versions",
+            Self::Warmth => "warm versions",
         }
     }
 }
@@ -181,6 +184,8 @@ pub enum Entry {
     ClassedDrive(DriveRow, DriveClass),
     /// Until when the version that a write made is readable.
     Restore(BucketId, ObjectKey, WriteId, Restored),
+    /// How warm the version that a write made is.
+    Warm(BucketId, ObjectKey, WriteId, WarmRow),
 }
 
 impl Entry {
@@ -222,6 +227,7 @@ impl Entry {
             Self::Acl(..) => Table::Acls,
             Self::Event(_) => Table::Events,
             Self::Restore(..) => Table::Restores,
+            Self::Warm(..) => Table::Warmth,
         }
     }
 
@@ -241,7 +247,8 @@ impl Entry {
             Self::Part(bucket, ..)
             | Self::Tags(bucket, ..)
             | Self::Acl(bucket, ..)
-            | Self::Restore(bucket, ..) => Some(*bucket),
+            | Self::Restore(bucket, ..)
+            | Self::Warm(bucket, ..) => Some(*bucket),
             Self::Document(document) => Some(document.bucket),
             Self::Event(event) => Some(event.place.bucket),
         }

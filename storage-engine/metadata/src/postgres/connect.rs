@@ -9,10 +9,12 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow};
 use sqlx::query::Query;
 use sqlx::{ConnectOptions, Executor, PgConnection, Postgres, Row};
 
-use super::failure::Failure;
+use super::failure::{Failure, is_answer};
+use super::history::History;
 use super::hosts::name;
 use super::options::{Durability, PostgresOptions};
-use super::sql::setup;
+use super::sql::{fail_overs, setup};
+use crate::fail_over::Timeline;
 
 /// How much longer than the server a caller waits for a statement.
 const GRACE: Duration = Duration::from_secs(2);
@@ -21,11 +23,12 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) struct Locator {
     pub(super) options: PostgresOptions,
     last_good: AtomicUsize,
+    pub(super) history: History,
 }
 
 impl Locator {
     pub(super) fn new(options: PostgresOptions) -> Arc<Self> {
-        Arc::new(Self { options, last_good: AtomicUsize::new(0) })
+        Arc::new(Self { options, last_good: AtomicUsize::new(0), history: History::default() })
     }
 
     /// A session on the first host that answers and can be written to.
@@ -64,9 +67,17 @@ impl Locator {
         let connection =
             connected.map_err(|_| Failure::Lost(format!("no connection within {limit:?}")))??;
         let call_timeout = self.options.statement_timeout.saturating_add(GRACE);
-        let mut session = Session { connection, call_timeout };
+        let mut session = Session { connection, call_timeout, timeline: None };
         session.prepare(&self.options, limit).await?;
+        if !self.history.meet(session.timeline) {
+            return Err(Failure::Lost("the server was replaced by another and does not know it".to_owned()));
+        }
         Ok(session)
+    }
+
+    /// Whether a session is one with a server that another has taken the place of.
+    pub(super) fn has_passed(&self, session: &Session) -> bool {
+        self.history.has_passed(session.timeline)
     }
 }
 
@@ -74,6 +85,8 @@ impl Locator {
 pub(super) struct Session {
     connection: PgConnection,
     call_timeout: Duration,
+    /// The history of the database that it is on, if the server tells.
+    timeline: Option<Timeline>,
 }
 
 /// A statement with its arguments.
@@ -106,6 +119,11 @@ impl From<CallFailure> for Failure {
 }
 
 impl Session {
+    /// The history of the database that it is on, if the server tells.
+    pub(super) fn timeline(&self) -> Option<Timeline> {
+        self.timeline
+    }
+
     /// Checks the server and sets the session's limits.
     async fn prepare(&mut self, options: &PostgresOptions, limit: Duration) -> Result<(), Failure> {
         let row = timed(limit, sqlx::query(setup::PROBE).fetch_one(&mut self.connection)).await?;
@@ -129,9 +147,23 @@ impl Session {
                 return Err(Failure::Refused("the database refuses synchronous_commit = on".to_owned()));
             }
         }
+        self.timeline = self.find_timeline(limit).await?;
         timed(limit, sqlx::query(setup::SET_PLANS).fetch_all(&mut self.connection)).await?;
         self.set_limits(options.statement_timeout, options.lock_timeout, options.idle_transaction_timeout)
             .await
+    }
+
+    /// Which history of the database this is; `None` of servers that do not tell.
+    async fn find_timeline(&mut self, limit: Duration) -> Result<Option<Timeline>, Failure> {
+        match timed(limit, sqlx::query(fail_overs::TIMELINE).fetch_one(&mut self.connection)).await {
+            Ok(row) => {
+                let file: String = row.try_get(0)?;
+                let digits = file.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+                Ok(digits.map(Timeline))
+            }
+            Err(CallFailure::Answered(error)) if is_answer(&error) => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// Sets how long statements, locks and idle transactions last; zero is for ever.

@@ -76,6 +76,13 @@ fn by_code(code: &str, text: String) -> Failure {
     }
 }
 
+/// Whether the server refused a statement that it does not know or lets nobody use, and the connection is as good as before.
+pub(super) fn is_answer(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+    // undefined_function, feature_not_supported, insufficient_privilege, invalid_parameter_value
+    matches!(code.as_ref(), "42883" | "0A000" | "42501" | "22023")
+}
+
 /// Whether the server said that the transaction was rolled back, so that its outcome is known.
 pub(super) fn is_rolled_back(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();

@@ -14,6 +14,7 @@ use sqlx::postgres::PgRow;
 
 use super::connect::{Locator, Session};
 use super::failure::Failure;
+use super::history::History;
 use super::sql::{self, nodes as statements};
 use super::{ops, rows};
 use crate::error::Result;
@@ -38,6 +39,11 @@ impl Members {
         Self { locator, session: Arc::default() }
     }
 
+    /// Which history of the database all connections are on.
+    pub(super) fn history(&self) -> &History {
+        &self.locator.history
+    }
+
     /// Lets go of the connection.
     pub(super) async fn close(&self) {
         self.session.lock().await.take();
@@ -48,8 +54,8 @@ impl Members {
         let done = tokio::spawn(async move {
             let mut held = members.session.lock().await;
             let mut session = match held.take() {
-                Some(session) => session,
-                None => {
+                Some(session) if !members.locator.has_passed(&session) => session,
+                _ => {
                     members
                         .locator
                         .connect_by(Instant::now() + members.locator.options.connect_timeout)
@@ -67,14 +73,14 @@ impl Members {
     }
 
     /// One statement; how many rows it changed.
-    async fn change(
+    pub(super) async fn change(
         &self,
         statement: impl FnOnce() -> super::connect::Statement<'static> + Send + 'static,
     ) -> Result<u64> {
         self.call(Box::new(move |session| Box::pin(async move { session.execute(statement()).await }))).await
     }
 
-    async fn rows(
+    pub(super) async fn rows(
         &self,
         statement: impl FnOnce() -> super::connect::Statement<'static> + Send + 'static,
     ) -> Result<Vec<PgRow>> {
@@ -91,15 +97,15 @@ fn first_epoch() -> Result<Epoch> {
 }
 
 /// Reads a row, or says why it cannot be read.
-fn read<T>(row: Result<T, Failure>) -> Result<T> {
+pub(super) fn read<T>(row: Result<T, Failure>) -> Result<T> {
     row.map_err(|failure| failure.to_error(CONTEXT))
 }
 
-fn node_id(row: &PgRow, column: usize) -> Result<NodeId, Failure> {
+pub(super) fn node_id(row: &PgRow, column: usize) -> Result<NodeId, Failure> {
     Ok(NodeId::from_bytes(rows::id(row, column)?))
 }
 
-fn optional_node(row: &PgRow, column: usize) -> Result<Option<NodeId>, Failure> {
+pub(super) fn optional_node(row: &PgRow, column: usize) -> Result<Option<NodeId>, Failure> {
     let is_known = row.try_get::<Option<&[u8]>, _>(column)?.is_some();
     if is_known { node_id(row, column).map(Some) } else { Ok(None) }
 }

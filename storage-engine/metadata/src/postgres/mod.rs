@@ -26,16 +26,21 @@
 //! **Fail-over.** Every connection looks for the host that can be written to, beginning with the last one that was. A server
 //! that went away, became read-only or says nothing is left, and what waited is asked again elsewhere. Sessions insist on
 //! `synchronous_commit = on` (or `remote_apply`); a server with `fsync = off` is refused. An old primary that was not fenced can
-//! still answer reads of nodes that only it can reach: fencing it is the duty of what promotes the new one.
+//! still answer nodes that only it can reach: fencing it is the duty of what promotes the new one. A node that has met the
+//! new one speaks to the old one no more (`history`). A standby that had not received all has lost commits: the writer finds
+//! out which when it connects (`marks`), and the engine commits them again or reports them ([`crate::FailOvers`]).
 //!
 //! **Portability.** `sql` holds every statement; they keep to what Citus, YugabyteDB and CockroachDB run too.
 
 mod batch;
 mod connect;
 mod events;
+mod fail_overs;
 mod failure;
+mod history;
 mod hosts;
 mod identities;
+mod marks;
 mod membership;
 mod moving;
 mod ops;

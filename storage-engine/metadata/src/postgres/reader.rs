@@ -13,7 +13,8 @@ use crate::error::Result;
 use crate::model::{
     BlobRow, Bucket, BucketDocument, BucketPage, BucketQuery, BucketUsage, DocumentQuery, DriveRow,
     EventPlace, IdentityDocument, ListPage, ListQuery, NewUpload, ObjectRow, PartPage, PartQuery,
-    QueuedEvent, Restored, Tag, UploadPage, UploadQuery, VersionPage, VersionQuery, VolumeRow,
+    QueuedEvent, Restored, Tag, UploadPage, UploadQuery, VersionPage, VersionQuery, VolumeRow, WarmAfter,
+    WarmQuery, WarmRow, WarmUsage, WarmVersion,
 };
 
 /// Questions answered together.
@@ -76,6 +77,14 @@ reads! {
     Acl((BucketId, ObjectKey, WriteId)) -> Option<Vec<u8>>;
     /// Until when a version is readable.
     Restore((BucketId, ObjectKey, WriteId)) -> Option<Restored>;
+    /// How warm a version is.
+    Warmth((BucketId, ObjectKey, WriteId)) -> Option<WarmRow>;
+    /// Warm versions of a kind.
+    WarmOfKind(WarmQuery) -> Vec<WarmVersion>;
+    /// A page of warm versions.
+    WarmAfter((WarmAfter, u32)) -> Vec<WarmVersion>;
+    /// What warm versions come to.
+    WarmUsage(()) -> Vec<WarmUsage>;
     /// Configurations of a bucket.
     Documents(DocumentQuery) -> Vec<BucketDocument>;
     /// How often configurations were changed.
@@ -141,6 +150,9 @@ async fn connected<'s>(
     held: &'s mut Option<Session>,
     deadline: Instant,
 ) -> std::result::Result<&'s mut Session, Failure> {
+    if held.as_ref().is_some_and(|session| locator.has_passed(session)) {
+        *held = None;
+    }
     match held {
         Some(session) => Ok(session),
         None => Ok(held.insert(locator.connect_by(deadline).await?)),

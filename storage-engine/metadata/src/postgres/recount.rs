@@ -14,7 +14,7 @@ use super::connect::{Locator, Session};
 use super::failure::Failure;
 use super::moving::page;
 use super::{rows, sql, usage};
-use crate::model::{UsageDelta, UsageDeltas, VolumeRow};
+use crate::model::{UsageDelta, UsageDeltas, VolumeRow, WarmPlace};
 use crate::moving::{Entry, Table};
 
 /// Rows of one query.
@@ -69,7 +69,7 @@ async fn attempt(locator: &Locator) -> Result<Drifted, Failure> {
 
 async fn recount(session: &mut Session) -> Result<Drifted, Failure> {
     let mut counted = Counted::default();
-    for table in [Table::Objects, Table::Versions, Table::Parts] {
+    for table in [Table::Objects, Table::Versions, Table::Parts, Table::Warmth] {
         count_table(session, table, &mut counted).await?;
     }
     count_blobs(session, &mut counted).await?;
@@ -115,7 +115,7 @@ async fn all_volumes(session: &mut Session) -> Result<Vec<(VolumeRow, u64)>, Fai
     }
 }
 
-/// Counts the rows of a table of versions, or of parts.
+/// Counts the rows of a table of versions, of parts, or of warm copies.
 async fn count_table(session: &mut Session, table: Table, counted: &mut Counted) -> Result<(), Failure> {
     let mut after = None;
     loop {
@@ -130,6 +130,11 @@ async fn count_table(session: &mut Session, table: Table, counted: &mut Counted)
 
 fn count_entry(entry: &Entry, counted: &mut Counted) {
     counted.used.put_entry(entry);
+    if let Entry::Warm(.., warm) = entry {
+        for (volume, length_bytes) in warm.place.iter().flat_map(WarmPlace::live) {
+            count(counted, volume, length_bytes);
+        }
+    }
     if let Entry::Object(version) | Entry::Version(version) = entry
         && let Some(location) = version.row.object.content.packed()
     {

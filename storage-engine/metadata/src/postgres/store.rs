@@ -17,12 +17,14 @@ use super::reader::{self, Asked, READS_PER_QUERY, Read};
 use super::writer::{Pending, Writer};
 use super::{moving, recount, schema, upkeep};
 use crate::error::{MetadataError, Result};
+use crate::fail_over::FailOvers;
 use crate::membership::Membership;
 use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
     DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket,
     NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, Restored, SealedEnd, ShardMove, Tag,
-    UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow, WarmAfter, WarmQuery, WarmRow,
+    WarmUsage, WarmVersion,
 };
 use crate::sqlite::failure::unavailable;
 use crate::sqlite::op::{Op, Reply};
@@ -90,6 +92,12 @@ impl PostgresStore {
     #[must_use]
     pub fn membership(&self) -> Arc<dyn Membership> {
         Arc::clone(&self.members) as Arc<dyn Membership>
+    }
+
+    /// What the database lost when it failed over.
+    #[must_use]
+    pub fn fail_overs(&self) -> Arc<dyn FailOvers> {
+        Arc::clone(&self.members) as Arc<dyn FailOvers>
     }
 
     fn queues(&self, context: &'static str) -> Result<Queues> {
@@ -164,6 +172,27 @@ impl MetadataStore for PostgresStore {
         write: WriteId,
     ) -> Result<Option<Restored>> {
         self.read(Read::Restore, (bucket, key.clone(), write)).await
+    }
+
+    async fn object_warmth(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+    ) -> Result<Option<WarmRow>> {
+        self.read(Read::Warmth, (bucket, key.clone(), write)).await
+    }
+
+    async fn warm_of_kind(&self, query: WarmQuery) -> Result<Vec<WarmVersion>> {
+        self.read(Read::WarmOfKind, query).await
+    }
+
+    async fn warm_after(&self, after: WarmAfter, limit: u32) -> Result<Vec<WarmVersion>> {
+        self.read(Read::WarmAfter, (after, limit)).await
+    }
+
+    async fn warm_usage(&self) -> Result<Vec<WarmUsage>> {
+        self.read(Read::WarmUsage, ()).await
     }
 
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {

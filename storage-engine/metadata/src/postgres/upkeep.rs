@@ -37,6 +37,9 @@ pub(super) async fn run(locator: Arc<Locator>, mut stop: tokio::sync::watch::Rec
 }
 
 async fn tend(locator: &Locator, held: &mut Option<Session>, round: u64) -> Result<(), Failure> {
+    if held.as_ref().is_some_and(|session| locator.has_passed(session)) {
+        *held = None;
+    }
     let session = match held {
         Some(session) => session,
         None => held.insert(locator.connect().await?),

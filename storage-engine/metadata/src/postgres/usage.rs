@@ -10,7 +10,7 @@ use super::{rows, sql};
 use crate::model::{BucketUsage, UsageDeltas};
 
 /// The columns of deltas, each a list of the same length.
-fn columns(deltas: &UsageDeltas) -> (Vec<[u8; 16]>, Vec<i64>, Vec<i64>) {
+pub(in crate::postgres) fn columns(deltas: &UsageDeltas) -> (Vec<[u8; 16]>, Vec<i64>, Vec<i64>) {
     let (mut ids, mut bytes, mut objects) = (Vec::new(), Vec::new(), Vec::new());
     for (bucket, delta) in deltas.iter() {
         ids.push(*bucket.as_bytes());

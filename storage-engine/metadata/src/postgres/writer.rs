@@ -9,20 +9,25 @@
 //! answered with the outcomes it computed, or tried again from its beginning. If it cannot be read back in time, every
 //! request of it is told that its outcome is unknown.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use granary_types::{NodeId, WriteId};
+use granary_types::{NodeId, VolumeId, WriteId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, BatchName};
 use super::connect::{Backoff, CallFailure, Locator, Session};
+use super::fail_overs::put_tail;
 use super::failure::{Failure, is_rolled_back};
+use super::marks::Marks;
 use super::ops::{self, Answer};
+use super::sql::fail_overs as statements;
 use super::{rows, sql};
 use crate::error::{MetadataError, Result};
-use crate::model::Commit;
+use crate::fail_over::Timeline;
+use crate::model::{Commit, Write};
+use crate::sqlite::failure::unavailable;
 use crate::sqlite::op::{Op, Reply};
 
 /// Writes that one transaction takes at most.
@@ -42,6 +47,9 @@ pub(super) struct Writer {
     session: Option<Session>,
     id: WriteId,
     batch: u64,
+    marks: Marks,
+    /// The timeline up to which nodes have dealt with what was lost, as last read.
+    settled: Option<Timeline>,
 }
 
 /// Why an attempt did not succeed.
@@ -62,7 +70,7 @@ impl Writer {
     pub(super) fn new(locator: Arc<Locator>) -> Result<Self> {
         let id = WriteId::random()
             .map_err(|source| MetadataError::Io { context: "drawing the writer's id".to_owned(), source })?;
-        Ok(Self { locator, session: None, id, batch: 0 })
+        Ok(Self { locator, session: None, id, batch: 0, marks: Marks::default(), settled: None })
     }
 
     /// Runs until the queue is closed and drained.
@@ -108,7 +116,7 @@ impl Writer {
         loop {
             self.batch = self.batch.saturating_add(1);
             let Attempt { failure, doubtful } = match self.attempt(ops, deadline).await {
-                Ok(answers) => return Ok(answers),
+                Ok(answers) => return Ok(self.committed(ops, answers)),
                 Err(attempt) => attempt,
             };
             if matches!(failure, Failure::Lost(_)) {
@@ -118,7 +126,7 @@ impl Writer {
             if let Some(answers) = doubtful {
                 // Reading back may need a server that has just begun to start again.
                 match self.was_committed(deadline.max(Instant::now() + patience / 2)).await {
-                    Some(true) => return Ok(answers),
+                    Some(true) => return Ok(self.committed(ops, answers)),
                     Some(false) => {}
                     None => return Err(Failure::Unknown),
                 }
@@ -133,13 +141,14 @@ impl Writer {
     }
 
     async fn attempt(&mut self, ops: &[Op], deadline: Instant) -> std::result::Result<Vec<Answer>, Attempt> {
-        let session = match &mut self.session {
-            Some(session) => session,
-            None => self.session.insert(self.locator.connect_by(deadline).await?),
-        };
+        if self.session.as_ref().is_none_or(|session| self.locator.has_passed(session)) {
+            self.connect(deadline).await?;
+        }
+        let session = self.session.as_mut().ok_or_else(|| Failure::Lost("there is no session".to_owned()))?;
         let name = BatchName { writer: self.id, number: self.batch };
+        let deletes = settled(session, &mut self.settled).await?;
         session.run(sql::BEGIN).await.map_err(Failure::from)?;
-        let answers = match apply(session, ops, name, self.locator.options.node).await {
+        let answers = match apply(session, ops, name, (self.locator.options.node, deletes)).await {
             Ok(answers) => answers,
             Err(failure) => {
                 if !matches!(failure, Failure::Lost(_)) && session.run(sql::ROLLBACK).await.is_err() {
@@ -160,6 +169,41 @@ impl Writer {
         }
     }
 
+    fn committed(&mut self, ops: &[Op], answers: Vec<Answer>) -> Vec<Answer> {
+        self.marks.note(self.batch, ops, &answers);
+        answers
+    }
+
+    /// Connects, and finds out whether the database still knows what it answered before.
+    async fn connect(&mut self, deadline: Instant) -> std::result::Result<(), Failure> {
+        self.session = None;
+        let mut session = self.locator.connect_by(deadline).await?;
+        let found = session.fetch(sqlx::query(statements::LAST_BATCH).bind(*self.id.as_bytes())).await?;
+        let found = found.first().map(|row| rows::unsigned(row, 0)).transpose()?;
+        if self.marks.are_beyond(found) {
+            let ids: Vec<[u8; 16]> = self.marks.volumes().map(|id| *id.as_bytes()).collect();
+            let mut ends = HashMap::with_capacity(ids.len());
+            for row in session.fetch(sqlx::query(statements::ENDS).bind(ids)).await? {
+                ends.insert(VolumeId::from_bytes(rows::id(&row, 0)?), rows::unsigned(&row, 1)?);
+            }
+            let (lost, tails) = self.marks.lost(found, &ends, self.locator.options.node);
+            tracing::error!(
+                transactions = lost.batches,
+                volumes = tails.len(),
+                changes = lost.changes.len(),
+                "the database lost what it had answered: it will be committed again or reported"
+            );
+            // Before anything else is committed: the next commit may go beyond what was lost, and this process may end.
+            for tail in &tails {
+                session.execute(put_tail(tail)?).await?;
+            }
+            self.locator.history.note_lost(lost);
+            self.marks.accept(found);
+        }
+        self.session = Some(session);
+        Ok(())
+    }
+
     /// Whether the last batch was committed; `None` if that cannot be found out.
     async fn was_committed(&mut self, deadline: Instant) -> Option<bool> {
         let mut backoff = Backoff::new();
@@ -177,9 +221,9 @@ impl Writer {
     }
 
     async fn read_back(&mut self, deadline: Instant) -> std::result::Result<Option<u64>, Failure> {
-        let mut session = self.locator.connect_by(deadline).await?;
+        self.connect(deadline).await?;
+        let session = self.session.as_mut().ok_or_else(|| Failure::Lost("there is no session".to_owned()))?;
         let found = session.fetch(sqlx::query(sql::READ_BACK).bind(*self.id.as_bytes())).await?;
-        self.session = Some(session);
         found.first().map(|row| rows::unsigned(row, 0)).transpose()
     }
 }
@@ -209,27 +253,75 @@ fn reply_all(answers: Vec<oneshot::Sender<Result<Reply>>>, replies: Vec<Result<R
     }
 }
 
+/// Whether deletes are taken now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deletes {
+    Taken,
+    /// What a fail-over lost is being committed again: what was deleted meanwhile would come back with it.
+    Refused,
+}
+
+/// Whether nodes have dealt with what was lost before the history that the session is on. Asked only until they have.
+async fn settled(
+    session: &mut Session,
+    known: &mut Option<Timeline>,
+) -> std::result::Result<Deletes, Failure> {
+    let Some(timeline) = session.timeline() else { return Ok(Deletes::Taken) };
+    if known.is_none_or(|known| known < timeline) {
+        let found = session.fetch(sqlx::query(statements::SETTLED)).await?;
+        let found = found.first().map(|row| rows::unsigned(row, 0)).transpose()?;
+        // Nothing is stored before the first node of a new store has begun.
+        let found = found.map_or(timeline, |found| Timeline(u32::try_from(found).unwrap_or(u32::MAX)));
+        *known = Some(found);
+    }
+    Ok(if known.is_some_and(|known| known >= timeline) { Deletes::Taken } else { Deletes::Refused })
+}
+
+/// Whether a change deletes something that a lost write may have made.
+fn is_delete(op: &Op) -> bool {
+    let deletes = |write: &Write| {
+        matches!(
+            write,
+            Write::Delete(_) | Write::Remove(_) | Write::Erase(_) | Write::Expire(_) | Write::Rename(_)
+        )
+    };
+    match op {
+        Op::Commit(commit) => commit.writes.iter().any(deletes),
+        Op::DeleteBucket(_) => true,
+        _ => false,
+    }
+}
+
+fn commit_of(op: &Op) -> Option<&Commit> {
+    if let Op::Commit(commit) = op { Some(commit) } else { None }
+}
+
 /// Everything between BEGIN and COMMIT.
 async fn apply(
     session: &mut Session,
     ops: &[Op],
     name: BatchName,
-    node: Option<NodeId>,
+    (node, deletes): (Option<NodeId>, Deletes),
 ) -> std::result::Result<Vec<Answer>, Failure> {
-    let commits: Vec<&Commit> =
-        ops.iter().filter_map(|op| if let Op::Commit(commit) = op { Some(commit) } else { None }).collect();
-    let answers = if commits.len() == ops.len() {
-        let mut batch = Batch::load(session, &commits).await?;
-        let answers = commits.iter().map(|commit| batch.commit(commit).map(Reply::Outcomes)).collect();
+    let is_refused = |op: &Op| deletes == Deletes::Refused && is_delete(op);
+    let refused = || Err(unavailable("deleting", "the database failed over just now"));
+    if ops.iter().all(|op| matches!(op, Op::Commit(_))) {
+        let commits: Vec<Option<&Commit>> =
+            ops.iter().map(|op| commit_of(op).filter(|_| !is_refused(op))).collect();
+        let loaded: Vec<&Commit> = commits.iter().flatten().copied().collect();
+        let mut batch = Batch::load(session, &loaded).await?;
+        let answer = |commit: &Option<&Commit>| match commit {
+            Some(commit) => batch.commit(commit).map(Reply::Outcomes),
+            None => refused(),
+        };
+        let answers = commits.iter().map(answer).collect();
         batch.store(session, name).await?;
-        answers
-    } else {
-        let mut answers = Vec::with_capacity(ops.len());
-        for op in ops {
-            answers.push(ops::apply(session, op, node).await?);
-        }
-        answers
-    };
+        return Ok(answers);
+    }
+    let mut answers = Vec::with_capacity(ops.len());
+    for op in ops {
+        answers.push(if is_refused(op) { refused() } else { ops::apply(session, op, node).await? });
+    }
     let mark = sqlx::query(sql::MARK_BATCH).bind(*name.writer.as_bytes()).bind(name.number.cast_signed());
     session.execute(mark).await?;
     Ok(answers)

@@ -84,6 +84,7 @@ fn walk(table: Table) -> Walk {
         Table::Tags => (beside("object_tags"), &["bucket_id", "key", "write_id"], tags),
         Table::Acls => (beside("object_acls"), &["bucket_id", "key", "write_id"], acl),
         Table::Restores => (beside("object_restores"), &["bucket_id", "key", "write_id"], restore),
+        Table::Warmth => (beside("object_warmth"), &["bucket_id", "key", "write_id"], warm),
         Table::Documents => (
             "SELECT bucket_id, name, row_hash, record FROM bucket_documents".to_owned(),
             &["bucket_id", "name"],
@@ -154,6 +155,10 @@ fn acl(row: &Row<'_>) -> Result<Entry, Failure> {
 fn restore(row: &Row<'_>) -> Result<Entry, Failure> {
     let read = side("object_restores", row);
     read.map(|(bucket, key, write, restored)| Entry::Restore(bucket, key, write, restored))
+}
+
+fn warm(row: &Row<'_>) -> Result<Entry, Failure> {
+    side("object_warmth", row).map(|(bucket, key, write, warm)| Entry::Warm(bucket, key, write, warm))
 }
 
 fn document(row: &Row<'_>) -> Result<Entry, Failure> {
@@ -242,6 +247,7 @@ pub(super) const fn table_name(table: Table) -> &'static str {
         Table::Acls => "object_acls",
         Table::Events => "events",
         Table::Restores => "object_restores",
+        Table::Warmth => "object_warmth",
     }
 }
 

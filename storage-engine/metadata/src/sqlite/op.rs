@@ -84,6 +84,7 @@ fn write_weight(write: &Write) -> usize {
         Write::PutPart(part) => part.blob.extents.len(),
         Write::MoveBlob(moved) => moved.to.len(),
         Write::Transition(transition) => transition.moves.iter().map(|moved| moved.to.len()).sum(),
+        Write::Warm(change) => change.step.extents().count(),
         Write::Delete(_)
         | Write::Remove(_)
         | Write::CreateUpload(_)

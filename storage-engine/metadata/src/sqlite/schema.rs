@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0004_object_acls.sql"),
     include_str!("../../../../migrations/sqlite/0005_usage_and_events.sql"),
     include_str!("../../../../migrations/sqlite/0006_tiers.sql"),
+    include_str!("../../../../migrations/sqlite/0007_warm_copies.sql"),
 ];
 
 /// SQLite's VFS without shared memory files.

@@ -23,7 +23,8 @@ use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
     DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery, NewBucket,
     NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, Restored, SealedEnd, ShardMove, Tag,
-    UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow,
+    UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery, VolumeRow, WarmAfter, WarmQuery, WarmRow,
+    WarmUsage, WarmVersion,
 };
 use crate::store::MetadataStore;
 
@@ -201,6 +202,28 @@ impl MetadataStore for SqliteStore {
     ) -> Result<Option<Restored>> {
         let key = key.clone();
         self.read(Lane::Short, move |c| read::object_restore(c, bucket, &key, write)).await
+    }
+
+    async fn object_warmth(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        write: WriteId,
+    ) -> Result<Option<WarmRow>> {
+        let key = key.clone();
+        self.read(Lane::Short, move |c| apply::load_warmth(c, (bucket, &key, write))).await
+    }
+
+    async fn warm_of_kind(&self, query: WarmQuery) -> Result<Vec<WarmVersion>> {
+        self.read(Lane::Long, move |c| read::warm_of_kind(c, query)).await
+    }
+
+    async fn warm_after(&self, after: WarmAfter, limit: u32) -> Result<Vec<WarmVersion>> {
+        self.read(Lane::Long, move |c| read::warm_after(c, &after, limit)).await
+    }
+
+    async fn warm_usage(&self) -> Result<Vec<WarmUsage>> {
+        self.read(Lane::Long, read::warm_usage).await
     }
 
     async fn object_tags(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Vec<Tag>> {

@@ -11,7 +11,7 @@ use granary_metadata::{
     DocumentQuery, DriveRow, EventPlace, IdentityChange, IdentityDocument, ListPage, ListQuery,
     MetadataStore, NewBucket, NewVolume, ObjectRow, Outcome, PartPage, PartQuery, QueuedEvent, Restored,
     Result, SealedEnd, ShardMove, Tag, UploadPage, UploadQuery, UploadRow, VersionPage, VersionQuery,
-    VolumeRow,
+    VolumeRow, WarmAfter, WarmQuery, WarmRow, WarmUsage, WarmVersion,
 };
 use granary_types::{
     BlobId, BucketId, BucketName, ObjectKey, UnixMillis, UploadId, VersionId, VolumeId, WriteId,
@@ -117,6 +117,10 @@ forward! {
     object_tags(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Vec<Tag>;
     object_acl(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Option<Vec<u8>>;
     object_restore(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Option<Restored>;
+    object_warmth(bucket: BucketId, key: &ObjectKey, write: WriteId) -> Option<WarmRow>;
+    warm_of_kind(query: WarmQuery) -> Vec<WarmVersion>;
+    warm_after(after: WarmAfter, limit: u32) -> Vec<WarmVersion>;
+    warm_usage() -> Vec<WarmUsage>;
     put_bucket_document(put: BucketDocument) -> bool;
     bucket_documents(query: DocumentQuery) -> Vec<BucketDocument>;
     configuration_generation() -> u64;

@@ -47,7 +47,7 @@ pub(crate) async fn move_forever(inner: Arc<Inner>) {
         let balances = round.is_multiple_of(ROUNDS_PER_REBALANCE);
         // A database that went back in time does not know where the shards are.
         if worker.inner.is_regressed() {
-            return;
+            continue;
         }
         if (worker.nodes.drains().is_empty() && !balances) || worker.nodes.is_removed() {
             continue;

@@ -14,7 +14,7 @@ fn raced(what: &str) -> Failure {
 }
 
 impl Batch {
-    /// Stores everything, inside the transaction that is open on `session`.
+    /// Stores everything and marks the batch, inside the transaction that is open on `session`.
     pub(in crate::postgres) async fn store(
         &self,
         session: &mut Session,
@@ -27,11 +27,11 @@ impl Batch {
         self.store_tags(session).await?;
         self.store_acls(session).await?;
         self.store_restores(session).await?;
+        self.store_warmth(session).await?;
         self.store_blobs(session).await?;
         self.store_references(session).await?;
         events::store(session, &self.events.iter().collect::<Vec<_>>()).await?;
-        usage::insert_deltas(session, name, &self.used).await?;
-        self.store_volumes(session, name).await
+        self.finish(session, name).await
     }
 
     async fn store_current(&self, session: &mut Session) -> Result<(), Failure> {
@@ -202,31 +202,33 @@ impl Batch {
         Ok(())
     }
 
-    async fn store_volumes(&self, session: &mut Session, name: BatchName) -> Result<(), Failure> {
-        let (mut ids, mut ends, mut stored) = (Vec::new(), Vec::new(), Vec::new());
+    /// How far volumes have come, what was added to them and to buckets, and the mark of the batch, in one statement.
+    async fn finish(&self, session: &mut Session, name: BatchName) -> Result<(), Failure> {
+        let (mut advanced, mut ends, mut stored) = (Vec::new(), Vec::new(), Vec::new());
         for (id, volume) in self.volumes.iter().filter(|(_, volume)| volume.changed) {
-            ids.push(*id.as_bytes());
+            advanced.push(*id.as_bytes());
             ends.push(volume.committed_end.cast_signed());
             stored.push(volume.stored_bytes.cast_signed());
         }
-        if !ids.is_empty() {
-            session.execute(sqlx::query(sql::volumes::ADVANCE).bind(ids).bind(ends).bind(stored)).await?;
-        }
-        let (mut ids, mut bytes, mut items) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut lived, mut bytes, mut items) = (Vec::new(), Vec::new(), Vec::new());
         for (id, delta) in self.deltas.iter().filter(|(_, delta)| **delta != (0, 0)) {
-            ids.push(*id.as_bytes());
+            lived.push(*id.as_bytes());
             bytes.push(delta.0);
             items.push(delta.1);
         }
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let query = sqlx::query(sql::volumes::INSERT_DELTAS)
+        let (used, used_bytes, used_objects) = usage::columns(&self.used);
+        let query = sqlx::query(sql::FINISH_BATCH)
             .bind(*name.writer.as_bytes())
             .bind(name.number.cast_signed())
-            .bind(ids)
+            .bind(advanced)
+            .bind(ends)
+            .bind(stored)
+            .bind(lived)
             .bind(bytes)
-            .bind(items);
+            .bind(items)
+            .bind(used)
+            .bind(used_bytes)
+            .bind(used_objects);
         session.execute(query).await.map(drop)
     }
 }

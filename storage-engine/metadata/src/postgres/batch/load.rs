@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VersionId, VolumeId};
+use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VersionId, VolumeId, WriteId};
 use sqlx::Row;
 
 use super::{Batch, BlobState, Key, KeyState, OlderState, PartState, Presence, UploadState, Volume, touched};
@@ -26,6 +26,7 @@ struct Wanted<'c> {
     ending: BTreeSet<(BucketId, UploadId)>,
     parts: BTreeSet<(BucketId, UploadId, u16)>,
     blobs: BTreeSet<BlobId>,
+    warmth: BTreeSet<(BucketId, &'c ObjectKey, WriteId)>,
 }
 
 /// What a batch does to one key.
@@ -108,6 +109,10 @@ impl<'c> Wanted<'c> {
             Write::Restore(change) => {
                 self.key(change.bucket, &change.key).versions.insert(change.version);
             }
+            Write::Warm(change) => {
+                self.key(change.bucket, &change.key).versions.insert(change.version);
+                self.warmth.insert((change.bucket, &change.key, change.write));
+            }
         }
     }
 
@@ -158,6 +163,7 @@ impl Batch {
         batch.load_older(session, &wanted).await?;
         batch.load_uploads(session, &wanted).await?;
         batch.load_parts(session, &wanted).await?;
+        batch.load_warmth(session, &wanted.warmth).await?;
         batch.load_blobs(session, wanted.blobs).await?;
         Ok(batch)
     }

@@ -19,6 +19,7 @@ pub(super) mod store_objects;
 mod transition;
 mod uploads;
 mod volumes;
+pub(super) mod warm;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -59,6 +60,8 @@ pub(super) struct Batch {
     events: Vec<QueuedEvent>,
     /// Versions that are restored now, or not any more.
     restores: BTreeMap<(BucketId, ObjectKey, WriteId), Option<Restored>>,
+    /// Versions whose warmth the batch may change.
+    warmth: BTreeMap<(BucketId, ObjectKey, WriteId), warm::WarmState>,
 }
 
 /// A volume's row that is locked.
@@ -162,7 +165,8 @@ impl Batch {
                 _ => return Outcome::Moved,
             },
         };
-        if !matches!(write, Write::MoveObject(_) | Write::Transition(_))
+        // What is left behind by a bucket that is gone is moved and dropped all the same.
+        if !matches!(write, Write::MoveObject(_) | Write::Transition(_) | Write::Warm(_))
             && !self.buckets.contains_key(&bucket)
         {
             return Outcome::NoSuchBucket;
@@ -187,6 +191,7 @@ impl Batch {
             Write::Event(_) => event_outcome(false),
             Write::Transition(transition) => self.transition_object(transition),
             Write::Restore(change) => self.restore_object(change),
+            Write::Warm(change) => self.warm_object(change),
         }
     }
 
@@ -214,6 +219,7 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::Rename(rename) => Some((rename.put.bucket, &rename.put.key)),
         Write::Transition(transition) => Some((transition.bucket, &transition.key)),
         Write::Restore(change) => Some((change.bucket, &change.key)),
+        Write::Warm(change) => Some((change.bucket, &change.key)),
         Write::MoveBlob(_) | Write::Event(_) => None,
     }
 }

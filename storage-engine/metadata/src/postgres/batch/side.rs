@@ -30,7 +30,7 @@ impl Batch {
     }
 
     /// Whether the version is there and `write` made it.
-    fn is_made_by(
+    pub(super) fn is_made_by(
         &mut self,
         (bucket, key): (BucketId, &ObjectKey),
         (version, write): (VersionId, WriteId),
@@ -95,21 +95,21 @@ impl Batch {
 
 /// The places of rows of side tables, each column a list of the same length.
 #[derive(Default)]
-struct Places<'t> {
-    buckets: Vec<[u8; 16]>,
-    keys: Vec<&'t [u8]>,
-    writes: Vec<[u8; 16]>,
+pub(super) struct Places<'t> {
+    pub(super) buckets: Vec<[u8; 16]>,
+    pub(super) keys: Vec<&'t [u8]>,
+    pub(super) writes: Vec<[u8; 16]>,
 }
 
 impl<'t> Places<'t> {
-    fn push(&mut self, (bucket, key, write): (BucketId, &'t ObjectKey, WriteId)) {
+    pub(super) fn push(&mut self, (bucket, key, write): (BucketId, &'t ObjectKey, WriteId)) {
         self.buckets.push(*bucket.as_bytes());
         self.keys.push(key.as_bytes());
         self.writes.push(*write.as_bytes());
     }
 
     /// Runs the statement that deletes the rows there, if there are any.
-    async fn delete(self, session: &mut Session, sql: &'static str) -> Result<(), Failure> {
+    pub(super) async fn delete(self, session: &mut Session, sql: &'static str) -> Result<(), Failure> {
         if !self.keys.is_empty() {
             session.execute(sqlx::query(sql).bind(self.buckets).bind(self.keys).bind(self.writes)).await?;
         }

@@ -8,7 +8,9 @@ use sqlx::postgres::PgRow;
 
 use super::super::connect::Session;
 use super::super::failure::Failure;
-use super::super::sql::{events as event_statements, identities as statements, moving, objects, volumes};
+use super::super::sql::{
+    events as event_statements, identities as statements, moving, objects, volumes, warm,
+};
 use super::super::{events, identities, rows};
 use crate::model::BucketDocument;
 use crate::moving::{Entry, Page, Place, Table, VersionEntry};
@@ -74,6 +76,7 @@ pub(super) async fn count(session: &mut Session, table: Table) -> Result<u64, Fa
         Table::Acls => moving::COUNT_ACLS,
         Table::Events => moving::COUNT_EVENTS,
         Table::Restores => moving::COUNT_RESTORES,
+        Table::Warmth => moving::COUNT_WARMTH,
     };
     let rows = session.fetch(sqlx::query(statement)).await?;
     rows.first().map_or(Ok(0), |row| super::super::rows::unsigned(row, 0))
@@ -109,6 +112,7 @@ pub(in crate::postgres) async fn page(
             sqlx::query(event_statements::LIST).bind(at.first).bind(at.second).bind(at.number).bind(at.last)
         }
         Table::Restores => sqlx::query(moving::WALK_RESTORES).bind(at.first).bind(at.second).bind(at.last),
+        Table::Warmth => sqlx::query(warm::AFTER).bind(at.first).bind(at.second).bind(at.last),
         Table::Documents => sqlx::query(moving::WALK_DOCUMENTS).bind(at.first).bind(at.second),
         Table::Identities => sqlx::query(statements::LIST).bind(at.first),
     };
@@ -157,6 +161,10 @@ fn entry(table: Table, row: &PgRow) -> Result<Entry, Failure> {
         Table::Restores => {
             let (bucket, key, write, restored) = side("object_restores", row)?;
             Entry::Restore(bucket, key, write, restored)
+        }
+        Table::Warmth => {
+            let (bucket, key, write, warm) = side("object_warmth", row)?;
+            Entry::Warm(bucket, key, write, warm)
         }
         Table::Documents => document(row)?,
         Table::Identities => Entry::Identity(identities::document(row)?),
@@ -210,7 +218,7 @@ fn place(table: Table, row: &PgRow) -> Result<At, Failure> {
         Table::Events => {
             At { number: row.try_get(2)?, last: rows::bytes(row, 3)?.to_vec(), ..At::two(row, 0)? }
         }
-        Table::Tags | Table::Acls | Table::Restores => {
+        Table::Tags | Table::Acls | Table::Restores | Table::Warmth => {
             At { last: rows::bytes(row, 2)?.to_vec(), ..At::two(row, 0)? }
         }
         Table::Documents => At::two(row, 0)?,

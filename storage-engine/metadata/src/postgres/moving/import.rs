@@ -5,6 +5,7 @@ use sqlx::Row;
 
 use super::super::batch::side::{Beside, BesideRows, TagRows};
 use super::super::batch::store_objects::Versions;
+use super::super::batch::warm::WarmRows;
 use super::super::connect::{CallFailure, Session, Statement};
 use super::super::failure::{Failure, is_rolled_back};
 use super::super::ops::{put_drive, store_document};
@@ -166,6 +167,7 @@ struct Sorted<'e> {
     tags: TagRows<'e>,
     acls: BesideRows<'e>,
     restores: BesideRows<'e>,
+    warmth: WarmRows<'e>,
     documents: Vec<&'e BucketDocument>,
     identities: Vec<&'e IdentityDocument>,
     events: Vec<&'e QueuedEvent>,
@@ -188,6 +190,7 @@ impl Sorted<'_> {
             tags: TagRows::default(),
             acls: BesideRows::new(Beside::Acl),
             restores: BesideRows::new(Beside::Restore),
+            warmth: WarmRows::default(),
             documents: Vec::new(),
             identities: Vec::new(),
             events: Vec::new(),
@@ -220,6 +223,7 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
             Entry::Restore(bucket, key, write, restored) => {
                 sorted.restores.push((*bucket, key, *write), restored)?;
             }
+            Entry::Warm(bucket, key, write, warm) => sorted.warmth.push((*bucket, key, *write), warm)?,
             Entry::Document(document) => sorted.documents.push(document),
             Entry::Identity(identity) => sorted.identities.push(identity),
             Entry::Event(event) => sorted.events.push(event),
@@ -243,6 +247,8 @@ async fn insert(session: &mut Session, entries: &[Entry]) -> Result<(), Failure>
         let count = rows.len();
         run(session, rows.bind(), count).await?;
     }
+    let warmth = sorted.warmth.len();
+    run(session, sorted.warmth.bind(), warmth).await?;
     for document in &sorted.documents {
         store_document(session, document).await?;
     }

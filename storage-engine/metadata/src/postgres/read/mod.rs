@@ -5,6 +5,7 @@ mod point;
 mod side;
 mod uploads;
 mod versions;
+pub(super) mod warm;
 
 use super::connect::Session;
 use super::failure::Failure;
@@ -81,6 +82,7 @@ pub(super) async fn answer(session: &mut Session, waiting: &mut Vec<Read>) -> Re
     apart!(session, waiting, Tags, side::tags);
     apart!(session, waiting, Acl, side::acl);
     apart!(session, waiting, Restore, side::restore);
+    together!(session, waiting, Warmth, warm::warmth);
     apart!(session, waiting, Documents, side::documents);
     apart!(session, waiting, Generation, side::generation);
     apart!(session, waiting, Usage, usage::read);
@@ -89,6 +91,9 @@ pub(super) async fn answer(session: &mut Session, waiting: &mut Vec<Read>) -> Re
     apart!(session, waiting, Identities, identities::list);
     apart!(session, waiting, IdentityGeneration, identities::generation);
     apart!(session, waiting, Drives, point::drives);
+    apart!(session, waiting, WarmOfKind, warm::of_kind);
+    apart!(session, waiting, WarmAfter, warm::after);
+    apart!(session, waiting, WarmUsage, warm::usage);
     apart!(session, waiting, Volumes, point::volumes);
     apart!(session, waiting, Buckets, point::buckets);
     apart!(session, waiting, Parts, uploads::parts);

@@ -27,11 +27,12 @@ pub(in crate::postgres) const IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM drive
      OR EXISTS (SELECT 1 FROM object_versions) OR EXISTS (SELECT 1 FROM uploads) OR EXISTS (SELECT 1 FROM parts) \
      OR EXISTS (SELECT 1 FROM object_tags) OR EXISTS (SELECT 1 FROM bucket_documents) \
      OR EXISTS (SELECT 1 FROM identities) OR EXISTS (SELECT 1 FROM object_acls) \
-     OR EXISTS (SELECT 1 FROM events) OR EXISTS (SELECT 1 FROM object_restores)";
+     OR EXISTS (SELECT 1 FROM events) OR EXISTS (SELECT 1 FROM object_restores) \
+     OR EXISTS (SELECT 1 FROM object_warmth)";
 
 pub(in crate::postgres) const EMPTY: &str = "TRUNCATE TABLE drives, volumes, volume_deltas, buckets, blobs, \
      blob_refs, objects, object_versions, uploads, parts, object_tags, bucket_documents, identities, \
-     object_acls, bucket_usage, bucket_deltas, events, object_restores, writers";
+     object_acls, bucket_usage, bucket_deltas, events, object_restores, object_warmth, writers";
 
 pub(in crate::postgres) const COUNT_DRIVES: &str = "SELECT count(*) FROM drives";
 pub(in crate::postgres) const COUNT_VOLUMES: &str = "SELECT count(*) FROM volumes";
@@ -46,6 +47,7 @@ pub(in crate::postgres) const COUNT_TAGS: &str = "SELECT count(*) FROM object_ta
 pub(in crate::postgres) const COUNT_ACLS: &str = "SELECT count(*) FROM object_acls";
 pub(in crate::postgres) const COUNT_EVENTS: &str = "SELECT count(*) FROM events";
 pub(in crate::postgres) const COUNT_RESTORES: &str = "SELECT count(*) FROM object_restores";
+pub(in crate::postgres) const COUNT_WARMTH: &str = "SELECT count(*) FROM object_warmth";
 pub(in crate::postgres) const COUNT_DOCUMENTS: &str = "SELECT count(*) FROM bucket_documents";
 
 pub(in crate::postgres) const WALK_DRIVES: &str =

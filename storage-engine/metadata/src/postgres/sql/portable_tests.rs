@@ -48,6 +48,7 @@ const BUCKETED: &[&str] = &[
     "object_tags",
     "object_acls",
     "object_restores",
+    "object_warmth",
     "bucket_documents",
 ];
 

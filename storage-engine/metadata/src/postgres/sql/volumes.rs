@@ -16,10 +16,6 @@ macro_rules! volume {
 pub(in crate::postgres) const LOCK: &str = "SELECT id, state, epoch, committed_end, stored_bytes, data_columns FROM volumes \
      WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
-pub(in crate::postgres) const ADVANCE: &str = "UPDATE volumes o SET committed_end = u.committed_end, \
-     stored_bytes = u.stored_bytes \
-     FROM UNNEST($1::bytea[], $2::int8[], $3::int8[]) AS u (id, committed_end, stored_bytes) WHERE o.id = u.id";
-
 pub(in crate::postgres) const INSERT_DELTAS: &str = "INSERT INTO volume_deltas \
      (volume_id, writer_id, batch, live_bytes, live_items) \
      SELECT u.volume_id, $1, $2, u.live_bytes, u.live_items \

@@ -60,6 +60,7 @@ impl Batch<'_> {
             Write::Event(_) => Ok(event_outcome(false)),
             Write::Transition(transition) => self.transition_object(transition),
             Write::Restore(change) => self.restore_object(change),
+            Write::Warm(change) => self.warm_object(change),
         }
     }
 }
@@ -132,6 +133,10 @@ pub(crate) fn new_places<'w, E>(
         Write::Transition(transition) => {
             transition.moves.iter().try_for_each(|moved| extents(&moved.to))?;
             transition.place.as_ref().map_or(Ok(()), |place| visit(Place::Packed(place)))
+        }
+        Write::Warm(change) => {
+            change.step.extents().map(Place::Extent).try_for_each(&mut *visit)?;
+            change.step.packed().map_or(Ok(()), |at| visit(Place::Packed(at)))
         }
         Write::Put(_)
         | Write::Rename(_)

@@ -35,6 +35,7 @@ impl Batch<'_> {
             Entry::Restore(bucket, key, write, restored) => {
                 self.store_beside(Beside::Restore, (*bucket, key, *write), restored)
             }
+            Entry::Warm(bucket, key, write, warm) => self.store_warmth((*bucket, key, *write), warm),
             Entry::Document(document) => self.import_document(document),
             Entry::Identity(identity) => self.store_identity(identity),
             Entry::Event(event) => store_event(self.connection, event),

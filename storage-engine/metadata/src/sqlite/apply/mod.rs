@@ -20,6 +20,7 @@ pub(crate) mod transition;
 pub(crate) mod uploads;
 mod usage;
 mod volumes;
+mod warm;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -33,6 +34,7 @@ pub(super) use blobs::load_extents;
 pub(super) use objects::{load_current, load_older};
 pub(super) use uploads::{load_upload, read_part, read_upload};
 pub(super) use volumes::StoredVolume;
+pub(super) use warm::load_warmth;
 
 /// The operations of one transaction, with the volumes they touched. Dropping it forgets the cached volumes; the
 /// caller rolls back.

@@ -7,8 +7,8 @@ use granary_types::{BlobId, BucketId, VolumeId};
 use super::Batch;
 use super::blobs::load_extents;
 use super::volumes::StoredVolume;
-use crate::model::{Extent, UsageDeltas};
-use crate::sqlite::codec::{OBJECT_COLUMNS, StoredObject, blob, id_bytes};
+use crate::model::{Extent, UsageDeltas, WarmPlace, WarmRow};
+use crate::sqlite::codec::{OBJECT_COLUMNS, StoredObject, blob, decode_checked, id_bytes};
 use crate::sqlite::failure::Failure;
 
 /// What was counted.
@@ -33,6 +33,7 @@ impl Batch<'_> {
         self.count_versions("objects", &mut counted)?;
         self.count_versions("object_versions", &mut counted)?;
         self.count_blobs(&mut counted)?;
+        self.count_warm(&mut counted)?;
         self.replace_usage(counted.used)?;
         let mut drifted = Vec::new();
         for id in self.volume_ids()? {
@@ -68,6 +69,22 @@ impl Batch<'_> {
             counted.used.put(bucket, &stored.row.object);
             if let Some(location) = stored.row.object.content.packed() {
                 count(counted, location.volume, u64::from(location.length_bytes));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the warm copies.
+    fn count_warm(&self, counted: &mut Counted) -> Result<(), Failure> {
+        let sql =
+            "SELECT bucket_id, key, write_id, row_hash, record FROM object_warmth WHERE length_bytes > 0";
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let place = [blob(row, 0)?, blob(row, 1)?, blob(row, 2)?];
+            let warm: WarmRow = decode_checked("object_warmth", &place, blob(row, 3)?, blob(row, 4)?)?;
+            for (volume, length_bytes) in warm.place.iter().flat_map(WarmPlace::live) {
+                count(counted, volume, length_bytes);
             }
         }
         Ok(())

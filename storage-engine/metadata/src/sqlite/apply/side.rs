@@ -57,7 +57,7 @@ impl Batch<'_> {
     }
 
     /// What answers that there is no such version, or that another write made it.
-    fn refuse_side(
+    pub(super) fn refuse_side(
         &mut self,
         bucket: BucketId,
         key: &ObjectKey,

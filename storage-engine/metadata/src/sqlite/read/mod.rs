@@ -8,6 +8,7 @@ mod side;
 mod uploads;
 pub(crate) mod versions;
 pub(crate) mod walk;
+mod warm;
 
 pub(super) use events::{bucket_usage, count_events, event, events};
 pub(super) use identities::{identities, identity_generation};
@@ -16,3 +17,4 @@ pub(super) use point::{blobs, bucket, drives, list_buckets, list_parts, object, 
 pub(super) use side::{bucket_documents, configuration_generation, object_acl, object_restore, object_tags};
 pub(super) use uploads::list_uploads;
 pub(super) use versions::list_versions;
+pub(super) use warm::{warm_after, warm_of_kind, warm_usage};

@@ -36,6 +36,7 @@ pub(in crate::sqlite) fn verify(connection: &Connection) -> Result<(), Failure> 
         ("object_tags", "bucket_id, key, write_id"),
         ("object_acls", "bucket_id, key, write_id"),
         ("object_restores", "bucket_id, key, write_id"),
+        ("object_warmth", "bucket_id, key, write_id"),
         ("bucket_documents", "bucket_id, name"),
     ] {
         each(connection, &format!("SELECT row_hash, record, {key} FROM {table}"), |row| {

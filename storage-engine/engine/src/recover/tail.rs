@@ -1,0 +1,150 @@
+//! What the end of a volume tells that the metadata has forgotten.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use granary_metadata::{Bucket, NewObject, ObjectLock, Tag, WriteConditions};
+use granary_types::{BlobId, BucketId, ObjectKey, VersionId, WriteId};
+
+use super::Candidates;
+use super::blobs::Blobs;
+use super::replay::{Act, Item, Known, Record, Rules, put_event};
+use super::scan::{FoundVolume, read_walked};
+use crate::error::Result;
+use crate::maintain::Walk;
+use crate::told::{Deed, Stamp};
+use crate::volume::{VolumeMap, VolumeView};
+
+/// What lies between two places of a volume.
+pub(crate) struct Tail {
+    /// One past the last stripe that something can be read of.
+    pub(crate) end: u64,
+    /// What its stripes take in all shard files together.
+    pub(crate) stored_bytes: u64,
+    /// The earliest record, in milliseconds since 1970.
+    pub(crate) opened_ms: Option<i64>,
+    /// Stripes that are known to have been committed and cannot be read, and records that cannot be understood.
+    pub(crate) unreadable: u64,
+    records: Vec<Record>,
+}
+
+/// Reads a volume from `from` to `to`. `known_end` is what is known to have been committed. Bytes of large objects
+/// are added to `blobs`.
+///
+/// # Errors
+/// When a drive cannot be read for a reason that may pass.
+pub(crate) async fn read_tail(
+    map: &VolumeMap,
+    view: Arc<VolumeView>,
+    (from, to): (u64, u64),
+    known_end: u64,
+    blobs: &mut Blobs,
+) -> Result<Tail> {
+    let walk = Walk::between(Arc::clone(&view), from, to);
+    let found = FoundVolume::of_view(&view, known_end);
+    let contents = read_walked(map, view, walk, found).await?;
+    contents.segments.into_iter().for_each(|(blob, segment)| blobs.add(blob, segment));
+    let volume = contents.volume;
+    Ok(Tail {
+        end: volume.end,
+        stored_bytes: volume.stored_bytes,
+        opened_ms: volume.opened_ms,
+        unreadable: volume.lost_stripes.saturating_add(volume.unreadable_records),
+        records: contents.records,
+    })
+}
+
+/// Reads the bytes of large objects in a volume up to `to`.
+///
+/// # Errors
+/// As [`read_tail`].
+pub(crate) async fn read_segments(
+    map: &VolumeMap,
+    view: Arc<VolumeView>,
+    to: u64,
+    blobs: &mut Blobs,
+) -> Result<()> {
+    read_tail(map, view, (0, to), 0, blobs).await.map(drop)
+}
+
+/// What was written late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LateDeed {
+    /// A version was put.
+    Put {
+        object: Box<NewObject>,
+        conditions: Option<WriteConditions>,
+        tags: Vec<Tag>,
+        lock: ObjectLock,
+        acl: Option<String>,
+        /// Whether a part of its record, or its only place, was not found.
+        is_lost: bool,
+    },
+    /// A version was deleted for good.
+    Erase { version: VersionId, write: WriteId },
+    /// A bucket was created or changed.
+    Bucket(Box<Bucket>),
+    /// A bucket was deleted.
+    BucketGone,
+}
+
+/// A write that blocks tell of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Late {
+    pub(crate) bucket: BucketId,
+    /// The name of the bucket, as far as the record tells it.
+    pub(crate) name: Option<String>,
+    /// The key; of what became of a bucket, its name.
+    pub(crate) key: ObjectKey,
+    pub(crate) stamp: Stamp,
+    pub(crate) deed: LateDeed,
+}
+
+/// What the tails tell, in the order in which it was written. What was refused is left out.
+pub(crate) fn late_writes(tails: Vec<Tail>) -> Vec<Late> {
+    let mut late: Vec<Late> = Vec::new();
+    let mut items = Vec::new();
+    for record in tails.into_iter().flat_map(|tail| tail.records) {
+        match bucket_deed(&record) {
+            Some(deed) => late.push(of(&record, record.stamp, deed)),
+            None => items.push(Item::Record(record)),
+        }
+    }
+    let known = Known::sort(items);
+    let decisions = HashMap::new();
+    // Whether the bytes of large objects are there is looked up later, in the metadata too.
+    let has_blob: &dyn Fn(BlobId, u64) -> bool = &|_, _| true;
+    let rules = Rules { backup_ms: None, candidates: Candidates::All, decisions: &decisions, has_blob };
+    for records in known.puts.values() {
+        let (Some(first), Some(event)) = (records.first(), put_event(records, &rules)) else { continue };
+        let Act::Put(version, conditions) = event.act else { continue };
+        let deed = LateDeed::Put {
+            is_lost: version.is_lost,
+            tags: version.tags,
+            lock: version.lock,
+            acl: version.acl.and_then(|acl| String::from_utf8(acl).ok()),
+            object: Box::new(version.object),
+            conditions,
+        };
+        late.push(of(first, event.stamp, deed));
+    }
+    for (write, record) in &known.erased {
+        let deed = LateDeed::Erase { version: record.object.version, write: *write };
+        late.push(of(record, record.stamp, deed));
+    }
+    late.sort_by_key(|late| late.stamp);
+    late
+}
+
+fn bucket_deed(record: &Record) -> Option<LateDeed> {
+    match &record.told.as_ref()?.deed {
+        Deed::Bucket(bucket) => Some(LateDeed::Bucket(bucket.clone())),
+        Deed::BucketGone => Some(LateDeed::BucketGone),
+        Deed::Put | Deed::Erased | Deed::Refused(_) => None,
+    }
+}
+
+fn of(record: &Record, stamp: Stamp, deed: LateDeed) -> Late {
+    let name = record.told.as_ref().map(|told| told.name.as_str().to_owned());
+    Late { bucket: record.bucket, name, key: record.key.clone(), stamp, deed }
+}

@@ -1,0 +1,309 @@
+//! Making copies.
+//!
+//! Packed objects are read stripe by stripe in the order of the volumes, many stripes at a time, and packed together again;
+//! the packer commits what was packed together in one go. Large objects are streamed, and read back on all their columns
+//! before they count. Each copy becomes true only if its version is still there and has none yet; what was copied for nothing
+//! is garbage that was never alive.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::join_all;
+use futures::{StreamExt as _, stream};
+use granary_metadata::{
+    BlobRow, Commit, ObjectRow, Outcome, PackedLocation, WarmChange, WarmKind, WarmPlace, WarmStep, Write,
+};
+use granary_types::{BlobId, BucketId, ObjectKey, UnixMillis, VolumeId, crash_point};
+
+use super::room::{Claims, is_done, make_room};
+use crate::engine::Inner;
+use crate::error::{EngineError, Result};
+use crate::maintain::{Rewritten, Throttle, packed_entries, read_back, rewrite};
+use crate::record::BlobRecord;
+use crate::tiers::Tier;
+use crate::write::PackWrite;
+
+/// Stripes of packed objects that are read, and packed again, together.
+const STRIPES_TOGETHER: usize = 48;
+/// Large objects that are copied at the same time.
+const LARGE_TOGETHER: usize = 4;
+/// Copies between two looks at the room.
+const BATCH_BYTES: u64 = 256 << 20;
+const BATCH_COPIES: usize = 32_768;
+const BLOBS_PAGE: usize = 1_000;
+
+/// A version that is to have a copy.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) bucket: BucketId,
+    pub(super) key: ObjectKey,
+    pub(super) row: ObjectRow,
+    kind: WarmKind,
+    at: UnixMillis,
+    /// What becomes true with the copy.
+    behind: Vec<Write>,
+}
+
+impl Wish {
+    pub(super) fn new(
+        (bucket, key, row): (BucketId, ObjectKey, ObjectRow),
+        kind: WarmKind,
+        at: UnixMillis,
+    ) -> Self {
+        Self { bucket, key, row, kind, at, behind: Vec::new() }
+    }
+
+    /// With a write that becomes true with the copy.
+    pub(super) fn with(mut self, write: Write) -> Self {
+        self.behind.push(write);
+        self
+    }
+
+    /// What was to become true with the copy.
+    pub(super) fn into_behind(self) -> Vec<Write> {
+        self.behind
+    }
+
+    pub(super) fn change(&self, step: WarmStep) -> WarmChange {
+        let (version, write) = (self.row.object.version, self.row.object.write);
+        WarmChange { bucket: self.bucket, key: self.key.clone(), version, write, step }
+    }
+
+    fn place(&self, place: WarmPlace) -> WarmChange {
+        self.change(WarmStep::Place { place, kind: self.kind, at: self.at })
+    }
+
+    fn length_bytes(&self) -> u64 {
+        self.row.object.length_bytes
+    }
+}
+
+/// How urgently copies are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Somebody waits for them.
+    Urgent,
+    /// Slower than clients' traffic.
+    Polite,
+}
+
+/// What became of a wish.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// The copy is there: so many bytes.
+    Copy(u64),
+    /// Its version was replaced meanwhile, or has a copy already.
+    Changed,
+    /// It could not be read or written now.
+    Failed(Box<Wish>),
+    /// There was no room for it.
+    NoRoom(Box<Wish>),
+}
+
+/// Makes copies, as far as there is room, and tells of each what became of it.
+///
+/// # Errors
+/// When the metadata fails.
+pub(super) async fn make_copies(
+    inner: &Arc<Inner>,
+    wishes: Vec<Wish>,
+    (pace, claims): (Pace, Claims),
+    tell: &mut (dyn FnMut(Made) + Send),
+) -> Result<()> {
+    let mut throttle = (pace == Pace::Polite).then(|| Throttle::new(inner));
+    let mut wishes = VecDeque::from(wishes);
+    while !wishes.is_empty() {
+        let wanted = whole_batch(&wishes).map(Wish::length_bytes).sum();
+        let room = make_room(inner, claims, wanted).await?;
+        let (mut batch, mut bytes) = (Vec::new(), 0_u64);
+        while let Some(wish) = wishes.pop_front_if(|wish| bytes + wish.length_bytes() <= room) {
+            bytes += wish.length_bytes();
+            batch.push(wish);
+        }
+        if batch.is_empty() {
+            // What is smaller may still fit.
+            let (fits, rest): (VecDeque<Wish>, VecDeque<Wish>) =
+                wishes.into_iter().partition(|wish| wish.length_bytes() <= room);
+            wishes = fits;
+            for made in rest.into_iter().map(|wish| Made::NoRoom(Box::new(wish))) {
+                note(&made);
+                tell(made);
+            }
+            continue;
+        }
+        Box::pin(make_batch(inner, batch, throttle.as_mut(), tell)).await?;
+    }
+    Ok(())
+}
+
+/// The wishes that are looked at together.
+fn whole_batch(wishes: &VecDeque<Wish>) -> impl Iterator<Item = &Wish> {
+    let mut bytes = 0_u64;
+    wishes.iter().take(BATCH_COPIES).take_while(move |wish| {
+        let is_first = bytes == 0;
+        bytes = bytes.saturating_add(wish.length_bytes());
+        is_first || bytes <= BATCH_BYTES
+    })
+}
+
+async fn make_batch(
+    inner: &Arc<Inner>,
+    batch: Vec<Wish>,
+    mut throttle: Option<&mut Throttle>,
+    tell: &mut (dyn FnMut(Made) + Send),
+) -> Result<()> {
+    let mut packed: BTreeMap<(VolumeId, u64), Vec<(PackedLocation, Wish)>> = BTreeMap::new();
+    let mut large = Vec::new();
+    for wish in batch {
+        match wish.row.object.content.packed().cloned() {
+            Some(at) => packed.entry((at.volume, at.stripe_offset)).or_default().push((at, wish)),
+            None => large.push(wish),
+        }
+    }
+    // Who is in no hurry rests after so many; others keep so many under way.
+    let rest_after = if throttle.is_some() { STRIPES_TOGETHER } else { usize::MAX };
+    let mut groups = packed.into_iter().peekable();
+    while groups.peek().is_some() {
+        let (began, mut bytes) = (Instant::now(), 0_u64);
+        let copies = groups.by_ref().take(rest_after).map(|((volume, offset), wishes)| {
+            let inner = Arc::clone(inner);
+            // A task each: what is read is checked and packed on all cores.
+            async move { tokio::spawn(async move { copy_stripe(&inner, volume, offset, wishes).await }).await }
+        });
+        let mut copies = stream::iter(copies).buffer_unordered(STRIPES_TOGETHER);
+        while let Some(copied) = copies.next().await {
+            for made in copied.map_err(|_| EngineError::Internal("copying a stripe panicked"))? {
+                bytes = bytes.saturating_add(note(&made));
+                tell(made);
+            }
+        }
+        drop(copies);
+        if let Some(throttle) = throttle.as_deref_mut() {
+            throttle.pace(began, bytes).await;
+        }
+    }
+    let copies = large.into_iter().map(|wish| {
+        let inner = Arc::clone(inner);
+        let throttle = throttle.is_some().then(|| Throttle::new(&inner));
+        async move { copy_or_tell(&inner, wish, throttle).await }
+    });
+    let mut copies = stream::iter(copies).buffer_unordered(LARGE_TOGETHER);
+    while let Some(made) = copies.next().await {
+        note(&made);
+        tell(made);
+    }
+    Ok(())
+}
+
+/// Counts what became of a wish. Returns the bytes of the copy.
+fn note(made: &Made) -> u64 {
+    let outcome = match made {
+        Made::Copy(_) => "copied",
+        Made::Changed => "changed",
+        Made::Failed(_) => "failed",
+        Made::NoRoom(_) => "no_room",
+    };
+    metrics::counter!("granary_warm_copies_total", "outcome" => outcome).increment(1);
+    if let Made::Copy(bytes) = made { *bytes } else { 0 }
+}
+
+fn failed(wish: Wish, error: &EngineError) -> Made {
+    if matches!(error, EngineError::NoSpace) {
+        return Made::NoRoom(Box::new(wish));
+    }
+    tracing::warn!(key = %wish.key, %error, "a warm copy could not be made");
+    Made::Failed(Box::new(wish))
+}
+
+/// Copies packed objects of one stripe.
+async fn copy_stripe(
+    inner: &Arc<Inner>,
+    volume: VolumeId,
+    offset: u64,
+    wishes: Vec<(PackedLocation, Wish)>,
+) -> Vec<Made> {
+    let mut columns: Vec<u8> = wishes.iter().map(|(at, _)| at.column).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    let entries = match packed_entries(inner, volume, offset, &columns).await {
+        Ok(entries) => entries,
+        Err(error) => return wishes.into_iter().map(|(_, wish)| failed(wish, &error)).collect(),
+    };
+    let mut wanted: HashMap<PackedLocation, Wish> = wishes.into_iter().collect();
+    let mut copies = Vec::with_capacity(wanted.len());
+    for (at, entry, bytes) in entries {
+        let Some(wish) = wanted.remove(&at) else { continue };
+        copies.push(async move {
+            let length_bytes = u64::from(at.length_bytes);
+            crash_point("warm.after_copy_before_commit");
+            // The place is filled in when it is known.
+            let change = wish.place(WarmPlace::Packed(at));
+            let write = PackWrite::Warm(Box::new(change), wish.behind.clone());
+            match inner.packer.write(Tier::Warm, bytes, entry.record, write).await {
+                Ok(outcome) if is_done(&outcome) => Made::Copy(length_bytes),
+                Ok(_) => Made::Changed,
+                Err(error) => failed(wish, &error),
+            }
+        });
+    }
+    let mut made = join_all(copies).await;
+    crash_point("warm.after_commit");
+    // What is not where it was has been moved: it is looked for again another time.
+    made.extend(wanted.into_values().map(|wish| Made::Failed(Box::new(wish))));
+    made
+}
+
+async fn copy_or_tell(inner: &Arc<Inner>, wish: Wish, throttle: Option<Throttle>) -> Made {
+    match Box::pin(copy_large(inner, &wish, throttle)).await {
+        Ok(Some(bytes)) => Made::Copy(bytes),
+        Ok(None) => Made::Changed,
+        Err(error) => failed(wish, &error),
+    }
+}
+
+/// Copies a large object. Returns the bytes of the copy, if it counts.
+async fn copy_large(inner: &Arc<Inner>, wish: &Wish, mut throttle: Option<Throttle>) -> Result<Option<u64>> {
+    let record = BlobRecord {
+        bucket: wish.bucket,
+        key: wish.key.clone(),
+        version: wish.row.object.version,
+        part: None,
+    };
+    let record = record.encode()?;
+    let (mut places, mut advances, mut volumes) = (Vec::new(), Vec::new(), Vec::new());
+    for blob in blobs_of(inner, &wish.row).await? {
+        let copy = rewrite(inner, &blob, (Tier::Warm, record.clone()), |_| true, throttle.as_mut()).await?;
+        for extent in &copy.extents {
+            read_back(inner, extent, throttle.as_mut()).await?;
+        }
+        let Rewritten { extents, advances: ours, volumes: held } = copy;
+        places.push(extents);
+        advances.extend(ours);
+        volumes.extend(held);
+    }
+    let place = WarmPlace::Parts(places);
+    let bytes = place.length_bytes();
+    let mut writes = vec![Write::Warm(Box::new(wish.place(place)))];
+    writes.extend(wish.behind.iter().cloned());
+    crash_point("warm.after_copy_before_commit");
+    let committed = inner.store.commit(Commit { advances, writes }).await;
+    if let Err(error) = &committed {
+        inner.pool.leave_fenced(error).await;
+    }
+    let outcome = crate::objects::first(committed?)?;
+    drop(volumes);
+    crash_point("warm.after_commit");
+    Ok(matches!(outcome, Outcome::Done { .. }).then_some(bytes))
+}
+
+/// The blobs of a large object, one for each of its parts.
+async fn blobs_of(inner: &Inner, row: &ObjectRow) -> Result<Vec<BlobRow>> {
+    let ids: Vec<BlobId> = row.object.content.parts().iter().map(|part| part.blob).collect();
+    let mut found: HashMap<BlobId, BlobRow> = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(BLOBS_PAGE) {
+        found.extend(inner.store.blobs(ids).await?.into_iter().map(|blob| (blob.id, blob)));
+    }
+    let gone = || EngineError::Unavailable { context: "copying an object that is gone" };
+    ids.iter().map(|id| found.get(id).cloned().ok_or_else(gone)).collect()
+}

@@ -1,0 +1,202 @@
+//! Restores: copies of archived versions for as long as they are readable.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use granary_metadata::{
+    Bucket, Commit, RestoreChange, Restored, WarmKind, WarmQuery, WarmStep, WarmVersion, Write,
+};
+use granary_types::{BucketId, ObjectKey, UnixMillis, WriteId, crash_point};
+
+use super::copy::{Made, Pace, Wish, make_copies};
+use super::room::{Claims, change_of, drop_copies, drop_of};
+use super::{next_round, said};
+use crate::engine::Inner;
+use crate::error::Result;
+use crate::events::Origin;
+
+/// Restores that are done together.
+const PAGE: u32 = 2_000;
+/// About so many bytes are restored in one turn.
+const TURN_BYTES: u64 = 1 << 30;
+/// Rows that are looked up at the same time.
+const LOOKS: usize = 32;
+/// A restore that failed is left alone for so long, so that others get their turn.
+const FAILED_PAUSE: Duration = Duration::from_secs(30);
+
+type Place = (BucketId, ObjectKey, WriteId);
+
+/// Restores that failed lately.
+#[derive(Default)]
+pub(super) struct Failed(HashMap<Place, Instant>);
+
+impl Failed {
+    fn rested(&mut self) -> usize {
+        self.0.retain(|_, since| since.elapsed() < FAILED_PAUSE);
+        self.0.len()
+    }
+}
+
+/// Does what is wanted of these kinds, the first of them first, until it is aborted.
+pub(super) async fn restore_forever(inner: &Arc<Inner>, kinds: &[WarmKind], pace: Pace) {
+    let mut failed = Failed::default();
+    while next_round(inner).await {
+        if inner.warm.is_used() {
+            said("restore", restore_wanted(inner, (kinds, pace), &mut failed).await);
+        }
+    }
+}
+
+async fn restore_wanted(
+    inner: &Arc<Inner>,
+    (kinds, pace): (&[WarmKind], Pace),
+    failed: &mut Failed,
+) -> Result<()> {
+    while inner.does_shared_work() {
+        let resting = failed.rested();
+        let limit = PAGE.saturating_add(u32::try_from(resting).unwrap_or(u32::MAX));
+        let mut wanted = Vec::new();
+        for kind in kinds {
+            let (from, until) = (UnixMillis(i64::MIN), UnixMillis(i64::MAX));
+            wanted = inner.store.warm_of_kind(WarmQuery { kind: *kind, from, until, limit }).await?;
+            wanted.retain(|found| !failed.0.contains_key(&(found.bucket, found.key.clone(), found.write)));
+            if !wanted.is_empty() {
+                break;
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        restore_all(inner, wanted, pace, failed).await?;
+    }
+    Ok(())
+}
+
+async fn restore_all(
+    inner: &Arc<Inner>,
+    wanted: Vec<WarmVersion>,
+    pace: Pace,
+    failed: &mut Failed,
+) -> Result<()> {
+    let buckets = &buckets_to_tell_of(inner).await?;
+    let looked = stream::iter(wanted).map(|found| look(inner, buckets, found)).buffered(LOOKS);
+    let (mut wishes, mut at_once, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
+    for looked in looked.try_collect::<Vec<_>>().await? {
+        match looked {
+            // What is more urgent may come meanwhile: the rest waits for the next turn.
+            Looked::Copy(wish) if wishes.is_empty() || bytes < TURN_BYTES => {
+                bytes = bytes.saturating_add(wish.row.object.length_bytes);
+                wishes.push(*wish);
+            }
+            Looked::Copy(_) => {}
+            Looked::AtOnce(writes) => at_once.extend(writes),
+        }
+    }
+    if !at_once.is_empty() {
+        inner.store.commit(Commit { advances: Vec::new(), writes: at_once }).await?;
+    }
+    let mut homeless = Vec::new();
+    let mut tell = |made| match made {
+        Made::Copy(_) | Made::Changed => {}
+        Made::Failed(wish) => {
+            let place = (wish.bucket, wish.key.clone(), wish.row.object.write);
+            failed.0.insert(place, Instant::now());
+        }
+        Made::NoRoom(wish) => homeless.push(*wish),
+    };
+    make_copies(inner, wishes, (pace, Claims::Kept), &mut tell).await?;
+    restore_in_place(inner, homeless).await
+}
+
+enum Looked {
+    Copy(Box<Wish>),
+    /// No copy has to be made.
+    AtOnce(Vec<Write>),
+}
+
+/// The buckets, if anything is told of what happens in them.
+async fn buckets_to_tell_of(inner: &Inner) -> Result<HashMap<BucketId, Bucket>> {
+    if !inner.targets.are_named() {
+        return Ok(HashMap::new());
+    }
+    inner.all_buckets().map_ok(|bucket| (bucket.id, bucket)).try_collect().await
+}
+
+/// What there is to do for a restore.
+async fn look(inner: &Inner, buckets: &HashMap<BucketId, Bucket>, found: WarmVersion) -> Result<Looked> {
+    let row = inner.store.object(found.bucket, &found.key, Some(found.row.version)).await?;
+    let Some(row) = row.filter(|row| row.object.write == found.write) else {
+        return Ok(Looked::AtOnce(vec![drop_of(&found)]));
+    };
+    let now = UnixMillis::now();
+    let expires = inner.options.lifecycle_day.after(now, found.row.days);
+    let restored = restored_for(&found, Restored { requested: found.row.at, expires });
+    let events = match buckets.get(&found.bucket) {
+        Some(bucket) => {
+            let subject = (&found.key, &row.object);
+            inner.restore_done_events(&Origin::lifecycle(), bucket, subject, expires).await?
+        }
+        None => Vec::new(),
+    };
+    if found.row.place.is_some() {
+        // It has a copy from before it was archived, or from a restore that has just ended.
+        let step = WarmStep::Keep { from: found.row.kind, kind: WarmKind::Restored, at: expires };
+        let mut writes = vec![Write::Warm(Box::new(change_of(&found, step))), restored];
+        writes.extend(events);
+        return Ok(Looked::AtOnce(writes));
+    }
+    if !row.object.storage_class.is_archive() {
+        // It got another class meanwhile.
+        return Ok(Looked::AtOnce(vec![drop_of(&found)]));
+    }
+    let wish = Wish::new((found.bucket, found.key, row), WarmKind::Restored, expires);
+    let wish = events.into_iter().fold(wish.with(restored), Wish::with);
+    Ok(Looked::Copy(Box::new(wish)))
+}
+
+fn restored_for(found: &WarmVersion, restored: Restored) -> Write {
+    Write::Restore(Box::new(RestoreChange {
+        bucket: found.bucket,
+        key: found.key.clone(),
+        version: found.row.version,
+        write: found.write,
+        restored: Some(restored),
+    }))
+}
+
+/// Lets versions be read where they lie for which the SSDs have no room: the disks are drives of this store too.
+async fn restore_in_place(inner: &Inner, wishes: Vec<Wish>) -> Result<()> {
+    for wish in wishes {
+        let Some(found) = inner.store.object_warmth(wish.bucket, &wish.key, wish.row.object.write).await?
+        else {
+            continue;
+        };
+        if !found.kind.is_wanted() {
+            continue;
+        }
+        tracing::info!(key = %wish.key, "the SSDs have no room for a restored copy: it is read from the disks");
+        let drop = wish.change(WarmStep::Drop { kind: found.kind, at: found.at });
+        let mut writes = vec![Write::Warm(Box::new(drop))];
+        writes.extend(wish.into_behind());
+        inner.store.commit(Commit { advances: Vec::new(), writes }).await?;
+    }
+    Ok(())
+}
+
+/// Ends the restores whose time is over.
+pub(super) async fn expire(inner: &Inner, now: UnixMillis) -> Result<()> {
+    loop {
+        let query =
+            WarmQuery { kind: WarmKind::Restored, from: UnixMillis(i64::MIN), until: now, limit: 500 };
+        let over = inner.store.warm_of_kind(query).await?;
+        if over.is_empty() {
+            return Ok(());
+        }
+        crash_point("warm.before_expire");
+        if drop_copies(inner, &over, "expired").await? == 0 {
+            return Ok(());
+        }
+    }
+}

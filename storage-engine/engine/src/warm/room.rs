@@ -1,0 +1,157 @@
+//! The room that copies have.
+//!
+//! Prefetched and promoted copies together stay below a bound, and the one that was read least recently goes first.
+//! Restored and pinned copies do not count, as nobody may take them away; but what is cached makes room for them.
+
+use std::sync::Arc;
+
+use granary_metadata::{Commit, WarmChange, WarmKind, WarmQuery, WarmStep, WarmVersion, Write};
+use granary_types::{DriveClass, UnixMillis, crash_point};
+
+use super::WarmOptions;
+use crate::engine::Inner;
+use crate::error::Result;
+use crate::tiers::Tier;
+
+/// The part of the SSDs that is left free by what is cached, in percent.
+const SPARE_PERCENT: u64 = 10;
+/// Copies that are dropped together.
+const PAGE: u32 = 500;
+
+/// On what account copies are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claims {
+    /// On that of the cache.
+    Cache,
+    /// As the cache, and of what is there only what was read before then makes room.
+    CacheBefore(UnixMillis),
+    /// On none: they are pinned or restored.
+    Kept,
+}
+
+/// What the SSDs can hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ssds {
+    /// With parity left out.
+    pub(super) capacity_bytes: u64,
+    /// What is free of it.
+    pub(super) free_bytes: u64,
+}
+
+impl Ssds {
+    pub(super) fn of(inner: &Inner) -> Self {
+        let code = inner.pool.tiers.code(Tier::Warm);
+        let (data, columns) = (u128::from(code.data), u128::from(code.data) + u128::from(code.parity));
+        let net = |bytes: u64| u64::try_from(u128::from(bytes) * data / columns.max(1)).unwrap_or(u64::MAX);
+        let usable = inner.drives.usable();
+        let ssds = usable.iter().filter(|drive| inner.drives.class(drive.id()) == DriveClass::Ssd);
+        let (free, capacity) = ssds.map(|drive| drive.space_bytes()).fold((0_u64, 0_u64), |sum, space| {
+            (sum.0.saturating_add(space.0), sum.1.saturating_add(space.1))
+        });
+        Self { capacity_bytes: net(capacity), free_bytes: net(free) }
+    }
+
+    /// How much of `capacity_bytes` what is cached may be: less when other things need the room.
+    pub(super) fn limit_bytes(self, options: &WarmOptions, cached_bytes: u64) -> u64 {
+        let share = self.capacity_bytes / 100 * WarmOptions::SHARE_PERCENT;
+        let spare = self.capacity_bytes / 100 * SPARE_PERCENT;
+        let room = cached_bytes.saturating_add(self.free_bytes).saturating_sub(spare);
+        options.bytes_max.unwrap_or(share).min(room)
+    }
+}
+
+/// Bytes of what is prefetched and promoted.
+pub(super) async fn cached_bytes(inner: &Inner) -> Result<u64> {
+    let usage = inner.store.warm_usage().await?;
+    Ok(usage.iter().filter(|usage| usage.kind.is_evictable()).map(|usage| usage.bytes).sum())
+}
+
+/// Makes room for so many bytes, or for as many of them as there is room to be had. Returns how many.
+pub(super) async fn make_room(inner: &Arc<Inner>, claims: Claims, bytes: u64) -> Result<u64> {
+    let has_room = inner.pool.has_room_in(Tier::Warm);
+    let before = match claims {
+        Claims::Kept if has_room => return Ok(bytes),
+        // What goes now is room later, when its volumes are compacted and freed.
+        Claims::Kept => return evict(inner, bytes, UnixMillis(i64::MAX)).await.map(|_| 0),
+        Claims::Cache => UnixMillis(i64::MAX),
+        Claims::CacheBefore(before) => before,
+    };
+    let cached = cached_bytes(inner).await?;
+    let limit = Ssds::of(inner).limit_bytes(&inner.options.warm, cached);
+    let over = cached.saturating_add(bytes).saturating_sub(limit);
+    let freed = evict(inner, over, before).await?;
+    let room = limit.saturating_sub(cached.saturating_sub(freed));
+    Ok(if has_room { room.min(bytes) } else { 0 })
+}
+
+/// Drops what was read least recently, and before then, until so many bytes are free. Returns how many are.
+pub(super) async fn evict(inner: &Arc<Inner>, bytes: u64, before: UnixMillis) -> Result<u64> {
+    let mut freed = 0;
+    while freed < bytes {
+        let mut oldest: Vec<WarmVersion> = Vec::new();
+        for kind in [WarmKind::Prefetched, WarmKind::Promoted] {
+            let until = UnixMillis(before.0.saturating_sub(1));
+            let query = WarmQuery { kind, from: UnixMillis(i64::MIN), until, limit: PAGE };
+            oldest.extend(inner.store.warm_of_kind(query).await?);
+        }
+        oldest.sort_by_key(|version| version.row.at);
+        let mut chosen = Vec::new();
+        let mut chosen_bytes = 0_u64;
+        for version in oldest {
+            if freed + chosen_bytes >= bytes {
+                break;
+            }
+            chosen_bytes = chosen_bytes.saturating_add(version.row.length_bytes());
+            chosen.push(version);
+        }
+        if chosen.is_empty() {
+            break;
+        }
+        let dropped = drop_copies(inner, &chosen, "evicted").await?;
+        // What was read or pinned meanwhile stays; if that is all of it, it is looked at again another time.
+        if dropped == 0 {
+            break;
+        }
+        freed = freed.saturating_add(dropped);
+    }
+    Ok(freed)
+}
+
+/// The write that drops a row if it is as it was looked at.
+pub(super) fn drop_of(version: &WarmVersion) -> Write {
+    let step = WarmStep::Drop { kind: version.row.kind, at: version.row.at };
+    Write::Warm(Box::new(change_of(version, step)))
+}
+
+/// A change of a row that was looked at.
+pub(super) fn change_of(version: &WarmVersion, step: WarmStep) -> WarmChange {
+    let WarmVersion { bucket, key, write, row } = version;
+    WarmChange { bucket: *bucket, key: key.clone(), version: row.version, write: *write, step }
+}
+
+/// Drops rows that are as they were looked at. Returns the bytes of the copies that are gone.
+pub(super) async fn drop_copies(
+    inner: &Inner,
+    versions: &[WarmVersion],
+    reason: &'static str,
+) -> Result<u64> {
+    if versions.is_empty() {
+        return Ok(0);
+    }
+    crash_point("warm.before_drop");
+    let writes = versions.iter().map(drop_of).collect();
+    let outcomes = inner.store.commit(Commit { advances: Vec::new(), writes }).await?;
+    crash_point("warm.after_drop");
+    let gone = versions.iter().zip(outcomes).filter(|(_, outcome)| is_done(outcome));
+    let gone: Vec<u64> = gone.map(|(version, _)| version.row.length_bytes()).collect();
+    metrics::counter!("granary_warm_dropped_total", "reason" => reason).increment(gone.len() as u64);
+    Ok(gone.into_iter().sum())
+}
+
+pub(super) fn is_done(outcome: &granary_metadata::Outcome) -> bool {
+    matches!(outcome, granary_metadata::Outcome::Done { .. })
+}
+
+#[cfg(test)]
+#[path = "room_tests.rs"]
+mod tests;

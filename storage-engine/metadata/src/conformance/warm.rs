@@ -1,0 +1,185 @@
+//! Warm copies of versions, and how often versions are read.
+
+use granary_types::{UnixMillis, WriteId};
+
+use super::sample::{
+    bucket, bucket_id, commit, delete, done, id, key, live, location, new_blob, one, open_written, put_blob,
+    put_packed, version_id, w,
+};
+use crate::model::{
+    Outcome, WarmAfter, WarmChange, WarmKind, WarmPlace, WarmQuery, WarmRow, WarmStep, WarmUsage, Write,
+};
+use crate::store::MetadataStore;
+
+const DONE: Outcome = Outcome::Done { replaced: None, order: 0 };
+
+/// A step for what write `tag` put as the null version of key `k`.
+fn warm(k: &str, tag: u64, step: WarmStep) -> Write {
+    Write::Warm(Box::new(WarmChange {
+        bucket: bucket_id(1),
+        key: key(k),
+        version: version_id(0),
+        write: WriteId::from_bytes(id(tag)),
+        step,
+    }))
+}
+
+fn packed(v: u64, at: u64, kind: WarmKind) -> WarmStep {
+    WarmStep::Place { place: WarmPlace::Packed(location(v, at, 100)), kind, at: UnixMillis(10) }
+}
+
+fn drop_it(kind: WarmKind, at: i64) -> WarmStep {
+    WarmStep::Drop { kind, at: UnixMillis(at) }
+}
+
+async fn read(store: &dyn MetadataStore, k: &str, tag: u64) -> Option<WarmRow> {
+    store.object_warmth(bucket_id(1), &key(k), WriteId::from_bytes(id(tag))).await.unwrap()
+}
+
+async fn begin(store: &dyn MetadataStore) {
+    store.create_bucket(bucket(1)).await.unwrap();
+    for n in 1..=3 {
+        open_written(store, n).await;
+    }
+}
+
+/// A copy lives in its volume until it is dropped; it is made once, moved by comparison, and for one write only.
+pub async fn packed_copies_are_accounted(store: &dyn MetadataStore) {
+    begin(store).await;
+    assert_eq!(one(store, warm("a", 1, packed(2, 0, WarmKind::Pinned))).await, Outcome::NoSuchKey);
+    done(store, w(put_packed(1, "a", 1, 1, 100))).await;
+    assert_eq!(one(store, warm("a", 9, packed(2, 0, WarmKind::Pinned))).await, Outcome::NoSuchKey);
+    assert_eq!((read(store, "a", 1).await, live(store, 2).await), (None, 0));
+    let place = || warm("a", 1, packed(2, 0, WarmKind::Pinned));
+    assert_eq!(commit(store, vec![place(), place()]).await, [DONE, Outcome::Moved], "there is one already");
+    assert_eq!((live(store, 1).await, live(store, 2).await), (100, 100));
+    let row = read(store, "a", 1).await.unwrap();
+    assert_eq!((row.kind, row.at, row.length_bytes()), (WarmKind::Pinned, UnixMillis(10), 100));
+    let moved = |from, to| WarmStep::MovePacked { from: location(from, 0, 100), to: location(to, 0, 100) };
+    assert_eq!(one(store, warm("a", 1, moved(3, 2))).await, Outcome::Moved);
+    assert_eq!(one(store, warm("a", 1, moved(2, 3))).await, DONE);
+    assert_eq!((live(store, 2).await, live(store, 3).await), (0, 100));
+    assert_eq!(one(store, warm("a", 1, drop_it(WarmKind::Pinned, 11))).await, Outcome::Moved);
+    assert_eq!(store.recount().await.unwrap(), []);
+    assert_eq!(one(store, warm("a", 1, drop_it(WarmKind::Pinned, 10))).await, DONE);
+    assert_eq!((read(store, "a", 1).await, live(store, 3).await), (None, 0));
+    assert_eq!(store.recount().await.unwrap(), []);
+}
+
+/// What a large object's copy takes is accounted by extents; a part moves alone.
+pub async fn large_copies_are_accounted(store: &dyn MetadataStore) {
+    begin(store).await;
+    done(store, w(put_blob(1, "a", 7, 1, 100))).await;
+    let extents = |v: u64| new_blob(8, v, 100).extents;
+    let place = WarmPlace::Parts(vec![extents(2)]);
+    let step = WarmStep::Place { place, kind: WarmKind::Promoted, at: UnixMillis(1) };
+    assert_eq!(one(store, warm("a", 7, step)).await, DONE);
+    assert_eq!((live(store, 1).await, live(store, 2).await), (100, 100));
+    let moved = |index, from, to| WarmStep::MovePart { index, from: extents(from), to: extents(to) };
+    assert_eq!(one(store, warm("a", 7, moved(1, 2, 3))).await, Outcome::Moved);
+    assert_eq!(one(store, warm("a", 7, moved(0, 1, 3))).await, Outcome::Moved);
+    assert_eq!(one(store, warm("a", 7, moved(0, 2, 3))).await, DONE);
+    assert_eq!((live(store, 2).await, live(store, 3).await), (0, 100));
+    assert_eq!(store.recount().await.unwrap(), []);
+}
+
+/// The row of a version that is gone stays until it is dropped, also when the bucket is gone; it is nobody else's.
+pub async fn copies_outlive_their_version_until_dropped(store: &dyn MetadataStore) {
+    begin(store).await;
+    done(store, w(put_packed(1, "a", 1, 1, 100))).await;
+    done(store, warm("a", 1, packed(2, 0, WarmKind::Prefetched))).await;
+    done(store, w(put_packed(1, "a", 2, 1, 50))).await;
+    assert_eq!(read(store, "a", 2).await, None);
+    let keep = WarmStep::Keep { from: WarmKind::Prefetched, kind: WarmKind::Pinned, at: UnixMillis(11) };
+    assert_eq!(one(store, warm("a", 1, keep)).await, Outcome::NoSuchKey);
+    done(store, Write::Delete(delete(1, "a"))).await;
+    store.delete_bucket(&bucket(1).name).await.unwrap();
+    assert_eq!(live(store, 2).await, 100);
+    assert_eq!(store.recount().await.unwrap(), []);
+    assert_eq!(store.warm_after(WarmAfter::default(), 10).await.unwrap().len(), 1);
+    done(store, warm("a", 1, drop_it(WarmKind::Prefetched, 10))).await;
+    assert_eq!(
+        (live(store, 2).await, store.warm_after(WarmAfter::default(), 10).await.unwrap()),
+        (0, vec![])
+    );
+}
+
+/// A restore is wanted once, more urgently at most, becomes a restored copy and no other, and can be made longer.
+pub async fn restores_are_wanted_and_done(store: &dyn MetadataStore) {
+    begin(store).await;
+    done(store, w(put_packed(1, "a", 1, 1, 100))).await;
+    let want = |kind, at| warm("a", 1, WarmStep::Want { kind, at: UnixMillis(at), days: 3 });
+    assert_eq!(one(store, want(WarmKind::Pinned, 1)).await, Outcome::Moved);
+    assert_eq!(one(store, want(WarmKind::WantedStandard, 1)).await, DONE);
+    assert_eq!(one(store, want(WarmKind::WantedStandard, 2)).await, Outcome::Moved);
+    assert_eq!(one(store, want(WarmKind::WantedBulk, 2)).await, Outcome::Moved);
+    assert_eq!(one(store, want(WarmKind::WantedExpedited, 3)).await, DONE);
+    let read_once = WarmStep::Read { reads: 1, at: UnixMillis(50), half_life_ms: 1_000 };
+    done(store, warm("a", 1, read_once)).await;
+    let row = read(store, "a", 1).await.unwrap();
+    assert_eq!(
+        (row.kind, row.at, row.days, row.place.is_some()),
+        (WarmKind::WantedExpedited, UnixMillis(3), 3, false)
+    );
+    assert_eq!(one(store, warm("a", 1, packed(2, 0, WarmKind::Prefetched))).await, Outcome::Moved);
+    assert_eq!(one(store, warm("a", 1, packed(2, 0, WarmKind::Restored))).await, DONE);
+    let keep = |from, at| warm("a", 1, WarmStep::Keep { from, kind: WarmKind::Restored, at: UnixMillis(at) });
+    assert_eq!(one(store, keep(WarmKind::Promoted, 20)).await, Outcome::Moved);
+    assert_eq!(one(store, keep(WarmKind::Restored, 20)).await, DONE);
+    let row = read(store, "a", 1).await.unwrap();
+    assert_eq!((row.kind, row.at, row.heat.milli_reads), (WarmKind::Restored, UnixMillis(20), 1_000));
+    // Restored again while the copy is still there: it is kept for that.
+    assert_eq!(one(store, want(WarmKind::WantedBulk, 30)).await, DONE);
+    assert_eq!(one(store, keep(WarmKind::WantedBulk, 40)).await, DONE);
+    assert_eq!(live(store, 2).await, 100);
+}
+
+/// Reads are added up, and rows are found by kind and time, by place, and counted.
+pub async fn rows_are_found_by_kind_and_place(store: &dyn MetadataStore) {
+    begin(store).await;
+    for n in 1..=6 {
+        done(store, w(put_packed(1, &format!("k{n}"), n, 1, 100))).await;
+        let read = WarmStep::Read { reads: 2, at: UnixMillis(n.cast_signed()), half_life_ms: 1_000 };
+        done(store, warm(&format!("k{n}"), n, read.clone())).await;
+    }
+    for n in 1..=3 {
+        let step = packed(2, n * 4096, WarmKind::Prefetched);
+        done(store, warm(&format!("k{n}"), n, step)).await;
+        let read = WarmStep::Read { reads: 1, at: UnixMillis(30 - n.cast_signed()), half_life_ms: 1_000 };
+        done(store, warm(&format!("k{n}"), n, read)).await;
+    }
+    let of_kind = async |kind, from, until, limit| {
+        let query = WarmQuery { kind, from: UnixMillis(from), until: UnixMillis(until), limit };
+        let found = store.warm_of_kind(query).await.unwrap();
+        found.iter().map(|found| found.key.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(of_kind(WarmKind::Prefetched, 0, 100, 10).await, ["k3", "k2", "k1"], "by their last reads");
+    assert_eq!(of_kind(WarmKind::Prefetched, 28, 28, 10).await, ["k2"]);
+    assert_eq!(of_kind(WarmKind::Read, 5, 100, 1).await, ["k5"]);
+    assert_eq!(of_kind(WarmKind::Pinned, 0, 100, 10).await, [""; 0]);
+    let after = WarmAfter::prefix(bucket_id(1), "k2");
+    let page = store.warm_after(after, 3).await.unwrap();
+    assert_eq!(page.iter().map(|found| found.key.as_str()).collect::<Vec<_>>(), ["k2", "k3", "k4"]);
+    let rest = store.warm_after(WarmAfter::behind(&page[2]), 9).await.unwrap();
+    assert_eq!(rest.iter().map(|found| found.key.as_str()).collect::<Vec<_>>(), ["k5", "k6"]);
+    let usage = store.warm_usage().await.unwrap();
+    assert_eq!(
+        usage,
+        [
+            WarmUsage { kind: WarmKind::Read, versions: 3, bytes: 0 },
+            WarmUsage { kind: WarmKind::Prefetched, versions: 3, bytes: 300 }
+        ]
+    );
+    assert_eq!(read(store, "k1", 1).await.unwrap().heat.milli_reads, 2_972);
+}
+
+/// The metadata refuses copies beyond the committed end of their volume, or in one that is not there.
+pub async fn copies_need_their_volumes(store: &dyn MetadataStore) {
+    begin(store).await;
+    done(store, w(put_packed(1, "a", 1, 1, 100))).await;
+    let beyond = packed(2, super::sample::FAR, WarmKind::Pinned);
+    let refused = |step| crate::model::Commit { advances: Vec::new(), writes: vec![warm("a", 1, step)] };
+    assert!(store.commit(refused(beyond)).await.is_err());
+    assert!(store.commit(refused(packed(9, 0, WarmKind::Pinned))).await.is_err());
+    assert_eq!(read(store, "a", 1).await, None);
+}

@@ -1,0 +1,153 @@
+//! Warm copies in the real binary: whatever dies while they are made, expire or are dropped, nothing is lost or doubled.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{RestoreRequest, StorageClass};
+use granary_tests::content::seeded_bytes;
+use granary_tests::{Server, ServerConfig};
+
+const BUCKET: &str = "warm";
+const DEADLINE: Duration = Duration::from_secs(60);
+const SMALL: u64 = 40;
+
+fn config() -> ServerConfig {
+    let config = ServerConfig { hdds: 4, ..ServerConfig::drives(7) };
+    config
+        .env("GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS", "2")
+        .env("GRANARY_GRACE_MS", "500")
+        .env("GRANARY_MAINTENANCE_INTERVAL_MS", "100")
+}
+
+/// The keys and what they hold.
+fn contents() -> Vec<(String, Vec<u8>)> {
+    let small = (0..SMALL).map(|n| (format!("{n:03}"), seeded_bytes(n, 10_000)));
+    small.chain([("large".to_owned(), seeded_bytes(1_000, 3_000_000))]).collect()
+}
+
+fn total() -> u64 {
+    contents().iter().map(|(_, body)| body.len() as u64).sum()
+}
+
+async fn put_all(client: &Client, class: StorageClass) {
+    for (key, body) in contents() {
+        let put = client.put_object().bucket(BUCKET).key(key).body(ByteStream::from(body));
+        put.storage_class(class.clone()).send().await.unwrap();
+    }
+}
+
+async fn check_all(client: &Client) {
+    for (key, body) in contents() {
+        let got = client.get_object().bucket(BUCKET).key(&key).send().await.unwrap();
+        assert!(got.body.collect().await.unwrap().into_bytes() == body, "{key}");
+    }
+}
+
+async fn is_restored(client: &Client, key: &str) -> bool {
+    let head = client.head_object().bucket(BUCKET).key(key).send().await.unwrap();
+    head.restore().is_some_and(|shown| shown.contains("\"false\""))
+}
+
+/// Asks for restores; a server that dies meanwhile has taken some of them.
+async fn restore_all(client: &Client, days: i32) {
+    for (key, _) in contents() {
+        let request = RestoreRequest::builder().days(days).build();
+        let restore = client.restore_object().bucket(BUCKET).key(key).restore_request(request);
+        drop(restore.send().await);
+    }
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, mut reached: impl FnMut() -> F) {
+    let deadline = Instant::now() + DEADLINE;
+    while !reached().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// What lives on drives of a class.
+async fn live_bytes(server: &Server, class: &str) -> u64 {
+    let output = server.admin_output(&["tier", "list", "--json"]).await.unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tiers = list["tiers"].as_array().unwrap();
+    tiers.iter().filter(|tier| tier["class"] == class).filter_map(|tier| tier["live_bytes"].as_u64()).sum()
+}
+
+async fn start_dying_at(server: &mut Server, point: &str) {
+    server.stop().await.unwrap();
+    let mut env = config().env;
+    env.push(("GRANARY_CRASH_POINT".to_owned(), format!("{point}:1")));
+    server.set_env(env);
+    server.launch().await.unwrap();
+}
+
+async fn wait_for_death(server: &mut Server, point: &str) {
+    until(point, || std::future::ready(server.try_wait().unwrap().is_some())).await;
+    server.kill().unwrap();
+    server.set_env(config().env);
+    server.launch().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restore_that_dies_at_any_step_is_done_after_all_and_ends() {
+    for point in
+        ["warm.after_copy_before_commit", "warm.after_commit", "warm.before_expire", "warm.after_drop"]
+    {
+        let mut server = Server::start(config()).await.unwrap();
+        let client = server.client().unwrap();
+        client.create_bucket().bucket(BUCKET).send().await.unwrap();
+        put_all(&client, StorageClass::Glacier).await;
+        start_dying_at(&mut server, point).await;
+        restore_all(&server.client().unwrap(), 1).await;
+        wait_for_death(&mut server, point).await;
+        let client = server.client().unwrap();
+        let server = &server;
+        // What was asked for before it died may be done by now, or under way, and ends soon: it is asked for until all are long.
+        until("each has one copy", || async {
+            restore_all(&client, 1_000).await;
+            let mut restored = true;
+            for (key, _) in contents() {
+                restored &= is_restored(&client, &key).await;
+            }
+            let lives = (live_bytes(server, "ssd").await, live_bytes(server, "hdd").await);
+            restored && lives == (total(), total())
+        })
+        .await;
+        check_all(&client).await;
+        restore_all(&client, 1).await;
+        until("all copies go", || async {
+            (live_bytes(server, "ssd").await, live_bytes(server, "hdd").await) == (0, total())
+        })
+        .await;
+        assert!(client.get_object().bucket(BUCKET).key("large").send().await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn evictions_that_die_lose_nothing() {
+    for point in ["warm.before_drop", "warm.after_drop"] {
+        let mut server = Server::start(config()).await.unwrap();
+        let client = server.client().unwrap();
+        client.create_bucket().bucket(BUCKET).send().await.unwrap();
+        put_all(&client, StorageClass::StandardIa).await;
+        let all = format!("s3://{BUCKET}/");
+        assert!(server.admin_output(&["tier", "prefetch", &all]).await.unwrap().status.success());
+        assert_eq!(live_bytes(&server, "ssd").await, total());
+        server.stop().await.unwrap();
+        let mut env = config().env;
+        env.push(("GRANARY_CRASH_POINT".to_owned(), format!("{point}:1")));
+        env.push(("GRANARY_WARM_BYTES".to_owned(), "100000".to_owned()));
+        server.set_env(env);
+        server.launch().await.unwrap();
+        until(point, || std::future::ready(server.try_wait().unwrap().is_some())).await;
+        server.kill().unwrap();
+        server.set_env(config().env("GRANARY_WARM_BYTES", "100000").env);
+        server.launch().await.unwrap();
+        let server = &server;
+        until("what is cached fits", || async { live_bytes(server, "ssd").await <= 100_000 }).await;
+        assert_eq!(live_bytes(server, "hdd").await, total());
+        check_all(&server.client().unwrap()).await;
+    }
+}
