@@ -164,7 +164,7 @@ def test_restores_and_moves_to_other_classes_are_told(told):
 def test_the_end_of_a_restore_is_told_where_its_copy_is_removed(root):
     receiver = Receiver().start()
     eager = {"GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS": "2", "GRANARY_MAINTENANCE_INTERVAL_MS": "200"}
-    server = Server(root, drives=6, hdds=3, settings=settings(root, hook=receiver) | eager).start()
+    server = Server(root, drives=7, hdds=4, settings=settings(root, hook=receiver) | eager).start()
     try:
         s3 = server.boto3()
         bucket = new_bucket(s3, queue("hook", "s3:ObjectRestore:*"))
