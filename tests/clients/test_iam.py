@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from harness import ACCESS_KEY, REGION, SECRET_KEY, Server, program, running
+from harness import ACCESS_KEY, REGION, SECRET_KEY, Server, program, run, running
 from walkthrough import walk
 
 _numbers = itertools.count(1)

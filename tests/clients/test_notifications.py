@@ -161,6 +161,24 @@ def test_restores_and_moves_to_other_classes_are_told(told):
         assert record["eventVersion"] == "2.3" and record["userIdentity"]["principalId"] == "s3.amazonaws.com"
 
 
+def test_the_end_of_a_restore_is_told_where_its_copy_is_removed(root):
+    receiver = Receiver().start()
+    eager = {"GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS": "2", "GRANARY_MAINTENANCE_INTERVAL_MS": "200"}
+    server = Server(root, drives=7, hdds=4, settings=settings(root, hook=receiver) | eager).start()
+    try:
+        s3 = server.boto3()
+        bucket = new_bucket(s3, queue("hook", "s3:ObjectRestore:*"))
+        s3.put_object(Bucket=bucket, Key="a", Body=b"hello", StorageClass="GLACIER")
+        s3.restore_object(Bucket=bucket, Key="a", RestoreRequest={"Days": 2})
+        found = wait_for(receiver, bucket, 3, 60)
+        assert names(found) == ["ObjectRestore:Post", "ObjectRestore:Completed", "ObjectRestore:Delete"]
+        assert (found[2]["eventVersion"], found[2]["s3"]["object"]["size"]) == ("2.3", 5)
+        assert found[2]["userIdentity"]["principalId"] == "s3.amazonaws.com"
+    finally:
+        server.kill()
+        receiver.stop()
+
+
 def post_form(server, bucket, form):
     boundary = "xyz"
     fields = "".join(

@@ -20,19 +20,8 @@ fn one_or_more(values: &'static [&'static str]) -> impl Strategy<Value = Value> 
 }
 
 fn condition() -> impl Strategy<Value = Value> {
-    let operators = vec![
-        "StringEquals",
-        "StringNotEquals",
-        "StringLike",
-        "StringNotLikeIfExists",
-        "StringEqualsIfExists",
-        "ForAllValues:StringEquals",
-        "ForAnyValue:StringLike",
-        "ForAllValues:StringNotEquals",
-        "ForAnyValue:StringNotEquals",
-    ];
     let keys = vec!["s3:prefix", "aws:UserAgent", "s3:RequestObjectTagKeys"];
-    let operator = prop::sample::select(operators);
+    let operator = prop::sample::select(naive::OPERATORS.to_vec());
     let key = prop::sample::select(keys);
     (operator, key, one_or_more(&["a", "a*", "b", "?"]))
         .prop_map(|(operator, key, values)| json!({ operator: { key: values } }))

@@ -27,17 +27,6 @@ const RESOURCE_PATTERNS: [&str; 6] = [
     "arn:aws:s3:::b/*b*",
     "arn:aws:s3:::b/?",
 ];
-const OPERATORS: [&str; 9] = [
-    "StringEquals",
-    "StringNotEquals",
-    "StringLike",
-    "StringNotLikeIfExists",
-    "StringEqualsIfExists",
-    "ForAllValues:StringEquals",
-    "ForAnyValue:StringLike",
-    "ForAllValues:StringNotEquals",
-    "ForAnyValue:StringNotEquals",
-];
 const KEYS: [&str; 3] = ["s3:prefix", "aws:UserAgent", "s3:RequestObjectTagKeys"];
 const VALUES: [&str; 6] = ["a", "a*", "b", "?", "*b*a", "ab"];
 
@@ -74,7 +63,7 @@ impl Choices<'_> {
             (if self.is_so() { "NotResource" } else { "Resource" }): self.one_or_more(&RESOURCE_PATTERNS),
         });
         if self.is_so() {
-            let (operator, key) = (self.of(&OPERATORS), self.of(&KEYS));
+            let (operator, key) = (self.of(&naive::OPERATORS), self.of(&KEYS));
             statement["Condition"] = json!({ operator: { key: self.one_or_more(&VALUES) } });
         }
         statement

@@ -4,6 +4,19 @@
 use granary_auth::policy::{Caller, Context, Grant, PolicyRequest, ResourceDecision};
 use serde_json::Value;
 
+/// The operators of conditions that it knows.
+pub(crate) const OPERATORS: [&str; 9] = [
+    "StringEquals",
+    "StringNotEquals",
+    "StringLike",
+    "StringNotLikeIfExists",
+    "StringEqualsIfExists",
+    "ForAllValues:StringEquals",
+    "ForAnyValue:StringLike",
+    "ForAllValues:StringNotEquals",
+    "ForAnyValue:StringNotEquals",
+];
+
 fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::Array(list) => list.iter().map(|one| one.as_str().unwrap()).collect(),

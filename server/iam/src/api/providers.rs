@@ -30,7 +30,7 @@ fn url<'c>(call: &Call<'c>) -> Result<&'c str> {
     let fits = url.strip_prefix("https://").is_some_and(|place| {
         let host = place.split('/').next().unwrap_or_default();
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#@\\".contains(&byte);
-        !host.is_empty() && place.bytes().all(is_plain) && place.parse::<http::Uri>().is_ok()
+        !host.is_empty() && place.bytes().all(is_plain) && url.parse::<http::Uri>().is_ok()
     });
     if fits && url.len() <= URL_BYTES_MAX {
         return Ok(url);

@@ -32,13 +32,12 @@ pub(super) async fn restore(
         let message = "Retrieval option is not supported by this storage class";
         return Err(S3Error::invalid_argument("Tier", "Expedited", message));
     }
-    let engine = &context.shared.engine;
     let urgency = match tier {
         RetrievalTier::Expedited => Urgency::Expedited,
         RetrievalTier::Standard => Urgency::Standard,
         RetrievalTier::Bulk => Urgency::Bulk,
     };
-    let done = engine.restore_object(&object.bucket, &object.key, named, (days, urgency)).await;
+    let done = context.writer().restore_object(&object.bucket, &object.key, named, (days, urgency)).await;
     let done = done.map_err(|error| version::not_found(error, context, object, version_id))?;
     let status = if done.was_restored { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = respond::empty(status);

@@ -30,6 +30,16 @@ impl Inner {
         self.event_writes(origin, bucket, Subject::created(kind, key, object)).await
     }
 
+    /// What has to be committed when the copy of a version that was restored is removed.
+    pub(crate) async fn restore_ended_events(
+        &self,
+        bucket: &Bucket,
+        (key, object): (&ObjectKey, &NewObject),
+    ) -> Result<Vec<Write>> {
+        let subject = Subject::created(EventKind::RestoreDelete, key, object);
+        self.event_writes(&Origin::lifecycle(), bucket, subject).await
+    }
+
     /// What has to be committed with the move of a version to another class, by a rule.
     pub(crate) async fn transition_events(
         &self,

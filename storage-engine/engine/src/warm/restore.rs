@@ -11,7 +11,7 @@ use granary_metadata::{
 use granary_types::{BucketId, ObjectKey, UnixMillis, WriteId, crash_point};
 
 use super::copy::{Made, Pace, Wish, make_copies};
-use super::room::{Claims, change_of, drop_copies, drop_of};
+use super::room::{Claims, change_of, drop_and_tell, drop_of};
 use super::{next_round, said};
 use crate::engine::Inner;
 use crate::error::Result;
@@ -195,8 +195,27 @@ pub(super) async fn expire(inner: &Inner, now: UnixMillis) -> Result<()> {
             return Ok(());
         }
         crash_point("warm.before_expire");
-        if drop_copies(inner, &over, "expired").await? == 0 {
+        let buckets = buckets_to_tell_of(inner).await?;
+        let mut drops = Vec::with_capacity(over.len());
+        for version in &over {
+            drops.push((version, ended_events(inner, &buckets, version).await?));
+        }
+        if drop_and_tell(inner, drops, "expired").await? == 0 {
             return Ok(());
         }
+    }
+}
+
+/// What is told when a restore ends.
+async fn ended_events(
+    inner: &Inner,
+    buckets: &HashMap<BucketId, Bucket>,
+    over: &WarmVersion,
+) -> Result<Vec<Write>> {
+    let Some(bucket) = buckets.get(&over.bucket) else { return Ok(Vec::new()) };
+    let row = inner.store.object(over.bucket, &over.key, Some(over.row.version)).await?;
+    match row.filter(|row| row.object.write == over.write) {
+        Some(row) => inner.restore_ended_events(bucket, (&over.key, &row.object)).await,
+        None => Ok(Vec::new()),
     }
 }

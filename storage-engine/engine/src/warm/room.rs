@@ -11,6 +11,7 @@ use granary_types::{DriveClass, UnixMillis, crash_point};
 use super::WarmOptions;
 use crate::engine::Inner;
 use crate::error::Result;
+use crate::events::without_events;
 use crate::tiers::Tier;
 
 /// The part of the SSDs that is left free by what is cached, in percent.
@@ -135,14 +136,30 @@ pub(super) async fn drop_copies(
     versions: &[WarmVersion],
     reason: &'static str,
 ) -> Result<u64> {
-    if versions.is_empty() {
+    let drops = versions.iter().map(|version| (version, Vec::new())).collect();
+    drop_and_tell(inner, drops, reason).await
+}
+
+/// As [`drop_copies`], with the events of each.
+pub(super) async fn drop_and_tell(
+    inner: &Inner,
+    drops: Vec<(&WarmVersion, Vec<Write>)>,
+    reason: &'static str,
+) -> Result<u64> {
+    if drops.is_empty() {
         return Ok(0);
     }
     crash_point("warm.before_drop");
-    let writes = versions.iter().map(drop_of).collect();
-    let outcomes = inner.store.commit(Commit { advances: Vec::new(), writes }).await?;
+    let (mut versions, mut writes) = (Vec::with_capacity(drops.len()), Vec::with_capacity(drops.len()));
+    for (version, events) in drops {
+        versions.push(version);
+        writes.push(drop_of(version));
+        writes.extend(events);
+    }
+    let outcomes = inner.store.commit(Commit { advances: Vec::new(), writes: writes.clone() }).await?;
     crash_point("warm.after_drop");
-    let gone = versions.iter().zip(outcomes).filter(|(_, outcome)| is_done(outcome));
+    inner.wake_for_events();
+    let gone = versions.iter().zip(without_events(&writes, outcomes)).filter(|(_, outcome)| is_done(outcome));
     let gone: Vec<u64> = gone.map(|(version, _)| version.row.length_bytes()).collect();
     metrics::counter!("granary_warm_dropped_total", "reason" => reason).increment(gone.len() as u64);
     Ok(gone.into_iter().sum())
