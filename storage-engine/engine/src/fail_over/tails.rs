@@ -92,8 +92,8 @@ impl Tails {
             return Ok(());
         }
         let (view, end) = (Arc::new(VolumeView::of(&row)?), lost.answered_end);
-        let known = (end, row.volume.opened);
-        let tail = read_tail(&inner.map, view, (lost.known_end, end), known, &mut self.blobs).await?;
+        let committed = (end, row.volume.opened);
+        let tail = read_tail(&inner.map, view, (lost.known_end, end), committed, &mut self.blobs).await?;
         if tail.unreadable > 0 {
             tracing::error!(volume = %id, stripes = tail.unreadable, "what was committed cannot be read");
         }

@@ -95,7 +95,7 @@ pub(super) async fn scan(
     });
     let mut reading = futures::stream::iter(reading).buffer_unordered(VOLUMES_IN_FLIGHT);
     while let Some((contents, bytes)) = reading.next().await {
-        let Contents { volume, records, segments } = contents?;
+        let Contents { volume, records, segments, .. } = contents?;
         for record in records {
             scanned.buckets.learn(&record);
             let is_of_bucket = record
