@@ -161,6 +161,19 @@ pub async fn wait_restored(server: &Server, deadline: Duration) -> Result<()> {
     .await
 }
 
+/// Waits until exactly so many bytes live, wherever: a heal that has too few disks left takes an SSD.
+pub async fn wait_live(server: &Server, bytes: u64) -> Result<()> {
+    let mut last = 0;
+    let waited = wait("nothing lives twice", DEADLINE, async || {
+        let list: Value = serde_json::from_str(&server.admin(&["tier", "list", "--json"]).await?)?;
+        let tiers = list.get("tiers").and_then(Value::as_array).context("tiers")?;
+        last = tiers.iter().filter_map(|tier| tier.get("live_bytes").and_then(Value::as_u64)).sum();
+        Ok(last == bytes)
+    })
+    .await;
+    waited.with_context(|| format!("{last} bytes live, not {bytes}"))
+}
+
 /// Waits until exactly so many bytes live on the disks and none on the SSDs: nothing lost, nothing doubled.
 pub async fn wait_on_disks(server: &Server, bytes: u64) -> Result<()> {
     let mut last = (0, 0);

@@ -20,7 +20,7 @@ use granary_tests::mount::Mount;
 use granary_tests::server::binary;
 use granary_tests::tiers::{
     BUCKET, HDDS, check_all, config, content_bytes, count_classes, live_bytes, put_all, set_rule, wait,
-    wait_collected, wait_moved, wait_on_disks,
+    wait_collected, wait_live, wait_moved, wait_on_disks,
 };
 use granary_tests::{Server, ServerConfig};
 use tokio::task::JoinSet;
@@ -128,7 +128,7 @@ async fn a_drive_lost_in_the_middle_of_a_move_loses_nothing() {
             Ok(wait_collected(&server, 1).await.is_ok())
         });
         healed.await.unwrap();
-        wait_on_disks(&server, content_bytes()).await.unwrap();
+        wait_live(&server, content_bytes()).await.unwrap();
         check_all(&client).await.unwrap();
     }
 }
