@@ -54,7 +54,7 @@ impl Scale {
                 files: 50_000,
                 image_bytes: 6 << 30,
                 within: Duration::from_mins(30),
-                restored_days: 100,
+                restored_days: 60,
             },
             false => Self {
                 checkpoint_bytes: 160 << 20,
@@ -62,7 +62,7 @@ impl Scale {
                 files: 3_000,
                 image_bytes: 1 << 30,
                 within: Duration::from_mins(4),
-                restored_days: 25,
+                restored_days: 15,
             },
         }
     }
