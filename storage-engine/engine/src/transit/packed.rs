@@ -17,9 +17,10 @@ use crate::record::ObjectRecord;
 use crate::tiers::Tier;
 use crate::write::PackWrite;
 
-/// What is packed together again: as much as the packer takes at once, so that each disk is written in long pieces.
-const LOT_BYTES: u64 = 8 * 1024 * 1024;
-const LOT_OBJECTS: usize = 1_024;
+/// What is packed together again: twice what the packer takes at once, as it begins with the little that has come first, so
+/// that each disk is written in long pieces.
+const LOT_BYTES: u64 = 16 * 1024 * 1024;
+const LOT_OBJECTS: usize = 2_048;
 /// While one lot is written, flushed, read back and committed, the next is read.
 const LOTS_TOGETHER: usize = 2;
 /// Stripes of a lot that are read at the same time.
