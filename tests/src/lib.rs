@@ -11,6 +11,8 @@ pub mod network;
 pub mod raw;
 pub mod register;
 pub mod server;
+pub mod throttle;
+pub mod tiers;
 pub mod tls;
 
 pub use granary_bench::content;

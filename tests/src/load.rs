@@ -71,6 +71,15 @@ impl Ledger {
         self.lock().keys().cloned().collect()
     }
 
+    /// How many bytes all keys hold together, as far as that is settled.
+    pub fn settled_bytes(&self) -> u64 {
+        let length = |holding: &Holding| match holding.settled {
+            Content::Absent => 0,
+            Content::Seeded { length_bytes, .. } => length_bytes as u64,
+        };
+        self.lock().values().map(length).sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Holding>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -342,6 +342,11 @@ impl Server {
         run.await.context("running a subcommand")?.context("running a subcommand")
     }
 
+    /// The process, as the kernel numbers it.
+    pub fn process_id(&self) -> Result<u32> {
+        Ok(self.child.as_ref().context("the server is not running")?.id())
+    }
+
     fn pid(&self) -> Result<Pid> {
         let child = self.child.as_ref().context("the server is not running")?;
         Ok(Pid::from_child(child))

@@ -1,162 +1,21 @@
-//! SSDs and disks in the real binary: objects move to the disks by rules, whatever dies in the middle.
+//! SSDs and disks in the real binary: what a full SSD does, and nodes that move for each other. What may go wrong in the middle
+//! of a move is in `tier_moves.rs`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{
-    BucketLifecycleConfiguration, CompletedMultipartUpload, CompletedPart, ExpirationStatus, LifecycleRule,
-    LifecycleRuleFilter, Transition, TransitionStorageClass,
-};
+use aws_sdk_s3::types::{StorageClass, TransitionStorageClass};
 use granary_tests::client::decided;
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
 use granary_tests::mount::Mount;
+use granary_tests::tiers::{
+    BUCKET, check_all, config, content_bytes, count_classes, live_bytes, put_all, set_rule, wait, wait_moved,
+    wait_on_disks, wait_restored,
+};
 use granary_tests::{Server, ServerConfig};
-
-const BUCKET: &str = "tiers";
-const DEADLINE: Duration = Duration::from_secs(60);
-const SMALL: usize = 60;
-const SMALL_BYTES: usize = 10_000;
-const LARGE_BYTES: usize = 3_000_000;
-const PART_BYTES: usize = 6 << 20;
-
-fn config() -> ServerConfig {
-    let config = ServerConfig { hdds: 4, ..ServerConfig::drives(7) };
-    config
-        .env("GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS", "1")
-        .env("GRANARY_GRACE_MS", "500")
-        .env("GRANARY_MAINTENANCE_INTERVAL_MS", "100")
-}
-
-/// Everything moves to instant retrieval after a day, however small it is.
-async fn set_rule(client: &Client) {
-    let filter = LifecycleRuleFilter::builder().object_size_greater_than(1).build();
-    let transition = Transition::builder().days(1).storage_class(TransitionStorageClass::GlacierIr).build();
-    let rule = LifecycleRule::builder().filter(filter).status(ExpirationStatus::Enabled);
-    let rule = rule.transitions(transition).build().unwrap();
-    let rules = BucketLifecycleConfiguration::builder().rules(rule).build().unwrap();
-    let put = client.put_bucket_lifecycle_configuration().bucket(BUCKET).lifecycle_configuration(rules);
-    put.send().await.unwrap();
-}
-
-/// The keys and what they hold.
-fn contents() -> Vec<(String, Vec<u8>)> {
-    let mut all: Vec<_> =
-        (0..SMALL).map(|n| (format!("small/{n:03}"), seeded_bytes(n as u64, SMALL_BYTES))).collect();
-    all.push(("large".to_owned(), seeded_bytes(1_000, LARGE_BYTES)));
-    all.push(("parts".to_owned(), seeded_bytes(2_000, 2 * PART_BYTES)));
-    all
-}
-
-async fn put_all(client: &Client) {
-    for (key, body) in contents() {
-        if key == "parts" {
-            put_parts(client, &key, &body).await;
-            continue;
-        }
-        client.put_object().bucket(BUCKET).key(key).body(ByteStream::from(body)).send().await.unwrap();
-    }
-}
-
-async fn put_parts(client: &Client, key: &str, body: &[u8]) {
-    let begun = client.create_multipart_upload().bucket(BUCKET).key(key).send().await.unwrap();
-    let upload = begun.upload_id().unwrap();
-    let mut parts = Vec::new();
-    for (number, bytes) in (1..).zip(body.chunks(PART_BYTES)) {
-        let part = client.upload_part().bucket(BUCKET).key(key).upload_id(upload).part_number(number);
-        let part = part.body(ByteStream::from(bytes.to_vec())).send().await.unwrap();
-        parts.push(CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).build());
-    }
-    let done = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-    let complete = client.complete_multipart_upload().bucket(BUCKET).key(key).upload_id(upload);
-    complete.multipart_upload(done).send().await.unwrap();
-}
-
-async fn is_moved(client: &Client) -> bool {
-    let page = client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
-    let objects = page.contents.unwrap_or_default();
-    objects.len() == contents().len()
-        && objects
-            .iter()
-            .all(|object| object.storage_class().is_some_and(|class| class.as_str() == "GLACIER_IR"))
-}
-
-async fn check_all(client: &Client) {
-    for (key, body) in contents() {
-        let got = client.get_object().bucket(BUCKET).key(&key).send().await.unwrap();
-        assert!(got.body.collect().await.unwrap().into_bytes() == body, "{key}");
-    }
-}
-
-async fn until<F: Future<Output = bool>>(what: &str, mut reached: impl FnMut() -> F) {
-    let deadline = Instant::now() + DEADLINE;
-    while !reached().await {
-        assert!(Instant::now() < deadline, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-/// What lives on drives of a class.
-async fn live_bytes(server: &Server, class: &str) -> u64 {
-    let output = server.admin_output(&["tier", "list", "--json"]).await.unwrap();
-    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let tiers = list["tiers"].as_array().unwrap();
-    tiers.iter().filter(|tier| tier["class"] == class).filter_map(|tier| tier["live_bytes"].as_u64()).sum()
-}
-
-#[tokio::test]
-async fn a_move_that_dies_at_any_step_goes_on_and_loses_nothing() {
-    for point in [
-        "tier.after_copy_before_verify",
-        "tier.after_verify_before_commit",
-        "tier.after_blob",
-        "tier.after_commit",
-    ] {
-        let mut server = Server::start(config()).await.unwrap();
-        let client = server.client().unwrap();
-        client.create_bucket().bucket(BUCKET).send().await.unwrap();
-        put_all(&client).await;
-        server.stop().await.unwrap();
-        let mut env = config().env;
-        env.push(("GRANARY_CRASH_POINT".to_owned(), format!("{point}:1")));
-        server.set_env(env);
-        server.launch().await.unwrap();
-        set_rule(&server.client().unwrap()).await;
-        until(point, || std::future::ready(server.try_wait().unwrap().is_some())).await;
-        server.kill().unwrap();
-        server.set_env(config().env);
-        server.launch().await.unwrap();
-        let client = server.client().unwrap();
-        check_all(&client).await;
-        until("everything is moved", || is_moved(&client)).await;
-        check_all(&client).await;
-        let total: usize = contents().iter().map(|(_, body)| body.len()).sum();
-        let server = &server;
-        until("nothing lives twice", || async {
-            (live_bytes(server, "ssd").await, live_bytes(server, "hdd").await) == (0, total as u64)
-        })
-        .await;
-        check_all(&client).await;
-    }
-}
-
-/// Some of the disks are lost in the middle of a move: what is moved is right nevertheless.
-#[tokio::test]
-async fn a_disk_lost_in_the_middle_of_a_move_loses_nothing() {
-    let server = Server::start(config()).await.unwrap();
-    let client = server.client().unwrap();
-    client.create_bucket().bucket(BUCKET).send().await.unwrap();
-    put_all(&client).await;
-    set_rule(&client).await;
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
-    let lost = server.drive_paths().last().unwrap().clone();
-    while std::fs::remove_dir_all(&lost).is_err() && lost.exists() {}
-    check_all(&client).await;
-    until("everything is moved", || is_moved(&client)).await;
-    check_all(&client).await;
-}
 
 /// SSDs that run full: writes are refused, or go to the disks if the operator says so, and come back right. Mounts small tmpfs
 /// drives, and so needs root.
@@ -194,15 +53,14 @@ async fn full_ssds_refuse_or_spill_and_corrupt_nothing() {
             let got = client.get_object().bucket(BUCKET).key(number.to_string()).send().await.unwrap();
             assert!(got.body.collect().await.unwrap().into_bytes() == seeded_bytes(number, OBJECT_BYTES));
         }
-        assert_eq!(live_bytes(&server, "hdd").await > 0, fits_all, "{policy}");
+        assert_eq!(live_bytes(&server, "hdd").await.unwrap() > 0, fits_all, "{policy}");
         drop(server);
         drop(mounts);
     }
 }
 
-/// Three nodes, each with an SSD and a disk: whoever moves may die, and another goes on.
-#[tokio::test]
-async fn nodes_move_for_each_other() {
+/// Three nodes, each with an SSD and a disk, of which the first leads: it holds the lease of what one does for all.
+async fn three_nodes() -> Cluster {
     let mut cluster = Cluster::empty().unwrap();
     for _ in 0..3 {
         let mut node = ServerConfig { hdds: 1, ..cluster.node_config(2) };
@@ -210,26 +68,110 @@ async fn nodes_move_for_each_other() {
         cluster.nodes.push(Server::start(node).await.unwrap());
     }
     cluster.wait_for(3).await.unwrap();
+    cluster
+}
+
+/// What is true when everything was moved, asked at every node.
+async fn is_whole(cluster: &Cluster) {
+    for node in &cluster.nodes {
+        check_all(&node.client().unwrap()).await.unwrap();
+    }
+    wait_on_disks(&cluster.nodes[2], content_bytes()).await.unwrap();
+    cluster.wait_complete(1).await.unwrap();
+    for node in &cluster.nodes {
+        check_all(&node.client().unwrap()).await.unwrap();
+    }
+}
+
+/// Whoever moves may die, and another goes on.
+#[tokio::test]
+async fn nodes_move_for_each_other() {
+    let mut cluster = three_nodes().await;
     let client = cluster.nodes[1].client().unwrap();
-    client.create_bucket().bucket(BUCKET).send().await.unwrap();
-    put_all(&client).await;
-    assert!(live_bytes(&cluster.nodes[2], "hdd").await < live_bytes(&cluster.nodes[2], "ssd").await);
-    set_rule(&client).await;
-    // The first node holds the lease of what one does for all.
+    put_all(&client).await.unwrap();
+    let (ssd, hdd) = (live_bytes(&cluster.nodes[2], "ssd").await, live_bytes(&cluster.nodes[2], "hdd").await);
+    assert_eq!((ssd.unwrap(), hdd.unwrap()), (content_bytes(), 0));
+    set_rule(&client, BUCKET, TransitionStorageClass::GlacierIr).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1_300)).await;
     cluster.nodes[0].kill().unwrap();
-    check_all(&client).await;
-    until("everything is moved", || is_moved(&client)).await;
+    check_all(&client).await.unwrap();
+    wait_moved(&client, BUCKET, "STANDARD", "GLACIER_IR").await.unwrap();
     cluster.nodes[0].launch().await.unwrap();
     cluster.wait_for(3).await.unwrap();
-    for node in &cluster.nodes {
-        check_all(&node.client().unwrap()).await;
-    }
-    let total: usize = contents().iter().map(|(_, body)| body.len()).sum();
-    let node = &cluster.nodes[2];
-    until("nothing lives twice", || async {
-        (live_bytes(node, "ssd").await, live_bytes(node, "hdd").await) == (0, total as u64)
+    is_whole(&cluster).await;
+}
+
+/// A node that is stopped in the middle of a move, until another has taken over, goes on while that one moves the same objects:
+/// both may copy, one of them commits.
+#[tokio::test]
+async fn two_nodes_that_move_the_same_objects_at_once_lose_and_double_nothing() {
+    const MOVED: &str = "granary_lifecycle_total";
+    let mut cluster = three_nodes().await;
+    let client = cluster.nodes[1].client().unwrap();
+    put_all(&client).await.unwrap();
+    set_rule(&client, BUCKET, TransitionStorageClass::GlacierIr).await.unwrap();
+    wait("the first node moves", Duration::from_secs(30), async || {
+        Ok(cluster.nodes[0].metric(MOVED).await? > 0.0)
     })
-    .await;
-    cluster.wait_complete(1).await.unwrap();
+    .await
+    .unwrap();
+    cluster.nodes[0].freeze().unwrap();
+    wait("another node moves", Duration::from_secs(60), async || {
+        let counts = count_classes(&client, BUCKET, &["STANDARD", "GLACIER_IR"]).await?;
+        let others = cluster.nodes[1].metric(MOVED).await? + cluster.nodes[2].metric(MOVED).await?;
+        Ok(others > 0.0 || counts[0] == 0)
+    })
+    .await
+    .unwrap();
+    cluster.nodes[0].thaw().unwrap();
+    check_all(&client).await.unwrap();
+    wait_moved(&client, BUCKET, "STANDARD", "GLACIER_IR").await.unwrap();
+    cluster.wait_for(3).await.unwrap();
+    is_whole(&cluster).await;
+}
+
+/// Whether a GET is answered.
+async fn is_readable(client: &Client, key: &str) -> bool {
+    let got = client.get_object().bucket(BUCKET).key(key).send().await;
+    decided(got).unwrap().map_err(|refusal| assert_eq!(refusal.code, "InvalidObjectState")).is_ok()
+}
+
+/// More than a page of keys, of classes that need a restore and of one that does not.
+#[tokio::test]
+async fn a_prefix_is_restored_by_one_command_and_nothing_else() {
+    const ARCHIVED: u64 = 1_100;
+    let server = Server::start(ServerConfig { hdds: 4, ..ServerConfig::drives(7) }).await.unwrap();
+    let client = server.client().unwrap();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    let put = async |key: String, class: StorageClass| {
+        let put = client.put_object().bucket(BUCKET).key(key).storage_class(class);
+        put.body(ByteStream::from_static(b"0123456789")).send().await.unwrap();
+    };
+    for n in 0..ARCHIVED {
+        put(format!("run/{n:04}"), StorageClass::Glacier).await;
+    }
+    for (key, class) in [("run/warm", StorageClass::Standard), ("other/a", StorageClass::Glacier)] {
+        put(key.to_owned(), class).await;
+    }
+    put("run/deep".to_owned(), StorageClass::DeepArchive).await;
+    let restore = async |place: &str, tier: &str| {
+        let args = ["tier", "restore", place, "--days", "2", "--tier", tier, "--json"];
+        let output = server.admin_output(&args).await.unwrap();
+        let done: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (output.status.success(), done)
+    };
+    let (is_success, done) = restore("s3://tiers/run/", "Expedited").await;
+    assert!(!is_success, "an object of DEEP_ARCHIVE has no such restore: {done}");
+    assert_eq!((done["begun"].as_u64(), done["failed"].as_u64()), (Some(ARCHIVED), Some(1)), "{done}");
+    assert_eq!(done["failures"][0]["key"], "run/deep");
+    assert_eq!((done["readable"].as_u64(), done["begun_bytes"].as_u64()), (Some(1), Some(10 * ARCHIVED)));
+    wait_restored(&server, Duration::from_secs(60)).await.unwrap();
+    assert!(is_readable(&client, "run/0000").await && is_readable(&client, "run/1099").await);
+    assert!(!is_readable(&client, "other/a").await && !is_readable(&client, "run/deep").await);
+    let (is_success, done) = restore("s3://tiers/run/", "Bulk").await;
+    assert!(is_success, "{done}");
+    assert_eq!((done["begun"].as_u64(), done["extended"].as_u64()), (Some(1), Some(ARCHIVED)), "{done}");
+    for wrong in ["tiers/run", "s3://no-such-bucket/a"] {
+        assert!(!restore(wrong, "Standard").await.0, "{wrong}");
+    }
 }

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test | clients | compose | tidy | fuzz | bench`.
+//! The project's own commands: `cargo xtask test | clients | compose | tidy | fuzz | bench | soak`.
 //!
 //! Each command finds or installs what it needs. A dependency that cannot be had is a failure, never
 //! a skipped test, so that a green run always means that everything ran.
@@ -10,6 +10,7 @@ mod fuzz;
 mod postgres;
 mod process;
 mod python;
+mod soak;
 mod test;
 mod tidy;
 
@@ -51,6 +52,11 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Run a test of the whole system at its full size.
+    Soak {
+        /// Which.
+        what: soak::Soak,
+    },
     /// Build the release binary and measure it.
     Bench {
         /// Arguments for the load generator; see `cargo xtask bench -- --help`.
@@ -66,6 +72,7 @@ fn main() -> ExitCode {
         Command::Compose => compose::run(),
         Command::Tidy => tidy::run(),
         Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),
+        Command::Soak { what } => soak::run(what),
         Command::Bench { args } => bench::run(&args),
     };
     match outcome {

@@ -8,6 +8,7 @@ use crate::identity::{IdentityReport, IdentityRequest};
 use crate::losses::LossList;
 use crate::model::{DriveReport, NodeReport, TaskId, TaskKind, TaskProgress, VolumePage};
 use crate::moves::{DrainPlan, Leaving, MoveReport};
+use crate::restores::{RestorePage, RestoreRequest};
 use crate::tiers::TierList;
 use crate::warm::{WarmAnswer, WarmRequest};
 
@@ -103,6 +104,13 @@ pub trait AdminBackend: Send + Sync + 'static {
     /// # Errors
     /// [`AdminError::NotFound`], [`AdminError::Invalid`] for what is no name of a bucket; [`AdminError::Unavailable`].
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError>;
+
+    /// Restores what is archived in one page of keys.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`], [`AdminError::Invalid`] for what is no name of a bucket, or no days;
+    /// [`AdminError::Unavailable`]. What becomes of single objects is no error.
+    async fn restore(&self, request: RestoreRequest) -> Result<RestorePage, AdminError>;
 
     /// Pins and prefetches prefixes, and tells how far that is.
     ///

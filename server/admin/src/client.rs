@@ -26,6 +26,7 @@ use crate::model::{
     VolumeReport,
 };
 use crate::moves::{DrainEnded, DrainPlan, Fate, Leaving, MoveReport};
+use crate::restores::{RestorePage, RestoreRequest};
 use crate::tiers::TierList;
 use crate::transport::Transport;
 use crate::warm::{WarmAnswer, WarmRequest};
@@ -201,6 +202,16 @@ impl AdminClient {
         let body = serde_json::to_vec(request)
             .map_err(|error| AdminError::transport("writing the request", error))?;
         self.call_with(Method::POST, "/_granary/v1/buckets", body.into()).await
+    }
+
+    /// Restores what is archived in one page of keys.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn restore(&self, request: &RestoreRequest) -> Result<RestorePage, AdminError> {
+        let body = serde_json::to_vec(request)
+            .map_err(|error| AdminError::transport("writing the request", error))?;
+        self.call_with(Method::POST, "/_granary/v1/restores", body.into()).await
     }
 
     /// Pins and prefetches prefixes, and tells how far that is.

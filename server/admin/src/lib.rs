@@ -21,6 +21,7 @@
 //! | `GET /_granary/v1/tasks/ID` | [`TaskProgress`] |
 //! | `POST /_granary/v1/identities`, an [`IdentityRequest`] | [`IdentityReport`] |
 //! | `POST /_granary/v1/buckets`, a [`BucketRequest`] | [`BucketAnswer`] |
+//! | `POST /_granary/v1/restores`, a [`RestoreRequest`] | [`RestorePage`] |
 //! | `POST /_granary/v1/warm`, a [`WarmRequest`] | [`WarmAnswer`] |
 //!
 //! Errors are `{"code": …, "message": …}` with the status that fits. [`router`] serves the API over an
@@ -34,6 +35,7 @@ mod identity;
 mod losses;
 mod model;
 mod moves;
+mod restores;
 mod router;
 mod tiers;
 mod transport;
@@ -53,6 +55,7 @@ pub use model::{
     TaskStarted, TaskState, VolumePage, VolumeReport, VolumeState,
 };
 pub use moves::{DrainEnded, DrainPlan, DrainReport, Fate, Leaving, MoveReport, MoveStep};
+pub use restores::{RestoreFailure, RestorePage, RestoreRequest, RestoreTier};
 pub use router::router;
 pub use tiers::{ClassReport, TierList, TierReport};
 pub use warm::{

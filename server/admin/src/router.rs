@@ -63,6 +63,7 @@ pub fn router(backend: Backend, verifier: Arc<Verifier>) -> Router {
         .route("/_granary/v1/tasks/{id}", get(progress))
         .route("/_granary/v1/identities", post(identities))
         .route("/_granary/v1/buckets", post(buckets))
+        .route("/_granary/v1/restores", post(restores))
         .route("/_granary/v1/warm", post(warm))
         .fallback(|| async { answer::<()>(Err(AdminError::NotFound("there is no such page".to_owned()))) })
         .layer(middleware::from_fn_with_state(verifier, authenticate))
@@ -226,6 +227,15 @@ async fn buckets(State(backend): State<Backend>, body: Bytes) -> Response {
         backend.buckets(request).await
     };
     answer(done.await.map(|found| (StatusCode::OK, found)))
+}
+
+async fn restores(State(backend): State<Backend>, body: Bytes) -> Response {
+    let done = async {
+        let request = serde_json::from_slice(&body)
+            .map_err(|error| AdminError::Invalid(format!("the body is no request to restore: {error}")))?;
+        backend.restore(request).await
+    };
+    answer(done.await.map(|page| (StatusCode::OK, page)))
 }
 
 async fn warm(State(backend): State<Backend>, body: Bytes) -> Response {

@@ -12,6 +12,7 @@ use crate::model::{
     VolumeState,
 };
 use crate::moves::{DrainPlan, Fate, MoveReport};
+use crate::restores::{RestorePage, RestoreRequest, RestoreTier};
 use crate::tiers::{ClassReport, TierList, TierReport};
 use crate::warm::{WarmAnswer, WarmReport, WarmRequest};
 
@@ -167,6 +168,10 @@ impl AdminBackend for Fake {
         Ok(BucketAnswer { bucket: Some(BucketReport { bucket, bytes: 1, objects: 2, limits }) })
     }
 
+    async fn restore(&self, request: RestoreRequest) -> Result<RestorePage, AdminError> {
+        Ok(RestorePage { begun: request.days.into(), next_after: request.after, ..RestorePage::default() })
+    }
+
     async fn identities(&self, request: IdentityRequest) -> Result<IdentityReport, AdminError> {
         match request {
             IdentityRequest::AddKey { key, .. } => Ok(IdentityReport { key, ..IdentityReport::default() }),
@@ -311,6 +316,22 @@ async fn identities_are_asked_for_with_signed_bodies_that_no_log_shows() {
     assert_eq!(client.identities(&request).await.unwrap().key, Some(key));
     let refused = client.identities(&IdentityRequest::ShowUser { user }).await;
     assert!(matches!(refused, Err(AdminError::Refused { code, .. }) if code == "NotFound"));
+}
+
+#[tokio::test]
+async fn prefixes_are_restored_page_by_page() {
+    let client = client(&serve().await, "secret-key");
+    let mut request = RestoreRequest {
+        bucket: "b".to_owned(),
+        prefix: "p/".to_owned(),
+        after: Some("k".to_owned()),
+        days: 3,
+        tier: RestoreTier::Bulk,
+    };
+    let page = client.restore(&request).await.unwrap();
+    assert_eq!((page.begun, page.next_after.as_deref()), (3, Some("k")));
+    request.after = None;
+    assert_eq!(client.restore(&request).await.unwrap().next_after, None);
 }
 
 #[tokio::test]

@@ -173,6 +173,8 @@ enum VolumeCommand {
 enum TierCommand {
     /// List the storage classes, where each lies, and how full the drives of each kind are.
     List(Target),
+    /// Restore the archived objects below a prefix for some days, as RestoreObject does one.
+    Restore(operate::RestoreArgs),
     /// Copy objects that lie on disks to SSDs, for as long as nothing else needs the room.
     Prefetch(WarmArgs),
     /// Copy them and what comes to the prefix later to SSDs, until the prefix is unpinned.
@@ -353,7 +355,7 @@ struct ServeArgs {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     node_tls_name: Option<String>,
-    /// Bytes a second that are moved at most to empty drives and to make them equally full [default: 200000000].
+    /// Bytes a second that are moved at most to empty drives, to make them equally full, and between tiers [default: 500000000].
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     move_rate_bytes: Option<u64>,
@@ -443,6 +445,7 @@ async fn drive(command: DriveCommand, format: OutputFormat) -> Result<()> {
 async fn tier(command: TierCommand, format: OutputFormat) -> Result<ExitCode> {
     match command {
         TierCommand::List(target) => operate::list_tiers(&target, format).await?,
+        TierCommand::Restore(args) => return operate::restore(&args, format).await,
         TierCommand::Prefetch(args) => return operate::prefetch(&args, format).await,
         TierCommand::Pin(args) => return operate::pin(&args, format).await,
         TierCommand::Unpin(args) => operate::unpin(&args, format).await?,

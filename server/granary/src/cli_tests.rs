@@ -15,6 +15,7 @@ fn the_documented_commands_parse() {
         "granary config check --data ./data --json",
         "granary serve --data ssd:/mnt/s{1...6} --data hdd:/mnt/h{1...12} --tier GLACIER=hdd:8+3 --tier STANDARD_IA=hdd",
         "granary tier list --json",
+        "granary tier restore s3://runs/2025/ --days 7 --tier Bulk --json",
         "granary --json drive list",
         "granary volume list --endpoint https://h:9000 --ca-cert c.pem",
         "granary volume compact --detach",

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use granary_types::{ClusterId, DriveId, VolumeId};
+use granary_types::{ClusterId, DriveClass, DriveId, VolumeId};
 
 use crate::block::{FileHeader, PAGE_LENGTH_BYTES};
 use crate::error::DriveError;
@@ -124,6 +124,11 @@ impl Drive {
     #[must_use]
     pub fn bulk(&self) -> &Lane {
         &self.bulk
+    }
+
+    /// Tells what it is made of, as far as that is known here: what is written is counted by it.
+    pub fn set_class(&self, class: DriveClass) {
+        self.health.set_class(class);
     }
 
     /// Marks the drive as failed: it gets no new volumes until [`Drive::probe`] finds it well.

@@ -103,3 +103,49 @@ fn a_directory_emptied_while_it_is_opened_stays_empty() {
     assert!(Drive::open(dir.path(), identity, Duration::from_secs(5)).is_err());
     assert!(matches!(identity::inspect(dir.path()), identity::Found::Empty));
 }
+
+/// Pages that follow each other, cut into appends of some lengths, some of them not whole pages or not in order.
+#[tokio::test]
+async fn appends_that_follow_each_other_are_written_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let drive = drive(dir.path());
+    let shard = drive.create_shard(0, volume(), PROFILE).unwrap();
+    let mut expected = Vec::new();
+    let mut answers = Vec::new();
+    for (number, length) in (1_u8..).zip([4096, 8192, 4096, 100, 4096, 3000, 12_288, 4096, 1 << 20, 4096]) {
+        let offset = 4096 + expected.len() as u64;
+        let mut bytes = crate::aligned::aligned_buffer(length);
+        bytes.resize(length, number);
+        expected.extend_from_slice(&bytes);
+        let flush = if number.is_multiple_of(3) { Flush::Later } else { Flush::Now };
+        let (shard, bytes, cache) = (Arc::clone(&shard), bytes.freeze(), Cache::Bypass);
+        let append = Append { shard, offset, length_before_bytes: offset, bytes, cache, flush };
+        answers.push(drive.packed().append(append));
+    }
+    for answer in answers {
+        answer.await.unwrap();
+    }
+    assert!(shard.read(4096, expected.len() + 1).await.unwrap() == expected);
+}
+
+/// Whoever is written together with what fails is told so too.
+#[tokio::test]
+async fn appends_that_fail_together_are_all_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let drive = drive(dir.path());
+    let shard = drive.create_shard(0, volume(), PROFILE).unwrap();
+    fs::remove_file(shard.path()).unwrap();
+    let answers: Vec<_> = (0..5_u64)
+        .map(|number| {
+            let offset = 4096 * (1 + number);
+            let mut bytes = crate::aligned::aligned_buffer(4096);
+            bytes.resize(4096, 7);
+            let (shard, bytes, cache) = (Arc::clone(&shard), bytes.freeze(), Cache::Bypass);
+            let flush = Flush::Now;
+            drive.packed().append(Append { shard, offset, length_before_bytes: offset, bytes, cache, flush })
+        })
+        .collect();
+    for answer in answers {
+        assert!(matches!(answer.await, Err(DriveError::Tampered { .. })));
+    }
+}

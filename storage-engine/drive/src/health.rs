@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use std::sync::{Mutex, PoisonError};
 
+use granary_types::DriveClass;
+
 /// How long reads of a drive are not tried after one did not come back in time.
 const READS_AVOIDED: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_secs(2);
@@ -21,6 +23,7 @@ pub(crate) struct Health {
     total_bytes: AtomicU64,
     retry: Mutex<Option<(Instant, Duration)>>,
     reads_stalled: Mutex<Option<Instant>>,
+    class: Mutex<DriveClass>,
 }
 
 impl Health {
@@ -63,6 +66,14 @@ impl Health {
 
     pub(crate) fn space(&self) -> (u64, u64) {
         (self.free_bytes.load(Ordering::Relaxed), self.total_bytes.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_class(&self, class: DriveClass) {
+        *self.class.lock().unwrap_or_else(PoisonError::into_inner) = class;
+    }
+
+    pub(crate) fn class(&self) -> DriveClass {
+        *self.class.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn read_stalled(&self) {

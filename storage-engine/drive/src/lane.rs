@@ -6,9 +6,9 @@
 //! their own, so that a small object never waits behind the flush of a checkpoint.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ use crate::shard::ShardFile;
 
 const QUEUE_LENGTH_MAX: usize = 4096;
 const GROUP_LENGTH_MAX: usize = 512;
+/// Appends that follow each other in a file are written as one of at most this length: a disk takes long writes at many
+/// times the speed of short ones.
+const WRITE_LENGTH_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// When an append is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,15 +126,38 @@ impl Lane {
     }
 }
 
+/// Counts what a lane writes, by what the drive is made of.
+struct Written<'a> {
+    health: &'a Health,
+    /// Where the last write ended.
+    last: Option<(Weak<ShardFile>, u64)>,
+}
+
+impl Written<'_> {
+    fn count(&mut self, shard: &Arc<ShardFile>, offset: u64, length_bytes: u64) {
+        let class = self.health.class().as_str();
+        metrics::counter!("granary_drive_writes_total", "class" => class).increment(1);
+        metrics::counter!("granary_drive_written_bytes_total", "class" => class).increment(length_bytes);
+        let goes_on = |(file, end): &(Weak<ShardFile>, u64)| {
+            std::ptr::eq(file.as_ptr(), Arc::as_ptr(shard)) && *end == offset
+        };
+        if self.last.as_ref().is_some_and(goes_on) {
+            metrics::counter!("granary_drive_writes_sequential_total", "class" => class).increment(1);
+        }
+        self.last = Some((Arc::downgrade(shard), offset + length_bytes));
+    }
+}
+
 fn run(jobs: &Receiver<Job>, directory: &Path, health: &Health, stuck: &AtomicBool) {
     let mut group = Vec::new();
+    let mut written = Written { health, last: None };
     while let Ok(job) = jobs.recv() {
         group.push(job);
         while group.len() < GROUP_LENGTH_MAX {
             let Ok(job) = jobs.try_recv() else { break };
             group.push(job);
         }
-        work(&mut group);
+        work(&mut group, &mut written);
         measure_space(directory, health);
         if stuck.swap(false, Ordering::AcqRel) {
             health.stuck_lanes.fetch_sub(1, Ordering::AcqRel);
@@ -150,15 +176,30 @@ pub(crate) fn measure_space(directory: &Path, health: &Health) {
 }
 
 /// Writes and flushes one group and answers all of it.
-fn work(group: &mut Vec<Job>) {
+fn work(group: &mut Vec<Job>, written: &mut Written<'_>) {
     let mut waiting: Vec<Job> = Vec::with_capacity(group.len());
-    for job in group.drain(..) {
-        match write(&job.append) {
-            Ok(()) if job.append.flush == Flush::Later => answer(job, Ok(())),
-            Ok(()) => waiting.push(job),
-            Err(error) => answer(job, Err(error)),
+    let mut jobs = group.drain(..).peekable();
+    while let Some(first) = jobs.next() {
+        let mut run = vec![first];
+        let mut end = run.first().map_or(0, |job| end_of(&job.append));
+        while let Some(next) = jobs.next_if(|next| run.first().is_some_and(|first| goes_on(first, end, next)))
+        {
+            end = end_of(&next.append);
+            run.push(next);
+        }
+        match write(&run, written) {
+            Err(error) => fail(run, "writing", error),
+            Ok(()) => {
+                for job in run {
+                    match job.append.flush {
+                        Flush::Later => answer(job, Ok(())),
+                        Flush::Now => waiting.push(job),
+                    }
+                }
+            }
         }
     }
+    drop(jobs);
     if !waiting.is_empty() {
         crash_point("drive.after_write_before_flush");
     }
@@ -174,23 +215,65 @@ fn work(group: &mut Vec<Job>) {
                 at += 1;
             }
         }
-        let flushed = shard.flush();
-        for job in same {
-            let result = match &flushed {
-                Ok(()) => shard.check_intact(job.append.offset + job.append.bytes.len() as u64),
-                Err(DriveError::NoSpace { path }) => Err(DriveError::NoSpace { path: path.clone() }),
-                Err(_) => {
-                    Err(DriveError::io("flushing", shard.path(), std::io::Error::other("flush failed")))
+        match shard.flush() {
+            Err(error) => fail(same, "flushing", error),
+            Ok(()) => {
+                for job in same {
+                    let intact = shard.check_intact(end_of(&job.append));
+                    answer(job, intact);
                 }
-            };
-            answer(job, result);
+            }
         }
     }
 }
 
-fn write(append: &Append) -> Result<(), DriveError> {
-    append.shard.check_intact(append.length_before_bytes)?;
-    append.shard.write(append.offset, &append.bytes, append.cache)
+/// Answers jobs that failed together: the first is told the error, the others one like it.
+fn fail(jobs: Vec<Job>, context: &'static str, error: DriveError) {
+    let mut jobs = jobs.into_iter();
+    let first = jobs.next();
+    for job in jobs {
+        let alike = match &error {
+            DriveError::NoSpace { path } => DriveError::NoSpace { path: path.clone() },
+            DriveError::Tampered { path, what } => DriveError::Tampered { path: path.clone(), what },
+            other => {
+                DriveError::io(context, job.append.shard.path(), std::io::Error::other(other.to_string()))
+            }
+        };
+        answer(job, Err(alike));
+    }
+    if let Some(first) = first {
+        answer(first, Err(error));
+    }
+}
+
+fn end_of(append: &Append) -> u64 {
+    append.offset + append.bytes.len() as u64
+}
+
+/// Whether `next` is to be written with the appends from `first` on, which end at `end`.
+fn goes_on(first: &Job, end: u64, next: &Job) -> bool {
+    let (first, next) = (&first.append, &next.append);
+    let fits = next.bytes.len() as u64 + end - first.offset <= WRITE_LENGTH_BYTES_MAX;
+    let goes_past_cache = (first.cache, next.cache) == (Cache::Bypass, Cache::Bypass);
+    let has_bytes = !first.bytes.is_empty() && !next.bytes.is_empty();
+    let follows = next.offset == end && next.length_before_bytes <= end;
+    fits && goes_past_cache && has_bytes && follows && Arc::ptr_eq(&first.shard, &next.shard)
+}
+
+/// Writes appends that follow each other.
+fn write(run: &[Job], written: &mut Written<'_>) -> Result<(), DriveError> {
+    let Some(Job { append: first, .. }) = run.first() else { return Ok(()) };
+    first.shard.check_intact(first.length_before_bytes)?;
+    if first.bytes.is_empty() {
+        return Ok(());
+    }
+    let pieces: Vec<Bytes> = run.iter().map(|job| job.append.bytes.clone()).collect();
+    match (first.cache, pieces.as_slice()) {
+        (Cache::Bypass, [_, _, ..]) => first.shard.write_together(first.offset, &pieces)?,
+        _ => first.shard.write(first.offset, &first.bytes, first.cache)?,
+    }
+    written.count(&first.shard, first.offset, pieces.iter().map(|piece| piece.len() as u64).sum());
+    Ok(())
 }
 
 fn answer(job: Job, result: Result<(), DriveError>) {

@@ -1,6 +1,7 @@
 //! One shard file.
 
 use std::fs::{File, OpenOptions};
+use std::io::IoSlice;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -165,6 +166,31 @@ impl ShardFile {
         self.file.write_all_at(rest, offset + whole as u64)
     }
 
+    /// Writes pieces that follow each other, the first at `offset`, as one if they are whole pages: a disk is given long
+    /// writes rather than many.
+    pub(crate) fn write_together(&self, offset: u64, pieces: &[Bytes]) -> Result<(), DriveError> {
+        let are_pages = |piece: &Bytes| is_aligned(piece) && piece.len().is_multiple_of(PAGE_LENGTH_BYTES);
+        let is_aligned = offset.is_multiple_of(PAGE_LENGTH_BYTES as u64) && pieces.iter().all(are_pages);
+        let direct = self.direct.get().and_then(Option::as_ref).filter(|_| is_aligned && pieces.len() > 1);
+        self.guarded("writing", || {
+            let written = match direct {
+                Some(direct) => write_vectored(direct, offset, pieces)?,
+                None => 0,
+            };
+            let (mut at, mut skipped) = (offset, written);
+            for piece in pieces {
+                let rest = piece.get(skipped.min(piece.len())..).unwrap_or_default();
+                skipped = skipped.saturating_sub(piece.len());
+                let begin = at + (piece.len() - rest.len()) as u64;
+                at += piece.len() as u64;
+                if !rest.is_empty() {
+                    self.write_past_the_cache(begin, rest)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Flushes data and length to the drive.
     pub(crate) fn flush(&self) -> Result<(), DriveError> {
         self.guarded("flushing", || self.file.sync_data())
@@ -208,6 +234,16 @@ impl ShardFile {
     pub fn truncate(&self, length_bytes: u64) -> Result<(), DriveError> {
         self.file.set_len(length_bytes).map_err(|e| DriveError::io("truncating", &self.path, e))?;
         self.file.sync_all().map_err(|e| DriveError::io("flushing", &self.path, e))
+    }
+}
+
+/// Writes as much as the kernel takes at once. What it does not is left to the caller, also if it wants another alignment.
+fn write_vectored(direct: &File, offset: u64, pieces: &[Bytes]) -> std::io::Result<usize> {
+    let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    match rustix::io::pwritev(direct, &slices, offset) {
+        Ok(written) => Ok(written - written % PAGE_LENGTH_BYTES),
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::INTR) => Ok(0),
+        Err(error) => Err(error.into()),
     }
 }
 

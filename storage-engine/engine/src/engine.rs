@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use granary_drive::Drive;
 use granary_erasure::Profile;
 use granary_metadata::sqlite::SqliteStore;
 use granary_metadata::{MetadataStore, VolumeState};
@@ -99,9 +100,7 @@ impl Engine {
         blocking(move || finish_format(&formatted)).await?;
         report_unused(&opened.unused);
         let fail_over = FailOver::open(fail_overs).await?;
-        // What a fail-over lost is committed again; whether that was all is asked again then.
-        let regressed = !fail_over.is_unsettled() && has_regressed(store.as_ref(), &opened.drives).await?;
-        metrics::gauge!("granary_metadata_regressed").set(f64::from(u8::from(regressed)));
+        let regressed = begins_regressed(store.as_ref(), &opened.drives, &fail_over).await?;
         let Opened { cluster, profile, drives, unused, .. } = opened;
         let peers = node.as_ref().map(|_| Arc::new(Peers::default()));
         let drives = Arc::new(DriveSet::new(drives, unused, peers.clone()));
@@ -205,6 +204,18 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether the database knows less than the drives remember.
+async fn begins_regressed(
+    store: &dyn MetadataStore,
+    drives: &[Arc<Drive>],
+    fail_over: &FailOver,
+) -> Result<bool> {
+    // What a fail-over lost is committed again; whether that was all is asked again then.
+    let regressed = !fail_over.is_unsettled() && has_regressed(store, drives).await?;
+    metrics::gauge!("granary_metadata_regressed").set(f64::from(u8::from(regressed)));
+    Ok(regressed)
 }
 
 /// The code of new volumes: of a node, by what drives there are, unless it was told.

@@ -91,7 +91,7 @@ impl EngineOptions {
             stall_deadline: Duration::from_secs(30),
             write_budget_bytes: 96 << 20,
             read_budget_bytes: 96 << 20,
-            move_rate_bytes: 200_000_000,
+            move_rate_bytes: 500_000_000,
             compact_dead_percent: 25,
             lifecycle_day: DayLength::Real,
             warm: WarmOptions::default(),

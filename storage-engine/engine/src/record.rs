@@ -87,6 +87,22 @@ impl ObjectRecord {
         (0_u32..).zip(pieces).map(piece).collect()
     }
 
+    /// The record of a class that a version was given after it was put.
+    pub(crate) fn of_class(
+        bucket: &Bucket,
+        key: &ObjectKey,
+        object: &NewObject,
+        class: StorageClass,
+    ) -> Result<Vec<Vec<u8>>> {
+        let object = NewObject {
+            storage_class: class,
+            content: Content::Empty,
+            attributes: Attributes::default(),
+            ..object.clone()
+        };
+        Self::manifest(bucket.id, key, &object, &Told::of(bucket, Deed::Retiered))
+    }
+
     /// The record of a bucket. It is that of an object which never was, under the bucket's name: who does not know it for
     /// what it is lets it go.
     pub(crate) fn of_bucket(bucket: &Bucket, deed: Deed) -> Result<Vec<Vec<u8>>> {

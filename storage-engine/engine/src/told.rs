@@ -25,6 +25,9 @@ pub(crate) enum Deed {
     Bucket(Box<Bucket>),
     /// The bucket was deleted; the record is of no object.
     BucketGone,
+    /// The write that the record's object names has the class that the object has, from then on. Its bytes, and all else
+    /// that is told of it, are where they were told; releases that do not know this pass over it.
+    Retiered,
 }
 
 /// What a record tells beyond the row.

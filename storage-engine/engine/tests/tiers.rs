@@ -7,7 +7,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::tiered::{SSDS, live, put, put_parts, tiered, until};
-use common::{Store, bucket, bytes, key, reopen};
+use common::{Store, bucket, bytes, entry, key, reopen};
 use granary_engine::{
     DeleteEntry, Engine, EngineError, EngineOptions, LifecycleFilter, LifecycleRule, LifecycleRules,
     RestoreState, RuleStatus, TaskKind, TierRule, Transition, TransitionTime, UploadOptions, Urgency,
@@ -252,13 +252,4 @@ async fn writers_and_readers_race_the_moves() {
     }
     let lives = live(engine).await;
     assert_eq!((lives[&DriveClass::Ssd], lives[&DriveClass::Hdd]), (0, KEYS * 50_000));
-}
-
-fn entry(name: &str) -> DeleteEntry {
-    DeleteEntry {
-        key: key(name),
-        version: None,
-        bypass: granary_engine::Bypass::Nothing,
-        conditions: Default::default(),
-    }
 }

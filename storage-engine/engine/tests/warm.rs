@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::tiered::{HDDS, SSDS, live, options, put, put_parts, tiered, until};
-use common::{Store, bucket, bytes, key};
+use common::{Store, bucket, bytes, entry, key};
 use granary_engine::{
-    DeleteEntry, Engine, EngineError, RestoreState, TaskKind, Urgency, WarmJob, WarmJobId, WarmJobState,
-    WarmStatus,
+    Engine, EngineError, RestoreState, TaskKind, Urgency, WarmJob, WarmJobId, WarmJobState, WarmStatus,
 };
 use granary_types::{DriveClass, StorageClass};
 
@@ -67,15 +66,6 @@ async fn status(store: &Store) -> WarmStatus {
 
 async fn on_ssds(store: &Store) -> u64 {
     live(&store.engine).await[&DriveClass::Ssd]
-}
-
-fn entry(name: &str) -> DeleteEntry {
-    DeleteEntry {
-        key: key(name),
-        version: None,
-        bypass: granary_engine::Bypass::Nothing,
-        conditions: Default::default(),
-    }
 }
 
 /// Cuts all shards of the drives in these slots to nothing, so that nothing can be read from them.

@@ -16,3 +16,4 @@ pub mod scenarios;
 pub mod signer;
 pub mod syscalls;
 pub mod target;
+pub mod tiers;

@@ -16,6 +16,7 @@ use granary_bench::report::{Row, Used, heading, line, ratios};
 use granary_bench::scenarios::{Left, Scale, Scenario};
 use granary_bench::syscalls::Counting;
 use granary_bench::target::{Started, Target, start_garage, start_granary};
+use granary_bench::tiers::Transition;
 
 const FLUSHES: &str = "granary_flushes_total";
 
@@ -55,6 +56,13 @@ struct Args {
     /// The data that --faults stores for each size of objects, in MiB.
     #[arg(long, default_value_t = 2048)]
     faults_mib: u64,
+    /// Instead of the scenarios: a rule moves objects from SSDs to disks (--drives of each), small and then large ones, alone and
+    /// while clients read.
+    #[arg(long)]
+    tiers: bool,
+    /// The data that --tiers moves each time, in MiB.
+    #[arg(long, default_value_t = 1024)]
+    tiers_mib: u64,
     /// Instead of the scenarios: puts, gets and listings among so many records of objects, which are written into the
     /// metadata before; for each number a store of its own, measured in turns.
     #[arg(long, value_delimiter = ',')]
@@ -125,6 +133,9 @@ async fn main() -> Result<()> {
     if args.faults {
         return measure_faults(&args, run_dir.path(), &speeds).await;
     }
+    if args.tiers {
+        return measure_tiers(&args, run_dir.path(), &speeds).await;
+    }
     if args.kinds {
         return measure_kinds(&args, run_dir.path(), &speeds).await;
     }
@@ -163,6 +174,18 @@ async fn measure_faults(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> 
     if args.json {
         let report = serde_json::json!({ "machine": speeds, "losses": losses });
         println!("{}", serde_json::to_string_pretty(&report)?);
+    }
+    Ok(())
+}
+
+async fn measure_tiers(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> Result<()> {
+    let (drives, time) = (args.drives.unwrap_or(6), Duration::from_secs_f64(args.seconds));
+    let transitions = Transition::measure_all(dir, drives, args.tiers_mib << 20, time).await?;
+    if args.json {
+        let report = serde_json::json!({ "machine": speeds, "transitions": transitions });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        transitions.iter().for_each(|transition| println!("{}", transition.line()));
     }
     Ok(())
 }

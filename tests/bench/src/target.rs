@@ -92,7 +92,8 @@ impl Target {
         }
     }
 
-    /// The sum of a counter on the metrics pages of all nodes; `None` if there is no such page or counter.
+    /// The sum of a counter, or of one series of it (`name{label="value"}`), on the metrics pages of all nodes; `None` if there
+    /// is no such page or counter.
     pub async fn counter(&self, name: &str) -> Option<f64> {
         let mut sum = None;
         for host in self.hosts.iter() {
@@ -120,7 +121,9 @@ async fn counter_of(host: &str, name: &str) -> Option<f64> {
     stream.read_to_string(&mut page).await.ok()?;
     let values = page.lines().filter_map(|line| {
         let (series, value) = line.rsplit_once(' ')?;
-        (series.split('{').next() == Some(name)).then(|| value.trim().parse::<f64>().ok()).flatten()
+        (series == name || series.split('{').next() == Some(name))
+            .then(|| value.trim().parse::<f64>().ok())
+            .flatten()
     });
     values.reduce(|sum, value| sum + value)
 }
@@ -149,12 +152,20 @@ pub async fn start_granary(dir: &Path, drives: usize) -> Result<Started> {
 
 /// `granary serve` on `drives` new directories below `dir`.
 pub(crate) fn granary(dir: &Path, drives: usize, host: &str) -> Result<Command> {
+    granary_on((1..=drives).map(|number| ("", dir.join(format!("d{number}")))), host)
+}
+
+/// `granary serve` on new directories, each with what it is said to be made of (`ssd`, `hdd`, or nothing).
+pub(crate) fn granary_on(
+    drives: impl Iterator<Item = (&'static str, PathBuf)>,
+    host: &str,
+) -> Result<Command> {
     let mut command = Command::new(path_from("GRANARY_BENCH_BINARY")?);
     command.args(["serve", "--listen", host]);
-    for number in 1..=drives {
-        let drive = dir.join(format!("d{number}"));
+    for (class, drive) in drives {
         std::fs::create_dir_all(&drive).context("drive directory")?;
-        command.arg("--data").arg(drive);
+        let separator = if class.is_empty() { "" } else { ":" };
+        command.arg("--data").arg(format!("{class}{separator}{}", drive.display()));
     }
     command.env("GRANARY_ROOT_ACCESS_KEY", ACCESS_KEY).env("GRANARY_ROOT_SECRET_KEY", SECRET_KEY);
     Ok(command)

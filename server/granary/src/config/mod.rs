@@ -254,7 +254,7 @@ impl Default for Settings {
             node_tls_key: None,
             node_tls_ca: None,
             node_tls_name: "granary".to_owned(),
-            move_rate_bytes: 200_000_000,
+            move_rate_bytes: 500_000_000,
             zone: String::new(),
             join: false,
             metadata_backup_interval_ms: 6 * 3_600_000,

@@ -19,8 +19,8 @@ const MAX_FAILED_POLLS: u32 = 20;
 /// `s3://bucket/prefix`, or `s3://bucket` for all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prefix {
-    bucket: String,
-    prefix: String,
+    pub(super) bucket: String,
+    pub(super) prefix: String,
 }
 
 impl FromStr for Prefix {

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use granary_admin::{
     AdminBackend, AdminError, BucketAnswer, BucketRequest, DrainPlan, DriveReport, DriveState,
-    IdentityReport, IdentityRequest, Leaving, LossList, MoveReport, NodeReport, NodeState, TaskId, TaskKind,
-    TaskProgress, TaskState, TierList, VolumePage, VolumeReport, VolumeState, WarmAnswer, WarmRequest,
+    IdentityReport, IdentityRequest, Leaving, LossList, MoveReport, NodeReport, NodeState, RestorePage,
+    RestoreRequest, TaskId, TaskKind, TaskProgress, TaskState, TierList, VolumePage, VolumeReport,
+    VolumeState, WarmAnswer, WarmRequest,
 };
 use granary_engine::{DriveHealth, DriveProblem, DriveStatus, Engine, EngineError, NodeStatus, VolumeRow};
 use granary_iam::IdentityStore;
@@ -107,6 +108,10 @@ impl AdminBackend for EngineBackend {
 
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError> {
         super::buckets::answer(&self.engine, request).await
+    }
+
+    async fn restore(&self, request: RestoreRequest) -> Result<RestorePage, AdminError> {
+        super::restores::answer(&self.engine, request).await
     }
 
     async fn warm(&self, request: WarmRequest) -> Result<WarmAnswer, AdminError> {

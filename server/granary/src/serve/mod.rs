@@ -14,6 +14,7 @@ mod moves;
 pub mod protocol;
 mod quotas;
 pub mod refusal;
+mod restores;
 pub mod store;
 mod tiers;
 pub mod tls;

@@ -6,7 +6,7 @@
 
 use granary_metadata::{NewObject, PackedLocation, TagMatch, VersionKind, WriteConditions};
 
-use crate::recover::{CLOCKS_APART_US, conditions_hold};
+use crate::recover::{CLOCKS_APART_US, Novelty, conditions_hold};
 use crate::told::Stamp;
 
 /// Why a write is not made true again.
@@ -65,7 +65,7 @@ fn age(row: &NewObject, stamp: Stamp) -> Age {
 /// What becomes of a version that was put.
 pub(super) fn decide_put(
     object: &NewObject,
-    conditions: Option<&WriteConditions>,
+    (conditions, novelty): (Option<&WriteConditions>, Novelty),
     stamp: Stamp,
     rows: Rows<'_>,
 ) -> Decision {
@@ -74,6 +74,10 @@ pub(super) fn decide_put(
             (Some(is), Some(was)) if is != was => Decision::Move(is.clone()),
             _ => Decision::Done,
         };
+    }
+    // What it tells of may have been deleted before it was moved.
+    if novelty == Novelty::Moved {
+        return Decision::Done;
     }
     // A version of the same id is replaced: a newer one may stay. What is covered by another version would still be there.
     match rows.same.map(|same| age(same, stamp)) {

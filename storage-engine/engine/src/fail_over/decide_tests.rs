@@ -51,33 +51,45 @@ fn matching(write: u8) -> WriteConditions {
 #[test]
 fn what_is_not_there_is_put_unless_somebody_else_puts_it() {
     let late = object(2, AT_MS - 50);
-    assert_eq!(decide_put(&late, None, stamp(AT_MS), rows(None)), Decision::Put(none_match()));
+    assert_eq!(
+        decide_put(&late, (None, Novelty::New), stamp(AT_MS), rows(None)),
+        Decision::Put(none_match())
+    );
 }
 
 #[test]
 fn what_replaced_an_older_one_replaces_it_again() {
     let older = object(1, AT_MS - 60_000);
     let late = object(2, AT_MS - 50);
-    assert_eq!(decide_put(&late, None, stamp(AT_MS), rows(Some(&older))), Decision::Put(matching(1)));
+    assert_eq!(
+        decide_put(&late, (None, Novelty::New), stamp(AT_MS), rows(Some(&older))),
+        Decision::Put(matching(1))
+    );
     // Of the same millisecond, the row is what was there before.
     let older = object(1, AT_MS);
-    assert_eq!(decide_put(&late, None, stamp(AT_MS), rows(Some(&older))), Decision::Put(matching(1)));
+    assert_eq!(
+        decide_put(&late, (None, Novelty::New), stamp(AT_MS), rows(Some(&older))),
+        Decision::Put(matching(1))
+    );
 }
 
 #[test]
 fn what_a_client_wrote_after_the_fail_over_stays() {
     let newer = object(3, AT_MS + 60_000);
     let late = object(2, AT_MS - 50);
-    assert_eq!(decide_put(&late, None, stamp(AT_MS), rows(Some(&newer))), Decision::Done);
+    assert_eq!(decide_put(&late, (None, Novelty::New), stamp(AT_MS), rows(Some(&newer))), Decision::Done);
     let close = object(3, AT_MS + 1_000);
     let refused = Decision::Refused(Refusal::Conflict);
-    assert_eq!(decide_put(&late, None, stamp(AT_MS), rows(Some(&close))), refused);
+    assert_eq!(decide_put(&late, (None, Novelty::New), stamp(AT_MS), rows(Some(&close))), refused);
 }
 
 #[test]
 fn what_was_put_again_already_is_left() {
     let late = object(2, AT_MS - 50);
-    assert_eq!(decide_put(&late, None, stamp(AT_MS), rows(Some(&late.clone()))), Decision::Done);
+    assert_eq!(
+        decide_put(&late, (None, Novelty::New), stamp(AT_MS), rows(Some(&late.clone()))),
+        Decision::Done
+    );
 }
 
 #[test]
@@ -85,14 +97,26 @@ fn a_version_whose_bytes_had_moved_follows_them() {
     let mut late = object(2, AT_MS - 60_000);
     late.content = Content::Packed(place(9));
     let known = object(2, AT_MS - 60_000);
-    assert_eq!(decide_put(&late, None, stamp(AT_MS), rows(Some(&known))), Decision::Move(place(2)));
+    assert_eq!(
+        decide_put(&late, (None, Novelty::New), stamp(AT_MS), rows(Some(&known))),
+        Decision::Move(place(2))
+    );
+}
+
+/// Compaction packs what a delete overtakes; a delete that the standby had is none of what is read.
+#[test]
+fn what_was_deleted_before_it_was_moved_does_not_come_back() {
+    let moved = object(2, AT_MS - 60_000);
+    assert_eq!(decide_put(&moved, (None, Novelty::Moved), stamp(AT_MS), rows(None)), Decision::Done);
 }
 
 #[test]
 fn a_condition_is_asked_again() {
     let older = object(1, AT_MS - 60_000);
     let late = object(2, AT_MS - 50);
-    let decide = |conditions: &WriteConditions, rows| decide_put(&late, Some(conditions), stamp(AT_MS), rows);
+    let decide = |conditions: &WriteConditions, rows| {
+        decide_put(&late, (Some(conditions), Novelty::New), stamp(AT_MS), rows)
+    };
     assert_eq!(decide(&matching(1), rows(Some(&older))), Decision::Put(matching(1)));
     assert_eq!(decide(&matching(7), rows(Some(&older))), Decision::Refused(Refusal::Condition));
     assert_eq!(decide(&none_match(), rows(Some(&older))), Decision::Refused(Refusal::Condition));
@@ -104,7 +128,7 @@ fn a_condition_that_held_because_of_a_delete_that_is_undone_still_holds() {
     let older = object(1, AT_MS - 60_000);
     let late = object(2, AT_MS - 50);
     let undone = Rows { is_undone: true, ..rows(Some(&older)) };
-    let decided = decide_put(&late, Some(&none_match()), stamp(AT_MS), undone);
+    let decided = decide_put(&late, (Some(&none_match()), Novelty::New), stamp(AT_MS), undone);
     assert_eq!(decided, Decision::Put(matching(1)));
 }
 
@@ -115,7 +139,10 @@ fn a_version_that_would_come_on_top_of_a_newer_one_is_refused() {
     let mut newer = object(3, AT_MS + 60_000);
     newer.version = VersionId::from_bytes([6; 16]);
     let covered = Rows { current: Some(&newer), same: None, is_undone: false };
-    assert_eq!(decide_put(&late, None, stamp(AT_MS), covered), Decision::Refused(Refusal::Covered));
+    assert_eq!(
+        decide_put(&late, (None, Novelty::New), stamp(AT_MS), covered),
+        Decision::Refused(Refusal::Covered)
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use granary_metadata::{
     Bucket, Commit, Loss, LossKind, MetadataError, NewBlob, NewObject, ObjectLock, ObjectMove, Outcome,
-    PutObject, Tag, Timeline, Write, WriteConditions,
+    PackedLocation, PutObject, Tag, Timeline, Write, WriteConditions,
 };
 use granary_types::{BlobId, BucketId, BucketName, ObjectKey, UnixMillis, VersionId, WriteId, crash_point};
 
@@ -166,26 +166,28 @@ impl Recommit<'_> {
     }
 
     async fn put(&self, late: &Late, is_undone: bool) -> Result<Made> {
-        let LateDeed::Put { object, conditions, tags, lock, acl, is_lost } = &late.deed else {
+        let LateDeed::Put { object, conditions, tags, lock, acl, is_lost, novelty } = &late.deed else {
             return Ok(Made::Nothing);
         };
         for _ in 0..TRIES_MAX {
             let current = self.row(late, None).await?;
             let same = self.row(late, Some(object.version)).await?;
             let rows = Rows { current: current.as_ref(), same: same.as_ref(), is_undone };
-            let write = match decide_put(object, conditions.as_ref(), late.stamp, rows) {
+            let write = match decide_put(object, (conditions.as_ref(), *novelty), late.stamp, rows) {
                 Decision::Done => return Ok(Made::Nothing),
                 Decision::Refused(refusal) => return Ok(refused(refusal)),
                 _ if *is_lost => return Ok(Made::Lost(LossKind::Bytes, "its record is not whole")),
                 Decision::Move(from) => match object.content.packed() {
-                    Some(to) => vec![Write::MoveObject(Box::new(ObjectMove {
-                        bucket: late.bucket,
-                        key: late.key.clone(),
-                        version: object.version,
-                        from,
-                        to: to.clone(),
-                    }))],
-                    None => return Ok(Made::Nothing),
+                    Some(to) if self.is_its_tier(object, to).await? => {
+                        vec![Write::MoveObject(Box::new(ObjectMove {
+                            bucket: late.bucket,
+                            key: late.key.clone(),
+                            version: object.version,
+                            from,
+                            to: to.clone(),
+                        }))]
+                    }
+                    _ => return Ok(Made::Nothing),
                 },
                 Decision::Put(compare) => {
                     let Some(blobs) = self.blobs_of(object).await? else {
@@ -215,6 +217,14 @@ impl Recommit<'_> {
             }
         }
         Ok(Made::Lost(LossKind::Conflict, "others wrote to the key all the time"))
+    }
+
+    /// Whether a place is in the tier where the object belongs: another one is that of a copy, which goes again.
+    async fn is_its_tier(&self, object: &NewObject, place: &PackedLocation) -> Result<bool> {
+        let tiers = &self.inner.pool.tiers;
+        let row = self.inner.store.volume(place.volume).await?;
+        let tier = tiers.for_keeping(object.storage_class);
+        Ok(row.is_some_and(|row| tiers.of_volume(&row).contains(&tier)))
     }
 
     /// The blobs that the object is the first to refer to; `None` if bytes of one are not to be found.

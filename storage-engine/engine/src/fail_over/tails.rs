@@ -63,7 +63,8 @@ pub(super) async fn unknown(
 async fn look_behind(inner: &Inner, row: &VolumeRow, from: u64) -> Result<Tail> {
     let to = length(inner, row, from).await?;
     let view = Arc::new(VolumeView::of(row)?);
-    read_tail(&inner.map, view, (from, to), from, &mut Blobs::default()).await
+    let known = (from, row.volume.opened);
+    read_tail(&inner.map, view, (from, to), known, &mut Blobs::default()).await
 }
 
 /// What was read of volumes.
@@ -91,7 +92,8 @@ impl Tails {
             return Ok(());
         }
         let (view, end) = (Arc::new(VolumeView::of(&row)?), lost.answered_end);
-        let tail = read_tail(&inner.map, view, (lost.known_end, end), end, &mut self.blobs).await?;
+        let committed = (end, row.volume.opened);
+        let tail = read_tail(&inner.map, view, (lost.known_end, end), committed, &mut self.blobs).await?;
         if tail.unreadable > 0 {
             tracing::error!(volume = %id, stripes = tail.unreadable, "what was committed cannot be read");
         }

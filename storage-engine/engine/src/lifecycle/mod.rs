@@ -7,6 +7,7 @@
 //! that it belongs on ([`crate::transit`]).
 
 mod pass;
+mod place;
 mod rules;
 mod worker;
 

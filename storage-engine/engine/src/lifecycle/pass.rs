@@ -10,7 +10,8 @@ use granary_metadata::{
 };
 use granary_types::{ObjectKey, StorageClass, UnixMillis, VersionId, WriteId, crash_point};
 
-use super::worker::{Place, Stage, keep};
+use super::place::{Place, Stage};
+use super::worker::keep;
 use super::{Age, Aim, DayLength, LifecycleRule, LifecycleRules, Subject};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
@@ -21,6 +22,13 @@ const PAGE: u32 = 1_000;
 /// How many versions of a page are looked at together.
 const LOOKS: usize = 32;
 
+/// Versions that are moved together, where one of several blobs or MiB counts for as many: enough that most of a stripe is met
+/// at once, whatever the order of the keys in it, and few enough to be held in memory and to be moved within minutes.
+const DUE_TOGETHER: u64 = 16_384;
+const WEIGHT_BYTES: u64 = 1024 * 1024;
+/// So many pages after the first of them they are moved, however few they are: until then the place is not kept.
+const PAGES_TOGETHER: u32 = 64;
+
 /// A walk, from its place on.
 pub(super) struct Pass<'a> {
     pub(super) inner: &'a Arc<Inner>,
@@ -29,6 +37,18 @@ pub(super) struct Pass<'a> {
     pub(super) day: DayLength,
     pub(super) aim: Aim,
     pub(super) place: Place,
+    /// What is to be moved of the pages that were looked at since the place was kept.
+    pub(super) due: Batch,
+}
+
+/// Versions that wait to be moved together.
+#[derive(Default)]
+pub(super) struct Batch {
+    dues: Vec<Due>,
+    weight: u64,
+    pages: u32,
+    /// Where the first of them was met.
+    began: Option<Place>,
 }
 
 /// Why a version may be over.
@@ -73,6 +93,9 @@ impl Pass<'_> {
                 if !self.walk_prefix().await? {
                     return Ok(());
                 }
+                if self.place.is_behind_retry() {
+                    break;
+                }
             }
             let next = match (self.place.stage, self.aim) {
                 (Stage::Versions, Aim::Delete) => Stage::Uploads,
@@ -80,6 +103,7 @@ impl Pass<'_> {
             };
             self.place.begin(next);
         }
+        self.place.plan_retry(UnixMillis::now());
         keep(self.inner, self.bucket, self.aim, &self.place).await.map(drop)
     }
 
@@ -94,8 +118,16 @@ impl Pass<'_> {
                 Stage::Versions => self.page_of_versions().await?,
                 _ => self.page_of_uploads().await?,
             };
-            if !more {
+            let is_last = !more || self.place.is_behind_retry();
+            if is_last || self.due.weight >= DUE_TOGETHER || self.due.pages >= PAGES_TOGETHER {
+                self.move_due().await?;
+            }
+            if is_last {
                 return Ok(true);
+            }
+            // What waits is met again if the walk is cut off.
+            if !self.due.dues.is_empty() {
+                continue;
             }
             if !keep(self.inner, self.bucket, self.aim, &self.place).await? {
                 return Ok(false);
@@ -130,7 +162,7 @@ impl Pass<'_> {
         }
         match self.aim {
             Aim::Delete => self.delete_over(candidates, now).await?,
-            Aim::Move => self.move_to_classes(candidates, now).await?,
+            Aim::Move => self.look_at_classes(candidates, now).await?,
         }
         self.place = place;
         Ok(page.more)
@@ -176,11 +208,35 @@ impl Pass<'_> {
         self.rules.transition(subject, seen.class, age, (self.day, now))
     }
 
-    /// Moves what is there still of these to the classes that rules say. What is to be deleted for good is not.
-    async fn move_to_classes(&self, moving: Vec<Seen>, now: UnixMillis) -> Result<()> {
+    /// Adds to the batch what is there still of these and is to have another class. What is to be deleted for good is not.
+    async fn look_at_classes(&mut self, moving: Vec<Seen>, now: UnixMillis) -> Result<()> {
         let looked = stream::iter(moving).map(|seen| self.look_at_class(seen, now)).buffered(LOOKS);
         let dues: Vec<Option<Due>> = looked.try_collect().await?;
-        transit(self.inner, dues.into_iter().flatten().collect()).await
+        for due in dues.into_iter().flatten() {
+            let object = &due.row.object;
+            self.due.weight +=
+                (object.content.parts().len() as u64).max(1 + object.length_bytes / WEIGHT_BYTES);
+            self.due.dues.push(due);
+        }
+        if !self.due.dues.is_empty() {
+            self.due.pages += 1;
+            self.due.began.get_or_insert_with(|| self.place.clone());
+        }
+        Ok(())
+    }
+
+    /// Moves the batch to the classes that rules say.
+    async fn move_due(&mut self) -> Result<()> {
+        let Batch { dues, began, .. } = std::mem::take(&mut self.due);
+        let Some(began) = began else { return Ok(()) };
+        // What the blocks are told of the bucket is to be what it is now, not what it was when a long walk began.
+        let bucket = self.inner.store.bucket(&self.bucket.name).await?;
+        let Some(bucket) = bucket.filter(|bucket| bucket.id == self.bucket.id) else { return Ok(()) };
+        let moved = transit(self.inner, &bucket, dues).await?;
+        if moved.left > 0 {
+            self.place.note_left(&began);
+        }
+        Ok(())
     }
 
     async fn look_at_class(&self, seen: Seen, now: UnixMillis) -> Result<Option<Due>> {
@@ -199,7 +255,7 @@ impl Pass<'_> {
         let to = self.new_class(&seen, Some(&tags), now).filter(|_| stays);
         let Some(to) = to else { return Ok(None) };
         let events = self.inner.transition_events(self.bucket, (&seen.key, &row.object), to).await?;
-        Ok(Some(Due { bucket: self.bucket.id, key: seen.key, row, to, events }))
+        Ok(Some(Due { key: seen.key, row, to, events }))
     }
 
     /// The row of a version and its tags, if it is the one that was seen.

@@ -1,109 +1,25 @@
 //! The worker: which buckets are due, and how far it has come in each.
 //!
 //! A bucket is walked once after each midnight, when its days end, and whenever its rules changed. The place is kept as
-//! a configuration of the bucket after each page, so that another node, or this one after a restart, goes on there.
+//! a configuration of the bucket after each page, so that another node, or this one after a restart, goes on there. What
+//! could not be moved is tried again in between ([`super::place`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use granary_metadata::{Bucket, BucketDocument, BucketQuery, DocumentQuery};
-use granary_types::{UnixMillis, UploadId};
-use serde::{Deserialize, Serialize};
+use granary_types::UnixMillis;
 
-use super::pass::Pass;
+use super::pass::{Batch, Pass};
+use super::place::{Place, WALKS_PER_DEBUG_DAY, hash_of};
 use super::{Aim, DayLength, RULES, decode};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const BUCKETS_PAGE: u32 = 1_000;
 /// How often buckets are looked at, and for debugged days the shortest such time.
 const LOOK: Duration = Duration::from_mins(5);
 const LOOK_MIN: Duration = Duration::from_millis(200);
-/// How many walks there are in a debugged day.
-const WALKS_PER_DEBUG_DAY: u32 = 10;
-
-/// Before all versions of a key: higher than any order, as far as databases count.
-const ORDER_MAX: u64 = i64::MAX.cast_unsigned();
-
-/// What is walked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Stage {
-    #[default]
-    Versions,
-    Uploads,
-    Done,
-}
-
-/// How far a walk has come.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Place {
-    /// The hash of the rules that are followed.
-    rules: String,
-    /// When the walk began.
-    began_ms: i64,
-    pub(super) stage: Stage,
-    /// The prefix that is walked; `None` before the first.
-    pub(super) prefix: Option<String>,
-    /// The last key looked at.
-    pub(super) after: Option<String>,
-    /// The order of the last version looked at.
-    pub(super) order: Option<u64>,
-    /// The last upload looked at.
-    pub(super) upload: Option<UploadId>,
-    /// How many older versions of the last key were met, and when the last version met was written.
-    pub(super) older_met: u32,
-    pub(super) replaced_ms: Option<i64>,
-}
-
-impl Place {
-    /// The beginning of the keys with that prefix.
-    pub(super) fn enter(&mut self, prefix: String) {
-        *self = Self {
-            rules: std::mem::take(&mut self.rules),
-            began_ms: self.began_ms,
-            stage: self.stage,
-            prefix: Some(prefix),
-            ..Self::default()
-        };
-    }
-
-    /// The beginning of that stage.
-    pub(super) fn begin(&mut self, stage: Stage) {
-        *self = Self {
-            rules: std::mem::take(&mut self.rules),
-            began_ms: self.began_ms,
-            stage,
-            ..Self::default()
-        };
-    }
-
-    /// Begins the key anew within which a former walk was cut off: how many of its older versions there are now, and when
-    /// each was replaced, is not what it was then.
-    pub(super) fn resume(&mut self) {
-        if self.stage == Stage::Versions && self.order.is_some() {
-            self.order = Some(ORDER_MAX);
-            (self.older_met, self.replaced_ms) = (0, None);
-        }
-    }
-
-    /// Whether the bucket's rules are still those that the walk began with.
-    pub(super) async fn rules_stand(&self, inner: &Inner, bucket: &Bucket) -> Result<bool> {
-        let now = document(inner, bucket, RULES).await?;
-        Ok(now.is_some_and(|document| hash_of(&document) == self.rules))
-    }
-
-    fn is_due(&self, rules: &str, day: DayLength, now: UnixMillis) -> bool {
-        let waited = match day {
-            DayLength::Real => self.began_ms < now.0 - now.0.rem_euclid(DAY_MS),
-            DayLength::Debug(length) => {
-                let pause = i64::try_from((length / WALKS_PER_DEBUG_DAY).as_millis()).unwrap_or(i64::MAX);
-                self.began_ms.saturating_add(pause) <= now.0
-            }
-        };
-        self.stage != Stage::Done || waited || self.rules != rules
-    }
-}
 
 /// Follows the rules of all buckets while the shared work is this node's.
 pub(crate) async fn follow_forever(inner: Arc<Inner>, aim: Aim) {
@@ -162,19 +78,11 @@ async fn follow(inner: &Arc<Inner>, bucket: &Bucket, aim: Aim, day: DayLength) -
     if !place.is_due(&hash, day, now) {
         return Ok(());
     }
-    let place = if place.stage == Stage::Done || place.rules != hash {
-        Place { rules: hash, began_ms: now.0, ..Place::default() }
-    } else {
-        place
-    };
-    Pass { inner, bucket, rules: &rules, day, aim, place }.run().await
+    let place = place.next_walk(hash, day, now);
+    Pass { inner, bucket, rules: &rules, day, aim, place, due: Batch::default() }.run().await
 }
 
-fn hash_of(document: &[u8]) -> String {
-    blake3::hash(document).to_hex().to_string()
-}
-
-async fn document(inner: &Inner, bucket: &Bucket, name: &str) -> Result<Option<Vec<u8>>> {
+pub(super) async fn document(inner: &Inner, bucket: &Bucket, name: &str) -> Result<Option<Vec<u8>>> {
     let query = DocumentQuery { bucket: bucket.id, prefix: name.to_owned(), after: String::new(), limit: 1 };
     let first = inner.store.bucket_documents(query).await?.into_iter().next();
     Ok(first.filter(|found| found.name == name).and_then(|found| found.document))
@@ -184,7 +92,7 @@ async fn document(inner: &Inner, bucket: &Bucket, name: &str) -> Result<Option<V
 async fn document_place(inner: &Inner, bucket: &Bucket, aim: Aim) -> Result<Place> {
     let stored = document(inner, bucket, aim.place()).await?;
     let place = stored.and_then(|stored| serde_json::from_slice(&stored).ok());
-    Ok(place.unwrap_or(Place { stage: Stage::Done, ..Place::default() }))
+    Ok(place.unwrap_or_else(Place::none))
 }
 
 /// Keeps the place. Returns `false` if the bucket is gone.
@@ -194,7 +102,3 @@ pub(super) async fn keep(inner: &Inner, bucket: &Bucket, aim: Aim, place: &Place
     let put = BucketDocument { bucket: bucket.id, name: aim.place().to_owned(), document: Some(encoded) };
     Ok(inner.store.put_bucket_document(put).await?)
 }
-
-#[cfg(test)]
-#[path = "worker_tests.rs"]
-mod tests;

@@ -320,7 +320,7 @@ async fn move_manifest(
     Ok(length)
 }
 
-/// Of a version: whether it is still there. Of a delete or a refusal: whether no backup of the metadata can tell of it,
+/// Of a version: whether it is still there, and has the class that is told. Of a delete or a refusal: whether no backup of the metadata can tell of it,
 /// so that the older record it speaks of could be taken for true.
 async fn still_tells(
     inner: &Inner,
@@ -336,6 +336,11 @@ async fn still_tells(
         Some((Told { deed: Deed::Bucket(bucket), .. }, _)) => {
             // Only the last of them is true.
             Ok(inner.store.bucket(&bucket.name).await?.is_some_and(|row| row == *bucket))
+        }
+        Some((Told { deed: Deed::Retiered, .. }, _)) => {
+            let row = inner.store.object(told.bucket, &told.key, Some(told.object.version)).await?;
+            let (write, class) = (told.object.write, told.object.storage_class);
+            Ok(row.is_some_and(|row| row.object.write == write && row.object.storage_class == class))
         }
         Some((Told { deed: Deed::Put, .. }, _)) | None => {
             let row = inner.store.object(told.bucket, &told.key, Some(told.object.version)).await?;

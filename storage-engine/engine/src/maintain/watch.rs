@@ -134,6 +134,7 @@ pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
         };
         inner.store.put_drive(row).await?;
         inner.drives.learn_classes([(drive.id(), class)]);
+        drive.set_class(class);
         if let Some(old) = unused.expected {
             let class = inner.drives.class(old);
             let row = DriveRow { id: old, slot: unused.slot, path, state: DriveState::Retired, class };

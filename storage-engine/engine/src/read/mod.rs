@@ -5,6 +5,7 @@
 //! column is rebuilt and checked, and the damage is reported to be healed.
 
 mod ahead;
+mod back;
 mod blob;
 mod block;
 mod gather;
@@ -13,6 +14,7 @@ mod lease;
 mod running;
 mod stripe;
 
+pub(crate) use back::{WrittenStripe, read_back};
 pub(crate) use block::{BlockPlace, Records, VerifiedBlock, header_at, verify_block, verify_body};
 pub(crate) use gather::gather_stripe;
 pub(crate) use handle::Reader;

@@ -59,7 +59,7 @@ impl KnownBuckets {
                 }
             }
             Deed::BucketGone => told.gone = told.gone.max(Some(stamp)),
-            Deed::Put | Deed::Erased | Deed::Refused(_) => {}
+            Deed::Put | Deed::Erased | Deed::Refused(_) | Deed::Retiered => {}
         }
         if let Some(lock) = lock.filter(|_| newer(&told.lock, stamp)) {
             told.lock = Some((stamp, lock));

@@ -11,7 +11,7 @@ use granary_metadata::{
     Content, LegalHold, NewObject, ObjectLock, PackedLocation, PartRef, Tag, TagMatch, VersionKind,
     WriteConditions,
 };
-use granary_types::{BlobId, BucketId, ObjectKey, VersionId, WriteId};
+use granary_types::{BlobId, BucketId, ObjectKey, StorageClass, VersionId, WriteId};
 use serde::{Deserialize, Serialize};
 
 use super::report::{Finding, FindingKind};
@@ -237,6 +237,8 @@ pub(super) struct Known {
     /// The records of each write that count: those of its last try.
     pub(super) puts: BTreeMap<WriteId, Vec<Record>>,
     pub(super) erased: BTreeMap<WriteId, Record>,
+    /// The coldest class that each write was given after it was put.
+    pub(super) classes: HashMap<WriteId, StorageClass>,
 }
 
 impl Known {
@@ -251,6 +253,13 @@ impl Known {
                 Item::Record(record) => match record.told.as_ref().map(|told| told.deed.clone()) {
                     Some(Deed::Put) | None => {
                         known.puts.entry(record.object.write).or_default().push(record);
+                    }
+                    Some(Deed::Retiered) => {
+                        let class = record.object.storage_class;
+                        let told = known.classes.entry(record.object.write).or_insert(class);
+                        if told.may_become(class) {
+                            *told = class;
+                        }
                     }
                     Some(Deed::Erased) => drop(known.erased.insert(record.object.write, record)),
                     Some(Deed::Refused(write)) => {
@@ -287,10 +296,8 @@ impl Known {
                 (true, None) => true,
             };
             let told = records.as_ref().and_then(|records| coldest(records));
-            if let Some(told) = told.filter(|told| object.storage_class.may_become(told.object.storage_class))
-            {
-                object.storage_class = told.object.storage_class;
-            }
+            cool(&mut object, told.map(|told| told.object.storage_class));
+            cool(&mut object, self.classes.get(write).copied());
             let stamp = told.map(|record| record.stamp);
             let guess = Stamp { at_us: micros(object.modified.0), life: 0 };
             let version = Version {
@@ -330,8 +337,9 @@ impl Known {
             replayed.outdated = replayed.outdated.saturating_add(u64::from(outdated));
             outdated
         };
-        for records in self.puts.into_values() {
-            if let Some(event) = put_event(&records, rules).filter(|event| !is_outdated(event.stamp)) {
+        for (write, records) in self.puts {
+            let class = self.classes.get(&write).copied();
+            if let Some(event) = put_event(&records, class, rules).filter(|event| !is_outdated(event.stamp)) {
                 events.push(event);
             }
         }
@@ -363,13 +371,21 @@ fn best_place(records: &[Record]) -> Option<PackedLocation> {
     best.map(|(_, place)| place.clone())
 }
 
-pub(super) fn put_event(records: &[Record], rules: &Rules<'_>) -> Option<Event> {
+/// Gives an object the class that it was told to have later, if that is a colder one.
+fn cool(object: &mut NewObject, told: Option<StorageClass>) {
+    if let Some(class) = told.filter(|class| object.storage_class.may_become(*class)) {
+        object.storage_class = class;
+    }
+}
+
+pub(super) fn put_event(records: &[Record], class: Option<StorageClass>, rules: &Rules<'_>) -> Option<Event> {
     let standing = records.iter().map(|record| record.standing).max()?;
     let place = best_place(records);
     let pieces: BTreeMap<u32, &Record> = records.iter().map(|record| (record.piece.index, record)).collect();
     let first = coldest(records)?;
     let is_whole = usize::try_from(first.piece.of).is_ok_and(|of| of == pieces.len());
     let mut object = first.object.clone();
+    cool(&mut object, class);
     if let Some(place) = place {
         object.content = Content::Packed(place).sealed_like(&first.object.content);
     } else if let Some((_, multipart)) = first.object.content.blobs() {

@@ -198,3 +198,36 @@ fn a_manifest_that_lacks_a_piece_is_lost() {
     assert_eq!(versions(&of(vec![piece(1), piece(0), piece(0)])), [(1, 1)]);
     assert_eq!(kinds(&of(vec![piece(1)])), [FindingKind::Lost]);
 }
+
+/// A record that write `write` has that class, told `at_s` seconds after 1970.
+fn retiered(write: u8, at_s: u64, storage_class: StorageClass) -> Record {
+    let record = deed(write, 0, at_s, Deed::Retiered);
+    Record { object: NewObject { storage_class, ..record.object.clone() }, ..record }
+}
+
+#[test]
+fn a_moved_version_has_its_last_class_and_its_first_place_in_the_order() {
+    let classes = |replayed: &Replayed| -> Vec<StorageClass> {
+        replayed.versions.iter().map(|version| version.object.storage_class).collect()
+    };
+    let (ia, glacier) = (StorageClass::StandardIa, StorageClass::Glacier);
+    // The older of two versions moves twice, told in any order: it stays the older one.
+    let mut older = [retiered(1, 40, glacier), retiered(1, 30, ia)];
+    older.iter_mut().for_each(|record| record.object.version = VersionId::from_bytes([1; 16]));
+    let [last, first] = older;
+    let two = run(vec![last, record(1, 1, 10), record(2, 2, 20), first]);
+    assert_eq!(
+        (versions(&two), classes(&two)),
+        (vec![(1, 1), (2, 2)], vec![glacier, StorageClass::Standard])
+    );
+    assert!(kinds(&two).is_empty());
+    // What was overwritten since takes its class along.
+    assert_eq!(
+        classes(&run(vec![record(1, 0, 10), retiered(1, 20, ia), record(2, 0, 30)])),
+        [StorageClass::Standard]
+    );
+    // A class alone is no version.
+    assert!(run(vec![retiered(1, 20, ia)]).versions.is_empty());
+    let known = vec![base(1, 0, 4), Item::Record(record(1, 0, 10)), Item::Record(retiered(1, 20, glacier))];
+    assert_eq!(classes(&run_with(known, Some(15), Candidates::Undecided)), [glacier]);
+}

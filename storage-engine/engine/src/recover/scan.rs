@@ -65,6 +65,8 @@ pub(super) struct Scanned {
 pub(super) struct Contents {
     pub(super) volume: FoundVolume,
     pub(super) records: Vec<Record>,
+    /// Where the stripe of each record begins.
+    pub(super) stripes: Vec<u64>,
     pub(super) segments: Vec<(BlobId, Segment)>,
 }
 
@@ -93,7 +95,7 @@ pub(super) async fn scan(
     });
     let mut reading = futures::stream::iter(reading).buffer_unordered(VOLUMES_IN_FLIGHT);
     while let Some((contents, bytes)) = reading.next().await {
-        let Contents { volume, records, segments } = contents?;
+        let Contents { volume, records, segments, .. } = contents?;
         for record in records {
             scanned.buckets.learn(&record);
             let is_of_bucket = record
@@ -193,7 +195,7 @@ pub(super) async fn read_walked(
     mut walk: Walk,
     volume: FoundVolume,
 ) -> Result<Contents> {
-    let mut contents = Contents { volume, records: Vec::new(), segments: Vec::new() };
+    let mut contents = Contents { volume, records: Vec::new(), stripes: Vec::new(), segments: Vec::new() };
     let mut open: HashMap<BlobId, Segment> = HashMap::new();
     let mut gap = false;
     while let Some(step) = walk.next(map).await? {
@@ -308,6 +310,7 @@ fn take_packed(
         let opened = contents.volume.opened_ms.get_or_insert(object.modified.0);
         *opened = (*opened).min(object.modified.0);
         let piece = whole.piece;
+        contents.stripes.push(stripe.header.stripe_offset);
         contents.records.push(Record { bucket, key, object, piece, told, stamp, place, standing, columns });
     }
 }

@@ -1,10 +1,10 @@
 //! What the end of a volume tells that the metadata has forgotten.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use granary_metadata::{Bucket, NewObject, ObjectLock, Tag, WriteConditions};
-use granary_types::{BlobId, BucketId, ObjectKey, VersionId, WriteId};
+use granary_types::{BlobId, BucketId, ObjectKey, UnixMillis, VersionId, WriteId};
 
 use super::Candidates;
 use super::blobs::Blobs;
@@ -25,11 +25,20 @@ pub(crate) struct Tail {
     pub(crate) opened_ms: Option<i64>,
     /// Stripes that are known to have been committed and cannot be read, and records that cannot be understood.
     pub(crate) unreadable: u64,
-    records: Vec<Record>,
+    records: Vec<(Record, Novelty)>,
 }
 
-/// Reads a volume from `from` to `to`. `known_end` is what is known to have been committed. Bytes of large objects
-/// are added to `blobs`.
+/// Whether a record was written where it lies first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Novelty {
+    /// It tells of something new.
+    New,
+    /// Compaction, a move between tiers or a warm copy put it there, maybe after what it tells of was deleted.
+    Moved,
+}
+
+/// Reads a volume from `from` to `to`. `known_end` is what is known to have been committed, `opened` when the volume was
+/// opened. Bytes of large objects are added to `blobs`.
 ///
 /// # Errors
 /// When a drive cannot be read for a reason that may pass.
@@ -37,7 +46,7 @@ pub(crate) async fn read_tail(
     map: &VolumeMap,
     view: Arc<VolumeView>,
     (from, to): (u64, u64),
-    known_end: u64,
+    (known_end, opened): (u64, UnixMillis),
     blobs: &mut Blobs,
 ) -> Result<Tail> {
     let walk = Walk::between(Arc::clone(&view), from, to);
@@ -45,13 +54,31 @@ pub(crate) async fn read_tail(
     let contents = read_walked(map, view, walk, found).await?;
     contents.segments.into_iter().for_each(|(blob, segment)| blobs.add(blob, segment));
     let volume = contents.volume;
+    let novelties = novelties(opened, &contents.records, &contents.stripes);
     Ok(Tail {
         end: volume.end,
         stored_bytes: volume.stored_bytes,
         opened_ms: volume.opened_ms,
         unreadable: volume.lost_stripes.saturating_add(volume.unreadable_records),
-        records: contents.records,
+        records: contents.records.into_iter().zip(novelties).collect(),
     })
+}
+
+/// One writer packs new records into a volume in the order of their stamps, stripe by stripe, from when it was opened; what
+/// is moved keeps an older one.
+fn novelties(opened: UnixMillis, records: &[Record], stripes: &[u64]) -> Vec<Novelty> {
+    let mut floor_us = u64::try_from(opened.0).unwrap_or(0).saturating_mul(1000);
+    let (mut stripe, mut highest_us) = (None, floor_us);
+    let mut novelties = Vec::with_capacity(records.len());
+    for (record, at) in records.iter().zip(stripes) {
+        if stripe.replace(*at) != Some(*at) {
+            floor_us = highest_us;
+        }
+        highest_us = highest_us.max(record.stamp.at_us);
+        let is_moved = record.stamp.at_us < floor_us;
+        novelties.push(if is_moved { Novelty::Moved } else { Novelty::New });
+    }
+    novelties
 }
 
 /// Reads the bytes of large objects in a volume up to `to`.
@@ -64,7 +91,7 @@ pub(crate) async fn read_segments(
     to: u64,
     blobs: &mut Blobs,
 ) -> Result<()> {
-    read_tail(map, view, (0, to), 0, blobs).await.map(drop)
+    read_tail(map, view, (0, to), (0, UnixMillis(0)), blobs).await.map(drop)
 }
 
 /// What was written late.
@@ -79,6 +106,8 @@ pub(crate) enum LateDeed {
         acl: Option<String>,
         /// Whether a part of its record, or its only place, was not found.
         is_lost: bool,
+        /// What was moved is only looked for, and not put again.
+        novelty: Novelty,
     },
     /// A version was deleted for good.
     Erase { version: VersionId, write: WriteId },
@@ -103,8 +132,11 @@ pub(crate) struct Late {
 /// What the tails tell, in the order in which it was written. What was refused is left out.
 pub(crate) fn late_writes(tails: Vec<Tail>) -> Vec<Late> {
     let mut late: Vec<Late> = Vec::new();
-    let mut items = Vec::new();
-    for record in tails.into_iter().flat_map(|tail| tail.records) {
+    let (mut items, mut new) = (Vec::new(), HashSet::new());
+    for (record, novelty) in tails.into_iter().flat_map(|tail| tail.records) {
+        if novelty == Novelty::New {
+            new.insert(record.object.write);
+        }
         match bucket_deed(&record) {
             Some(deed) => late.push(of(&record, record.stamp, deed)),
             None => items.push(Item::Record(record)),
@@ -115,10 +147,13 @@ pub(crate) fn late_writes(tails: Vec<Tail>) -> Vec<Late> {
     // Whether the bytes of large objects are there is looked up later, in the metadata too.
     let has_blob: &dyn Fn(BlobId, u64) -> bool = &|_, _| true;
     let rules = Rules { backup_ms: None, candidates: Candidates::All, decisions: &decisions, has_blob };
-    for records in known.puts.values() {
-        let (Some(first), Some(event)) = (records.first(), put_event(records, &rules)) else { continue };
+    for (write, records) in &known.puts {
+        let event = put_event(records, known.classes.get(write).copied(), &rules);
+        let (Some(first), Some(event)) = (records.first(), event) else { continue };
         let Act::Put(version, conditions) = event.act else { continue };
+        let is_new = new.contains(&first.object.write);
         let deed = LateDeed::Put {
+            novelty: if is_new { Novelty::New } else { Novelty::Moved },
             is_lost: version.is_lost,
             tags: version.tags,
             lock: version.lock,
@@ -140,7 +175,7 @@ fn bucket_deed(record: &Record) -> Option<LateDeed> {
     match &record.told.as_ref()?.deed {
         Deed::Bucket(bucket) => Some(LateDeed::Bucket(bucket.clone())),
         Deed::BucketGone => Some(LateDeed::BucketGone),
-        Deed::Put | Deed::Erased | Deed::Refused(_) => None,
+        Deed::Put | Deed::Erased | Deed::Refused(_) | Deed::Retiered => None,
     }
 }
 
@@ -148,3 +183,7 @@ fn of(record: &Record, stamp: Stamp, deed: LateDeed) -> Late {
     let name = record.told.as_ref().map(|told| told.name.as_str().to_owned());
     Late { bucket: record.bucket, name, key: record.key.clone(), stamp, deed }
 }
+
+#[cfg(test)]
+#[path = "tail_tests.rs"]
+mod tests;

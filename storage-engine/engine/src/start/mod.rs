@@ -49,6 +49,7 @@ pub(crate) async fn record_drives(
     for drive in drives {
         let path = drive.directory().display().to_string();
         let class = class_of(options, drive.directory());
+        drive.set_class(class);
         let row = DriveRow { id: drive.id(), slot: drive.slot(), path, state: DriveState::Active, class };
         store.put_drive(row).await?;
     }

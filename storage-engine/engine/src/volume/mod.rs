@@ -8,6 +8,10 @@ mod run;
 
 pub(crate) use book::RecordBook;
 pub(crate) use map::{VolumeMap, VolumeView, all_rows};
+#[cfg(test)]
+pub(crate) use open::OpenColumn;
 pub(crate) use open::OpenVolume;
+#[cfg(test)]
+pub(crate) use pool::Slot;
 pub(crate) use pool::{VolumePool, has_room, room_bytes};
 pub(crate) use run::{Run, RunStripe, seal_stripe};

@@ -5,7 +5,9 @@
 //! so the expensive work is done in parallel and a run can be stamped again for another volume.
 
 use bytes::{Bytes, BytesMut};
-use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, aligned_copy, block_span_bytes};
+use granary_drive::{
+    BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, aligned_buffer, aligned_copy, block_span_bytes,
+};
 use granary_erasure::{Codec, Column};
 use granary_types::{ClusterId, Epoch, VolumeId};
 
@@ -53,6 +55,35 @@ impl Run {
     /// How many bytes of each shard file the run takes.
     pub(crate) fn span_bytes(&self) -> u64 {
         self.stripes.iter().map(|stripe| block_span_bytes(stripe.body_length_bytes)).sum()
+    }
+
+    /// Runs that follow each other as one. Those of several have all their columns; one alone stays as it is.
+    ///
+    /// # Errors
+    /// When a column is missing, or they are of different codes.
+    pub(crate) fn joined(mut runs: Vec<Self>) -> Result<Option<Self>> {
+        if runs.len() <= 1 {
+            return Ok(runs.pop());
+        }
+        let apart = || EngineError::Internal("runs that do not fit are joined");
+        let first = runs.first().ok_or_else(apart)?;
+        let (kind, profile, width) = (first.kind, first.profile, first.columns.len());
+        let length = runs.iter().map(Self::span_bytes).sum::<u64>();
+        let length = usize::try_from(length).map_err(|_| apart())?;
+        let mut columns: Vec<BytesMut> = (0..width).map(|_| aligned_buffer(length)).collect();
+        let (mut stripes, mut at) = (Vec::new(), 0);
+        for run in runs {
+            if (run.kind, run.profile, run.columns.len()) != (kind, profile, width) {
+                return Err(apart());
+            }
+            for (to, from) in columns.iter_mut().zip(&run.columns) {
+                to.extend_from_slice(from.as_ref().ok_or_else(apart)?);
+            }
+            stripes.extend(run.stripes.into_iter().map(|stripe| RunStripe { at: at + stripe.at, ..stripe }));
+            at = columns.first().map_or(0, BytesMut::len);
+        }
+        let columns = columns.into_iter().map(|column| Some(column.freeze())).collect();
+        Ok(Some(Self { kind, profile, columns, stripes }))
     }
 
     /// How many bytes it takes in all shard files together.

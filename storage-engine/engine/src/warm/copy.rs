@@ -188,7 +188,9 @@ async fn make_batch(
         let throttle = throttle.is_some().then(|| Throttle::new(&inner));
         async move { copy_or_tell(&inner, wish, throttle).await }
     });
-    let mut copies = stream::iter(copies).buffer_unordered(LARGE_TOGETHER);
+    // The rate of who is in no hurry is that of one after the other.
+    let together = if throttle.is_some() { 1 } else { LARGE_TOGETHER };
+    let mut copies = stream::iter(copies).buffer_unordered(together);
     while let Some(made) = copies.next().await {
         note(&made);
         tell(made);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use granary_metadata::{Bucket, Commit, Content, NewObject, Outcome, VolumeAdvance, Write};
 use granary_types::{Attributes, ObjectKey};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
 use crate::record::ObjectRecord;
 use crate::told::{Deed, Told};
@@ -35,7 +35,7 @@ pub(crate) struct Recorded {
     pub(crate) volumes: Vec<Arc<OpenVolume>>,
 }
 
-impl Engine {
+impl Inner {
     /// Makes writes true whose records are `records`. On full drives without the records: deletes and completions make
     /// room or need none, and the metadata and its copies have them.
     pub(crate) async fn commit_recorded(
@@ -45,7 +45,7 @@ impl Engine {
     ) -> Result<Vec<Outcome>> {
         let again = Commit { advances: recorded.advances.clone(), writes: recorded.writes.clone() };
         let volumes = recorded.volumes.clone();
-        match self.inner.packer.record(records, recorded).await {
+        match self.packer.record(records, recorded).await {
             Err(EngineError::NoSpace) => {}
             result => return result,
         }
@@ -54,16 +54,25 @@ impl Engine {
             writes = again.writes.len(),
             "the drives are full: a change is recorded in the metadata alone"
         );
-        let committed = self.inner.store.commit(again).await;
+        let committed = self.store.commit(again).await;
         drop(volumes);
         if let Err(error) = &committed {
-            self.inner.pool.leave_fenced(error).await;
+            self.pool.leave_fenced(error).await;
         }
         Ok(committed?)
     }
 }
 
 impl Engine {
+    /// As [`Inner::commit_recorded`].
+    pub(crate) async fn commit_recorded(
+        &self,
+        records: Vec<Vec<u8>>,
+        recorded: Recorded,
+    ) -> Result<Vec<Outcome>> {
+        self.inner.commit_recorded(records, recorded).await
+    }
+
     /// Lets the blocks tell that a write was refused whose record is in them: it must not come back from there.
     pub(crate) async fn tell_refusal(
         &self,

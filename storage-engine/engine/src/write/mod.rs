@@ -4,6 +4,7 @@
 mod blob;
 mod etags;
 mod filling;
+mod lay;
 mod manifest;
 mod pack;
 mod pack_write;

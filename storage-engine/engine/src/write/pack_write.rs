@@ -91,6 +91,10 @@ impl PackWrite {
         }
     }
 
+    pub(super) fn is_transition(&self) -> bool {
+        matches!(self, Self::Transition(..))
+    }
+
     pub(super) fn is_record(&self) -> bool {
         matches!(self, Self::Recorded(_))
     }

@@ -11,16 +11,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use granary_cluster::access::LaneKind;
-use granary_drive::{FileHeader, Flush};
 use granary_metadata::{Commit, MetadataStore, Outcome, PackedLocation, RenameObject, VolumeAdvance, Write};
 use granary_simd::md5::Kernel;
 use granary_types::{UnixMillis, crash_point};
 use tokio::sync::{mpsc, oneshot};
 
 use super::etags::{Draft, EtagRoom, Untagged, tag};
+use super::lay::{Laid, Proof, lay};
 use super::manifest::{Recorded, Stamping};
-use super::pack::{ENTRY_OVERHEAD_BYTES, Item, PackedStripe, Spot, pack_stripe};
+use super::pack::{ENTRY_OVERHEAD_BYTES, Item};
 use super::pack_write::PackWrite;
 use crate::error::{EngineError, Result};
 use crate::tiers::Tier;
@@ -233,6 +232,8 @@ async fn flush_group(
     turn: &mut usize,
 ) -> Option<Flushed> {
     let started = Instant::now();
+    let moves = group.iter().any(|request| request.write.is_transition());
+    let proof = if moves { Proof::ReadBack } else { Proof::Flushed };
     let mut items = Vec::with_capacity(group.len());
     let mut rest = Vec::with_capacity(group.len());
     for Request { items: ours, write, reply, .. } in group {
@@ -241,8 +242,8 @@ async fn flush_group(
     }
     let mut failure = EngineError::Unavailable { context: "packing" };
     for _ in 0..ATTEMPTS_MAX {
-        match write_items(&items, pool, tier, turn).await {
-            Ok((volume, locations, advance)) => {
+        match lay(&items, pool, tier, turn, proof).await {
+            Ok(Laid { volume, locations, advance }) => {
                 metrics::histogram!("granary_phase_seconds", "phase" => "flush")
                     .record(started.elapsed().as_secs_f64());
                 crash_point("drive.after_flush_before_commit");
@@ -309,58 +310,6 @@ fn note_records(pool: &VolumePool, volume: &OpenVolume, items: &[Item], rest: &[
     if bytes > 0 {
         pool.records.add(volume.id, bytes);
     }
-}
-
-/// Packs the items and appends the stripes to the current volume, all in flight together.
-async fn write_items(
-    items: &[Item],
-    pool: &Arc<VolumePool>,
-    tier: Tier,
-    turn: &mut usize,
-) -> Result<(Arc<OpenVolume>, Vec<PackedLocation>, VolumeAdvance)> {
-    let volume = pool.current(LaneKind::Packed, tier).await?;
-    let mut rest = items;
-    let mut stripes: Vec<(Vec<Spot>, _)> = Vec::new();
-    while !rest.is_empty() {
-        let PackedStripe { mut run, spots } = pack_stripe(&volume.codec, rest, *turn)?;
-        *turn = turn.wrapping_add(1);
-        rest = rest.get(spots.len()..).unwrap_or_default();
-        let appending = Arc::clone(&volume);
-        stripes.push((
-            spots,
-            tokio::spawn(async move {
-                let offset = appending.append(&mut run, Flush::Now).await?;
-                Ok::<_, EngineError>((offset, run.span_bytes()))
-            }),
-        ));
-    }
-    let mut locations = Vec::with_capacity(items.len());
-    let mut failure = None;
-    let mut needed = FileHeader::LENGTH_BYTES;
-    for (spots, appended) in stripes {
-        match appended.await.map_err(|_| EngineError::Internal("an append panicked"))? {
-            Ok((offset, span_bytes)) => {
-                needed = needed.max(offset + span_bytes);
-                for spot in spots {
-                    let item =
-                        items.get(locations.len()).ok_or(EngineError::Internal("packing lost count"))?;
-                    locations.push(spot.location(volume.id, offset, item));
-                }
-            }
-            Err(error) => failure = Some(error),
-        }
-    }
-    if let Some(error) = failure {
-        return Err(error);
-    }
-    let end = volume.written_end();
-    if end < needed {
-        // A run before ours never came back: what lies behind it cannot be committed.
-        volume.close();
-        return Err(EngineError::Internal("a run was left in flight"));
-    }
-    let advance = volume.advance_to(end);
-    Ok((volume, locations, advance))
 }
 
 async fn commit_group(group: Flushed, pool: &Arc<VolumePool>, store: &Arc<dyn MetadataStore>) {

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use granary_engine::{
-    ByteRange, Digests, Engine, EngineOptions, PutOptions, PutSource, SourceError, TaskKind, TaskProgress,
-    TaskState,
+    Bypass, ByteRange, DeleteEntry, Digests, Engine, EngineOptions, PutOptions, PutSource, SourceError,
+    TaskKind, TaskProgress, TaskState,
 };
 use granary_types::{BucketName, Etag, ObjectKey};
 
@@ -114,6 +114,11 @@ pub(crate) fn bucket() -> BucketName {
 
 pub(crate) fn key(name: &str) -> ObjectKey {
     ObjectKey::new(name).unwrap()
+}
+
+/// The delete of a key.
+pub(crate) fn entry(name: &str) -> DeleteEntry {
+    DeleteEntry { key: key(name), version: None, bypass: Bypass::Nothing, conditions: Default::default() }
 }
 
 pub(crate) fn bytes(length: usize, seed: u64) -> Bytes {

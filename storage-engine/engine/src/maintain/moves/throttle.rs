@@ -22,6 +22,12 @@ impl Throttle {
         Self { inner: Arc::clone(inner), rate_bytes: inner.options.move_rate_bytes.max(1) }
     }
 
+    /// The pace of one of several moves that go on at the same time.
+    pub(crate) fn one_of(inner: &Arc<Inner>, count: usize) -> Self {
+        let whole = Self::new(inner);
+        Self { rate_bytes: (whole.rate_bytes / (count as u64).max(1)).max(1), ..whole }
+    }
+
     pub(crate) fn begin(&self) -> Instant {
         Instant::now()
     }

@@ -1,0 +1,104 @@
+use super::*;
+
+#[test]
+fn a_walk_cut_off_within_a_key_counts_its_versions_anew() {
+    let at = Place {
+        prefix: Some(String::new()),
+        after: Some("key".to_owned()),
+        order: Some(7),
+        older_met: 3,
+        replaced_ms: Some(5),
+        ..Place::default()
+    };
+    let mut resumed = at.clone();
+    resumed.resume();
+    let anew = Place { order: Some(ORDER_MAX), older_met: 0, replaced_ms: None, ..at.clone() };
+    assert_eq!(resumed, anew);
+    let uploads = Place { stage: Stage::Uploads, ..at };
+    let mut resumed = uploads.clone();
+    resumed.resume();
+    assert_eq!(resumed, uploads);
+}
+
+#[test]
+fn a_bucket_is_walked_once_after_each_midnight_and_when_its_rules_change() {
+    let at = |days: i64, ms: i64| UnixMillis(days * DAY_MS + ms);
+    let done = Place { rules: "a".into(), began_ms: at(5, 1).0, stage: Stage::Done, ..Place::default() };
+    assert!(!done.is_due("a", DayLength::Real, at(5, DAY_MS - 1)));
+    assert!(done.is_due("a", DayLength::Real, at(6, 0)));
+    assert!(done.is_due("b", DayLength::Real, at(5, 2)));
+    let unfinished = Place { stage: Stage::Uploads, ..done.clone() };
+    assert!(unfinished.is_due("a", DayLength::Real, at(5, 2)));
+    let debug = DayLength::Debug(Duration::from_secs(10));
+    assert!(!done.is_due("a", debug, at(5, 1_000)));
+    assert!(done.is_due("a", debug, at(5, 1_001)));
+}
+
+fn at_key(key: &str) -> Place {
+    Place { prefix: Some(String::new()), after: Some(key.to_owned()), ..Place::default() }
+}
+
+/// A walk of today that is done and has left something behind between these keys.
+fn left_behind(from: &str, to: &str, now: UnixMillis) -> Place {
+    let mut place = Place { rules: "a".into(), began_ms: now.0, ..at_key(to) };
+    place.note_left(&at_key(from));
+    place.begin(Stage::Done);
+    place.plan_retry(now);
+    place
+}
+
+#[test]
+fn what_could_not_be_moved_is_tried_again_the_same_day_and_later_each_time() {
+    let mut now = UnixMillis(5 * DAY_MS);
+    let mut place = left_behind("b", "d", now);
+    for minutes in [5, 10, 20, 40, 60, 60] {
+        let due = UnixMillis(now.0 + minutes * 60_000);
+        assert!(!place.is_due("a", DayLength::Real, UnixMillis(due.0 - 1)), "{minutes}");
+        assert!(place.is_due("a", DayLength::Real, due), "{minutes}");
+        let mut walk = place.next_walk("a".into(), DayLength::Real, due);
+        assert_eq!(
+            (walk.stage, walk.after.as_deref(), walk.order),
+            (Stage::Versions, Some("b"), Some(ORDER_MAX))
+        );
+        assert_eq!(walk.began_ms, 5 * DAY_MS, "it is no walk of all keys");
+        // The one of "d" is left again.
+        (walk.after, walk.order) = (Some("c".to_owned()), Some(1));
+        assert!(!walk.is_behind_retry());
+        let before = walk.clone();
+        walk.after = Some("d".to_owned());
+        walk.note_left(&before);
+        assert!(!walk.is_behind_retry(), "the key may have more versions");
+        walk.after = Some("e".to_owned());
+        assert!(walk.is_behind_retry());
+        walk.begin(Stage::Done);
+        walk.plan_retry(due);
+        assert_eq!(walk.left.as_ref().unwrap().from.after.as_deref(), Some("c"));
+        place = Place { left: Some(Left { from: at_key("b").spot(), to: at_key("d").spot() }), ..walk };
+        now = due;
+    }
+}
+
+#[test]
+fn a_retry_that_moves_everything_is_the_last_and_midnight_begins_anew() {
+    let now = UnixMillis(5 * DAY_MS);
+    let place = left_behind("b", "d", now);
+    let midnight = UnixMillis(6 * DAY_MS);
+    let anew = place.clone().next_walk("a".into(), DayLength::Real, midnight);
+    assert_eq!(anew, Place { rules: "a".into(), began_ms: midnight.0, ..Place::default() });
+    let due = UnixMillis(now.0 + 300_000);
+    let changed = place.clone().next_walk("b".into(), DayLength::Real, due);
+    assert_eq!(changed, Place { rules: "b".into(), began_ms: due.0, ..Place::default() });
+    let mut retry = place.next_walk("a".into(), DayLength::Real, due);
+    retry.begin(Stage::Done);
+    retry.plan_retry(due);
+    assert!(!retry.is_due("a", DayLength::Real, UnixMillis(6 * DAY_MS - 1)));
+    assert_eq!(retry.retries, 0);
+}
+
+#[test]
+fn a_place_of_an_older_release_is_understood() {
+    let stored = r#"{"rules":"a","began_ms":7,"stage":"Versions","prefix":"p","after":"k","order":3,
+        "upload":null,"older_met":1,"replaced_ms":9}"#;
+    let place: Place = serde_json::from_str(stored).unwrap();
+    assert_eq!((place.after.as_deref(), place.left, place.retries), (Some("k"), None, 0));
+}

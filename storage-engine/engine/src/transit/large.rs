@@ -1,0 +1,159 @@
+//! Moving large objects: blob by blob, each copied, read back on all columns, and then swapped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use granary_metadata::{BlobMove, BlobRow, Commit, Extent, NewObject, Outcome, VolumeAdvance, Write};
+use granary_types::{BlobId, VolumeId, crash_point};
+
+use super::Told;
+use crate::engine::Inner;
+use crate::error::{EngineError, Result};
+use crate::layout::{full_stripe_bytes, stripes};
+use crate::maintain::{Rewritten, Throttle, entries_of, rewrite};
+use crate::read::{Found, WrittenStripe, read_back, read_stripe};
+use crate::tiers::Tier;
+use crate::write::Recorded;
+
+const BLOBS_PAGE: usize = 1_000;
+/// Stripes that are read back together: two long reads of each disk.
+const STRIPES_VERIFIED: usize = 16;
+
+/// A large object to be moved.
+pub(super) struct Large {
+    pub(super) object: NewObject,
+    pub(super) told: Told,
+    pub(super) tier: Tier,
+}
+
+/// Moves the blobs of a large object that do not lie in the tier yet, and then gives it its class.
+pub(super) async fn move_large(inner: &Arc<Inner>, large: Large, throttle: &mut Throttle) -> Result<Outcome> {
+    let Large { object, told: Told { record, mut transition, events }, tier } = large;
+    let mut apart = Apart { inner, tier, volumes: HashMap::new() };
+    let mut ids: Vec<BlobId> = object.content.parts().iter().map(|part| part.blob).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut left = Vec::new();
+    for ids in ids.chunks(BLOBS_PAGE) {
+        for blob in inner.store.blobs(ids).await? {
+            if apart.must_move(&blob).await? {
+                left.push(blob);
+            }
+        }
+    }
+    let last = left.pop();
+    for blob in left {
+        let Rewritten { extents, advances, volumes } = apart.copy(&blob, throttle).await?;
+        let moved = BlobMove { blob: blob.id, from: blob.extents, to: extents };
+        let outcome = commit_one(inner, advances, Write::MoveBlob(Box::new(moved))).await?;
+        drop(volumes);
+        crash_point("tier.after_blob");
+        if !matches!(outcome, Outcome::Done { .. }) {
+            return Ok(outcome);
+        }
+    }
+    let mut recorded = Recorded::default();
+    if let Some(blob) = last {
+        let copy = apart.copy(&blob, throttle).await?;
+        transition.moves.push(BlobMove { blob: blob.id, from: blob.extents, to: copy.extents });
+        (recorded.advances, recorded.volumes) = (copy.advances, copy.volumes);
+    }
+    crash_point("tier.after_verify_before_commit");
+    recorded.writes.push(Write::Transition(Box::new(transition)));
+    recorded.writes.extend(events);
+    let outcome = crate::objects::first(inner.commit_recorded(record, recorded).await?)?;
+    inner.wake_for_events();
+    crash_point("tier.after_commit");
+    Ok(outcome)
+}
+
+/// What lies in a tier, and what does not.
+struct Apart<'a> {
+    inner: &'a Arc<Inner>,
+    tier: Tier,
+    /// Whether volumes that were asked for lie there.
+    volumes: HashMap<VolumeId, bool>,
+}
+
+impl Apart<'_> {
+    async fn must_move(&mut self, blob: &BlobRow) -> Result<bool> {
+        let mut must_move = false;
+        for extent in &blob.extents {
+            must_move |= !self.is_in(extent.volume).await?;
+        }
+        Ok(must_move)
+    }
+
+    async fn is_in(&mut self, volume: VolumeId) -> Result<bool> {
+        if let Some(known) = self.volumes.get(&volume) {
+            return Ok(*known);
+        }
+        let row = self.inner.store.volume(volume).await?;
+        let is_in = row.is_some_and(|row| self.inner.pool.tiers.is_in(&row, self.tier));
+        self.volumes.insert(volume, is_in);
+        Ok(is_in)
+    }
+
+    /// Copies the extents of a blob that do not lie in the tier, and reads the copies back.
+    async fn copy(&self, blob: &BlobRow, throttle: &mut Throttle) -> Result<Rewritten> {
+        let is_in = |extent: &Extent| self.volumes.get(&extent.volume).copied().unwrap_or(false);
+        let record = self.record_of(blob).await?;
+        let must_move = |extent: &Extent| !is_in(extent);
+        let copy = rewrite(self.inner, blob, (self.tier, record), must_move, Some(throttle)).await?;
+        crash_point("tier.after_copy_before_verify");
+        for extent in copy.extents.iter().filter(|extent| !blob.extents.contains(extent)) {
+            self.verify(extent, throttle).await?;
+        }
+        Ok(copy)
+    }
+
+    /// The record that stands in the blocks of a blob.
+    async fn record_of(&self, blob: &BlobRow) -> Result<Vec<u8>> {
+        let Some(extent) = blob.extents.first() else { return Ok(Vec::new()) };
+        let view = self.inner.map.view(extent.volume).await?;
+        let Found::Stripe(stripe) = read_stripe(&self.inner.map, &view, extent.offset).await else {
+            return Err(EngineError::Unavailable {
+                context: "moving a blob: its first stripe cannot be read",
+            });
+        };
+        let records = entries_of(&stripe, &view)?.blobs.into_iter();
+        let own = records.filter(|(id, _)| *id == blob.id).map(|(_, record)| record).next();
+        own.ok_or_else(|| EngineError::Unreadable { context: format!("the record of blob {}", blob.id) })
+    }
+
+    /// Reads what was written on every column, each against its hashes.
+    async fn verify(&self, extent: &Extent, throttle: &mut Throttle) -> Result<()> {
+        let view = self.inner.map.view(extent.volume).await?;
+        let (k, m) = view.profile_columns();
+        let parity = (0..m).fold(0_u32, |columns, column| columns | 1 << (k + column));
+        let stripes: Vec<WrittenStripe> = stripes(extent, k, 0, extent.length_bytes)
+            .map(|stripe| WrittenStripe {
+                offset: stripe.offset,
+                span_bytes: stripe.span_bytes(),
+                columns_written: stripe.blocks().fold(parity, |columns, block| columns | 1 << block.column),
+            })
+            .collect();
+        for piece in stripes.chunks(STRIPES_VERIFIED) {
+            let began = throttle.begin();
+            let reads = (0..k + m).map(|column| {
+                let view = &view;
+                async move {
+                    let shard = self.inner.map.shard(view, column).await?;
+                    read_back(shard.as_ref(), (view.id, column), piece).await
+                }
+            });
+            try_join_all(reads).await?;
+            throttle.pace(began, piece.len() as u64 * full_stripe_bytes(k)).await;
+        }
+        Ok(())
+    }
+}
+
+async fn commit_one(inner: &Arc<Inner>, advances: Vec<VolumeAdvance>, write: Write) -> Result<Outcome> {
+    let committed = inner.store.commit(Commit { advances, writes: vec![write] }).await;
+    if let Err(error) = &committed {
+        inner.pool.leave_fenced(error).await;
+    }
+    crate::objects::first(committed?)
+}

@@ -1,0 +1,238 @@
+//! How fast a rule moves objects from SSDs to disks, what that costs clients who read meanwhile, and how the disks are written.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use md5::{Digest as _, Md5};
+use serde::Serialize;
+
+use crate::content::Choices;
+use crate::driver::{Operation, Outcome, Payload, Until, drive};
+use crate::faults::{SIZES, Size};
+use crate::target::{BUCKET, Started, Target, free_host, granary_on, spawn};
+
+const WRITERS: usize = 16;
+/// Few enough that the machine is not busy with them alone.
+const READERS: usize = 8;
+/// What clients read: it stays on the SSDs.
+const READ_OBJECTS: u64 = 20_000;
+const READ_BYTES: u64 = 16 << 10;
+const LOOK: Duration = Duration::from_millis(20);
+const DEADLINE: Duration = Duration::from_mins(20);
+const OUTCOMES: &str = "granary_lifecycle_total";
+const WRITES: &str = "granary_drive_writes_total{class=\"hdd\"}";
+const WRITTEN: &str = "granary_drive_written_bytes_total{class=\"hdd\"}";
+const SEQUENTIAL: &str = "granary_drive_writes_sequential_total{class=\"hdd\"}";
+
+/// The prefixes that are moved, one after the other.
+const ALONE: &str = "alone";
+const BESIDE: &str = "beside";
+
+/// What one size showed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Transition {
+    /// The size.
+    pub objects: &'static str,
+    /// Bytes moved per second while nobody reads, in 10^6.
+    pub alone_mb_per_s: f64,
+    /// The same while clients read.
+    pub beside_mb_per_s: f64,
+    /// GETs per second of the clients while nothing moves.
+    pub still_gets_per_s: f64,
+    /// The same during the move.
+    pub moving_gets_per_s: f64,
+    /// The latency of all but one in a hundred GETs while nothing moves, in milliseconds.
+    pub still_p99_ms: f64,
+    /// The same during the move.
+    pub moving_p99_ms: f64,
+    /// Writes to shard files on disks.
+    pub disk_writes: f64,
+    /// How long they were on average, in KiB.
+    pub disk_write_kib: f64,
+    /// How many of them began where the last one of that drive's thread ended, from 0 to 1.
+    pub disk_writes_sequential: f64,
+}
+
+impl Transition {
+    /// Fills a new server below `dir` with twice `total_bytes` of objects of one size, and has a rule move them: one half while
+    /// nobody reads, the other one while clients do.
+    ///
+    /// # Errors
+    /// A server that does not answer, or a move that does not end.
+    pub async fn measure(
+        dir: &Path,
+        drives: usize,
+        size: Size,
+        total_bytes: u64,
+        time: Duration,
+    ) -> Result<Self> {
+        let server = start(dir, drives).await?;
+        let target = &server.target;
+        let objects = (total_bytes / size.object_bytes).max(1);
+        fill(target, "read", READ_BYTES, READ_OBJECTS).await?;
+        for prefix in [ALONE, BESIDE] {
+            fill(target, prefix, size.object_bytes, objects).await?;
+        }
+        // What was written last is flushed, and no longer in flight.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let still = read(target, Until::Elapsed(time)).await?;
+        set_rules(target, &[ALONE]).await?;
+        let alone = moved(target, objects).await?;
+        let reading = target.clone();
+        set_rules(target, &[ALONE, BESIDE]).await?;
+        let moving = tokio::spawn({
+            let target = target.clone();
+            async move { moved(&target, 2 * objects).await }
+        });
+        let mut during = Outcome::default();
+        while !moving.is_finished() {
+            during = join(during, read(&reading, Until::Elapsed(Duration::from_secs(1))).await?);
+        }
+        let beside = moving.await.context("watching the move")??;
+        let megabytes = size.object_bytes as f64 / 1e6;
+        let counter = async |series: &str| target.counter(series).await.unwrap_or_default();
+        let (writes, written) = (counter(WRITES).await, counter(WRITTEN).await);
+        Ok(Self {
+            objects: size.name,
+            alone_mb_per_s: alone * megabytes,
+            beside_mb_per_s: beside * megabytes,
+            still_gets_per_s: still.per_second(),
+            moving_gets_per_s: during.per_second(),
+            still_p99_ms: still.quantile_ms(990),
+            moving_p99_ms: during.quantile_ms(990),
+            disk_writes: writes,
+            disk_write_kib: written / writes.max(1.0) / 1024.0,
+            disk_writes_sequential: counter(SEQUENTIAL).await / writes.max(1.0),
+        })
+    }
+
+    /// All sizes, one after the other.
+    ///
+    /// # Errors
+    /// As [`Transition::measure`].
+    pub async fn measure_all(
+        dir: &Path,
+        drives: usize,
+        total_bytes: u64,
+        time: Duration,
+    ) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for (number, size) in SIZES.into_iter().enumerate() {
+            let dir = dir.join(format!("size{number}"));
+            all.push(Self::measure(&dir, drives, size, total_bytes, time).await?);
+            std::fs::remove_dir_all(&dir).context("the drives of a size")?;
+        }
+        Ok(all)
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!(
+            "{:<15} moved at {:>6.1} MB/s, {:>6.1} MB/s beside GETs; GET {:>6.0}/s, p99 {:.2} ms, during the move {:>6.0}/s, p99 {:.2} ms ({:.2} times); {:.0} writes to disks of {:.0} KiB, {:.1} % sequential",
+            self.objects,
+            self.alone_mb_per_s,
+            self.beside_mb_per_s,
+            self.still_gets_per_s,
+            self.still_p99_ms,
+            self.moving_gets_per_s,
+            self.moving_p99_ms,
+            self.moving_p99_ms / self.still_p99_ms.max(1e-9),
+            self.disk_writes,
+            self.disk_write_kib,
+            100.0 * self.disk_writes_sequential
+        )
+    }
+}
+
+/// Half of the drives are said to be SSDs, the others disks; days are a second.
+async fn start(dir: &Path, drives: usize) -> Result<Started> {
+    let host = free_host("127.0.0.1")?;
+    let paths = (1..=2 * drives).map(|number| {
+        let class = if number <= drives { "ssd" } else { "hdd" };
+        (class, dir.join(format!("d{number}")))
+    });
+    let mut command: Command = granary_on(paths, &host)?;
+    command.args(["--debug-lifecycle-day-seconds", "1"]);
+    let mut started = spawn("granary", command, dir, host, 2 * drives)?;
+    started.wait().await?;
+    Ok(started)
+}
+
+fn path(prefix: &str, number: u64) -> String {
+    format!("/{BUCKET}/{prefix}/{number:08}")
+}
+
+async fn fill(target: &Target, prefix: &'static str, length_bytes: u64, objects: u64) -> Result<()> {
+    let writers = WRITERS as u64;
+    let put = move |client, sequence| {
+        let number = sequence * writers + client;
+        (number < objects).then(|| Operation {
+            payload: Payload::Block(length_bytes),
+            ..Operation::new("PUT", path(prefix, number))
+        })
+    };
+    drive(target, WRITERS, Until::Done, put).await.map(drop)
+}
+
+async fn read(target: &Target, until: Until) -> Result<Outcome> {
+    let seed = u64::from(Instant::now().elapsed().subsec_nanos());
+    let get = move |client: u64, sequence: u64| {
+        let number = Choices::new(seed ^ (client << 40) ^ sequence).below(READ_OBJECTS);
+        Some(Operation::new("GET", path("read", number)))
+    };
+    drive(target, READERS, until, get).await
+}
+
+fn join(mut all: Outcome, part: Outcome) -> Outcome {
+    all.elapsed += part.elapsed;
+    all.units += part.units;
+    all.bytes += part.bytes;
+    all.latencies_us.extend(part.latencies_us);
+    all.latencies_us.sort_unstable();
+    all
+}
+
+/// Lets these prefixes move after a day.
+async fn set_rules(target: &Target, prefixes: &[&str]) -> Result<()> {
+    let rule = |prefix: &&str| {
+        format!(
+            "<Rule><ID>{prefix}</ID><Filter><And><Prefix>{prefix}/</Prefix><ObjectSizeGreaterThan>1</ObjectSizeGreaterThan></And></Filter>\
+             <Status>Enabled</Status><Transition><Days>1</Days><StorageClass>GLACIER_IR</StorageClass></Transition></Rule>"
+        )
+    };
+    let rules: String = prefixes.iter().map(rule).collect();
+    let body = format!("<LifecycleConfiguration>{rules}</LifecycleConfiguration>");
+    let md5 = base64::engine::general_purpose::STANDARD.encode(Md5::digest(body.as_bytes()));
+    let put = move |_, sequence| {
+        (sequence == 0).then(|| Operation {
+            query: "lifecycle=".to_owned(),
+            extra: format!("content-md5: {md5}\r\n"),
+            payload: Payload::Owned(body.clone().into_bytes()),
+            ..Operation::new("PUT", format!("/{BUCKET}"))
+        })
+    };
+    drive(target, 1, Until::Done, put).await.map(drop)
+}
+
+/// Waits until so many objects were moved since the server began. How many of them a second, counted from when the first ones
+/// were moved.
+async fn moved(target: &Target, objects: u64) -> Result<f64> {
+    let (begun, before) = (Instant::now(), target.counter(OUTCOMES).await.unwrap_or_default());
+    let mut first = None;
+    loop {
+        let done = target.counter(OUTCOMES).await.unwrap_or_default();
+        let (since, already) = *first.get_or_insert((Instant::now(), done));
+        if already <= before {
+            first = None;
+        }
+        if done >= objects as f64 {
+            return Ok((done - already) / since.elapsed().as_secs_f64().max(1e-9));
+        }
+        ensure!(begun.elapsed() < DEADLINE, "{done} of {objects} objects were moved in {DEADLINE:?}");
+        tokio::time::sleep(LOOK).await;
+    }
+}

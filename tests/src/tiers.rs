@@ -1,0 +1,200 @@
+//! Objects that rules move from SSDs to disks: what is written, what the rules are, and what must be true in the end.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    BucketLifecycleConfiguration, CompletedMultipartUpload, CompletedPart, ExpirationStatus, LifecycleRule,
+    LifecycleRuleFilter, Transition, TransitionStorageClass,
+};
+use serde_json::Value;
+
+use crate::census::Census;
+use crate::content::seeded_bytes;
+use crate::{Server, ServerConfig};
+
+/// The bucket of [`contents`].
+pub const BUCKET: &str = "tiers";
+/// How many of a store's drives are disks, of [`config`].
+pub const HDDS: usize = 4;
+const DEADLINE: Duration = Duration::from_secs(90);
+const SMALL: u64 = 60;
+const SMALL_BYTES: usize = 10_000;
+const LARGE_BYTES: usize = 3_000_000;
+const PART_BYTES: usize = 6 << 20;
+
+/// Three SSDs and four disks, a day of a second, and an impatient janitor.
+pub fn config() -> ServerConfig {
+    let config = ServerConfig { hdds: HDDS, ..ServerConfig::drives(3 + HDDS) };
+    config
+        .env("GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS", "1")
+        .env("GRANARY_GRACE_MS", "500")
+        .env("GRANARY_MAINTENANCE_INTERVAL_MS", "100")
+}
+
+/// Lets everything in a bucket move to a class after a day, however small it is.
+pub async fn set_rule(client: &Client, bucket: &str, class: TransitionStorageClass) -> Result<()> {
+    let filter = LifecycleRuleFilter::builder().object_size_greater_than(1).build();
+    let transition = Transition::builder().days(1).storage_class(class).build();
+    let rule = LifecycleRule::builder().filter(filter).status(ExpirationStatus::Enabled);
+    let rule = rule.transitions(transition).build()?;
+    let rules = BucketLifecycleConfiguration::builder().rules(rule).build()?;
+    let put = client.put_bucket_lifecycle_configuration().bucket(bucket).lifecycle_configuration(rules);
+    put.send().await?;
+    Ok(())
+}
+
+/// Keys and what they hold: many that are packed, one large one, and one of two parts.
+pub fn contents() -> Vec<(String, Vec<u8>)> {
+    let mut all: Vec<_> =
+        (0..SMALL).map(|n| (format!("small/{n:03}"), seeded_bytes(n, SMALL_BYTES))).collect();
+    all.push(("large".to_owned(), seeded_bytes(1_000, LARGE_BYTES)));
+    all.push(("parts".to_owned(), seeded_bytes(2_000, 2 * PART_BYTES)));
+    all
+}
+
+/// How many bytes [`contents`] are.
+pub fn content_bytes() -> u64 {
+    contents().iter().map(|(_, body)| body.len() as u64).sum()
+}
+
+/// Makes the bucket and writes [`contents`].
+pub async fn put_all(client: &Client) -> Result<()> {
+    client.create_bucket().bucket(BUCKET).send().await?;
+    for (key, body) in contents() {
+        if key == "parts" {
+            put_parts(client, BUCKET, &key, body.chunks(PART_BYTES).map(<[u8]>::to_vec)).await?;
+            continue;
+        }
+        client.put_object().bucket(BUCKET).key(key).body(ByteStream::from(body)).send().await?;
+    }
+    Ok(())
+}
+
+/// Writes an object of these parts.
+pub async fn put_parts(
+    client: &Client,
+    bucket: &str,
+    key: &str,
+    bodies: impl Iterator<Item = Vec<u8>>,
+) -> Result<()> {
+    let begun = client.create_multipart_upload().bucket(bucket).key(key).send().await?;
+    let upload = begun.upload_id().context("upload id")?;
+    let mut parts = Vec::new();
+    for (number, bytes) in (1..).zip(bodies) {
+        let part = client.upload_part().bucket(bucket).key(key).upload_id(upload).part_number(number);
+        let part = part.body(ByteStream::from(bytes)).send().await?;
+        parts.push(CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).build());
+    }
+    let done = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+    let complete = client.complete_multipart_upload().bucket(bucket).key(key).upload_id(upload);
+    complete.multipart_upload(done).send().await?;
+    Ok(())
+}
+
+/// Reads all of [`contents`] and compares.
+pub async fn check_all(client: &Client) -> Result<()> {
+    for (key, body) in contents() {
+        let got = client.get_object().bucket(BUCKET).key(&key).send().await.with_context(|| key.clone())?;
+        ensure!(got.body.collect().await?.into_bytes() == body, "{key} holds other bytes");
+    }
+    Ok(())
+}
+
+/// How many objects of a bucket the listing shows in each class, in the order of `classes`; others are a failure.
+pub async fn count_classes(client: &Client, bucket: &str, classes: &[&str]) -> Result<Vec<usize>> {
+    let mut counts = vec![0; classes.len()];
+    let mut pages = client.list_objects_v2().bucket(bucket).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        for object in page?.contents() {
+            let class = object.storage_class().map(|class| class.as_str()).unwrap_or("STANDARD");
+            let number = classes.iter().position(|known| *known == class);
+            let count = number.and_then(|number| counts.get_mut(number));
+            *count.with_context(|| format!("an object of class {class}"))? += 1;
+        }
+    }
+    Ok(counts)
+}
+
+/// Waits until the listing shows every object of a bucket in a class.
+pub async fn wait_moved(client: &Client, bucket: &str, from: &str, to: &str) -> Result<()> {
+    wait(&format!("everything in {bucket} is {to}"), DEADLINE, async || {
+        let counts = count_classes(client, bucket, &[from, to]).await?;
+        Ok(counts.first() == Some(&0) && counts.last() > Some(&0))
+    })
+    .await
+}
+
+/// Waits for something to be true.
+pub async fn wait(
+    what: &str,
+    deadline: Duration,
+    mut holds: impl AsyncFnMut() -> Result<bool>,
+) -> Result<()> {
+    let begun = Instant::now();
+    while !holds().await? {
+        if begun.elapsed() > deadline {
+            bail!("not in {deadline:?}: {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+/// What lives on drives of a class.
+pub async fn live_bytes(server: &Server, class: &str) -> Result<u64> {
+    let list: Value = serde_json::from_str(&server.admin(&["tier", "list", "--json"]).await?)?;
+    let tiers = list.get("tiers").and_then(Value::as_array).context("tiers")?;
+    let of_class = tiers.iter().filter(|tier| tier.get("class").is_some_and(|name| name == class));
+    Ok(of_class.filter_map(|tier| tier.get("live_bytes").and_then(Value::as_u64)).sum())
+}
+
+/// Waits until no restore is under way.
+pub async fn wait_restored(server: &Server, deadline: Duration) -> Result<()> {
+    wait("everything is restored", deadline, async || {
+        let list: Value = serde_json::from_str(&server.admin(&["tier", "list", "--json"]).await?)?;
+        let restoring = list.get("warm").and_then(|warm| warm.get("restoring")).and_then(Value::as_u64);
+        Ok(restoring.context("restores under way")? == 0)
+    })
+    .await
+}
+
+/// Waits until exactly so many bytes live on the disks and none on the SSDs: nothing lost, nothing doubled.
+pub async fn wait_on_disks(server: &Server, bytes: u64) -> Result<()> {
+    let mut last = (0, 0);
+    let waited = wait("nothing lives twice", DEADLINE, async || {
+        last = (live_bytes(server, "ssd").await?, live_bytes(server, "hdd").await?);
+        Ok(last == (0, bytes))
+    })
+    .await;
+    waited.with_context(|| format!("{last:?} live on SSDs and disks, not 0 and {bytes}"))
+}
+
+/// Waits until volumes in which nothing lives are gone, but for those with records, and every other one has all its shards.
+pub async fn wait_collected(server: &Server, parity_min: usize) -> Result<()> {
+    let mut last = String::new();
+    let waited = wait("the census is complete", DEADLINE, async || {
+        let volumes: Value = serde_json::from_str(&server.admin(&["volume", "list", "--json"]).await?)?;
+        let census = Census::take(server.drive_paths())?;
+        let listed = volumes.as_array().context("a list of volumes")?;
+        let of = |volume: &Value, name: &str| volume.get(name).and_then(Value::as_str).map(str::to_owned);
+        let freed = listed.iter().filter(|volume| of(volume, "state").is_some_and(|state| state == "freed"));
+        let waiting = freed.count();
+        let unknown = census
+            .volumes
+            .keys()
+            .filter(|id| !listed.iter().any(|volume| of(volume, "id").as_ref() == Some(id)));
+        let unknown: Vec<_> = unknown.cloned().collect();
+        last = match census.ensure_complete(&volumes, parity_min) {
+            Err(error) => error.to_string(),
+            Ok(()) if waiting > 0 => format!("{waiting} freed volumes wait"),
+            Ok(()) if !unknown.is_empty() => format!("files of no volume: {unknown:?}"),
+            Ok(()) => return Ok(true),
+        };
+        Ok(false)
+    })
+    .await;
+    waited.with_context(|| last)
+}
