@@ -17,6 +17,8 @@ use granary_tests::client::decided;
 use granary_tests::cluster::{Cluster, Replication};
 use granary_tests::content::seeded_bytes;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
+use granary_tests::postgres::{Flushing, PostgresCluster, Stop, url_of};
+use granary_tests::{Server, ServerConfig};
 
 const WORKERS: u64 = 8;
 const VERSIONED: &str = "versioned";
@@ -304,4 +306,71 @@ async fn nodes_that_begin_after_the_fail_over_or_die_in_the_repair_lose_nothing(
     holds(&clients, "kept", 1, 50_000).await;
     holds(&clients, "large", 30, 3_000_000).await;
     cluster.wait_complete(1).await.unwrap();
+}
+
+/// One machine with its metadata in Postgres.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_at_each_step_of_the_repair_goes_on_where_it_was() {
+    const POINTS: [&str; 8] = [
+        "fail_over.after_tail",
+        "fail_over.before_volume",
+        "fail_over.before_end",
+        "fail_over.after_end",
+        "fail_over.before_bucket",
+        "fail_over.before_recommit:3",
+        "fail_over.after_recommit",
+        "fail_over.before_settle",
+    ];
+    let primary = PostgresCluster::start(Flushing::On).unwrap();
+    primary.create_database("granary").unwrap();
+    let standby = primary.standby(Flushing::On, &[]).unwrap();
+    let url = url_of(&[&standby, &primary], "granary");
+    let config = ServerConfig::drives(6).env("GRANARY_METADATA", &url);
+    let mut server = Server::start(config.clone()).await.unwrap();
+    let client = server.client().unwrap();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    put(&client, "kept", 1, 50_000).await;
+    let wanted = primary.sql("postgres", "SELECT pg_current_wal_lsn()").unwrap();
+    let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{wanted}'::pg_lsn");
+    while standby.sql("postgres", &reached).unwrap() != "t" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    standby.sql("postgres", "ALTER SYSTEM SET primary_conninfo = ''").unwrap();
+    standby.sql("postgres", "SELECT pg_reload_conf()").unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for number in 0..8 {
+        put(&client, &format!("new/{number}"), 10 + number, 50_000).await;
+    }
+    put(&client, "large", 30, 3_000_000).await;
+    client.create_bucket().bucket("late").send().await.unwrap();
+    client.put_object().bucket("late").key("k").body(small(50)).send().await.unwrap();
+    server.kill().unwrap();
+    primary.stop(Stop::Immediate).unwrap();
+    standby.promote().unwrap();
+    for point in POINTS {
+        server.set_env(config.clone().env("GRANARY_CRASH_POINT", point).env);
+        server.spawn().unwrap();
+        let status = server.wait_exit(Duration::from_secs(30)).await.unwrap();
+        assert!(!status.success(), "{point}");
+    }
+    server.set_env(config.env);
+    server.launch().await.unwrap();
+    let begun = Instant::now();
+    loop {
+        let listed = server.admin(&["metadata", "losses", "--json"]).await.unwrap();
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        if listed["failing_over"] == false {
+            assert_eq!(listed["losses"], serde_json::json!([]));
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", server.log_tail());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let clients = [server.client().unwrap()];
+    for number in 0..8 {
+        holds(&clients, &format!("new/{number}"), 10 + number, 50_000).await;
+    }
+    holds(&clients, "kept", 1, 50_000).await;
+    holds(&clients, "large", 30, 3_000_000).await;
+    assert!(get(&clients[0], "late", "k").await.unwrap() == seeded_bytes(50, 100));
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{RestoreRequest, StorageClass};
+use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
+use granary_tests::server::binary;
 use granary_tests::{Server, ServerConfig};
 
 const BUCKET: &str = "warm";
@@ -150,4 +152,84 @@ async fn evictions_that_die_lose_nothing() {
         assert_eq!(live_bytes(server, "hdd").await, total());
         check_all(&server.client().unwrap()).await;
     }
+}
+
+/// Three nodes, each with an SSD and a disk: copies are made by one for all, and whoever dies, another goes on.
+#[tokio::test]
+async fn nodes_keep_copies_for_each_other() {
+    let mut cluster = Cluster::empty().unwrap();
+    for _ in 0..3 {
+        let mut node = ServerConfig { hdds: 1, ..cluster.node_config(2) };
+        node.env.extend(config().env);
+        cluster.nodes.push(Server::start(node).await.unwrap());
+    }
+    cluster.wait_for(3).await.unwrap();
+    let client = cluster.nodes[1].client().unwrap();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    put_all(&client, StorageClass::Glacier).await;
+    restore_all(&client, 1_000).await;
+    // The first node holds the lease of what one does for all.
+    cluster.nodes[0].kill().unwrap();
+    for (key, _) in contents() {
+        until(&key, || is_restored(&client, &key)).await;
+    }
+    check_all(&client).await;
+    cluster.nodes[0].launch().await.unwrap();
+    cluster.wait_for(3).await.unwrap();
+    for node in &cluster.nodes {
+        check_all(&node.client().unwrap()).await;
+    }
+    let node = &cluster.nodes[2];
+    until("each has one copy", || async {
+        (live_bytes(node, "ssd").await, live_bytes(node, "hdd").await) == (total(), total())
+    })
+    .await;
+    // A job belongs to the node that was asked; what it made is everybody's.
+    client
+        .put_object()
+        .bucket(BUCKET)
+        .key("p")
+        .body(ByteStream::from(seeded_bytes(7, 50_000)))
+        .storage_class(StorageClass::StandardIa)
+        .send()
+        .await
+        .unwrap();
+    let prefix = format!("s3://{BUCKET}/p");
+    assert!(node.admin_output(&["tier", "prefetch", &prefix]).await.unwrap().status.success());
+    assert_eq!(live_bytes(&cluster.nodes[1], "ssd").await, total() + 50_000);
+    cluster.wait_complete(1).await.unwrap();
+}
+
+/// The metadata is made anew from the blocks: copies are forgotten, and nothing else is.
+#[tokio::test]
+async fn a_rebuild_from_blocks_forgets_copies_and_loses_nothing() {
+    let mut server = Server::start(config().env("GRANARY_METADATA_BACKUPS_KEPT", "0")).await.unwrap();
+    let client = server.client().unwrap();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    put_all(&client, StorageClass::StandardIa).await;
+    let all = format!("s3://{BUCKET}/");
+    assert!(server.admin_output(&["tier", "prefetch", &all]).await.unwrap().status.success());
+    server.stop().await.unwrap();
+    let drives = server.drive_paths().to_vec();
+    for path in &drives {
+        std::fs::remove_dir_all(path.join("meta")).unwrap();
+        drop(std::fs::remove_dir_all(path.join("backups")));
+    }
+    let mut command = std::process::Command::new(binary().unwrap());
+    command.args(["--json", "recover", "--from-drives", "--apply", "--candidates", "suggested"]);
+    for path in &drives {
+        command.arg("--data").arg(path);
+    }
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    server.launch().await.unwrap();
+    check_all(&server.client().unwrap()).await;
+    // Each lives once, wherever its bytes were found.
+    let server = &server;
+    until("each lives once", || async {
+        live_bytes(server, "ssd").await + live_bytes(server, "hdd").await == total()
+    })
+    .await;
+    assert!(server.admin_output(&["tier", "prefetch", &all]).await.unwrap().status.success());
+    check_all(&server.client().unwrap()).await;
 }

@@ -137,7 +137,7 @@ impl Stamp {
 
 /// How long after its record was written a write may be committed, and how far the clocks of nodes may be apart: what is
 /// this much older than a backup is in it, or was deleted before.
-const BACKUP_MARGIN: Duration = Duration::from_mins(10);
+pub(crate) const BACKUP_MARGIN: Duration = Duration::from_mins(10);
 
 /// Whether a backup begun at `backup_ms` surely knows what a record of this stamp tells.
 pub(crate) fn is_before(stamp: Stamp, backup_ms: i64) -> bool {

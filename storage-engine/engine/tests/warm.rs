@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::tiered::{HDDS, SSDS, live, options, put, put_parts, tiered, until};
@@ -273,4 +273,49 @@ async fn copies_are_compacted_with_their_volumes_and_accounted_exactly() {
     check(&store, &all).await;
     lose(&store, SSDS..SSDS + HDDS);
     check(&store, &all).await;
+}
+
+/// Objects are overwritten, deleted and read while they are prefetched, pinned and let go again and again: what is read is always
+/// what was written last, and at the end everything is accounted.
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_and_readers_race_the_copies() {
+    const KEYS: u64 = 8;
+    let store = tiered_with(|options| options.warm.bytes_max = Some(1_000_000)).await;
+    let ends = Instant::now() + Duration::from_secs(8);
+    let warming = async {
+        while Instant::now() < ends {
+            let job = store.engine.prefetch(&bucket(), "k").await.unwrap();
+            ended(&store.engine, job).await;
+            let job = store.engine.pin(&bucket(), "k1").await.unwrap();
+            ended(&store.engine, job).await;
+            store.engine.unpin(&bucket(), "k1").await.unwrap();
+        }
+    };
+    let work = (0..KEYS).map(|n| {
+        let store = &store;
+        async move {
+            let (name, mut round) = (format!("k{n}"), 0);
+            while Instant::now() < ends {
+                round += 1;
+                let length = if n % 2 == 0 { 9_000 + round } else { 300_000 + round };
+                let body = bytes(length, n * 1_000 + round as u64);
+                put(&store.engine, &name, &body, StorageClass::StandardIa).await.unwrap();
+                for _ in 0..8 {
+                    assert!(store.get(&name).await.unwrap() == body, "{name} {round}");
+                    tokio::time::sleep(Duration::from_millis(5 + n * 5)).await;
+                }
+                if round % 3 == 0 {
+                    store.engine.delete_object(&bucket(), entry(&name)).await.unwrap();
+                    assert!(matches!(store.get(&name).await, Err(EngineError::NoSuchKey)));
+                }
+            }
+            store.engine.delete_object(&bucket(), entry(&name)).await.unwrap();
+        }
+    });
+    futures::future::join(warming, futures::future::join_all(work)).await;
+    until("nothing lives any more", || async {
+        let lives = live(&store.engine).await;
+        (lives[&DriveClass::Ssd], lives[&DriveClass::Hdd]) == (0, 0)
+    })
+    .await;
 }

@@ -26,7 +26,8 @@ use granary_metadata::postgres::{Consistency, PostgresCopy, PostgresStore};
 use granary_metadata::sqlite::{Existing, SqliteImport, SqliteStore, mark_moved};
 use granary_metadata::{
     AclChange, BucketDocument, DriveRow, DriveState, EventPlace, IdentityChange, IdentityDocument,
-    MetadataError, MetadataStore, NewEvent, Outcome, RestoreChange, Restored, Result, Tagging, Write,
+    MetadataError, MetadataStore, NewEvent, Outcome, RestoreChange, Restored, Result, Tagging, WarmChange,
+    WarmKind, WarmStep, Write,
 };
 use granary_types::{DriveClass, DriveId, UnixMillis, WriteId};
 
@@ -129,9 +130,20 @@ async fn fill(store: &dyn MetadataStore, seed: u64) {
         write,
         restored: Some(Restored { requested: UnixMillis(5), expires: UnixMillis(6) }),
     };
+    let warm = WarmChange {
+        bucket: bucket_id(77),
+        key: key("tagged"),
+        version: version_id(0),
+        write,
+        step: WarmStep::Want { kind: WarmKind::WantedBulk, at: UnixMillis(7), days: 8 },
+    };
     let put = w(put_empty(77, "tagged", 9_999));
-    let beside =
-        [Write::Tag(Box::new(tagging)), Write::Acl(Box::new(acl)), Write::Restore(Box::new(restore))];
+    let beside = [
+        Write::Tag(Box::new(tagging)),
+        Write::Acl(Box::new(acl)),
+        Write::Restore(Box::new(restore)),
+        Write::Warm(Box::new(warm)),
+    ];
     let outcomes = commit(store, std::iter::once(put).chain(beside).collect()).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done { .. })), "{outcomes:?}");
     let document = Some(b"<CORSConfiguration/>".to_vec());

@@ -151,7 +151,12 @@ pub(super) fn find_part(parts: &[PartInfo], number: PartNumber) -> S3Result<(u64
         }
         start += part.length_bytes;
     }
-    Err(S3Error::new(ErrorCode::InvalidPart)
-        .field("ActualPartCount", parts.len().to_string())
-        .field("PartNumberRequested", number.get().to_string()))
+    Err(no_part(parts.len(), number))
+}
+
+/// An object of so many parts has none of that number.
+pub(super) fn no_part(count: usize, number: PartNumber) -> S3Error {
+    S3Error::new(ErrorCode::InvalidPart)
+        .field("ActualPartCount", count.to_string())
+        .field("PartNumberRequested", number.get().to_string())
 }

@@ -5,7 +5,7 @@ use granary_engine::{ByteRange, ObjectInfo, Tags, check_readable};
 use granary_types::{Checksum, PartNumber};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::attributes::find_part;
+use super::attributes::{find_part, no_part};
 use super::{ObjectAddress, object_headers, version};
 use crate::conditions::{self, Verdict};
 use crate::context::Context;
@@ -37,6 +37,15 @@ impl Wanted {
         }
     }
 
+    /// Refuses a part that the object does not have, also to who does not bring its key: how many there are is no secret.
+    fn check_part(self, info: &ObjectInfo) -> S3Result<()> {
+        match (self, &info.parts) {
+            (Self::Part(number), Some(parts)) => find_part(parts, number).map(drop),
+            (Self::Part(number), None) if number.get() > 1 => Err(no_part(1, number)),
+            _ => Ok(()),
+        }
+    }
+
     /// Without the range, if `If-Range` speaks of another object than this one.
     fn if_range(self, context: &Context<'_>, info: &ObjectInfo) -> Self {
         match self {
@@ -60,6 +69,7 @@ pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Resu
     let key = encryption::read_key(context)?;
     let wanted = check(context)?;
     let mut opened = version::open(context, object, context.query.get("versionId")).await?;
+    wanted.check_part(opened.info())?;
     opened.unlock(key.as_ref())?;
     check_conditions(context, opened.info())?;
     check_readable(opened.info().storage_class, opened.info().restored)?;
@@ -78,6 +88,7 @@ pub(super) async fn head(context: &Context<'_>, object: &ObjectAddress) -> S3Res
     let key = encryption::read_key(context)?;
     let wanted = check(context)?;
     let mut opened = version::open(context, object, context.query.get("versionId")).await?;
+    wanted.check_part(opened.info())?;
     opened.unlock(key.as_ref())?;
     check_conditions(context, opened.info())?;
     let (selection, mut headers) = answer(context, wanted, opened.info())?;
@@ -180,11 +191,7 @@ fn part_selection(
             (ByteRange { start, end: start + part.length_bytes }, part.checksum.as_ref())
         }
         None if number.get() == 1 => (ByteRange { start: 0, end: info.length_bytes }, info.checksum.as_ref()),
-        None => {
-            return Err(S3Error::new(ErrorCode::InvalidPart)
-                .field("ActualPartCount", "1")
-                .field("PartNumberRequested", number.get().to_string()));
-        }
+        None => return Err(no_part(1, number)),
     };
     if let (true, Some(checksum)) = (show_checksum, checksum) {
         // The value is the part's, the kind is the object's: how the parts' checksums make the object's.

@@ -12,7 +12,7 @@ use super::replay::{Act, Item, Known, Record, Rules, put_event};
 use super::scan::{FoundVolume, read_walked};
 use crate::error::Result;
 use crate::maintain::Walk;
-use crate::told::{Deed, Stamp};
+use crate::told::{BACKUP_MARGIN, Deed, Stamp};
 use crate::volume::{VolumeMap, VolumeView};
 
 /// What lies between two places of a volume.
@@ -64,10 +64,11 @@ pub(crate) async fn read_tail(
     })
 }
 
-/// One writer packs new records into a volume in the order of their stamps, stripe by stripe, from when it was opened; what
-/// is moved keeps an older one.
+/// One writer packs new records into a volume in the order of their stamps, stripe by stripe, from when it was opened, or not
+/// long before: the first are stamped, and then it is opened for them. What is moved keeps an older stamp.
 fn novelties(opened: UnixMillis, records: &[Record], stripes: &[u64]) -> Vec<Novelty> {
     let mut floor_us = u64::try_from(opened.0).unwrap_or(0).saturating_mul(1000);
+    let margin_us = u64::try_from(BACKUP_MARGIN.as_micros()).unwrap_or(u64::MAX);
     let (mut stripe, mut highest_us) = (None, floor_us);
     let mut novelties = Vec::with_capacity(records.len());
     for (record, at) in records.iter().zip(stripes) {
@@ -75,7 +76,7 @@ fn novelties(opened: UnixMillis, records: &[Record], stripes: &[u64]) -> Vec<Nov
             floor_us = highest_us;
         }
         highest_us = highest_us.max(record.stamp.at_us);
-        let is_moved = record.stamp.at_us < floor_us;
+        let is_moved = record.stamp.at_us.saturating_add(margin_us) < floor_us;
         novelties.push(if is_moved { Novelty::Moved } else { Novelty::New });
     }
     novelties

@@ -31,24 +31,27 @@ fn record(at_us: u64) -> Record {
     }
 }
 
-/// (stripe, stamp in ms) of records of a volume that was opened at 1000 ms, and which of them were moved there.
+/// (stripe, stamp in minutes) of records of a volume that was opened after 100 minutes, and which of them were moved there.
 fn moved(records: &[(u64, u64)]) -> Vec<bool> {
     let (stripes, records): (Vec<u64>, Vec<Record>) =
-        records.iter().map(|(stripe, ms)| (*stripe, record(ms * 1000))).unzip();
-    let novelties = novelties(UnixMillis(1000), &records, &stripes);
+        records.iter().map(|(stripe, minutes)| (*stripe, record(minutes * 60_000_000))).unzip();
+    let novelties = novelties(UnixMillis(100 * 60_000), &records, &stripes);
     novelties.into_iter().map(|novelty| novelty == Novelty::Moved).collect()
 }
 
 #[test]
-fn what_is_older_than_the_volume_or_than_a_stripe_before_it_was_moved() {
-    assert_eq!(moved(&[(1, 900), (1, 1000), (2, 1005)]), [true, false, false]);
-    assert_eq!(
-        moved(&[(1, 2000), (2, 1999), (2, 2001), (3, 2000), (3, 2002)]),
-        [false, true, false, true, false]
-    );
+fn what_is_much_older_than_the_volume_or_than_a_stripe_before_it_was_moved() {
+    assert_eq!(moved(&[(1, 80), (1, 100), (2, 101)]), [true, false, false]);
+    assert_eq!(moved(&[(1, 200), (2, 189), (2, 201), (3, 190), (3, 202)]), [false, true, false, true, false]);
+}
+
+/// The first group of a volume is stamped before the volume is opened for it.
+#[test]
+fn the_first_records_of_a_volume_are_new() {
+    assert_eq!(moved(&[(1, 99), (1, 100)]), [false; 2]);
 }
 
 #[test]
 fn within_a_stripe_the_order_of_columns_says_nothing() {
-    assert_eq!(moved(&[(1, 2002), (1, 2001), (1, 2003), (2, 2010), (2, 2004)]), [false; 5]);
+    assert_eq!(moved(&[(1, 220), (1, 205), (1, 221), (2, 240), (2, 230)]), [false; 5]);
 }

@@ -274,7 +274,8 @@ async fn copy_large(inner: &Arc<Inner>, wish: &Wish, mut throttle: Option<Thrott
     };
     let record = record.encode()?;
     let (mut places, mut advances, mut volumes) = (Vec::new(), Vec::new(), Vec::new());
-    for blob in blobs_of(inner, &wish.row).await? {
+    let Some(blobs) = blobs_of(inner, &wish.row).await? else { return Ok(None) };
+    for blob in blobs {
         let copy = rewrite(inner, &blob, (Tier::Warm, record.clone()), |_| true, throttle.as_mut()).await?;
         for extent in &copy.extents {
             read_back(inner, extent, throttle.as_mut()).await?;
@@ -299,13 +300,12 @@ async fn copy_large(inner: &Arc<Inner>, wish: &Wish, mut throttle: Option<Thrott
     Ok(matches!(outcome, Outcome::Done { .. }).then_some(bytes))
 }
 
-/// The blobs of a large object, one for each of its parts.
-async fn blobs_of(inner: &Inner, row: &ObjectRow) -> Result<Vec<BlobRow>> {
+/// The blobs of a large object, one for each of its parts; `None` if it is gone.
+async fn blobs_of(inner: &Inner, row: &ObjectRow) -> Result<Option<Vec<BlobRow>>> {
     let ids: Vec<BlobId> = row.object.content.parts().iter().map(|part| part.blob).collect();
     let mut found: HashMap<BlobId, BlobRow> = HashMap::with_capacity(ids.len());
     for ids in ids.chunks(BLOBS_PAGE) {
         found.extend(inner.store.blobs(ids).await?.into_iter().map(|blob| (blob.id, blob)));
     }
-    let gone = || EngineError::Unavailable { context: "copying an object that is gone" };
-    ids.iter().map(|id| found.get(id).cloned().ok_or_else(gone)).collect()
+    Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
 }
