@@ -52,9 +52,13 @@ def lines(s3, target):
     return found
 
 
-def wait_for(s3, target, count, deadline_s=20):
+def wait_for(s3, target, count, deadline_s=20, operation=None):
+    """The lines that were delivered, of one operation or of all, once there are so many."""
+    def wanted():
+        return [line for line in lines(s3, target) if operation in (None, line["operation"])]
+
     end = time.monotonic() + deadline_s
-    while len(found := lines(s3, target)) < count:
+    while len(found := wanted()) < count:
         assert time.monotonic() < end, found
         time.sleep(0.1)
     return found
@@ -161,7 +165,7 @@ def test_logging_ends_and_no_client_writes_lines_of_its_own(server, source, targ
     log_to(s3, source, target)
     evil = server.boto3(user_agent='x" 200 - -\t"y')
     evil.put_object(Bucket=source, Key='a\n" forged', Body=b"x")
-    found = [line for line in wait_for(s3, target, 1) if line["operation"] == "REST.PUT.OBJECT"]
+    found = wait_for(s3, target, 1, operation="REST.PUT.OBJECT")
     assert len(found) == 1 and "%22" in found[0]["key"] and '"' not in found[0]["agent"]
     s3.put_bucket_logging(Bucket=source, BucketLoggingStatus={})
     time.sleep(1)

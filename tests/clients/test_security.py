@@ -67,8 +67,9 @@ def raw_bytes(server, data):
     host, port = server.host.split(":")
     with socket.create_connection((host, int(port)), timeout=30) as link:
         link.sendall(data)
+        received = link.recv(65536)
+        # Not before: whoever hangs up while a request is looked at gets no answer.
         link.shutdown(socket.SHUT_WR)
-        received = b""
         while piece := link.recv(65536):
             received += piece
     return received
