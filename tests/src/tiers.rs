@@ -187,27 +187,27 @@ pub async fn wait_on_disks(server: &Server, bytes: u64) -> Result<()> {
 
 /// Waits until volumes in which nothing lives are gone, but for those with records, and every other one has all its shards.
 pub async fn wait_collected(server: &Server, parity_min: usize) -> Result<()> {
-    let mut last = String::new();
+    let mut last = None;
     let waited = wait("the census is complete", DEADLINE, async || {
-        let volumes: Value = serde_json::from_str(&server.admin(&["volume", "list", "--json"]).await?)?;
-        let census = Census::take(server.drive_paths())?;
-        let listed = volumes.as_array().context("a list of volumes")?;
-        let of = |volume: &Value, name: &str| volume.get(name).and_then(Value::as_str).map(str::to_owned);
-        let freed = listed.iter().filter(|volume| of(volume, "state").is_some_and(|state| state == "freed"));
-        let waiting = freed.count();
-        let unknown = census
-            .volumes
-            .keys()
-            .filter(|id| !listed.iter().any(|volume| of(volume, "id").as_ref() == Some(id)));
-        let unknown: Vec<_> = unknown.cloned().collect();
-        last = match census.ensure_complete(&volumes, parity_min) {
-            Err(error) => error.to_string(),
-            Ok(()) if waiting > 0 => format!("{waiting} freed volumes wait"),
-            Ok(()) if !unknown.is_empty() => format!("files of no volume: {unknown:?}"),
-            Ok(()) => return Ok(true),
-        };
-        Ok(false)
+        last = collected(server, parity_min).await.err();
+        Ok(last.is_none())
     })
     .await;
-    waited.with_context(|| last)
+    waited.with_context(|| format!("{last:?}"))
+}
+
+/// Whether every volume is complete, with so much parity at least, and nothing is left of those that were freed.
+pub async fn collected(server: &Server, parity_min: usize) -> Result<()> {
+    let volumes: Value = serde_json::from_str(&server.admin(&["volume", "list", "--json"]).await?)?;
+    let census = Census::take(server.drive_paths())?;
+    let listed = volumes.as_array().context("a list of volumes")?;
+    let of = |volume: &Value, name: &str| volume.get(name).and_then(Value::as_str).map(str::to_owned);
+    let freed = listed.iter().filter(|volume| of(volume, "state").is_some_and(|state| state == "freed"));
+    let waiting = freed.count();
+    let is_listed = |id: &String| listed.iter().any(|volume| of(volume, "id").as_ref() == Some(id));
+    let unknown: Vec<_> = census.volumes.keys().filter(|id| !is_listed(id)).cloned().collect();
+    census.ensure_complete(&volumes, parity_min)?;
+    ensure!(waiting == 0, "{waiting} freed volumes wait");
+    ensure!(unknown.is_empty(), "files of no volume: {unknown:?}");
+    Ok(())
 }

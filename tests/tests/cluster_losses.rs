@@ -56,6 +56,8 @@ async fn a_column_that_is_lost_while_a_node_is_away_is_rebuilt_when_that_is_back
     for client in cluster.clients().unwrap() {
         is_whole(&client).await;
     }
+    // Reads notice the columns that they need, a scrub all of them.
+    cluster.nodes[0].admin_output(&["scrub"]).await.unwrap();
     // Nothing is concluded yet.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(lost.iter().any(|shard| !shard.exists()), "a column was rebuilt from too few");

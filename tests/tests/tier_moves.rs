@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
@@ -19,8 +20,8 @@ use granary_tests::load::{self, Ledger, Load, OnFailure};
 use granary_tests::mount::Mount;
 use granary_tests::server::binary;
 use granary_tests::tiers::{
-    BUCKET, HDDS, check_all, config, content_bytes, count_classes, live_bytes, put_all, set_rule, wait,
-    wait_collected, wait_live, wait_moved, wait_on_disks,
+    BUCKET, HDDS, check_all, collected, config, content_bytes, count_classes, live_bytes, put_all, set_rule,
+    wait, wait_collected, wait_live, wait_moved, wait_on_disks,
 };
 use granary_tests::{Server, ServerConfig};
 use tokio::task::JoinSet;
@@ -123,11 +124,14 @@ async fn a_drive_lost_in_the_middle_of_a_move_loses_nothing() {
         check_all(&client).await.unwrap();
         // A new drive in its place takes its share.
         std::fs::create_dir_all(&lost).unwrap();
-        let healed = wait("the census is complete", Duration::from_secs(60), async || {
+        let mut left = None;
+        let healed = wait("the census is complete", Duration::from_secs(90), async || {
+            // What was being moved or sealed is for the next heal.
             server.admin_output(&["heal"]).await?;
-            Ok(wait_collected(&server, 1).await.is_ok())
+            left = collected(&server, 1).await.err();
+            Ok(left.is_none())
         });
-        healed.await.unwrap();
+        healed.await.with_context(|| format!("{left:?}")).unwrap();
         wait_live(&server, content_bytes()).await.unwrap();
         check_all(&client).await.unwrap();
     }

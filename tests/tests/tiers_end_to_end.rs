@@ -2,7 +2,7 @@
 //! archived, restored, and archived again; at every stage they are read and compared, and the listing tells where they are.
 //!
 //! The disks are ext4 on loop devices that the kernel keeps as slow as disks are, in operations and in bytes. `cargo xtask
-//! soak tiers` runs this with 2 GiB and 50,000 files; otherwise it is a tenth of that. Needs root.
+//! soak tiers` runs this with 2 GiB and 50,000 files; without it (`cargo test --test tiers_end_to_end`) it is a tenth of that. Needs root.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
 use std::io::Read as _;

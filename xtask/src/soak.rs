@@ -1,5 +1,4 @@
-//! `cargo xtask soak`: tests of `cargo xtask test` at the size that they are about, which takes longer than a change should
-//! wait for.
+//! `cargo xtask soak`: tests at the size that they are about, which takes longer than a change should wait for.
 
 use std::process::Command;
 

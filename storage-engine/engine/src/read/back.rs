@@ -39,7 +39,7 @@ pub(crate) async fn read_back(
         let (piece, behind) = rest.split_at_checked(count).unwrap_or((rest, &[]));
         rest = behind;
         let ours = || piece.iter().filter(|stripe| stripe.columns_written & (1 << column) != 0);
-        let Some((from, to)) = ours().next().zip(ours().last()) else { continue };
+        let Some((from, to)) = ours().next().zip(ours().next_back()) else { continue };
         let length_bytes = to.offset + to.span_bytes - from.offset;
         let length_bytes = usize::try_from(length_bytes).unwrap_or(usize::MAX);
         let bytes = shard.read(from.offset, length_bytes).await?;
