@@ -196,6 +196,12 @@ pub async fn wait_collected(server: &Server, parity_min: usize) -> Result<()> {
     waited.with_context(|| format!("{last:?}"))
 }
 
+/// Whether every volume is complete, with so much parity at least.
+pub async fn complete(server: &Server, parity_min: usize) -> Result<()> {
+    let volumes: Value = serde_json::from_str(&server.admin(&["volume", "list", "--json"]).await?)?;
+    Census::take(server.drive_paths())?.ensure_complete(&volumes, parity_min)
+}
+
 /// Whether every volume is complete, with so much parity at least, and nothing is left of those that were freed.
 pub async fn collected(server: &Server, parity_min: usize) -> Result<()> {
     let volumes: Value = serde_json::from_str(&server.admin(&["volume", "list", "--json"]).await?)?;
