@@ -17,7 +17,7 @@ use crate::api::{
     Tag, VersionPage, Versioning, WriteConditions, Written,
 };
 use crate::append::Beginning;
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
 use crate::events::Subject;
 use crate::locks::{check_bucket, lock_write};
@@ -170,13 +170,9 @@ impl Engine {
         Ok((first(self.commit_recorded(records, recorded).await?)?, None))
     }
 
-    /// Commits one write.
+    /// As [`Inner::commit_one`].
     pub(crate) async fn commit_one(&self, commit: Commit) -> Result<Outcome> {
-        let committed = self.inner.store.commit(commit).await;
-        if let Err(error) = &committed {
-            self.inner.pool.leave_fenced(error).await;
-        }
-        first(committed?)
+        self.inner.commit_one(commit).await
     }
 
     /// Turns the outcome of a write into a result.
@@ -285,6 +281,17 @@ impl Engine {
         let bucket = self.bucket(bucket).await?.id;
         let ListOptions { prefix, delimiter, after, limit } = options;
         Ok(self.inner.store.list_objects(ListQuery { bucket, prefix, delimiter, after, limit }).await?)
+    }
+}
+
+impl Inner {
+    /// Commits one write, and what goes with it.
+    pub(crate) async fn commit_one(&self, commit: Commit) -> Result<Outcome> {
+        let committed = self.store.commit(commit).await;
+        if let Err(error) = &committed {
+            self.pool.leave_fenced(error).await;
+        }
+        first(committed?)
     }
 }
 

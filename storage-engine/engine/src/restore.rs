@@ -89,8 +89,7 @@ impl Engine {
                     writes.extend(self.inner.restore_done_events(origin, &found, subject, expires).await?);
                 }
             }
-            let outcomes = self.inner.store.commit(Commit { advances: Vec::new(), writes }).await?;
-            match crate::objects::first(outcomes)? {
+            match self.commit_one(Commit { advances: Vec::new(), writes }).await? {
                 // It was replaced, or is being restored by another request: that is looked at again.
                 Outcome::NoSuchKey | Outcome::Moved => {}
                 outcome => {

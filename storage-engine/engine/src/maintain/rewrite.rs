@@ -3,20 +3,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::future::try_join_all;
 use granary_metadata::{BlobMove, BlobRow, Commit, Extent, Outcome, VolumeAdvance, VolumeRow, Write};
 use granary_types::{BlobId, StorageClass};
 
 use super::moves::Throttle;
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
-use crate::layout::stripes;
-use crate::read::{Found, read_stripe};
+use crate::layout::{full_stripe_bytes, stripes};
+use crate::read::{WrittenStripe, read_back};
 use crate::record::BlobRecord;
 use crate::tiers::Tier;
 use crate::volume::OpenVolume;
 use crate::write::{BlobWriter, Finished, WrittenBlob};
 
 const ATTEMPTS_MAX: usize = 3;
+/// Stripes that are read back together: two long reads of each disk.
+const STRIPES_VERIFIED: usize = 16;
 
 /// Extents written again.
 pub(crate) struct Rewritten {
@@ -45,16 +48,9 @@ pub(crate) async fn move_blob(
     let rewritten = rewrite(inner, blob, (tier, record), is_there, None).await?;
     let moved = BlobMove { blob: blob.id, from: blob.extents.clone(), to: rewritten.extents };
     let commit = Commit { advances: rewritten.advances, writes: vec![Write::MoveBlob(Box::new(moved))] };
-    let committed = inner.store.commit(commit).await;
-    if let Err(error) = &committed {
-        inner.pool.leave_fenced(error).await;
-    }
-    let outcomes = committed?;
+    let outcome = inner.commit_one(commit).await?;
     drop(rewritten.volumes);
-    match outcomes.first() {
-        Some(Outcome::Done { .. }) => Ok(bytes),
-        _ => Ok(0),
-    }
+    Ok(if matches!(outcome, Outcome::Done { .. }) { bytes } else { 0 })
 }
 
 /// The class of what a blob was written for, if that is still there.
@@ -124,28 +120,37 @@ async fn copy_extent(
     Err(EngineError::Unavailable { context: "writing a blob again: drives keep failing" })
 }
 
-/// Reads what was written of an extent on every column, each against its hashes.
+/// Reads what was written of an extent on every column, each block against its hashes.
 ///
 /// # Errors
-/// [`EngineError::Unavailable`] if any of it cannot be read.
-pub(crate) async fn read_back(
+/// [`EngineError::Unreadable`] if a block is not what was written; those of the drives.
+pub(crate) async fn verify_extent(
     inner: &Inner,
     extent: &Extent,
     mut throttle: Option<&mut Throttle>,
 ) -> Result<()> {
     let view = inner.map.view(extent.volume).await?;
-    let (k, _) = view.profile_columns();
-    for stripe in stripes(extent, k, 0, extent.length_bytes) {
+    let (k, m) = view.profile_columns();
+    let parity = (0..m).fold(0_u32, |columns, column| columns | 1 << (k + column));
+    let stripes: Vec<WrittenStripe> = stripes(extent, k, 0, extent.length_bytes)
+        .map(|stripe| WrittenStripe {
+            offset: stripe.offset,
+            span_bytes: stripe.span_bytes(),
+            columns_written: stripe.blocks().fold(parity, |columns, block| columns | 1 << block.column),
+        })
+        .collect();
+    for piece in stripes.chunks(STRIPES_VERIFIED) {
         let began = Instant::now();
-        let found = read_stripe(&inner.map, &view, stripe.offset).await;
-        let is_whole = matches!(&found, Found::Stripe(read) if read.lost().next().is_none());
-        if !is_whole {
-            return Err(EngineError::Unavailable {
-                context: "copying a blob: what was written cannot be read back whole",
-            });
-        }
+        let reads = (0..k + m).map(|column| {
+            let view = &view;
+            async move {
+                let shard = inner.map.shard(view, column).await?;
+                read_back(shard.as_ref(), (view.id, column), piece).await
+            }
+        });
+        try_join_all(reads).await?;
         if let Some(throttle) = &mut throttle {
-            throttle.pace(began, stripe.length_bytes).await;
+            throttle.pace(began, piece.len() as u64 * full_stripe_bytes(k)).await;
         }
     }
     Ok(())

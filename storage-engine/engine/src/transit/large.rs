@@ -3,22 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
-use granary_metadata::{BlobMove, BlobRow, Commit, Extent, NewObject, Outcome, VolumeAdvance, Write};
+use granary_metadata::{BlobMove, BlobRow, Commit, Extent, NewObject, Outcome, Write};
 use granary_types::{BlobId, VolumeId, crash_point};
 
 use super::Told;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::layout::{full_stripe_bytes, stripes};
-use crate::maintain::{Rewritten, Throttle, entries_of, rewrite};
-use crate::read::{Found, WrittenStripe, read_back, read_stripe};
+use crate::maintain::{Rewritten, Throttle, entries_of, rewrite, verify_extent};
+use crate::read::{Found, read_stripe};
 use crate::tiers::Tier;
 use crate::write::Recorded;
 
 const BLOBS_PAGE: usize = 1_000;
-/// Stripes that are read back together: two long reads of each disk.
-const STRIPES_VERIFIED: usize = 16;
 
 /// A large object to be moved.
 pub(super) struct Large {
@@ -46,7 +42,8 @@ pub(super) async fn move_large(inner: &Arc<Inner>, large: Large, throttle: &mut 
     for blob in left {
         let Rewritten { extents, advances, volumes } = apart.copy(&blob, throttle).await?;
         let moved = BlobMove { blob: blob.id, from: blob.extents, to: extents };
-        let outcome = commit_one(inner, advances, Write::MoveBlob(Box::new(moved))).await?;
+        let writes = vec![Write::MoveBlob(Box::new(moved))];
+        let outcome = inner.commit_one(Commit { advances, writes }).await?;
         drop(volumes);
         crash_point("tier.after_blob");
         if !matches!(outcome, Outcome::Done { .. }) {
@@ -103,7 +100,7 @@ impl Apart<'_> {
         let copy = rewrite(self.inner, blob, (self.tier, record), must_move, Some(throttle)).await?;
         crash_point("tier.after_copy_before_verify");
         for extent in copy.extents.iter().filter(|extent| !blob.extents.contains(extent)) {
-            self.verify(extent, throttle).await?;
+            verify_extent(self.inner, extent, Some(throttle)).await?;
         }
         Ok(copy)
     }
@@ -121,39 +118,4 @@ impl Apart<'_> {
         let own = records.filter(|(id, _)| *id == blob.id).map(|(_, record)| record).next();
         own.ok_or_else(|| EngineError::Unreadable { context: format!("the record of blob {}", blob.id) })
     }
-
-    /// Reads what was written on every column, each against its hashes.
-    async fn verify(&self, extent: &Extent, throttle: &mut Throttle) -> Result<()> {
-        let view = self.inner.map.view(extent.volume).await?;
-        let (k, m) = view.profile_columns();
-        let parity = (0..m).fold(0_u32, |columns, column| columns | 1 << (k + column));
-        let stripes: Vec<WrittenStripe> = stripes(extent, k, 0, extent.length_bytes)
-            .map(|stripe| WrittenStripe {
-                offset: stripe.offset,
-                span_bytes: stripe.span_bytes(),
-                columns_written: stripe.blocks().fold(parity, |columns, block| columns | 1 << block.column),
-            })
-            .collect();
-        for piece in stripes.chunks(STRIPES_VERIFIED) {
-            let began = throttle.begin();
-            let reads = (0..k + m).map(|column| {
-                let view = &view;
-                async move {
-                    let shard = self.inner.map.shard(view, column).await?;
-                    read_back(shard.as_ref(), (view.id, column), piece).await
-                }
-            });
-            try_join_all(reads).await?;
-            throttle.pace(began, piece.len() as u64 * full_stripe_bytes(k)).await;
-        }
-        Ok(())
-    }
-}
-
-async fn commit_one(inner: &Arc<Inner>, advances: Vec<VolumeAdvance>, write: Write) -> Result<Outcome> {
-    let committed = inner.store.commit(Commit { advances, writes: vec![write] }).await;
-    if let Err(error) = &committed {
-        inner.pool.leave_fenced(error).await;
-    }
-    crate::objects::first(committed?)
 }

@@ -19,7 +19,7 @@ use granary_types::{BlobId, BucketId, ObjectKey, UnixMillis, VolumeId, crash_poi
 use super::room::{Claims, is_done, make_room};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::maintain::{Rewritten, Throttle, packed_entries, read_back, rewrite};
+use crate::maintain::{Rewritten, Throttle, packed_entries, rewrite, verify_extent};
 use crate::record::BlobRecord;
 use crate::tiers::Tier;
 use crate::write::PackWrite;
@@ -278,7 +278,7 @@ async fn copy_large(inner: &Arc<Inner>, wish: &Wish, mut throttle: Option<Thrott
     for blob in blobs {
         let copy = rewrite(inner, &blob, (Tier::Warm, record.clone()), |_| true, throttle.as_mut()).await?;
         for extent in &copy.extents {
-            read_back(inner, extent, throttle.as_mut()).await?;
+            verify_extent(inner, extent, throttle.as_mut()).await?;
         }
         let Rewritten { extents, advances: ours, volumes: held } = copy;
         places.push(extents);
@@ -290,11 +290,7 @@ async fn copy_large(inner: &Arc<Inner>, wish: &Wish, mut throttle: Option<Thrott
     let mut writes = vec![Write::Warm(Box::new(wish.place(place)))];
     writes.extend(wish.behind.iter().cloned());
     crash_point("warm.after_copy_before_commit");
-    let committed = inner.store.commit(Commit { advances, writes }).await;
-    if let Err(error) = &committed {
-        inner.pool.leave_fenced(error).await;
-    }
-    let outcome = crate::objects::first(committed?)?;
+    let outcome = inner.commit_one(Commit { advances, writes }).await?;
     drop(volumes);
     crash_point("warm.after_commit");
     Ok(matches!(outcome, Outcome::Done { .. }).then_some(bytes))
