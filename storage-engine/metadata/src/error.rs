@@ -46,6 +46,9 @@ pub enum MetadataError {
         /// The committed end after the commit's own advances.
         committed_end: u64,
     },
+    /// What the commit refers to did not become durable. Nothing was applied.
+    #[error("what the commit refers to did not become durable")]
+    NotDurable,
     /// The drive was retired: it never comes back, and nothing new is placed on it. Nothing was changed.
     #[error("drive {0} was retired")]
     DriveRetired(DriveId),

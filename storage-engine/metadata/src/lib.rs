@@ -11,6 +11,7 @@ extern crate self as granary_metadata;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod durable;
 mod error;
 mod fail_over;
 mod membership;
@@ -24,6 +25,7 @@ mod store;
 #[cfg(any(test, fuzzing))]
 pub use sqlite::fuzzing;
 
+pub use durable::{Durable, Promise, durable};
 pub use error::{MetadataError, Result};
 pub use fail_over::{
     FailOverStep, FailOvers, Loss, LossKind, LossPage, Lost, LostChange, LostTail, NodeHistory, Timeline,

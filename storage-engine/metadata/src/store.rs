@@ -6,6 +6,7 @@ use granary_types::{
     WriteId,
 };
 
+use crate::durable::Durable;
 use crate::error::Result;
 use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
@@ -53,6 +54,16 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// [`crate::MetadataError::Fenced`] and [`crate::MetadataError::VolumeGone`] when nothing was applied because
     /// of a volume; other errors when the outcome is a failure or unknown.
     async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>>;
+
+    /// As [`Self::commit`], of bytes that are still being flushed: nothing of it is durable or visible before `durable`
+    /// says that they are. A store may use the time to apply it.
+    ///
+    /// # Errors
+    /// Those of [`Self::commit`], and [`crate::MetadataError::NotDurable`] if they never are; nothing was applied then.
+    async fn commit_once_durable(&self, commit: Commit, durable: Durable) -> Result<Vec<Outcome>> {
+        durable.kept().await?;
+        self.commit(commit).await
+    }
 
     /// One version of a key: the current one if `version` is `None` (a delete marker is returned as such).
     async fn object(

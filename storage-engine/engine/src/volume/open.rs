@@ -109,26 +109,19 @@ impl OpenVolume {
     }
 
     /// Appends a run and waits until all its columns are written (and flushed, if asked). Gives back the offset. Must run to its end: a dropped append would hold up the volume, so callers spawn it.
-    pub(crate) async fn append(&self, run: &mut Run, flush: Flush) -> Result<u64> {
+    pub(crate) async fn append(self: &Arc<Self>, run: &mut Run, flush: Flush) -> Result<u64> {
+        let in_flight = self.begin(run, flush)?;
+        let offset = in_flight.offset;
+        in_flight.landed().await?;
+        Ok(offset)
+    }
+
+    /// Gives a run its place and queues it on the drives.
+    pub(crate) fn begin(self: &Arc<Self>, run: &mut Run, flush: Flush) -> Result<InFlight> {
         let (offset, writes) = self.queue(run, flush)?;
-        let mut settle = Settle { volume: self, offset, run_end: None };
-        let results = join_all(writes).await;
-        let mut failure = None;
-        for (column, result) in results {
-            if let Err(error) = result {
-                self.blame(column, &error);
-                failure = Some(error);
-            }
-        }
-        failure = failure.or_else(|| self.retired());
-        if failure.is_none() {
-            settle.run_end = Some((offset + run.span_bytes(), run.stored_bytes()));
-        }
-        drop(settle);
-        match failure {
-            None => Ok(offset),
-            Some(error) => Err(error.into()),
-        }
+        let (end, stored_bytes) = (offset + run.span_bytes(), run.stored_bytes());
+        let settle = Settle { volume: Arc::clone(self), offset, run_end: None };
+        Ok(InFlight { offset, end, stored_bytes, writes, settle })
     }
 
     /// Gives the run its place, stamps it and queues its columns, all under the lock: the order on each drive is
@@ -249,6 +242,16 @@ impl OpenVolume {
         VolumeAdvance { volume: self.id, epoch: self.epoch, end, stored_bytes: reported.values().sum() }
     }
 
+    /// The advance that will commit everything below `end` once the runs from `from` to there have landed, which take
+    /// `stored_bytes`. `None` if something before them is in flight or failed.
+    pub(crate) fn foresee(&self, (from, end): (u64, u64), stored_bytes: u64) -> Option<VolumeAdvance> {
+        let state = self.state.lock();
+        let is_next = state.failed_at.is_none() && state.in_flight.first().is_none_or(|first| *first >= from);
+        let before: u64 = state.unreported_bytes.range(..=from).map(|(_, bytes)| bytes).sum();
+        let stored_bytes = before + stored_bytes;
+        is_next.then_some(VolumeAdvance { volume: self.id, epoch: self.epoch, end, stored_bytes })
+    }
+
     /// The shard files by column, for readers.
     pub(crate) fn columns(&self) -> &[OpenColumn] {
         &self.columns
@@ -263,16 +266,48 @@ impl OpenVolume {
     }
 }
 
+/// A run that is queued on the drives.
+pub(crate) struct InFlight {
+    pub offset: u64,
+    pub end: u64,
+    /// What it takes in all shard files together.
+    pub stored_bytes: u64,
+    writes: Vec<ColumnWrite>,
+    settle: Settle,
+}
+
+impl InFlight {
+    /// Waits until all columns are written (and flushed, if that was asked). Must run to its end, as
+    /// [`OpenVolume::append`].
+    pub(crate) async fn landed(self) -> Result<()> {
+        let Self { end, stored_bytes, writes, mut settle, .. } = self;
+        let mut failure = None;
+        for (column, result) in join_all(writes).await {
+            if let Err(error) = result {
+                settle.volume.blame(column, &error);
+                failure = Some(error);
+            }
+        }
+        match failure.or_else(|| settle.volume.retired()) {
+            None => {
+                settle.run_end = Some((end, stored_bytes));
+                Ok(())
+            }
+            Some(error) => Err(error.into()),
+        }
+    }
+}
+
 /// Ends a run in flight, also when the append is dropped or panics: a run that did not say that it went well has
 /// failed.
-struct Settle<'a> {
-    volume: &'a OpenVolume,
+struct Settle {
+    volume: Arc<OpenVolume>,
     offset: u64,
     /// Where the run ends and what it takes, once it is written.
     run_end: Option<(u64, u64)>,
 }
 
-impl Drop for Settle<'_> {
+impl Drop for Settle {
     fn drop(&mut self) {
         let mut state = self.volume.state.lock();
         state.in_flight.remove(&self.offset);

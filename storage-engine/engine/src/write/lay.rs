@@ -1,4 +1,5 @@
 //! Laying a group of small objects down: packed into stripes, appended, flushed, and read back where that is asked for.
+//! Where each will lie is known as soon as its stripe is queued on the drives.
 
 use std::sync::Arc;
 
@@ -27,86 +28,52 @@ pub(super) enum Proof {
     ReadBack,
 }
 
-/// Items that are durable at their places.
-pub(super) struct Laid {
+/// Items on their way to places that are known already.
+pub(super) struct Laying {
     pub(super) volume: Arc<OpenVolume>,
     /// One for each item.
     pub(super) locations: Vec<PackedLocation>,
-    pub(super) advance: VolumeAdvance,
+    proof: Proof,
+    runs: Vec<JoinHandle<Result<()>>>,
+    stripes: Vec<WrittenStripe>,
+    /// Where the first run begins and the last one ends.
+    span: (u64, u64),
+    /// What the runs take in all shard files together.
+    stored_bytes: u64,
 }
 
-/// Packs the items and appends the stripes to the current volume, all in flight together.
+/// Packs the items and queues the stripes on the current volume, all in flight together.
 pub(super) async fn lay(
     items: &[Item],
     pool: &Arc<VolumePool>,
     tier: Tier,
     turn: &mut usize,
     proof: Proof,
-) -> Result<Laid> {
+) -> Result<Laying> {
     let volume = pool.current(LaneKind::Packed, tier).await?;
-    let (locations, mut stripes) = append(items, &volume, turn, proof).await?;
-    let needed = stripes.iter().map(|stripe| stripe.offset + stripe.span_bytes).max();
-    let end = volume.written_end();
-    if end < needed.unwrap_or(FileHeader::LENGTH_BYTES) {
-        // A run before ours never came back: what lies behind it cannot be committed.
-        volume.close();
-        return Err(EngineError::Internal("a run was left in flight"));
-    }
-    if proof == Proof::ReadBack {
-        crash_point("tier.after_pack_before_verify");
-        stripes.sort_unstable_by_key(|stripe| stripe.offset);
-        prove(&volume, &stripes).await?;
-        crash_point("tier.after_pack_verify_before_commit");
-    }
-    let advance = volume.advance_to(end);
-    Ok(Laid { volume, locations, advance })
+    append(items, volume, turn, proof)
 }
 
-async fn append(
-    items: &[Item],
-    volume: &Arc<OpenVolume>,
-    turn: &mut usize,
-    proof: Proof,
-) -> Result<(Vec<PackedLocation>, Vec<WrittenStripe>)> {
+fn append(items: &[Item], volume: Arc<OpenVolume>, turn: &mut usize, proof: Proof) -> Result<Laying> {
     let mut rest = items;
-    let (mut waiting, mut appending) = (Waiting::default(), Vec::new());
+    let mut waiting = Waiting::default();
+    let mut laying = Laying::new(volume, proof);
     while !rest.is_empty() {
-        let PackedStripe { run, spots } = pack_stripe(&volume.codec, rest, *turn)?;
+        let PackedStripe { run, spots } = pack_stripe(&laying.volume.codec, rest, *turn)?;
         *turn = turn.wrapping_add(1);
         rest = rest.get(spots.len()..).unwrap_or_default();
         let is_wide = run.columns.iter().all(Option::is_some);
         if !is_wide {
-            appending.extend(waiting.append(volume)?);
+            laying.append(std::mem::take(&mut waiting), items)?;
         }
         waiting.add(run, spots);
         // What a client waits for is on its way at once.
         let goes_on = proof == Proof::ReadBack && is_wide && waiting.span_bytes < JOINED_BYTES;
         if !goes_on || rest.is_empty() {
-            appending.extend(waiting.append(volume)?);
+            laying.append(std::mem::take(&mut waiting), items)?;
         }
     }
-    let mut locations = Vec::with_capacity(items.len());
-    let mut stripes = Vec::new();
-    let mut failure = None;
-    for Appending { spots, append } in appending {
-        match append.await.map_err(|_| EngineError::Internal("an append panicked"))? {
-            Ok((offset, written)) => {
-                stripes.extend(written);
-                for (at, spot) in
-                    spots.into_iter().flat_map(|(at, spots)| spots.into_iter().map(move |spot| (at, spot)))
-                {
-                    let item =
-                        items.get(locations.len()).ok_or(EngineError::Internal("packing lost count"))?;
-                    locations.push(spot.location(volume.id, offset + at, item));
-                }
-            }
-            Err(error) => failure = Some(error),
-        }
-    }
-    match failure {
-        None => Ok((locations, stripes)),
-        Some(error) => Err(error),
-    }
+    Ok(laying)
 }
 
 /// Stripes that are to be appended as one run.
@@ -118,35 +85,73 @@ struct Waiting {
     span_bytes: u64,
 }
 
-/// A run on its way to the drives.
-struct Appending {
-    spots: Vec<(u64, Vec<Spot>)>,
-    append: JoinHandle<Result<(u64, Vec<WrittenStripe>)>>,
-}
-
 impl Waiting {
     fn add(&mut self, run: Run, spots: Vec<Spot>) {
         self.spots.push((self.span_bytes, spots));
         self.span_bytes += run.span_bytes();
         self.runs.push(run);
     }
-
-    /// Appends them, if there are any.
-    fn append(&mut self, volume: &Arc<OpenVolume>) -> Result<Option<Appending>> {
-        let Self { runs, spots, .. } = std::mem::take(self);
-        let Some(run) = Run::joined(runs)? else { return Ok(None) };
-        Ok(Some(Appending { spots, append: tokio::spawn(append_run(Arc::clone(volume), run)) }))
-    }
 }
 
-async fn append_run(volume: Arc<OpenVolume>, mut run: Run) -> Result<(u64, Vec<WrittenStripe>)> {
-    let offset = volume.append(&mut run, Flush::Now).await?;
-    let written = run.stripes.iter().map(|stripe| WrittenStripe {
-        offset: offset + stripe.at as u64,
-        span_bytes: block_span_bytes(stripe.body_length_bytes),
-        columns_written: stripe.columns_written,
-    });
-    Ok((offset, written.collect()))
+impl Laying {
+    fn new(volume: Arc<OpenVolume>, proof: Proof) -> Self {
+        let (locations, runs, stripes) = (Vec::new(), Vec::new(), Vec::new());
+        let span = (u64::MAX, FileHeader::LENGTH_BYTES);
+        Self { volume, locations, proof, runs, stripes, span, stored_bytes: 0 }
+    }
+
+    /// Queues what waits, if something does.
+    fn append(&mut self, waiting: Waiting, items: &[Item]) -> Result<()> {
+        let Some(mut run) = Run::joined(waiting.runs)? else { return Ok(()) };
+        let in_flight = self.volume.begin(&mut run, Flush::Now)?;
+        let offset = in_flight.offset;
+        self.span = (self.span.0.min(offset), self.span.1.max(in_flight.end));
+        self.stored_bytes += in_flight.stored_bytes;
+        self.stripes.extend(run.stripes.iter().map(|stripe| WrittenStripe {
+            offset: offset + stripe.at as u64,
+            span_bytes: block_span_bytes(stripe.body_length_bytes),
+            columns_written: stripe.columns_written,
+        }));
+        // It has to run to its end, whoever goes away.
+        self.runs.push(tokio::spawn(in_flight.landed()));
+        for (at, spot) in
+            waiting.spots.into_iter().flat_map(|(at, spots)| spots.into_iter().map(move |spot| (at, spot)))
+        {
+            let item = items.get(self.locations.len()).ok_or(EngineError::Internal("packing lost count"))?;
+            self.locations.push(spot.location(self.volume.id, offset + at, item));
+        }
+        Ok(())
+    }
+
+    /// What will commit the items once they have landed; `None` if that cannot be known before.
+    pub(super) fn foresee(&self) -> Option<VolumeAdvance> {
+        self.volume.foresee(self.span, self.stored_bytes)
+    }
+
+    /// Waits until the items are durable at their places. Gives back what commits them.
+    pub(super) async fn landed(&mut self) -> Result<VolumeAdvance> {
+        let mut failure = None;
+        for run in self.runs.drain(..) {
+            if let Err(error) = run.await.map_err(|_| EngineError::Internal("an append panicked"))? {
+                failure = Some(error);
+            }
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if self.volume.written_end() < self.span.1 {
+            // A run before ours never came back: what lies behind it cannot be committed.
+            self.volume.close();
+            return Err(EngineError::Internal("a run was left in flight"));
+        }
+        if self.proof == Proof::ReadBack {
+            crash_point("tier.after_pack_before_verify");
+            self.stripes.sort_unstable_by_key(|stripe| stripe.offset);
+            prove(&self.volume, &self.stripes).await?;
+            crash_point("tier.after_pack_verify_before_commit");
+        }
+        Ok(self.volume.advance_to(self.span.1))
+    }
 }
 
 /// Reads stripes, in their order, back from every column that has a block of them. A volume of which a column does not give

@@ -116,6 +116,13 @@ fn items(count: usize) -> Vec<Item> {
     (0..count).map(item).collect()
 }
 
+/// The stripes of so many items that were read back.
+async fn laid(count: usize, volume: &Arc<OpenVolume>) -> Vec<WrittenStripe> {
+    let mut laying = append(&items(count), Arc::clone(volume), &mut 0, Proof::ReadBack).unwrap();
+    laying.landed().await.unwrap();
+    laying.stripes
+}
+
 /// Full stripes over several pieces of a megabyte, and a narrow one at the end.
 #[tokio::test]
 async fn what_was_packed_is_read_back_from_every_column() {
@@ -124,7 +131,10 @@ async fn what_was_packed_is_read_back_from_every_column() {
     let mut turn = 0;
     for (count, proof) in [(900, Proof::ReadBack), (1, Proof::ReadBack), (300, Proof::Flushed)] {
         let items = items(count);
-        let (locations, mut stripes) = append(&items, &volume, &mut turn, proof).await.unwrap();
+        let mut laying = append(&items, Arc::clone(&volume), &mut turn, proof).unwrap();
+        let foreseen = laying.foresee().unwrap();
+        assert_eq!(laying.landed().await.unwrap(), foreseen);
+        let Laying { locations, mut stripes, .. } = laying;
         for (item, at) in items.iter().zip(&locations) {
             let column = drives[usize::from(at.column)].0.bytes.lock();
             assert!(column[at.offset as usize..][..at.length_bytes as usize] == item.bytes);
@@ -143,7 +153,7 @@ async fn a_column_that_reads_back_wrong_is_found_and_its_drive_gets_no_more() {
     for column in 0..6 {
         let drives: Vec<Handle> = (0..6).map(|_| Handle::default()).collect();
         let volume = open(&drives);
-        let (_, mut stripes) = append(&items(300), &volume, &mut 0, Proof::ReadBack).await.unwrap();
+        let mut stripes = laid(300, &volume).await;
         stripes.sort_unstable_by_key(|stripe| stripe.offset);
         let last = stripes.last().unwrap().offset as usize;
         drives[column].0.bytes.lock()[last + 5_000] ^= 1;
@@ -158,7 +168,7 @@ async fn a_column_that_reads_back_wrong_is_found_and_its_drive_gets_no_more() {
 async fn a_column_that_was_cut_is_found() {
     let drives: Vec<Handle> = (0..6).map(|_| Handle::default()).collect();
     let volume = open(&drives);
-    let (_, stripes) = append(&items(1), &volume, &mut 0, Proof::ReadBack).await.unwrap();
+    let stripes = laid(1, &volume).await;
     let parity = drives.last().unwrap();
     let length = parity.0.bytes.lock().len();
     parity.0.bytes.lock().truncate(length - 4096);

@@ -25,7 +25,7 @@ pub(crate) enum Stamping {
 }
 
 /// Writes, and what has to be true for them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Recorded {
     pub(crate) stamping: Stamping,
     pub(crate) writes: Vec<Write>,

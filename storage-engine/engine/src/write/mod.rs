@@ -4,6 +4,7 @@
 mod blob;
 mod etags;
 mod filling;
+mod group;
 mod lay;
 mod manifest;
 mod pack;

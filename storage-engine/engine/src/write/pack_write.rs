@@ -5,11 +5,11 @@ use granary_metadata::{
     WarmStep, Write,
 };
 
+use super::group::Committing;
 use super::manifest::{Recorded, Stamping};
-use super::packer::Flushed;
 
 /// What becomes of a packed object's place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum PackWrite {
     /// It is the content of a new version, which gets its tags and locks with it.
     Put(Box<PutObject>, Vec<Write>),
@@ -27,7 +27,7 @@ pub(crate) enum PackWrite {
 
 impl PackWrite {
     /// Adds what the write makes true to the commit of its group.
-    pub(super) fn at(self, location: Option<PackedLocation>, group: &mut Flushed) {
+    pub(super) fn at(self, location: Option<PackedLocation>, group: &mut Committing) {
         match (self, location) {
             (Self::Put(mut put, behind), Some(location)) => {
                 put.object.content = Content::Packed(location).sealed_like(&put.object.content);

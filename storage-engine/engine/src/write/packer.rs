@@ -3,38 +3,33 @@
 //! One task takes whatever has queued, packs it into stripes, has them written and flushed, and commits them;
 //! meanwhile the next group queues. So a group costs one flush of each drive and one metadata commit, and grows
 //! with the load. Flushing the next group during the commit of this one was measured and is slower: the groups
-//! get smaller, and their flushes compete with the commit's for the same drives (docs/benchmarks.md). Requests
-//! wait on a channel of their own: a client that hangs up disturbs nobody.
+//! get smaller, and their flushes compete with the commit's for the same drives (docs/benchmarks.md). What becomes of
+//! one group is told in `group.rs`. Requests wait on a channel of their own: a client that hangs up disturbs nobody.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
-use granary_metadata::{Commit, MetadataStore, Outcome, PackedLocation, RenameObject, VolumeAdvance, Write};
+use granary_metadata::{MetadataStore, Outcome, RenameObject, Write};
 use granary_simd::md5::Kernel;
-use granary_types::{UnixMillis, crash_point};
+use granary_types::UnixMillis;
 use tokio::sync::{mpsc, oneshot};
 
 use super::etags::{Draft, EtagRoom, Untagged, tag};
-use super::lay::{Laid, Proof, lay};
+use super::group::{Group, Line, Reply};
 use super::manifest::{Recorded, Stamping};
-use super::pack::{ENTRY_OVERHEAD_BYTES, Item};
+use super::pack::Item;
 use super::pack_write::PackWrite;
 use crate::error::{EngineError, Result};
 use crate::tiers::Tier;
 use crate::told::Stamps;
-use crate::volume::{OpenVolume, VolumePool};
+use crate::volume::VolumePool;
 
 const QUEUE_LENGTH_MAX: usize = 4096;
 const GROUP_LENGTH_MAX: usize = 1024;
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Writes of a group: what one transaction of the metadata takes in at most.
 const GROUP_WRITES_MAX: usize = 2048;
-const ATTEMPTS_MAX: usize = 3;
-
-/// Gets the outcomes of a request's writes.
-type Reply = oneshot::Sender<Result<Vec<Outcome>>>;
 
 struct Request {
     items: Vec<Item>,
@@ -51,18 +46,6 @@ impl Request {
         let Item { bytes, record, .. } = self.items.last_mut()?;
         Some(Untagged { bytes, record, etag: &mut put.object.etag, room: self.room.take()? })
     }
-}
-
-#[derive(Default)]
-pub(super) struct Flushed {
-    pub(super) advances: Vec<VolumeAdvance>,
-    pub(super) writes: Vec<Write>,
-    /// Each with how many of the writes are its own.
-    replies: Vec<(Reply, usize)>,
-    /// Keeps the volumes from being sealed before the commit.
-    pub(super) volumes: Vec<Arc<OpenVolume>>,
-    /// What depends on volumes of its own, whose refusal must not be that of the group.
-    apart: Vec<(Recorded, Reply)>,
 }
 
 /// The entrance to the queues: each tier has one, so that writes to disks are not waited for by those to SSDs.
@@ -188,15 +171,14 @@ impl Packer {
 
 async fn commit_groups(mut requests: mpsc::Receiver<Request>, shared: Shared, tier: Tier) {
     let Shared { pool, store, stamps, kernel } = shared;
-    let mut turn = 0;
+    let mut line = Line { pool, store, tier, turn: 0, last_flush: None };
     while let Some(first) = requests.recv().await {
         let mut group = collect(first, &mut requests);
         stamp(&mut group, &mut stamps.lock());
         tag(kernel, group.iter_mut().filter_map(Request::untagged).collect());
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
-        if let Some(flushed) = flush_group(group, &pool, tier, &mut turn).await {
-            commit_group(flushed, &pool, &store).await;
-        }
+        let requests = group.into_iter().map(|request| (request.items, request.write, request.reply));
+        line.store_group(Group::of(requests)).await;
     }
 }
 
@@ -222,141 +204,4 @@ fn stamp(group: &mut [Request], stamps: &mut Stamps) {
         let stamp = stamps.next(now);
         request.items.iter_mut().for_each(|item| stamp.write(&mut item.record));
     }
-}
-
-/// Writes a group, to another volume if one fails; answers the requests itself if none can take it.
-async fn flush_group(
-    group: Vec<Request>,
-    pool: &Arc<VolumePool>,
-    tier: Tier,
-    turn: &mut usize,
-) -> Option<Flushed> {
-    let started = Instant::now();
-    let moves = group.iter().any(|request| request.write.is_transition());
-    let proof = if moves { Proof::ReadBack } else { Proof::Flushed };
-    let mut items = Vec::with_capacity(group.len());
-    let mut rest = Vec::with_capacity(group.len());
-    for Request { items: ours, write, reply, .. } in group {
-        rest.push((ours.len(), write, reply));
-        items.extend(ours);
-    }
-    let mut failure = EngineError::Unavailable { context: "packing" };
-    for _ in 0..ATTEMPTS_MAX {
-        match lay(&items, pool, tier, turn, proof).await {
-            Ok(Laid { volume, locations, advance }) => {
-                metrics::histogram!("granary_phase_seconds", "phase" => "flush")
-                    .record(started.elapsed().as_secs_f64());
-                crash_point("drive.after_flush_before_commit");
-                note_records(pool, &volume, &items, &rest);
-                return Some(flushed(rest, locations, advance, volume));
-            }
-            Err(error) => failure = error,
-        }
-        // Another volume helps against a drive. For a database that is away, whoever opened it has waited long enough.
-        if matches!(failure, EngineError::NoSpace | EngineError::Metadata(_)) {
-            break;
-        }
-    }
-    let full = matches!(&failure, EngineError::NoSpace)
-        || matches!(&failure, EngineError::Drive(error) if error.is_no_space());
-    tracing::error!(error = %failure, objects = rest.len(), "a group of small objects could not be written");
-    for (_, _, reply) in rest {
-        let error = if full {
-            EngineError::NoSpace
-        } else {
-            EngineError::Unavailable { context: "writing to the drives" }
-        };
-        let _gone = reply.send(Err(error));
-    }
-    None
-}
-
-/// What the group commits, now that its items lie at `locations`.
-fn flushed(
-    rest: Vec<(usize, PackWrite, Reply)>,
-    locations: Vec<PackedLocation>,
-    advance: VolumeAdvance,
-    volume: Arc<OpenVolume>,
-) -> Flushed {
-    let mut group = Flushed { advances: vec![advance], volumes: vec![volume], ..Flushed::default() };
-    let mut locations = locations.into_iter();
-    let is_alone = rest.len() == 1;
-    for (items, write, reply) in rest {
-        let location = locations.by_ref().take(items).last();
-        let write = match write {
-            PackWrite::Recorded(recorded) if !is_alone && !recorded.advances.is_empty() => {
-                group.apart.push((recorded, reply));
-                continue;
-            }
-            other => other,
-        };
-        let before = group.writes.len();
-        write.at(location, &mut group);
-        group.replies.push((reply, group.writes.len() - before));
-    }
-    group
-}
-
-/// Remembers how many bytes of the volume are records that nothing refers to.
-fn note_records(pool: &VolumePool, volume: &OpenVolume, items: &[Item], rest: &[(usize, PackWrite, Reply)]) {
-    let mut items = items.iter();
-    let mut bytes = 0;
-    for (count, write, _) in rest {
-        let lengths =
-            items.by_ref().take(*count).map(|item| (item.record.len() + ENTRY_OVERHEAD_BYTES) as u64);
-        let length: u64 = lengths.sum();
-        bytes += if write.is_record() { length } else { 0 };
-    }
-    if bytes > 0 {
-        pool.records.add(volume.id, bytes);
-    }
-}
-
-async fn commit_group(group: Flushed, pool: &Arc<VolumePool>, store: &Arc<dyn MetadataStore>) {
-    let started = Instant::now();
-    let result = store.commit(Commit { advances: group.advances, writes: group.writes }).await;
-    metrics::histogram!("granary_phase_seconds", "phase" => "metadata")
-        .record(started.elapsed().as_secs_f64());
-    crash_point("engine.after_commit_before_ack");
-    match result {
-        Ok(outcomes) => {
-            let mut outcomes = outcomes.into_iter();
-            for (reply, count) in group.replies {
-                let _gone = reply.send(Ok(outcomes.by_ref().take(count).collect()));
-            }
-            for (recorded, reply) in group.apart {
-                tokio::spawn(commit_apart(recorded, reply, Arc::clone(pool), Arc::clone(store)));
-            }
-        }
-        Err(error) => {
-            tracing::error!(%error, objects = group.replies.len(), "a group of small objects could not be committed");
-            pool.leave_fenced(&error).await;
-            let apart = group.apart.into_iter().map(|(_, reply)| reply);
-            for reply in group.replies.into_iter().map(|(reply, _)| reply).chain(apart) {
-                let _gone = reply.send(Err(EngineError::Unavailable { context: "committing" }));
-            }
-        }
-    }
-}
-
-/// Commits what was recorded in a group and depends on other volumes than the group's. Beside the next group: many of
-/// these may wait for one transaction of the metadata together.
-async fn commit_apart(
-    recorded: Recorded,
-    reply: Reply,
-    pool: Arc<VolumePool>,
-    store: Arc<dyn MetadataStore>,
-) {
-    let Recorded { writes, advances, volumes: _held, .. } = recorded;
-    let result = store.commit(Commit { advances, writes }).await;
-    crash_point("engine.after_commit_before_ack");
-    let answer = match result {
-        Ok(outcomes) => Ok(outcomes),
-        Err(error) => {
-            tracing::error!(%error, "what was recorded could not be committed");
-            pool.leave_fenced(&error).await;
-            Err(EngineError::Unavailable { context: "committing" })
-        }
-    };
-    let _gone = reply.send(answer);
 }

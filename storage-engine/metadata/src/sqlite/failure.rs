@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Sqlite(rusqlite::Error),
     /// The file system refused.
     Io(std::io::Error),
+    /// The bytes that an operation refers to are not durable, or not yet.
+    NotDurable,
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -27,7 +29,7 @@ impl Failure {
     /// Whether the database file itself can no longer be trusted or reached.
     pub(super) fn distrusts_file(&self) -> bool {
         match self {
-            Self::Refused(_) | Self::Io(_) => false,
+            Self::Refused(_) | Self::Io(_) | Self::NotDurable => false,
             Self::Corrupt(_) => true,
             Self::Sqlite(error) => match error {
                 rusqlite::Error::SqliteFailure(failure, _) => matches!(
@@ -51,6 +53,7 @@ impl Failure {
     pub(crate) fn into_error(self, context: &'static str) -> MetadataError {
         match self {
             Self::Refused(error) => error,
+            Self::NotDurable => MetadataError::NotDurable,
             Self::Corrupt(what) => MetadataError::Corrupt { context: what },
             Self::Io(source) => MetadataError::Io { context: context.to_owned(), source },
             Self::Sqlite(source) => MetadataError::Unavailable { context, source: Box::new(source) },

@@ -4,6 +4,7 @@
 use granary_types::{BucketId, BucketName, DriveClass, UnixMillis, VolumeId};
 use serde::{Deserialize, Serialize};
 
+use crate::durable::Durable;
 use crate::error::{MetadataError, Result};
 use crate::model::{
     BucketChange, BucketDocument, BucketSettings, Commit, DriveRow, EventPlace, IdentityChange, NewBucket,
@@ -111,6 +112,8 @@ pub(crate) enum Reply {
     Changed(bool),
     /// Volumes with what was counted before and what is there.
     Recounted(Vec<(VolumeId, u64, u64)>),
+    /// Nothing was applied, as the bytes it refers to were not durable in time. Gives it back.
+    TooEarly(Box<(Op, Durable)>),
 }
 
 impl Reply {

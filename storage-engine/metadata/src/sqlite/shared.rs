@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::op::{Op, Reply};
 use super::options::Home;
 use super::queue::Queue;
+use crate::durable::Durable;
 use crate::error::Result;
 
 /// How many changes may wait; callers wait for room.
@@ -19,8 +20,8 @@ const READS_WAITING_MAX: usize = 4_096;
 
 /// A message to the writer.
 pub(super) enum Request {
-    /// Apply a change and answer when it is durable.
-    Apply { op: Op, answer: oneshot::Sender<Result<Reply>> },
+    /// Apply a change and answer when it is durable; not before the bytes it refers to are, if `durable` is there.
+    Apply { op: Op, durable: Option<Durable>, answer: oneshot::Sender<Result<Reply>> },
     /// A reader of the database opened in `epoch` found it damaged.
     Suspect { epoch: u64, damage: Damage, reason: String },
     /// Another home may be used, or the directory that is now in place of a lost one.

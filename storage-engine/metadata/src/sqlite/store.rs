@@ -18,6 +18,7 @@ use super::options::{EmbeddedOptions, Home};
 use super::queue::Lane;
 use super::shared::{ReadJob, Request, Shared};
 use super::{apply, open, read, survive};
+use crate::durable::Durable;
 use crate::error::{MetadataError, Result};
 use crate::model::{
     BlobRow, Bucket, BucketChange, BucketDocument, BucketPage, BucketQuery, BucketUsage, Commit,
@@ -87,9 +88,14 @@ impl SqliteStore {
     }
 
     async fn apply(&self, op: Op) -> Result<Reply> {
+        self.ask(op, None).await
+    }
+
+    async fn ask(&self, op: Op, durable: Option<Durable>) -> Result<Reply> {
         let (answer, answered) = oneshot::channel();
         let closed = || unavailable("writing", "the metadata store is closed");
-        self.shared.writes.push(Lane::Short, Request::Apply { op, answer }).await.map_err(|_| closed())?;
+        let request = Request::Apply { op, durable, answer };
+        self.shared.writes.push(Lane::Short, request).await.map_err(|_| closed())?;
         answered.await.map_err(|_| MetadataError::OutcomeUnknown { context: "the metadata writer ended" })?
     }
 
@@ -177,6 +183,18 @@ impl MetadataStore for SqliteStore {
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
         self.apply(Op::Commit(commit)).await?.outcomes()
+    }
+
+    async fn commit_once_durable(&self, commit: Commit, durable: Durable) -> Result<Vec<Outcome>> {
+        match self.ask(Op::Commit(commit), Some(durable)).await? {
+            // The drives took longer than other writes should wait for.
+            Reply::TooEarly(early) => {
+                let (op, durable) = *early;
+                durable.kept().await?;
+                self.apply(op).await?.outcomes()
+            }
+            reply => reply.outcomes(),
+        }
     }
 
     async fn object(

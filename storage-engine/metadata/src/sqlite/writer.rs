@@ -18,6 +18,7 @@ use super::schema::{self, Position};
 use super::serving::Database;
 use super::shared::{Damage, Request, Shared};
 use super::survive::{self, Forming, Recovered, Replicas};
+use crate::durable::{Durable, Known};
 use crate::error::{MetadataError, Result};
 
 /// Writes that one transaction takes at most.
@@ -31,9 +32,14 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How often one batch may meet a damaged database before its requests are refused.
 const FAIL_OVERS_PER_BATCH: u32 = 2;
 
+/// How long a transaction is held open for drives that flush. Others wait as long for the one writer, so it is little.
+const FLUSH_PATIENCE: Duration = Duration::from_millis(10);
+
 /// A change that waits for its answer.
 pub(super) struct Pending {
     op: Op,
+    /// What it must not be committed before.
+    durable: Option<Durable>,
     answer: oneshot::Sender<Result<Reply>>,
 }
 
@@ -106,7 +112,7 @@ impl Writer {
             let mut pending = Vec::with_capacity(requests.len());
             for request in requests {
                 match request {
-                    Request::Apply { op, answer } => pending.push(Pending { op, answer }),
+                    Request::Apply { op, durable, answer } => pending.push(Pending { op, durable, answer }),
                     Request::Suspect { epoch, damage, reason } => self.suspect(epoch, damage, &reason),
                     Request::Adopt { home, answer } => {
                         let _ = answer.send(self.adopt(home));
@@ -147,7 +153,7 @@ impl Writer {
     fn process(&mut self, mut pending: Vec<Pending>) {
         let mut fail_overs = 0;
         while !pending.is_empty() {
-            let tried = self.try_batch(&pending);
+            let tried = self.try_batch(&mut pending);
             if self.replicas.lost_any() {
                 self.publish_homes();
             }
@@ -158,6 +164,10 @@ impl Writer {
                 }
                 Err(failed) => *failed,
             };
+            if matches!(failure, Failure::NotDurable) {
+                give_back(&mut pending);
+                continue;
+            }
             let reason = format!("{failure:?}");
             let rebuildable = failure.distrusts_file() && (culprit.is_none() || self.replicas.any_complete());
             if rebuildable && fail_overs < FAIL_OVERS_PER_BATCH {
@@ -185,7 +195,7 @@ impl Writer {
     }
 
     /// Applies and commits all, or rolls back all.
-    fn try_batch(&mut self, pending: &[Pending]) -> std::result::Result<Answers, Box<BatchFailure>> {
+    fn try_batch(&mut self, pending: &mut [Pending]) -> std::result::Result<Answers, Box<BatchFailure>> {
         let Some(mut database) = self.database.take() else {
             return Err(Failure::Refused(unavailable("committing", "there is no metadata database")).into());
         };
@@ -205,7 +215,7 @@ impl Writer {
     fn apply_and_commit(
         &mut self,
         database: &mut Database,
-        pending: &[Pending],
+        pending: &mut [Pending],
     ) -> std::result::Result<Answers, Box<BatchFailure>> {
         let mut batch = Batch::new(&database.connection);
         let mut answers = Answers::with_capacity(pending.len());
@@ -230,6 +240,10 @@ impl Writer {
         let (frame, next) = survive::frame(&self.position, &applied)
             .map_err(|error| Failure::Corrupt(format!("a batch cannot be encoded: {error}")))?;
         schema::set_position(&database.connection, &next)?;
+        crash_point("metadata.after_apply_before_durable");
+        if !await_durable(pending) {
+            return Err(Failure::NotDurable.into());
+        }
         crash_point("metadata.before_commit");
         self.replicas.append(&frame.into());
         let committed = database.connection.execute_batch("COMMIT");
@@ -263,6 +277,37 @@ impl Writer {
             self.replicas.rotate(&self.position);
         }
     }
+}
+
+/// Waits until the bytes that the changes refer to are durable. `false` if those of one are not, or not soon.
+fn await_durable(pending: &mut [Pending]) -> bool {
+    let begun = Instant::now();
+    pending.iter_mut().all(|request| {
+        let Some(durable) = &request.durable else { return true };
+        let is_kept = durable.wait(FLUSH_PATIENCE.saturating_sub(begun.elapsed())) == Known::Kept;
+        if is_kept {
+            request.durable = None;
+        }
+        is_kept
+    })
+}
+
+/// Answers what is not durable, or not yet, and leaves the rest.
+fn give_back(pending: &mut Vec<Pending>) {
+    let mut rest = Vec::with_capacity(pending.len());
+    for request in pending.drain(..) {
+        let Pending { op, durable, answer } = request;
+        let reply = match durable.map(|durable| (durable.wait(Duration::ZERO), durable)) {
+            None | Some((Known::Kept, _)) => {
+                rest.push(Pending { op, durable: None, answer });
+                continue;
+            }
+            Some((Known::Broken, _)) => Err(MetadataError::NotDurable),
+            Some((Known::Open, durable)) => Ok(Reply::TooEarly(Box::new((op, durable)))),
+        };
+        let _ = answer.send(reply);
+    }
+    *pending = rest;
 }
 
 /// Answers in order; a caller that went away does not care.

@@ -1,0 +1,61 @@
+//! Telling the metadata that the bytes a commit refers to are durable.
+//!
+//! The bytes of a group of objects and the statements about them take about as long. So a store may apply a commit
+//! while the drives still flush, as long as it makes nothing of it durable or visible before it is told.
+
+use std::time::Duration;
+
+use crate::error::{MetadataError, Result};
+
+/// A promise about the bytes of one commit, and what the store waits for.
+#[must_use]
+pub fn durable() -> (Promise, Durable) {
+    let (told, waits) = oneshot::channel();
+    (Promise(told), Durable(waits))
+}
+
+/// Held by who writes the bytes. Dropping it says that they did not become durable.
+#[derive(Debug)]
+pub struct Promise(oneshot::Sender<()>);
+
+impl Promise {
+    /// The bytes are durable.
+    pub fn keep(self) {
+        // A store that went away does not care.
+        let _gone = self.0.send(());
+    }
+}
+
+/// Held by the store.
+#[derive(Debug)]
+pub struct Durable(oneshot::Receiver<()>);
+
+/// What a store knows of a promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It was kept.
+    Kept,
+    /// It was broken.
+    Broken,
+    /// Neither, until now.
+    Open,
+}
+
+impl Durable {
+    /// Waits until the promise is kept.
+    ///
+    /// # Errors
+    /// [`MetadataError::NotDurable`] if it is broken.
+    pub async fn kept(self) -> Result<()> {
+        self.0.await.map_err(|_| MetadataError::NotDurable)
+    }
+
+    /// Blocks the thread for as long as `patience` at most.
+    pub(crate) fn wait(&self, patience: Duration) -> Known {
+        match self.0.recv_timeout(patience) {
+            Ok(()) => Known::Kept,
+            Err(oneshot::RecvTimeoutError::Timeout) => Known::Open,
+            Err(oneshot::RecvTimeoutError::Disconnected) => Known::Broken,
+        }
+    }
+}
