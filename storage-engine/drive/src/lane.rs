@@ -205,7 +205,7 @@ fn work(group: &mut Vec<Job>, written: &mut Written<'_>) {
     }
     while let Some(next) = waiting.pop() {
         let shard = Arc::clone(&next.append.shard);
-        metrics::counter!("granary_flushes_total").increment(1);
+        metrics::counter!("granary_flushes_total", "of" => "shards").increment(1);
         let mut same: Vec<Job> = vec![next];
         let mut at = 0;
         while at < waiting.len() {

@@ -18,7 +18,8 @@ use granary_bench::syscalls::Counting;
 use granary_bench::target::{Started, Target, start_garage, start_granary};
 use granary_bench::tiers::Transition;
 
-const FLUSHES: &str = "granary_flushes_total";
+const SHARD_FLUSHES: &str = "granary_flushes_total{of=\"shards\"}";
+const METADATA_FLUSHES: &str = "granary_flushes_total{of=\"metadata\"}";
 
 #[derive(Parser)]
 #[command(name = "cargo xtask bench --")]
@@ -322,19 +323,25 @@ async fn measure(
         reset_peak_memory(*pid)?;
     }
     let own = std::process::id();
-    let before = (cpu_of(&target)?, cpu_seconds(own)?, target.counter(FLUSHES).await);
+    let before = (cpu_of(&target)?, cpu_seconds(own)?, flushes_of(&target).await);
     let outcome = scenario.run(&target, &mut contestant.left, scale).await?;
-    let after = (cpu_of(&target)?, cpu_seconds(own)?, target.counter(FLUSHES).await);
+    let after = (cpu_of(&target)?, cpu_seconds(own)?, flushes_of(&target).await);
     let peaks = target.pids.iter().map(|pid| peak_memory_mib(*pid)).collect::<Result<Vec<_>>>()?;
     let used = Used {
         cpu_s: after.0.zip(before.0).map(|(after, before)| after - before),
         generator_s: after.1 - before.1,
-        flushes: after.2.map(|after| after - before.2.unwrap_or_default()),
+        shard_flushes: after.2.0.map(|after| after - before.2.0.unwrap_or_default()),
+        metadata_flushes: after.2.1.map(|after| after - before.2.1.unwrap_or_default()),
         peak_memory_mib: peaks.into_iter().reduce(f64::max),
         syscalls: counting.map(Counting::finish).transpose()?,
         drives: target.drives,
     };
     Ok(Row::new(scenario.name(), &target.name, &outcome, &used))
+}
+
+/// The flushes of shards and of the metadata until now, where the target tells them.
+async fn flushes_of(target: &Target) -> (Option<f64>, Option<f64>) {
+    (target.counter(SHARD_FLUSHES).await, target.counter(METADATA_FLUSHES).await)
 }
 
 /// The CPU seconds of all of a target's processes; `None` if it was not started here.

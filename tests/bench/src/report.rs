@@ -29,9 +29,11 @@ pub struct Row {
     pub cpu_us_per_op: Option<f64>,
     /// CPU microseconds of the load generator for each thing done.
     pub generator_us_per_op: f64,
-    /// Flushes for each thing done, over all drives.
+    /// Flushes for each thing done, over all drives: of shards and of the metadata beside them.
     pub flushes_per_op: Option<f64>,
-    /// Flushes for each thing done and drive.
+    /// Those of shards for each thing done and drive.
+    pub shard_flushes_per_op_and_drive: Option<f64>,
+    /// All of them for each thing done and drive.
     pub flushes_per_op_and_drive: Option<f64>,
     /// Peak resident memory during the scenario, of the largest of a target's processes.
     pub peak_memory_mib: Option<f64>,
@@ -46,8 +48,10 @@ pub struct Used {
     pub cpu_s: Option<f64>,
     /// CPU seconds of this process.
     pub generator_s: f64,
-    /// Flushes.
-    pub flushes: Option<f64>,
+    /// Flushes of shards.
+    pub shard_flushes: Option<f64>,
+    /// Flushes of the metadata.
+    pub metadata_flushes: Option<f64>,
     /// Peak memory.
     pub peak_memory_mib: Option<f64>,
     /// System calls.
@@ -61,7 +65,10 @@ impl Row {
     pub fn new(scenario: &str, target: &str, outcome: &Outcome, used: &Used) -> Self {
         let units = (outcome.units as f64).max(1.0);
         let gib = outcome.bytes as f64 / f64::from(1 << 30);
-        let flushes_per_op = used.flushes.map(|flushes| flushes / units);
+        let drives = used.drives.max(1) as f64;
+        let shard_flushes_per_op = used.shard_flushes.map(|flushes| flushes / units);
+        let flushes_per_op =
+            shard_flushes_per_op.map(|flushes| flushes + used.metadata_flushes.unwrap_or_default() / units);
         Self {
             scenario: scenario.to_owned(),
             target: target.to_owned(),
@@ -74,7 +81,8 @@ impl Row {
             cpu_us_per_op: used.cpu_s.map(|seconds| seconds * 1e6 / units),
             generator_us_per_op: used.generator_s * 1e6 / units,
             flushes_per_op,
-            flushes_per_op_and_drive: flushes_per_op.map(|flushes| flushes / used.drives.max(1) as f64),
+            shard_flushes_per_op_and_drive: shard_flushes_per_op.map(|flushes| flushes / drives),
+            flushes_per_op_and_drive: flushes_per_op.map(|flushes| flushes / drives),
             peak_memory_mib: used.peak_memory_mib,
             syscalls_per_op: used.syscalls.map(|calls| calls / units),
         }
@@ -84,7 +92,7 @@ impl Row {
 /// The heading of [`line`].
 pub fn heading() -> String {
     format!(
-        "{:<26} {:<8} {:>10} {:>9} {:>8} {:>8} {:>8} {:>9} {:>8} {:>8} {:>9} {:>9} {:>8} {:>8}",
+        "{:<26} {:<8} {:>10} {:>9} {:>8} {:>8} {:>8} {:>9} {:>8} {:>8} {:>9} {:>9} {:>9} {:>8} {:>8}",
         "scenario",
         "target",
         "per s",
@@ -97,6 +105,7 @@ pub fn heading() -> String {
         "gen us",
         "flush/op",
         "/op/drive",
+        "of shards",
         "peak MiB",
         "syscalls"
     )
@@ -109,7 +118,7 @@ pub fn line(row: &Row) -> String {
         None => "-".to_owned(),
     };
     format!(
-        "{:<26} {:<8} {:>10.1} {:>9.1} {:>8.2} {:>8.2} {:>8.2} {:>9} {:>8} {:>8.1} {:>9} {:>9} {:>8} {:>8}",
+        "{:<26} {:<8} {:>10.1} {:>9.1} {:>8.2} {:>8.2} {:>8.2} {:>9} {:>8} {:>8.1} {:>9} {:>9} {:>9} {:>8} {:>8}",
         row.scenario,
         row.target,
         row.per_s,
@@ -122,6 +131,7 @@ pub fn line(row: &Row) -> String {
         row.generator_us_per_op,
         some(row.flushes_per_op, 3),
         some(row.flushes_per_op_and_drive, 4),
+        some(row.shard_flushes_per_op_and_drive, 4),
         some(row.peak_memory_mib, 0),
         some(row.syscalls_per_op, 1)
     )

@@ -247,6 +247,7 @@ impl Writer {
         crash_point("metadata.before_commit");
         self.replicas.append(&frame.into());
         let committed = database.connection.execute_batch("COMMIT");
+        survive::count_flush();
         crash_point("metadata.after_commit_before_log");
         self.replicas.wait();
         let committed = committed.map_err(Failure::from).and_then(|()| database.check());

@@ -85,7 +85,25 @@ impl Listing {
 
 /// Makes the names in a directory durable.
 pub(in crate::sqlite) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    sync_all(&File::open(dir)?)
+}
+
+/// Makes a file durable.
+pub(in crate::sqlite) fn sync_all(file: &File) -> io::Result<()> {
+    count_flush();
+    file.sync_all()
+}
+
+/// Makes what a file holds durable.
+pub(in crate::sqlite) fn sync_data(file: &File) -> io::Result<()> {
+    count_flush();
+    file.sync_data()
+}
+
+/// Counts a flush of the metadata's files beside those of shards. What SQLite does between its commits, when it copies its log
+/// into the database, is not seen.
+pub(in crate::sqlite) fn count_flush() {
+    metrics::counter!("granary_flushes_total", "of" => "metadata").increment(1);
 }
 
 /// Writes a file whole under `temporary`, flushes it and gives it its name.
@@ -98,7 +116,7 @@ pub(in crate::sqlite) fn write_durably(
     let path = dir.join(temporary);
     let mut file = File::create(&path)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
+    sync_all(&file)?;
     std::fs::rename(path, dir.join(name))?;
     sync_dir(dir)
 }

@@ -232,7 +232,7 @@ impl Segment {
         let file = match prepared {
             Some(file) => {
                 file.write_all_at(&header, 0)?;
-                file.sync_data()?;
+                files::sync_data(&file)?;
                 crash_point("metadata.spare_before_rename");
                 std::fs::rename(dir.join(SPARE), &path)?;
                 crash_point("metadata.spare_after_rename");
@@ -241,7 +241,7 @@ impl Segment {
             None => {
                 let file = File::create(&path)?;
                 file.write_all_at(&header, 0)?;
-                file.sync_all()?;
+                files::sync_all(&file)?;
                 file
             }
         };
@@ -256,7 +256,7 @@ impl Segment {
         self.undo_bytes = self.length_bytes;
         self.file.write_all_at(frame, self.length_bytes)?;
         crash_point("metadata.after_log_append_before_flush");
-        self.file.sync_data()?;
+        files::sync_data(&self.file)?;
         crash_point("metadata.after_log_flush");
         let appended = u64::try_from(frame.len()).map_err(io::Error::other)?;
         self.length_bytes = self.length_bytes.saturating_add(appended);
@@ -276,7 +276,7 @@ impl Segment {
     /// The last frame becomes zeros again: nothing of it may be read behind a shorter one.
     fn retract(&mut self) -> io::Result<()> {
         zero(&self.file, self.undo_bytes, self.length_bytes)?;
-        self.file.sync_data()?;
+        files::sync_data(&self.file)?;
         self.length_bytes = self.undo_bytes;
         Ok(())
     }

@@ -21,7 +21,8 @@ mod verify;
 mod watch;
 
 pub(super) use files::{
-    DATABASE, IMPORT, Identity, Listing, MOVED, lock, remove, replace_all, sync_dir, wal, write_durably,
+    DATABASE, IMPORT, Identity, Listing, MOVED, count_flush, lock, remove, replace_all, sync_dir, wal,
+    write_durably,
 };
 pub(super) use frame::frame;
 pub(super) use recover::{Recovered, at_start, while_running};

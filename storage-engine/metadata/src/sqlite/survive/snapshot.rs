@@ -95,7 +95,7 @@ pub(super) fn take(database: &Path, dir: &Path, pulse: &Pulse) -> Result<Seal, F
     crash_point("metadata.snapshot_after_copy");
     #[cfg(test)]
     super::log::fault::pass_snapshot(dir);
-    File::open(&temporary).and_then(|file| file.sync_all()).map_err(Failure::Io)?;
+    File::open(&temporary).and_then(|file| files::sync_all(&file)).map_err(Failure::Io)?;
     let (length_bytes, hash) = hash_file(&temporary, pulse).map_err(Failure::Io)?;
     let Position { store, generation, seq, chain } = position;
     let seal = Seal { store, generation, seq, chain, length_bytes, hash };
@@ -124,7 +124,7 @@ fn copy_database(database: &Path, temporary: &Path, pulse: &Pulse) -> Result<Pos
     let copying = Backup::new(&source, &mut target)?;
     while copying.step(STEP_PAGES)? != StepResult::Done {
         // Piece by piece, so that no flush is so long that the drive seems to hang.
-        file.sync_data().and_then(|()| pulse.beat()).map_err(Failure::Io)?;
+        files::sync_data(&file).and_then(|()| pulse.beat()).map_err(Failure::Io)?;
     }
     drop(copying);
     drop(source);

@@ -81,7 +81,7 @@ fn prepare(dir: &Path) -> io::Result<File> {
     let file = File::options().write(true).create_new(true).open(&path)?;
     zero(&file, 0, PREPARED_BYTES)?;
     crash_point("metadata.spare_before_flush");
-    file.sync_all()?;
+    files::sync_all(&file)?;
     crash_point("metadata.spare_after_flush");
     Ok(file)
 }
