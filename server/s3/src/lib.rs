@@ -56,6 +56,7 @@ pub mod xml;
 
 pub use access::owner::account_of_owner;
 pub use encryption::CustomerKeyTransport;
+pub use lifecycle::TransitionMinimum;
 pub use new_buckets::{ObjectOwnership, PublicAccess};
 pub use peer::Peer;
 pub use router::router;

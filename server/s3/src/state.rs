@@ -10,6 +10,7 @@ use http::HeaderValue;
 
 use crate::address::VirtualHostDomains;
 use crate::encryption::CustomerKeyTransport;
+use crate::lifecycle::TransitionMinimum;
 use crate::logs::AccessLogs;
 use crate::md5_pool::Md5Pool;
 use crate::metrics::OperationMetrics;
@@ -42,6 +43,8 @@ pub struct S3Config {
     pub ownership: ObjectOwnership,
     /// Whether public access to new buckets is blocked.
     pub public_access: PublicAccess,
+    /// Which objects are too small to be moved by lifecycle rules that do not say.
+    pub transition_minimum: TransitionMinimum,
     /// Whether requests may be signed with Signature Version 2.
     pub signature_v2: SignatureV2,
     /// Where grants find accounts; without it there is only the account of the root user.
@@ -65,6 +68,7 @@ impl Default for S3Config {
             default_encryption: None,
             ownership: ObjectOwnership::default(),
             public_access: PublicAccess::default(),
+            transition_minimum: TransitionMinimum::default(),
             signature_v2: SignatureV2::default(),
             accounts: None,
             notification_targets: Vec::new(),

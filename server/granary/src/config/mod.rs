@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
-use granary_s3::ObjectOwnership;
+use granary_s3::{ObjectOwnership, TransitionMinimum};
 use granary_types::DriveClass;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,7 @@ const KEYS: &[&str] = &[
     "allow_signature_v2",
     "default_object_ownership",
     "default_block_public_access",
+    "transition_default_minimum_object_size",
     "notify",
     "notify_secret_file",
     "notify_allow_private",
@@ -196,6 +197,8 @@ pub struct Settings {
     pub default_object_ownership: ObjectOwnership,
     /// Whether public access to new buckets is blocked.
     pub default_block_public_access: bool,
+    /// Which objects are too small to be moved by lifecycle rules that do not say.
+    pub transition_default_minimum_object_size: TransitionMinimum,
     /// Where buckets may have their events sent; the same on all nodes.
     #[serde(deserialize_with = "lists::one_or_many_of")]
     pub notify: Vec<TargetSetting>,
@@ -266,6 +269,7 @@ impl Default for Settings {
             allow_signature_v2: false,
             default_object_ownership: ObjectOwnership::default(),
             default_block_public_access: true,
+            transition_default_minimum_object_size: TransitionMinimum::default(),
             notify: Vec::new(),
             notify_secret_file: None,
             notify_allow_private: false,

@@ -94,6 +94,7 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
         notification_targets: notify::target_names(&config.settings),
         default_encryption: config.settings.encrypt_by_default.then_some(DefaultEncryption::Managed),
         ownership: config.settings.default_object_ownership,
+        transition_minimum: config.settings.transition_default_minimum_object_size,
         public_access: match config.settings.default_block_public_access {
             true => PublicAccess::Blocked,
             false => PublicAccess::Open,
