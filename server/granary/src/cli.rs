@@ -273,6 +273,10 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     allow_signature_v2: bool,
+    /// Take objects and parts that are sent without their length (Transfer-Encoding: chunked), which AWS refuses.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    allow_unknown_length: bool,
     /// Who owns the objects of new buckets: BucketOwnerEnforced (there are no ACLs), BucketOwnerPreferred or ObjectWriter
     /// [default: BucketOwnerEnforced].
     #[arg(long, value_name = "OWNERSHIP")]

@@ -60,4 +60,4 @@ pub use lifecycle::TransitionMinimum;
 pub use new_buckets::{ObjectOwnership, PublicAccess};
 pub use peer::Peer;
 pub use router::router;
-pub use state::{Accounts, S3Config, S3State, SignatureV2};
+pub use state::{Accounts, S3Config, S3State, SignatureV2, UnknownLength};

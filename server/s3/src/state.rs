@@ -47,6 +47,8 @@ pub struct S3Config {
     pub transition_minimum: TransitionMinimum,
     /// Whether requests may be signed with Signature Version 2.
     pub signature_v2: SignatureV2,
+    /// Whether the bodies of objects and parts may come without their length.
+    pub unknown_length: UnknownLength,
     /// Where grants find accounts; without it there is only the account of the root user.
     pub accounts: Option<Accounts>,
     /// The names of the targets that buckets may have their events told to.
@@ -70,6 +72,7 @@ impl Default for S3Config {
             public_access: PublicAccess::default(),
             transition_minimum: TransitionMinimum::default(),
             signature_v2: SignatureV2::default(),
+            unknown_length: UnknownLength::default(),
             accounts: None,
             notification_targets: Vec::new(),
         }
@@ -83,6 +86,16 @@ pub enum SignatureV2 {
     #[default]
     Refused,
     /// They are verified, for clients that know no better.
+    Accepted,
+}
+
+/// What becomes of an object or a part that comes in chunks of HTTP (`Transfer-Encoding: chunked`), without its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownLength {
+    /// It is refused (`MissingContentLength`), as AWS refuses it.
+    #[default]
+    Refused,
+    /// It is taken up to the greatest length, for clients that do not know how much they will send.
     Accepted,
 }
 

@@ -80,6 +80,7 @@ const KEYS: &[&str] = &[
     "encrypt_by_default",
     "allow_sse_c_over_http",
     "allow_signature_v2",
+    "allow_unknown_length",
     "default_object_ownership",
     "default_block_public_access",
     "transition_default_minimum_object_size",
@@ -193,6 +194,8 @@ pub struct Settings {
     pub allow_sse_c_over_http: bool,
     /// Whether requests may be signed with Signature Version 2, which AWS has retired and which covers less of them.
     pub allow_signature_v2: bool,
+    /// Whether objects and parts may be sent without their length, in chunks of HTTP, which AWS refuses.
+    pub allow_unknown_length: bool,
     /// Who owns the objects of new buckets, and whether access control lists count there.
     pub default_object_ownership: ObjectOwnership,
     /// Whether public access to new buckets is blocked.
@@ -267,6 +270,7 @@ impl Default for Settings {
             encrypt_by_default: false,
             allow_sse_c_over_http: false,
             allow_signature_v2: false,
+            allow_unknown_length: false,
             default_object_ownership: ObjectOwnership::default(),
             default_block_public_access: true,
             transition_default_minimum_object_size: TransitionMinimum::default(),
