@@ -154,6 +154,33 @@ def test_small_objects_stay_unless_a_rule_names_lengths(server):
     until(lambda: classes(server, bucket)["small"] == "DEEP_ARCHIVE", "archives take small ones")
 
 
+def test_the_operator_says_what_new_rules_leave_where_it_is():
+    settings = {**SETTINGS, "GRANARY_TRANSITION_DEFAULT_MINIMUM_OBJECT_SIZE": "varies_by_storage_class"}
+    with running(settings=settings, drives=2) as server:
+        client, bucket, other = server.boto3(), new_bucket(server), new_bucket(server)
+        rule = {"ID": "r", "Status": "Enabled", "Prefix": "s", "Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}
+        for name in (bucket, other):
+            client.put_object(Bucket=name, Key="small", Body=b"fooz")
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        # A configuration that says it goes before the server's default.
+        answer = client.put_bucket_lifecycle_configuration(
+            Bucket=other, TransitionDefaultMinimumObjectSize="all_storage_classes_128K",
+            LifecycleConfiguration={"Rules": [rule]})
+        assert answer["TransitionDefaultMinimumObjectSize"] == "all_storage_classes_128K"
+        answer = client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+        assert answer["TransitionDefaultMinimumObjectSize"] == "varies_by_storage_class"
+        until(lambda: classes(server, bucket) == {"small": "GLACIER"}, "the archive takes a small one")
+        # What was put stays as it was put, whatever the default becomes.
+        server.stop()
+        del server.settings["GRANARY_TRANSITION_DEFAULT_MINIMUM_OBJECT_SIZE"]
+        server.start()
+        client = server.boto3()
+        for name, minimum in [(bucket, "varies_by_storage_class"), (other, "all_storage_classes_128K")]:
+            kept = client.get_bucket_lifecycle_configuration(Bucket=name)
+            assert kept["TransitionDefaultMinimumObjectSize"] == minimum
+        assert classes(server, other) == {"small": "STANDARD"}
+
+
 def test_older_versions_move_and_expiry_goes_first(server):
     client, bucket = server.boto3(), new_bucket(server)
     client.put_object(Bucket=bucket, Key="gone", Body=b"x" * 1000)

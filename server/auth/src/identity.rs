@@ -134,6 +134,9 @@ pub trait Directory: Send + Sync {
     /// The account of that id, 12 digits.
     fn by_id(&self, id: &str) -> Option<Arc<Account>>;
 
+    /// The account that the operator calls so; none where several are called so.
+    fn by_name(&self, name: &str) -> Option<Arc<Account>>;
+
     /// The account of that canonical id, 64 hexadecimal digits.
     fn by_canonical_id(&self, canonical_id: &str) -> Option<Arc<Account>>;
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use granary_admin::{Fate, Leaving, TaskKind};
-use granary_s3::ObjectOwnership;
+use granary_s3::{ObjectOwnership, TransitionMinimum};
 use serde::Serialize;
 
 use crate::config::{self, Config, ErasureSetting, FullSetting, WarmSettings};
@@ -273,6 +273,10 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     allow_signature_v2: bool,
+    /// Take objects and parts that are sent without their length (Transfer-Encoding: chunked), which AWS refuses.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    allow_unknown_length: bool,
     /// Who owns the objects of new buckets: BucketOwnerEnforced (there are no ACLs), BucketOwnerPreferred or ObjectWriter
     /// [default: BucketOwnerEnforced].
     #[arg(long, value_name = "OWNERSHIP")]
@@ -282,6 +286,11 @@ struct ServeArgs {
     #[arg(long, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     default_block_public_access: Option<bool>,
+    /// Which objects new lifecycle rules leave where they are that do not say: all_storage_classes_128K, or
+    /// varies_by_storage_class (archives take smaller ones) [default: all_storage_classes_128K].
+    #[arg(long, value_name = "MINIMUM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transition_default_minimum_object_size: Option<TransitionMinimum>,
     /// Where buckets may have their events sent, NAME=https://…; may be repeated. A bucket names it by the ARN
     /// arn:granary:sqs:REGION:ACCOUNT:NAME.
     #[arg(long, value_name = "NAME=URL")]

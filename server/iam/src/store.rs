@@ -307,6 +307,16 @@ impl Directory for IdentityStore {
         self.read(|state| state.account(id).cloned())
     }
 
+    fn by_name(&self, name: &str) -> Option<Arc<Account>> {
+        self.read(|state| {
+            let mut named = state.account_documents().filter(|account| account.name == name);
+            match (named.next(), named.next()) {
+                (Some(account), None) => state.account(&account.id).cloned(),
+                _ => None,
+            }
+        })
+    }
+
     fn by_canonical_id(&self, canonical_id: &str) -> Option<Arc<Account>> {
         self.read(|state| state.accounts().find(|account| account.canonical_id == canonical_id).cloned())
     }

@@ -22,13 +22,18 @@ const BESIDE: &str = "
 - **Signature Version 2**, which AWS has retired, is refused for all but forms. With `--allow-signature-v2` it is taken in the
   `Authorization` header and in presigned URLs, for old clients. It does not cover the body, and parameters of the query that it does not
   cover are refused, so that they cannot change what was signed; policies can refuse it by `s3:signatureversion`.
+- **Bodies without a length** (`Transfer-Encoding: chunked` and no `Content-Length`) are `MissingContentLength`, as at AWS, which documents
+  that header as required. With `--allow-unknown-length` objects and parts may come so; signatures, checksums and limits count as for others.
+- **Principals in the policies of buckets** may have the name of an account (`arn:aws:iam::lab:root`) where AWS has its number; the
+  number is put there when the policy is kept. Names of nobody are `Invalid principal in policy`, as at AWS ([access.md](access.md)).
 - **An ACL in the headers of a new object** needs `s3:PutObjectAcl` if it gives anything to anybody but the writer and the bucket's owner.
   Who may write by the bucket's ACL may also give the new object an ACL and tags.
 - **RenameObject and appends** work in every bucket, not in directory buckets alone. A renamed object keeps its tags and its time;
   the old key is deleted as the bucket's versioning says. `If-Modified-Since` and `If-Unmodified-Since` on the destination are
   not implemented. Appending is by `x-amz-write-offset-bytes`; the ETag is then no MD5, as on AWS.
 - **Storage classes** lie on drives of their kind where a store has SSDs and disks, and are but names elsewhere ([tiers.md](tiers.md)).
-  A class that has no drives is `InvalidStorageClass`. Lifecycle rules move objects between them. GLACIER and DEEP_ARCHIVE must be
+  A class that has no drives is `InvalidStorageClass`. Lifecycle rules move objects between them; of which length on, where they do not say,
+  `--transition-default-minimum-object-size` chooses between AWS's defaults of now and of before September 2024. GLACIER and DEEP_ARCHIVE must be
   restored before they are read: where there are SSDs beside disks the restore copies them there, is in progress until that is done, and
   `RestoreAlreadyInProgress` and `GlacierExpeditedRetrievalNotAvailable` are sent as at AWS; elsewhere it is done at once. INTELLIGENT_TIERING
   objects lie on disks, and get copies on SSDs while they are read often.

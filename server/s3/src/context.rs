@@ -15,13 +15,15 @@ use http::request::Parts;
 use crate::access::owner::Owner;
 use crate::access::rules::Rules;
 use crate::access::{Requester, Sent};
-use crate::body::{BodyDigests, BodyLimits, BodySource, EtagNeed, LengthBounds, Protection, read_document};
+use crate::body::{
+    self, BodyDigests, BodyLimits, BodySource, EtagNeed, LengthBounds, Protection, read_document,
+};
 use crate::error::S3Result;
 use crate::metrics::Received;
 use crate::notifications;
 use crate::operation::Operation;
 use crate::query::Query;
-use crate::state::{S3State, Shared};
+use crate::state::{S3State, Shared, UnknownLength};
 
 /// A request after authentication.
 pub(crate) struct Context<'a> {
@@ -115,11 +117,20 @@ impl<'a> Context<'a> {
         let payload = &self.verified.payload;
         let digests = BodyDigests::new(self.headers(), payload, etag, keep)?;
         let limits = BodyLimits { idle: self.shared.body_idle(), length_bytes: limit_bytes };
-        let source = match self.parts.extensions.get::<LengthBounds>() {
-            Some(bounds) => BodySource::within(body, *bounds, digests, limits),
+        let source = match self.length_bounds(limit_bytes) {
+            Some(bounds) => BodySource::within(body, bounds, digests, limits),
             None => BodySource::new(body, self.headers(), payload, digests, limits)?,
         };
         source.hashed_in(&self.shared.md5_pool)
+    }
+
+    /// The bounds of a body whose length is not announced and need not be.
+    fn length_bounds(&self, limit_bytes: u64) -> Option<LengthBounds> {
+        let of_file = self.parts.extensions.get::<LengthBounds>().copied();
+        let accepted = self.shared.config.unknown_length == UnknownLength::Accepted
+            && body::is_unknown(self.headers(), &self.verified.payload);
+        let any = LengthBounds { least: 0, most: limit_bytes, hint_bytes: limit_bytes };
+        of_file.or(accepted.then_some(any))
     }
 
     /// The whole request document.

@@ -10,6 +10,7 @@ use http::HeaderValue;
 
 use crate::address::VirtualHostDomains;
 use crate::encryption::CustomerKeyTransport;
+use crate::lifecycle::TransitionMinimum;
 use crate::logs::AccessLogs;
 use crate::md5_pool::Md5Pool;
 use crate::metrics::OperationMetrics;
@@ -42,8 +43,12 @@ pub struct S3Config {
     pub ownership: ObjectOwnership,
     /// Whether public access to new buckets is blocked.
     pub public_access: PublicAccess,
+    /// Which objects are too small to be moved by lifecycle rules that do not say.
+    pub transition_minimum: TransitionMinimum,
     /// Whether requests may be signed with Signature Version 2.
     pub signature_v2: SignatureV2,
+    /// Whether the bodies of objects and parts may come without their length.
+    pub unknown_length: UnknownLength,
     /// Where grants find accounts; without it there is only the account of the root user.
     pub accounts: Option<Accounts>,
     /// The names of the targets that buckets may have their events told to.
@@ -65,7 +70,9 @@ impl Default for S3Config {
             default_encryption: None,
             ownership: ObjectOwnership::default(),
             public_access: PublicAccess::default(),
+            transition_minimum: TransitionMinimum::default(),
             signature_v2: SignatureV2::default(),
+            unknown_length: UnknownLength::default(),
             accounts: None,
             notification_targets: Vec::new(),
         }
@@ -79,6 +86,16 @@ pub enum SignatureV2 {
     #[default]
     Refused,
     /// They are verified, for clients that know no better.
+    Accepted,
+}
+
+/// What becomes of an object or a part that comes in chunks of HTTP (`Transfer-Encoding: chunked`), without its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownLength {
+    /// It is refused (`MissingContentLength`), as AWS refuses it.
+    #[default]
+    Refused,
+    /// It is taken up to the greatest length, for clients that do not know how much they will send.
     Accepted,
 }
 

@@ -8,6 +8,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>,
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html>
 
+mod account_names;
 mod actions;
 mod check;
 mod condition;
@@ -23,6 +24,7 @@ mod principal;
 mod public;
 mod values;
 
+pub use account_names::with_account_numbers;
 pub use context::Context;
 pub use error::PolicyError;
 pub use evaluate::{Decision, Grant, PolicyRequest, ResourceDecision, evaluate};

@@ -157,7 +157,8 @@ fn aws(value: &str) -> Option<PrincipalPattern> {
     }
 }
 
-fn is_account(text: &str) -> bool {
+/// Whether it is the number of an account.
+pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 

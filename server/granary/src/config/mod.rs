@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
-use granary_s3::ObjectOwnership;
+use granary_s3::{ObjectOwnership, TransitionMinimum};
 use granary_types::DriveClass;
 use serde::{Deserialize, Serialize};
 
@@ -80,8 +80,10 @@ const KEYS: &[&str] = &[
     "encrypt_by_default",
     "allow_sse_c_over_http",
     "allow_signature_v2",
+    "allow_unknown_length",
     "default_object_ownership",
     "default_block_public_access",
+    "transition_default_minimum_object_size",
     "notify",
     "notify_secret_file",
     "notify_allow_private",
@@ -192,10 +194,14 @@ pub struct Settings {
     pub allow_sse_c_over_http: bool,
     /// Whether requests may be signed with Signature Version 2, which AWS has retired and which covers less of them.
     pub allow_signature_v2: bool,
+    /// Whether objects and parts may be sent without their length, in chunks of HTTP, which AWS refuses.
+    pub allow_unknown_length: bool,
     /// Who owns the objects of new buckets, and whether access control lists count there.
     pub default_object_ownership: ObjectOwnership,
     /// Whether public access to new buckets is blocked.
     pub default_block_public_access: bool,
+    /// Which objects are too small to be moved by lifecycle rules that do not say.
+    pub transition_default_minimum_object_size: TransitionMinimum,
     /// Where buckets may have their events sent; the same on all nodes.
     #[serde(deserialize_with = "lists::one_or_many_of")]
     pub notify: Vec<TargetSetting>,
@@ -264,8 +270,10 @@ impl Default for Settings {
             encrypt_by_default: false,
             allow_sse_c_over_http: false,
             allow_signature_v2: false,
+            allow_unknown_length: false,
             default_object_ownership: ObjectOwnership::default(),
             default_block_public_access: true,
+            transition_default_minimum_object_size: TransitionMinimum::default(),
             notify: Vec::new(),
             notify_secret_file: None,
             notify_allow_private: false,

@@ -11,7 +11,9 @@ use granary_engine::{
 };
 use granary_iam::{IdentityStore, Root};
 use granary_s3::address::VirtualHostDomains;
-use granary_s3::{Accounts, CustomerKeyTransport, PublicAccess, S3Config, S3State, SignatureV2};
+use granary_s3::{
+    Accounts, CustomerKeyTransport, PublicAccess, S3Config, S3State, SignatureV2, UnknownLength,
+};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -91,9 +93,11 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
             true => SignatureV2::Accepted,
             false => SignatureV2::Refused,
         },
+        unknown_length: unknown_length(config),
         notification_targets: notify::target_names(&config.settings),
         default_encryption: config.settings.encrypt_by_default.then_some(DefaultEncryption::Managed),
         ownership: config.settings.default_object_ownership,
+        transition_minimum: config.settings.transition_default_minimum_object_size,
         public_access: match config.settings.default_block_public_access {
             true => PublicAccess::Blocked,
             false => PublicAccess::Open,
@@ -134,6 +138,13 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
         readiness,
     };
     Ok((routes, Store { engine, identities, watching, following, notifying, s3: state, logging, listing }))
+}
+
+fn unknown_length(config: &Config) -> UnknownLength {
+    match config.settings.allow_unknown_length {
+        true => UnknownLength::Accepted,
+        false => UnknownLength::Refused,
+    }
 }
 
 /// Keys of clients come over TLS, or over plain HTTP where the operator says that this is safe.

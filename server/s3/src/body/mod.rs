@@ -10,4 +10,4 @@ mod source;
 
 pub(crate) use digests::{BodyDigests, EtagNeed};
 pub(crate) use leftover::Leftover;
-pub(crate) use source::{BodyLimits, BodySource, LengthBounds, Protection, read_document};
+pub(crate) use source::{BodyLimits, BodySource, LengthBounds, Protection, is_unknown, read_document};

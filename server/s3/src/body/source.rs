@@ -25,7 +25,7 @@ pub(crate) struct BodyLimits {
     pub(crate) length_bytes: u64,
 }
 
-/// The length of a body that is not announced: a file in a form.
+/// The length of a body that is not announced: a file in a form, or what comes in chunks of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LengthBounds {
     /// The least it may be.
@@ -63,6 +63,13 @@ pub(crate) fn announced_length(
             .field("MaxSizeAllowed", limit_bytes.to_string()));
     }
     Ok(length_bytes)
+}
+
+/// Whether the length of a body is known at its end only: neither a header nor framing of its own announces it.
+pub(crate) fn is_unknown(headers: &HeaderMap, payload: &PayloadMode) -> bool {
+    matches!(payload, PayloadMode::Signed(_) | PayloadMode::Unsigned)
+        && headers.contains_key(header::TRANSFER_ENCODING)
+        && !headers.contains_key(header::CONTENT_LENGTH)
 }
 
 /// A body being pulled by the engine.

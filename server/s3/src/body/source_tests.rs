@@ -49,6 +49,38 @@ async fn lengths_are_enforced() {
     assert_eq!(code(headers("x")), Some(ErrorCode::InvalidRequest));
 }
 
+#[test]
+fn a_length_is_unknown_where_nothing_announces_it() {
+    let mut chunked = HeaderMap::new();
+    chunked.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    assert!(is_unknown(&chunked, &PayloadMode::Unsigned));
+    assert!(is_unknown(&chunked, &PayloadMode::Signed(PayloadSha256([0; 32]))));
+    // The framing within announces one.
+    assert!(!is_unknown(&chunked, &PayloadMode::StreamingUnsignedTrailer));
+    chunked.insert(header::CONTENT_LENGTH, HeaderValue::from_static("5"));
+    assert!(!is_unknown(&chunked, &PayloadMode::Unsigned));
+    assert!(!is_unknown(&headers("5"), &PayloadMode::Unsigned));
+    assert!(!is_unknown(&HeaderMap::new(), &PayloadMode::Unsigned));
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_is_bounded_and_verified() {
+    let within = |most: u64, signed: &[u8]| {
+        let payload = PayloadMode::Signed(PayloadSha256(Sha256::digest(signed).into()));
+        let digests = BodyDigests::new(&HeaderMap::new(), &payload, EtagNeed::Wanted, None).unwrap();
+        let bounds = LengthBounds { least: 0, most, hint_bytes: most };
+        BodySource::within(Body::from("hello"), bounds, digests, limits())
+    };
+    let mut whole = within(5, b"hello");
+    assert_eq!(whole.length_hint_bytes(), None);
+    assert_eq!(drain(&mut whole).await.unwrap(), b"hello");
+    assert_eq!(drain(&mut within(4, b"hello")).await.unwrap_err().code(), ErrorCode::EntityTooLarge);
+    assert_eq!(
+        drain(&mut within(5, b"hallo")).await.unwrap_err().code(),
+        ErrorCode::XAmzContentSHA256Mismatch
+    );
+}
+
 #[tokio::test]
 async fn a_silent_client_times_out() {
     let silent = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());

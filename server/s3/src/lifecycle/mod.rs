@@ -1,6 +1,7 @@
 //! Lifecycle documents, and the header that tells when an object expires.
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html>
 
+mod minimum;
 mod read;
 mod write;
 
@@ -10,13 +11,14 @@ use granary_engine::Tags;
 use granary_types::{BucketName, ObjectKey, UnixMillis};
 use http::{HeaderMap, HeaderName};
 
+pub use minimum::TransitionMinimum;
+pub(crate) use minimum::{minimum, show_minimum};
 pub(crate) use read::parse_rules;
 pub(crate) use write::document;
 
 use crate::context::Context;
 use crate::dates::http_date;
 use crate::encoding;
-use crate::error::{S3Error, S3Result};
 use crate::respond::set;
 use crate::xml::read::Limits;
 
@@ -24,28 +26,6 @@ use crate::xml::read::Limits;
 pub(crate) const RULES_MAX: usize = 1_000;
 /// For so many rules, each with several actions and tags.
 pub(crate) const LIMITS: Limits = Limits { length_bytes: 1024 * 1024, depth: 8, elements: 60_000 };
-
-const MINIMUM: &str = "x-amz-transition-default-minimum-object-size";
-const MINIMA: [&str; 2] = ["all_storage_classes_128K", "varies_by_storage_class"];
-
-/// Which objects are too small to be moved, as a request says it.
-///
-/// # Errors
-/// `InvalidRequest` for a value that is none.
-pub(crate) fn minimum(headers: &HeaderMap) -> S3Result<Option<String>> {
-    let Some(value) = headers.get(MINIMUM) else { return Ok(None) };
-    match MINIMA.into_iter().find(|known| value.as_bytes() == known.as_bytes()) {
-        Some(known) => Ok(Some(known.to_owned())),
-        None => {
-            Err(S3Error::invalid_request(format!("Invalid TransitionDefaultMinimumObjectSize in {MINIMUM}")))
-        }
-    }
-}
-
-/// Tells it back.
-pub(crate) fn show_minimum(headers: &mut HeaderMap, minimum: Option<&str>) {
-    set(headers, HeaderName::from_static(MINIMUM), minimum.unwrap_or(MINIMA[0]));
-}
 
 /// Adds `x-amz-expiration` to the answer about a current version, if it expires.
 pub(crate) async fn describe(

@@ -23,11 +23,12 @@ pub(super) async fn get(context: &Context<'_>, bucket: &BucketName) -> S3Result<
 pub(super) async fn put(context: &Context<'_>, bucket: &BucketName, body: Body) -> S3Result<S3Response> {
     let engine = &context.shared.engine;
     engine.bucket(bucket).await?;
-    let minimum = lifecycle::minimum(context.headers())?;
+    let minimum = lifecycle::minimum(context.headers(), context.shared.config.transition_minimum)?;
     let document = context.document(body, lifecycle::LIMITS.length_bytes, Protection::Required).await?;
     let new_id = || WriteId::random().map(|id| id.to_string()).unwrap_or_default();
     let mut rules = lifecycle::parse_rules(&document, new_id)?;
-    rules.transition_minimum = minimum;
+    // Kept with the rules even where it is the default: another default is for what comes after it, as at AWS.
+    rules.transition_minimum = Some(minimum.as_str().to_owned());
     engine.set_lifecycle(bucket, Some(&rules)).await?;
     let mut response = respond::empty(StatusCode::OK);
     lifecycle::show_minimum(response.headers_mut(), rules.transition_minimum.as_deref());

@@ -2,8 +2,10 @@
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html>
 
+use std::borrow::Cow;
+
 use axum::body::Body;
-use granary_auth::policy::{POLICY_BYTES_MAX, Policy, PolicyKind};
+use granary_auth::policy::{POLICY_BYTES_MAX, Policy, PolicyKind, with_account_numbers};
 use granary_engine::Freshness;
 use granary_types::BucketName;
 use http::{HeaderValue, StatusCode, header};
@@ -13,6 +15,7 @@ use crate::body::Protection;
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::respond::{self, S3Response};
+use crate::state::Shared;
 use crate::xml::XmlWriter;
 
 /// Only the account that a bucket belongs to may handle its policy, whoever that policy lets in.
@@ -36,6 +39,7 @@ pub(super) async fn put(context: &Context<'_>, bucket: &BucketName, body: Body) 
     check_account(context)?;
     // That a policy is too long has an error of its own, unless it is much too long.
     let document = context.document(body, 2 * POLICY_BYTES_MAX, Protection::Optional).await?;
+    let document = numbered(context.shared, &document);
     let policy = Policy::parse(&document, PolicyKind::Bucket(bucket.as_str())).map_err(|error| {
         S3Error::with_message(ErrorCode::MalformedPolicy, error.to_string()).because(error)
     })?;
@@ -46,8 +50,20 @@ pub(super) async fn put(context: &Context<'_>, bucket: &BucketName, body: Body) 
             "Access Denied: public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
         ));
     }
-    context.shared.engine.put_bucket_document(bucket, rules::POLICY, Some(document.to_vec())).await?;
+    context.shared.engine.put_bucket_document(bucket, rules::POLICY, Some(document.into_owned())).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
+}
+
+/// The document with the numbers of accounts where it has the names that the operator gave them.
+fn numbered<'d>(shared: &Shared, document: &'d [u8]) -> Cow<'d, [u8]> {
+    let (Some(accounts), Ok(text)) = (&shared.config.accounts, std::str::from_utf8(document)) else {
+        return Cow::Borrowed(document);
+    };
+    let number = |name: &str| Some(accounts.0.by_name(name)?.id.clone());
+    match with_account_numbers(text, number) {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
 }
 
 /// `DELETE /bucket?policy`.
