@@ -12,7 +12,7 @@ use granary_bench::faults::{Loss, SIZES};
 use granary_bench::kinds;
 use granary_bench::machine::{Speeds, cpu_seconds, peak_memory_mib, reset_peak_memory};
 use granary_bench::records::{start_embedded, start_postgres};
-use granary_bench::report::{Row, Used, heading, line, ratios};
+use granary_bench::report::{Row, Used, against, heading, line, ratios};
 use granary_bench::scenarios::{Left, Scale, Scenario};
 use granary_bench::syscalls::Counting;
 use granary_bench::target::{Started, Target, start_garage, start_granary};
@@ -122,14 +122,7 @@ async fn main() -> Result<()> {
     let run_dir = tempfile::Builder::new().prefix("run-").tempdir_in(&args.dir)?;
     let speeds = Speeds::measure(run_dir.path())?;
     if !args.json {
-        println!(
-            "machine: {:.0} flushes/s, {:.0} MB/s sequential, MD5 {:.0}, SHA-256 {:.0}, BLAKE3 {:.0} MB/s",
-            speeds.flushes_per_s,
-            speeds.sequential_mb_per_s,
-            speeds.md5_mb_per_s,
-            speeds.sha256_mb_per_s,
-            speeds.blake3_mb_per_s
-        );
+        println!("{}", speeds.line());
     }
     if args.faults {
         return measure_faults(&args, run_dir.path(), &speeds).await;
@@ -155,7 +148,10 @@ async fn main() -> Result<()> {
             "{}",
             serde_json::to_string_pretty(&serde_json::json!({ "machine": speeds, "rows": rows }))?
         );
-    } else if let [first, second, ..] = contestants.as_slice() {
+        return Ok(());
+    }
+    println!("{}", against(&rows, &speeds));
+    if let [first, second, ..] = contestants.as_slice() {
         println!("{}", ratios(&rows, &first.target.name, &second.target.name));
     }
     Ok(())
