@@ -110,6 +110,13 @@ def test_transfers_on_the_aws_common_runtime(server, bucket, tmp_path):
     assert keys == [], "the common runtime has deleted what it wrote"
 
 
+def test_boto3_that_prefers_the_aws_common_runtime(server, bucket, tmp_path):
+    script = Path(__file__).with_name("crt_preferred.py")
+    certificate = [str(server.certificate)] if server.tls else []
+    run([sys.executable, script, bucket, tmp_path, *certificate], env=server.client_env())
+    assert server.boto3().list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
 def test_conditional_requests(server, bucket):
     s3 = server.boto3()
     first = s3.put_object(Bucket=bucket, Key="c", Body=b"one", IfNoneMatch="*")
