@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -175,6 +175,39 @@ def test_many_bodies_that_trickle_take_bounded_memory_and_hold_up_nobody(impatie
         assert grown < TRICKLING * MEMORY_EACH_BYTES, f"{grown >> 20} MiB for {TRICKLING} bodies of a few bytes"
         assert keys(impatient) == ["served"]
     empty(impatient)
+
+
+def test_parts_that_trickle_do_not_use_up_the_memory_of_large_uploads():
+    """Each part that has begun holds a stripe of the memory that all share; as many as there is room for would hold up all others."""
+    parts, ended = 140, threading.Event()
+    with running(drives=6) as server, ExitStack() as stack:
+        s3 = server.boto3(read_timeout=120)
+        s3.create_bucket(Bucket="slow")
+        upload = s3.create_multipart_upload(Bucket="slow", Key="parts")["UploadId"]
+        links = [stack.enter_context(connected(server)) for _ in range(parts)]
+        for number, link in enumerate(links, 1):
+            target = f"/slow/parts?partNumber={number}&uploadId={upload}"
+            headers = head_of(server, "PUT", target, {"Content-Length": str(8 * MIB)}, b"y")
+            link.sendall(head_bytes(server, "PUT", target, headers))
+
+        def trickle():
+            while not ended.wait(1):
+                for link in links:
+                    with suppress(OSError):
+                        link.sendall(b"abc")
+
+        trickling = threading.Thread(target=trickle)
+        trickling.start()
+        try:
+            time.sleep(3)
+            body, began = seeded_bytes(9, 8 * MIB), time.monotonic()
+            s3.put_object(Bucket="slow", Key="large", Body=body)
+            assert time.monotonic() - began < 60, "a large upload waited for slow ones"
+            assert s3.get_object(Bucket="slow", Key="large")["Body"].read() == body
+        finally:
+            ended.set()
+            trickling.join()
+        assert "Parts" not in s3.list_parts(Bucket="slow", Key="parts", UploadId=upload)
 
 
 def test_who_is_refused_before_the_body_need_not_send_it(impatient):
