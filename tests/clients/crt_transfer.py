@@ -1,7 +1,7 @@
 """Puts, gets and deletes through s3transfer's manager on the AWS common runtime (awscrt).
 
 Arguments: endpoint, bucket, scratch directory, and the certificate to trust with TLS. boto3's own
-switch to it is not used: that falls back to the classic manager silently, and cannot speak plain HTTP.
+switch to it is in `crt_preferred.py`.
 """
 
 import sys

@@ -110,19 +110,11 @@ def test_transfers_on_the_aws_common_runtime(server, bucket, tmp_path):
     assert keys == [], "the common runtime has deleted what it wrote"
 
 
-@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"])
-def test_checksums(server, bucket, algorithm):
-    s3 = server.boto3()
-    body = seeded_bytes(5, 100_000)
-    put = s3.put_object(Bucket=bucket, Key=algorithm, Body=body, ChecksumAlgorithm=algorithm)
-    field = f"Checksum{algorithm}"
-    got = s3.get_object(Bucket=bucket, Key=algorithm, ChecksumMode="ENABLED")
-    assert got["Body"].read() == body
-    assert got[field] == put[field]
-    attributes = s3.get_object_attributes(
-        Bucket=bucket, Key=algorithm, ObjectAttributes=["Checksum", "ObjectSize", "ETag", "StorageClass"])
-    assert attributes["Checksum"][field] == put[field] and attributes["ObjectSize"] == len(body)
-    assert error_of(s3.put_object, Bucket=bucket, Key="bad", Body=body, **{field: put[field][::-1]})[0] == 400
+def test_boto3_that_prefers_the_aws_common_runtime(server, bucket, tmp_path):
+    script = Path(__file__).with_name("crt_preferred.py")
+    certificate = [str(server.certificate)] if server.tls else []
+    run([sys.executable, script, bucket, tmp_path, *certificate], env=server.client_env())
+    assert server.boto3().list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
 def test_conditional_requests(server, bucket):

@@ -2,6 +2,9 @@
 range where it can, makes a multipart upload, and deletes."""
 
 import json
+import re
+import ssl
+import urllib.request
 
 import pytest
 
@@ -35,6 +38,14 @@ def same_trees(left, right):
 def keys_of(server, bucket):
     pages = server.boto3().get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+
+
+def requests_of(server, operation):
+    """How many requests of that operation the server has counted."""
+    context = ssl.create_default_context(cafile=server.certificate) if server.tls else None
+    with urllib.request.urlopen(f"{server.endpoint}/metrics", context=context) as answer:
+        counted = re.findall(rf'^granary_s3_requests_total{{[^}}]*"{operation}"[^}}]*}} (\d+)$', answer.read().decode(), re.MULTILINE)
+    return sum(map(int, counted))
 
 
 def test_aws_cli(server, bucket, tree, tmp_path):
@@ -76,6 +87,12 @@ def test_s5cmd(server, bucket, tree, tmp_path):
     assert "big.bin" in s5cmd("ls", f"{url}/t/*")
     s5cmd("cp", "--part-size", "5", f"{url}/t/*", f"{tmp_path / 'back'}/")
     same_trees(tree, tmp_path / "back")
+    # It has no option for a range, and reads what is larger than a part in ranges, here of 5 and of 50 MiB.
+    for part_size, pieces in [("5", 5), ("50", 1)]:
+        reads = requests_of(server, "GetObject")
+        s5cmd("cp", "--part-size", part_size, "--concurrency", "4", f"{url}/t/big.bin", tmp_path / f"in-{part_size}")
+        assert (tmp_path / f"in-{part_size}").read_bytes() == (tree / "big.bin").read_bytes()
+        assert requests_of(server, "GetObject") - reads == pieces
     s5cmd("cp", f"{url}/t/small.txt", f"{url}/copied.txt")
     assert s5cmd("cat", f"{url}/copied.txt") == "hello\n"
     s5cmd("sync", f"{tree}/", f"{url}/t/")
@@ -129,6 +146,15 @@ def test_s3cmd(server, bucket, tree, tmp_path):
     (tmp_path / "back").mkdir()
     s3cmd("sync", f"{url}/t/", f"{tmp_path / 'back'}/")
     same_trees(tree, tmp_path / "back")
+    # It reads a range when it goes on with a file that was cut: from its length on, of whatever the file begins with.
+    whole, cut = (tree / "big.bin").read_bytes(), tmp_path / "cut"
+    for kept in (1, 5 * MIB + 11, len(whole) - 1):
+        cut.write_bytes(whole[:kept])
+        s3cmd("get", "--continue", f"{url}/t/big.bin", cut)
+        assert cut.read_bytes() == whole, kept
+    cut.write_bytes(b"-" * 1000)
+    s3cmd("get", "--continue", f"{url}/t/big.bin", cut)
+    assert cut.read_bytes() == b"-" * 1000 + whole[1000:], "what was there was not read again"
     # Without the flag s3cmd copies the access control list too, which a bucket without lists refuses, as AWS's do.
     s3cmd("cp", "--acl-private", f"{url}/t/big.bin", f"{url}/copied.bin")
     s3cmd("mv", "--acl-private", f"{url}/t/small.txt", f"{url}/moved.txt")

@@ -1,7 +1,9 @@
 """A real tree of small files and one large object, through crashes of the server."""
 
 import hashlib
+import os
 import shutil
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,9 @@ MIB = 1024 * 1024
 LARGE_BYTES = 5 * 1024 * MIB + 12_345
 THREADS = 8
 RECLAIM_DEADLINE_S = 90
+# Of a sync that is killed: as many files, so that it takes seconds.
+KILLED_SYNC_FILES = 3_000
+KILLED_SYNC_DEADLINE_S = 120
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +60,86 @@ def compare_every_byte(store, bucket, prefix, root, keys):
     in_threads(compare, keys)
 
 
-def test_aws_s3_sync_of_a_real_tree(store, tree):
+def compare_by_download(store, bucket, root, files):
+    """Downloads everything at once, and compares every byte."""
+    back = scratch_root()
+    run([program("s5cmd"), "cp", f"s3://{bucket}/*", f"{back}/"],
+        env=dict(store.client_env(), S3_ENDPOINT_URL=store.endpoint))
+    for key in files:
+        assert (back / key).read_bytes() == (root / key).read_bytes(), key
+    assert sum(len(names) for _, _, names in os.walk(back)) == len(files)
+    shutil.rmtree(back)
+
+
+def compare_large(store):
+    """Reads the large object from its beginning to its end, and in pieces."""
+    s3 = store.boto3()
+    assert s3.head_object(Bucket="large", Key="five-gib")["ContentLength"] == LARGE_BYTES
+    expected = corpus.LargeObject(5, LARGE_BYTES)
+    body = s3.get_object(Bucket="large", Key="five-gib")["Body"]
+    for number, start in enumerate(range(0, LARGE_BYTES, corpus.BLOCK)):
+        assert body.read(corpus.BLOCK) == expected.block(number), f"at byte {start}"
+    assert body.read(1) == b""
+    for start in (0, 64 * MIB - 10, 3 * 1024 * MIB + 7, LARGE_BYTES - 100):
+        got = s3.get_object(Bucket="large", Key="five-gib", Range=f"bytes={start}-{start + 4095}")
+        expected.seek(start)
+        assert got["Body"].read() == expected.read(4096)
+
+
+@pytest.fixture(scope="module")
+def synced(store, tree):
+    """The tree, in a bucket, by `aws s3 sync`."""
+    store.boto3().create_bucket(Bucket="sync")
+    run([program("aws"), "s3", "sync", "--only-show-errors", tree[0], "s3://sync/"], env=store.client_env())
+
+
+@pytest.fixture(scope="module")
+def large(store):
+    """An object of more than 5 GiB, uploaded in parts."""
+    s3 = store.boto3(max_pool_connections=THREADS)
+    s3.create_bucket(Bucket="large")
+    config = TransferConfig(multipart_threshold=64 * MIB, multipart_chunksize=64 * MIB, max_concurrency=4)
+    s3.upload_fileobj(corpus.LargeObject(5, LARGE_BYTES), "large", "five-gib", Config=config)
+
+
+def test_aws_s3_sync_of_a_real_tree(store, tree, synced):
     root, files = tree
     s3 = store.boto3()
-    s3.create_bucket(Bucket="sync")
-    run([program("aws"), "s3", "sync", "--only-show-errors", root, "s3://sync/"], env=store.client_env())
     found = listed(s3, "sync")
     assert {key: item["Size"] for key, item in found.items()} == files
     assert list(found) == sorted(files, key=str.encode)
     for key, item in found.items():
         assert item["ETag"].strip('"') == hashlib.md5((root / key).read_bytes()).hexdigest(), key
     compare_every_byte(store, "sync", "", root, files)
+
+
+def test_aws_s3_sync_through_a_kill_and_a_restart(store, tree):
+    source, files = tree
+    root = scratch_root()
+    chosen = {key: files[key] for key in list(files)[:: len(files) // KILLED_SYNC_FILES][:KILLED_SYNC_FILES]}
+    for key in chosen:
+        (root / key).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source / key, root / key)
+    store.boto3().create_bucket(Bucket="killed-sync")
+    sync = [program("aws"), "s3", "sync", "--only-show-errors", root, "s3://killed-sync/"]
+    syncing = subprocess.Popen(sync, env=store.client_env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + KILLED_SYNC_DEADLINE_S
+    while len(listed(store.boto3(), "killed-sync")) < KILLED_SYNC_FILES // 3:
+        assert syncing.poll() is None and time.monotonic() < deadline, "the sync does not get on"
+    store.kill()
+    assert syncing.wait(KILLED_SYNC_DEADLINE_S) != 0, "the sync did not notice that the server was killed"
+    store.start()
+
+    found = listed(store.boto3(), "killed-sync")
+    assert KILLED_SYNC_FILES // 3 <= len(found) < KILLED_SYNC_FILES, "killed in the middle"
+    assert {key: item["Size"] for key, item in found.items()} == {key: chosen[key] for key in found}
+    compare_every_byte(store, "killed-sync", "", root, found)
+    run(sync, env=store.client_env())
+    assert {key: item["Size"] for key, item in listed(store.boto3(), "killed-sync").items()} == chosen
+    compare_by_download(store, "killed-sync", root, chosen)
+    assert run([word for word in sync if word != "--only-show-errors"], env=store.client_env()) == "", "nothing is left to do"
+    shutil.rmtree(root)
 
 
 def test_boto3_threads_through_a_kill_and_a_restart(store, tree):
@@ -110,30 +184,11 @@ def test_boto3_threads_through_a_kill_and_a_restart(store, tree):
     killer_done.clear()
     s3 = store.boto3(max_pool_connections=THREADS)
     in_threads(upload, rest)
-    back = scratch_root()
-    run([program("s5cmd"), "cp", "s3://threads/*", f"{back}/"],
-        env=dict(store.client_env(), S3_ENDPOINT_URL=store.endpoint))
-    for key in files:
-        assert (back / key).read_bytes() == (root / key).read_bytes(), key
-    shutil.rmtree(back)
+    compare_by_download(store, "threads", root, files)
 
 
-def test_a_large_object_by_multipart(store):
-    s3 = store.boto3(max_pool_connections=THREADS)
-    s3.create_bucket(Bucket="large")
-    config = TransferConfig(multipart_threshold=64 * MIB, multipart_chunksize=64 * MIB, max_concurrency=4)
-    s3.upload_fileobj(corpus.LargeObject(5, LARGE_BYTES), "large", "five-gib", Config=config)
-    assert s3.head_object(Bucket="large", Key="five-gib")["ContentLength"] == LARGE_BYTES
-
-    expected = corpus.LargeObject(5, LARGE_BYTES)
-    body = s3.get_object(Bucket="large", Key="five-gib")["Body"]
-    for number, start in enumerate(range(0, LARGE_BYTES, corpus.BLOCK)):
-        assert body.read(corpus.BLOCK) == expected.block(number), f"at byte {start}"
-    assert body.read(1) == b""
-    for start in (0, 64 * MIB - 10, 3 * 1024 * MIB + 7, LARGE_BYTES - 100):
-        got = s3.get_object(Bucket="large", Key="five-gib", Range=f"bytes={start}-{start + 4095}")
-        expected.seek(start)
-        assert got["Body"].read() == expected.read(4096)
+def test_a_large_object_by_multipart(store, large):
+    compare_large(store)
 
 
 def test_a_multipart_upload_through_a_kill(store):
@@ -170,6 +225,16 @@ def test_a_multipart_upload_through_a_kill(store):
     source.seek(0)
     assert s3.get_object(Bucket="resumed", Key="object")["Body"].read() == source.read()
     assert before > 0
+
+
+def test_what_was_there_before_the_kills_is_as_it_was(store, tree, synced, large):
+    """The tests before have killed the server while it wrote other things; here it dies once more, and at rest."""
+    store.kill()
+    store.start()
+    root, files = tree
+    assert {key: item["Size"] for key, item in listed(store.boto3(), "sync").items()} == files
+    compare_by_download(store, "sync", root, files)
+    compare_large(store)
 
 
 def test_space_of_the_unacknowledged_is_reclaimed(fresh_server):

@@ -1,10 +1,12 @@
-"""Pages of the documentation whose commands are run, and compared with what the pages say that they print."""
+"""Pages of the documentation whose commands are run, and compared with what the pages say that they print; and the snippets
+of the README."""
 
 import re
 import subprocess
 from pathlib import Path
 
-DOCS = Path(__file__).parents[2] / "docs"
+README = Path(__file__).parents[2] / "README.md"
+DOCS = README.parent / "docs"
 MARK = "@@ end of command"
 
 
@@ -51,3 +53,11 @@ def walk(page: str, env: dict, cwd: Path) -> str:
             wrong.append(f"$ {command}\n{printed}\nended with {status}, and the page says\n{page_says}")
     assert not wrong, "\n\n".join(wrong)
     return done.stdout
+
+
+def snippet_of_readme(heading: str, language: str) -> str:
+    """The one block of that language in a section of the README."""
+    sections = re.split(r"^#+ (.+)\n", README.read_text(), flags=re.MULTILINE)
+    texts = dict(zip(sections[1::2], sections[2::2]))
+    [block] = re.findall(rf"```{language}\n(.*?)```", texts[heading], re.DOTALL)
+    return block

@@ -105,6 +105,7 @@ impl Engine {
         if !ended {
             while let Some(bytes) = next_or_idle(source, &mut writer).await? {
                 writer.write(&bytes).await?;
+                writer.check_pace()?;
             }
         }
         let verified = async { source.finish().await.map_err(EngineError::Source) };
@@ -127,14 +128,16 @@ async fn finish_small(source: &mut dyn PutSource, hashing: Hashing) -> Result<(D
 }
 
 /// The next bytes of a body. While none come, full stripes are not held back: a slow client keeps one stripe of the
-/// shared buffers, not a whole run.
+/// shared buffers, not a whole run, and that only while nobody waits for it.
 async fn next_or_idle(source: &mut dyn PutSource, writer: &mut BlobWriter) -> Result<Option<Bytes>> {
     let mut next = source.next();
-    match tokio::time::timeout(IDLE, &mut next).await {
-        Ok(bytes) => bytes.map_err(EngineError::Source),
-        Err(_) => {
-            writer.submit_full_stripes().await?;
-            next.await.map_err(EngineError::Source)
+    loop {
+        match tokio::time::timeout(IDLE, &mut next).await {
+            Ok(bytes) => return bytes.map_err(EngineError::Source),
+            Err(_) => {
+                writer.submit_full_stripes().await?;
+                writer.check_pace()?;
+            }
         }
     }
 }

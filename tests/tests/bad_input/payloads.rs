@@ -32,6 +32,11 @@ async fn wrong_digests_are_refused() {
         ("x-amz-checksum-crc64nvme", BASE64_STANDARD.encode([1; 8])),
         ("x-amz-checksum-sha1", BASE64_STANDARD.encode([1; 20])),
         ("x-amz-checksum-sha256", BASE64_STANDARD.encode([1; 32])),
+        ("x-amz-checksum-sha512", BASE64_STANDARD.encode([1; 64])),
+        ("x-amz-checksum-md5", BASE64_STANDARD.encode([1; 16])),
+        ("x-amz-checksum-xxhash64", BASE64_STANDARD.encode([1; 8])),
+        ("x-amz-checksum-xxhash3", BASE64_STANDARD.encode([1; 8])),
+        ("x-amz-checksum-xxhash128", BASE64_STANDARD.encode([1; 16])),
     ];
     for (name, value) in checksums {
         let response = target.signed(target.put("k").header(name, &value), b"body").await;

@@ -8,6 +8,7 @@
 //! that the last one is short.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use granary_cluster::access::LaneKind;
 use granary_drive::Flush;
@@ -26,6 +27,8 @@ use crate::volume::{OpenVolume, VolumePool};
 const RUNS_IN_FLIGHT_MAX: usize = 2;
 const ATTEMPTS_MAX: usize = 3;
 const FLUSH_EVERY_BYTES: u64 = 32 * 1024 * 1024;
+/// How long a body may take for one stripe while others wait for buffers.
+const STRIPE_PATIENCE: Duration = Duration::from_secs(30);
 
 type Appended = (Arc<OpenVolume>, u64, u64);
 
@@ -49,6 +52,8 @@ pub(crate) struct BlobWriter {
     budget: Arc<Semaphore>,
     volume: Arc<OpenVolume>,
     filling: Option<Filling>,
+    /// When the stripe being filled was begun.
+    stripe_begun: Instant,
     base_bytes: u64,
     length_bytes: u64,
     in_flight: Vec<JoinHandle<Result<Vec<Appended>>>>,
@@ -74,6 +79,7 @@ impl BlobWriter {
             budget,
             volume,
             filling: None,
+            stripe_begun: Instant::now(),
             base_bytes,
             length_bytes: 0,
             in_flight: Vec::new(),
@@ -99,8 +105,25 @@ impl BlobWriter {
                     self.submit(filling).await?;
                     continue;
                 }
+                self.stripe_begun = Instant::now();
             }
             self.filling = Some(filling);
+        }
+        Ok(())
+    }
+
+    /// Gives a body up that has not filled its stripe for long, if the buffers are used up. Otherwise as many slow clients
+    /// as there are stripes in the budget would hold up all other large uploads.
+    ///
+    /// # Errors
+    /// `Unavailable` then.
+    pub(crate) fn check_pace(&self) -> Result<()> {
+        if self.filling.is_none() {
+            return Ok(());
+        }
+        let units = usize::try_from(stripe_units(&self.volume.codec)).unwrap_or(usize::MAX);
+        if self.budget.available_permits() < units && self.stripe_begun.elapsed() > STRIPE_PATIENCE {
+            return Err(EngineError::Unavailable { context: "others wait for the buffers of a slow upload" });
         }
         Ok(())
     }
@@ -137,6 +160,7 @@ impl BlobWriter {
             .acquire_many_owned(units)
             .await
             .map_err(|_| EngineError::Unavailable { context: "waiting for buffers" })?;
+        self.stripe_begun = Instant::now();
         Ok(Filling::new(codec, self.base_bytes + self.length_bytes, vec![permit]))
     }
 
