@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from harness import refusal, running, seeded_bytes
 
 SETTINGS = {"GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS": "1", "GRANARY_GRACE_MS": "1000",
-            "GRANARY_MAINTENANCE_INTERVAL_MS": "200"}
+            "GRANARY_MAINTENANCE_INTERVAL_MS": "200", "GRANARY_CACHE_READS": "0"}
 DEADLINE_S = 60
 CLASSES = ["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER",
            "DEEP_ARCHIVE", "GLACIER_IR"]
