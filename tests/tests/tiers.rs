@@ -54,9 +54,32 @@ async fn full_ssds_refuse_or_spill_and_corrupt_nothing() {
             assert!(got.body.collect().await.unwrap().into_bytes() == seeded_bytes(number, OBJECT_BYTES));
         }
         assert_eq!(live_bytes(&server, "hdd").await.unwrap() > 0, fits_all, "{policy}");
+        says_that_they_are_full(&server, fits_all).await;
         drop(server);
         drop(mounts);
     }
+}
+
+/// What metrics and `granary status` tell of SSDs that were full.
+async fn says_that_they_are_full(server: &Server, spills: bool) {
+    let spilled = server.metric("granary_tier_spills_total").await.unwrap();
+    let refused = server.metric("granary_tier_refused_total").await.unwrap();
+    assert_eq!((spilled > 0.0, refused > 0.0), (spills, !spills), "{spilled} spilled, {refused} refused");
+    assert!(server.metric("granary_tier_capacity_bytes").await.unwrap() >= 3.0 * f64::from(40 << 20));
+    let output = server.admin_output(&["status", "--json"]).await.unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    // By now there may be room again: what was refused leaves garbage, which goes.
+    assert_eq!(output.status.success(), status["well"].as_bool().unwrap(), "{status}");
+    let ssd = &status["tiers"][0];
+    let when_full = if spills { "spill" } else { "refuse" };
+    assert_eq!(
+        (ssd["class"].as_str(), ssd["when_full"].as_str()),
+        (Some("ssd"), Some(when_full)),
+        "{status}"
+    );
+    assert_eq!(ssd["drives"], 3);
+    assert_eq!(status["spilled"].as_u64().unwrap() > 0, spills, "{status}");
+    assert_eq!(status["refused"].as_u64().unwrap() > 0, !spills, "{status}");
 }
 
 /// Three nodes, each with an SSD and a disk, of which the first leads: it holds the lease of what one does for all.

@@ -50,6 +50,9 @@ pub(crate) struct VolumePool {
     slots: Mutex<HashMap<Slot, Opened>>,
     retiring: Mutex<Vec<Arc<OpenVolume>>>,
     pub(crate) records: RecordBook,
+    /// Writes that went to the disks instead of SSDs, and those that were refused, for want of room.
+    spilled: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl VolumePool {
@@ -71,6 +74,8 @@ impl VolumePool {
             slots: Mutex::default(),
             retiring: Mutex::default(),
             records: RecordBook::default(),
+            spilled: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -88,7 +93,25 @@ impl VolumePool {
     pub(crate) fn spill(&self, tier: Tier) -> Option<Tier> {
         let elsewhere = self.tiers.spill(tier)?;
         metrics::counter!("granary_tier_spills_total").increment(1);
+        self.spilled.fetch_add(1, Ordering::Relaxed);
         Some(elsewhere)
+    }
+
+    /// Counts writes of clients that are refused, as the tier has no room.
+    pub(crate) fn note_refused(&self, tier: Tier, writes: u64) {
+        let class = self.tiers.drives_of(tier).as_str();
+        metrics::counter!("granary_tier_refused_total", "class" => class).increment(writes);
+        self.refused.fetch_add(writes, Ordering::Relaxed);
+    }
+
+    /// How many writes went elsewhere, and how many of clients were refused, since the start.
+    pub(crate) fn spilled_and_refused(&self) -> (u64, u64) {
+        (self.spilled.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+    }
+
+    /// Whether drives of a class take no new volume for want of room.
+    pub(crate) fn is_full(&self, class: DriveClass) -> bool {
+        matches!(self.candidates(self.tiers.on(class)), Err(EngineError::NoSpace))
     }
 
     async fn current_of(self: &Arc<Self>, lane: LaneKind, tier: Tier) -> Result<Arc<OpenVolume>> {

@@ -123,9 +123,12 @@ impl Group {
     }
 
     /// Answers all of them that the group could not be written.
-    fn refuse(self, failure: &EngineError) {
+    fn refuse(self, failure: &EngineError, (pool, tier): (&VolumePool, Tier)) {
         let full = matches!(failure, EngineError::NoSpace) || is_full(failure);
         tracing::error!(error = %failure, objects = self.replies.len(), "a group of small objects could not be written");
+        if full {
+            pool.note_refused(tier, self.writes.iter().filter(|(_, write)| write.is_new()).count() as u64);
+        }
         for reply in self.replies {
             let error = if full {
                 EngineError::NoSpace
@@ -167,7 +170,7 @@ impl Line {
                 break error;
             }
         };
-        group.refuse(&failure);
+        group.refuse(&failure, (&self.pool, self.tier));
     }
 
     /// Commits a group once its items have landed. Fails if they do not; then nothing of it is committed. Otherwise gives
