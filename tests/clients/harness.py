@@ -37,11 +37,12 @@ def free_port() -> int:
 class Server:
     """A server with its own directories; `start`, `stop`, `kill`, `start` again."""
 
-    def __init__(self, root: Path, drives: int = 1, tls: bool = False, settings: dict | None = None, hdds: int = 0):
+    def __init__(self, root: Path, drives: int = 1, tls: bool = False, settings: dict | None = None,
+                 hdds: int | None = None):
         self.root = root
         self.tls = tls
         self.settings = settings or {}
-        # The last so many drives are said to be disks, and the others SSDs.
+        # The last so many drives are said to be disks, and the others SSDs; without it nothing is said of them.
         self.hdds = hdds
         self.port = free_port()
         self.drives = [root / f"d{number + 1}" for number in range(drives)]
@@ -74,8 +75,8 @@ class Server:
     def start(self):
         command = [binary(), "serve", "--listen", f"127.0.0.1:{self.port}"]
         for number, drive in enumerate(self.drives):
-            told = "hdd:" if number >= len(self.drives) - self.hdds else "ssd:"
-            command += ["--data", f"{told}{drive}" if self.hdds else drive]
+            told = "hdd:" if number >= len(self.drives) - (self.hdds or 0) else "ssd:"
+            command += ["--data", drive if self.hdds is None else f"{told}{drive}"]
         if self.tls:
             command += ["--tls-cert", self.certificate, "--tls-key", self.key]
         env = dict(os.environ, GRANARY_ROOT_ACCESS_KEY=ACCESS_KEY, GRANARY_ROOT_SECRET_KEY=SECRET_KEY,

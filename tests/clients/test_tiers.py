@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from harness import refusal, running, seeded_bytes
 
 SETTINGS = {"GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS": "1", "GRANARY_GRACE_MS": "1000",
-            "GRANARY_MAINTENANCE_INTERVAL_MS": "200"}
+            "GRANARY_MAINTENANCE_INTERVAL_MS": "200", "GRANARY_CACHE_READS": "0"}
 DEADLINE_S = 60
 CLASSES = ["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER",
            "DEEP_ARCHIVE", "GLACIER_IR"]
@@ -270,6 +270,30 @@ def test_a_restore_is_in_progress_until_its_copy_is_there(slow_server):
         "HTTPStatusCode"] == 200
 
 
+def test_urgent_restores_overtake_bulk_ones():
+    settings = {"GRANARY_GRACE_MS": "1000", "GRANARY_MAINTENANCE_INTERVAL_MS": "200",
+                "GRANARY_MOVE_RATE_BYTES": "300000"}
+    with running(settings=settings, drives=7, hdds=4) as server:
+        client, bucket = server.boto3(), new_bucket(server)
+        bulk = [f"bulk{n:02}" for n in range(30)]
+        for n, key in enumerate([*bulk, "standard", "expedited"]):
+            client.put_object(Bucket=bucket, Key=key, Body=seeded_bytes(n, 300_000), StorageClass="GLACIER")
+
+        def restore(key, tier):
+            client.restore_object(Bucket=bucket, Key=key, RestoreRequest={
+                "Days": 1, "GlacierJobParameters": {"Tier": tier}})
+
+        for key in bulk:
+            restore(key, "Bulk")
+        until(lambda: any(is_restored(client, bucket, key) for key in bulk), "the bulk ones have begun")
+        restore("standard", "Standard")
+        restore("expedited", "Expedited")
+        until(lambda: all(is_restored(client, bucket, key) for key in ("standard", "expedited")), "both are restored")
+        # At this rate all of them take half a minute.
+        assert warm(server)["restoring"] > 5
+        assert client.get_object(Bucket=bucket, Key="standard")["Body"].read() == seeded_bytes(30, 300_000)
+
+
 def test_prefixes_are_prefetched_pinned_and_unpinned(server):
     client, bucket = server.boto3(), new_bucket(server)
     bodies = {f"run/{n:03}": seeded_bytes(n, 20_000) for n in range(100)} | {"run/large": seeded_bytes(7, 3_000_000)}
@@ -347,6 +371,71 @@ def test_tiers_are_listed(server, plain_server):
     assert "STANDARD_IA" in text and "LIVE PART" in text
     plain = tiers(plain_server)
     assert not plain["tiered"] and {entry["drives"] for entry in plain["classes"]} == {None}
+
+
+def test_the_numbers_of_tiers_add_up():
+    with running(settings=SETTINGS, drives=7, hdds=4) as server:
+        client, bucket = server.boto3(), new_bucket(server)
+        listed = tiers(server)
+        drives = json.loads(server.admin("drive", "list", "--json"))
+        by_class = {entry["class"]: entry for entry in listed["tiers"]}
+        assert [by_class[name]["drives"] for name in ("ssd", "hdd")] == [3, 4]
+        for name, entry in by_class.items():
+            own = [drive for drive in drives if drive["class"] == name]
+            assert entry["capacity_bytes"] == sum(drive["capacity_bytes"] for drive in own) > entry["free_bytes"] > 0
+            assert (entry["live_bytes"], entry["full"], entry["spills"]) == (0, False, False)
+        assert (listed["spilled"], listed["refused"]) == (0, 0)
+        # It lives where its class lies, with the parity of the code there, and nothing else is added.
+        length = 1 << 20
+        for class_, factor in (("STANDARD", 3 / 2), ("GLACIER_IR", 4 / 2)):
+            client.put_object(Bucket=bucket, Key=class_, Body=seeded_bytes(1, length), StorageClass=class_)
+            entry = next(entry for entry in tiers(server)["tiers"]
+                         if entry["class"] == ("ssd" if class_ == "STANDARD" else "hdd"))
+            assert entry["live_bytes"] == length
+            assert length * factor <= entry["stored_bytes"] <= length * factor * 1.2
+            assert 0.8 <= entry["live_fraction"] <= 1
+            assert entry["volumes"] >= 1
+        assert [live(server, name) for name in ("ssd", "hdd")] == [length, length]
+        # The exit code is 1 as long as something is wrong: copies of the metadata are made soon after the start.
+        until(lambda: is_well(server), "the store is well")
+        status = json.loads(server.admin("status", "--json"))
+        assert status["well"] and not status["problems"]
+        assert [(tier["class"], tier["drives"]) for tier in status["tiers"]] == [("ssd", 3), ("hdd", 4)]
+        assert server.admin("status").startswith("well\n")
+
+
+def is_well(server):
+    try:
+        return json.loads(server.admin("status", "--json"))["well"]
+    except AssertionError:
+        return False
+
+
+def test_a_class_whose_drives_are_not_there_takes_no_writes():
+    settings = {**SETTINGS, "GRANARY_TIER": "GLACIER=hdd"}
+    with running(settings=settings, drives=3, hdds=0) as server:
+        client, bucket = server.boto3(), new_bucket(server)
+        client.put_object(Bucket=bucket, Key="k", Body=b"x")
+        calls = [
+            (client.put_object, {"Body": b"x"}),
+            (client.put_object, {"Body": b"x" * 300_000}),
+            (client.copy_object, {"CopySource": f"{bucket}/k"}),
+            (client.create_multipart_upload, {}),
+        ]
+        for call, parameters in calls:
+            with pytest.raises(ClientError) as refused:
+                call(Bucket=bucket, Key="cold", StorageClass="GLACIER", **parameters)
+            answer = refused.value.response
+            assert answer["ResponseMetadata"]["HTTPStatusCode"] == 400
+            assert answer["Error"]["Code"] == "InvalidStorageClass"
+            assert "no drives of class hdd" in answer["Error"]["Message"]
+            assert answer["Error"]["StorageClassRequested"] == "GLACIER"
+        assert [entry["Key"] for entry in client.list_objects_v2(Bucket=bucket)["Contents"]] == ["k"]
+        assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+        listed = {entry["class"]: entry for entry in tiers(server)["classes"]}
+        assert listed["GLACIER"] == {"class": "GLACIER", "drives": "hdd", "erasure": None}
+        assert listed["STANDARD"]["erasure"] == "2+1"
+        assert "no drives: writes are refused" in server.admin("tier", "list")
 
 
 def test_a_store_with_one_kind_of_drives_takes_every_class(plain_server):

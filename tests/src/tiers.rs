@@ -25,12 +25,13 @@ const SMALL_BYTES: usize = 10_000;
 const LARGE_BYTES: usize = 3_000_000;
 const PART_BYTES: usize = 6 << 20;
 
-/// Three SSDs and four disks, a day of a second, and an impatient janitor.
+/// Three SSDs and four disks, a day of a second, and an impatient janitor. Reads that check what is there leave no copies.
 pub fn config() -> ServerConfig {
     let config = ServerConfig { hdds: HDDS, ..ServerConfig::drives(3 + HDDS) };
     config
         .env("GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS", "1")
         .env("GRANARY_GRACE_MS", "500")
+        .env("GRANARY_CACHE_READS", "0")
         .env("GRANARY_MAINTENANCE_INTERVAL_MS", "100")
 }
 

@@ -1,12 +1,12 @@
 //! SSDs and disks in the real binary: what a full SSD does, and nodes that move for each other. What may go wrong in the middle
 //! of a move is in `tier_moves.rs`.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{StorageClass, TransitionStorageClass};
+use aws_sdk_s3::types::{GlacierJobParameters, RestoreRequest, StorageClass, Tier, TransitionStorageClass};
 use granary_tests::client::decided;
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
@@ -46,17 +46,76 @@ async fn full_ssds_refuse_or_spill_and_corrupt_nothing() {
             }
         }
         assert!(stored.len() > 20, "{policy}: {stored:?}");
-        // While the SSDs fill up, a write that has begun there may be refused.
-        let most = stored.len() as u64 > OBJECTS - 10;
-        assert_eq!(most, fits_all, "{policy}: {} stored", stored.len());
+        // Also those that had begun on the SSDs when these were full.
+        let all = stored.len() as u64 == OBJECTS;
+        assert_eq!(all, fits_all, "{policy}: {} stored", stored.len());
         for number in stored {
             let got = client.get_object().bucket(BUCKET).key(number.to_string()).send().await.unwrap();
             assert!(got.body.collect().await.unwrap().into_bytes() == seeded_bytes(number, OBJECT_BYTES));
         }
         assert_eq!(live_bytes(&server, "hdd").await.unwrap() > 0, fits_all, "{policy}");
+        says_that_they_are_full(&server, fits_all).await;
+        if !fits_all {
+            needs_room_for_expedited_restores(&client).await;
+        }
         drop(server);
         drop(mounts);
     }
+}
+
+/// What metrics and `granary status` tell of SSDs that were full.
+async fn says_that_they_are_full(server: &Server, spills: bool) {
+    let spilled = server.metric("granary_tier_spills_total").await.unwrap();
+    let refused = server.metric("granary_tier_refused_total").await.unwrap();
+    assert_eq!((spilled > 0.0, refused > 0.0), (spills, !spills), "{spilled} spilled, {refused} refused");
+    assert!(server.metric("granary_tier_capacity_bytes").await.unwrap() >= 3.0 * f64::from(40 << 20));
+    let output = server.admin_output(&["status", "--json"]).await.unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    // By now there may be room again: what was refused leaves garbage, which goes.
+    assert_eq!(output.status.success(), status["well"].as_bool().unwrap(), "{status}");
+    let ssd = &status["tiers"][0];
+    let when_full = if spills { "spill" } else { "refuse" };
+    assert_eq!(
+        (ssd["class"].as_str(), ssd["when_full"].as_str()),
+        (Some("ssd"), Some(when_full)),
+        "{status}"
+    );
+    assert_eq!(ssd["drives"], 3);
+    assert_eq!(status["spilled"].as_u64().unwrap() > 0, spills, "{status}");
+    assert_eq!(status["refused"].as_u64().unwrap() > 0, !spills, "{status}");
+}
+
+/// While the SSDs are full, Expedited restores are refused, and others are done without a copy.
+async fn needs_room_for_expedited_restores(client: &Client) {
+    let put = async |key: &str, class: StorageClass| {
+        let put = client.put_object().bucket(BUCKET).key(key).storage_class(class);
+        decided(put.body(ByteStream::from(seeded_bytes(1, 400_000))).send().await).unwrap()
+    };
+    let restore = async |key: &str, tier: Tier| {
+        let tier = GlacierJobParameters::builder().tier(tier).build().unwrap();
+        let request = RestoreRequest::builder().days(1).glacier_job_parameters(tier).build();
+        let restore = client.restore_object().bucket(BUCKET).key(key).restore_request(request);
+        decided(restore.send().await).unwrap()
+    };
+    for n in 0..40 {
+        // What was refused left garbage, which goes: there may be room for some more.
+        let mut number = 0;
+        while put(&format!("more/{n}/{number}"), StorageClass::Standard).await.is_ok() {
+            number += 1;
+        }
+        let key = format!("archived/{n}");
+        assert!(put(&key, StorageClass::Glacier).await.is_ok());
+        if let Err(refusal) = restore(&key, Tier::Expedited).await {
+            let refused = (refusal.status, refusal.code.as_str());
+            assert_eq!(refused, (503, "GlacierExpeditedRetrievalNotAvailable"));
+            assert!(restore(&key, Tier::Standard).await.is_ok());
+            wait("it is restored", Duration::from_secs(30), async || Ok(is_readable(client, &key).await))
+                .await
+                .unwrap();
+            return;
+        }
+    }
+    panic!("there was always room for an Expedited restore");
 }
 
 /// Three nodes, each with an SSD and a disk, of which the first leads: it holds the lease of what one does for all.

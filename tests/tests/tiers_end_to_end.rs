@@ -109,6 +109,7 @@ impl Stage {
         let config = ServerConfig { drive_paths, hdds: HDDS, ..ServerConfig::default() }
             .env("GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS", &DAY.as_secs().to_string())
             .env("GRANARY_GRACE_MS", "2000")
+            .env("GRANARY_CACHE_READS", "0")
             .env("GRANARY_MAINTENANCE_INTERVAL_MS", "200");
         let server = Server::start(config).await.unwrap();
         throttle.hold(server.process_id().unwrap()).unwrap();

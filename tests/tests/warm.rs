@@ -20,6 +20,7 @@ fn config() -> ServerConfig {
     config
         .env("GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS", "2")
         .env("GRANARY_GRACE_MS", "500")
+        .env("GRANARY_CACHE_READS", "0")
         .env("GRANARY_MAINTENANCE_INTERVAL_MS", "100")
 }
 
@@ -152,6 +153,53 @@ async fn evictions_that_die_lose_nothing() {
         assert_eq!(live_bytes(server, "hdd").await, total());
         check_all(&server.client().unwrap()).await;
     }
+}
+
+/// A training run reads three times what the cache holds, again and again: a part of it is cached and stays, as every other
+/// part would be worth as much. What is read more often comes in nevertheless.
+#[tokio::test]
+async fn scans_larger_than_the_cache_fill_it_and_do_not_churn() {
+    const OBJECTS: u64 = 120;
+    const BOUND: u64 = 400_000;
+    let config = config().env("GRANARY_CACHE_READS", "2").env("GRANARY_WARM_BYTES", &BOUND.to_string());
+    let server = Server::start(config).await.unwrap();
+    let client = server.client().unwrap();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    let put = async |key: &str| {
+        let put = client.put_object().bucket(BUCKET).key(key).storage_class(StorageClass::StandardIa);
+        put.body(ByteStream::from(seeded_bytes(1, 10_000))).send().await.unwrap();
+    };
+    let get = async |key: &str| {
+        let got = client.get_object().bucket(BUCKET).key(key).send().await.unwrap();
+        assert!(got.body.collect().await.unwrap().into_bytes() == seeded_bytes(1, 10_000), "{key}");
+    };
+    for n in 0..OBJECTS {
+        put(&n.to_string()).await;
+    }
+    let scan = async || {
+        for n in 0..OBJECTS {
+            get(&n.to_string()).await;
+        }
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let cached = live_bytes(&server, "ssd").await;
+        assert!(cached <= BOUND, "{cached}");
+        cached
+    };
+    scan().await;
+    assert_eq!(live_bytes(&server, "ssd").await, 0, "one scan makes no copies");
+    until("the cache is full", || async { scan().await == BOUND }).await;
+    let dropped = async || server.metric("granary_warm_dropped_total").await.unwrap();
+    let before = dropped().await;
+    for _ in 0..3 {
+        scan().await;
+    }
+    let churned = dropped().await - before;
+    assert!(churned <= 4.0, "{churned} copies were replaced by what is worth no more");
+    put("hot").await;
+    for _ in 0..200 {
+        get("hot").await;
+    }
+    until("what is hotter takes the room", || async { dropped().await > before + churned }).await;
 }
 
 /// Three nodes, each with an SSD and a disk: copies are made by one for all, and whoever dies, another goes on.

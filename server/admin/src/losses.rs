@@ -32,6 +32,9 @@ pub struct LossList {
     pub next_after: Option<String>,
     /// Whether it is still being found out what the last fail-over lost, so that nothing is freed.
     pub failing_over: bool,
+    /// How many copies of the metadata are missing of those that there should be; 0 for a store with a database of its own.
+    #[serde(default)]
+    pub copies_missing: u64,
 }
 
 /// How many losses were dismissed.

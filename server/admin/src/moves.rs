@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::TaskProgress;
+
 /// What is said of a drive that is replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fate {
@@ -98,6 +100,12 @@ pub struct MoveReport {
     pub rebalance_moves_left: u64,
     /// Their bytes.
     pub rebalance_bytes_left: u64,
+    /// Heals, scrubs and compactions that were asked for at the node that was asked, and have not ended.
+    #[serde(default)]
+    pub tasks: Vec<TaskProgress>,
+    /// Damaged shards that it knows of and heals by itself.
+    #[serde(default)]
+    pub damaged: u64,
 }
 
 /// Whether anything was ended.

@@ -61,8 +61,12 @@ fn tiers() -> TierList {
             stored_bytes: 12,
             live_bytes: 4,
             live_fraction: Some(0.5),
+            full: true,
+            spills: true,
         }],
         warm: WarmReport { limit_bytes: 5, ..WarmReport::default() },
+        spilled: 6,
+        refused: 7,
     }
 }
 
@@ -129,7 +133,7 @@ impl AdminBackend for Fake {
 
     async fn list_losses(&self, after: Option<&str>, _limit: usize) -> Result<crate::LossList, AdminError> {
         let next_after = after.is_none().then(|| "00".to_owned());
-        Ok(crate::LossList { losses: vec![loss()], next_after, failing_over: true })
+        Ok(crate::LossList { losses: vec![loss()], next_after, failing_over: true, copies_missing: 1 })
     }
 
     async fn dismiss_losses(&self) -> Result<u64, AdminError> {
@@ -155,7 +159,13 @@ impl AdminBackend for Fake {
     }
 
     async fn moves(&self) -> Result<MoveReport, AdminError> {
-        Ok(MoveReport { drains: Vec::new(), rebalance_moves_left: 3, rebalance_bytes_left: 4 })
+        Ok(MoveReport {
+            drains: Vec::new(),
+            rebalance_moves_left: 3,
+            rebalance_bytes_left: 4,
+            tasks: Vec::new(),
+            damaged: 5,
+        })
     }
 
     async fn warm(&self, request: WarmRequest) -> Result<WarmAnswer, AdminError> {

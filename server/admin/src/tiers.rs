@@ -35,6 +35,12 @@ pub struct TierReport {
     pub live_bytes: u64,
     /// How much of what the volumes take is live data and its parity, from 0 to 1; absent if they take nothing.
     pub live_fraction: Option<f64>,
+    /// Whether they take no more for want of room.
+    #[serde(default)]
+    pub full: bool,
+    /// Whether writes go to the disks then; otherwise they are refused.
+    #[serde(default)]
+    pub spills: bool,
 }
 
 /// All tiers.
@@ -49,4 +55,10 @@ pub struct TierList {
     /// Copies on SSDs of what lies on disks.
     #[serde(default)]
     pub warm: WarmReport,
+    /// Writes that went to the disks as the SSDs were full, since the node that was asked was started, and by it.
+    #[serde(default)]
+    pub spilled: u64,
+    /// Writes of clients that it refused as drives were full.
+    #[serde(default)]
+    pub refused: u64,
 }

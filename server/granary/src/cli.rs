@@ -39,6 +39,8 @@ pub struct Cli {
 enum Command {
     /// Serve S3 from the given drives.
     Serve(ServeArgs),
+    /// Tell whether a store is well, in short: nodes, drives, room, and what is under way. The exit code is 1 if something is wrong.
+    Status(Target),
     /// The configuration of `serve`.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -405,6 +407,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let workers = config.settings.workers;
             runtime(workers)?.block_on(serve::serve(config))?;
         }
+        Command::Status(target) => return runtime(1)?.block_on(operate::status(&target, format)),
         Command::Config(ConfigCommand::Check(args)) => config::report(&args.load()?, format)?,
         Command::Drive(command) => runtime(1)?.block_on(drive(command, format))?,
         Command::Node(command) => runtime(1)?.block_on(node(command, format))?,

@@ -118,7 +118,7 @@ impl Engine {
         let damage = Arc::new(DamageLog::default());
         let budget =
             |bytes: usize| Arc::new(Semaphore::new((bytes / BUDGET_UNIT_BYTES).max(BUDGET_UNITS_MIN)));
-        let warm = Arc::new(Warm::new(Arc::clone(&pool)));
+        let warm = Arc::new(Warm::new(Arc::clone(&pool), &options.warm));
         let reader = Reader::new(
             Arc::clone(&map),
             Arc::clone(&store),

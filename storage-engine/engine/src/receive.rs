@@ -92,6 +92,20 @@ impl Engine {
             let (digests, hashing) = finish_small(source, hashing).await?;
             return Ok((Stored::Small(head.concat(), hashing), digests));
         }
+        let stored = Box::pin(self.receive_blob(source, record, (small, tier), (head, ended))).await;
+        if matches!(stored, Err(EngineError::NoSpace)) {
+            self.inner.pool.note_refused(tier, 1);
+        }
+        stored
+    }
+
+    async fn receive_blob(
+        &self,
+        source: &mut dyn PutSource,
+        record: &BlobRecord,
+        (small, tier): (Small, Tier),
+        (head, ended): (Head, bool),
+    ) -> Result<(Stored, Digests)> {
         let inner = &self.inner;
         let id = match small {
             Small::Pack(_) => BlobId::random().map_err(EngineError::drawing)?,

@@ -14,6 +14,12 @@ impl Engine {
         self.inner.nodes.as_ref().map(|nodes| nodes.status()).unwrap_or_default()
     }
 
+    /// How many copies of the metadata are missing on the drives; 0 where it is in a database of its own.
+    #[must_use]
+    pub fn metadata_copies_missing(&self) -> usize {
+        self.inner.embedded.as_ref().map_or(0, |embedded| embedded.copies_missing())
+    }
+
     /// Removes a node for good, by its address or id: one that was drained, or one that is dead; what lay on the drives of a
     /// dead one is rebuilt on others.
     ///

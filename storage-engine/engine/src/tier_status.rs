@@ -6,7 +6,7 @@ use granary_metadata::{VolumeRow, VolumeState};
 use granary_types::{DriveClass, StorageClass};
 
 use crate::drive_status::DriveStatus;
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::error::Result;
 use crate::tiers::Tier;
 use crate::volume::all_rows;
@@ -42,6 +42,27 @@ pub struct TierStatus {
     pub live_bytes: u64,
     /// What the live bytes need with their parity in full stripes.
     pub needed_bytes: u64,
+    /// Whether they take no more for want of room.
+    pub is_full: bool,
+    /// Whether writes go elsewhere then; otherwise they are refused.
+    pub spills: bool,
+}
+
+/// Shows how full the drives of each class are to who watches, as far as that is known without asking them.
+#[allow(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
+pub(crate) fn show_tiers(inner: &Inner) {
+    let usable = inner.drives.usable();
+    for class in DriveClass::ALL.into_iter().filter(|class| inner.drives.count_of(*class) > 0) {
+        let own = usable.iter().filter(|drive| inner.drives.class(drive.id()) == class);
+        let (free, capacity) = own.map(|drive| drive.space_bytes()).fold((0_u64, 0_u64), |sum, space| {
+            (sum.0.saturating_add(space.0), sum.1.saturating_add(space.1))
+        });
+        let is_full = inner.pool.is_full(class);
+        let class = class.as_str();
+        metrics::gauge!("granary_tier_full", "class" => class).set(f64::from(u8::from(is_full)));
+        metrics::gauge!("granary_tier_capacity_bytes", "class" => class).set(capacity as f64);
+        metrics::gauge!("granary_tier_free_bytes", "class" => class).set(free as f64);
+    }
 }
 
 impl Engine {
@@ -82,7 +103,19 @@ impl Engine {
                 add_volume(tiers.entry(class).or_insert_with(|| empty(class)), &row);
             }
         }
+        let pool = &self.inner.pool;
+        for (class, tier) in tiers.iter_mut().filter_map(|(class, tier)| class.map(|class| (class, tier))) {
+            tier.is_full = pool.is_full(class);
+            tier.spills = pool.tiers.spill(pool.tiers.on(class)).is_some();
+        }
         Ok(tiers.into_values().collect())
+    }
+
+    /// How many writes went to the disks as the SSDs were full, and how many of clients were refused as drives were, since this
+    /// process was started.
+    #[must_use]
+    pub fn spilled_and_refused(&self) -> (u64, u64) {
+        self.inner.pool.spilled_and_refused()
     }
 }
 
@@ -96,6 +129,8 @@ fn empty(class: Option<DriveClass>) -> TierStatus {
         stored_bytes: 0,
         live_bytes: 0,
         needed_bytes: 0,
+        is_full: false,
+        spills: false,
     }
 }
 

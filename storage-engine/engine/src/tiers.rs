@@ -117,6 +117,21 @@ impl Tiers {
         may.then_some(Tier::Of(disks))
     }
 
+    /// Where most objects on drives of a class lie.
+    pub(crate) fn on(&self, class: DriveClass) -> Tier {
+        if self.is_tiered() { Tier::Of(TierRule { drives: class, code: CodeRule::Usual }) } else { Tier::All }
+    }
+
+    /// What the drives of a tier are; of a store with one kind of drives, which these are.
+    pub(crate) fn drives_of(&self, tier: Tier) -> DriveClass {
+        match tier {
+            Tier::Of(rule) => rule.drives,
+            Tier::Warm => WARM.drives,
+            Tier::All if self.drives.count_of(DriveClass::Ssd) == 0 => DriveClass::Hdd,
+            Tier::All => DriveClass::Ssd,
+        }
+    }
+
     /// Whether classes lie apart.
     pub(crate) fn is_tiered(&self) -> bool {
         !self.rules.is_empty() || DriveClass::ALL.into_iter().all(|class| self.drives.count_of(class) > 0)

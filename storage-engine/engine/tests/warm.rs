@@ -206,10 +206,49 @@ async fn what_is_read_often_is_promoted_and_goes_when_that_ends() {
         store.get("ia").await.unwrap();
     }
     until("it is promoted", || async { status(&store).await.promoted == (1, 30_000) }).await;
+    // Other classes are the cache's, which is off here.
     assert_eq!(on_ssds(&store).await, 30_000);
     assert!(store.get("hot").await.unwrap() == bytes(30_000, 1));
     until("it is demoted", || async { on_ssds(&store).await == 0 }).await;
     assert!(store.get("hot").await.unwrap() == bytes(30_000, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_again_is_cached_and_what_is_read_once_or_too_large_is_not() {
+    let store = tiered_with(|options| {
+        options.warm.cache_reads = 2;
+        options.warm.bytes_max = Some(1_000_000);
+    })
+    .await;
+    let objects = [
+        ("ia", 30_000, StorageClass::StandardIa, 2),
+        ("ir", 120_000, StorageClass::GlacierIr, 2),
+        ("once", 30_000, StorageClass::StandardIa, 1),
+        ("too-large", 400_000, StorageClass::StandardIa, 4),
+        ("hot", 30_000, StorageClass::Standard, 4),
+        ("it", 30_000, StorageClass::IntelligentTiering, 2),
+    ];
+    for (name, length, class, _) in objects {
+        put(&store.engine, name, &bytes(length, 1), class).await.unwrap();
+    }
+    for (name, length, _, reads) in objects {
+        for _ in 0..reads {
+            assert!(store.get(name).await.unwrap() == bytes(length, 1), "{name}");
+        }
+    }
+    until("both are cached", || async { status(&store).await.prefetched == (2, 150_000) }).await;
+    // Some rounds more change nothing.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let now = status(&store).await;
+    assert_eq!((now.prefetched, now.promoted), ((2, 150_000), (0, 0)));
+    assert_eq!(on_ssds(&store).await, 150_000 + 30_000);
+    // What is overwritten is another version, which nobody read yet.
+    put(&store.engine, "ia", &bytes(20_000, 2), StorageClass::StandardIa).await.unwrap();
+    assert!(store.get("ia").await.unwrap() == bytes(20_000, 2));
+    until("the old copy goes", || async { status(&store).await.prefetched == (1, 120_000) }).await;
+    lose(&store, SSDS..SSDS + HDDS);
+    assert!(store.get("ir").await.unwrap() == bytes(120_000, 1));
+    assert!(store.get("once").await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,6 +42,7 @@ const KEYS: &[&str] = &[
     "when_ssd_full",
     "warm_bytes",
     "promote_reads",
+    "cache_reads",
     "promote_window_seconds",
     "demote_after_seconds",
     "region",
@@ -116,6 +117,8 @@ pub struct Settings {
     pub warm_bytes: Option<u64>,
     /// So many reads give an INTELLIGENT_TIERING object a copy on SSDs; 0 is never.
     pub promote_reads: u32,
+    /// So many reads give an object of another class on disks a copy; 0 is never.
+    pub cache_reads: u32,
     /// After so long a read counts half.
     pub promote_window_seconds: u64,
     /// After so long without a read such a copy goes.
@@ -232,6 +235,7 @@ impl Default for Settings {
             when_ssd_full: FullSetting::Refuse,
             warm_bytes: None,
             promote_reads: 3,
+            cache_reads: 2,
             promote_window_seconds: 86_400,
             demote_after_seconds: 7 * 86_400,
             region: "us-east-1".to_owned(),

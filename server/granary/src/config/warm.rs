@@ -12,7 +12,7 @@ use super::Settings;
 /// Settings of warm copies given on the command line.
 #[derive(Debug, Args, Serialize)]
 pub struct WarmSettings {
-    /// Bytes that copies of objects on disks may take on SSDs that were prefetched, or are read often; pinned and restored ones
+    /// Bytes that copies of objects on disks may take on SSDs that were prefetched, or are read again; pinned and restored ones
     /// do not count [default: a fifth of the SSDs].
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,6 +21,11 @@ pub struct WarmSettings {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     promote_reads: Option<u32>,
+    /// So many reads within the window give an object of another class on disks a copy, if nothing as hot has to go for it; 0
+    /// for never [default: 2].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_reads: Option<u32>,
     /// That window: after it a read counts half [default: 86400].
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,6 +41,7 @@ pub fn warm_options(settings: &Settings) -> WarmOptions {
     WarmOptions {
         bytes_max: settings.warm_bytes,
         promote_reads: settings.promote_reads,
+        cache_reads: settings.cache_reads,
         promote_window: Duration::from_secs(settings.promote_window_seconds),
         demote_after: Duration::from_secs(settings.demote_after_seconds),
     }

@@ -35,7 +35,7 @@ fn warm_line(warm: &WarmReport) -> String {
     let WarmReport { limit_bytes, prefetched, promoted, pinned, restored, restoring } = warm;
     let copies = |copies: &CopiesReport| format!("{} in {} copies", size(copies.bytes), copies.copies);
     format!(
-        "Warm copies on SSDs: prefetched {}, promoted {}, together at most {}; pinned {}; restored {}, {restoring} under way",
+        "Warm copies on SSDs: prefetched or cached {}, promoted {}, together at most {}; pinned {}; restored {}, {restoring} under way",
         copies(prefetched),
         copies(promoted),
         size(*limit_bytes),

@@ -3,8 +3,10 @@
 //!
 //! * [`training`] tells how many bytes a checkpoint has.
 //! * [`sizing`] tells what bandwidth, capacity and drives they need.
+//! * [`formulas`] tells by which formulas, and where these are from.
 //! * [`report`] prints it.
 
+mod formulas;
 mod report;
 mod sizing;
 mod training;
@@ -18,6 +20,7 @@ use clap::Args;
 
 use crate::config::ErasureSetting;
 use crate::output::{OutputFormat, print_json, print_line};
+pub use formulas::Formula;
 pub use sizing::{Plan, TierPlan};
 pub use training::{Optimizer, Precision, Saved};
 

@@ -57,6 +57,27 @@ fn failures_tell_how_often_to_save() {
 }
 
 #[test]
+fn both_reports_cite_the_same_formulas() {
+    const SOURCES: [&str; 2] = ["https://arxiv.org/abs/1910.02054", "https://doi.org/10.1145/361147.361115"];
+    let args = args("--params 70B --mtbf 3h --archive-every 48 --archive-keep 100 --fill-percent 70");
+    let plan = Plan::of(&args);
+    let json = serde_json::to_value(&plan).unwrap();
+    let (text, listed) = (report::text(&args, &plan), json["formulas"].as_array().unwrap());
+    for source in SOURCES {
+        assert!(text.contains(source), "{text}");
+        assert!(listed.iter().any(|formula| formula["source"].as_str().unwrap().contains(source)), "{json}");
+    }
+    for formula in listed {
+        for field in ["name", "formula"] {
+            assert!(text.contains(formula[field].as_str().unwrap()), "{formula} is not in\n{text}");
+        }
+    }
+    assert!(text.contains("size x 70 %") && listed.len() == 10);
+    // Without failures there is no interval that is the best.
+    assert_eq!(self::plan("--params 70B").formulas.len(), 9);
+}
+
+#[test]
 fn what_contradicts_itself_is_refused() {
     for line in
         ["--params 1B --archive-every 3", "--params 1B --every 10s --pause 20s", "--params 1B --ssd-size 0B"]

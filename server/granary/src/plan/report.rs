@@ -1,54 +1,54 @@
 //! The plan for people.
 
+use std::time::Duration;
+
 use bytesize::ByteSize;
 
+use super::formulas::DEFINITION;
 use super::sizing::{Plan, TierPlan};
-use super::training::Saved;
 use super::{PlanArgs, sizing};
 use crate::output::table;
 
 /// The whole plan, with the formulas and where they are from.
 pub(super) fn text(args: &PlanArgs, plan: &Plan) -> String {
-    let bytes = plan.bytes_per_parameter;
-    let mut rows = vec![
-        row(
-            "bytes per parameter in memory",
-            &bytes.in_memory().to_string(),
-            "weights + gradients + master + optimizer",
-        ),
-        row(
-            "bytes per parameter saved",
-            &bytes.in_checkpoint(args.save).to_string(),
-            match args.save {
-                Saved::All => "weights + master + optimizer",
-                Saved::Weights => "weights",
-            },
-        ),
-        row("checkpoint", &size(plan.checkpoint_bytes), "parameters x bytes saved"),
-        row("upload needed", &rate(plan.client_bytes_per_s), "checkpoint / pause"),
-        row("training waits", &format!("{:.1} %", plan.waiting_percent), "pause / interval"),
-    ];
-    if let Some(interval_s) = plan.best_interval_s {
-        let interval = std::time::Duration::from_secs_f64(interval_s.round());
-        let interval = humantime::format_duration(interval).to_string();
-        rows.push(row("best interval", &interval, "sqrt(2 x pause x MTBF)"));
+    let (mut rows, mut notes, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+    for formula in &plan.formulas {
+        match value(args, plan, formula.name) {
+            Some(value) => rows.push(row(formula.name, &value, &formula.formula)),
+            None => notes.push(format!("{:<12} {}", formula.name, formula.formula)),
+        }
+        if formula.source != DEFINITION {
+            sources.push(format!("  {}: {}", formula.name, formula.source));
+        }
     }
     let mut drives = vec![tier("ssd", &plan.ssd)];
     drives.extend(plan.hdd.as_ref().map(|hdd| tier("hdd", hdd)));
     let header =
         ["class", "code", "data", "with parity", "written", "for capacity", "for bandwidth", "drives"];
     format!(
-        "{}\n\n{}\n\n\
-         data         (checkpoints kept + the one being written) x checkpoint, and the dataset on SSD\n\
-         with parity  data x (k+m)/k\n\
-         written      upload x (k+m)/k; for the archive, one checkpoint in the time between two archived\n\
-         drives       the most of: with parity / (size x {} %), written / drive speed, k+m\n\n\
-         Sources: bytes per parameter, ZeRO (https://arxiv.org/abs/1910.02054, 3.1); best interval, Young 1974\n\
-         (https://doi.org/10.1145/361147.361115). Sizes are decimal. Networks and the clients' own speed are not planned.",
+        "{}\n\n{}\n\n{}\n\nSources:\n{}\nSizes are decimal. Networks and the clients' own speed are not planned.",
         table(&["checkpoints", "", "formula"], &rows),
         table(&header, &drives),
-        args.fill_percent
+        notes.join("\n"),
+        sources.join("\n"),
     )
+}
+
+/// The number that a formula gives; `None` if each class of drives has its own.
+fn value(args: &PlanArgs, plan: &Plan, name: &str) -> Option<String> {
+    let bytes = plan.bytes_per_parameter;
+    match name {
+        "bytes per parameter in memory" => Some(bytes.in_memory().to_string()),
+        "bytes per parameter saved" => Some(bytes.in_checkpoint(args.save).to_string()),
+        "checkpoint" => Some(size(plan.checkpoint_bytes)),
+        "upload needed" => Some(rate(plan.client_bytes_per_s)),
+        "training waits" => Some(format!("{:.1} %", plan.waiting_percent)),
+        "best interval" => plan.best_interval_s.map(|interval_s| {
+            let interval = Duration::from_secs_f64(interval_s.round());
+            humantime::format_duration(interval).to_string()
+        }),
+        _ => None,
+    }
 }
 
 fn row(name: &str, value: &str, formula: &str) -> Vec<String> {

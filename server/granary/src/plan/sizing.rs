@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::formulas::{Formula, formulas};
 use super::training::BytesPerParameter;
 use super::{PERCENT, PlanArgs};
 use crate::config::ErasureSetting;
@@ -27,6 +28,8 @@ pub struct Plan {
     pub ssd: TierPlan,
     /// The HDDs; none without an archive.
     pub hdd: Option<TierPlan>,
+    /// What all these are computed by, and where that is from.
+    pub formulas: Vec<Formula>,
 }
 
 /// What one class of drives has to do.
@@ -109,6 +112,7 @@ impl Plan {
             best_interval_s: args.mtbf.map(|mtbf| best_interval_s(args.pause, mtbf)),
             ssd: TierPlan::of(args.ssd_code, on_ssd, client_bytes_per_s, &ssds),
             hdd,
+            formulas: formulas(args),
         }
     }
 }

@@ -34,7 +34,7 @@ impl AdminBackend for EngineBackend {
         let (tiered, classes) = self.engine.class_status();
         let tiers = self.engine.tier_status().await.map_err(|error| unavailable(&error))?;
         let warm = self.engine.warm_status().await.map_err(|error| unavailable(&error))?;
-        Ok(super::tiers::report(tiered, classes, &tiers, &warm))
+        Ok(super::tiers::report(tiered, classes, &tiers, &warm, self.engine.spilled_and_refused()))
     }
 
     async fn list_nodes(&self) -> Result<Vec<NodeReport>, AdminError> {
@@ -62,14 +62,19 @@ impl AdminBackend for EngineBackend {
 
     async fn moves(&self) -> Result<MoveReport, AdminError> {
         let drains = self.engine.drain_status().await.map_err(|error| unavailable(&error))?;
-        Ok(moves::report(drains, self.engine.rebalance_status()))
+        let (tasks, damaged) = self.engine.running_tasks();
+        let task =
+            |(id, progress): (granary_engine::TaskId, _)| task_report(TaskId(id.0.to_string()), progress);
+        let tasks = tasks.into_iter().map(task).collect();
+        Ok(moves::report(drains, self.engine.rebalance_status(), (tasks, damaged)))
     }
 
     async fn list_losses(&self, after: Option<&str>, limit: usize) -> Result<LossList, AdminError> {
         let after = after.map(losses::place).transpose()?;
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         let page = self.engine.metadata_losses(after, limit).await.map_err(|error| unavailable(&error))?;
-        Ok(losses::list(page, self.engine.is_failing_over()))
+        let copies_missing = self.engine.metadata_copies_missing();
+        Ok(losses::list(page, self.engine.is_failing_over(), copies_missing))
     }
 
     async fn dismiss_losses(&self) -> Result<u64, AdminError> {
@@ -121,25 +126,29 @@ impl AdminBackend for EngineBackend {
     async fn progress(&self, id: &TaskId) -> Result<TaskProgress, AdminError> {
         let found = id.0.parse().ok().and_then(|number| self.engine.task(granary_engine::TaskId(number)));
         let progress = found.ok_or_else(|| AdminError::NotFound("there is no such task".to_owned()))?;
-        Ok(TaskProgress {
-            task: id.clone(),
-            kind: match progress.kind {
-                granary_engine::TaskKind::Heal => TaskKind::Heal,
-                granary_engine::TaskKind::Scrub => TaskKind::Scrub,
-                granary_engine::TaskKind::Compact => TaskKind::Compact,
-            },
-            state: match progress.state {
-                granary_engine::TaskState::Running => TaskState::Running,
-                granary_engine::TaskState::Done => TaskState::Done,
-                granary_engine::TaskState::Failed(error) => TaskState::Failed(error),
-            },
-            done: progress.done,
-            total: progress.total,
-            bytes: progress.bytes,
-            findings: progress.findings,
-            repaired: progress.repaired,
-            unrepairable: progress.unrepairable,
-        })
+        Ok(task_report(id.clone(), progress))
+    }
+}
+
+fn task_report(task: TaskId, progress: granary_engine::TaskProgress) -> TaskProgress {
+    TaskProgress {
+        task,
+        kind: match progress.kind {
+            granary_engine::TaskKind::Heal => TaskKind::Heal,
+            granary_engine::TaskKind::Scrub => TaskKind::Scrub,
+            granary_engine::TaskKind::Compact => TaskKind::Compact,
+        },
+        state: match progress.state {
+            granary_engine::TaskState::Running => TaskState::Running,
+            granary_engine::TaskState::Done => TaskState::Done,
+            granary_engine::TaskState::Failed(error) => TaskState::Failed(error),
+        },
+        done: progress.done,
+        total: progress.total,
+        bytes: progress.bytes,
+        findings: progress.findings,
+        repaired: progress.repaired,
+        unrepairable: progress.unrepairable,
     }
 }
 

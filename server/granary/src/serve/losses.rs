@@ -3,11 +3,12 @@
 use granary_admin::{AdminError, LossList, LossReport};
 use granary_engine::{Loss, LossKind, LossPage};
 
-pub(super) fn list(page: LossPage, failing_over: bool) -> LossList {
+pub(super) fn list(page: LossPage, failing_over: bool, copies_missing: usize) -> LossList {
     LossList {
         losses: page.losses.into_iter().map(report).collect(),
         next_after: page.next.map(|place| place.iter().map(|byte| format!("{byte:02x}")).collect()),
         failing_over,
+        copies_missing: copies_missing as u64,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine's moves of shards, as documents of the admin API.
 
-use granary_admin::{DrainPlan, DrainReport, Fate, Leaving, MoveReport, MoveStep};
+use granary_admin::{DrainPlan, DrainReport, Fate, Leaving, MoveReport, MoveStep, TaskProgress};
 use granary_engine::{DrainStatus, RebalanceStatus};
 
 pub(super) fn leaving(leaving: Leaving) -> granary_engine::Leaving {
@@ -36,7 +36,11 @@ pub(super) fn plan(plan: granary_engine::DrainPlan) -> DrainPlan {
     }
 }
 
-pub(super) fn report(drains: Vec<DrainStatus>, rebalance: RebalanceStatus) -> MoveReport {
+pub(super) fn report(
+    drains: Vec<DrainStatus>,
+    rebalance: RebalanceStatus,
+    (tasks, damaged): (Vec<TaskProgress>, usize),
+) -> MoveReport {
     let drain = |status: DrainStatus| DrainReport {
         drive: status.drain.drive.to_string(),
         replaced_by: status.drain.target.map(|target| target.to_string()),
@@ -53,5 +57,7 @@ pub(super) fn report(drains: Vec<DrainStatus>, rebalance: RebalanceStatus) -> Mo
         drains: drains.into_iter().map(drain).collect(),
         rebalance_moves_left: rebalance.moves_left,
         rebalance_bytes_left: rebalance.bytes_left,
+        tasks,
+        damaged: damaged as u64,
     }
 }

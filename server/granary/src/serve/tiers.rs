@@ -8,6 +8,7 @@ pub(super) fn report(
     classes: Vec<ClassStatus>,
     tiers: &[TierStatus],
     warm: &WarmStatus,
+    (spilled, refused): (u64, u64),
 ) -> TierList {
     let class = |status: ClassStatus| ClassReport {
         class: status.class.as_str().to_owned(),
@@ -19,6 +20,8 @@ pub(super) fn report(
         classes: classes.into_iter().map(class).collect(),
         tiers: tiers.iter().map(tier).collect(),
         warm: super::warm::status(warm),
+        spilled,
+        refused,
     }
 }
 
@@ -32,6 +35,8 @@ fn tier(status: &TierStatus) -> TierReport {
         stored_bytes: status.stored_bytes,
         live_bytes: status.live_bytes,
         live_fraction: fraction(status.needed_bytes, status.stored_bytes),
+        full: status.is_full,
+        spills: status.spills,
     }
 }
 

@@ -53,6 +53,11 @@ impl DamageLog {
         }
     }
 
+    /// How many columns wait to be healed.
+    pub(crate) fn count(&self) -> usize {
+        self.state.lock().columns.len()
+    }
+
     /// Waits for a report.
     pub(crate) async fn reported(&self) {
         self.reported.notified().await;

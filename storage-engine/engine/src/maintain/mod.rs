@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use crate::engine::{Engine, Inner};
 use crate::error::Result;
 use crate::lifecycle::{Aim, follow_forever};
+use crate::tier_status::show_tiers;
 
 #[cfg(test)]
 pub(crate) use compact::records_in;
@@ -113,6 +114,7 @@ struct Background {
 /// One round. A step that fails is tried again in the next and does not keep the others from their turn.
 async fn round(inner: &Arc<Inner>, background: &mut Background) {
     watch::watch_drives(inner).await;
+    show_tiers(inner);
     let said = |step: &str, result: Result<()>| {
         if let Err(error) = result {
             tracing::warn!(step, %error, "background work failed and will be tried again");

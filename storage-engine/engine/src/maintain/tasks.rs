@@ -160,6 +160,16 @@ impl Engine {
         id
     }
 
+    /// The tasks that are at work or wait for their turn, and how many damaged columns wait for being healed without one. Those of
+    /// other nodes are not among them.
+    #[must_use]
+    pub fn running_tasks(&self) -> (Vec<(TaskId, TaskProgress)>, usize) {
+        let tasks = self.inner.tasks.tasks.lock();
+        let all = tasks.1.iter().map(|(id, handle)| (*id, handle.progress.lock().clone()));
+        let running = all.filter(|(_, progress)| progress.state == TaskState::Running).collect();
+        (running, self.inner.damage.count())
+    }
+
     /// How far a task is; `None` if it was never started or is long forgotten.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<TaskProgress> {

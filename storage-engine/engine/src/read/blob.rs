@@ -80,7 +80,7 @@ async fn send_range(
     let Some((parts, multipart)) = handle.row.object.content.blobs() else {
         return Err(EngineError::Internal("a large object became something else"));
     };
-    let warm = handle.warm_read().await;
+    let warm = handle.warm_read(range).await;
     let mut start = 0_u64;
     for (index, part) in parts.iter().enumerate() {
         let end = start + part.length_bytes;

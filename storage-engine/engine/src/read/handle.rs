@@ -222,7 +222,7 @@ impl ObjectHandle {
     }
 
     async fn read_packed(mut self, range: ByteRange, key: Option<DataKey>) -> Result<Bytes> {
-        let warm = self.warm_read().await;
+        let warm = self.warm_read(range).await;
         if let Some(bytes) = warm.packed(&self.reader).await {
             return self.shown(&bytes, range, key.as_ref());
         }
@@ -238,9 +238,9 @@ impl ObjectHandle {
         Err(EngineError::Unavailable { context: "reading an object that keeps moving" })
     }
 
-    /// The warm copy of this version, if there is one.
-    pub(super) async fn warm_read(&self) -> WarmRead {
-        WarmRead::of(&self.reader, self.bucket, &self.key, &self.row).await
+    /// The warm copy of this version, if there is one; `range` is what is read of it.
+    pub(super) async fn warm_read(&self, range: ByteRange) -> WarmRead {
+        WarmRead::of(&self.reader, (self.bucket, &self.key), &self.row, range).await
     }
 
     /// A range of a packed object's stored bytes as clients get it.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use granary_cluster::access::{DriveAccess, LaneKind};
 use granary_cluster::{Candidate, Redundancy, degraded, place};
-use granary_drive::{DriveError, ShardName};
+use granary_drive::ShardName;
 use granary_erasure::{Codec, Profile};
 use granary_metadata::{MetadataError, MetadataStore, NewVolume, VolumeRow};
 use granary_types::{ClusterId, DriveClass, UnixMillis, VolumeId, crash_point};
@@ -50,6 +50,9 @@ pub(crate) struct VolumePool {
     slots: Mutex<HashMap<Slot, Opened>>,
     retiring: Mutex<Vec<Arc<OpenVolume>>>,
     pub(crate) records: RecordBook,
+    /// Writes that went to the disks instead of SSDs, and those that were refused, for want of room.
+    spilled: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl VolumePool {
@@ -71,6 +74,8 @@ impl VolumePool {
             slots: Mutex::default(),
             retiring: Mutex::default(),
             records: RecordBook::default(),
+            spilled: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -80,9 +85,33 @@ impl VolumePool {
             Err(EngineError::NoSpace) => EngineError::NoSpace,
             result => return result,
         };
-        let Some(elsewhere) = self.tiers.spill(tier) else { return Err(full) };
-        metrics::counter!("granary_tier_spills_total").increment(1);
+        let Some(elsewhere) = self.spill(tier) else { return Err(full) };
         self.current_of(lane, elsewhere).await
+    }
+
+    /// Where bytes go now whose tier is full, if they may go elsewhere.
+    pub(crate) fn spill(&self, tier: Tier) -> Option<Tier> {
+        let elsewhere = self.tiers.spill(tier)?;
+        metrics::counter!("granary_tier_spills_total").increment(1);
+        self.spilled.fetch_add(1, Ordering::Relaxed);
+        Some(elsewhere)
+    }
+
+    /// Counts writes of clients that are refused, as the tier has no room.
+    pub(crate) fn note_refused(&self, tier: Tier, writes: u64) {
+        let class = self.tiers.drives_of(tier).as_str();
+        metrics::counter!("granary_tier_refused_total", "class" => class).increment(writes);
+        self.refused.fetch_add(writes, Ordering::Relaxed);
+    }
+
+    /// How many writes went elsewhere, and how many of clients were refused, since the start.
+    pub(crate) fn spilled_and_refused(&self) -> (u64, u64) {
+        (self.spilled.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+    }
+
+    /// Whether drives of a class take no new volume for want of room.
+    pub(crate) fn is_full(&self, class: DriveClass) -> bool {
+        matches!(self.candidates(self.tiers.on(class)), Err(EngineError::NoSpace))
     }
 
     async fn current_of(self: &Arc<Self>, lane: LaneKind, tier: Tier) -> Result<Arc<OpenVolume>> {
@@ -224,6 +253,7 @@ impl VolumePool {
     }
 
     async fn open(&self, slot: Slot) -> Result<OpenVolume> {
+        let mut is_full = false;
         for _ in 0..ATTEMPTS_MAX {
             let begun = Instant::now();
             let (drives, profile) = self.choose(slot.tier)?;
@@ -233,8 +263,12 @@ impl VolumePool {
             if drives.len() != profile.columns() {
                 continue;
             }
-            let Some(columns) = create_shards(&drives, id, codes).await else {
-                continue;
+            let columns = match create_shards(&drives, id, codes).await {
+                Ok(columns) => columns,
+                Err(NoShards { is_full: full }) => {
+                    is_full |= full;
+                    continue;
+                }
             };
             crash_point("volume.after_files_before_open");
             let row = NewVolume {
@@ -256,6 +290,10 @@ impl VolumePool {
             let codec = Arc::new(Codec::new(profile)?);
             let limit_bytes = self.limit_for(&drives);
             return Ok(OpenVolume::new(id, codec, self.cluster, slot, columns, limit_bytes));
+        }
+        if is_full {
+            // They filled up since they were asked last.
+            return Err(EngineError::NoSpace);
         }
         Err(EngineError::Unavailable { context: "opening a volume" })
     }
@@ -356,23 +394,31 @@ fn random_id() -> Result<VolumeId> {
     VolumeId::random().map_err(|source| EngineError::Io { context: "drawing a volume id", source })
 }
 
-/// Creates one shard on each drive, all at once; `None` (and the drives marked) if any fails.
+/// Why shards were not created.
+struct NoShards {
+    /// A drive has no room.
+    is_full: bool,
+}
+
+/// Creates one shard on each drive, all at once. If any fails there are none, and its drive is marked unless it is only full.
 async fn create_shards(
     drives: &[Arc<dyn DriveAccess>],
     id: VolumeId,
     profile: (u8, u8),
-) -> Option<Vec<OpenColumn>> {
+) -> Result<Vec<OpenColumn>, NoShards> {
     let creating = (0_u8..).zip(drives).map(|(column, drive)| async move {
         let created = drive.create_shard(ShardName { volume: id, column }, profile).await;
         created.map(|shard| OpenColumn { drive: Arc::clone(drive), shard }).map_err(|error| (drive, error))
     });
-    let (mut columns, mut failed) = (Vec::with_capacity(drives.len()), false);
+    let (mut columns, mut failed, mut is_full) = (Vec::with_capacity(drives.len()), false, false);
     for created in join_all(creating).await {
         match created {
             Ok(column) => columns.push(column),
             Err((drive, error)) => {
                 tracing::warn!(drive = %drive.place(), %error, "a shard cannot be created");
-                if !matches!(error, DriveError::NoSpace { .. }) {
+                if error.is_no_space() {
+                    is_full = true;
+                } else {
                     drive.mark_failed();
                 }
                 failed = true;
@@ -380,7 +426,7 @@ async fn create_shards(
         }
     }
     if !failed {
-        return Some(columns);
+        return Ok(columns);
     }
     // No row refers to them, and nobody else can have made them: they are ours to remove.
     let remove =
@@ -390,5 +436,5 @@ async fn create_shards(
             tracing::debug!(%error, "a shard of a volume that was not opened stays until it is quarantined");
         }
     }
-    None
+    Err(NoShards { is_full })
 }

@@ -101,6 +101,23 @@ pub(super) enum Made {
     NoRoom(Box<Wish>),
 }
 
+impl Made {
+    /// Counts what became of a wish; a copy by this name.
+    fn count(&self, copied: &'static str) {
+        let outcome = match self {
+            Self::Copy(_) => copied,
+            Self::Changed => "changed",
+            Self::Failed(_) => "failed",
+            Self::NoRoom(_) => "no_room",
+        };
+        metrics::counter!("granary_warm_copies_total", "outcome" => outcome).increment(1);
+    }
+
+    fn copied_bytes(&self) -> u64 {
+        if let Self::Copy(bytes) = self { *bytes } else { 0 }
+    }
+}
+
 /// Makes copies, as far as there is room, and tells of each what became of it.
 ///
 /// # Errors
@@ -112,6 +129,11 @@ pub(super) async fn make_copies(
     tell: &mut (dyn FnMut(Made) + Send),
 ) -> Result<()> {
     let mut throttle = (pace == Pace::Polite).then(|| Throttle::new(inner));
+    let copied = if matches!(claims, Claims::Fill { .. }) { "cached" } else { "copied" };
+    let mut tell = |made: Made| {
+        made.count(copied);
+        tell(made);
+    };
     let mut wishes = VecDeque::from(wishes);
     while !wishes.is_empty() {
         let wanted = whole_batch(&wishes).map(Wish::length_bytes).sum();
@@ -126,13 +148,10 @@ pub(super) async fn make_copies(
             let (fits, rest): (VecDeque<Wish>, VecDeque<Wish>) =
                 wishes.into_iter().partition(|wish| wish.length_bytes() <= room);
             wishes = fits;
-            for made in rest.into_iter().map(|wish| Made::NoRoom(Box::new(wish))) {
-                note(&made);
-                tell(made);
-            }
+            rest.into_iter().for_each(|wish| tell(Made::NoRoom(Box::new(wish))));
             continue;
         }
-        Box::pin(make_batch(inner, batch, throttle.as_mut(), tell)).await?;
+        Box::pin(make_batch(inner, batch, throttle.as_mut(), &mut tell)).await?;
     }
     Ok(())
 }
@@ -174,7 +193,7 @@ async fn make_batch(
         let mut copies = stream::iter(copies).buffer_unordered(STRIPES_TOGETHER);
         while let Some(copied) = copies.next().await {
             for made in copied.map_err(|_| EngineError::Internal("copying a stripe panicked"))? {
-                bytes = bytes.saturating_add(note(&made));
+                bytes = bytes.saturating_add(made.copied_bytes());
                 tell(made);
             }
         }
@@ -192,22 +211,9 @@ async fn make_batch(
     let together = if throttle.is_some() { 1 } else { LARGE_TOGETHER };
     let mut copies = stream::iter(copies).buffer_unordered(together);
     while let Some(made) = copies.next().await {
-        note(&made);
         tell(made);
     }
     Ok(())
-}
-
-/// Counts what became of a wish. Returns the bytes of the copy.
-fn note(made: &Made) -> u64 {
-    let outcome = match made {
-        Made::Copy(_) => "copied",
-        Made::Changed => "changed",
-        Made::Failed(_) => "failed",
-        Made::NoRoom(_) => "no_room",
-    };
-    metrics::counter!("granary_warm_copies_total", "outcome" => outcome).increment(1);
-    if let Made::Copy(bytes) = made { *bytes } else { 0 }
 }
 
 fn failed(wish: Wish, error: &EngineError) -> Made {

@@ -1,7 +1,7 @@
 //! Warm copies: a second place, on SSDs, of versions whose own place is on disks.
 //!
 //! One mechanism with several users: a restore of what is archived ([`restore`]), prefetched and pinned prefixes ([`walk`]),
-//! and what is read so often that it is promoted ([`heat`]). The copy is told by a row beside its version
+//! and what is read so often that it is promoted or cached ([`heat`]). The copy is told by a row beside its version
 //! (`object_warmth`), under the write that made the version: the bytes of a write never change, so a copy is never stale, and
 //! whatever replaces or deletes the version need not know of it. What is left behind is found and dropped ([`keep`]). A copy
 //! is a convenience: reads check it as they check everything, and go to the version's own place when it is gone or wrong.
@@ -11,6 +11,8 @@
 
 mod compact;
 mod copy;
+mod door;
+mod fill;
 mod heat;
 mod jobs;
 mod keep;
@@ -44,11 +46,14 @@ pub use status::WarmStatus;
 /// The options of warm copies.
 #[derive(Debug, Clone)]
 pub struct WarmOptions {
-    /// Bytes of prefetched and promoted copies together, parity left out; `None` for [`WarmOptions::SHARE_PERCENT`] of what the
+    /// Bytes of prefetched, promoted and cached copies together, parity left out; `None` for [`WarmOptions::SHARE_PERCENT`] of what the
     /// SSDs can hold.
     pub bytes_max: Option<u64>,
     /// So many reads within [`WarmOptions::promote_window`] give a version of INTELLIGENT_TIERING a copy; 0 for none ever.
     pub promote_reads: u32,
+    /// So many reads give a version of another class on disks that can be read at once a copy, if nothing that is as hot has to
+    /// go for it; 0 for none ever.
+    pub cache_reads: u32,
     /// After this time a read counts half, after twice as long a quarter.
     pub promote_window: Duration,
     /// A promoted copy that was not read for so long goes.
@@ -56,7 +61,7 @@ pub struct WarmOptions {
 }
 
 impl WarmOptions {
-    /// The part of the SSDs that prefetched and promoted copies may take if nothing else is said.
+    /// The part of the SSDs that these copies may take if nothing else is said.
     pub const SHARE_PERCENT: u64 = 20;
 }
 
@@ -65,6 +70,7 @@ impl Default for WarmOptions {
         Self {
             bytes_max: None,
             promote_reads: 3,
+            cache_reads: 2,
             promote_window: Duration::from_hours(24),
             demote_after: Duration::from_hours(24 * 7),
         }
@@ -74,6 +80,8 @@ impl Default for WarmOptions {
 /// What this process knows of warm copies.
 pub(crate) struct Warm {
     pool: Arc<VolumePool>,
+    /// [`WarmOptions::cache_reads`].
+    cache_reads: u32,
     counts: ReadCounts,
     jobs: WarmJobs,
     /// Something is wanted: the worker need not wait for its next round.
@@ -81,8 +89,9 @@ pub(crate) struct Warm {
 }
 
 impl Warm {
-    pub(crate) fn new(pool: Arc<VolumePool>) -> Self {
-        Self { pool, counts: ReadCounts::default(), jobs: WarmJobs::default(), wake: Notify::new() }
+    pub(crate) fn new(pool: Arc<VolumePool>, options: &WarmOptions) -> Self {
+        let (cache_reads, counts) = (options.cache_reads, ReadCounts::new(options));
+        Self { pool, cache_reads, counts, jobs: WarmJobs::default(), wake: Notify::new() }
     }
 
     /// Whether the store has SSDs that take copies of what lies on disks.

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use granary_metadata::{Extent, ObjectRow, WarmPlace, WarmRow};
-use granary_types::{BucketId, ObjectKey, StorageClass, UnixMillis};
+use granary_types::{BucketId, ObjectKey};
 
+use super::heat::note_read;
+use crate::api::ByteRange;
 use crate::read::Reader;
 
 /// What a read finds of warm copies; nothing where there cannot be any, which costs nothing.
@@ -12,8 +14,13 @@ pub(crate) struct WarmRead {
 }
 
 impl WarmRead {
-    /// Looks for the copy of a version that is being read, and counts the read if that matters.
-    pub(crate) async fn of(reader: &Reader, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) -> Self {
+    /// Looks for the copy of a version of which a range is being read, and counts the read if that matters.
+    pub(crate) async fn of(
+        reader: &Reader,
+        (bucket, key): (BucketId, &ObjectKey),
+        row: &ObjectRow,
+        range: ByteRange,
+    ) -> Self {
         let object = &row.object;
         if !reader.warm.is_for(object.storage_class) {
             return Self { place: None };
@@ -26,10 +33,9 @@ impl WarmRead {
                 None
             }
         };
+        let is_known = found.is_some();
         let place = found.and_then(|WarmRow { place, .. }| place).filter(|place| fits(place, row));
-        if place.is_some() || object.storage_class == StorageClass::IntelligentTiering {
-            reader.warm.counts.note((bucket, key.clone(), object.write), object.version, UnixMillis::now());
-        }
+        note_read(&reader.warm, (bucket, key), object, range, (place.is_some(), is_known));
         if place.is_none() {
             count("cold");
         }

@@ -19,8 +19,10 @@ use crate::events::Origin;
 
 /// Restores that are done together.
 const PAGE: u32 = 2_000;
-/// About so many bytes are restored in one turn.
+/// About so many bytes are restored in one turn at most.
 const TURN_BYTES: u64 = 1 << 30;
+/// About so long a turn takes of what is in no hurry, at the rate that it may have: what is more urgent comes next.
+const TURN_SECONDS: u64 = 2;
 /// Rows that are looked up at the same time.
 const LOOKS: usize = 32;
 /// A restore that failed is left alone for so long, so that others get their turn.
@@ -83,10 +85,11 @@ async fn restore_all(
     let buckets = &buckets_to_tell_of(inner).await?;
     let looked = stream::iter(wanted).map(|found| look(inner, buckets, found)).buffered(LOOKS);
     let (mut wishes, mut at_once, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
+    let turn_bytes = turn_bytes(inner, pace);
     for looked in looked.try_collect::<Vec<_>>().await? {
         match looked {
             // What is more urgent may come meanwhile: the rest waits for the next turn.
-            Looked::Copy(wish) if wishes.is_empty() || bytes < TURN_BYTES => {
+            Looked::Copy(wish) if wishes.is_empty() || bytes < turn_bytes => {
                 bytes = bytes.saturating_add(wish.row.object.length_bytes);
                 wishes.push(*wish);
             }
@@ -108,6 +111,14 @@ async fn restore_all(
     };
     make_copies(inner, wishes, (pace, Claims::Kept), &mut tell).await?;
     restore_in_place(inner, homeless).await
+}
+
+/// How many bytes are restored in one turn.
+fn turn_bytes(inner: &Inner, pace: Pace) -> u64 {
+    match pace {
+        Pace::Urgent => TURN_BYTES,
+        Pace::Polite => inner.options.move_rate_bytes.saturating_mul(TURN_SECONDS).min(TURN_BYTES),
+    }
 }
 
 enum Looked {

@@ -1,14 +1,20 @@
 //! The room that copies have.
 //!
-//! Prefetched and promoted copies together stay below a bound, and the one that was read least recently goes first.
+//! Prefetched and promoted copies together stay below a bound, and the one that was read least recently goes first. What fills the
+//! cache by itself takes only the room of what is clearly colder: where everything is read again and again and does not fit, as
+//! by training runs, nothing would be gained by replacing one part of it with another, and that would never end.
+//!
 //! Restored and pinned copies do not count, as nobody may take them away; but what is cached makes room for them.
 
 use std::sync::Arc;
 
-use granary_metadata::{Commit, WarmChange, WarmKind, WarmQuery, WarmStep, WarmVersion, Write};
+use granary_metadata::{
+    Commit, Heat, WarmChange, WarmKind, WarmQuery, WarmRow, WarmStep, WarmVersion, Write,
+};
 use granary_types::{DriveClass, UnixMillis, crash_point};
 
 use super::WarmOptions;
+use super::heat::{half_life_ms, next_from};
 use crate::engine::Inner;
 use crate::error::Result;
 use crate::events::without_events;
@@ -18,6 +24,11 @@ use crate::tiers::Tier;
 const SPARE_PERCENT: u64 = 10;
 /// Copies that are dropped together.
 const PAGE: u32 = 500;
+/// Pages of each kind that are gone through for something colder.
+const COLDER_PAGES_MAX: usize = 8;
+/// How much hotter than what is to go something must be, in thousandths of a read: of what is read equally often, that which
+/// was read just now is hotter by a read than that which comes next.
+const HOTTER_MILLI_READS: u64 = 1_500;
 
 /// On what account copies are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +37,11 @@ pub(super) enum Claims {
     Cache,
     /// As the cache, and of what is there only what was read before then makes room.
     CacheBefore(UnixMillis),
+    /// As the cache, and of what is there only what is clearly colder than so many thousandths of a read makes room.
+    Fill {
+        /// How hot the versions are that get copies, at least.
+        milli_reads: u64,
+    },
     /// On none: they are pinned or restored.
     Kept,
 }
@@ -70,23 +86,26 @@ pub(super) async fn cached_bytes(inner: &Inner) -> Result<u64> {
 /// Makes room for so many bytes, or for as many of them as there is room to be had. Returns how many.
 pub(super) async fn make_room(inner: &Arc<Inner>, claims: Claims, bytes: u64) -> Result<u64> {
     let has_room = inner.pool.has_room_in(Tier::Warm);
-    let before = match claims {
-        Claims::Kept if has_room => return Ok(bytes),
+    if claims == Claims::Kept {
         // What goes now is room later, when its volumes are compacted and freed.
-        Claims::Kept => return evict(inner, bytes, UnixMillis(i64::MAX)).await.map(|_| 0),
-        Claims::Cache => UnixMillis(i64::MAX),
-        Claims::CacheBefore(before) => before,
-    };
+        return if has_room { Ok(bytes) } else { evict(inner, bytes, UnixMillis(i64::MAX)).await.map(|_| 0) };
+    }
     let cached = cached_bytes(inner).await?;
     let limit = Ssds::of(inner).limit_bytes(&inner.options.warm, cached);
     let over = cached.saturating_add(bytes).saturating_sub(limit);
-    let freed = evict(inner, over, before).await?;
+    let freed = match claims {
+        Claims::Cache | Claims::Kept => evict(inner, over, UnixMillis(i64::MAX)).await?,
+        Claims::CacheBefore(before) => evict(inner, over, before).await?,
+        // Nothing is dropped for what cannot be written.
+        Claims::Fill { milli_reads } if has_room => evict_colder(inner, over, milli_reads).await?,
+        Claims::Fill { .. } => 0,
+    };
     let room = limit.saturating_sub(cached.saturating_sub(freed));
     Ok(if has_room { room.min(bytes) } else { 0 })
 }
 
 /// Drops what was read least recently, and before then, until so many bytes are free. Returns how many are.
-pub(super) async fn evict(inner: &Arc<Inner>, bytes: u64, before: UnixMillis) -> Result<u64> {
+async fn evict(inner: &Arc<Inner>, bytes: u64, before: UnixMillis) -> Result<u64> {
     let mut freed = 0;
     while freed < bytes {
         let mut oldest: Vec<WarmVersion> = Vec::new();
@@ -116,6 +135,49 @@ pub(super) async fn evict(inner: &Arc<Inner>, bytes: u64, before: UnixMillis) ->
         freed = freed.saturating_add(dropped);
     }
     Ok(freed)
+}
+
+/// As [`evict`], of what is clearly colder than so many thousandths of a read.
+async fn evict_colder(inner: &Arc<Inner>, bytes: u64, milli_reads: u64) -> Result<u64> {
+    let Some(bound) = milli_reads.checked_sub(HOTTER_MILLI_READS).filter(|_| bytes > 0) else { return Ok(0) };
+    let now = UnixMillis::now();
+    let mut colder: Vec<WarmVersion> = Vec::new();
+    for kind in [WarmKind::Prefetched, WarmKind::Promoted] {
+        let mut query = WarmQuery { kind, from: UnixMillis(i64::MIN), until: now, limit: PAGE };
+        for _ in 0..COLDER_PAGES_MAX {
+            let page = inner.store.warm_of_kind(query).await?;
+            let next = next_from(&page, query);
+            colder.extend(
+                page.into_iter().filter(|found| warmth(&found.row, now, &inner.options.warm) <= bound),
+            );
+            match next {
+                Some(next) => query.from = next,
+                None => break,
+            }
+        }
+    }
+    colder.sort_by_key(|version| version.row.at);
+    let mut chosen_bytes = 0_u64;
+    let chosen: Vec<WarmVersion> = colder
+        .into_iter()
+        .take_while(|version| {
+            let is_needed = chosen_bytes < bytes;
+            chosen_bytes = chosen_bytes.saturating_add(version.row.length_bytes());
+            is_needed
+        })
+        .collect();
+    let mut freed = 0_u64;
+    for versions in chosen.chunks(usize::try_from(PAGE).unwrap_or(usize::MAX)) {
+        freed = freed.saturating_add(drop_copies(inner, versions, "evicted").await?);
+    }
+    Ok(freed)
+}
+
+/// How hot a copy is, in thousandths of a read. What was prefetched before it is read is as hot as what the cache takes in.
+fn warmth(row: &WarmRow, now: UnixMillis, options: &WarmOptions) -> u64 {
+    let made = Heat { milli_reads: u64::from(options.cache_reads).saturating_mul(1_000), at_ms: row.at.0 };
+    let half_life_ms = half_life_ms(options);
+    row.heat.at(now, half_life_ms).max(made.at(now, half_life_ms))
 }
 
 /// The write that drops a row if it is as it was looked at.

@@ -12,3 +12,22 @@ fn what_is_cached_gives_way_when_the_ssds_fill_up() {
     let said = WarmOptions { bytes_max: Some(300), ..WarmOptions::default() };
     assert_eq!((ssds(900).limit_bytes(&said, 0), Ssds::default().limit_bytes(&said, 0)), (300, 0));
 }
+
+#[test]
+fn what_was_prefetched_and_not_read_yet_is_as_hot_as_what_the_cache_takes_in() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+    let options = WarmOptions::default();
+    let row = |at, heat| WarmRow {
+        version: granary_types::VersionId::NULL,
+        kind: WarmKind::Prefetched,
+        at: UnixMillis(at),
+        place: None,
+        heat,
+        days: 0,
+    };
+    let unread = row(0, Heat::default());
+    let at = |row: &WarmRow, day: i64| warmth(row, UnixMillis(day * DAY_MS), &options);
+    assert_eq!((at(&unread, 0), at(&unread, 1), at(&unread, 2)), (2_000, 1_000, 500));
+    let read = row(DAY_MS, Heat { milli_reads: 6_000, at_ms: DAY_MS });
+    assert_eq!((at(&read, 1), at(&read, 2)), (6_000, 3_000));
+}

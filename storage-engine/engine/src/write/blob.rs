@@ -245,12 +245,13 @@ struct Rerun {
     tier: Tier,
 }
 
-/// Appends a run; if a drive fails, to another volume, laid out anew if that has another code.
+/// Appends a run; if a drive fails, to another volume, laid out anew if that has another code. If a drive is full, to one of
+/// the tier that such bytes go to, if there is one.
 async fn append(mut volume: Arc<OpenVolume>, filling: Filling, rerun: Rerun) -> Result<Vec<Appended>> {
     let blob_offset = filling.first_blob_offset();
     let (mut run, length_bytes, permits) = filling.into_run();
-    let mut failure = EngineError::Unavailable { context: "writing to the drives" };
-    for _ in 0..ATTEMPTS_MAX {
+    let (mut tier, mut attempts) = (rerun.tier, ATTEMPTS_MAX);
+    loop {
         let profile = volume.codec.profile();
         let result = if run.profile == (profile.data_columns(), profile.parity_columns()) {
             let appended = volume.append(&mut run, Flush::Later).await;
@@ -258,17 +259,22 @@ async fn append(mut volume: Arc<OpenVolume>, filling: Filling, rerun: Rerun) -> 
         } else {
             append_anew(&volume, &data_of(&run), blob_offset, &rerun).await
         };
+        attempts -= 1;
         match result {
             Ok(appended) => {
                 drop(permits);
                 return Ok(appended);
             }
-            Err(EngineError::Drive(error)) if error.is_no_space() => return Err(EngineError::NoSpace),
-            Err(error) => failure = error,
+            Err(EngineError::Drive(error)) if error.is_no_space() => {
+                // The volume was closed by that. What the drive told of its room may be older: its tier is not asked again.
+                tier = rerun.pool.spill(tier).ok_or(EngineError::NoSpace)?;
+                attempts = attempts.max(1);
+            }
+            Err(error) if attempts == 0 => return Err(error),
+            Err(_) => {}
         }
-        volume = rerun.pool.current(LaneKind::Bulk, rerun.tier).await?;
+        volume = rerun.pool.current(LaneKind::Bulk, tier).await?;
     }
-    Err(failure)
 }
 
 /// Lays bytes that were a run of another code out for this volume and appends them.

@@ -123,10 +123,12 @@ impl Group {
     }
 
     /// Answers all of them that the group could not be written.
-    fn refuse(self, failure: &EngineError) {
-        let full = matches!(failure, EngineError::NoSpace)
-            || matches!(failure, EngineError::Drive(error) if error.is_no_space());
+    fn refuse(self, failure: &EngineError, (pool, tier): (&VolumePool, Tier)) {
+        let full = matches!(failure, EngineError::NoSpace) || is_full(failure);
         tracing::error!(error = %failure, objects = self.replies.len(), "a group of small objects could not be written");
+        if full {
+            pool.note_refused(tier, self.writes.iter().filter(|(_, write)| write.is_new()).count() as u64);
+        }
         for reply in self.replies {
             let error = if full {
                 EngineError::NoSpace
@@ -138,26 +140,37 @@ impl Group {
     }
 }
 
+/// Whether a drive refused for want of room what was laid down.
+fn is_full(error: &EngineError) -> bool {
+    matches!(error, EngineError::Drive(error) if error.is_no_space())
+}
+
 impl Line {
     /// Makes a group durable and true, in another volume if one fails; answers its requests.
     pub(super) async fn store_group(&mut self, group: Group) {
-        let mut failure = EngineError::Unavailable { context: "packing" };
-        for _ in 0..ATTEMPTS_MAX {
-            let laid = lay(&group.items, &self.pool, self.tier, &mut self.turn, group.proof()).await;
+        let (mut tier, mut attempts) = (self.tier, ATTEMPTS_MAX);
+        let failure = loop {
+            let laid = lay(&group.items, &self.pool, tier, &mut self.turn, group.proof()).await;
             let result = match laid {
                 Ok(laying) => self.commit(&group, laying).await,
                 Err(error) => Err(error),
             };
-            match result {
+            attempts -= 1;
+            let error = match result {
                 Ok((committed, shares)) => return self.answer(committed, shares, group.replies).await,
-                Err(error) => failure = error,
+                Err(error) => error,
+            };
+            // What a drive told of its room may be older than this: if the bytes may go elsewhere, its tier is not asked again.
+            let elsewhere = if is_full(&error) { self.pool.spill(tier) } else { None };
+            if let Some(elsewhere) = elsewhere {
+                tier = elsewhere;
+                attempts = attempts.max(1);
+            } else if attempts == 0 || matches!(error, EngineError::NoSpace | EngineError::Metadata(_)) {
+                // Another volume helps against a drive. For a database that is away, whoever opened it has waited long enough.
+                break error;
             }
-            // Another volume helps against a drive. For a database that is away, whoever opened it has waited long enough.
-            if matches!(failure, EngineError::NoSpace | EngineError::Metadata(_)) {
-                break;
-            }
-        }
-        group.refuse(&failure);
+        };
+        group.refuse(&failure, (&self.pool, self.tier));
     }
 
     /// Commits a group once its items have landed. Fails if they do not; then nothing of it is committed. Otherwise gives

@@ -95,6 +95,11 @@ impl PackWrite {
         matches!(self, Self::Transition(..))
     }
 
+    /// Whether a client writes it.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self, Self::Put(..) | Self::Rename(..))
+    }
+
     pub(super) fn is_record(&self) -> bool {
         matches!(self, Self::Recorded(_))
     }
