@@ -6,6 +6,7 @@
 
 /// Every crash point of the program. Tests iterate this list; a call with a name outside it fails an assertion.
 pub const CRASH_POINTS: &[&str] = &[
+    "metadata.after_apply_before_durable",
     "metadata.before_commit",
     "metadata.after_log_append_before_flush",
     "metadata.after_log_flush",
