@@ -6,6 +6,8 @@
 
 /// Every crash point of the program. Tests iterate this list; a call with a name outside it fails an assertion.
 pub const CRASH_POINTS: &[&str] = &[
+    "format.after_identity",
+    "format.after_generation",
     "metadata.after_apply_before_durable",
     "metadata.before_commit",
     "metadata.after_log_append_before_flush",
@@ -34,6 +36,9 @@ pub const CRASH_POINTS: &[&str] = &[
     "compact.after_move_before_free",
     "reclaim.after_free_before_remove",
     "reclaim.after_remove_before_forget",
+    "adopt.after_identity",
+    "adopt.after_members",
+    "adopt.after_retire",
     "lifecycle.after_commit_before_place",
     "lifecycle.after_place",
     "heal.before_install",
