@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use granary_drive::Drive;
 use granary_metadata::{MetadataStore, VolumeRow, VolumeState};
-use granary_types::{UnixMillis, VolumeId};
+use granary_types::{UnixMillis, VolumeId, crash_point};
 use serde::{Deserialize, Serialize};
 
 use super::pages::Page;
@@ -249,7 +249,9 @@ fn write_ends(directory: &Path, folder: &Path, ends: &Ends) -> io::Result<()> {
     let mut file = File::create(&temporary)?;
     file.write_all(&serde_json::to_vec(&SealedEnds::of(ends))?)?;
     file.sync_all()?;
+    crash_point("ends.before_rename");
     fs::rename(&temporary, directory.join(FILE))?;
+    crash_point("ends.after_rename");
     File::open(directory)?.sync_all()
 }
 

@@ -364,6 +364,7 @@ async fn create_shards(
 ) -> Option<Vec<OpenColumn>> {
     let creating = (0_u8..).zip(drives).map(|(column, drive)| async move {
         let created = drive.create_shard(ShardName { volume: id, column }, profile).await;
+        crash_point("volume.after_file");
         created.map(|shard| OpenColumn { drive: Arc::clone(drive), shard }).map_err(|error| (drive, error))
     });
     let (mut columns, mut failed) = (Vec::with_capacity(drives.len()), false);
