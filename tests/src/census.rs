@@ -19,9 +19,9 @@ pub enum Harm {
     Removed,
     /// The directory is there and empty, as after mounting a new drive.
     Emptied,
-    /// Every shard file has lost its second half.
+    /// Every file has lost its second half: shards, metadata, and the identity.
     Truncated,
-    /// Every shard file has flipped bits all over.
+    /// Every file has flipped bits all over: shards, metadata, and the identity.
     BitFlipped,
 }
 
@@ -37,9 +37,9 @@ impl Harm {
                 remove_racing(path)?;
                 std::fs::create_dir_all(path).context("emptying a drive")
             }
-            Self::Truncated => for_each_shard(path, |file, length_bytes| Ok(file.set_len(length_bytes / 2)?)),
+            Self::Truncated => for_each_file(path, |file, length_bytes| Ok(file.set_len(length_bytes / 2)?)),
             Self::BitFlipped => {
-                for_each_shard(path, |file, length_bytes| flip_bits(file, length_bytes, choices))
+                for_each_file(path, |file, length_bytes| flip_bits(file, length_bytes, choices))
             }
         }
     }
@@ -57,9 +57,19 @@ fn remove_racing(path: &Path) -> Result<()> {
     std::fs::remove_dir_all(path).context("removing a drive")
 }
 
-fn for_each_shard(drive: &Path, mut harm: impl FnMut(&File, u64) -> Result<()>) -> Result<()> {
-    for path in shard_files(drive)? {
-        let file = OpenOptions::new().read(true).write(true).open(&path).context("opening a shard file")?;
+/// Every file of a drive but the lock, and but hidden ones: those are not part of its format.
+fn for_each_file(drive: &Path, mut harm: impl FnMut(&File, u64) -> Result<()>) -> Result<()> {
+    for path in files_below(drive)? {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with('.') || name.ends_with("lock") {
+            continue;
+        }
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            // A running server removes files too.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).context("opening a file of a drive"),
+        };
         let length_bytes = file.metadata()?.len();
         harm(&file, length_bytes)?;
     }
@@ -73,7 +83,10 @@ fn flip_bits(file: &File, length_bytes: u64, choices: &mut Choices) -> Result<()
     for _ in 0..flips {
         let offset = choices.below(length_bytes);
         let mut byte = [0];
-        file.read_exact_at(&mut byte, offset)?;
+        if file.read_at(&mut byte, offset)? == 0 {
+            // A running server cuts files too.
+            continue;
+        }
         let bit = 1_u8 << choices.below(8);
         file.write_all_at(&byte.map(|value| value ^ bit), offset)?;
     }

@@ -11,6 +11,7 @@ pub mod network;
 pub mod raw;
 pub mod register;
 pub mod server;
+pub mod sound;
 pub mod throttle;
 pub mod tiers;
 pub mod tls;

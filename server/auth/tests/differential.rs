@@ -7,9 +7,15 @@ mod plan;
 use std::time::Duration;
 
 use aws_sigv4::http_request::SignatureLocation;
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
+use aws_smithy_runtime_api::http::Headers;
+use bytes::Bytes;
+use granary_auth::AuthError;
+use granary_auth::chunked::{ChunkedDecoder, Trailers};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
-use plan::{Body, Plan, verifier};
+use plan::{Body, Plan, credentials, verifier};
 use proptest::prelude::*;
 
 fn any_text() -> impl Strategy<Value = String> {
@@ -40,6 +46,7 @@ prop_compose! {
             Just(Body::Unsigned),
             Just(Body::StreamingUnsignedTrailer),
             Just(Body::StreamingSigned),
+            Just(Body::StreamingSignedTrailer),
         ],
         presigned in any::<bool>(),
     ) -> Plan {
@@ -177,5 +184,113 @@ proptest! {
             _ => "RequestTimeTooSkewed",
         };
         prop_assert_eq!(code, expected);
+    }
+}
+
+const SUM: &str = "x-amz-checksum-crc32c";
+
+/// Bodies of chunks that S3 takes: only the last one is short.
+fn any_chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let full = prop::collection::vec(any::<u8>(), 8192..9000);
+    let last = prop::option::of(prop::collection::vec(any::<u8>(), 1..9000));
+    (prop::collection::vec(full, 0..3), last).prop_map(|(full, last)| full.into_iter().chain(last).collect())
+}
+
+/// Makes a plan one of a body in chunks, with a trailer or none.
+fn streamed(mut plan: Plan, chunks: &[Vec<u8>], trailer: Option<&str>) -> Plan {
+    let length_bytes: usize = chunks.iter().map(Vec::len).sum();
+    plan.method = "PUT";
+    plan.location = SignatureLocation::Headers;
+    plan.headers.push(("x-amz-decoded-content-length".to_owned(), length_bytes.to_string()));
+    plan.body = match trailer {
+        Some(_) => {
+            plan.headers.push(("x-amz-trailer".to_owned(), SUM.to_owned()));
+            Body::StreamingSignedTrailer
+        }
+        None => Body::StreamingSigned,
+    };
+    plan
+}
+
+/// The body behind a head, framed, each chunk and the trailer signed by `aws-sigv4`.
+fn framed(plan: &Plan, head: &Parts, chunks: &[Vec<u8>], trailer: Option<&str>) -> Vec<u8> {
+    let identity: Identity = credentials().into();
+    let builder = v4::SigningParams::builder().identity(&identity).region(&plan.region).name("s3");
+    let params = builder.time(plan.time()).settings(()).build().unwrap();
+    let authorization = head.headers["authorization"].to_str().unwrap();
+    let mut previous = authorization.split("Signature=").nth(1).unwrap().to_owned();
+    let mut body = Vec::new();
+    for chunk in chunks.iter().map(Vec::as_slice).chain([&[][..]]) {
+        let bytes = Bytes::copy_from_slice(chunk);
+        let signature = v4::sign_chunk(&bytes, &previous, &params).unwrap().signature().to_owned();
+        body.extend_from_slice(format!("{:x};chunk-signature={signature}\r\n", chunk.len()).as_bytes());
+        body.extend_from_slice(chunk);
+        if !chunk.is_empty() {
+            body.extend_from_slice(b"\r\n");
+        }
+        previous = signature;
+    }
+    if let Some(value) = trailer {
+        let mut headers = Headers::new();
+        headers.insert(SUM, value.to_owned());
+        let signature = v4::sign_trailer(&headers, &previous, &params).unwrap().signature().to_owned();
+        body.extend_from_slice(
+            format!("{SUM}:{value}\r\nx-amz-trailer-signature:{signature}\r\n").as_bytes(),
+        );
+    }
+    body.extend_from_slice(b"\r\n");
+    body
+}
+
+/// What the server makes of a head and a body.
+fn received(plan: &Plan, head: &Parts, body: Vec<u8>) -> Result<(Vec<u8>, Trailers), AuthError> {
+    let verified = verifier().verify(head, plan.time())?;
+    let mut decoder = ChunkedDecoder::for_request(&verified.payload, &head.headers)?.unwrap();
+    let (mut body, mut decoded) = (Bytes::from(body), Vec::new());
+    while let Some(piece) = decoder.decode(&mut body)? {
+        decoded.extend_from_slice(&piece);
+    }
+    decoder.finish().map(|trailers| (decoded, trailers))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_aws_sigv4_signs_in_chunks_is_accepted(
+        plan in any_plan(),
+        chunks in any_chunks(),
+        trailer in prop::option::of("[A-Za-z0-9+/]{6}=="),
+    ) {
+        let plan = streamed(plan, &chunks, trailer.as_deref());
+        let head = plan.signed();
+        let body = framed(&plan, &head, &chunks, trailer.as_deref());
+        let (decoded, trailers) = received(&plan, &head, body).unwrap();
+        prop_assert_eq!(decoded, chunks.concat());
+        prop_assert_eq!(trailers.get(SUM), trailer.as_deref());
+    }
+
+    #[test]
+    fn any_changed_signature_of_a_chunk_or_trailer_is_refused(
+        plan in any_plan(),
+        chunks in any_chunks(),
+        trailer in prop::option::of("[A-Za-z0-9+/]{6}=="),
+        which in any::<prop::sample::Index>(),
+        digit in 0_usize..64,
+    ) {
+        let plan = streamed(plan, &chunks, trailer.as_deref());
+        let head = plan.signed();
+        let mut body = framed(&plan, &head, &chunks, trailer.as_deref());
+        let marks = ["chunk-signature=", "x-amz-trailer-signature:"];
+        let ends = |mark: &str| {
+            let windows = body.windows(mark.len()).enumerate();
+            windows.filter(|(_, text)| *text == mark.as_bytes()).map(|(at, _)| at + mark.len()).collect::<Vec<_>>()
+        };
+        let signatures: Vec<usize> = marks.into_iter().flat_map(ends).collect();
+        prop_assert_eq!(signatures.len(), chunks.len() + 1 + usize::from(trailer.is_some()));
+        let at = which.get(&signatures) + digit;
+        body[at] = if body[at] == b'0' { b'1' } else { b'0' };
+        let refused = received(&plan, &head, body).unwrap_err();
+        prop_assert_eq!(refused.code(), "SignatureDoesNotMatch");
     }
 }

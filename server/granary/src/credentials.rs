@@ -13,6 +13,7 @@ use granary_auth::Credentials;
 use granary_drive::IDENTITY_FILE;
 
 pub use file::FILE_NAME;
+use file::Found;
 
 /// The environment variable with the access key.
 pub const ACCESS_KEY_VARIABLE: &str = "GRANARY_ROOT_ACCESS_KEY";
@@ -58,7 +59,7 @@ impl RootCredentials {
         }
     }
 
-    /// Keeps a copy on each of `drives` that is in use and has none. Call it when the drives have been opened.
+    /// Keeps a copy on each of `drives` that is in use and has none that is whole. Call it when the drives have been opened.
     ///
     /// # Errors
     /// No drive has a copy. One drive that cannot take it is only logged: the store works without.
@@ -70,7 +71,7 @@ impl RootCredentials {
         let mut last_error = None;
         // A directory without an identity is missing, empty or somebody else's: nothing is written there.
         for drive in drives.iter().filter(|drive| drive.join(IDENTITY_FILE).is_file()) {
-            match file::write_if_absent(drive, self.get()) {
+            match file::write_unless_kept(drive, self.get()) {
                 Ok(()) => kept += 1,
                 Err(error) => {
                     tracing::warn!(drive = %drive.display(), error = format!("{error:#}"), "root credentials not kept");
@@ -121,22 +122,42 @@ fn from_environment(environment: impl Fn(&str) -> Option<String>) -> Result<Opti
     Ok(Some(Credentials::new(access, secret)))
 }
 
+/// What most of the copies on the drives hold. Rot of one of them is no reason not to start.
 fn kept(drives: &[PathBuf]) -> Result<Option<Credentials>> {
-    let mut found: Option<(Credentials, &Path)> = None;
+    let mut copies: Vec<(Credentials, &Path)> = Vec::new();
+    let mut damaged: Option<&Path> = None;
     for drive in drives {
-        let Some(credentials) = file::read(drive)? else { continue };
-        match &found {
-            Some((first, first_drive)) if *first != credentials => bail!(
-                "the root credentials on {} and {} differ; remove the wrong {FILE_NAME}, or set {ACCESS_KEY_VARIABLE} \
-                 and {SECRET_KEY_VARIABLE}",
-                first_drive.display(),
-                drive.display()
-            ),
-            Some(_) => {}
-            None => found = Some((credentials, drive)),
+        match file::read(drive)? {
+            Found::Nothing => {}
+            Found::Damaged => {
+                tracing::warn!(drive = %drive.display(), "the root credentials kept here are damaged");
+                damaged = Some(drive);
+            }
+            Found::Kept(credentials) => copies.push((credentials, drive)),
         }
     }
-    Ok(found.map(|(credentials, _)| credentials))
+    let like = |credentials: &Credentials| copies.iter().filter(|(copy, _)| copy == credentials).count();
+    let most = copies.iter().max_by_key(|(copy, _)| like(copy));
+    let Some((credentials, drive)) = most else {
+        return match damaged {
+            Some(drive) => {
+                bail!("{} is damaged, and no other drive has a copy", drive.join(FILE_NAME).display())
+            }
+            None => Ok(None),
+        };
+    };
+    let Some((_, other)) = copies.iter().find(|(copy, _)| copy != credentials) else {
+        return Ok(Some(credentials.clone()));
+    };
+    ensure!(
+        2 * like(credentials) > copies.len(),
+        "the root credentials on {} and {} differ; remove the wrong {FILE_NAME}, or set {ACCESS_KEY_VARIABLE} and \
+         {SECRET_KEY_VARIABLE}",
+        drive.display(),
+        other.display()
+    );
+    tracing::warn!(drive = %other.display(), "the root credentials kept here are others than on most drives");
+    Ok(Some(credentials.clone()))
 }
 
 /// 20 characters for the access key, 40 for the secret: 200 random bits.

@@ -74,6 +74,26 @@ fn drives_that_disagree_are_refused() {
 }
 
 #[test]
+fn a_rotten_copy_is_outvoted_and_written_anew() {
+    let dirs = [drive(), drive(), drive()];
+    let drives: Vec<PathBuf> = dirs.iter().map(|d| d.path().to_owned()).collect();
+    let made = RootCredentials::Generated(generate().unwrap());
+    made.keep(&drives).unwrap();
+    let path = drives[1].join(FILE_NAME);
+    let sound = std::fs::read(&path).unwrap();
+    let mut flipped = sound.clone();
+    let last = flipped.len() - 4;
+    flipped[last] ^= 1;
+    for rotten in [b"{".to_vec(), Vec::new(), sound[..sound.len() / 2].to_vec(), flipped] {
+        std::fs::write(&path, rotten).unwrap();
+        let found = RootCredentials::find(no_environment, &drives).unwrap();
+        assert_eq!(found.get(), made.get());
+        found.keep(&drives).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), sound);
+    }
+}
+
+#[test]
 fn a_file_that_others_can_read_is_refused() {
     let dir = drive();
     let drives = [dir.path().to_owned()];

@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use granary_types::crash_point;
 
 /// Reads a file of at most `max_bytes`; `None` when there is none, or no such directory.
 ///
@@ -46,7 +47,9 @@ pub fn write(path: &Path, content: &[u8]) -> Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
+        crash_point("secret_file.before_rename");
         std::fs::rename(&temporary, path)?;
+        crash_point("secret_file.after_rename");
         File::open(directory)?.sync_all()
     };
     write().with_context(|| format!("writing {}", path.display()))

@@ -318,6 +318,7 @@ impl Drive {
         let from = self.shard_path(name);
         let to = self.directory.join(QUARANTINE).join(file_name(name));
         fs::rename(&from, &to).map_err(|e| DriveError::io("quarantining", &from, e))?;
+        granary_types::crash_point("quarantine.after_rename");
         sync_directory(&self.directory.join(QUARANTINE))
     }
 

@@ -26,8 +26,8 @@ use crate::quota::Quotas;
 use crate::read::Reader;
 use crate::sealing::EncryptionCache;
 use crate::start::{
-    Metadata, NodeStart, Opened, blocking, finish_format, known_classes, open_drives, open_metadata,
-    open_node, record_drives,
+    Metadata, NodeStart, Opened, blocking, known_classes, open_drives, open_metadata, open_node,
+    record_drives, retire_replaced, settle_identities,
 };
 use crate::tiers::{Tiers, Wanted};
 use crate::volume::{VolumeMap, VolumePool, all_rows};
@@ -96,8 +96,8 @@ impl Engine {
         let (opened, metadata, node) = open_parts(&options).await?;
         let Metadata { store, embedded, fail_overs } = metadata;
         record_drives(store.as_ref(), &options, &opened.drives).await?;
-        let formatted = opened.drives.clone();
-        blocking(move || finish_format(&formatted)).await?;
+        let opened_drives = opened.drives.clone();
+        blocking(move || settle_identities(&opened_drives)).await?;
         report_unused(&opened.unused);
         let fail_over = FailOver::open(fail_overs).await?;
         let regressed = begins_regressed(store.as_ref(), &opened.drives, &fail_over).await?;
@@ -251,6 +251,8 @@ async fn open_parts(options: &EngineOptions) -> Result<(Opened, Metadata, Option
     let opening = options.clone();
     let opened = blocking(move || open_drives(&opening)).await?;
     let metadata = open_metadata(options, &opened).await?;
+    let listed = metadata.store.drives().await?;
+    retire_replaced(metadata.store.as_ref(), listed, &opened.members).await?;
     Ok((opened, metadata, None))
 }
 

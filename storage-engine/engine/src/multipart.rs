@@ -176,7 +176,7 @@ impl Engine {
             blob,
         }));
         let outcome = self.commit_one(Commit { advances, writes: vec![write] }).await?;
-        crash_point("engine.after_commit_before_ack");
+        crash_point("part.after_commit_before_ack");
         drop(volumes);
         self.accepted(bucket, &outcome)?;
         Ok(part)

@@ -94,7 +94,7 @@ impl Engine {
                 continue;
             }
             if let Stored::Blob(_) = stored {
-                crash_point("engine.after_commit_before_ack");
+                crash_point("object.after_commit_before_ack");
             }
             drop(stored);
             if let Some(etag) = etag {

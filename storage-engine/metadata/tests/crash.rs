@@ -107,9 +107,12 @@ async fn every_crash_point_is_survived() {
 
 #[tokio::test]
 async fn what_a_crash_left_survives_the_loss_of_the_database_too() {
-    for point in
-        ["metadata.after_log_flush:90", "metadata.after_commit_before_log:90", "metadata.before_commit:90"]
-    {
+    for point in [
+        "metadata.after_log_flush:90",
+        "metadata.after_commit_before_log:90",
+        "metadata.before_commit:90",
+        "metadata.after_apply_before_durable:90",
+    ] {
         let root = tempfile::tempdir().unwrap();
         assert!(run_worker(root.path(), Some(point)));
         homes(root.path()).lose(0);

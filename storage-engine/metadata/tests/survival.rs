@@ -292,6 +292,23 @@ async fn a_rotten_row_is_rebuilt_from_a_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_whose_key_is_rotten_is_not_taken_for_missing() {
+    let root = tempfile::tempdir().unwrap();
+    let homes = filled(root.path()).await;
+    let database = homes.dir(0).join(DATABASE);
+    let bytes = std::fs::read(&database).unwrap();
+    let needle = b"key-000007";
+    for at in (0..bytes.len() - needle.len()).filter(|at| bytes[*at..].starts_with(needle)) {
+        flip(&database, u64::try_from(at + needle.len() - 1).unwrap());
+    }
+    let store = homes.open(Expected);
+    assert_has(&store, 7, 8).await;
+    assert_ne!(homes.serving(&store).await, 0, "the damage was not noticed");
+    assert_has(&store, 0, 50).await;
+    store.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replaced_home_is_used_after_it_was_adopted() {
     let root = tempfile::tempdir().unwrap();
     let homes = Homes::new(root.path(), 3, 2);

@@ -128,15 +128,19 @@ impl Signer {
 
     /// The signature of one chunk of `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`.
     pub fn chunk_signature(&self, previous: &str, chunk: &[u8], at: OffsetDateTime) -> String {
-        let to_sign = [
-            "AWS4-HMAC-SHA256-PAYLOAD",
-            &amz_date(at),
-            &self.scope(at),
-            previous,
-            EMPTY_SHA256,
-            &hex::encode(Sha256::digest(chunk)),
-        ]
-        .join("\n");
+        let hashes = [EMPTY_SHA256, &hex::encode(Sha256::digest(chunk))];
+        self.chained_signature("AWS4-HMAC-SHA256-PAYLOAD", previous, &hashes, at)
+    }
+
+    /// The signature of the trailers of `STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER`: `name:value` and a line feed each.
+    pub fn trailer_signature(&self, previous: &str, trailers: &str, at: OffsetDateTime) -> String {
+        let hash = hex::encode(Sha256::digest(trailers));
+        self.chained_signature("AWS4-HMAC-SHA256-TRAILER", previous, &[&hash], at)
+    }
+
+    fn chained_signature(&self, what: &str, previous: &str, hashes: &[&str], at: OffsetDateTime) -> String {
+        let (date, scope) = (amz_date(at), self.scope(at));
+        let to_sign = [[what, &date, &scope, previous].as_slice(), hashes].concat().join("\n");
         hex::encode(hmac(&self.signing_key(at), to_sign.as_bytes()))
     }
 

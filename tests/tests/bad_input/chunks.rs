@@ -1,27 +1,43 @@
-//! `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, written by hand.
+//! `STREAMING-AWS4-HMAC-SHA256-PAYLOAD` and `…-TRAILER`, written by hand.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use granary_tests::raw::Response;
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::{BUCKET, Target, assert_refused};
 
 const STREAMING: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+const STREAMING_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+const TRAILER: &str = "x-amz-checksum-sha256";
 const CHUNK: usize = 8192;
 
 /// The frames of a body signed in chunks, the empty last one included.
 struct Frames {
     request: granary_tests::signer::Request,
     frames: Vec<Vec<u8>>,
+    /// The last chunk's signature, which trailers go on from.
+    last: String,
+    at: OffsetDateTime,
 }
 
 fn frames(target: &Target, chunks: &[Vec<u8>]) -> Frames {
+    frames_of(target, target.put("k"), STREAMING, chunks)
+}
+
+fn frames_of(
+    target: &Target,
+    request: granary_tests::signer::Request,
+    payload: &str,
+    chunks: &[Vec<u8>],
+) -> Frames {
     let at = OffsetDateTime::now_utc();
     let decoded: usize = chunks.iter().map(Vec::len).sum();
-    let mut request = target
-        .put("k")
+    let mut request = request
         .header("content-encoding", "aws-chunked")
         .header("x-amz-decoded-content-length", &decoded.to_string());
-    let mut previous = target.signer.sign(&mut request, STREAMING, at);
+    let mut previous = target.signer.sign(&mut request, payload, at);
     let mut frames = Vec::new();
     for chunk in chunks.iter().chain(std::iter::once(&Vec::new())) {
         let signature = target.signer.chunk_signature(&previous, chunk, at);
@@ -31,7 +47,7 @@ fn frames(target: &Target, chunks: &[Vec<u8>]) -> Frames {
         frames.push(frame);
         previous = signature;
     }
-    Frames { request, frames }
+    Frames { request, frames, last: previous, at }
 }
 
 impl Frames {
@@ -95,4 +111,58 @@ async fn broken_chunk_framing_is_refused() {
     let response = target.send(&lying, &good.frames.concat()).await;
     assert!(matches!(response.status, 400 | 403), "a wrong decoded length: {}", response.status);
     target.assert_unharmed().await;
+}
+
+/// A body of three chunks with these lines behind the last one.
+async fn send_trailed(target: &Target, trailed: &Frames, lines: &str) -> Response {
+    let mut body = trailed.frames.concat();
+    // The last chunk is empty, and what ends it ends the trailers.
+    body.truncate(body.len() - 2);
+    body.extend_from_slice(lines.as_bytes());
+    body.extend_from_slice(b"\r\n");
+    target.send(&trailed.request, &body).await
+}
+
+#[tokio::test]
+async fn signed_trailers_are_taken_as_they_were_signed_only() {
+    let target = Target::start().await;
+    let body = three_chunks();
+    let request = target.put("k").header("x-amz-trailer", TRAILER);
+    let trailed = frames_of(&target, request, STREAMING_TRAILER, &body);
+    let sum = |bytes: &[u8]| BASE64_STANDARD.encode(Sha256::digest(bytes));
+    let (right, wrong) = (sum(&body.concat()), sum(b"another body"));
+    let sign = |previous: &str, value: &str| {
+        target.signer.trailer_signature(previous, &format!("{TRAILER}:{value}\n"), trailed.at)
+    };
+    let lines = |value: &str, signature: &str| {
+        format!("{TRAILER}:{value}\r\nx-amz-trailer-signature:{signature}\r\n")
+    };
+    let good = sign(&trailed.last, &right);
+    let refused = [
+        ("the signature of another value", lines(&right, &sign(&trailed.last, &wrong))),
+        ("a signature out of the chain", lines(&right, &sign(&good, &right))),
+        ("a changed value", lines(&wrong, &good)),
+        ("no signature at all", lines(&right, &"0".repeat(64))),
+    ];
+    for (what, lines) in refused {
+        assert_refused(what, &send_trailed(&target, &trailed, &lines).await, 403, "SignatureDoesNotMatch");
+    }
+    let malformed = [
+        ("unsigned", format!("{TRAILER}:{right}\r\n")),
+        ("missing", format!("x-amz-trailer-signature:{good}\r\n")),
+        ("twice", format!("{TRAILER}:{right}\r\n{}", lines(&right, &good))),
+        ("behind its signature", format!("x-amz-trailer-signature:{good}\r\n{TRAILER}:{right}\r\n")),
+    ];
+    for (what, lines) in malformed {
+        assert_refused(what, &send_trailed(&target, &trailed, &lines).await, 400, "MalformedTrailerError");
+    }
+    // Signed well, and not what the body is.
+    let mistaken = lines(&wrong, &sign(&trailed.last, &wrong));
+    assert_refused("a wrong sum", &send_trailed(&target, &trailed, &mistaken).await, 400, "BadDigest");
+    target.assert_unharmed().await;
+
+    let stored = send_trailed(&target, &trailed, &lines(&right, &good)).await;
+    assert_eq!(stored.status, 200, "{}", String::from_utf8_lossy(&stored.body));
+    let got = target.server.client().unwrap().get_object().bucket(BUCKET).key("k").send().await.unwrap();
+    assert_eq!(got.body.collect().await.unwrap().to_vec(), body.concat());
 }

@@ -64,6 +64,8 @@ impl Target {
         let client = self.server.client().unwrap();
         let listed = client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
         assert!(listed.contents().is_empty(), "stored: {:?}", listed.contents());
+        let uploads = client.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
+        assert!(uploads.uploads().is_empty(), "begun: {:?}", uploads.uploads());
         self.assert_small();
     }
 

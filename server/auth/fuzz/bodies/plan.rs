@@ -39,6 +39,7 @@ pub(crate) enum Body {
     Unsigned,
     StreamingUnsignedTrailer,
     StreamingSigned,
+    StreamingSignedTrailer,
 }
 
 impl Body {
@@ -49,6 +50,9 @@ impl Body {
             Self::StreamingUnsignedTrailer => SignableBody::StreamingUnsignedPayloadTrailer,
             Self::StreamingSigned => {
                 SignableBody::Precomputed("STREAMING-AWS4-HMAC-SHA256-PAYLOAD".to_owned())
+            }
+            Self::StreamingSignedTrailer => {
+                SignableBody::Precomputed("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER".to_owned())
             }
         }
     }
@@ -86,7 +90,7 @@ impl Plan {
         } else {
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         }
-        let identity = SigningCredentials::from_keys(AKID, SECRET, None).into();
+        let identity = credentials().into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
@@ -105,6 +109,11 @@ impl Plan {
         instructions.apply_to_request_http1x(&mut request);
         request.into_parts().0
     }
+}
+
+/// Who signs.
+pub(crate) fn credentials() -> SigningCredentials {
+    SigningCredentials::from_keys(AKID, SECRET, None)
 }
 
 /// What knows the secret.

@@ -44,6 +44,7 @@ fn plan(text: &str) -> Option<Plan> {
             "presigned" => location = SignatureLocation::QueryParams,
             "unsigned" => body = Body::Unsigned,
             "chunks" => body = Body::StreamingSigned,
+            "chunks and trailers" => body = Body::StreamingSignedTrailer,
             "unsigned chunks" => body = Body::StreamingUnsignedTrailer,
             line => headers.extend(header(line)),
         }

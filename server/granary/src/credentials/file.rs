@@ -21,20 +21,29 @@ struct Kept {
     secret_key: String,
 }
 
-/// Reads the file of `drive`; `None` when there is none, or no such drive.
-pub(super) fn read(drive: &Path) -> Result<Option<Credentials>> {
-    let path = drive.join(FILE_NAME);
-    let Some(text) = secret_file::read(&path, MAX_BYTES)? else { return Ok(None) };
-    // The parser's message could quote the content, so it is left out.
-    let kept: Kept =
-        serde_json::from_slice(&text).map_err(|_| anyhow::anyhow!("{} is damaged", path.display()))?;
-    Ok(Some(Credentials::new(kept.access_key, kept.secret_key)))
+/// What a drive's file is.
+pub(super) enum Found {
+    /// There is none, or no such drive.
+    Nothing,
+    /// It cannot be understood; it may be written anew from another copy.
+    Damaged,
+    /// It holds these.
+    Kept(Credentials),
 }
 
-/// Writes the file of `drive` unless it exists; on return it is durable.
-pub(super) fn write_if_absent(drive: &Path, credentials: &Credentials) -> Result<()> {
-    let path = drive.join(FILE_NAME);
-    if path.try_exists().with_context(|| path.display().to_string())? {
+/// Reads the file of `drive`.
+pub(super) fn read(drive: &Path) -> Result<Found> {
+    let Some(text) = secret_file::read(&drive.join(FILE_NAME), MAX_BYTES)? else { return Ok(Found::Nothing) };
+    Ok(match serde_json::from_slice::<Kept>(&text) {
+        Ok(kept) => Found::Kept(Credentials::new(kept.access_key, kept.secret_key)),
+        // The parser's message could quote the content, so it is left out.
+        Err(_) => Found::Damaged,
+    })
+}
+
+/// Writes the file of `drive` unless it holds `credentials`; on return it is durable.
+pub(super) fn write_unless_kept(drive: &Path, credentials: &Credentials) -> Result<()> {
+    if matches!(read(drive)?, Found::Kept(kept) if kept == *credentials) {
         return Ok(());
     }
     let kept = Kept {
@@ -42,5 +51,5 @@ pub(super) fn write_if_absent(drive: &Path, credentials: &Credentials) -> Result
         secret_key: credentials.secret_key.expose().to_owned(),
     };
     let text = serde_json::to_vec(&kept).context("encoding the credentials")?;
-    secret_file::write(&path, &text)
+    secret_file::write(&drive.join(FILE_NAME), &text)
 }

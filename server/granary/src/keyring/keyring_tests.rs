@@ -28,6 +28,26 @@ fn a_ring_is_made_once_and_kept_on_every_drive() {
 }
 
 #[test]
+fn a_damaged_copy_is_made_whole_and_one_that_is_alone_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = KeyRingPlace::Drives(drives(dir.path(), 3));
+    place.load().unwrap().keep(&place).unwrap();
+    let sound = std::fs::read(&place.files()[0]).unwrap();
+    for half in [0, sound.len() / 2] {
+        secret_file::write(&place.files()[0], &sound[..half]).unwrap();
+        let loaded = place.load().unwrap();
+        loaded.keep(&place).unwrap();
+        assert_eq!(std::fs::read(&place.files()[0]).unwrap(), sound);
+    }
+    secret_file::write(&place.files()[0], b"{").unwrap();
+    for file in &place.files()[1..] {
+        std::fs::remove_file(file).unwrap();
+    }
+    // Not made anew: what was encrypted could never be read again.
+    assert!(place.load().is_err());
+}
+
+#[test]
 fn a_lost_or_older_copy_is_made_whole() {
     let dir = tempfile::tempdir().unwrap();
     let place = KeyRingPlace::Drives(drives(dir.path(), 3));

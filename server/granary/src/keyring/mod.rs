@@ -81,17 +81,27 @@ impl KeyRingPlace {
         Ok(LoadedKeyRing { ring: KeyRing::new(keys.clone()), keys })
     }
 
-    /// All copies, merged; `None` if there is none.
+    /// All copies, merged; `None` if there is none. Of several, one that cannot be understood is passed over: the others have
+    /// what it had, and it is written anew from them.
     fn read(&self) -> Result<Option<Keys>> {
-        let mut merged: Option<Keys> = None;
+        let (mut merged, mut damaged): (Option<Keys>, _) = (None, None);
         for file in self.files() {
-            let Some(keys) = read_file(&file)? else { continue };
-            match &mut merged {
-                Some(merged) => merged.merge(keys).with_context(|| file.display().to_string())?,
-                None => merged = Some(keys),
+            let Some(text) = secret_file::read(&file, MAX_BYTES)? else { continue };
+            match Keys::from_text(&text) {
+                Ok(keys) => match &mut merged {
+                    Some(merged) => merged.merge(keys).with_context(|| file.display().to_string())?,
+                    None => merged = Some(keys),
+                },
+                Err(error) => {
+                    tracing::warn!(file = %file.display(), %error, "a copy of the key ring is damaged");
+                    damaged = Some(anyhow::Error::new(error).context(file.display().to_string()));
+                }
             }
         }
-        Ok(merged)
+        match damaged.filter(|_| merged.is_none()) {
+            Some(error) => Err(error),
+            None => Ok(merged),
+        }
     }
 
     /// Gives each copy that lacks any of `keys` all of them. Of drives, only those in use have one.

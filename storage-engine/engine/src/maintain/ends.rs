@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use granary_drive::Drive;
 use granary_metadata::{MetadataStore, VolumeRow, VolumeState};
-use granary_types::{UnixMillis, VolumeId};
+use granary_types::{UnixMillis, VolumeId, crash_point};
 use serde::{Deserialize, Serialize};
 
 use super::pages::Page;
@@ -42,6 +42,34 @@ impl Ends {
             *known = (*known).max(*end);
         }
     }
+}
+
+/// What the file holds. A flipped bit must not pass for a higher end: the database would count as regressed for ever.
+#[derive(Serialize, Deserialize)]
+struct SealedEnds {
+    #[serde(flatten)]
+    ends: Ends,
+    /// Missing in files of earlier builds.
+    #[serde(default)]
+    hash: Option<String>,
+}
+
+impl SealedEnds {
+    fn of(ends: &Ends) -> Self {
+        Self { ends: ends.clone(), hash: Some(hash_of(ends)) }
+    }
+
+    fn open(self) -> Option<Ends> {
+        self.hash.is_none_or(|hash| hash == hash_of(&self.ends)).then_some(self.ends)
+    }
+}
+
+fn hash_of(ends: &Ends) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (volume, end) in &ends.ends {
+        hasher.update(volume.as_bytes()).update(&end.to_le_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// What was last written, and the newest volumes that are known.
@@ -219,9 +247,11 @@ pub(crate) fn remembered_ends(directories: &[PathBuf]) -> BTreeMap<VolumeId, u64
 fn write_ends(directory: &Path, folder: &Path, ends: &Ends) -> io::Result<()> {
     let temporary = folder.join(FILE_NEW);
     let mut file = File::create(&temporary)?;
-    file.write_all(&serde_json::to_vec(ends)?)?;
+    file.write_all(&serde_json::to_vec(&SealedEnds::of(ends))?)?;
     file.sync_all()?;
+    crash_point("ends.before_rename");
     fs::rename(&temporary, directory.join(FILE))?;
+    crash_point("ends.after_rename");
     File::open(directory)?.sync_all()
 }
 
@@ -231,7 +261,7 @@ fn read_ends(directory: &Path) -> Option<Ends> {
     if fs::metadata(&path).ok()?.len() > FILE_LENGTH_BYTES_MAX {
         return None;
     }
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    serde_json::from_slice::<SealedEnds>(&fs::read(path).ok()?).ok()?.open()
 }
 
 #[cfg(test)]

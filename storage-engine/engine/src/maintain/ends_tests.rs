@@ -13,6 +13,24 @@ fn what_is_remembered_is_read_back() {
 }
 
 #[test]
+fn no_flipped_bit_passes_for_another_end() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("meta")).unwrap();
+    write_ends(dir.path(), &dir.path().join("meta"), &ends()).unwrap();
+    let path = dir.path().join(FILE);
+    let sound = fs::read(&path).unwrap();
+    for bit in 0..sound.len() * 8 {
+        let mut rotten = sound.clone();
+        rotten[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, rotten).unwrap();
+        // Where the name of the hash is damaged the ends are not.
+        assert!(read_ends(dir.path()).is_none_or(|read| read == ends()), "bit {bit}");
+    }
+    fs::write(&path, r#"{"ends":{"v":4096}}"#).unwrap();
+    assert_eq!(read_ends(dir.path()), Some(ends()), "as earlier builds wrote it");
+}
+
+#[test]
 fn nothing_is_written_to_a_directory_that_was_emptied() {
     let dir = tempfile::tempdir().unwrap();
     assert!(write_ends(dir.path(), &dir.path().join("meta"), &ends()).is_err());

@@ -268,6 +268,7 @@ async fn cut_tail(
     let cut = move || drive.open_shard(name.column, name.volume, profile)?.truncate(end);
     let result =
         tokio::task::spawn_blocking(cut).await.map_err(|_| EngineError::Internal("cutting panicked"))?;
+    crash_point("reclaim.after_cut");
     inner.map.forget_shard(name.volume, name.column);
     if let Err(error) = result {
         tracing::warn!(volume = %name.volume, %error, "an uncommitted tail could not be cut");
@@ -313,6 +314,7 @@ async fn remove_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {
             continue;
         };
         complete &= drive.remove_shard(ShardName { volume: id, column }).await.is_ok();
+        crash_point("reclaim.after_file");
     }
     crash_point("reclaim.after_remove_before_forget");
     if complete {

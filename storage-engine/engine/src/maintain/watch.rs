@@ -6,7 +6,7 @@ use std::time::Duration;
 use granary_drive::{Drive, Found, inspect, write_identity};
 use granary_metadata::sqlite::Home;
 use granary_metadata::{DriveRow, DriveState};
-use granary_types::{DriveClass, DriveId};
+use granary_types::{DriveClass, DriveId, crash_point};
 
 use crate::drives::{DriveProblem, UnusedDrive};
 use crate::engine::Inner;
@@ -132,15 +132,17 @@ pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
             state: DriveState::Active,
             class,
         };
-        inner.store.put_drive(row).await?;
-        inner.drives.learn_classes([(drive.id(), class)]);
-        drive.set_class(class);
+        // The old one first: a database that knows both as drives of the store would be taken for that of another.
         if let Some(old) = unused.expected {
             let class = inner.drives.class(old);
             let row = DriveRow { id: old, slot: unused.slot, path, state: DriveState::Retired, class };
             inner.store.put_drive(row).await?;
             inner.drives.note_replaced(old);
         }
+        crash_point("adopt.after_retire");
+        inner.store.put_drive(row).await?;
+        inner.drives.learn_classes([(drive.id(), class)]);
+        drive.set_class(class);
         tracing::info!(drive = %drive.id(), directory = %unused.directory.display(), "an empty directory became a new drive");
         put_in_use(inner, drive).await?;
     }
@@ -180,6 +182,7 @@ fn adopt(inner: &Inner, slot: u16, directory: &std::path::Path) -> Result<Arc<Dr
     let id = DriveId::random().map_err(|source| EngineError::Io { context: "drawing a drive id", source })?;
     let identity = next_identity(&newest, slot, id);
     write_identity(directory, &identity)?;
+    crash_point("adopt.after_identity");
     for other in &others {
         let mut updated = identity.clone();
         updated.drive = other.id();
@@ -188,5 +191,6 @@ fn adopt(inner: &Inner, slot: u16, directory: &std::path::Path) -> Result<Arc<Dr
             tracing::warn!(drive = %other.directory().display(), %error, "the new membership could not be written here");
         }
     }
+    crash_point("adopt.after_members");
     Ok(Drive::open(directory, identity, inner.options.stall_deadline)?)
 }

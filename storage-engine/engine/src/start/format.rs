@@ -4,10 +4,11 @@
 //! crash in between is resumed, not mistaken for a store that lost its metadata.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use granary_drive::{Drive, Identity, Member, write_identity};
 use granary_erasure::Profile;
-use granary_types::{ClusterId, DriveId};
+use granary_types::{ClusterId, DriveId, crash_point};
 
 use crate::error::{EngineError, Result};
 
@@ -28,6 +29,7 @@ pub(crate) fn format(data: &[PathBuf], profile: Profile, cluster: Option<Cluster
         let mut identity = Identity::new(cluster, member, &members, &profile.to_string());
         identity.generation = GENERATION_FORMATTING;
         write_identity(path, &identity)?;
+        crash_point("format.after_identity");
     }
     Ok(())
 }
@@ -43,14 +45,24 @@ pub(crate) fn resume(data: &[PathBuf], begun: &Identity) -> Result<()> {
     Ok(())
 }
 
-/// Marks the store as made: from now on its metadata must be found.
-pub(crate) fn finish_format(drives: &[std::sync::Arc<Drive>]) -> Result<()> {
-    for drive in drives {
-        let mut identity = drive.identity().clone();
-        if identity.generation == GENERATION_FORMATTING {
-            identity.generation = 1;
-            write_identity(drive.directory(), &identity)?;
+/// Marks a new store as made: from now on its metadata must be found. And tells every drive of the newest membership: a
+/// process that died while it replaced a drive may have told the new one only, which may be away at the next start.
+pub(crate) fn settle_identities(drives: &[Arc<Drive>]) -> Result<()> {
+    let Some(newest) = drives.iter().map(|drive| drive.identity()).max_by_key(|known| known.generation)
+    else {
+        return Ok(());
+    };
+    let generation = newest.generation.max(GENERATION_FORMATTING + 1);
+    for drive in drives.iter().filter(|drive| drive.identity().generation != generation) {
+        let known = drive.identity();
+        let settled = Identity { generation, members: newest.members.clone(), ..known.clone() };
+        match write_identity(drive.directory(), &settled) {
+            Err(error) if known.generation != GENERATION_FORMATTING => {
+                tracing::warn!(drive = %drive.directory().display(), %error, "the newest membership could not be written here");
+            }
+            written => written?,
         }
+        crash_point("format.after_generation");
     }
     Ok(())
 }

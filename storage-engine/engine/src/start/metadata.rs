@@ -53,22 +53,21 @@ pub(crate) fn homes(drives: &[Arc<Drive>]) -> Vec<Home> {
 
 async fn open_postgres(options: &PostgresOptions, opened: &Opened) -> Result<PostgresStore> {
     let store = PostgresStore::open(options.clone()).await?;
-    let ours: HashSet<DriveId> = opened.members.iter().copied().collect();
-    check_drives(&store.drives().await?, &ours, opened.fresh)?;
+    check_drives(&store.drives().await?, &opened.members, opened.fresh)?;
     Ok(store)
 }
 
-/// Refuses a database that does not belong to these drives: data that it does not know would count as nobody's.
-fn check_drives(known: &[DriveRow], ours: &HashSet<DriveId>, fresh: bool) -> Result<()> {
+/// Refuses a database that does not belong to these drives, `ours` by their slots: data that it does not know would count
+/// as nobody's.
+fn check_drives(known: &[DriveRow], ours: &[DriveId], fresh: bool) -> Result<()> {
+    // A process that died while it replaced a drive told the drives of the new one and not yet the database.
+    let is_new = |id: &DriveId| !known.iter().any(|row| row.id == *id);
+    let replaced: HashSet<u16> =
+        (0_u16..).zip(ours).filter(|(_, id)| is_new(id)).map(|(slot, _)| slot).collect();
     let active = known.iter().filter(|row| row.state == DriveState::Active);
-    let (mut mine, mut others) = (0_usize, 0_usize);
-    for row in active {
-        if ours.contains(&row.id) {
-            mine += 1;
-        } else {
-            others += 1;
-        }
-    }
+    let (mine, theirs): (Vec<&DriveRow>, Vec<&DriveRow>) = active.partition(|row| ours.contains(&row.id));
+    let is_other = |row: &&&DriveRow| mine.is_empty() || !replaced.contains(&row.slot);
+    let (mine, others) = (mine.len(), theirs.iter().filter(is_other).count());
     match (fresh, mine, others) {
         (true, 0, 0) => Ok(()),
         (_, 0, 0) => Err(EngineError::Layout(

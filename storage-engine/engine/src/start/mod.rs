@@ -24,7 +24,7 @@ use crate::drives::{DriveProblem, UnusedDrive};
 use crate::error::{EngineError, Result};
 use crate::options::EngineOptions;
 
-pub(crate) use format::{finish_format, next_identity};
+pub(crate) use format::{next_identity, settle_identities};
 pub(crate) use metadata::{Metadata, homes, open_metadata};
 pub(crate) use node::{NodeStart, open_node};
 
@@ -52,6 +52,22 @@ pub(crate) async fn record_drives(
         drive.set_class(class);
         let row = DriveRow { id: drive.id(), slot: drive.slot(), path, state: DriveState::Active, class };
         store.put_drive(row).await?;
+    }
+    Ok(())
+}
+
+/// Retires drives that are known to the metadata, `listed`, and are no members any more: the process that replaced them
+/// died before it could say so. Nothing would be concluded from what is missing of a drive that counts as one of the store's.
+pub(crate) async fn retire_replaced(
+    store: &dyn MetadataStore,
+    listed: impl IntoIterator<Item = DriveRow>,
+    members: &[DriveId],
+) -> Result<()> {
+    let replaced =
+        listed.into_iter().filter(|row| row.state == DriveState::Active && !members.contains(&row.id));
+    for row in replaced {
+        tracing::warn!(drive = %row.id, slot = row.slot, "a drive was replaced by another and is retired now");
+        store.put_drive(DriveRow { state: DriveState::Retired, ..row }).await?;
     }
     Ok(())
 }
@@ -127,6 +143,8 @@ fn open_drives_of(options: &EngineOptions, cluster: Option<ClusterId>) -> Result
             Ok(opened)
         }
         Some(newest) if newest.generation == format::GENERATION_FORMATTING => {
+            // Identities that were written to directories in a wrong order would have to be removed by hand.
+            check_places(newest, &found)?;
             format::resume(&options.data, newest)?;
             let mut opened = open_existing(options, newest, &inspect_all(&options.data))?;
             opened.fresh = true;
@@ -194,7 +212,8 @@ fn chosen_profile(options: &EngineOptions, drives: usize) -> Result<Profile> {
     Ok(profile)
 }
 
-fn open_existing(options: &EngineOptions, newest: &Identity, found: &[(&Path, Found)]) -> Result<Opened> {
+/// Refuses directories that are not those of the store, in their order. Writes nothing.
+fn check_places(newest: &Identity, found: &[(&Path, Found)]) -> Result<()> {
     if found.len() != newest.members.len() {
         return Err(EngineError::Layout(format!(
             "the store has {} drives and {} --data directories are given; name all of them, in their order",
@@ -202,6 +221,16 @@ fn open_existing(options: &EngineOptions, newest: &Identity, found: &[(&Path, Fo
             found.len()
         )));
     }
+    for (slot, (path, found)) in (0_u16..).zip(found) {
+        if let Found::Drive(identity) = found {
+            check_member(path, slot, identity, newest)?;
+        }
+    }
+    Ok(())
+}
+
+fn open_existing(options: &EngineOptions, newest: &Identity, found: &[(&Path, Found)]) -> Result<Opened> {
+    check_places(newest, found)?;
     let stored: Profile = newest.erasure.parse()?;
     let profile = match options.erasure {
         Some(_) => chosen_profile(options, found.len())?,
@@ -215,14 +244,11 @@ fn open_existing(options: &EngineOptions, newest: &Identity, found: &[(&Path, Fo
             unused.push(UnusedDrive { slot, directory: path.to_path_buf(), expected, problem, message });
         };
         match found {
-            Found::Drive(identity) => {
-                check_member(path, slot, identity, newest)?;
-                match Drive::open(path, identity.clone(), options.stall_deadline) {
-                    Ok(drive) => drives.push(drive),
-                    Err(error @ granary_drive::DriveError::Identity { .. }) => return Err(error.into()),
-                    Err(error) => skip(DriveProblem::Unreadable, error.to_string()),
-                }
-            }
+            Found::Drive(identity) => match Drive::open(path, identity.clone(), options.stall_deadline) {
+                Ok(drive) => drives.push(drive),
+                Err(error @ granary_drive::DriveError::Identity { .. }) => return Err(error.into()),
+                Err(error) => skip(DriveProblem::Unreadable, error.to_string()),
+            },
             Found::Missing => skip(DriveProblem::Missing, "the directory does not exist".to_owned()),
             Found::Empty => skip(
                 DriveProblem::Empty,

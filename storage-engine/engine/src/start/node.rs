@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use super::node_file;
 use super::resize::resize;
-use super::{Metadata, Opened, blocking, open_drives_of, record_drives};
+use super::{Metadata, Opened, blocking, open_drives_of, record_drives, retire_replaced};
 use crate::error::{EngineError, Result};
 use crate::nodes::{Join, NodeOptions};
 use crate::options::{EngineOptions, MetadataChoice};
@@ -58,6 +58,8 @@ pub(crate) async fn open_node(
     let (drives, written) = (opened.drives.clone(), cluster);
     blocking(move || drives.iter().try_for_each(|drive| node_file::write(drive.directory(), id, written)))
         .await?;
+    let listed = membership.node_drives().await?.into_iter().filter(|listed| listed.node == Some(id));
+    retire_replaced(store.as_ref(), listed.map(|listed| listed.drive), &opened.members).await?;
     // Whoever sees the node sees its drives too: the code of new volumes follows from their number.
     record_drives(store.as_ref(), options, &opened.drives).await?;
     let joined = membership.join(NewNode {

@@ -408,6 +408,7 @@ async fn create_shards(
 ) -> Result<Vec<OpenColumn>, NoShards> {
     let creating = (0_u8..).zip(drives).map(|(column, drive)| async move {
         let created = drive.create_shard(ShardName { volume: id, column }, profile).await;
+        crash_point("volume.after_file");
         created.map(|shard| OpenColumn { drive: Arc::clone(drive), shard }).map_err(|error| (drive, error))
     });
     let (mut columns, mut failed, mut is_full) = (Vec::with_capacity(drives.len()), false, false);

@@ -209,7 +209,7 @@ impl Line {
         };
         let after_flush = started.elapsed().saturating_sub(self.last_flush.unwrap_or_default());
         metrics::histogram!("granary_phase_seconds", "phase" => "metadata").record(after_flush.as_secs_f64());
-        crash_point("engine.after_commit_before_ack");
+        crash_point("group.after_commit_before_ack");
         drop(volumes);
         Ok((committed, shares))
     }
@@ -270,7 +270,7 @@ async fn commit_apart(
 ) {
     let Recorded { writes, advances, volumes: _held, .. } = recorded;
     let result = store.commit(Commit { advances, writes }).await;
-    crash_point("engine.after_commit_before_ack");
+    crash_point("group.after_commit_apart_before_ack");
     let answer = match result {
         Ok(outcomes) => Ok(outcomes),
         Err(error) => {

@@ -28,8 +28,14 @@ pub(crate) fn drive(dir: &Path, slot: usize) -> PathBuf {
 
 impl Store {
     pub(crate) async fn open(drives: usize) -> Self {
+        Self::open_coded(drives, None).await
+    }
+
+    /// With a code of the operator's choice, `k+m`.
+    pub(crate) async fn open_coded(drives: usize, erasure: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut options = EngineOptions::new((0..drives).map(|slot| drive(dir.path(), slot)).collect());
+        options.erasure = erasure.map(|code| code.parse().unwrap());
         options.grace = Duration::from_millis(300);
         options.maintenance_interval = Duration::from_millis(100);
         let engine = Engine::open(options.clone()).await.unwrap();

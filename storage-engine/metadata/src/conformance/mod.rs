@@ -18,6 +18,7 @@ pub mod lists;
 pub mod locks;
 pub mod membership;
 pub mod objects;
+pub mod promises;
 pub mod random;
 pub mod renames;
 pub mod sample;
@@ -59,6 +60,8 @@ macro_rules! conformance_tests {
             buckets: create_find_delete, only_empty_buckets_are_deleted, listed_in_pages;
             objects: put_get_replace_delete, writes_need_their_bucket, conditional_writes, conditional_deletes,
                 writes_of_one_commit_are_applied_in_order;
+            promises: kept_promises_are_applied, broken_promises_apply_nothing,
+                late_promises_are_unseen_and_hold_up_nobody;
             versions: the_newest_is_current, deleting_uncovers_the_older, delete_markers_hide_the_key;
             versioning: the_bucket_decides_what_a_delete_does, conditions_see_no_delete_marker,
                 writers_that_do_not_know_the_bucket_are_refused, deleting_a_marker_brings_the_key_back,

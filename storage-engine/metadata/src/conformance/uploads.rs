@@ -144,19 +144,24 @@ pub async fn blobs_are_moved_by_comparison(store: &dyn MetadataStore) {
     assert_eq!((live(store, 1).await, live(store, 2).await), (0, 0));
 }
 
-/// As many parts as S3 allows, in one completion.
+/// As many parts as S3 allows, each as long as it allows, in one completion: the largest object there is.
 pub async fn ten_thousand_parts(store: &dyn MetadataStore) {
+    const PART_BYTES: u64 = 5 << 30;
+    const OBJECT_BYTES: u64 = 10_000 * PART_BYTES;
     begin(store).await;
     let numbers: Vec<u32> = (1..=10_000).collect();
     for chunk in numbers.chunks(1000) {
-        let writes = chunk.iter().map(|n| part(*n, u64::from(*n) + 1000, 3)).collect();
+        let writes = chunk.iter().map(|n| part(*n, u64::from(*n) + 1000, PART_BYTES)).collect();
         store.commit(Commit { advances: vec![advance(1, 1, 1)], writes }).await.unwrap();
     }
-    let named: Vec<_> = numbers.iter().map(|n| (*n, u64::from(*n) + 1000, 3)).collect();
+    let named: Vec<_> = numbers.iter().map(|n| (*n, u64::from(*n) + 1000, PART_BYTES)).collect();
     done(store, Write::CompleteUpload(Box::new(complete(1, "a", 1, 9, &named)))).await;
-    assert_eq!(live(store, 1).await, 30_000);
+    assert_eq!(live(store, 1).await, OBJECT_BYTES);
+    assert_eq!(store.bucket_usage(bucket_id(1)).await.unwrap().bytes, OBJECT_BYTES);
     let row = store.object(bucket_id(1), &key("a"), None).await.unwrap().unwrap();
     let Content::Blobs { parts, .. } = row.object.content else { panic!("a completed upload has blobs") };
+    assert_eq!(row.object.length_bytes, OBJECT_BYTES);
+    assert!(parts.iter().all(|part| part.length_bytes == PART_BYTES));
     let ids: Vec<_> = parts.iter().map(|part| part.blob).collect();
     assert_eq!(store.blobs(&ids).await.unwrap().len(), 10_000);
     done(store, Write::Delete(delete(1, "a"))).await;

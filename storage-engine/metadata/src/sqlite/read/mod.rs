@@ -1,5 +1,6 @@
 //! Queries. Each runs on a reader's connection, against one state of the database.
 
+mod beside;
 mod events;
 mod identities;
 mod list;

@@ -4,6 +4,7 @@ use granary_types::{BlobId, BucketId, BucketName, ObjectKey, VersionId, VolumeId
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::de::DeserializeOwned;
 
+use super::beside::{check_blob, check_object};
 use super::walk::after_prefix;
 use crate::model::{
     BlobRow, Bucket, BucketPage, BucketQuery, DriveRow, ObjectRow, PartPage, PartQuery, VolumeRow,
@@ -56,7 +57,10 @@ pub(in crate::sqlite) fn object(
     key: &ObjectKey,
     version: Option<VersionId>,
 ) -> Result<Option<ObjectRow>, Failure> {
-    let Some(current) = load_current(connection, bucket, key)? else { return Ok(None) };
+    let Some(current) = load_current(connection, bucket, key)? else {
+        check_object(connection, bucket, key)?;
+        return Ok(None);
+    };
     match version {
         Some(version) if current.row.object.version != version => {
             Ok(load_older(connection, bucket, key, version)?.map(|stored| stored.row))
@@ -68,7 +72,10 @@ pub(in crate::sqlite) fn object(
 pub(in crate::sqlite) fn blobs(connection: &Connection, ids: &[BlobId]) -> Result<Vec<BlobRow>, Failure> {
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
-        let Some(extents) = load_extents(connection, *id)? else { continue };
+        let Some(extents) = load_extents(connection, *id)? else {
+            check_blob(connection, *id)?;
+            continue;
+        };
         let references: i64 = connection
             .prepare_cached("SELECT count(*) FROM blob_refs WHERE blob_id = ?1")?
             .query_row([id.as_bytes()], |row| row.get(0))?;
