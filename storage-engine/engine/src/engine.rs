@@ -19,7 +19,7 @@ use crate::error::{EngineError, Result};
 use crate::events::{Origin, Targets};
 use crate::fail_over::FailOver;
 use crate::lifecycle::LifecycleRules;
-use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
+use crate::maintain::{DamageLog, Maintenance, MoveBoard, Pacer, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
 use crate::quota::Quotas;
@@ -77,6 +77,8 @@ pub(crate) struct Inner {
     pub heal_turn: tokio::sync::Mutex<()>,
     /// How far moves of shards are.
     pub moves: MoveBoard,
+    /// The rate of moves, of shards and between tiers.
+    pub move_pace: Pacer,
     running: Mutex<Option<Running>>,
 }
 
@@ -131,6 +133,7 @@ impl Engine {
             write_budget: budget(options.write_budget_bytes),
             maintenance_budget: budget(0),
             targets: Targets::new(&options.event_targets),
+            move_pace: Pacer::new(options.move_rate_bytes),
             options,
             cluster,
             drives,

@@ -134,7 +134,7 @@ async fn move_one_large(inner: &Arc<Inner>, large: Large) -> Moved {
         return Moved { left: 1 };
     }
     let (mut moved, key) = (Moved::default(), large.told.transition.key.clone());
-    let mut throttle = Throttle::one_of(inner, LARGE_TOGETHER);
+    let mut throttle = Throttle::new(inner);
     match move_large(inner, large, &mut throttle).await {
         Ok(outcome) => moved.count(&outcome),
         Err(error) => {

@@ -1,16 +1,16 @@
 //! Writing a blob's extents again, to another volume: for compaction, and for uploads that met a failing drive.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::future::try_join_all;
 use granary_metadata::{BlobMove, BlobRow, Commit, Extent, Outcome, VolumeAdvance, VolumeRow, Write};
 use granary_types::{BlobId, StorageClass};
+use tokio::time::Instant;
 
 use super::moves::Throttle;
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
-use crate::layout::{full_stripe_bytes, stripes};
+use crate::layout::stripes;
 use crate::read::{WrittenStripe, read_back};
 use crate::record::BlobRecord;
 use crate::tiers::Tier;
@@ -150,7 +150,8 @@ pub(crate) async fn verify_extent(
         });
         try_join_all(reads).await?;
         if let Some(throttle) = &mut throttle {
-            throttle.pace(began, piece.len() as u64 * full_stripe_bytes(k)).await;
+            // What is moved was counted when it was written.
+            throttle.pace(began, 0).await;
         }
     }
     Ok(())

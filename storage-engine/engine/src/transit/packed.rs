@@ -73,7 +73,7 @@ async fn move_lot(inner: &Arc<Inner>, lot: Vec<Stripe>) -> Moved {
     if !inner.does_shared_work() {
         return Moved { left: lot.iter().map(|(_, objects)| objects.len() as u64).sum() };
     }
-    let (mut throttle, mut moved) = (Throttle::one_of(inner, LOTS_TOGETHER), Moved::default());
+    let (mut throttle, mut moved) = (Throttle::new(inner), Moved::default());
     let began = throttle.begin();
     let mut reads = stream::iter(lot.into_iter().map(|stripe| read_stripe_of(inner, stripe)))
         .buffer_unordered(STRIPES_TOGETHER);

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use granary_metadata::{MetadataStore, Outcome, RenameObject, Write};
@@ -37,6 +38,24 @@ struct Request {
     /// Of the object whose body is still to be hashed.
     room: Option<EtagRoom>,
     reply: Reply,
+    /// Of what is not the store's own work.
+    _waiting: Option<Waiting>,
+}
+
+/// Counts a request while it is queued.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn of(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Request {
@@ -54,6 +73,8 @@ pub(crate) struct Packer {
     /// `None` when nothing more is taken.
     queues: parking_lot::RwLock<Option<HashMap<Tier, mpsc::Sender<Request>>>>,
     tasks: parking_lot::Mutex<Vec<tokio::task::JoinHandle<()>>>,
+    /// How many requests of clients are queued.
+    waiting: Arc<AtomicUsize>,
 }
 
 /// What the queues share.
@@ -74,13 +95,13 @@ impl Packer {
             shared: Shared { pool, store, stamps, kernel: Kernel::detect() },
             queues: parking_lot::RwLock::new(Some(HashMap::new())),
             tasks: parking_lot::Mutex::default(),
+            waiting: Arc::default(),
         }
     }
 
-    /// Whether requests wait to be packed.
+    /// Whether requests of clients wait to be packed. What is moved or copied does not count: it would keep itself from work.
     pub(crate) fn is_busy(&self) -> bool {
-        let waits = |queue: &mpsc::Sender<Request>| queue.capacity() < queue.max_capacity();
-        self.queues.read().as_ref().is_some_and(|queues| queues.values().any(waits))
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Takes no more requests.
@@ -159,7 +180,8 @@ impl Packer {
     ) -> Result<Vec<Outcome>> {
         let (reply, answer) = oneshot::channel();
         let stopped = EngineError::Unavailable { context: "packing: the store is shutting down" };
-        let request = Request { items, write, room, reply };
+        let waiting = (!write.is_upkeep()).then(|| Waiting::of(&self.waiting));
+        let request = Request { items, write, room, reply, _waiting: waiting };
         let Some(queue) = self.queue(tier) else { return Err(stopped) };
         if queue.send(request).await.is_err() {
             return Err(stopped);
