@@ -6,16 +6,16 @@ pub mod census;
 pub mod client;
 pub mod cluster;
 pub mod load;
-pub mod mount;
 pub mod network;
 pub mod raw;
 pub mod register;
 pub mod server;
-pub mod throttle;
 pub mod tiers;
 pub mod tls;
 
 pub use granary_bench::content;
+pub use granary_bench::mount;
 pub use granary_bench::postgres;
 pub use granary_bench::signer;
+pub use granary_bench::throttle;
 pub use server::{Server, ServerConfig};
