@@ -23,7 +23,7 @@ use granary_tests::tiers::{
     wait_restored,
 };
 use granary_tests::{Server, ServerConfig};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 const CHECKPOINT: &str = "checkpoints/step-1000.safetensors";
 const CHECKPOINT_SEED: u64 = 1 << 40;
@@ -161,21 +161,33 @@ impl Stage {
     }
 
     async fn read_checkpoint(&self) {
-        let got = self.client.get_object().bucket(BUCKET).key(CHECKPOINT).send().await.unwrap();
-        let (mut body, mut stream, mut length) = (got.body, SeededStream::new(CHECKPOINT_SEED), 0);
-        while let Some(bytes) = body.try_next().await.unwrap() {
-            let mut expected = vec![0; bytes.len()];
-            stream.read_exact(&mut expected).unwrap();
-            assert!(bytes == expected, "the checkpoint differs after {length} bytes");
-            length += bytes.len() as u64;
-        }
-        assert_eq!(length, self.scale.checkpoint_bytes);
+        let begun = self.begin_checkpoint().await;
+        read_to_end(begun, self.scale.checkpoint_bytes, || false).await;
+    }
+
+    async fn begin_checkpoint(&self) -> ByteStream {
+        self.client.get_object().bucket(BUCKET).key(CHECKPOINT).send().await.unwrap().body
+    }
+
+    /// Begins to read the checkpoint, little by little until there was enough of that, and then to its end.
+    async fn read_slowly(&self, enough: &Arc<AtomicBool>) -> JoinHandle<()> {
+        let (begun, length, enough) =
+            (self.begin_checkpoint().await, self.scale.checkpoint_bytes, Arc::clone(enough));
+        tokio::spawn(async move {
+            read_to_end(begun, length, || !enough.load(Ordering::Relaxed)).await;
+            assert!(enough.load(Ordering::Relaxed), "the slow read was over too early");
+        })
     }
 
     /// Follows a rule to its end, while somebody reads all the time.
     async fn transition(&self, from: &str, to: &str, class: TransitionStorageClass, reading: Reading) {
         let begun = Instant::now();
         let (enough, read) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        // It goes on where it began, whatever becomes of the place.
+        let slow = match reading {
+            Reading::Goes => Some(self.read_slowly(&enough).await),
+            Reading::Rests => None,
+        };
         set_rule(&self.client, BUCKET, class).await.unwrap();
         let reader = tokio::spawn({
             let (client, enough, read) = (self.client.clone(), Arc::clone(&enough), Arc::clone(&read));
@@ -201,6 +213,9 @@ impl Stage {
         reader.await.unwrap();
         let read = read.load(Ordering::Relaxed);
         self.say(&format!("moved to {to}, {read} reads meanwhile"), begun.elapsed());
+        if let Some(slow) = slow {
+            slow.await.unwrap();
+        }
     }
 
     /// Whether the GET of a key is refused because it is archived.
@@ -264,6 +279,21 @@ async fn for_each_file<F: Future<Output = ()> + Send + 'static>(
     tasks.join_all().await;
 }
 
+/// Reads the checkpoint and compares what comes, one piece a second while it is to go slowly.
+async fn read_to_end(mut body: ByteStream, length: u64, goes_slowly: impl Fn() -> bool) {
+    let (mut stream, mut read) = (SeededStream::new(CHECKPOINT_SEED), 0);
+    while let Some(bytes) = body.try_next().await.unwrap() {
+        let mut expected = vec![0; bytes.len()];
+        stream.read_exact(&mut expected).unwrap();
+        assert!(bytes == expected, "the checkpoint differs after {read} bytes");
+        read += bytes.len() as u64;
+        if goes_slowly() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    assert_eq!(read, length);
+}
+
 async fn read_file(client: &Client, number: u64) {
     let got = client.get_object().bucket(BUCKET).key(file_key(number)).send().await.unwrap();
     let body = got.body.collect().await.unwrap().into_bytes();
@@ -296,12 +326,22 @@ async fn what_a_training_run_leaves_moves_to_disks_is_archived_restored_and_arch
     }
     stage.is_on_disks_alone().await;
     stage.say("from the first write to archived again", stage.began.elapsed());
-    let (writes, bytes) = written_to_disks(&stage.server).await;
-    println!("the disks took {writes} writes, {} KiB each on average", bytes / writes.max(1) / 1024);
+    let Written { writes, bytes, sequential } = written_to_disks(&stage.server).await;
+    let (kib, percent) = (bytes / writes.max(1) / 1024, sequential * 100 / writes.max(1));
+    println!("the disks took {writes} writes, {kib} KiB each on average, {percent} % in order");
+    assert!(kib >= 1024, "disks are written in pieces of {kib} KiB");
+    assert!(percent >= 90, "only {percent} % of the writes to disks began where the last one ended");
 }
 
-/// How often and how much was written to shard files on disks.
-async fn written_to_disks(server: &Server) -> (u64, u64) {
+/// What was written to shard files on disks.
+struct Written {
+    writes: u64,
+    bytes: u64,
+    /// Writes that began where the thread's last one ended.
+    sequential: u64,
+}
+
+async fn written_to_disks(server: &Server) -> Written {
     let page = granary_tests::raw::get(&server.host(), None, "/metrics").await.unwrap();
     let page = String::from_utf8_lossy(&page.body).into_owned();
     let of = |name: &str| -> u64 {
@@ -309,5 +349,9 @@ async fn written_to_disks(server: &Server) -> (u64, u64) {
         let value = page.lines().find_map(|line| line.strip_prefix(&series)).unwrap_or("0");
         value.parse().unwrap()
     };
-    (of("granary_drive_writes_total"), of("granary_drive_written_bytes_total"))
+    Written {
+        writes: of("granary_drive_writes_total"),
+        bytes: of("granary_drive_written_bytes_total"),
+        sequential: of("granary_drive_writes_sequential_total"),
+    }
 }

@@ -19,11 +19,11 @@ use crate::error::{EngineError, Result};
 use crate::events::{Origin, Targets};
 use crate::fail_over::FailOver;
 use crate::lifecycle::LifecycleRules;
-use crate::maintain::{DamageLog, Maintenance, MoveBoard, Tasks, has_regressed};
+use crate::maintain::{DamageLog, Maintenance, MoveBoard, Pacer, Tasks, has_regressed};
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
 use crate::quota::Quotas;
-use crate::read::Reader;
+use crate::read::{Reader, Room};
 use crate::sealing::EncryptionCache;
 use crate::start::{
     Metadata, NodeStart, Opened, blocking, known_classes, open_drives, open_metadata, open_node,
@@ -36,6 +36,11 @@ use crate::write::{BUDGET_UNIT_BYTES, Packer};
 
 /// A budget lets at least this much go on.
 const BUDGET_UNITS_MIN: usize = 256;
+/// What copies of large objects hold to write it: of two moves to the widest usual code, a run that is filled and two that are on
+/// their way. With less, runs would be cut short, and disks written in short pieces.
+const MAINTENANCE_WRITE_BYTES: usize = 80 << 20;
+/// What copies of large objects hold that was read and is not written yet: two long runs of each of two moves.
+const MAINTENANCE_READ_BYTES: usize = 32 << 20;
 
 /// A store. Cheap to clone; all clones are the same store.
 #[derive(Clone)]
@@ -62,6 +67,8 @@ pub(crate) struct Inner {
     pub write_budget: Arc<Semaphore>,
     /// Buffers of compaction and repair: clients that hold all of theirs must not stop these.
     pub maintenance_budget: Arc<Semaphore>,
+    /// What compaction, repair and moves read ahead.
+    pub maintenance_reads: Room,
     pub damage: Arc<DamageLog>,
     pub buckets: BucketCache,
     pub rules: OneConfiguration<LifecycleRules>,
@@ -77,6 +84,8 @@ pub(crate) struct Inner {
     pub heal_turn: tokio::sync::Mutex<()>,
     /// How far moves of shards are.
     pub moves: MoveBoard,
+    /// The rate of moves, of shards and between tiers.
+    pub move_pace: Pacer,
     running: Mutex<Option<Running>>,
 }
 
@@ -129,8 +138,10 @@ impl Engine {
         let packer = Packer::new(Arc::clone(&pool), Arc::clone(&store), new_life()?);
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
-            maintenance_budget: budget(0),
+            maintenance_budget: budget(MAINTENANCE_WRITE_BYTES),
+            maintenance_reads: Room::new(MAINTENANCE_READ_BYTES),
             targets: Targets::new(&options.event_targets),
+            move_pace: Pacer::new(options.move_rate_bytes),
             options,
             cluster,
             drives,

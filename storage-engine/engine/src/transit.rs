@@ -2,10 +2,10 @@
 //!
 //! The bytes are copied to volumes of the tier that the class belongs to, and one commit gives the version its class and its
 //! new place, if it is still the version that was looked at. Where class and tier are those of drives alike, only the class
-//! changes. What is packed is read stripe by stripe in the order of the volumes, and packed together again. A large object's
-//! copy is read back on all its columns before it counts; the blobs of one of several parts move one after the other, so
-//! that little is lost of the work when it is cut off. What was packed is read back by the packer. What is left behind is
-//! garbage like any other, freed after the grace.
+//! changes. What is packed is read stripe by stripe in the order of the volumes, and packed together again; large objects are
+//! read in that order as well. A large object's copy is read back on all its columns before it counts; the blobs of one of
+//! several parts move one after the other, so that little is lost of the work when it is cut off. What was packed is read
+//! back by the packer. What is left behind is garbage like any other, freed after the grace.
 //!
 //! The record of a packed object is written again with its new class. What has no bytes of its own in packed blocks, and what
 //! only changes its class, gets a record of that beside it, so that the blocks tell its class too.
@@ -26,7 +26,7 @@ use crate::maintain::Throttle;
 use crate::record::ObjectRecord;
 use crate::write::Recorded;
 
-use large::{Large, move_large};
+use large::{Large, in_order, move_large};
 use packed::{Packed, Stripes, move_all_packed};
 
 /// Large objects that are moved at the same time: while one is flushed and read back, the other is copied.
@@ -121,6 +121,7 @@ pub(crate) async fn transit(inner: &Arc<Inner>, bucket: &Bucket, dues: Vec<Due>)
     let Work { labels, packed, large, mut moved } = work;
     label(inner, labels, &mut moved).await?;
     move_all_packed(inner, packed, &mut moved).await;
+    let large = in_order(inner, large).await?;
     let moves = large.into_iter().map(|large| move_one_large(inner, large));
     let mut moves = stream::iter(moves).buffer_unordered(LARGE_TOGETHER);
     while let Some(done) = moves.next().await {
@@ -134,7 +135,7 @@ async fn move_one_large(inner: &Arc<Inner>, large: Large) -> Moved {
         return Moved { left: 1 };
     }
     let (mut moved, key) = (Moved::default(), large.told.transition.key.clone());
-    let mut throttle = Throttle::one_of(inner, LARGE_TOGETHER);
+    let mut throttle = Throttle::new(inner);
     match move_large(inner, large, &mut throttle).await {
         Ok(outcome) => moved.count(&outcome),
         Err(error) => {

@@ -47,7 +47,7 @@ impl HeadSigner {
     }
 
     /// The head of a request. `path` and `query` are given as they go on the wire, the query sorted;
-    /// `extra` are further header lines, which are not signed.
+    /// `extra` are further header lines, of which those are signed that have to be: Amazon's own.
     pub fn head(
         &self,
         method: &str,
@@ -56,9 +56,10 @@ impl HeadSigner {
         length_bytes: u64,
         extra: &str,
     ) -> Result<String> {
+        let (lines, names) = signed_of(extra)?;
         let canonical = format!(
-            "{method}\n{path}\n{query}\nhost:{}\nx-amz-content-sha256:UNSIGNED-PAYLOAD\nx-amz-date:{}\n\n\
-             host;x-amz-content-sha256;x-amz-date\nUNSIGNED-PAYLOAD",
+            "{method}\n{path}\n{query}\nhost:{}\nx-amz-content-sha256:UNSIGNED-PAYLOAD\nx-amz-date:{}\n{lines}\n\
+             host;x-amz-content-sha256;x-amz-date{names}\nUNSIGNED-PAYLOAD",
             self.host, self.amz_date,
         );
         let hash = hex::encode(Sha256::digest(canonical.as_bytes()));
@@ -72,11 +73,24 @@ impl HeadSigner {
             "{method} {path}{mark}{query} HTTP/1.1\r\nhost: {}\r\nx-amz-date: {}\r\n\
              x-amz-content-sha256: UNSIGNED-PAYLOAD\r\ncontent-length: {length_bytes}\r\n{extra}\
              authorization: AWS4-HMAC-SHA256 Credential={}/{}, \
-             SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={signature}\r\n\r\n",
+             SignedHeaders=host;x-amz-content-sha256;x-amz-date{names}, Signature={signature}\r\n\r\n",
             self.host, self.amz_date, self.access_key, self.scope,
         )?;
         Ok(head)
     }
+}
+
+/// The canonical lines of the headers of `extra` that have to be signed, and their names, each behind a semicolon.
+fn signed_of(extra: &str) -> Result<(String, String)> {
+    let (mut lines, mut names, mut last) = (String::new(), String::new(), "x-amz-date");
+    for line in extra.split("\r\n").filter(|line| line.starts_with("x-amz-")) {
+        let (name, value) = line.split_once(": ").context("a header line")?;
+        ensure!(name > last, "{name} is not given in the order in which headers are signed");
+        writeln!(lines, "{name}:{value}")?;
+        write!(names, ";{name}")?;
+        last = name;
+    }
+    Ok((lines, names))
 }
 
 fn hmac(key: &[u8], message: &[u8]) -> Result<Vec<u8>> {

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,7 +10,7 @@ use serde::Serialize;
 
 use crate::content::Choices;
 use crate::driver::{Operation, Outcome, Payload, Until, drive};
-use crate::target::{BUCKET, Target, start_granary};
+use crate::target::{BUCKET, Target, granary_says, start_granary};
 
 const READERS: usize = 32;
 const WRITERS: usize = 16;
@@ -77,7 +76,7 @@ impl Loss {
         fs::create_dir_all(&lost).context("emptying a drive")?;
         let degraded = read(target, objects, time).await?;
         let begun = Instant::now();
-        heal(target)?;
+        granary_says(target, &["heal", "--json"])?;
         let heal_s = begun.elapsed().as_secs_f64();
         let healed_bytes = bytes_below(&lost.join("volumes"))?;
         ensure!(healed_bytes >= lost_bytes, "the heal brought {healed_bytes} of {lost_bytes} bytes back");
@@ -132,17 +131,6 @@ async fn read(target: &Target, objects: u64, time: Duration) -> Result<Outcome> 
     };
     let readers = READERS.min(usize::try_from(objects)?);
     drive(target, readers, Until::Elapsed(time), get).await
-}
-
-fn heal(target: &Target) -> Result<()> {
-    let mut command = Command::new(std::env::var_os("GRANARY_BENCH_BINARY").context("GRANARY_BENCH_BINARY")?);
-    let (access_key, secret_key) = target.credentials();
-    command.args(["heal", "--json"]).env("GRANARY_ENDPOINT", format!("http://{}", target.host_for(0)?));
-    command.env("GRANARY_ROOT_ACCESS_KEY", access_key).env("GRANARY_ROOT_SECRET_KEY", secret_key);
-    let output = command.stdin(Stdio::null()).output().context("granary heal")?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "granary heal: {}\n{complaint}", output.status);
-    Ok(())
 }
 
 /// What the files below `dir` take in whole pages: appending pads the end of a file to one, a heal ends where the data does.

@@ -43,6 +43,14 @@ pub fn reset_peak_memory(pid: u32) -> Result<()> {
     std::fs::write(format!("/proc/{pid}/clear_refs"), "5").context("resetting the peak memory")
 }
 
+/// Empties the page cache; `false` if that is not permitted here.
+#[must_use]
+pub fn drop_page_cache() -> bool {
+    // What is not written yet would stay.
+    rustix::fs::sync();
+    std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok()
+}
+
 /// The machine's own speeds, for scale.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Speeds {

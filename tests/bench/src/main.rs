@@ -8,9 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use granary_bench::cluster::Cluster;
+use granary_bench::disks::Speed;
 use granary_bench::faults::{Loss, SIZES};
 use granary_bench::kinds;
 use granary_bench::machine::{Speeds, cpu_seconds, peak_memory_mib, reset_peak_memory};
+use granary_bench::prefetch::Prefetch;
 use granary_bench::records::{start_embedded, start_postgres};
 use granary_bench::report::{Row, Used, against, heading, line, ratios};
 use granary_bench::scenarios::{Left, Scale, Scenario};
@@ -61,6 +63,17 @@ struct Args {
     /// while clients read.
     #[arg(long)]
     tiers: bool,
+    /// Instead of the scenarios: small objects on disks (--drives of them, and as many SSDs) are read by 64 clients, and prefetched to the
+    /// SSDs, each with an empty page cache.
+    #[arg(long)]
+    prefetch: bool,
+    /// How many objects --prefetch reads each time.
+    #[arg(long, default_value_t = 100_000)]
+    prefetch_objects: u64,
+    /// The disks of --tiers and --prefetch are file systems of their own, on loop devices that the kernel holds to 150 operations and
+    /// 160 MB a second. Needs root.
+    #[arg(long)]
+    slow_disks: bool,
     /// The data that --tiers moves each time, in MiB.
     #[arg(long, default_value_t = 1024)]
     tiers_mib: u64,
@@ -130,6 +143,9 @@ async fn main() -> Result<()> {
     if args.tiers {
         return measure_tiers(&args, run_dir.path(), &speeds).await;
     }
+    if args.prefetch {
+        return measure_prefetch(&args, run_dir.path(), &speeds).await;
+    }
     if args.kinds {
         return measure_kinds(&args, run_dir.path(), &speeds).await;
     }
@@ -176,13 +192,24 @@ async fn measure_faults(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> 
 }
 
 async fn measure_tiers(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> Result<()> {
-    let (drives, time) = (args.drives.unwrap_or(6), Duration::from_secs_f64(args.seconds));
-    let transitions = Transition::measure_all(dir, drives, args.tiers_mib << 20, time).await?;
+    let time = Duration::from_secs_f64(args.seconds);
+    let transitions = Transition::measure_all(dir, args.disks(), args.tiers_mib << 20, time).await?;
     if args.json {
         let report = serde_json::json!({ "machine": speeds, "transitions": transitions });
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         transitions.iter().for_each(|transition| println!("{}", transition.line()));
+    }
+    Ok(())
+}
+
+async fn measure_prefetch(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> Result<()> {
+    let prefetch = Prefetch::measure(&dir.join("prefetch"), args.disks(), args.prefetch_objects).await?;
+    if args.json {
+        let report = serde_json::json!({ "machine": speeds, "prefetch": prefetch });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{}", prefetch.line());
     }
     Ok(())
 }
@@ -202,6 +229,12 @@ async fn measure_kinds(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> R
 impl Args {
     fn selects(&self, scenario: Scenario) -> bool {
         self.only.is_empty() || self.only.iter().any(|part| scenario.name().contains(part.as_str()))
+    }
+
+    /// How many disks, and as many SSDs, and what the disks can do.
+    fn disks(&self) -> (usize, Speed) {
+        let speed = if self.slow_disks { Speed::Slow } else { Speed::AsTheyAre };
+        (self.drives.unwrap_or(6), speed)
     }
 
     fn scale(&self) -> Scale {

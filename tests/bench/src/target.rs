@@ -171,6 +171,22 @@ pub(crate) fn granary_on(
     Ok(command)
 }
 
+/// What a command of `granary` about a running server prints.
+///
+/// # Errors
+/// With what it complained of, if it failed.
+pub(crate) fn granary_says(target: &Target, args: &[&str]) -> Result<String> {
+    let (access_key, secret_key) = target.credentials();
+    let mut command = Command::new(path_from("GRANARY_BENCH_BINARY")?);
+    command.args(args).env("GRANARY_ENDPOINT", format!("http://{}", target.host_for(0)?));
+    command.env("GRANARY_ROOT_ACCESS_KEY", access_key).env("GRANARY_ROOT_SECRET_KEY", secret_key);
+    let output = command.stdin(Stdio::null()).output().context("granary")?;
+    let (said, complaint) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "granary {args:?}: {}\n{said}{complaint}", output.status);
+    Ok(said.into_owned())
+}
+
 /// Starts Garage as one node, as it comes: it does not flush and keeps one copy.
 pub async fn start_garage(dir: &Path) -> Result<Started> {
     let binary = path_from("GRANARY_BENCH_GARAGE")?;

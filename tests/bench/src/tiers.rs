@@ -1,7 +1,6 @@
 //! How fast a rule moves objects from SSDs to disks, what that costs clients who read meanwhile, and how the disks are written.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -10,9 +9,10 @@ use md5::{Digest as _, Md5};
 use serde::Serialize;
 
 use crate::content::Choices;
+use crate::disks::{Disks, Speed};
 use crate::driver::{Operation, Outcome, Payload, Until, drive};
 use crate::faults::{SIZES, Size};
-use crate::target::{BUCKET, Started, Target, free_host, granary_on, spawn};
+use crate::target::{BUCKET, Target};
 
 const WRITERS: usize = 16;
 /// Few enough that the machine is not busy with them alone.
@@ -64,12 +64,14 @@ impl Transition {
     /// A server that does not answer, or a move that does not end.
     pub async fn measure(
         dir: &Path,
-        drives: usize,
+        (drives, speed): (usize, Speed),
         size: Size,
         total_bytes: u64,
         time: Duration,
     ) -> Result<Self> {
-        let server = start(dir, drives).await?;
+        let disks = Disks::make(dir, drives, (speed, 2 * total_bytes))?;
+        let server = disks.start(dir, &["--debug-lifecycle-day-seconds", "1"]).await?;
+        disks.slow_down(&server.target)?;
         let target = &server.target;
         let objects = (total_bytes / size.object_bytes).max(1);
         fill(target, "read", READ_BYTES, READ_OBJECTS).await?;
@@ -115,7 +117,7 @@ impl Transition {
     /// As [`Transition::measure`].
     pub async fn measure_all(
         dir: &Path,
-        drives: usize,
+        drives: (usize, Speed),
         total_bytes: u64,
         time: Duration,
     ) -> Result<Vec<Self>> {
@@ -146,20 +148,6 @@ impl Transition {
             100.0 * self.disk_writes_sequential
         )
     }
-}
-
-/// Half of the drives are said to be SSDs, the others disks; days are a second.
-async fn start(dir: &Path, drives: usize) -> Result<Started> {
-    let host = free_host("127.0.0.1")?;
-    let paths = (1..=2 * drives).map(|number| {
-        let class = if number <= drives { "ssd" } else { "hdd" };
-        (class, dir.join(format!("d{number}")))
-    });
-    let mut command: Command = granary_on(paths, &host)?;
-    command.args(["--debug-lifecycle-day-seconds", "1"]);
-    let mut started = spawn("granary", command, dir, host, 2 * drives)?;
-    started.wait().await?;
-    Ok(started)
 }
 
 fn path(prefix: &str, number: u64) -> String {

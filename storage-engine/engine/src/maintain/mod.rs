@@ -36,7 +36,7 @@ pub(crate) use damage::DamageLog;
 pub(crate) use ends::{has_regressed, remembered_ends};
 pub(crate) use heal::block_of;
 pub use moves::{DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus};
-pub(crate) use moves::{MoveBoard, Throttle, named_node};
+pub(crate) use moves::{MoveBoard, Pacer, Throttle, named_node};
 use reclaim::Reclaimer;
 pub(crate) use rewrite::{Rewritten, rewrite, verify_extent};
 pub(crate) use tasks::Tasks;

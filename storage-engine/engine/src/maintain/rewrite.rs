@@ -1,25 +1,28 @@
 //! Writing a blob's extents again, to another volume: for compaction, and for uploads that met a failing drive.
 
 use std::sync::Arc;
-use std::time::Instant;
 
+use futures::StreamExt as _;
 use futures::future::try_join_all;
+use futures::stream::FuturesOrdered;
 use granary_metadata::{BlobMove, BlobRow, Commit, Extent, Outcome, VolumeAdvance, VolumeRow, Write};
 use granary_types::{BlobId, StorageClass};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::moves::Throttle;
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
-use crate::layout::{full_stripe_bytes, stripes};
-use crate::read::{WrittenStripe, read_back};
+use crate::layout::stripes;
+use crate::read::{Copying, WrittenStripe, read_back};
 use crate::record::BlobRecord;
 use crate::tiers::Tier;
-use crate::volume::OpenVolume;
+use crate::volume::{OpenVolume, VolumeView};
 use crate::write::{BlobWriter, Finished, WrittenBlob};
 
 const ATTEMPTS_MAX: usize = 3;
-/// Stripes that are read back together: two long reads of each disk.
-const STRIPES_VERIFIED: usize = 16;
+/// Stripes that are read back together: one long read of each disk.
+const STRIPES_VERIFIED: usize = 8;
 
 /// Extents written again.
 pub(crate) struct Rewritten {
@@ -100,17 +103,22 @@ async fn copy_extent(
     mut throttle: Option<&mut Throttle>,
 ) -> Result<WrittenBlob> {
     for _ in 0..ATTEMPTS_MAX {
-        let view = inner.map.view(extent.volume).await?;
         let (pool, budget) = (inner.pool.clone(), inner.maintenance_budget.clone());
         let mut writer = BlobWriter::start_at((pool, tier), budget, record.clone(), blob, base_bytes).await?;
-        let (k, _) = view.profile_columns();
-        for stripe in stripes(extent, k, 0, extent.length_bytes) {
+        let mut reading = Copying::of(&inner.reader, &inner.maintenance_reads, extent).await?;
+        loop {
             let began = Instant::now();
-            for bytes in inner.reader.blob_stripe(&view, stripe, (0, stripe.length_bytes), &[]).await? {
-                writer.write(&bytes).await?;
+            let Some(mut run) = reading.next(reads_ahead(inner, throttle.is_some())).await? else { break };
+            let mut copied = 0;
+            while let Some(stripe) = run.stripe().await? {
+                for bytes in stripe {
+                    writer.write(&bytes).await?;
+                    copied += bytes.len() as u64;
+                }
             }
+            drop(run);
             if let Some(throttle) = &mut throttle {
-                throttle.pace(began, stripe.length_bytes).await;
+                throttle.pace(began, copied).await;
             }
         }
         if let Finished::Durable(copy) = writer.finish().await? {
@@ -118,6 +126,11 @@ async fn copy_extent(
         }
     }
     Err(EngineError::Unavailable { context: "writing a blob again: drives keep failing" })
+}
+
+/// Whether more is read than is worked on. Beside clients, who is in no hurry reads nothing while it should rest.
+fn reads_ahead(inner: &Inner, rests: bool) -> bool {
+    !(rests && inner.is_busy())
 }
 
 /// Reads what was written of an extent on every column, each block against its hashes.
@@ -130,30 +143,56 @@ pub(crate) async fn verify_extent(
     mut throttle: Option<&mut Throttle>,
 ) -> Result<()> {
     let view = inner.map.view(extent.volume).await?;
-    let (k, m) = view.profile_columns();
-    let parity = (0..m).fold(0_u32, |columns, column| columns | 1 << (k + column));
-    let stripes: Vec<WrittenStripe> = stripes(extent, k, 0, extent.length_bytes)
-        .map(|stripe| WrittenStripe {
-            offset: stripe.offset,
-            span_bytes: stripe.span_bytes(),
-            columns_written: stripe.blocks().fold(parity, |columns, block| columns | 1 << block.column),
-        })
-        .collect();
-    for piece in stripes.chunks(STRIPES_VERIFIED) {
+    let stripes = written_stripes(extent, view.profile_columns());
+    let columns = view.drives.len() as u64;
+    let longest = stripes.iter().map(|stripe| stripe.span_bytes).max().unwrap_or(0);
+    let mut pieces = stripes.chunks(STRIPES_VERIFIED);
+    let mut reading = FuturesOrdered::new();
+    loop {
         let began = Instant::now();
-        let reads = (0..k + m).map(|column| {
-            let view = &view;
-            async move {
-                let shard = inner.map.shard(view, column).await?;
-                read_back(shard.as_ref(), (view.id, column), piece).await
+        let together = if reads_ahead(inner, throttle.is_some()) { 2 } else { 1 };
+        while reading.len() < together {
+            let room = inner.maintenance_reads.take(STRIPES_VERIFIED as u64 * longest * columns);
+            // One piece goes on in any case.
+            if room.is_none() && !reading.is_empty() {
+                break;
             }
-        });
-        try_join_all(reads).await?;
+            let Some(piece) = pieces.next() else { break };
+            reading.push_back(verify_piece(inner, &view, piece, room));
+        }
+        let Some(read) = reading.next().await else { return Ok(()) };
+        read?;
         if let Some(throttle) = &mut throttle {
-            throttle.pace(began, piece.len() as u64 * full_stripe_bytes(k)).await;
+            // What is moved was counted when it was written.
+            throttle.pace(began, 0).await;
         }
     }
-    Ok(())
+}
+
+/// The stripes of an extent as they were written: with the data that there is, and all the parity.
+fn written_stripes(extent: &Extent, (k, m): (u8, u8)) -> Vec<WrittenStripe> {
+    let parity = (0..m).fold(0_u32, |columns, column| columns | 1 << (k + column));
+    let stripes = stripes(extent, k, 0, extent.length_bytes).map(|stripe| WrittenStripe {
+        offset: stripe.offset,
+        span_bytes: stripe.span_bytes(),
+        columns_written: stripe.blocks().fold(parity, |columns, block| columns | 1 << block.column),
+    });
+    stripes.collect()
+}
+
+/// Reads stripes back from all columns together. `_room` is held as long.
+async fn verify_piece(
+    inner: &Inner,
+    view: &Arc<VolumeView>,
+    piece: &[WrittenStripe],
+    _room: Option<OwnedSemaphorePermit>,
+) -> Result<()> {
+    let columns = (0_u8..).take(view.drives.len());
+    let reads = columns.map(|column| async move {
+        let shard = inner.map.shard(view, column).await?;
+        read_back(shard.as_ref(), (view.id, column), piece).await
+    });
+    try_join_all(reads).await.map(drop)
 }
 
 impl Engine {

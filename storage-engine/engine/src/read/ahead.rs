@@ -7,7 +7,8 @@
 //!
 //! A run's bytes count against the budget of all readers until the network has taken the last of them. A reader that holds
 //! nothing waits for room for one stripe, so that everybody goes on; longer runs, and a run while another is held, are only
-//! read while half the budget is free: many readers, or slow ones, get shorter runs.
+//! read while half the budget is free: many readers, or slow ones, get shorter runs. Who copies has a budget apart, and never
+//! waits for it (see [`super::copying`]).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,10 +32,48 @@ const RUN_STRIPES_FIRST: usize = 2;
 const BUDGET_UNIT_BYTES: u64 = 64 * 1024;
 
 /// A stripe, and the bytes of it (from, to) that are wanted.
-type Wanted = (BlobStripe, (u64, u64));
+pub(super) type Wanted = (BlobStripe, (u64, u64));
+
+/// Memory for what is read and not used up yet.
+#[derive(Clone)]
+pub(crate) struct Room {
+    /// In units of 64 KiB.
+    budget: Arc<Semaphore>,
+    /// As many of them are not used to read ahead.
+    reserve_units: usize,
+}
+
+impl Room {
+    /// Room that nobody waits for.
+    pub(crate) fn new(bytes: usize) -> Self {
+        let units = bytes / usize::try_from(BUDGET_UNIT_BYTES).unwrap_or(bytes);
+        Self { budget: Arc::new(Semaphore::new(units)), reserve_units: 0 }
+    }
+
+    fn of(reader: &Reader) -> Self {
+        Self { budget: Arc::clone(&reader.budget), reserve_units: reader.reserve_units }
+    }
+
+    /// A share of the budget, if enough is left for those who need one stripe to go on.
+    pub(crate) fn take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let units = units(bytes);
+        let left = self.budget.available_permits().checked_sub(units as usize)?;
+        if left < self.reserve_units {
+            return None;
+        }
+        Arc::clone(&self.budget).try_acquire_many_owned(units).ok()
+    }
+
+    /// A share of nothing.
+    fn take_nothing(&self) -> Result<OwnedSemaphorePermit> {
+        let none = Arc::clone(&self.budget).try_acquire_many_owned(0);
+        none.map_err(|_| EngineError::Internal("a budget was closed"))
+    }
+}
 
 /// What is still to be read of a range.
 pub(super) struct Plan {
+    room: Room,
     extents: VecDeque<(Arc<VolumeView>, Extent, u64)>,
     at: u64,
     to: u64,
@@ -94,6 +133,16 @@ impl Hold {
 impl Plan {
     /// Bytes `at..to` of the blob that these extents make up.
     pub(super) async fn new(reader: &Reader, extents: &[Extent], at: u64, to: u64) -> Result<Self> {
+        Self::within(Room::of(reader), reader, extents, (at, to)).await
+    }
+
+    /// An extent whole, in long runs from the start on.
+    pub(super) async fn to_copy(room: Room, reader: &Reader, extent: &Extent) -> Result<Self> {
+        let plan = Self::within(room, reader, std::slice::from_ref(extent), (0, extent.length_bytes)).await?;
+        Ok(Self { run_stripes: RUN_STRIPES_MAX, ..plan })
+    }
+
+    async fn within(room: Room, reader: &Reader, extents: &[Extent], (at, to): (u64, u64)) -> Result<Self> {
         let mut needed = VecDeque::new();
         let mut start = 0_u64;
         for extent in extents {
@@ -105,31 +154,39 @@ impl Plan {
             start = end;
         }
         let turn = Arc::new(Semaphore::new(1));
-        Ok(Self { extents: needed, at, to, run_stripes: RUN_STRIPES_FIRST, turn })
+        Ok(Self { room, extents: needed, at, to, run_stripes: RUN_STRIPES_FIRST, turn })
     }
 
     /// The next run, as soon as there is room for its first stripe; `None` at the end of the range.
     pub(super) async fn run(&mut self, reader: &Arc<Reader>) -> Result<Option<Run>> {
-        let Some(units) = self.first_units() else { return Ok(None) };
-        if let Some(permit) = ahead(reader, units) {
+        let Some(bytes) = self.first_bytes() else { return Ok(None) };
+        if let Some(permit) = self.room.take(bytes) {
             return Ok(self.start(reader, permit, None));
         }
         let closed = |_| EngineError::Unavailable { context: "waiting for buffers" };
         let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(closed)?;
-        let permit = Arc::clone(&reader.budget).acquire_many_owned(units).await.map_err(closed)?;
+        let permit = Arc::clone(&self.room.budget).acquire_many_owned(units(bytes)).await.map_err(closed)?;
         Ok(self.start(reader, permit, Some(turn)))
+    }
+
+    /// The next run at once: if there is no room, a stripe that counts for none.
+    pub(super) fn run_at_once(&mut self, reader: &Arc<Reader>) -> Result<Option<Run>> {
+        if let Some(run) = self.run_if_room(reader) {
+            return Ok(Some(run));
+        }
+        let permit = self.room.take_nothing()?;
+        Ok(self.start(reader, permit, None))
     }
 
     /// The next run if there is room to read ahead.
     pub(super) fn run_if_room(&mut self, reader: &Arc<Reader>) -> Option<Run> {
-        let units = self.first_units()?;
-        let permit = ahead(reader, units)?;
+        let permit = self.room.take(self.first_bytes()?)?;
         self.start(reader, permit, None)
     }
 
-    fn first_units(&self) -> Option<u32> {
+    fn first_bytes(&self) -> Option<u64> {
         let (view, extent, start) = self.extents.front()?;
-        self.wanted(view, extent, *start).next().map(|(stripe, _)| units(stripe))
+        self.wanted(view, extent, *start).next().map(|(stripe, _)| stripe.length_bytes)
     }
 
     /// What is wanted of an extent that begins at byte `start` of the blob.
@@ -152,7 +209,7 @@ impl Plan {
         let mut run: Vec<Wanted> = Vec::with_capacity(self.run_stripes);
         for (stripe, wanted) in self.wanted(&view, &extent, start).take(self.run_stripes) {
             if !run.is_empty() {
-                match ahead(reader, units(stripe)) {
+                match self.room.take(stripe.length_bytes) {
                     Some(more) => permit.merge(more),
                     None => break,
                 }
@@ -169,17 +226,8 @@ impl Plan {
     }
 }
 
-fn units(stripe: BlobStripe) -> u32 {
-    u32::try_from(stripe.length_bytes.div_ceil(BUDGET_UNIT_BYTES)).unwrap_or(u32::MAX)
-}
-
-/// A share of the budget, if enough is left for those who need one stripe to go on.
-fn ahead(reader: &Reader, units: u32) -> Option<OwnedSemaphorePermit> {
-    let left = reader.budget.available_permits().checked_sub(units as usize)?;
-    if left < reader.reserve_units {
-        return None;
-    }
-    Arc::clone(&reader.budget).try_acquire_many_owned(units).ok()
+fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(BUDGET_UNIT_BYTES)).unwrap_or(u32::MAX)
 }
 
 /// Reads what a run needs of each shard file, in one piece a file. What cannot be read is missing: whoever needs it asks

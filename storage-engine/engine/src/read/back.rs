@@ -7,9 +7,11 @@ use granary_types::VolumeId;
 
 use super::block::{BlockPlace, verify_block};
 use crate::error::{EngineError, Result};
+use crate::layout::{BLOB_BLOCK_BYTES, BLOB_HEAD_BYTES};
 
-/// What is read of a column at once: long enough for a disk, and less than what a node is asked for at most.
-const PIECE_BYTES: u64 = 1024 * 1024;
+/// What is read of a column at once: eight full stripes of a large object, which is long enough for a disk, and less than what a
+/// node is asked for at most.
+const PIECE_BYTES: u64 = 8 * (BLOB_HEAD_BYTES + BLOB_BLOCK_BYTES) as u64;
 
 /// A stripe as it was written.
 #[derive(Debug, Clone, Copy)]

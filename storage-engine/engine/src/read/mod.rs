@@ -8,14 +8,17 @@ mod ahead;
 mod back;
 mod blob;
 mod block;
+mod copying;
 mod gather;
 mod handle;
 mod lease;
 mod running;
 mod stripe;
 
+pub(crate) use ahead::Room;
 pub(crate) use back::{WrittenStripe, read_back};
 pub(crate) use block::{BlockPlace, Records, VerifiedBlock, header_at, verify_block, verify_body};
+pub(crate) use copying::Copying;
 pub(crate) use gather::gather_stripe;
 pub(crate) use handle::Reader;
 pub use handle::{ObjectHandle, ObjectStream};

@@ -23,6 +23,32 @@ pub(super) struct Large {
     pub(super) tier: Tier,
 }
 
+/// Large objects in the order in which they begin in the volumes, so that disks and SSDs are read forwards. What is gone goes last.
+pub(super) async fn in_order(inner: &Inner, large: Vec<Large>) -> Result<Vec<Large>> {
+    let first_of = |large: &Large| large.object.content.parts().first().map(|part| part.blob);
+    let mut ids: Vec<BlobId> = large.iter().filter_map(first_of).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut begins: HashMap<BlobId, (VolumeId, u64)> = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(BLOBS_PAGE) {
+        for blob in inner.store.blobs(ids).await? {
+            begins.extend(begin_of(&blob).map(|begin| (blob.id, begin)));
+        }
+    }
+    let begin = |large: &Large| first_of(large).and_then(|id| begins.get(&id).copied());
+    let mut ordered = large;
+    ordered.sort_by_cached_key(|large| {
+        let begin = begin(large);
+        (begin.is_none(), begin)
+    });
+    Ok(ordered)
+}
+
+/// Where a blob begins.
+fn begin_of(blob: &BlobRow) -> Option<(VolumeId, u64)> {
+    blob.extents.first().map(|extent| (extent.volume, extent.offset))
+}
+
 /// Moves the blobs of a large object that do not lie in the tier yet, and then gives it its class.
 pub(super) async fn move_large(inner: &Arc<Inner>, large: Large, throttle: &mut Throttle) -> Result<Outcome> {
     let Large { object, told: Told { record, mut transition, events }, tier } = large;
@@ -38,6 +64,7 @@ pub(super) async fn move_large(inner: &Arc<Inner>, large: Large, throttle: &mut 
             }
         }
     }
+    left.sort_by_key(begin_of);
     let last = left.pop();
     for blob in left {
         let Rewritten { extents, advances, volumes } = apart.copy(&blob, throttle).await?;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use futures::{StreamExt as _, stream};
 use granary_metadata::{PackedLocation, Transition, Write};
-use granary_types::{VolumeId, crash_point};
+use granary_types::{ObjectKey, VolumeId, crash_point};
 
 use super::Moved;
 use crate::engine::Inner;
@@ -15,12 +15,8 @@ use crate::error::{EngineError, Result};
 use crate::maintain::{Throttle, packed_entries};
 use crate::record::ObjectRecord;
 use crate::tiers::Tier;
-use crate::write::PackWrite;
+use crate::write::{GROUP_WRITES_MAX, PackWrite, lot_bytes};
 
-/// What is packed together again: twice what the packer takes at once, as it begins with the little that has come first, so
-/// that each disk is written in long pieces.
-const LOT_BYTES: u64 = 16 * 1024 * 1024;
-const LOT_OBJECTS: usize = 2_048;
 /// While one lot is written, flushed, read back and committed, the next is read.
 const LOTS_TOGETHER: usize = 2;
 /// Stripes of a lot that are read at the same time.
@@ -47,6 +43,13 @@ struct Ready {
     events: Vec<Write>,
 }
 
+/// What goes to one tier.
+#[derive(Default)]
+struct Lot {
+    keys: Vec<ObjectKey>,
+    writes: Vec<(Bytes, Vec<u8>, PackWrite)>,
+}
+
 /// A stripe and what is to be moved of it.
 type Stripe = ((VolumeId, u64), Vec<Packed>);
 
@@ -54,13 +57,20 @@ type Stripe = ((VolumeId, u64), Vec<Packed>);
 pub(super) async fn move_all_packed(inner: &Arc<Inner>, packed: Stripes, moved: &mut Moved) {
     let mut stripes = packed.into_iter().peekable();
     let lots = std::iter::from_fn(|| {
-        let (mut lot, mut objects, mut bytes) = (Vec::new(), 0, 0);
-        while let Some(stripe) = stripes.next_if(|_| objects < LOT_OBJECTS && bytes < LOT_BYTES) {
-            objects += stripe.1.len();
-            bytes += stripe.1.iter().map(|packed| u64::from(packed.at.length_bytes)).sum::<u64>();
+        let ((_, first), mut lot) = (stripes.peek()?, Vec::new());
+        // As much as the packer takes at once, so that each disk is written in long pieces.
+        let tier = first.first().map_or(inner.pool.tiers.usual(), |packed| packed.tier);
+        let bytes_max = lot_bytes(inner.pool.tiers.code(tier).data);
+        let (mut writes, mut bytes) = (0, 0);
+        let fits = |writes: usize, bytes: usize, stripe: &Stripe| {
+            writes == 0 || (bytes < bytes_max && writes + writes_of(stripe) <= GROUP_WRITES_MAX)
+        };
+        while let Some(stripe) = stripes.next_if(|stripe| fits(writes, bytes, stripe)) {
+            writes += writes_of(&stripe);
+            bytes += stripe.1.iter().map(|packed| packed.at.length_bytes as usize).sum::<usize>();
             lot.push(stripe);
         }
-        (!lot.is_empty()).then_some(lot)
+        Some(lot)
     });
     let moves = lots.map(|lot| move_lot(inner, lot));
     let mut moves = stream::iter(moves).buffer_unordered(LOTS_TOGETHER);
@@ -69,11 +79,16 @@ pub(super) async fn move_all_packed(inner: &Arc<Inner>, packed: Stripes, moved: 
     }
 }
 
+/// How many writes a stripe's objects take in the metadata.
+fn writes_of((_, objects): &Stripe) -> usize {
+    objects.iter().map(|packed| 1 + packed.events.len()).sum()
+}
+
 async fn move_lot(inner: &Arc<Inner>, lot: Vec<Stripe>) -> Moved {
     if !inner.does_shared_work() {
         return Moved { left: lot.iter().map(|(_, objects)| objects.len() as u64).sum() };
     }
-    let (mut throttle, mut moved) = (Throttle::one_of(inner, LOTS_TOGETHER), Moved::default());
+    let (mut throttle, mut moved) = (Throttle::new(inner), Moved::default());
     let began = throttle.begin();
     let mut reads = stream::iter(lot.into_iter().map(|stripe| read_stripe_of(inner, stripe)))
         .buffer_unordered(STRIPES_TOGETHER);
@@ -128,11 +143,17 @@ async fn read_objects(
 
 /// Packs objects in the volumes of their new tiers.
 async fn pack_again(inner: &Arc<Inner>, ready: Vec<Ready>, moved: &mut Moved) {
-    let writes = ready.into_iter().map(|Ready { bytes, record, tier, transition, events }| {
-        let (key, write) = (transition.key.clone(), PackWrite::Transition(Box::new(transition), events));
-        async move { (key, inner.packer.write(tier, bytes, record, write).await) }
+    let mut lots: HashMap<Tier, Lot> = HashMap::new();
+    for Ready { bytes, record, tier, transition, events } in ready {
+        let lot = lots.entry(tier).or_default();
+        lot.keys.push(transition.key.clone());
+        lot.writes.push((bytes, record, PackWrite::Transition(Box::new(transition), events)));
+    }
+    let writes = lots.into_iter().map(|(tier, Lot { keys, writes })| async move {
+        let outcomes = inner.packer.write_lot(tier, writes).await;
+        keys.into_iter().zip(outcomes)
     });
-    for (key, result) in join_all(writes).await {
+    for (key, result) in join_all(writes).await.into_iter().flatten() {
         match result {
             Ok(outcome) => moved.count(&outcome),
             Err(error) => {

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::future::join_all;
 use futures::{StreamExt as _, stream};
@@ -15,6 +14,7 @@ use granary_metadata::{
     BlobRow, Commit, ObjectRow, Outcome, PackedLocation, WarmChange, WarmKind, WarmPlace, WarmStep, Write,
 };
 use granary_types::{BlobId, BucketId, ObjectKey, UnixMillis, VolumeId, crash_point};
+use tokio::time::Instant;
 
 use super::room::{Claims, is_done, make_room};
 use crate::engine::Inner;

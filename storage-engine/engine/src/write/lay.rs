@@ -10,14 +10,14 @@ use granary_metadata::{PackedLocation, VolumeAdvance};
 use granary_types::crash_point;
 use tokio::task::JoinHandle;
 
-use super::pack::{Item, PackedStripe, Spot, pack_stripe};
+use super::pack::{Item, PackedStripe, Spot, pack_stripe, pack_wide_stripe};
 use crate::error::{EngineError, Result};
 use crate::read::{WrittenStripe, read_back};
 use crate::tiers::Tier;
 use crate::volume::{OpenVolume, Run, VolumePool};
 
 /// Stripes of moves are appended together until they are this long in each shard file: disks take long writes well.
-const JOINED_BYTES: u64 = 4 * 1024 * 1024;
+const JOINED_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What shows that a group is where it should be, before it is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,12 @@ fn append(items: &[Item], volume: Arc<OpenVolume>, turn: &mut usize, proof: Proo
     let mut waiting = Waiting::default();
     let mut laying = Laying::new(volume, proof);
     while !rest.is_empty() {
-        let PackedStripe { run, spots } = pack_stripe(&laying.volume.codec, rest, *turn)?;
+        let codec = &laying.volume.codec;
+        let PackedStripe { run, spots } = match proof {
+            Proof::Flushed => pack_stripe(codec, rest, *turn)?,
+            // The last stripe of a move is to go with the others.
+            Proof::ReadBack => pack_wide_stripe(codec, rest, *turn)?,
+        };
         *turn = turn.wrapping_add(1);
         rest = rest.get(spots.len()..).unwrap_or_default();
         let is_wide = run.columns.iter().all(Option::is_some);

@@ -109,6 +109,17 @@ pub(crate) fn pack_stripe(codec: &Codec, items: &[Item], turn: usize) -> Result<
     build(codec, chosen, &best, turn)
 }
 
+/// As [`pack_stripe`], but with a block in every column if there are items for all of them, though fewer may cost a block less:
+/// such stripes are written together.
+pub(crate) fn pack_wide_stripe(codec: &Codec, items: &[Item], turn: usize) -> Result<PackedStripe> {
+    let (bins, count) = distribute(items, codec.profile().data());
+    if bins.len() < codec.profile().data() {
+        return pack_stripe(codec, items, turn);
+    }
+    let chosen = items.get(..count).ok_or(EngineError::Internal("packing lost count"))?;
+    build(codec, chosen, &bins, turn)
+}
+
 /// Gives each item to the emptiest of `columns` bins until one does not fit. Returns the bins used and the count.
 fn distribute(items: &[Item], columns: usize) -> (Vec<Bin>, usize) {
     let mut bins = vec![Bin::default(); columns];

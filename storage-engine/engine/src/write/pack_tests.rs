@@ -43,6 +43,19 @@ fn a_crumb_does_not_pay_for_a_column_of_its_own() {
     assert_eq!(columns_written(&packed), 3);
 }
 
+#[test]
+fn a_wide_stripe_has_a_block_in_every_column_if_there_are_objects_for_all() {
+    let codec = codec(8, 4);
+    // In seven columns the longest block would be no longer.
+    let items: Vec<Item> = (0..20).map(|i| item(10_000, i)).collect();
+    let (cheap, wide) =
+        (pack_stripe(&codec, &items, 0).unwrap(), pack_wide_stripe(&codec, &items, 0).unwrap());
+    assert_eq!((columns_written(&cheap), columns_written(&wide)), (11, 12));
+    assert_eq!(wide.spots.len(), 20);
+    let few = pack_wide_stripe(&codec, &items[..7], 0).unwrap();
+    assert!(columns_written(&few) < 12);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

@@ -91,6 +91,11 @@ impl PackWrite {
         }
     }
 
+    /// Whether it moves or copies what is there already, and no client waits for it.
+    pub(super) fn is_upkeep(&self) -> bool {
+        matches!(self, Self::Move(_) | Self::Transition(..) | Self::Warm(..))
+    }
+
     pub(super) fn is_transition(&self) -> bool {
         matches!(self, Self::Transition(..))
     }

@@ -1,22 +1,24 @@
 //! Group commit of small objects, without a timer.
 //!
-//! One task takes whatever has queued, packs it into stripes, has them written and flushed, and commits them;
-//! meanwhile the next group queues. So a group costs one flush of each drive and one metadata commit, and grows
+//! One task of each tier takes whatever has queued (`incoming.rs`), packs it into stripes, has them written and flushed, and
+//! commits them; meanwhile the next group queues. So a group costs one flush of each drive and one metadata commit, and grows
 //! with the load. Flushing the next group during the commit of this one was measured and is slower: the groups
 //! get smaller, and their flushes compete with the commit's for the same drives (docs/benchmarks.md). What becomes of
 //! one group is told in `group.rs`. Requests wait on a channel of their own: a client that hangs up disturbs nobody.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use granary_metadata::{MetadataStore, Outcome, RenameObject, Write};
 use granary_simd::md5::Kernel;
 use granary_types::UnixMillis;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::etags::{Draft, EtagRoom, Untagged, tag};
-use super::group::{Group, Line, Reply};
+use super::etags::{Draft, EtagRoom, tag};
+use super::group::{Group, Line};
+use super::incoming::{Entrance, Incoming, Request, Waiting};
 use super::manifest::{Recorded, Stamping};
 use super::pack::Item;
 use super::pack_write::PackWrite;
@@ -25,35 +27,14 @@ use crate::tiers::Tier;
 use crate::told::Stamps;
 use crate::volume::VolumePool;
 
-const QUEUE_LENGTH_MAX: usize = 4096;
-const GROUP_LENGTH_MAX: usize = 1024;
-const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Writes of a group: what one transaction of the metadata takes in at most.
-const GROUP_WRITES_MAX: usize = 2048;
-
-struct Request {
-    items: Vec<Item>,
-    write: PackWrite,
-    /// Of the object whose body is still to be hashed.
-    room: Option<EtagRoom>,
-    reply: Reply,
-}
-
-impl Request {
-    /// What is to be hashed of it.
-    fn untagged(&mut self) -> Option<Untagged<'_>> {
-        let PackWrite::Put(put, _) = &mut self.write else { return None };
-        let Item { bytes, record, .. } = self.items.last_mut()?;
-        Some(Untagged { bytes, record, etag: &mut put.object.etag, room: self.room.take()? })
-    }
-}
-
 /// The entrance to the queues: each tier has one, so that writes to disks are not waited for by those to SSDs.
 pub(crate) struct Packer {
     shared: Shared,
     /// `None` when nothing more is taken.
-    queues: parking_lot::RwLock<Option<HashMap<Tier, mpsc::Sender<Request>>>>,
+    queues: parking_lot::RwLock<Option<HashMap<Tier, Entrance>>>,
     tasks: parking_lot::Mutex<Vec<tokio::task::JoinHandle<()>>>,
+    /// How many requests of clients are queued.
+    waiting: Arc<AtomicUsize>,
 }
 
 /// What the queues share.
@@ -74,13 +55,13 @@ impl Packer {
             shared: Shared { pool, store, stamps, kernel: Kernel::detect() },
             queues: parking_lot::RwLock::new(Some(HashMap::new())),
             tasks: parking_lot::Mutex::default(),
+            waiting: Arc::default(),
         }
     }
 
-    /// Whether requests wait to be packed.
+    /// Whether requests of clients wait to be packed. What is moved or copied does not count: it would keep itself from work.
     pub(crate) fn is_busy(&self) -> bool {
-        let waits = |queue: &mpsc::Sender<Request>| queue.capacity() < queue.max_capacity();
-        self.queues.read().as_ref().is_some_and(|queues| queues.values().any(waits))
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Takes no more requests.
@@ -97,14 +78,14 @@ impl Packer {
     }
 
     /// The queue of a tier, which its first request starts; `None` if nothing more is taken.
-    fn queue(&self, tier: Tier) -> Option<mpsc::Sender<Request>> {
+    fn queue(&self, tier: Tier) -> Option<Entrance> {
         if let Some(queue) = self.queues.read().as_ref()?.get(&tier) {
             return Some(queue.clone());
         }
         let mut queues = self.queues.write();
         let queue = queues.as_mut()?.entry(tier).or_insert_with(|| {
-            let (queue, requests) = mpsc::channel(QUEUE_LENGTH_MAX);
-            let task = tokio::spawn(commit_groups(requests, self.shared.clone(), tier));
+            let (queue, incoming) = Incoming::new();
+            let task = tokio::spawn(commit_groups(incoming, self.shared.clone(), tier));
             self.tasks.lock().push(task);
             queue
         });
@@ -122,7 +103,7 @@ impl Packer {
         let Draft { record, room } = record.into();
         let hash = *blake3::hash(&bytes).as_bytes();
         let outcomes = self.send(tier, vec![Item { bytes, hash, record }], (write, room)).await?;
-        outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
+        only(outcomes)
     }
 
     /// Stores a small object at its new key, and beside it `records` of what becomes of the old one.
@@ -139,7 +120,7 @@ impl Packer {
         // The place of the last item is the object's.
         items.push(item(bytes, record));
         let outcomes = self.send(tier, items, (PackWrite::Rename(Box::new(rename), behind), None)).await?;
-        outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
+        only(outcomes)
     }
 
     /// Makes records durable and then the writes true; one outcome for each write.
@@ -159,21 +140,49 @@ impl Packer {
     ) -> Result<Vec<Outcome>> {
         let (reply, answer) = oneshot::channel();
         let stopped = EngineError::Unavailable { context: "packing: the store is shutting down" };
-        let request = Request { items, write, room, reply };
+        let waiting = (!write.is_upkeep()).then(|| Waiting::of(&self.waiting));
+        let request = Request { items, write, room, reply, _waiting: waiting };
         let Some(queue) = self.queue(tier) else { return Err(stopped) };
-        if queue.send(request).await.is_err() {
+        if queue.requests.send(request).await.is_err() {
             return Err(stopped);
         }
         drop(queue);
         answer.await.unwrap_or(Err(stopped))
     }
+
+    /// Stores what moves to a tier, in as few groups as it takes; what became of each, in their order.
+    pub(crate) async fn write_lot(
+        &self,
+        tier: Tier,
+        lot: Vec<(Bytes, Vec<u8>, PackWrite)>,
+    ) -> Vec<Result<Outcome>> {
+        let request = |(bytes, record, write): (Bytes, Vec<u8>, PackWrite)| {
+            let (reply, answer) = oneshot::channel();
+            let hash = *blake3::hash(&bytes).as_bytes();
+            let items = vec![Item { bytes, hash, record }];
+            (Request { items, write, room: None, reply, _waiting: None }, answer)
+        };
+        let (lot, answers): (Vec<_>, Vec<_>) = lot.into_iter().map(request).unzip();
+        if let Some(queue) = self.queue(tier) {
+            // A lot that is not taken is dropped, and its answers with it.
+            let _sent = queue.lots.send(lot).await;
+        }
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for answer in answers {
+            let stopped = EngineError::Unavailable { context: "packing: the store is shutting down" };
+            let answer = answer.await.unwrap_or(Err(stopped));
+            outcomes.push(answer.and_then(only));
+        }
+        outcomes
+    }
 }
 
-async fn commit_groups(mut requests: mpsc::Receiver<Request>, shared: Shared, tier: Tier) {
+async fn commit_groups(mut incoming: Incoming, shared: Shared, tier: Tier) {
     let Shared { pool, store, stamps, kernel } = shared;
     let mut line = Line { pool, store, tier, turn: 0, last_flush: None };
-    while let Some(first) = requests.recv().await {
-        let mut group = collect(first, &mut requests);
+    loop {
+        let data_columns = line.pool.tiers.code(tier).data;
+        let Some(mut group) = incoming.group(data_columns).await else { return };
         stamp(&mut group, &mut stamps.lock());
         tag(kernel, group.iter_mut().filter_map(Request::untagged).collect());
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
@@ -182,19 +191,9 @@ async fn commit_groups(mut requests: mpsc::Receiver<Request>, shared: Shared, ti
     }
 }
 
-fn collect(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
-    let length = |request: &Request| -> usize {
-        request.items.iter().map(|item| item.bytes.len() + item.record.len()).sum()
-    };
-    let (mut bytes, mut writes) = (length(&first), first.write.count());
-    let mut group = vec![first];
-    while group.len() < GROUP_LENGTH_MAX && bytes < GROUP_BYTES_MAX && writes < GROUP_WRITES_MAX {
-        let Ok(request) = requests.try_recv() else { break };
-        bytes += length(&request);
-        writes += request.write.count();
-        group.push(request);
-    }
-    group
+/// The outcome of a request's only write, or of its first.
+fn only(outcomes: Vec<Outcome>) -> Result<Outcome> {
+    outcomes.into_iter().next().ok_or(EngineError::Internal("a commit without an outcome"))
 }
 
 /// Stamps what is new, in the order of the commits.

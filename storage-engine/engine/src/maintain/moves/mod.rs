@@ -28,7 +28,7 @@ pub use api::{DrainPlan, Fate, Leaving, MoveStep};
 pub use board::{DrainStatus, RebalanceStatus};
 pub(crate) use board::{MoveBoard, observe};
 use plan::{Placement, PlanDrive, PlannedMove, plan_drain, plan_rebalance};
-pub(crate) use throttle::Throttle;
+pub(crate) use throttle::{Pacer, Throttle};
 
 const LEASE_NAME: &str = "moves";
 /// A volume that could not be moved is left alone for so long.
