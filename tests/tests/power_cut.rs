@@ -105,7 +105,7 @@ async fn cut_repeatedly(drives: usize, crash_points: &[&str]) {
 }
 
 /// Whether a server is to die at the point.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Armed {
     Yes,
     No,

@@ -96,6 +96,11 @@ struct Running {
     served: Option<Served>,
 }
 
+/// Permits for so many bytes of buffers.
+fn budget(bytes: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new((bytes / BUDGET_UNIT_BYTES).max(BUDGET_UNITS_MIN)))
+}
+
 impl Engine {
     /// Opens the store in these directories, or makes a new one if all of them are empty.
     ///
@@ -125,8 +130,6 @@ impl Engine {
         let pool = Arc::new(VolumePool::new(tiers, Arc::clone(&store), cluster, grace, limit_bytes));
         let map = Arc::new(VolumeMap::new(Arc::clone(&drives), Arc::clone(&store)));
         let damage = Arc::new(DamageLog::default());
-        let budget =
-            |bytes: usize| Arc::new(Semaphore::new((bytes / BUDGET_UNIT_BYTES).max(BUDGET_UNITS_MIN)));
         let warm = Arc::new(Warm::new(Arc::clone(&pool), &options.warm));
         let reader = Reader::new(
             Arc::clone(&map),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod common;
+use crate::common;
 
 use bytes::Bytes;
 use common::{Body, Store, bucket, drive, files_below, key, read};

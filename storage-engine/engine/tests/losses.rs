@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -268,12 +268,8 @@ async fn a_replacement_that_only_the_new_drive_was_told_of_is_finished_at_the_ne
     store.engine = common::reopen(&options).await;
     assert_ne!(store.engine.drive_status()[1].drive.unwrap(), replaced);
     store.engine.close().await.unwrap();
-    for slot in 0..4 {
-        assert_eq!(
-            std::fs::read(path(&store, slot).join("granary.json")).unwrap(),
-            current[slot],
-            "drive {slot}"
-        );
+    for (slot, current) in current.iter().enumerate() {
+        assert_eq!(&std::fs::read(path(&store, slot).join("granary.json")).unwrap(), current, "drive {slot}");
     }
     // So the new one may be away at a start, and come back.
     let (away, place) = (store.dir.path().join("away"), path(&store, 1));

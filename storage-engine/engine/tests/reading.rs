@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod common;
+use crate::common;
 
 use common::{Store, bucket, bytes, drive, key, read};
 use futures::StreamExt as _;

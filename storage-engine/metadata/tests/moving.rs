@@ -7,8 +7,8 @@
     reason = "tests may panic"
 )]
 
-mod common;
-mod pg;
+use crate::common;
+use crate::pg;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

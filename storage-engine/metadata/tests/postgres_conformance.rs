@@ -7,7 +7,7 @@
     reason = "tests may panic"
 )]
 
-mod pg;
+use crate::pg;
 
 use pg::Nodes;
 

@@ -7,7 +7,7 @@
     reason = "tests may panic"
 )]
 
-mod pg;
+use crate::pg;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -7,7 +7,7 @@
     reason = "tests may panic"
 )]
 
-mod pg;
+use crate::pg;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
