@@ -267,11 +267,11 @@ def test_sigterm_lets_an_upload_finish(stopping):
         time.sleep(0.5)
         with stop_of(stopping) as process:
             for step in range(8):
+                assert process.poll() is None, "the process ended before its uploads"
                 for key, link in links.items():
                     rest = bodies[key][50_000:]
                     link.sendall(rest[len(rest) * step // 8: len(rest) * (step + 1) // 8])
                 time.sleep(0.2)
-                assert process.poll() is None, "the process ended before its uploads"
             for key, link in links.items():
                 answer = link.recv(65536)
                 assert answer.startswith(b"HTTP/1.1 200 "), (key, answer)

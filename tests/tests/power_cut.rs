@@ -49,13 +49,9 @@ async fn power_cuts_at_crash_points_lose_nothing() {
 #[tokio::test]
 async fn power_cuts_at_crash_points_of_maintenance_lose_nothing() {
     let points = [
-        "compact.after_copy_before_move:5",
         "compact.after_move_before_free:1",
         "reclaim.after_free_before_remove:1",
         "metadata.snapshot_before_rename:1",
-        "metadata.snapshot_before_log_cut:1",
-        "adopt.after_identity:1",
-        "heal.before_install:2",
         "heal.after_install_before_move:1",
     ];
     cut_repeatedly(6, &points).await;

@@ -15,19 +15,16 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command, passes its standard output through line by line to `on_line` as well, and returns
-/// whether it succeeded.
+/// Runs a command, passes its standard output line by line to `on_line`, and returns its exit code.
 pub(crate) fn run_watched(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<Option<i32>> {
-    println!("$ {}", describe(command));
+    on_line(&format!("$ {}", describe(command)));
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start `{}`", describe(command)))?;
     let stdout = child.stdout.take().context("the child's standard output is piped")?;
     for line in BufReader::new(stdout).lines() {
-        let line = line.context("reading a child's output")?;
-        println!("{line}");
-        on_line(&line);
+        on_line(&line.context("reading a child's output")?);
     }
     Ok(child.wait().context("waiting for a child")?.code())
 }

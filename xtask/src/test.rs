@@ -40,6 +40,13 @@ impl Totals {
         }
     }
 
+    /// Adds what another runner has counted.
+    fn add(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
     /// Prints the totals and decides: nothing failed, nothing skipped, something ran.
     fn conclude(&self) -> Result<()> {
         println!("\ntotal: {} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
@@ -53,6 +60,28 @@ impl Totals {
             bail!("no test matched");
         }
         Ok(())
+    }
+}
+
+/// What runners that go on side by side have said.
+#[derive(Default)]
+struct Output {
+    totals: Totals,
+    /// Of the one that does not print as it goes.
+    lines: Vec<String>,
+}
+
+impl Output {
+    /// Tells a line at once.
+    fn say(&mut self, line: &str) {
+        println!("{line}");
+        self.totals.add_closing_line(line);
+    }
+
+    /// Keeps a line for later.
+    fn keep(&mut self, line: &str) {
+        self.totals.add_closing_line(line);
+        self.lines.push(line.to_owned());
     }
 }
 
@@ -77,15 +106,27 @@ impl Kit {
     }
 }
 
-/// Unit tests, whole-system tests, then the clients.
+/// Unit tests and whole-system tests, and beside them the schedules and the clients: clusters wait for clocks, clients for
+/// their own interpreter.
 pub(crate) fn run(filter: &[String]) -> Result<()> {
     let kit = Kit::prepare()?;
-    let mut totals = Totals::default();
-    let schedules_ok = run_schedules(&kit, filter, &mut totals)?;
-    let cargo_ok = run_cargo(&kit, filter, &mut totals)?;
-    let clients_ok = run_pytest(&kit, filter, &mut totals)?;
-    totals.conclude()?;
-    if !schedules_ok || !cargo_ok || !clients_ok {
+    let postgres_bin = postgres::ensure()?;
+    let (mut here, mut beside) = (Output::default(), Output::default());
+    let (cargo_ok, beside_ok) = std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            let schedules_ok = run_schedules(&kit, filter, |line| beside.keep(line))?;
+            let clients_ok = run_pytest(&kit, filter, |line| beside.keep(line))?;
+            Ok::<_, anyhow::Error>(schedules_ok && clients_ok)
+        });
+        let cargo_ok = run_cargo(&kit, filter, &postgres_bin, |line| here.say(line));
+        (cargo_ok, others.join())
+    });
+    println!("\nwhat ran beside these:");
+    beside.lines.iter().for_each(|line| println!("{line}"));
+    let beside_ok = beside_ok.map_err(|_| anyhow::anyhow!("running the clients panicked"))??;
+    here.totals.add(&beside.totals);
+    here.totals.conclude()?;
+    if !cargo_ok? || !beside_ok {
         bail!("a test runner failed without counting a failed test; see above");
     }
     Ok(())
@@ -94,9 +135,9 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
 /// Only the client tests.
 pub(crate) fn run_clients_only(filter: &[String]) -> Result<()> {
     let kit = Kit::prepare()?;
-    let mut totals = Totals::default();
-    let ok = run_pytest(&kit, filter, &mut totals)?;
-    totals.conclude()?;
+    let mut output = Output::default();
+    let ok = run_pytest(&kit, filter, |line| output.say(line))?;
+    output.totals.conclude()?;
     if !ok {
         bail!("pytest failed without counting a failed test; see above");
     }
@@ -115,9 +156,8 @@ fn build_binary(root: &Path, target: &Path) -> Result<PathBuf> {
     Ok(binary)
 }
 
-fn run_cargo(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool> {
+fn run_cargo(kit: &Kit, filter: &[String], postgres_bin: &Path, on_line: impl FnMut(&str)) -> Result<bool> {
     let Kit { root, binary, python_bin, .. } = kit;
-    let postgres_bin = postgres::ensure()?;
     let mut command = cargo(root);
     command
         .args(["test", "--workspace", "--locked", "--no-fail-fast", "--"])
@@ -125,12 +165,12 @@ fn run_cargo(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool> 
         .env("GRANARY_TEST_BINARY", binary)
         .env("GRANARY_TEST_POSTGRES_BIN", postgres_bin)
         .env("GRANARY_TEST_PYTHON", python_bin.join("python"));
-    let code = process::run_watched(&mut command, |line| totals.add_closing_line(line))?;
+    let code = process::run_watched(&mut command, on_line)?;
     Ok(code == Some(0))
 }
 
 /// Threads of the storage engine under many schedules: a workspace of its own, which needs little.
-fn run_schedules(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool> {
+fn run_schedules(kit: &Kit, filter: &[String], on_line: impl FnMut(&str)) -> Result<bool> {
     let mut command = cargo(&kit.root);
     command
         .args(["test", "--locked", "--manifest-path", "storage-engine/schedules/Cargo.toml"])
@@ -138,11 +178,11 @@ fn run_schedules(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bo
         .arg(kit.target.join("schedules"))
         .arg("--")
         .args(filter);
-    let code = process::run_watched(&mut command, |line| totals.add_closing_line(line))?;
+    let code = process::run_watched(&mut command, on_line)?;
     Ok(code == Some(0))
 }
 
-fn run_pytest(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool> {
+fn run_pytest(kit: &Kit, filter: &[String], on_line: impl FnMut(&str)) -> Result<bool> {
     let Kit { root, binary, python_bin, .. } = kit;
     let mut command = Command::new(python_bin.join("python"));
     command
@@ -155,7 +195,7 @@ fn run_pytest(kit: &Kit, filter: &[String], totals: &mut Totals) -> Result<bool>
     if !filter.is_empty() {
         command.arg("-k").arg(filter.join(" or "));
     }
-    let code = process::run_watched(&mut command, |line| totals.add_closing_line(line))?;
+    let code = process::run_watched(&mut command, on_line)?;
     let nothing_selected = code == Some(PYTEST_NOTHING_SELECTED) && !filter.is_empty();
     Ok(code == Some(0) || nothing_selected)
 }

@@ -53,7 +53,7 @@ fn up_and_test(tools: &docker::Tools, root: &Path, python_bin: &Path) -> Result<
     for (name, value) in SECRETS {
         pytest.env(name, value);
     }
-    if process::run_watched(&mut pytest, |_| ())? != Some(0) {
+    if process::run_watched(&mut pytest, |line| println!("{line}"))? != Some(0) {
         bail!("the compose tests failed");
     }
     Ok(())

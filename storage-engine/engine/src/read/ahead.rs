@@ -221,8 +221,16 @@ impl Plan {
             self.extents.pop_front();
         }
         self.run_stripes = (self.run_stripes * 2).min(RUN_STRIPES_MAX);
-        let windows = tokio::spawn(read_windows(Arc::clone(reader), Arc::clone(&view), run.clone()));
-        Some(Run { view, stripes: run, windows, hold: Hold { _permits: Arc::new((permit, turn)) } })
+        let hold = Hold { _permits: Arc::new((permit, turn)) };
+        let reading = read_windows(Arc::clone(reader), Arc::clone(&view), run.clone());
+        // Who goes away does not end the reads that have begun, and their buffers are there until they end.
+        let held = hold.clone();
+        let windows = tokio::spawn(async move {
+            let windows = reading.await;
+            drop(held);
+            windows
+        });
+        Some(Run { view, stripes: run, windows, hold })
     }
 }
 

@@ -44,9 +44,13 @@ pub(in crate::sqlite) fn while_running(
     acknowledged: &Position,
 ) -> Result<Recovered> {
     let databases = damaged.map_or(Databases::Checked, Databases::AllBut);
-    let mut found = scan(homes, databases, &Pulse::default())?;
-    found.at_least = acknowledged.seq;
-    restore(homes, &mut found, damaged)
+    let restored = || {
+        let mut found = scan(homes, databases, &Pulse::default())?;
+        found.at_least = acknowledged.seq;
+        restore(homes, &mut found, damaged)
+    };
+    // What damages one home may be at work on the next: a copy that was sound when it was found may not be when it is used.
+    restored().or_else(|_| restored())
 }
 
 fn restore(homes: &[Home], found: &mut Found, damaged: Option<usize>) -> Result<Recovered> {
