@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use base64::Engine as _;
+use md5::{Digest as _, Md5};
 use serde::Serialize;
 
 use crate::content::Choices;
@@ -154,7 +156,15 @@ async fn make(target: &Target, (name, configuration): Kind) -> Result<()> {
     ensure!(answer.status == 200, "creating the bucket {name} answered {}", answer.status);
     if let Some((parameter, document)) = configuration {
         let query = format!("{parameter}=");
-        let head = signer.head("PUT", &path, &query, document.len() as u64, "")?;
+        // S3 wants some digest of a configuration.
+        let digest = base64::engine::general_purpose::STANDARD.encode(Md5::digest(document));
+        let head = signer.head(
+            "PUT",
+            &path,
+            &query,
+            document.len() as u64,
+            &format!("content-md5: {digest}\r\n"),
+        )?;
         let answer = connection.exchange(&head, Body::Bytes(document.as_bytes())).await?;
         ensure!(answer.status == 200, "configuring the bucket {name} answered {}", answer.status);
     }
