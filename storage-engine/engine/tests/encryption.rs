@@ -1,7 +1,5 @@
 //! Encrypted objects in the engine: what lies on the drives, ranges, lost drives, rotation, uploads.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
 use crate::common;
 
 use bytes::Bytes;

@@ -1,7 +1,5 @@
 //! Drives that are lost, replaced or rotten, and stores with a code of the operator's choice, through the engine's public API.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
 use crate::common;
 
 use std::collections::BTreeMap;

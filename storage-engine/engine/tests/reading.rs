@@ -1,7 +1,5 @@
 //! Reading large objects through the engine's public API: ahead, in long runs, and within the budget.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
 use crate::common;
 
 use common::{Store, bucket, bytes, drive, key, read};

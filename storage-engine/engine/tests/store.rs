@@ -1,7 +1,5 @@
 //! The engine through its public API: what was put is read back, whatever happens to the drives.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
 use crate::common;
 
 use bytes::Bytes;

@@ -1,7 +1,5 @@
 //! A store with SSDs and disks: each storage class lies on its drives, and rules move objects between them.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
 use crate::common;
 
 use std::time::{Duration, Instant};

@@ -1,7 +1,5 @@
 //! Warm copies: restored, prefetched, pinned and promoted objects are read from SSDs, and nothing is lost or doubled by that.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
 use crate::common;
 
 use std::time::{Duration, Instant};

@@ -1,11 +1,4 @@
 //! Metadata moved between the stores as a whole: every direction, cut off at every step.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may panic"
-)]
 
 use crate::common;
 use crate::pg;

@@ -1,11 +1,4 @@
 //! The store for clusters against the suite: alone, and as two nodes over one database.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may panic"
-)]
 
 use crate::pg;
 

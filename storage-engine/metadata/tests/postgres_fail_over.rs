@@ -1,11 +1,4 @@
 //! The store for clusters while its database fails over to a standby that had not received all.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may panic"
-)]
 
 use crate::pg;
 

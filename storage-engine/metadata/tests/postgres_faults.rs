@@ -1,11 +1,4 @@
 //! The store for clusters while its database is killed, restarted, stopped, and fails over.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may panic"
-)]
 
 use crate::pg;
 

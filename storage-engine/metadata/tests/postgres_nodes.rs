@@ -1,11 +1,4 @@
 //! Several nodes over one database that change the same few things at once.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may panic"
-)]
 
 use crate::pg;
 
