@@ -70,21 +70,23 @@ async fn cut_repeatedly(drives: usize, crash_points: &[&str]) {
     let rounds = if crash_points.is_empty() { CUTS } else { crash_points.len() as u64 };
     for round in 0..rounds {
         let point = crash_points.get(usize::try_from(round).unwrap()).copied();
+        let before = ledger.acknowledged();
         if let Some(point) = point {
+            // Maintenance may reach its point before the first client does: what it is to work on is there beforehand.
+            load_until_acknowledged(&server, &ledger, round).await;
             server.stop().await.unwrap();
             server.set_env(settings(point, Armed::Yes));
             server.spawn().unwrap();
         }
         if server.wait_ready().await.is_ok() {
-            let before = ledger.acknowledged();
             load_until_dark(&mut server, &mount, &ledger, round, point).await;
-            assert!(ledger.acknowledged() > before, "round {round} acknowledged nothing");
         } else {
             // It has died while starting; anything else is a failure to start.
             assert!(server.try_wait().unwrap().is_some(), "the server does not start");
             mount.cut_power().unwrap();
             server.kill().unwrap();
         }
+        assert!(ledger.acknowledged() > before, "round {round} acknowledged nothing");
         mount = remount(mount, &mount_point, &image);
         server.set_env(point.map_or_else(Vec::new, |point| settings(point, Armed::No)));
         server.launch().await.unwrap();
@@ -129,6 +131,16 @@ fn lost_drive(point: &str) -> Option<usize> {
         return Some(4);
     }
     point.contains("snapshot").then_some(1)
+}
+
+async fn load_until_acknowledged(server: &Server, ledger: &Arc<Ledger>, seed: u64) {
+    let (enough, deadline) = (ledger.acknowledged() + ACKNOWLEDGED_MIN, Instant::now() + Duration::from_secs(60));
+    let load = Load::start(&server.client().unwrap(), ledger, WORKERS, seed, OnFailure::Fail);
+    while ledger.acknowledged() < enough {
+        assert!(Instant::now() < deadline, "the load does not get on\n{}", server.log_tail());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    load.finish().await.unwrap();
 }
 
 async fn load_until_dark(
