@@ -4,6 +4,7 @@
 mod blob;
 mod etags;
 mod filling;
+mod gathering;
 mod group;
 mod incoming;
 mod lay;

@@ -33,6 +33,13 @@ pub(super) const REPLACE_CURRENT: &str = "REPLACE INTO objects (bucket_id, key, 
      storage_class, checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, \
      lock_until_ms, legal_hold, row_hash, record) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+/// The row goes with its hash, which vouches for the same columns in either table.
+const KEEP_CURRENT: &str = "REPLACE INTO object_versions (bucket_id, key, kind, length_bytes, modified_ms, etag, \
+     storage_class, checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, \
+     lock_until_ms, legal_hold, row_hash, record) \
+     SELECT bucket_id, key, kind, length_bytes, modified_ms, etag, storage_class, checksum_algorithm, checksum_kind, \
+     version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record \
+     FROM objects WHERE bucket_id = ?1 AND key = ?2";
 pub(super) const REPLACE_VERSION: &str = "REPLACE INTO object_versions (bucket_id, key, kind, length_bytes, modified_ms, etag, \
      storage_class, checksum_algorithm, checksum_kind, version_id, ord, top_ord, write_id, lock_mode, \
      lock_until_ms, legal_hold, row_hash, record) \
@@ -163,15 +170,14 @@ impl Batch<'_> {
         let order = next_order(current.as_ref());
         let replaced = match current {
             Some(current) if current.row.object.version == object.version => Some(current.row),
-            Some(current) => {
+            Some(_) => {
                 let same = load_older(self.connection, bucket, key, object.version)?;
                 if let Some(same) = &same {
                     self.delete_older(bucket, key, same.row.order)?;
                 }
-                let row = &current.row;
-                let columns =
-                    ObjectColumns::new(bucket, key, &row.object, (row.order, current.top_order), row.lock)?;
-                store(self.connection, REPLACE_VERSION, bucket, key, &columns)?;
+                self.connection
+                    .prepare_cached(KEEP_CURRENT)?
+                    .execute((bucket.as_bytes(), key.as_bytes()))?;
                 same.map(|same| same.row)
             }
             None => None,
