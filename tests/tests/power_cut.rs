@@ -134,7 +134,8 @@ fn lost_drive(point: &str) -> Option<usize> {
 }
 
 async fn load_until_acknowledged(server: &Server, ledger: &Arc<Ledger>, seed: u64) {
-    let (enough, deadline) = (ledger.acknowledged() + ACKNOWLEDGED_MIN, Instant::now() + Duration::from_secs(60));
+    let (enough, deadline) =
+        (ledger.acknowledged() + ACKNOWLEDGED_MIN, Instant::now() + Duration::from_secs(60));
     let load = Load::start(&server.client().unwrap(), ledger, WORKERS, seed, OnFailure::Fail);
     while ledger.acknowledged() < enough {
         assert!(Instant::now() < deadline, "the load does not get on\n{}", server.log_tail());

@@ -4,7 +4,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketVersioningStatus, Delete, ObjectIdentifier, VersioningConfiguration};
 use granary_tests::client::decided;
 
-use crate::objects::percent_encode;
+use crate::copies::percent_encode;
 use crate::versioned_model::{Line, Status};
 use crate::world::{VERSIONED, World};
 
