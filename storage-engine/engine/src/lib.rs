@@ -50,6 +50,7 @@ mod tiers;
 mod told;
 mod transit;
 mod volume;
+mod waits;
 mod warm;
 mod write;
 
@@ -92,4 +93,5 @@ pub use restore::check_readable;
 pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};
 pub use tier_status::{ClassStatus, TierStatus};
 pub use tiers::{CodeRule, TierRule, WhenFull};
+pub use waits::Waits;
 pub use warm::{PinStatus, WarmJob, WarmJobId, WarmJobKind, WarmJobState, WarmOptions, WarmStatus};
