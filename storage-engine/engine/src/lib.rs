@@ -91,6 +91,7 @@ pub use read::{ObjectHandle, ObjectStream};
 pub use rename::RenameConditions;
 pub use restore::check_readable;
 pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};
+pub use start::check_one_store;
 pub use tier_status::{ClassStatus, TierStatus};
 pub use tiers::{CodeRule, TierRule, WhenFull};
 pub use waits::Waits;
