@@ -82,6 +82,18 @@ impl Object {
     }
 }
 
+/// Whether a condition holds for the ETag of what is there.
+pub(crate) fn check(current: Option<&str>, condition: &Condition) -> Result<(), Refusal> {
+    let failed = Refusal::new(412, "PreconditionFailed");
+    match (condition, current) {
+        (Condition::Always, _) | (Condition::IfAbsent, None) | (Condition::IfPresent, Some(_)) => Ok(()),
+        (Condition::IfAbsent, Some(_)) => Err(failed),
+        (Condition::IfPresent | Condition::IfMatch(_), None) => Err(Refusal::new(404, "NoSuchKey")),
+        (Condition::IfMatch(etag), Some(current)) if etag == current => Ok(()),
+        (Condition::IfMatch(_), Some(_)) => Err(failed),
+    }
+}
+
 impl Model {
     pub(crate) fn put(
         &mut self,
@@ -96,16 +108,7 @@ impl Model {
     }
 
     pub(crate) fn check(&self, key: &str, condition: &Condition) -> Result<(), Refusal> {
-        let current = self.objects.get(key);
-        let failed = Refusal::new(412, "PreconditionFailed");
-        match (condition, current) {
-            (Condition::Always, _) | (Condition::IfAbsent, None) => Ok(()),
-            (Condition::IfAbsent, Some(_)) => Err(failed),
-            (Condition::IfPresent, Some(_)) => Ok(()),
-            (Condition::IfPresent | Condition::IfMatch(_), None) => Err(Refusal::new(404, "NoSuchKey")),
-            (Condition::IfMatch(etag), Some(object)) if *etag == object.etag => Ok(()),
-            (Condition::IfMatch(_), Some(_)) => Err(failed),
-        }
+        check(self.objects.get(key).map(|object| object.etag.as_str()), condition)
     }
 
     pub(crate) fn get(&self, key: &str) -> Result<&Object, Refusal> {

@@ -25,6 +25,11 @@ impl Condition {
 
 pub(crate) fn condition(world: &mut World, key: &str) -> Condition {
     let current = world.model.objects.get(key).map(|object| object.etag.clone());
+    condition_on(world, current)
+}
+
+/// Seldom one that fails for sure: `current` is the ETag of what is there.
+pub(crate) fn condition_on(world: &mut World, current: Option<String>) -> Condition {
     match world.choices.below(10) {
         0 => Condition::IfAbsent,
         1 => Condition::IfMatch(current.unwrap_or_else(|| crate::model::etag_of(b"nothing"))),
@@ -116,10 +121,10 @@ pub(crate) async fn head(world: &mut World) {
 }
 
 /// Deletes ask more often than other writes what is there.
-fn delete_condition(world: &mut World, key: &str) -> Condition {
+pub(crate) fn delete_condition(world: &mut World, current: Option<String>) -> Condition {
     match world.choices.below(4) {
         0 => Condition::IfPresent,
-        1 => match condition(world, key) {
+        1 => match condition_on(world, current) {
             // A delete of what is absent is no request that anybody makes.
             Condition::IfAbsent => Condition::IfPresent,
             condition => condition,
@@ -130,7 +135,8 @@ fn delete_condition(world: &mut World, key: &str) -> Condition {
 
 pub(crate) async fn delete(world: &mut World) {
     let key = world.key();
-    let condition = delete_condition(world, &key);
+    let current = world.model.objects.get(&key).map(|object| object.etag.clone());
+    let condition = delete_condition(world, current);
     world.note(format!("delete {key:?} {condition:?}"));
     let request = world.client.delete_object().bucket(BUCKET).key(&key).set_if_match(condition.headers().0);
     let real = decided(request.send().await).unwrap();
@@ -147,8 +153,12 @@ pub(crate) async fn delete_many(world: &mut World) {
         keys.push(keys[0].clone());
     }
     let quiet = world.choices.chance(30);
-    let targets: Vec<(String, Condition)> =
-        keys.into_iter().map(|key| (key.clone(), delete_condition(world, &key))).collect();
+    let mut targets = Vec::new();
+    for key in keys {
+        let current = world.model.objects.get(&key).map(|object| object.etag.clone());
+        let condition = delete_condition(world, current);
+        targets.push((key, condition));
+    }
     world.note(format!("delete {targets:?}, quiet {quiet}"));
     let identifiers = targets.iter().map(|(key, condition)| {
         ObjectIdentifier::builder().key(key).set_e_tag(condition.headers().0).build().unwrap()
