@@ -1,5 +1,6 @@
 //! The way of a request: address, operation, authentication, authorisation, handler, answer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -44,7 +45,7 @@ async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
     let received = ReceivedMeter::default();
     let mut operation = None;
     let leftover = Leftover::default();
-    let served = serve(&state, &parts, leftover.watch(body), &received, &mut operation);
+    let served = pin!(serve(&state, &parts, leftover.watch(body), &received, &mut operation));
     let (result, waits) = Waits::during(served).await;
     let cross_origin = parts.headers.contains_key(header::ORIGIN) && parts.method != Method::OPTIONS;
     let code = result.as_ref().err().map(|error| error.code().as_str());

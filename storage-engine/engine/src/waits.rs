@@ -18,7 +18,8 @@ pub struct Waits {
 }
 
 impl Waits {
-    /// Runs a request, and tells what it waited for; what is done for it by other tasks does not count.
+    /// Runs a request, and tells what it waited for; what is done for it by other tasks does not count. Of a large future
+    /// give its pin: it is moved three times.
     pub async fn during<F: Future>(request: F) -> (F::Output, Self) {
         let request = async {
             let output = request.await;
