@@ -261,7 +261,7 @@ impl Worker {
         refused(key, refusal)
     }
 
-    /// A 5xx may have done the write or not; any other refusal has not.
+    /// A 5xx may have done the write or not, and so may a 200 whose body was cut off; a 4xx has not.
     fn settle(
         &self,
         key: &str,
@@ -272,7 +272,8 @@ impl Worker {
             Ok(()) => self.ledger.acknowledge(key, content),
             Err(refusal) => {
                 // What was answered with a lost upload may have been done before it was lost.
-                if refusal.status < 500 && self.on_failure != OnFailure::AcceptLoss {
+                let is_refused = (400..500).contains(&refusal.status);
+                if is_refused && self.on_failure != OnFailure::AcceptLoss {
                     self.ledger.refuse(key, content);
                 }
                 return Err(self.refused_upload(key, &refusal));
