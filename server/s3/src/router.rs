@@ -45,8 +45,10 @@ async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
     let received = ReceivedMeter::default();
     let mut operation = None;
     let leftover = Leftover::default();
-    let served = pin!(serve(&state, &parts, leftover.watch(body), &received, &mut operation));
-    let (result, waits) = Waits::during(served).await;
+    let (result, waits) = {
+        let served = pin!(serve(&state, &parts, leftover.watch(body), &received, &mut operation));
+        Waits::during(served).await
+    };
     let cross_origin = parts.headers.contains_key(header::ORIGIN) && parts.method != Method::OPTIONS;
     let code = result.as_ref().err().map(|error| error.code().as_str());
     let mut response = match result {
