@@ -1,14 +1,19 @@
 """The real binary as a child process, for the client tests."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
+import pty
+import select
 import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 import urllib.request
 from pathlib import Path
@@ -114,11 +119,15 @@ class Server:
 
     def admin(self, *words) -> str:
         """Runs another subcommand of the binary against this server."""
+        return run([binary(), *words], env=self.admin_env())
+
+    def admin_env(self) -> dict:
+        """The environment that points other subcommands of the binary at this server."""
         env = dict(os.environ, GRANARY_ROOT_ACCESS_KEY=ACCESS_KEY, GRANARY_ROOT_SECRET_KEY=SECRET_KEY,
                    GRANARY_ENDPOINT=self.endpoint)
         if self.tls:
             env["GRANARY_CA_CERT"] = str(self.certificate)
-        return run([binary(), *words], env=env)
+        return env
 
     def log_tail(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
@@ -169,6 +178,28 @@ def run(command, env, cwd=None, timeout_s=600) -> str:
     )
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def run_at_a_terminal(command, env, timeout_s=60) -> str:
+    """Runs a program whose standard error is a terminal; returns what that shows, when it has ended well."""
+    leader, terminal = pty.openpty()
+    # Rows and columns: a terminal without a width shows no bar.
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+    shown = b""
+    with subprocess.Popen([str(word) for word in command], env={**env, "TERM": "xterm"}, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=terminal) as process:
+        os.close(terminal)
+        deadline = time.monotonic() + timeout_s
+        # The leader says EIO when nobody holds the other end any more.
+        with contextlib.suppress(OSError):
+            while select.select([leader], [], [], max(0, deadline - time.monotonic()))[0]:
+                shown += os.read(leader, 65536)
+        if time.monotonic() >= deadline:
+            process.kill()
+        code = process.wait()
+    os.close(leader)
+    assert code == 0, f"{command} ended with {code}\n{shown.decode(errors='replace')}"
+    return shown.decode()
 
 
 def program(name: str) -> str:

@@ -2,8 +2,11 @@
 
 import hashlib
 import io
+import re
 import socket
+import ssl
 import sys
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -218,3 +221,39 @@ def test_virtual_host_style(server, bucket, monkeypatch):
     s3.put_object(Bucket=bucket, Key="v/h", Body=b"host")
     assert s3.get_object(Bucket=bucket, Key="v/h")["Body"].read() == b"host"
     assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["v/h"]
+
+
+def test_metrics_tell_where_the_time_of_large_objects_went_by_operation(server, bucket):
+    s3 = server.boto3()
+
+    def phases():
+        context = ssl.create_default_context(cafile=server.certificate) if server.tls else None
+        with urllib.request.urlopen(f"{server.endpoint}/metrics", context=context) as answer:
+            lines = re.findall(r"^granary_s3_phase_seconds_count{([^}]*)} (\d+)$", answer.read().decode(), re.MULTILINE)
+        labels = [(dict(re.findall(r'(\w+)="([^"]*)"', text)), int(count)) for text, count in lines]
+        return {(label["operation"], label["phase"]): count for label, count in labels}
+
+    before = phases()
+    body = seeded_bytes(9, 5 * MIB)
+    s3.put_object(Bucket=bucket, Key="large", Body=body)
+    upload = {"Bucket": bucket, "Key": "m", "UploadId": s3.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]}
+    tag = s3.upload_part(**upload, PartNumber=1, Body=body)["ETag"]
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/large")
+    assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == body
+    deadline = time.monotonic() + 10
+    expected = {
+        "PutObject": {"receive", "engine", "flush", "metadata"},
+        "UploadPart": {"receive", "engine", "flush", "metadata"},
+        "CompleteMultipartUpload": {"engine", "flush", "metadata"},
+        "CopyObject": {"engine", "flush", "metadata"},
+        "GetObject": {"engine", "send"},
+    }
+    # A request is counted when its answer is on its way, so that it may be seen a little later.
+    while True:
+        counted = {place for place, count in phases().items() if count > before.get(place, 0)}
+        told = {operation: {phase for name, phase in counted if name == operation} for operation in expected}
+        if told == expected or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    assert told == expected

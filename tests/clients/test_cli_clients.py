@@ -4,11 +4,12 @@ range where it can, makes a multipart upload, and deletes."""
 import json
 import re
 import ssl
+import subprocess
 import urllib.request
 
 import pytest
 
-from harness import ACCESS_KEY, REGION, SECRET_KEY, program, run, seeded_bytes
+from harness import ACCESS_KEY, REGION, SECRET_KEY, binary, program, run, run_at_a_terminal, seeded_bytes
 
 MIB = 1024 * 1024
 
@@ -161,3 +162,15 @@ def test_s3cmd(server, bucket, tree, tmp_path):
     assert s3cmd("ls", f"{url}/moved.txt").split()[2] == "6"
     s3cmd("del", "--recursive", "--force", url)
     assert keys_of(server, bucket) == []
+
+
+@pytest.mark.parametrize("task", ["heal", "scrub"])
+def test_long_tasks_show_a_bar_at_a_terminal_and_their_outcome_elsewhere(server, bucket, task):
+    server.boto3().put_object(Bucket=bucket, Key="k", Body=seeded_bytes(1, 300_000))
+    shown = run_at_a_terminal([binary(), task], server.admin_env())
+    assert re.search(rf"{task} .*\d+/\d+ volumes, .* \d+ findings", shown), repr(shown)
+    assert "[K" in shown, "the bar is taken away at the end"
+    quiet = subprocess.run([binary(), task], env=server.admin_env(), timeout=60, text=True, capture_output=True)
+    outcome = re.fullmatch(rf"{task} done: (\d+) of (\d+) volumes, .*, 0 findings, 0 repaired, 0 unrepairable\n", quiet.stdout)
+    assert outcome and int(outcome[1]) == int(outcome[2]) > 0, quiet
+    assert quiet.stderr == "", "where nobody looks there is no bar"

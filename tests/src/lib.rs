@@ -5,6 +5,7 @@
 pub mod census;
 pub mod client;
 pub mod cluster;
+mod ledger;
 pub mod load;
 pub mod network;
 pub mod raw;

@@ -1,18 +1,19 @@
-//! A steady load with a memory: it knows what was acknowledged, what was in flight, and what each
-//! key may therefore hold.
+//! A steady load, which writes down in a ledger what was acknowledged and what was in flight.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
 use tokio::task::JoinSet;
 
 use crate::client::decided;
 use crate::content::{Choices, seeded_bytes};
+use crate::ledger::read;
+pub use crate::ledger::{Content, Ledger};
 
 /// The bucket the load works in.
 pub const BUCKET: &str = "load";
@@ -20,155 +21,6 @@ const PART_BYTES: usize = 5 << 20;
 const KEYS_PER_WORKER: u64 = 40;
 const LARGE_BYTES: usize = 1_500_000;
 const PAUSE_UNAVAILABLE: std::time::Duration = std::time::Duration::from_millis(200);
-
-/// What a key may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// Nothing.
-    Absent,
-    /// The seeded bytes of this seed and length.
-    Seeded {
-        /// Seed of the content.
-        seed: u64,
-        /// Its length.
-        length_bytes: usize,
-    },
-}
-
-impl Content {
-    fn bytes(self) -> Option<Vec<u8>> {
-        match self {
-            Self::Absent => None,
-            Self::Seeded { seed, length_bytes } => Some(seeded_bytes(seed, length_bytes)),
-        }
-    }
-}
-
-/// Everything a load has done, by key: the last acknowledged content, and the contents of writes
-/// whose outcome it was never told.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    keys: Mutex<BTreeMap<String, Holding>>,
-    /// What each key was acknowledged to hold before.
-    past: Mutex<BTreeMap<String, Vec<Content>>>,
-    acknowledged: AtomicU64,
-}
-
-#[derive(Clone, Debug)]
-struct Holding {
-    settled: Content,
-    unknown: Vec<Content>,
-}
-
-impl Ledger {
-    /// How many writes were acknowledged.
-    pub fn acknowledged(&self) -> u64 {
-        self.acknowledged.load(Ordering::Relaxed)
-    }
-
-    /// The keys written so far.
-    pub fn keys(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
-    }
-
-    /// How many bytes all keys hold together, as far as that is settled.
-    pub fn settled_bytes(&self) -> u64 {
-        let length = |holding: &Holding| match holding.settled {
-            Content::Absent => 0,
-            Content::Seeded { length_bytes, .. } => length_bytes as u64,
-        };
-        self.lock().values().map(length).sum()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Holding>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin(&self, key: &str, content: Content) {
-        let mut keys = self.lock();
-        let none = Holding { settled: Content::Absent, unknown: Vec::new() };
-        keys.entry(key.to_owned()).or_insert(none).unknown.push(content);
-    }
-
-    fn acknowledge(&self, key: &str, content: Content) {
-        let before = self.lock().insert(key.to_owned(), Holding { settled: content, unknown: Vec::new() });
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        past.entry(key.to_owned()).or_default().extend(before.map(|before| before.settled));
-        drop(past);
-        self.acknowledged.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Takes back a write that the server refused, and so did not do.
-    fn refuse(&self, key: &str, content: Content) {
-        if let Some(holding) = self.lock().get_mut(key) {
-            holding.unknown.retain(|unknown| *unknown != content);
-        }
-    }
-
-    /// Reads every key: each must hold its last acknowledged content or, whole, one whose outcome is
-    /// unknown. What is found is settled from then on.
-    pub async fn verify(&self, client: &Client) -> Result<()> {
-        self.verify_but(client, &BTreeSet::new()).await
-    }
-
-    /// As [`Ledger::verify`], but for keys that are reported to have gone back in time: these may hold, whole, whatever they
-    /// once were acknowledged to hold, or nothing.
-    pub async fn verify_but(&self, client: &Client, reported: &BTreeSet<String>) -> Result<()> {
-        let holdings = self.lock().clone();
-        for (key, holding) in holdings {
-            let found = read(client, &key).await.with_context(|| format!("reading {key}"))?;
-            let past = self.past(&key, reported.contains(&key));
-            let now = std::iter::once(holding.settled).chain(holding.unknown.iter().copied());
-            let mut allowed = now.chain(past);
-            let Some(content) = allowed.find(|content| content.bytes() == found) else {
-                let length = found.map(|bytes| bytes.len());
-                bail!("{key} holds {length:?} bytes that are none of {holding:?}");
-            };
-            self.lock().insert(key, Holding { settled: content, unknown: Vec::new() });
-        }
-        self.verify_listing(client).await
-    }
-
-    fn past(&self, key: &str, is_allowed: bool) -> Vec<Content> {
-        if !is_allowed {
-            return Vec::new();
-        }
-        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut past = past.get(key).cloned().unwrap_or_default();
-        past.push(Content::Absent);
-        past
-    }
-
-    async fn verify_listing(&self, client: &Client) -> Result<()> {
-        let mut listed = BTreeMap::new();
-        let mut pages = client.list_objects_v2().bucket(BUCKET).into_paginator().send();
-        while let Some(page) = pages.next().await {
-            for object in page?.contents() {
-                listed.insert(object.key().unwrap_or_default().to_owned(), object.size().unwrap_or_default());
-            }
-        }
-        let expected: BTreeMap<String, i64> = self
-            .lock()
-            .iter()
-            .filter_map(|(key, holding)| match holding.settled {
-                Content::Absent => None,
-                Content::Seeded { length_bytes, .. } => {
-                    Some((key.clone(), i64::try_from(length_bytes).ok()?))
-                }
-            })
-            .collect();
-        ensure!(listed == expected, "the listing differs: {listed:?} for {expected:?}");
-        Ok(())
-    }
-}
-
-async fn read(client: &Client, key: &str) -> Result<Option<Vec<u8>>> {
-    match decided(client.get_object().bucket(BUCKET).key(key).send().await)? {
-        Ok(got) => Ok(Some(got.body.collect().await.context("the body")?.to_vec())),
-        Err(refusal) if refusal.status == 404 => Ok(None),
-        Err(refusal) => Err(refused(key, &refusal)),
-    }
-}
 
 /// What the workers do when the server refuses a write, or goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +44,7 @@ pub struct Load {
 
 impl Load {
     /// Starts `workers` tasks, each writing keys of its own: small and large puts, overwrites,
-    /// multipart uploads, deletes, and reads of what it wrote.
+    /// multipart uploads, copies, deletes of one key and of several, and reads of what it wrote.
     pub fn start(
         client: &Client,
         ledger: &Arc<Ledger>,
@@ -249,9 +101,21 @@ impl std::fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-fn refused(what: &str, refusal: &crate::client::Refusal) -> anyhow::Error {
+/// A refusal as an error; a 503 can be told from the others.
+pub(crate) fn refused(what: &str, refusal: &crate::client::Refusal) -> anyhow::Error {
     let text = format!("{what}: {refusal:?}");
     if refusal.status == 503 { Unavailable(text).into() } else { anyhow::anyhow!(text) }
+}
+
+/// What became of one key of a DeleteObjects, as if it had been the only one.
+fn refusal_of(error: &aws_sdk_s3::types::Error) -> crate::client::Refusal {
+    let code = error.code().unwrap_or_default();
+    let status = match code {
+        "ServiceUnavailable" | "SlowDown" => 503,
+        "InternalError" => 500,
+        _ => 400,
+    };
+    crate::client::Refusal::new(status, code)
 }
 
 struct Worker {
@@ -281,18 +145,25 @@ impl Worker {
     }
 
     async fn step(&mut self) -> Result<()> {
-        let key = format!("w{}/{}", self.number, self.choices.below(KEYS_PER_WORKER));
+        let key = self.key();
         let seed = self.choices.next_u64();
         match self.choices.below(100) {
-            0..70 => {
+            0..64 => {
                 let length_bytes = usize::try_from(self.choices.below(40_000)).unwrap_or_default();
                 self.put(&key, Content::Seeded { seed, length_bytes }).await
             }
+            64..67 => self.copy(&key).await,
+            67..70 => self.delete_many(&key).await,
             70..80 => self.put(&key, Content::Seeded { seed, length_bytes: LARGE_BYTES }).await,
             80..82 => self.multipart(&key, seed).await,
             82..90 => self.delete(&key).await,
             _ => self.read_back(&key).await,
         }
+    }
+
+    /// One of the keys that only this worker writes.
+    fn key(&mut self) -> String {
+        format!("w{}/{}", self.number, self.choices.below(KEYS_PER_WORKER))
     }
 
     async fn put(&self, key: &str, content: Content) -> Result<()> {
@@ -306,6 +177,45 @@ impl Worker {
         self.ledger.begin(key, Content::Absent);
         let sent = self.client.delete_object().bucket(BUCKET).key(key).send().await;
         self.settle(key, Content::Absent, decided(sent)?.map(|_| ()))
+    }
+
+    /// Copies onto the key another one of which it is certain what it holds; deletes the key if there is none.
+    async fn copy(&mut self, key: &str) -> Result<()> {
+        let from = self.key();
+        let source = self.ledger.holding(&from);
+        // What may be lost again is certain of no key.
+        let is_certain = source.unknown.is_empty() && self.on_failure != OnFailure::AcceptLoss;
+        if source.settled == Content::Absent || from == key || !is_certain {
+            return self.delete(key).await;
+        }
+        let content = source.settled;
+        self.ledger.begin(key, content);
+        let request = self.client.copy_object().bucket(BUCKET).key(key);
+        let sent = request.copy_source(format!("{BUCKET}/{from}")).send().await;
+        self.settle(key, content, decided(sent)?.map(|_| ()))
+    }
+
+    async fn delete_many(&mut self, key: &str) -> Result<()> {
+        let keys = BTreeSet::from([key.to_owned(), self.key(), self.key()]);
+        let mut delete = Delete::builder();
+        for key in &keys {
+            self.ledger.begin(key, Content::Absent);
+            delete = delete.objects(ObjectIdentifier::builder().key(key).build()?);
+        }
+        let sent = self.client.delete_objects().bucket(BUCKET).delete(delete.build()?).send().await;
+        let answer = decided(sent)?;
+        let settled = keys.iter().map(|key| {
+            let decision = match &answer {
+                Ok(answer) => match answer.errors().iter().find(|error| error.key() == Some(key)) {
+                    None => Ok(()),
+                    Some(error) => Err(refusal_of(error)),
+                },
+                Err(refusal) => Err(refusal.clone()),
+            };
+            self.settle(key, Content::Absent, decision)
+        });
+        // Each is written down, whatever became of the others.
+        settled.collect::<Vec<_>>().into_iter().collect()
     }
 
     async fn multipart(&self, key: &str, seed: u64) -> Result<()> {
@@ -330,8 +240,7 @@ impl Worker {
     }
 
     async fn read_back(&self, key: &str) -> Result<()> {
-        let none = Holding { settled: Content::Absent, unknown: Vec::new() };
-        let holding = self.ledger.lock().get(key).cloned().unwrap_or(none);
+        let holding = self.ledger.holding(key);
         let found = read(&self.client, key).await?;
         let past = self.ledger.past(key, self.on_failure == OnFailure::AcceptLoss);
         let mut allowed = std::iter::once(holding.settled).chain(holding.unknown).chain(past);
@@ -352,7 +261,7 @@ impl Worker {
         refused(key, refusal)
     }
 
-    /// A 5xx may have done the write or not; any other refusal has not.
+    /// A 5xx may have done the write or not, and so may a 200 whose body was cut off; a 4xx has not.
     fn settle(
         &self,
         key: &str,
@@ -363,7 +272,8 @@ impl Worker {
             Ok(()) => self.ledger.acknowledge(key, content),
             Err(refusal) => {
                 // What was answered with a lost upload may have been done before it was lost.
-                if refusal.status < 500 && self.on_failure != OnFailure::AcceptLoss {
+                let is_refused = (400..500).contains(&refusal.status);
+                if is_refused && self.on_failure != OnFailure::AcceptLoss {
                     self.ledger.refuse(key, content);
                 }
                 return Err(self.refused_upload(key, &refusal));

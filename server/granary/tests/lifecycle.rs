@@ -131,6 +131,24 @@ fn sigterm_waits_for_a_request_in_progress_and_no_longer_than_the_drain_timeout(
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
+/// Its key ring and its credentials are others too, and say nothing of what is wrong.
+#[test]
+fn a_drive_of_another_store_is_told_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
+    for data in [&ours, &theirs] {
+        let server = Server::start(data, &[]);
+        server.signal(Signal::TERM);
+        assert!(server.wait().0.success());
+    }
+    let (ours, theirs) = (ours.to_str().unwrap(), theirs.to_str().unwrap());
+    let output =
+        granary(&["serve", "--listen", "127.0.0.1:0", "--data", ours, "--data", theirs]).output().unwrap();
+    assert!(!output.status.success());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("is a drive of another store"), "{told}");
+}
+
 #[test]
 fn a_taken_port_is_told_before_a_drive_is_touched() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -2,14 +2,17 @@
 //!
 //! The handles are taken once: looking a metric up by its labels costs more than counting.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use granary_engine::Waits;
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::operation::{Operation, Status};
 
 /// The handles of one operation.
 pub(crate) struct OneOperation {
+    name: &'static str,
     ok: Counter,
     client_error: Counter,
     server_error: Counter,
@@ -18,14 +21,18 @@ pub(crate) struct OneOperation {
     total: Histogram,
     receive: Histogram,
     engine: Histogram,
+    /// Of what writes; most operations do not, and have none.
+    flush: OnceLock<Histogram>,
+    metadata: OnceLock<Histogram>,
     pub(crate) send: Histogram,
 }
 
 impl OneOperation {
     fn new(name: &'static str) -> Self {
         let requests = |class: &'static str| counter!("granary_s3_requests_total", "operation" => name, "status" => class);
-        let phase = |phase: &'static str| histogram!("granary_s3_phase_seconds", "operation" => name, "phase" => phase);
+        let phase = |phase| phase_of(name, phase);
         Self {
+            name,
             ok: requests("2xx"),
             client_error: requests("4xx"),
             server_error: requests("5xx"),
@@ -34,12 +41,14 @@ impl OneOperation {
             total: histogram!("granary_s3_request_seconds", "operation" => name),
             receive: phase("receive"),
             engine: phase("engine"),
+            flush: OnceLock::new(),
+            metadata: OnceLock::new(),
             send: phase("send"),
         }
     }
 
     /// Counts a request that has been answered; a response's body may still have to be sent.
-    pub(crate) fn record(&self, status: http::StatusCode, total: Duration, received: Received) {
+    pub(crate) fn record(&self, status: http::StatusCode, total: Duration, received: Received, waits: Waits) {
         if status.is_server_error() {
             self.server_error.increment(1);
         } else if status.is_client_error() {
@@ -51,9 +60,20 @@ impl OneOperation {
             self.received_bytes.increment(received.bytes);
             self.receive.record(received.waited);
         }
-        self.engine.record(total.saturating_sub(received.waited));
+        for (phase, histogram, waited) in
+            [("flush", &self.flush, waits.flush), ("metadata", &self.metadata, waits.metadata)]
+        {
+            if !waited.is_zero() {
+                histogram.get_or_init(|| phase_of(self.name, phase)).record(waited);
+            }
+        }
+        self.engine.record(total.saturating_sub(received.waited + waits.flush + waits.metadata));
         self.total.record(total);
     }
+}
+
+fn phase_of(operation: &'static str, phase: &'static str) -> Histogram {
+    histogram!("granary_s3_phase_seconds", "operation" => operation, "phase" => phase)
 }
 
 /// What a request's body brought and how long the client was waited for.

@@ -79,9 +79,9 @@ fn document(error: &S3Error, context: ErrorContext<'_>) -> Bytes {
 
 fn error_elements(xml: &mut XmlWriter, error: &S3Error) {
     xml.text("Code", error.code().as_str());
-    xml.text("Message", error.message());
+    xml.echo("Message", error.message());
     for (name, value) in error.fields() {
-        xml.text(name, value);
+        xml.echo(name, value);
     }
 }
 

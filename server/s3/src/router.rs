@@ -1,5 +1,6 @@
 //! The way of a request: address, operation, authentication, authorisation, handler, answer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -7,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use granary_auth::{AuthError, RequestHead, Verified, explain, is_signed_v2, request_host};
+use granary_engine::Waits;
 use granary_types::BucketName;
 use http::request::Parts;
 use http::{Method, header};
@@ -43,7 +45,10 @@ async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
     let received = ReceivedMeter::default();
     let mut operation = None;
     let leftover = Leftover::default();
-    let result = serve(&state, &parts, leftover.watch(body), &received, &mut operation).await;
+    let (result, waits) = {
+        let served = pin!(serve(&state, &parts, leftover.watch(body), &received, &mut operation));
+        Waits::during(served).await
+    };
     let cross_origin = parts.headers.contains_key(header::ORIGIN) && parts.method != Method::OPTIONS;
     let code = result.as_ref().err().map(|error| error.code().as_str());
     let mut response = match result {
@@ -76,7 +81,7 @@ async fn handle(State(state): State<S3State>, request: Request) -> S3Response {
         took: started.elapsed(),
     };
     logs::leave(shared, &parts, &answered);
-    shared.metrics.of(operation).record(response.status(), started.elapsed(), received.read());
+    shared.metrics.of(operation).record(response.status(), started.elapsed(), received.read(), waits);
     response
 }
 

@@ -50,6 +50,7 @@ mod tiers;
 mod told;
 mod transit;
 mod volume;
+mod waits;
 mod warm;
 mod write;
 
@@ -90,6 +91,8 @@ pub use read::{ObjectHandle, ObjectStream};
 pub use rename::RenameConditions;
 pub use restore::check_readable;
 pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};
+pub use start::check_one_store;
 pub use tier_status::{ClassStatus, TierStatus};
 pub use tiers::{CodeRule, TierRule, WhenFull};
+pub use waits::Waits;
 pub use warm::{PinStatus, WarmJob, WarmJobId, WarmJobKind, WarmJobState, WarmOptions, WarmStatus};

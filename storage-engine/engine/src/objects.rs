@@ -1,5 +1,7 @@
 //! Objects: put, open, delete, list.
 
+use std::time::Instant;
+
 use granary_keys::DataKey;
 use granary_keys::units::StreamId;
 use granary_metadata::{
@@ -29,6 +31,7 @@ use crate::sealing::{Encryption, EncryptionInfo, new_seal, shown_etag};
 use crate::tags::tag_write;
 use crate::tiers::Tier;
 use crate::told::Told;
+use crate::waits::Waits;
 use crate::write::{Draft, PackWrite, Recorded, WrittenBlob, placeholder};
 
 /// How often a write is tried whose bucket's versioning changed under it.
@@ -287,7 +290,9 @@ impl Engine {
 impl Inner {
     /// Commits one write, and what goes with it.
     pub(crate) async fn commit_one(&self, commit: Commit) -> Result<Outcome> {
+        let started = Instant::now();
         let committed = self.store.commit(commit).await;
+        Waits { metadata: started.elapsed(), ..Waits::default() }.note();
         if let Err(error) = &committed {
             self.pool.leave_fenced(error).await;
         }

@@ -22,6 +22,11 @@ async fn absurd_headers_are_refused() {
             assert!((400..500).contains(&response.status), "{what}: {}", response.status);
         }
     }
+    for (version, status) in [("1.1", 400), ("1.0", 403)] {
+        let no_host = format!("GET /hostile/k HTTP/{version}\r\n\r\n");
+        let response = raw::send_bytes(&host, no_host.as_bytes(), false).await.unwrap();
+        assert_eq!(response.status, status, "HTTP/{version} without a host");
+    }
     for garbage in [
         "\r\n\r\n\r\n",
         "GET\r\n\r\n",

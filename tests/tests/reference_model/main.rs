@@ -12,6 +12,7 @@
     reason = "tests"
 )]
 
+mod copies;
 mod crashes;
 mod listing;
 mod model;
@@ -70,14 +71,14 @@ async fn run(layout: &str, config: ServerConfig) {
 }
 
 async fn step(world: &mut World) {
-    match world.choices.below(270) {
+    match world.choices.below(278) {
         0..40 => objects::put(world).await,
         40..70 => objects::get(world).await,
         70..90 => objects::range(world).await,
         90..100 => objects::head(world).await,
         100..112 => objects::delete(world).await,
         112..118 => objects::delete_many(world).await,
-        118..130 => objects::copy(world).await,
+        118..130 => copies::copy(world).await,
         130..150 => listing::list(world).await,
         150..156 => multipart::create(world).await,
         156..172 => multipart::put_part(world).await,
@@ -87,7 +88,8 @@ async fn step(world: &mut World) {
         187..195 => objects::put_burst(world).await,
         195..197 => crashes::stop_and_restart(world).await,
         197..198 => crashes::kill_and_restart(world).await,
-        198..200 => crashes::kill_amid_puts(world).await,
+        198..200 => crashes::kill_amid_writes(world).await,
+        200..208 => copies::copy_part(world).await,
         _ => versions::step(world).await,
     }
 }

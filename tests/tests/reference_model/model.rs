@@ -28,7 +28,34 @@ pub(crate) struct Upload {
 pub(crate) enum Condition {
     Always,
     IfAbsent,
+    IfPresent,
     IfMatch(String),
+}
+
+/// A condition of a copy on its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SourceCondition {
+    Always,
+    IfMatch(String),
+    IfNoneMatch(String),
+}
+
+/// A range of bytes as a client asks for it; both ends are included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    Closed(usize, usize),
+    From(usize),
+    Last(usize),
+}
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Closed(first, last) => write!(f, "bytes={first}-{last}"),
+            Self::From(first) => write!(f, "bytes={first}-"),
+            Self::Last(length) => write!(f, "bytes=-{length}"),
+        }
+    }
 }
 
 /// One line of a listing.
@@ -55,6 +82,18 @@ impl Object {
     }
 }
 
+/// Whether a condition holds for the ETag of what is there.
+pub(crate) fn check(current: Option<&str>, condition: &Condition) -> Result<(), Refusal> {
+    let failed = Refusal::new(412, "PreconditionFailed");
+    match (condition, current) {
+        (Condition::Always, _) | (Condition::IfAbsent, None) | (Condition::IfPresent, Some(_)) => Ok(()),
+        (Condition::IfAbsent, Some(_)) => Err(failed),
+        (Condition::IfPresent | Condition::IfMatch(_), None) => Err(Refusal::new(404, "NoSuchKey")),
+        (Condition::IfMatch(etag), Some(current)) if etag == current => Ok(()),
+        (Condition::IfMatch(_), Some(_)) => Err(failed),
+    }
+}
+
 impl Model {
     pub(crate) fn put(
         &mut self,
@@ -68,36 +107,34 @@ impl Model {
         Ok(etag)
     }
 
-    fn check(&self, key: &str, condition: &Condition) -> Result<(), Refusal> {
-        let current = self.objects.get(key);
-        let failed = Refusal::new(412, "PreconditionFailed");
-        match (condition, current) {
-            (Condition::Always, _) | (Condition::IfAbsent, None) => Ok(()),
-            (Condition::IfAbsent, Some(_)) => Err(failed),
-            (Condition::IfMatch(_), None) => Err(Refusal::new(404, "NoSuchKey")),
-            (Condition::IfMatch(etag), Some(object)) if *etag == object.etag => Ok(()),
-            (Condition::IfMatch(_), Some(_)) => Err(failed),
-        }
+    pub(crate) fn check(&self, key: &str, condition: &Condition) -> Result<(), Refusal> {
+        check(self.objects.get(key).map(|object| object.etag.as_str()), condition)
     }
 
     pub(crate) fn get(&self, key: &str) -> Result<&Object, Refusal> {
         self.objects.get(key).ok_or_else(|| Refusal::new(404, "NoSuchKey"))
     }
 
-    /// The bytes from `first` to `last`, both included.
-    pub(crate) fn range(&self, key: &str, first: usize, last: usize) -> Result<Bytes, Refusal> {
-        let object = self.get(key)?;
-        if first >= object.body.len() {
-            return Err(Refusal::new(416, "InvalidRange"));
-        }
-        Ok(object.body.slice(first..object.body.len().min(last + 1)))
+    /// Deleting what is not there succeeds, unless a condition asks for it.
+    pub(crate) fn delete(&mut self, key: &str, condition: &Condition) -> Result<(), Refusal> {
+        self.check(key, condition)?;
+        self.objects.remove(key);
+        Ok(())
     }
 
-    pub(crate) fn copy(&mut self, from: &str, to: &str) -> Result<String, Refusal> {
-        let object = self.get(from)?.clone();
-        // A copy is one object again, whatever parts its source had, so its ETag is a plain MD5.
-        let copy = Object::new(object.body, &object.origin);
-        self.put(to, copy, &Condition::Always)
+    /// The bytes of a range, and where it begins.
+    pub(crate) fn range(&self, key: &str, span: Span) -> Result<(usize, Bytes), Refusal> {
+        let object = self.get(key)?;
+        let length = object.body.len();
+        let (first, end) = match span {
+            Span::Closed(first, last) => (first, length.min(last + 1)),
+            Span::From(first) => (first, length),
+            Span::Last(last) => (length.saturating_sub(last), length),
+        };
+        if first >= end {
+            return Err(Refusal::new(416, "InvalidRange"));
+        }
+        Ok((first, object.body.slice(first..end)))
     }
 
     /// The whole listing, in byte order, with what a delimiter folds folded.
@@ -124,6 +161,12 @@ impl Model {
 
     pub(crate) fn upload(&mut self, id: &str) -> Result<&mut Upload, Refusal> {
         self.uploads.get_mut(id).ok_or_else(no_such_upload)
+    }
+
+    /// Number, length and ETag of each part.
+    pub(crate) fn parts(&self, id: &str) -> Result<Vec<(i32, usize, String)>, Refusal> {
+        let upload = self.uploads.get(id).ok_or_else(no_such_upload)?;
+        Ok(upload.parts.iter().map(|(number, body)| (*number, body.len(), etag_of(body))).collect())
     }
 
     /// Completes an upload from `(number, etag)` as the client claims them. When several things are
@@ -163,6 +206,6 @@ impl Model {
     }
 }
 
-fn no_such_upload() -> Refusal {
+pub(crate) fn no_such_upload() -> Refusal {
     Refusal::new(404, "NoSuchUpload")
 }

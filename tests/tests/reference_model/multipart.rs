@@ -2,9 +2,9 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use granary_tests::client::decided;
+use granary_tests::client::{Refusal, decided};
 
-use crate::model::{Condition, PART_BYTES_MIN, Upload, etag_of};
+use crate::model::{PART_BYTES_MIN, Upload, etag_of};
 use crate::objects::condition;
 use crate::world::{BUCKET, World};
 
@@ -24,7 +24,7 @@ pub(crate) async fn create(world: &mut World) {
 }
 
 /// An open upload and its key, or one that never was.
-fn some_upload(world: &mut World) -> (String, String) {
+pub(crate) fn some_upload(world: &mut World) -> (String, String) {
     let open: Vec<(String, String)> =
         world.model.uploads.iter().map(|(id, upload)| (id.clone(), upload.key.clone())).collect();
     match world.choices.pick(&open) {
@@ -71,25 +71,22 @@ pub(crate) async fn complete(world: &mut World) {
     let condition = condition(world, &key);
     let numbers: Vec<(i32, usize)> = parts.iter().map(|(number, body)| (*number, body.len())).collect();
     world.note(format!("complete {key:?} {condition:?} of {numbers:?} with {claimed:?}"));
-    let completed = claimed
-        .iter()
-        .map(|(number, etag)| CompletedPart::builder().part_number(*number).e_tag(etag).build());
-    let completed = CompletedMultipartUpload::builder().set_parts(Some(completed.collect())).build();
-    let mut request = world.client.complete_multipart_upload().bucket(BUCKET).key(&key).upload_id(&id);
-    match &condition {
-        Condition::Always => {}
-        Condition::IfAbsent => request = request.if_none_match("*"),
-        Condition::IfMatch(etag) => request = request.if_match(etag),
-    }
-    let answer = decided(request.multipart_upload(completed).send().await).unwrap();
+    let (if_match, if_none_match) = condition.headers();
+    let request = world.client.complete_multipart_upload().bucket(BUCKET).key(&key).upload_id(&id);
+    let request = request.set_if_match(if_match).set_if_none_match(if_none_match);
+    let answer = decided(request.multipart_upload(completed_upload(&claimed)).send().await).unwrap();
     let real = answer.map(|done| done.e_tag.unwrap_or_default());
     let expected = world.model.complete(&id, &claimed, &condition);
-    match (&real, &expected) {
-        (Err(refusal), Err(faults)) if faults.contains(refusal) => {}
-        (Ok(real), Ok(expected)) if real == expected => {}
-        _ => world.disagree(&format!("real {real:?}\nmodel {expected:?}")),
-    }
+    world.agree_on_faults(&real, &expected);
     world.compare_object(&key).await;
+}
+
+/// The document that completes an upload of these parts.
+pub(crate) fn completed_upload(claimed: &[(i32, String)]) -> CompletedMultipartUpload {
+    let parts = claimed
+        .iter()
+        .map(|(number, etag)| CompletedPart::builder().part_number(*number).e_tag(etag).build());
+    CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build()
 }
 
 pub(crate) async fn abort(world: &mut World) {
@@ -104,35 +101,62 @@ pub(crate) async fn abort(world: &mut World) {
 
 pub(crate) async fn list(world: &mut World) {
     let (id, key) = some_upload(world);
-    world.note(format!("list parts of {key:?}"));
-    let request = world.client.list_parts().bucket(BUCKET).key(&key).upload_id(&id);
-    let real = decided(request.send().await).unwrap().map(|listed| {
-        let parts = listed.parts().iter();
-        let part = |part: &aws_sdk_s3::types::Part| {
-            (part.part_number.unwrap_or_default(), part.size.unwrap_or_default() as usize, part.e_tag.clone())
-        };
-        parts.map(part).collect::<Vec<_>>()
-    });
-    let expected = world.model.upload(&id).map(|upload| {
-        let parts = upload.parts.iter();
-        parts.map(|(number, body)| (*number, body.len(), Some(etag_of(body)))).collect::<Vec<_>>()
-    });
-    world.agree(&real, &expected);
-    compare_uploads(world).await;
+    let page = 1 + world.choices.below(3) as i32;
+    world.note(format!("list parts of {key:?}, and uploads, by {page}"));
+    let real = listed_parts(world, (&id, &key), page).await;
+    world.agree(&real, &world.model.parts(&id));
+    compare_uploads(world, page).await;
 }
 
-pub(crate) async fn compare_uploads(world: &mut World) {
-    let answer = world.client.list_multipart_uploads().bucket(BUCKET).send().await;
-    let real = decided(answer).unwrap().map(|listed| {
-        let uploads = listed.uploads().iter();
-        let mut uploads: Vec<_> =
-            uploads.map(|upload| (upload.key.clone().unwrap(), upload.upload_id.clone().unwrap())).collect();
-        let keys_in_order = uploads.is_sorted_by_key(|upload| upload.0.clone());
-        uploads.sort();
-        (uploads, keys_in_order)
-    });
+/// Number, length and ETag of all parts of an upload, asked for in pages.
+pub(crate) async fn listed_parts(
+    world: &World,
+    (id, key): (&str, &str),
+    page_parts: i32,
+) -> Result<Vec<(i32, usize, String)>, Refusal> {
+    let (mut parts, mut marker) = (Vec::new(), None);
+    loop {
+        let request = world.client.list_parts().bucket(BUCKET).key(key).upload_id(id);
+        let request = request.max_parts(page_parts).set_part_number_marker(marker);
+        let page = decided(request.send().await).unwrap()?;
+        let count = page.parts().len() as i32;
+        let truncated = page.is_truncated() == Some(true);
+        if count > page_parts || (truncated && count != page_parts) {
+            world.disagree(&format!("a page of {count} parts for {page_parts}, truncated: {truncated}"));
+        }
+        parts.extend(page.parts().iter().map(|part| {
+            let etag = part.e_tag.clone().unwrap_or_default();
+            (part.part_number.unwrap_or_default(), part.size.unwrap_or_default() as usize, etag)
+        }));
+        if !truncated {
+            return Ok(parts);
+        }
+        marker = page.next_part_number_marker;
+    }
+}
+
+pub(crate) async fn compare_uploads(world: &mut World, page_uploads: i32) {
+    let (mut real, mut key_marker, mut id_marker) = (Vec::new(), None, None);
+    loop {
+        let request = world.client.list_multipart_uploads().bucket(BUCKET).max_uploads(page_uploads);
+        let request = request.set_key_marker(key_marker).set_upload_id_marker(id_marker);
+        let page = decided(request.send().await).unwrap().unwrap();
+        let count = page.uploads().len() as i32;
+        let truncated = page.is_truncated() == Some(true);
+        if count > page_uploads || (truncated && count != page_uploads) {
+            world.disagree(&format!("a page of {count} uploads for {page_uploads}, truncated: {truncated}"));
+        }
+        let uploads = page.uploads().iter();
+        real.extend(uploads.map(|upload| (upload.key.clone().unwrap(), upload.upload_id.clone().unwrap())));
+        if !truncated {
+            break;
+        }
+        (key_marker, id_marker) = (page.next_key_marker, page.next_upload_id_marker);
+    }
+    let keys_in_order = real.is_sorted_by_key(|upload| upload.0.clone());
+    real.sort();
     let mut expected: Vec<_> =
         world.model.uploads.iter().map(|(id, upload)| (upload.key.clone(), id.clone())).collect();
     expected.sort();
-    world.agree(&real, &Ok((expected, true)));
+    world.agree(&Ok((real, keys_in_order)), &Ok((expected, true)));
 }

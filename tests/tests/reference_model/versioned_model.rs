@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use granary_tests::client::Refusal;
 
-use crate::model::etag_of;
+use crate::model::{Condition, check, etag_of};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Status {
@@ -42,6 +42,17 @@ impl Versioned {
         let versions = self.keys.entry(key.to_owned()).or_default();
         versions.retain(|version| version.id != id);
         versions.push(Version { id, body });
+    }
+
+    /// Whether the newest version allows a write; a delete marker counts as no object.
+    pub(crate) fn check(&self, key: &str, condition: &Condition) -> Result<(), Refusal> {
+        check(self.current_etag(key).as_deref(), condition)
+    }
+
+    /// The ETag of the newest version; none if that is a delete marker.
+    pub(crate) fn current_etag(&self, key: &str) -> Option<String> {
+        let newest = self.keys.get(key)?.last()?;
+        newest.body.as_ref().map(|body| etag_of(body))
     }
 
     /// Whether a new version may have this id now.

@@ -4,7 +4,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketVersioningStatus, Delete, ObjectIdentifier, VersioningConfiguration};
 use granary_tests::client::decided;
 
-use crate::objects::percent_encode;
+use crate::copies::percent_encode;
+use crate::objects::{condition_on, delete_condition};
 use crate::versioned_model::{Line, Status};
 use crate::world::{VERSIONED, World};
 
@@ -53,10 +54,18 @@ async fn switch(world: &mut World) {
 
 async fn put(world: &mut World) {
     let (key, body) = (world.key(), world.body());
-    world.note(format!("put a version of {key:?}, {} bytes", body.len()));
+    let current = world.versions.current_etag(&key);
+    let condition = condition_on(world, current);
+    world.note(format!("put a version of {key:?}, {} bytes {condition:?}", body.len()));
+    let (if_match, if_none_match) = condition.headers();
     let request = world.client.put_object().bucket(VERSIONED).key(&key);
-    let put = decided(request.body(ByteStream::from(body.clone())).send().await).unwrap().unwrap();
-    written(world, &key, put.version_id(), Some(body));
+    let request = request.set_if_match(if_match).set_if_none_match(if_none_match);
+    match (decided(request.body(ByteStream::from(body.clone())).send().await).unwrap(), &condition) {
+        (Ok(put), condition) if world.versions.check(&key, condition).is_ok() => {
+            written(world, &key, put.version_id(), Some(body));
+        }
+        (real, condition) => world.agree(&real.map(drop), &world.versions.check(&key, condition)),
+    }
 }
 
 fn written(world: &mut World, key: &str, id: Option<&str>, body: Option<bytes::Bytes>) {
@@ -68,9 +77,15 @@ fn written(world: &mut World, key: &str, id: Option<&str>, body: Option<bytes::B
 
 async fn delete(world: &mut World) {
     let key = world.key();
-    world.note(format!("delete {key:?} among versions"));
-    let gone =
-        decided(world.client.delete_object().bucket(VERSIONED).key(&key).send().await).unwrap().unwrap();
+    let current = world.versions.current_etag(&key);
+    let condition = delete_condition(world, current);
+    world.note(format!("delete {key:?} among versions {condition:?}"));
+    let request =
+        world.client.delete_object().bucket(VERSIONED).key(&key).set_if_match(condition.headers().0);
+    let gone = match decided(request.send().await).unwrap() {
+        Ok(gone) if world.versions.check(&key, &condition).is_ok() => gone,
+        real => return world.agree(&real.map(drop), &world.versions.check(&key, &condition)),
+    };
     if world.versions.status == Status::Never {
         world.versions.delete(&key, "null");
         world.agree(&Ok((gone.delete_marker, gone.version_id)), &Ok((None, None)));

@@ -192,7 +192,9 @@ fn node_report(status: NodeStatus, drives: &[DriveReport]) -> NodeReport {
 fn drive_report(drive: DriveStatus) -> DriveReport {
     let (state, detail) = match drive.health {
         DriveHealth::Online => (DriveState::Online, None),
-        DriveHealth::Failed => (DriveState::Failed, Some("a write failed".to_owned())),
+        DriveHealth::Failed => {
+            (DriveState::Failed, Some("it cannot be written to; the log of its node says why".to_owned()))
+        }
         DriveHealth::Unused(problem, message) => {
             let state = match problem {
                 DriveProblem::Missing => DriveState::Missing,

@@ -12,7 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use granary_s3::address::VirtualHostDomains;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -21,7 +21,7 @@ use tower::ServiceExt;
 use tower_http::timeout::TimeoutBody;
 
 use super::limits::Limits;
-use super::refusal::head_too_large;
+use super::refusal::{head_too_large, no_host};
 
 /// The prefix of the admin API. No bucket name can hold an underscore.
 const ADMIN_PREFIX: &str = "/_granary/";
@@ -92,7 +92,11 @@ impl App {
         if head_bytes(&request) > self.max_header_bytes {
             return head_too_large(self.max_header_bytes);
         }
-        let is_website = host_of(&request).is_some_and(|host| self.websites.bucket_of(host).is_some());
+        let host = host_of(&request);
+        if host.is_none() && request.version() == Version::HTTP_11 {
+            return no_host();
+        }
+        let is_website = host.is_some_and(|host| self.websites.bucket_of(host).is_some());
         if let Some(response) = self.operations_page(&request)
             && !is_website
         {

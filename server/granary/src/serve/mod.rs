@@ -52,6 +52,8 @@ pub async fn serve(config: Config) -> Result<()> {
     let metrics = telemetry::start_metrics()?;
     let limits = Limits::from(&config.settings);
     let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+    // A drive of another store has other secrets: it is told before they contradict each other.
+    granary_engine::check_one_store(&config.drives).context("opening the store")?;
     let root = RootCredentials::find(|name| std::env::var(name).ok(), &config.drives)?;
     if config.node.is_some() && !matches!(root, RootCredentials::Environment(_)) {
         bail!(

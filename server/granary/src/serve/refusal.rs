@@ -1,4 +1,4 @@
-//! The refusal of a request head that is too large, as S3 words it.
+//! The refusal of request heads that are too large, or without a host, as S3 words it.
 //!
 //! A head that was read is refused by [`super::dispatch`]. One that hyper gives up reading (beyond its buffer, or with
 //! more than 100 headers) it answers itself, with a bare 431 and no way to say otherwise; S3's clients read 400 and an
@@ -40,7 +40,18 @@ fn document(limit_bytes: usize) -> String {
 
 /// The refusal of a head that was read, of more than `limit_bytes`.
 pub fn head_too_large(limit_bytes: usize) -> Response {
-    let mut response = Response::new(Body::from(document(limit_bytes)));
+    refused(document(limit_bytes))
+}
+
+/// The refusal of a head of HTTP/1.1 that names no host, as it must (RFC 9112, section 3.2).
+pub fn no_host() -> Response {
+    let document = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>InvalidRequest</Code>\
+                    <Message>Missing required header for this request: Host</Message></Error>";
+    refused(document.to_owned())
+}
+
+fn refused(document: String) -> Response {
+    let mut response = Response::new(Body::from(document));
     *response.status_mut() = StatusCode::BAD_REQUEST;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));

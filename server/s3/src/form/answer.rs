@@ -38,7 +38,7 @@ pub(super) fn success(
             let mut xml = XmlWriter::bare_document("PostResponse");
             xml.text("Location", &location);
             xml.text("Bucket", bucket.as_str());
-            xml.text("Key", key.as_str());
+            xml.echo("Key", key.as_str());
             xml.etag(etag.trim_matches('"'));
             *stored.body_mut() = Body::from(xml.finish("PostResponse"));
             let xml = HeaderValue::from_static("application/xml");

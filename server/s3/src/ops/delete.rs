@@ -75,7 +75,7 @@ pub(super) async fn delete_objects(
 }
 
 fn target_elements(xml: &mut XmlWriter, target: &DeleteTarget) {
-    xml.text("Key", &target.key);
+    xml.echo("Key", &target.key);
     xml.optional("VersionId", target.version_id.as_deref());
 }
 

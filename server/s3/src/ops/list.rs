@@ -10,7 +10,7 @@ use crate::encoding::url_encode;
 use crate::error::{S3Error, S3Result};
 use crate::respond::{self, S3Response};
 use crate::token;
-use crate::xml::XmlWriter;
+use crate::xml::{XmlWriter, is_sayable};
 
 /// The most entries of a page.
 const KEYS_MAX: u32 = 1_000;
@@ -49,6 +49,14 @@ impl KeyEncoding {
             Self::Plain => xml.text(element, text),
             // What it leaves needs no escaping.
             Self::Url => xml.plain(element, url_encode(text)),
+        }
+    }
+
+    /// Writes a key that the client has named itself.
+    pub(super) fn echo(self, xml: &mut XmlWriter, element: &'static str, key: &str) {
+        match self {
+            Self::Plain => xml.echo(element, key),
+            Self::Url => self.text(xml, element, key),
         }
     }
 }
@@ -119,9 +127,9 @@ impl<'a> Listing<'a> {
         let mut xml = XmlWriter::document_with_capacity("ListBucketResult", capacity_bytes);
         xml.text("Name", self.bucket.as_str());
         match self.version {
-            // Clients decode it in answers to the second version only.
-            ListVersion::One => xml.text("Prefix", self.prefix),
-            ListVersion::Two => self.encoding.text(&mut xml, "Prefix", self.prefix),
+            // Clients decode it in answers to the second version only. What XML cannot carry no client could read.
+            ListVersion::One if is_sayable(self.prefix) => xml.text("Prefix", self.prefix),
+            ListVersion::One | ListVersion::Two => self.encoding.text(&mut xml, "Prefix", self.prefix),
         }
         xml
     }

@@ -10,4 +10,4 @@ mod restore;
 mod write;
 
 pub use restore::{RestoreRequest, RetrievalTier, parse_restore};
-pub use write::{NAMESPACE, XmlWriter};
+pub use write::{NAMESPACE, XmlWriter, is_sayable};

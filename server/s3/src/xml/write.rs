@@ -96,6 +96,16 @@ impl XmlWriter {
         self.close(name);
     }
 
+    /// Writes an element that repeats what the client has sent itself. What XML 1.0 has no way to carry becomes U+FFFD, so
+    /// that any parser takes the answer; of a name that the client does not have yet, it needs every character.
+    pub fn echo(&mut self, name: &'static str, text: &str) {
+        if is_sayable(text) {
+            return self.text(name, text);
+        }
+        let said = |character| if has_xml(character) { character } else { char::REPLACEMENT_CHARACTER };
+        self.text(name, &text.chars().map(said).collect::<String>());
+    }
+
     /// Writes an element holding a name of this crate's own, which needs no escaping.
     pub fn literal(&mut self, name: &'static str, text: &'static str) {
         self.open(name);
@@ -148,6 +158,17 @@ impl XmlWriter {
         self.close(root);
         Bytes::from(self.out)
     }
+}
+
+/// Whether XML 1.0 can carry the text.
+#[must_use]
+pub fn is_sayable(text: &str) -> bool {
+    text.chars().all(has_xml)
+}
+
+/// Source: <https://www.w3.org/TR/xml/#charsets>.
+fn has_xml(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// Whether a byte may have to be escaped; also true of tabs and line feeds, which need not.

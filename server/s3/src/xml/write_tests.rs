@@ -20,6 +20,17 @@ fn characters_illegal_in_xml_become_numeric_references() {
 }
 
 #[test]
+fn what_the_client_sent_is_repeated_so_that_any_parser_takes_it() {
+    let echoed = |text: &str| {
+        let mut xml = XmlWriter::fragment();
+        xml.echo("K", text);
+        xml.into_text()
+    };
+    assert_eq!(echoed("a&b\r\u{7f}\u{fffd}\u{10348}"), "<K>a&amp;b&#xD;&#x7F;\u{fffd}\u{10348}</K>");
+    assert_eq!(echoed("\u{1}x\u{b}<\u{fffe}\u{ffff}"), "<K>\u{fffd}x\u{fffd}&lt;\u{fffd}\u{fffd}</K>");
+}
+
+#[test]
 fn a_document_has_declaration_and_namespace() {
     let mut xml = XmlWriter::document("R");
     xml.text("K", "a&b");

@@ -96,12 +96,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
 pub(crate) fn open_all_drives(data: &[PathBuf]) -> Result<Opened> {
     check_paths(data)?;
     let found = inspect_all(data);
-    let identities = found.iter().filter_map(|(_, found)| match found {
-        Found::Drive(identity) => Some(identity),
-        _ => None,
-    });
-    let newest = identities.max_by_key(|identity| identity.generation);
-    let Some(newest) = newest.filter(|newest| newest.generation != format::GENERATION_FORMATTING) else {
+    let Some(newest) = newest_of(&found).filter(|newest| newest.generation != format::GENERATION_FORMATTING)
+    else {
         return Err(EngineError::Layout("no store is in these directories".to_owned()));
     };
     let opened = open_existing(&EngineOptions::new(data.to_vec()), newest, &found)?;
@@ -123,17 +119,8 @@ pub(crate) fn open_drives(options: &EngineOptions) -> Result<Opened> {
 /// As [`open_drives`]; new drives become those of `cluster`.
 fn open_drives_of(options: &EngineOptions, cluster: Option<ClusterId>) -> Result<Opened> {
     check_paths(&options.data)?;
-    let found: Vec<(&Path, Found)> =
-        options.data.iter().map(|path| (path.as_path(), inspect(path))).collect();
-    let identities: Vec<&Identity> = found
-        .iter()
-        .filter_map(|(_, found)| match found {
-            Found::Drive(identity) => Some(identity),
-            _ => None,
-        })
-        .collect();
-    let newest = identities.iter().max_by_key(|identity| identity.generation);
-    match newest {
+    let found = inspect_all(&options.data);
+    match newest_of(&found) {
         None => {
             refuse_unless_new(&found)?;
             let erasure = chosen_profile(options, options.data.len())?;
@@ -156,6 +143,43 @@ fn open_drives_of(options: &EngineOptions, cluster: Option<ClusterId>) -> Result
 
 fn inspect_all(data: &[PathBuf]) -> Vec<(&Path, Found)> {
     data.iter().map(|path| (path.as_path(), inspect(path))).collect()
+}
+
+fn identities<'f>(found: &'f [(&Path, Found)]) -> impl Iterator<Item = (&'f Path, &'f Identity)> {
+    found.iter().filter_map(|(path, found)| match found {
+        Found::Drive(identity) => Some((*path, identity)),
+        _ => None,
+    })
+}
+
+/// What the drive says that was told last of its store.
+fn newest_of<'f>(found: &'f [(&Path, Found)]) -> Option<&'f Identity> {
+    identities(found).map(|(_, identity)| identity).max_by_key(|identity| identity.generation)
+}
+
+/// Refuses directories that are drives of more than one store, before anything that lies on them is read as one. Writes
+/// nothing. Blocks.
+///
+/// # Errors
+/// [`EngineError::Layout`], with a drive that is of another store than most.
+pub fn check_one_store(data: &[PathBuf]) -> Result<()> {
+    let found = inspect_all(data);
+    let like = |one: &Identity| identities(&found).filter(|(_, other)| other.cluster == one.cluster).count();
+    let most = identities(&found).map(|(_, identity)| identity).max_by_key(|identity| like(identity));
+    let Some(most) = most else { return Ok(()) };
+    identities(&found).try_for_each(|(path, identity)| check_cluster(path, identity, most))
+}
+
+fn check_cluster(path: &Path, identity: &Identity, newest: &Identity) -> Result<()> {
+    if identity.cluster == newest.cluster {
+        return Ok(());
+    }
+    Err(EngineError::Layout(format!(
+        "{} is a drive of another store ({}, this one is {})",
+        path.display(),
+        identity.cluster,
+        newest.cluster
+    )))
 }
 
 fn check_paths(data: &[PathBuf]) -> Result<()> {
@@ -278,13 +302,8 @@ fn open_existing(options: &EngineOptions, newest: &Identity, found: &[(&Path, Fo
 
 /// Refuses a drive that belongs to another store, was replaced, or is not in its place.
 fn check_member(path: &Path, slot: u16, identity: &Identity, newest: &Identity) -> Result<()> {
+    check_cluster(path, identity, newest)?;
     let path = path.display();
-    if identity.cluster != newest.cluster {
-        return Err(EngineError::Layout(format!(
-            "{path} is a drive of another store ({}, this one is {})",
-            identity.cluster, newest.cluster
-        )));
-    }
     let Some(member) = newest.members.iter().find(|member| member.drive == identity.drive) else {
         return Err(EngineError::Layout(format!(
             "{path} is drive {}, which this store has replaced by another; if its data is still needed, keep it aside and ask \

@@ -122,9 +122,15 @@ fn a_drive_of_another_store_is_refused() {
             let before = files(&paths);
             let message = refusal(open(&paths));
             assert!(message.contains("another store"), "{message}");
+            // Whatever it says of itself, the odd one is named.
+            let message = check_one_store(&paths).unwrap_err().to_string();
+            let odd = format!("{} is a drive of another store", paths[slot].display());
+            assert!(message.contains(&odd), "{message}");
             assert_eq!(files(&paths), before);
         }
     }
+    check_one_store(&ours.paths).unwrap();
+    check_one_store(&folders(2).paths).unwrap();
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::error::{EngineError, Result};
 use crate::layout::{extent_end, full_stripe_bytes};
 use crate::tiers::Tier;
 use crate::volume::{OpenVolume, VolumePool};
+use crate::waits::Waits;
 
 /// Runs of one upload that may be on their way to the drives.
 const RUNS_IN_FLIGHT_MAX: usize = 2;
@@ -142,6 +143,7 @@ impl BlobWriter {
     /// Writes what is left and makes everything durable. A blob whose runs met a failing drive is read back by the
     /// caller and written again; that is told by [`Finished::Rewrite`].
     pub(crate) async fn finish(mut self) -> Result<Finished> {
+        let started = Instant::now();
         if let Some(filling) = self.filling.take() {
             for run in filling.conclude(self.id, &self.record)? {
                 self.submit(run).await?;
@@ -149,7 +151,9 @@ impl BlobWriter {
         }
         self.settle(0).await?;
         crash_point("blob.after_runs_before_flush");
-        self.into_written().await
+        let finished = self.into_written().await;
+        Waits { flush: started.elapsed(), ..Waits::default() }.note();
+        finished
     }
 
     async fn new_run(&mut self) -> Result<Filling> {

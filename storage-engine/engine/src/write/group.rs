@@ -21,13 +21,14 @@ use super::pack_write::PackWrite;
 use crate::error::{EngineError, Result};
 use crate::tiers::Tier;
 use crate::volume::{OpenVolume, VolumePool};
+use crate::waits::Waits;
 
 const ATTEMPTS_MAX: usize = 3;
 /// A drive that flushed the last group in less is quick enough for the metadata to wait for it.
 const QUICK_FLUSH_MAX: Duration = Duration::from_millis(4);
 
-/// Gets the outcomes of a request's writes.
-pub(super) type Reply = oneshot::Sender<Result<Vec<Outcome>>>;
+/// Gets the outcomes of a request's writes, and what they were waited for.
+pub(super) type Reply = oneshot::Sender<Result<(Vec<Outcome>, Waits)>>;
 
 /// Requests that are packed together.
 #[derive(Default)]
@@ -56,6 +57,13 @@ enum Share {
     Of(usize),
     /// It depends on volumes of its own, whose refusal must not be that of the group.
     Apart(Recorded),
+}
+
+/// A group that has landed.
+struct Landed {
+    committed: Result<Vec<Outcome>, MetadataError>,
+    shares: Vec<Share>,
+    waits: Waits,
 }
 
 /// One queue's way to the drives.
@@ -157,7 +165,7 @@ impl Line {
             };
             attempts -= 1;
             let error = match result {
-                Ok((committed, shares)) => return self.answer(committed, shares, group.replies).await,
+                Ok(landed) => return self.answer(landed, group.replies).await,
                 Err(error) => error,
             };
             // What a drive told of its room may be older than this: if the bytes may go elsewhere, its tier is not asked again.
@@ -175,11 +183,7 @@ impl Line {
 
     /// Commits a group once its items have landed. Fails if they do not; then nothing of it is committed. Otherwise gives
     /// back what became of the commit.
-    async fn commit(
-        &mut self,
-        group: &Group,
-        mut laying: Laying,
-    ) -> Result<(Result<Vec<Outcome>, MetadataError>, Vec<Share>)> {
+    async fn commit(&mut self, group: &Group, mut laying: Laying) -> Result<Landed> {
         let started = Instant::now();
         let is_quick = self.last_flush.take().is_some_and(|took| took < QUICK_FLUSH_MAX);
         let foreseen = if is_quick && group.proof() == Proof::Flushed { laying.foresee() } else { None };
@@ -207,11 +211,13 @@ impl Line {
             self.last_flush = Some(flushed_in);
             self.store.commit(Commit { advances, writes }).await
         };
-        let after_flush = started.elapsed().saturating_sub(self.last_flush.unwrap_or_default());
-        metrics::histogram!("granary_phase_seconds", "phase" => "metadata").record(after_flush.as_secs_f64());
+        let flush = self.last_flush.unwrap_or_default();
+        let waits = Waits { flush, metadata: started.elapsed().saturating_sub(flush) };
+        metrics::histogram!("granary_phase_seconds", "phase" => "metadata")
+            .record(waits.metadata.as_secs_f64());
         crash_point("group.after_commit_before_ack");
         drop(volumes);
-        Ok((committed, shares))
+        Ok(Landed { committed, shares, waits })
     }
 
     /// Waits until the group is durable on the drives; gives back what commits it and how long they took.
@@ -229,12 +235,7 @@ impl Line {
         Ok((advance, took))
     }
 
-    async fn answer(
-        &self,
-        committed: Result<Vec<Outcome>, MetadataError>,
-        shares: Vec<Share>,
-        replies: Vec<Reply>,
-    ) {
+    async fn answer(&self, Landed { committed, shares, waits }: Landed, replies: Vec<Reply>) {
         let mut outcomes = match committed {
             Ok(outcomes) => outcomes.into_iter(),
             Err(error) => {
@@ -249,11 +250,11 @@ impl Line {
         for (share, reply) in shares.into_iter().zip(replies) {
             match share {
                 Share::Of(count) => {
-                    let _gone = reply.send(Ok(outcomes.by_ref().take(count).collect()));
+                    let _gone = reply.send(Ok((outcomes.by_ref().take(count).collect(), waits)));
                 }
                 Share::Apart(recorded) => {
                     let (pool, store) = (Arc::clone(&self.pool), Arc::clone(&self.store));
-                    tokio::spawn(commit_apart(recorded, reply, pool, store));
+                    tokio::spawn(commit_apart(recorded, (reply, waits), pool, store));
                 }
             }
         }
@@ -264,15 +265,17 @@ impl Line {
 /// these may wait for one transaction of the metadata together.
 async fn commit_apart(
     recorded: Recorded,
-    reply: Reply,
+    (reply, waits): (Reply, Waits),
     pool: Arc<VolumePool>,
     store: Arc<dyn MetadataStore>,
 ) {
     let Recorded { writes, advances, volumes: _held, .. } = recorded;
+    let started = Instant::now();
     let result = store.commit(Commit { advances, writes }).await;
+    let waits = Waits { metadata: waits.metadata + started.elapsed(), ..waits };
     crash_point("group.after_commit_apart_before_ack");
     let answer = match result {
-        Ok(outcomes) => Ok(outcomes),
+        Ok(outcomes) => Ok((outcomes, waits)),
         Err(error) => {
             tracing::error!(%error, "what was recorded could not be committed");
             pool.leave_fenced(&error).await;

@@ -147,7 +147,9 @@ impl Packer {
             return Err(stopped);
         }
         drop(queue);
-        answer.await.unwrap_or(Err(stopped))
+        let (outcomes, waits) = answer.await.unwrap_or(Err(stopped))?;
+        waits.note();
+        Ok(outcomes)
     }
 
     /// Stores what moves to a tier, in as few groups as it takes; what became of each, in their order.
@@ -171,7 +173,7 @@ impl Packer {
         for answer in answers {
             let stopped = EngineError::Unavailable { context: "packing: the store is shutting down" };
             let answer = answer.await.unwrap_or(Err(stopped));
-            outcomes.push(answer.and_then(only));
+            outcomes.push(answer.and_then(|(outcomes, _)| only(outcomes)));
         }
         outcomes
     }

@@ -71,7 +71,7 @@ pub(in crate::ops) async fn complete(
     let mut xml = XmlWriter::document("CompleteMultipartUploadResult");
     xml.text("Location", &location(context, object));
     xml.text("Bucket", object.bucket.as_str());
-    xml.text("Key", object.key.as_str());
+    xml.echo("Key", object.key.as_str());
     xml.etag(written.etag.as_str());
     if let Some(checksum) = &written.checksum {
         checksum_elements(&mut xml, checksum);

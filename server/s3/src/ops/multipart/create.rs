@@ -38,7 +38,7 @@ pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress
     let (upload, encrypted) = engine.create_upload(&object.bucket, &object.key, options).await?;
     let mut xml = XmlWriter::document("InitiateMultipartUploadResult");
     xml.text("Bucket", object.bucket.as_str());
-    xml.text("Key", object.key.as_str());
+    xml.echo("Key", object.key.as_str());
     xml.plain("UploadId", upload);
     let mut response = respond::xml(xml.finish("InitiateMultipartUploadResult"));
     encryption::describe_written(response.headers_mut(), encrypted.as_ref(), headers);

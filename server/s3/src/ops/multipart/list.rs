@@ -27,7 +27,7 @@ pub(in crate::ops) async fn parts(context: &Context<'_>, object: &ObjectAddress)
     let shown = if limit == 0 { &[][..] } else { &page.parts[..] };
     let mut xml = XmlWriter::document_with_capacity("ListPartsResult", 1024 + shown.len() * 256);
     xml.text("Bucket", object.bucket.as_str());
-    encoding.text(&mut xml, "Key", object.key.as_str());
+    encoding.echo(&mut xml, "Key", object.key.as_str());
     xml.plain("UploadId", upload);
     owners(&mut xml, &info.owner, context);
     xml.literal("StorageClass", info.storage_class.as_str());
