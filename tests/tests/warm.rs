@@ -128,6 +128,67 @@ async fn a_restore_that_dies_at_any_step_is_done_after_all_and_ends() {
     }
 }
 
+/// A large object's copy goes on where it was cut off: what its row tells of is not copied again. The rest of one that nobody
+/// goes on with is given back.
+#[tokio::test]
+async fn a_large_copy_that_dies_goes_on_behind_its_last_piece() {
+    const PIECE: u64 = 1 << 20;
+    const LENGTH: u64 = 6_000_000;
+    // No piece is longer than a shard file.
+    let whole = || config().env("GRANARY_VOLUME_LIMIT_BYTES", &PIECE.to_string());
+    let mut server = Server::start(whole()).await.unwrap();
+    let client = server.client().unwrap();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    let body = seeded_bytes(5, usize::try_from(LENGTH).unwrap());
+    for (key, class) in [("restored", StorageClass::Glacier), ("left", StorageClass::StandardIa)] {
+        let put = client.put_object().bucket(BUCKET).key(key).storage_class(class);
+        put.body(ByteStream::from(body.clone())).send().await.unwrap();
+    }
+    let restart = async |server: &mut Server, point: Option<&str>| {
+        drop(server.stop().await);
+        let armed = point.map(|point| ("GRANARY_CRASH_POINT".to_owned(), point.to_owned()));
+        server.set_env(whole().env.into_iter().chain(armed).collect());
+        server.launch().await.unwrap();
+    };
+    let died = async |server: &mut Server, point: &str| {
+        until(point, || std::future::ready(server.try_wait().unwrap().is_some())).await;
+        server.kill().unwrap();
+    };
+    // Two pieces are told of, and the third is not; then two more are.
+    restart(&mut server, Some("warm.after_part_before_commit:3")).await;
+    let request = RestoreRequest::builder().days(10_000).build();
+    let restore = server.client().unwrap().restore_object().bucket(BUCKET).key("restored");
+    drop(restore.restore_request(request).send().await);
+    died(&mut server, "the third piece").await;
+    restart(&mut server, Some("warm.after_part:2")).await;
+    died(&mut server, "the fourth piece").await;
+    restart(&mut server, None).await;
+    let client = server.client().unwrap();
+    until("it is restored", || is_restored(&client, "restored")).await;
+    let pieces = async |server: &Server, outcome: &str| {
+        let name = format!("granary_warm_piece_bytes_total{{outcome=\"{outcome}\"}}");
+        server.metric(&name).await.unwrap().to_string()
+    };
+    let counted = (pieces(&server, "resumed").await, pieces(&server, "copied").await);
+    assert_eq!(counted, ((4 * PIECE).to_string(), (LENGTH - 4 * PIECE).to_string()));
+    let got = client.get_object().bucket(BUCKET).key("restored").send().await.unwrap();
+    assert!(got.body.collect().await.unwrap().into_bytes() == body);
+    // A prefetch ends with its process. What it began is kept for a while, is no copy, and goes.
+    restart(&mut server, Some("warm.after_part:3")).await;
+    let prefix = format!("s3://{BUCKET}/left");
+    assert!(!server.admin_output(&["tier", "prefetch", &prefix]).await.unwrap().status.success());
+    died(&mut server, "the prefetch").await;
+    restart(&mut server, None).await;
+    let (client, server) = (server.client().unwrap(), &server);
+    assert_eq!(live_bytes(server, "ssd").await, LENGTH + 3 * PIECE);
+    let got = client.get_object().bucket(BUCKET).key("left").send().await.unwrap();
+    assert!(got.body.collect().await.unwrap().into_bytes() == body);
+    until("the rest is given back", || async { live_bytes(server, "ssd").await == LENGTH }).await;
+    assert!(server.admin_output(&["tier", "prefetch", &prefix]).await.unwrap().status.success());
+    assert_eq!(live_bytes(server, "ssd").await, 2 * LENGTH);
+    assert_eq!(live_bytes(server, "hdd").await, 2 * LENGTH);
+}
+
 #[tokio::test]
 async fn evictions_that_die_lose_nothing() {
     for point in ["warm.before_drop", "warm.after_drop"] {

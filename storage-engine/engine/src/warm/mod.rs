@@ -16,6 +16,7 @@ mod fill;
 mod heat;
 mod jobs;
 mod keep;
+mod large;
 mod pins;
 mod read;
 mod restore;

@@ -151,7 +151,7 @@ async fn look(inner: &Inner, buckets: &HashMap<BucketId, Bucket>, found: WarmVer
         }
         None => Vec::new(),
     };
-    if found.row.place.is_some() {
+    if found.row.has_copy() {
         // It has a copy from before it was archived, or from a restore that has just ended.
         let step = WarmStep::Keep { from: found.row.kind, kind: WarmKind::Restored, at: expires };
         let mut writes = vec![Write::Warm(Box::new(change_of(&found, step))), restored];

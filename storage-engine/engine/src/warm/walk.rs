@@ -93,7 +93,7 @@ impl Walk<'_> {
             }
             self.job.change(|job| job.found += 1);
             match warm.get(&(key.clone(), object.write)) {
-                Some(found) if found.place.is_some() => kept.push((key, object.write, found.clone())),
+                Some(found) if found.has_copy() => kept.push((key, object.write, found.clone())),
                 _ => wishes.push(Wish::new((bucket, key, row), self.warm_kind(), began)),
             }
         }
