@@ -4,6 +4,7 @@ import http.client
 import itertools
 import json
 import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from botocore.exceptions import ClientError
@@ -198,6 +199,88 @@ def test_older_versions_move_and_expiry_goes_first(server):
     until(lambda: versions() == [(True, "STANDARD"), (False, "GLACIER_IR")], "the older one is moved")
     older = client.list_object_versions(Bucket=bucket, Prefix="k")["Versions"][1]["VersionId"]
     assert client.get_object(Bucket=bucket, Key="k", VersionId=older)["Body"].read() == seeded_bytes(0, 200_000)
+
+
+def test_rules_follow_dates_and_all_of_a_filter(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    length = 300_000
+    for key, tags in [("in/both", "a=1&b=2"), ("in/one", "a=1"), ("out/both", "a=1&b=2")]:
+        client.put_object(Bucket=bucket, Key=key, Body=seeded_bytes(1, length), Tagging=tags)
+    for key, size in [("in/short", 100), ("in/long", length + 1)]:
+        client.put_object(Bucket=bucket, Key=key, Body=b"x" * size, Tagging="a=1&b=2")
+    midnight = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    chosen = {"And": {"Prefix": "in/", "Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}],
+                      "ObjectSizeGreaterThan": 100, "ObjectSizeLessThan": length + 1}}
+
+    def moved_on(date, name):
+        return {"ID": name, "Status": "Enabled", "Filter": chosen, "Transitions": [{"Date": date, "StorageClass": name}]}
+
+    # One date is over and the other is not.
+    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [
+        moved_on(midnight, "GLACIER_IR"), moved_on(midnight + timedelta(days=3), "GLACIER")]})
+    until(lambda: classes(server, bucket)["in/both"] == "GLACIER_IR", "what all of it fits is moved")
+    time.sleep(1)
+    assert classes(server, bucket) == {"in/both": "GLACIER_IR", "in/long": "STANDARD", "in/one": "STANDARD",
+                                       "in/short": "STANDARD", "out/both": "STANDARD"}
+    with pytest.raises(ClientError, match="midnight"):
+        transition(server, bucket, Transitions=[{"Date": midnight + timedelta(hours=1), "StorageClass": "GLACIER"}])
+
+
+def test_overlapping_rules_are_followed_as_at_aws(server):
+    client, bucket, versioned = server.boto3(), new_bucket(server), new_bucket(server)
+    client.put_bucket_versioning(Bucket=versioned, VersioningConfiguration={"Status": "Enabled"})
+    body = seeded_bytes(1, 200_000)
+    for name in (bucket, versioned):
+        client.put_object(Bucket=name, Key="both", Body=body)
+    client.put_object(Bucket=bucket, Key="follows/use", Body=body)
+    client.put_object(Bucket=bucket, Key="follows/archive", Body=body)
+
+    def rule(prefix, days, name):
+        return {"ID": f"{prefix} {name}", "Status": "Enabled", "Filter": {"Prefix": prefix},
+                "Transitions": [{"Days": days, "StorageClass": name}]}
+
+    expiry = {"ID": "expiry", "Status": "Enabled", "Filter": {"Prefix": "bo"}, "Expiration": {"Days": 2}}
+    client.put_bucket_lifecycle_configuration(Bucket=versioned, LifecycleConfiguration={"Rules": [
+        expiry, rule("both", 2, "GLACIER_IR")]})
+    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [
+        expiry, rule("both", 2, "GLACIER_IR"), rule("follows/", 2, "GLACIER_IR"), rule("f", 2, "INTELLIGENT_TIERING"),
+        rule("follows/archive", 2, "GLACIER")]})
+    seen = set()
+
+    def has_expired():
+        found = classes(server, bucket)
+        seen.update(found[key] for key in found if key == "both")
+        return "both" not in found
+
+    # Deleted for good, without a move first.
+    until(has_expired, "it expired")
+    assert seen <= {"STANDARD"}
+    expected = {"follows/use": "INTELLIGENT_TIERING", "follows/archive": "GLACIER"}
+    until(lambda: classes(server, bucket) == expected, "the class that is favoured counts")
+    # A delete marker comes behind the move.
+    until(lambda: "DeleteMarkers" in client.list_object_versions(Bucket=versioned), "it is hidden")
+    older = client.list_object_versions(Bucket=versioned)["Versions"]
+    assert [(entry["StorageClass"], entry["IsLatest"]) for entry in older] == [("GLACIER_IR", False)]
+    assert client.get_object(Bucket=versioned, Key="both", VersionId=older[0]["VersionId"])["Body"].read() == body
+    time.sleep(1)
+    assert classes(server, bucket) == expected, "what follows use stays there"
+
+
+def test_the_newest_older_versions_stay_where_they_are(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for n in range(5):
+        client.put_object(Bucket=bucket, Key="k", Body=seeded_bytes(n, 150_000))
+    transition(server, bucket, NoncurrentVersionTransitions=[
+        {"NoncurrentDays": 1, "NewerNoncurrentVersions": 1, "StorageClass": "GLACIER_IR"},
+        {"NoncurrentDays": 2, "NewerNoncurrentVersions": 3, "StorageClass": "GLACIER"}])
+
+    def versions():
+        return [entry["StorageClass"] for entry in client.list_object_versions(Bucket=bucket)["Versions"]]
+
+    until(lambda: versions() == ["STANDARD", "STANDARD", "GLACIER_IR", "GLACIER_IR", "GLACIER"], "the older ones are moved")
+    client.put_object(Bucket=bucket, Key="k", Body=b"newest")
+    until(lambda: versions() == ["STANDARD", "STANDARD", "GLACIER_IR", "GLACIER_IR", "GLACIER", "GLACIER"], "all are behind one more")
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
