@@ -345,6 +345,9 @@ def test_a_restore_is_in_progress_until_its_copy_is_there(slow_server):
     answer = client.restore_object(Bucket=bucket, Key="k", RestoreRequest=request("Standard"))
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 202
     assert warm(slow_server)["restoring"] == 1
+    listed = [(job["kind"], job["tier"], job["state"], job["objects_found"]) for job in jobs(slow_server)]
+    assert listed == [("restore", "Standard", "running", 1)]
+    assert 0 < jobs(slow_server)[0]["bytes_left"] <= len(body)
     until(lambda: is_restored(client, bucket, "k"), "it is restored")
     assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == body
     assert warm(slow_server)["restored"] == {"copies": 1, "bytes": len(body)}
@@ -410,6 +413,27 @@ def test_prefixes_are_prefetched_pinned_and_unpinned(server):
     assert json.loads(server.admin("tier", "pins", "--json")) == []
     assert warm(server)["prefetched"]["copies"] >= 101
     assert "Warm copies on SSDs" in server.admin("tier", "list")
+
+
+def jobs(server):
+    return json.loads(server.admin("tier", "jobs", "--json"))
+
+
+def test_jobs_are_listed(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    for n in range(3):
+        client.put_object(Bucket=bucket, Key=f"run/{n}", Body=seeded_bytes(n, 20_000), StorageClass="STANDARD_IA")
+    for command in ("prefetch", "pin"):
+        server.admin("tier", command, f"s3://{bucket}/run/")
+    listed = {job["kind"]: job for job in jobs(server) if job["bucket"] == bucket}
+    assert set(listed) == {"prefetch", "pin"}
+    for job in listed.values():
+        assert (job["prefix"], job["state"], job["reason"], job["holder"]) == ("run/", "done", None, None)
+        assert (job["objects_done"], job["objects_found"], job["listed"], job["bytes_left"]) == (3, 3, True, 0)
+    assert listed["prefetch"]["bytes_copied"] + listed["pin"]["bytes_copied"] == 60_000
+    text = server.admin("tier", "jobs")
+    assert "TIME LEFT" in text and f"s3://{bucket}/run/" in text and "3 of 3" in text
+    server.admin("tier", "unpin", f"s3://{bucket}/run/")
 
 
 def test_what_cannot_be_warm_is_refused(server, plain_server):

@@ -181,6 +181,12 @@ async fn a_large_copy_that_dies_goes_on_behind_its_last_piece() {
     restart(&mut server, None).await;
     let (client, server) = (server.client().unwrap(), &server);
     assert_eq!(live_bytes(server, "ssd").await, LENGTH + 3 * PIECE);
+    let jobs = server.admin(&["tier", "jobs", "--json"]).await.unwrap();
+    let jobs: serde_json::Value = serde_json::from_str(&jobs).unwrap();
+    assert_eq!(
+        (jobs[0]["kind"].as_str(), jobs[0]["state"].as_str()),
+        (Some("prefetch"), Some("interrupted"))
+    );
     let got = client.get_object().bucket(BUCKET).key("left").send().await.unwrap();
     assert!(got.body.collect().await.unwrap().into_bytes() == body);
     until("the rest is given back", || async { live_bytes(server, "ssd").await == LENGTH }).await;
@@ -306,6 +312,18 @@ async fn nodes_keep_copies_for_each_other() {
     let prefix = format!("s3://{BUCKET}/p");
     assert!(node.admin_output(&["tier", "prefetch", &prefix]).await.unwrap().status.success());
     assert_eq!(live_bytes(&cluster.nodes[1], "ssd").await, total() + 50_000);
+    // Who did it, every node knows.
+    let jobs = cluster.nodes[0].admin(&["tier", "jobs", "--json"]).await.unwrap();
+    let jobs: serde_json::Value = serde_json::from_str(&jobs).unwrap();
+    assert_eq!(
+        (jobs[0]["state"].as_str(), jobs[0]["objects_done"].as_u64()),
+        (Some("done"), Some(1)),
+        "{jobs}"
+    );
+    let nodes = node.admin(&["node", "list", "--json"]).await.unwrap();
+    let nodes: serde_json::Value = serde_json::from_str(&nodes).unwrap();
+    let ids: Vec<_> = nodes.as_array().unwrap().iter().filter_map(|node| node["id"].as_str()).collect();
+    assert!(jobs[0]["holder"].as_str().is_some_and(|holder| ids.contains(&holder)), "{jobs} {nodes}");
     cluster.wait_complete(1).await.unwrap();
 }
 

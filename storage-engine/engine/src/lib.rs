@@ -92,4 +92,7 @@ pub use restore::check_readable;
 pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};
 pub use tier_status::{ClassStatus, TierStatus};
 pub use tiers::{CodeRule, TierRule, WhenFull};
-pub use warm::{PinStatus, WarmJob, WarmJobId, WarmJobKind, WarmJobState, WarmOptions, WarmStatus};
+pub use warm::{
+    PinStatus, TierJob, TierJobState, TierWork, WarmJob, WarmJobId, WarmJobKind, WarmJobState, WarmOptions,
+    WarmStatus,
+};

@@ -102,7 +102,8 @@ async fn restore_all(
     }
     let mut homeless = Vec::new();
     let mut tell = |made| match made {
-        Made::Copy(_) | Made::Changed => {}
+        Made::Copy(bytes) => inner.warm.restored.add(bytes),
+        Made::Changed => {}
         Made::Failed(wish) => {
             let place = (wish.bucket, wish.key.clone(), wish.row.object.write);
             failed.0.insert(place, Instant::now());
