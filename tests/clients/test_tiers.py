@@ -113,6 +113,28 @@ def test_archives_are_restored_for_a_while(server, name):
         assert restore(1, "Expedited") == 202
 
 
+def test_older_versions_are_restored_by_themselves(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    bodies = [seeded_bytes(n, 200_000) for n in range(2)]
+    older, newer = (client.put_object(Bucket=bucket, Key="k", Body=body, StorageClass="GLACIER")["VersionId"]
+                    for body in bodies)
+    client.restore_object(Bucket=bucket, Key="k", VersionId=older, RestoreRequest={"Days": 1000})
+
+    def is_readable(version):
+        shown = client.head_object(Bucket=bucket, Key="k", VersionId=version).get("Restore", "")
+        return shown.startswith('ongoing-request="false"')
+
+    until(lambda: is_readable(older), "the older one is restored")
+    assert client.get_object(Bucket=bucket, Key="k", VersionId=older)["Body"].read() == bodies[0]
+    assert not is_readable(newer)
+    assert refusal(client.get_object, Bucket=bucket, Key="k") == (403, "InvalidObjectState")
+    # It stays readable behind a delete marker, and another version has no share in it.
+    client.delete_object(Bucket=bucket, Key="k")
+    assert client.get_object(Bucket=bucket, Key="k", VersionId=older)["Body"].read() == bodies[0]
+    assert refusal(client.restore_object, Bucket=bucket, Key="k", VersionId="0" * 32, RestoreRequest={"Days": 1})[0] in (400, 404)
+
+
 @pytest.fixture(scope="module")
 def slow_server():
     """Copies 64 KiB a second, so that restores are seen in progress."""
