@@ -57,7 +57,7 @@ impl Told<'_> {
             tracing::debug!(%error, "what was told of old jobs could not be forgotten");
         }
         loop {
-            self.tell().await;
+            self.tell(self.job.shown()).await;
             tokio::select! {
                 done = &mut work => return done,
                 () = tokio::time::sleep(TELL) => {}
@@ -65,10 +65,16 @@ impl Told<'_> {
         }
     }
 
+    /// Tells that it is over, and only then shows it: who waits for that finds it told everywhere.
+    pub(super) async fn end(&self, state: WarmJobState) {
+        self.tell(WarmJob { state: state.clone(), ..self.job.shown() }).await;
+        self.job.change(|job| job.state = state);
+    }
+
     /// Tells how far it is. The job goes on if that fails.
-    pub(super) async fn tell(&self) {
+    async fn tell(&self, job: WarmJob) {
         let node = self.inner.nodes.as_ref().map(|nodes| nodes.id);
-        let record = Record { number: self.number, node, told: UnixMillis::now(), job: self.job.shown() };
+        let record = Record { number: self.number, node, told: UnixMillis::now(), job };
         let told = async {
             let encoded = serde_json::to_vec(&record);
             let encoded = encoded.map_err(|_| EngineError::Internal("encoding how far a job is"))?;

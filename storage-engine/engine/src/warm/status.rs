@@ -139,14 +139,11 @@ impl Engine {
                 let pace = Pace::Urgent;
                 Walk { inner: &inner, bucket: id, prefix: &prefix, kind, pace, job: &job }.run().await
             };
-            let done = told.while_at_work(work).await;
-            job.change(|job| {
-                job.state = match done {
-                    Ok(()) => WarmJobState::Done,
-                    Err(error) => WarmJobState::Failed(error.to_string()),
-                };
-            });
-            told.tell().await;
+            let state = match told.while_at_work(work).await {
+                Ok(()) => WarmJobState::Done,
+                Err(error) => WarmJobState::Failed(error.to_string()),
+            };
+            told.end(state).await;
         });
         self.inner.warm.jobs.note(task.abort_handle());
         Ok(number)
