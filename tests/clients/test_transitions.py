@@ -19,16 +19,19 @@ def tiered_server():
 
 def test_rules_move_objects_in_steps(server):
     client, bucket = server.boto3(), new_bucket(server)
-    bodies = {f"k{length}": seeded_bytes(length, length) for length in (1000, 200_000, 3_000_000)}
+    lengths, sealed = (1000, 200_000, 3_000_000), {"ServerSideEncryption": "AES256"}
+    bodies = {f"{kind}{length}": seeded_bytes(length, length) for kind in ("k", "sealed") for length in lengths}
     for key, body in bodies.items():
-        client.put_object(Bucket=bucket, Key=key, Body=body, Metadata={"m": "1"}, Tagging="a=b")
+        extra = sealed if key.startswith("sealed") else {}
+        client.put_object(Bucket=bucket, Key=key, Body=body, Metadata={"m": "1"}, Tagging="a=b", **extra)
     before = {key: client.head_object(Bucket=bucket, Key=key) for key in bodies}
     transition(server, bucket, (1, "GLACIER_IR"), (6, "GLACIER"))
     until(lambda: set(classes(server, bucket).values()) == {"GLACIER_IR"}, "all are moved")
     for key, body in bodies.items():
         after = client.head_object(Bucket=bucket, Key=key)
-        for name in ("ETag", "LastModified", "Metadata", "ContentLength", "ContentType"):
-            assert after[name] == before[key][name]
+        for name in ("ETag", "LastModified", "Metadata", "ContentLength", "ContentType", "ServerSideEncryption"):
+            assert after.get(name) == before[key].get(name)
+        assert after.get("ServerSideEncryption") == ("AES256" if key.startswith("sealed") else None)
         assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
         assert client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"] == [{"Key": "a", "Value": "b"}]
     until(lambda: set(classes(server, bucket).values()) == {"GLACIER"}, "all are archived")
