@@ -14,9 +14,9 @@ use granary_types::{BucketId, BucketName, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::jobs::{JobHandle, WarmJob, WarmJobId, WarmJobKind, WarmJobState};
+use crate::api::Urgency;
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
-use crate::restore::Urgency;
 
 /// What stands before the node and the number in the name.
 const NAME: &str = "worker/warm/";
