@@ -1,22 +1,18 @@
-"""Storage classes: on SSDs and disks, moved by lifecycle rules, restored from archives."""
+"""Storage classes: on SSDs and disks, copied to SSDs, restored from archives."""
 
 import http.client
 import itertools
 import json
-import time
 
 import pytest
 from botocore.exceptions import ClientError
 
 from harness import refusal, running, seeded_bytes
+from tiering import SETTINGS, classes, is_restored, live, new_bucket, tiers, transition, until
 
-SETTINGS = {"GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS": "1", "GRANARY_GRACE_MS": "1000",
-            "GRANARY_MAINTENANCE_INTERVAL_MS": "200", "GRANARY_CACHE_READS": "0"}
-DEADLINE_S = 60
 CLASSES = ["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER",
            "DEEP_ARCHIVE", "GLACIER_IR"]
 ARCHIVES = ["GLACIER", "DEEP_ARCHIVE"]
-_numbers = itertools.count(1)
 
 
 def started(**options):
@@ -36,37 +32,6 @@ def plain_server():
     yield from started(drives=2)
 
 
-def new_bucket(server):
-    name = f"tiers-{next(_numbers)}"
-    server.boto3().create_bucket(Bucket=name)
-    return name
-
-
-def until(reached, what):
-    deadline = time.monotonic() + DEADLINE_S
-    while not reached():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.2)
-
-
-def tiers(server):
-    return json.loads(server.admin("tier", "list", "--json"))
-
-
-def live(server, drives):
-    return sum(tier["live_bytes"] for tier in tiers(server)["tiers"] if tier["class"] == drives)
-
-
-def transition(server, bucket, *steps, filter=None, **rule):
-    server.boto3().put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [{
-        "ID": "move", "Status": "Enabled", "Filter": filter or {"ObjectSizeGreaterThan": 1},
-        **({"Transitions": [{"Days": days, "StorageClass": name} for days, name in steps]} if steps else {}), **rule}]})
-
-
-def is_restored(client, bucket, key):
-    return client.head_object(Bucket=bucket, Key=key).get("Restore", "").startswith('ongoing-request="false"')
-
-
 def metrics_of(server):
     link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     link.request("GET", "/metrics")
@@ -75,11 +40,6 @@ def metrics_of(server):
 
 def warm(server):
     return tiers(server)["warm"]
-
-
-def classes(server, bucket):
-    page = server.boto3().list_objects_v2(Bucket=bucket)
-    return {entry["Key"]: entry["StorageClass"] for entry in page.get("Contents", [])}
 
 
 def test_every_class_is_kept_shown_and_read(server):
@@ -118,88 +78,6 @@ def test_uploads_and_copies_go_to_the_class_they_name(server):
     assert refusal(client.put_object, Bucket=bucket, Key="x", StorageClass="COLD") == (400, "InvalidStorageClass")
 
 
-def test_rules_move_objects_in_steps(server):
-    client, bucket = server.boto3(), new_bucket(server)
-    bodies = {f"k{length}": seeded_bytes(length, length) for length in (1000, 200_000, 3_000_000)}
-    for key, body in bodies.items():
-        client.put_object(Bucket=bucket, Key=key, Body=body, Metadata={"m": "1"}, Tagging="a=b")
-    before = {key: client.head_object(Bucket=bucket, Key=key) for key in bodies}
-    transition(server, bucket, (1, "GLACIER_IR"), (6, "GLACIER"))
-    until(lambda: set(classes(server, bucket).values()) == {"GLACIER_IR"}, "all are moved")
-    for key, body in bodies.items():
-        after = client.head_object(Bucket=bucket, Key=key)
-        for name in ("ETag", "LastModified", "Metadata", "ContentLength", "ContentType"):
-            assert after[name] == before[key][name]
-        assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
-        assert client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"] == [{"Key": "a", "Value": "b"}]
-    until(lambda: set(classes(server, bucket).values()) == {"GLACIER"}, "all are archived")
-    for key, body in bodies.items():
-        client.restore_object(Bucket=bucket, Key=key, RestoreRequest={"Days": 100})
-        until(lambda: is_restored(client, bucket, key), f"{key} is restored")
-        assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
-
-
-def test_small_objects_stay_unless_a_rule_names_lengths(server):
-    client, bucket = server.boto3(), new_bucket(server)
-    client.put_object(Bucket=bucket, Key="small", Body=b"x" * 1000)
-    client.put_object(Bucket=bucket, Key="large", Body=b"x" * 128 * 1024)
-    transition(server, bucket, (1, "GLACIER_IR"), filter={"Prefix": ""})
-    until(lambda: classes(server, bucket)["large"] == "GLACIER_IR", "the large one is moved")
-    time.sleep(1)
-    assert classes(server, bucket)["small"] == "STANDARD"
-    client.put_bucket_lifecycle_configuration(
-        Bucket=bucket, TransitionDefaultMinimumObjectSize="varies_by_storage_class", LifecycleConfiguration={"Rules": [{
-            "ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""},
-            "Transitions": [{"Days": 1, "StorageClass": "DEEP_ARCHIVE"}]}]})
-    until(lambda: classes(server, bucket)["small"] == "DEEP_ARCHIVE", "archives take small ones")
-
-
-def test_the_operator_says_what_new_rules_leave_where_it_is():
-    settings = {**SETTINGS, "GRANARY_TRANSITION_DEFAULT_MINIMUM_OBJECT_SIZE": "varies_by_storage_class"}
-    with running(settings=settings, drives=2) as server:
-        client, bucket, other = server.boto3(), new_bucket(server), new_bucket(server)
-        rule = {"ID": "r", "Status": "Enabled", "Prefix": "s", "Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}
-        for name in (bucket, other):
-            client.put_object(Bucket=name, Key="small", Body=b"fooz")
-        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        # A configuration that says it goes before the server's default.
-        answer = client.put_bucket_lifecycle_configuration(
-            Bucket=other, TransitionDefaultMinimumObjectSize="all_storage_classes_128K",
-            LifecycleConfiguration={"Rules": [rule]})
-        assert answer["TransitionDefaultMinimumObjectSize"] == "all_storage_classes_128K"
-        answer = client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
-        assert answer["TransitionDefaultMinimumObjectSize"] == "varies_by_storage_class"
-        until(lambda: classes(server, bucket) == {"small": "GLACIER"}, "the archive takes a small one")
-        # What was put stays as it was put, whatever the default becomes.
-        server.stop()
-        del server.settings["GRANARY_TRANSITION_DEFAULT_MINIMUM_OBJECT_SIZE"]
-        server.start()
-        client = server.boto3()
-        for name, minimum in [(bucket, "varies_by_storage_class"), (other, "all_storage_classes_128K")]:
-            kept = client.get_bucket_lifecycle_configuration(Bucket=name)
-            assert kept["TransitionDefaultMinimumObjectSize"] == minimum
-        assert classes(server, other) == {"small": "STANDARD"}
-
-
-def test_older_versions_move_and_expiry_goes_first(server):
-    client, bucket = server.boto3(), new_bucket(server)
-    client.put_object(Bucket=bucket, Key="gone", Body=b"x" * 1000)
-    transition(server, bucket, (1, "GLACIER"), Expiration={"Days": 2})
-    until(lambda: not classes(server, bucket), "it expired")
-    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    for n in range(2):
-        client.put_object(Bucket=bucket, Key="k", Body=seeded_bytes(n, 200_000))
-    transition(server, bucket, NoncurrentVersionTransitions=[{"NoncurrentDays": 1, "StorageClass": "GLACIER_IR"}])
-
-    def versions():
-        page = client.list_object_versions(Bucket=bucket, Prefix="k")
-        return [(entry["IsLatest"], entry["StorageClass"]) for entry in page["Versions"]]
-
-    until(lambda: versions() == [(True, "STANDARD"), (False, "GLACIER_IR")], "the older one is moved")
-    older = client.list_object_versions(Bucket=bucket, Prefix="k")["Versions"][1]["VersionId"]
-    assert client.get_object(Bucket=bucket, Key="k", VersionId=older)["Body"].read() == seeded_bytes(0, 200_000)
-
-
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_archives_are_restored_for_a_while(server, name):
     client, bucket = server.boto3(), new_bucket(server)
@@ -235,6 +113,29 @@ def test_archives_are_restored_for_a_while(server, name):
         assert restore(1, "Expedited") == 202
 
 
+def test_older_versions_are_restored_by_themselves(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    bodies = [seeded_bytes(n, 200_000) for n in range(2)]
+    older, newer = (client.put_object(Bucket=bucket, Key="k", Body=body, StorageClass="GLACIER")["VersionId"]
+                    for body in bodies)
+    client.restore_object(Bucket=bucket, Key="k", VersionId=older, RestoreRequest={"Days": 1000})
+
+    def is_readable(version):
+        shown = client.head_object(Bucket=bucket, Key="k", VersionId=version).get("Restore", "")
+        return shown.startswith('ongoing-request="false"')
+
+    until(lambda: is_readable(older), "the older one is restored")
+    assert client.get_object(Bucket=bucket, Key="k", VersionId=older)["Body"].read() == bodies[0]
+    assert not is_readable(newer)
+    assert refusal(client.get_object, Bucket=bucket, Key="k") == (403, "InvalidObjectState")
+    # It stays readable behind a delete marker, and another version has no share in it.
+    client.delete_object(Bucket=bucket, Key="k")
+    assert client.get_object(Bucket=bucket, Key="k", VersionId=older)["Body"].read() == bodies[0]
+    assert refusal(client.restore_object, Bucket=bucket, Key="k", VersionId="f" * 32, RestoreRequest={"Days": 1}) == (
+        404, "NoSuchVersion")
+
+
 @pytest.fixture(scope="module")
 def slow_server():
     """Copies 64 KiB a second, so that restores are seen in progress."""
@@ -262,6 +163,10 @@ def test_a_restore_is_in_progress_until_its_copy_is_there(slow_server):
     answer = client.restore_object(Bucket=bucket, Key="k", RestoreRequest=request("Standard"))
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 202
     assert warm(slow_server)["restoring"] == 1
+    listed = jobs(slow_server)
+    assert [(job["kind"], job["tier"], job["state"], job["objects_found"]) for job in listed] == [
+        ("restore", "Standard", "running", 1)]
+    assert 0 < listed[0]["bytes_left"] <= len(body)
     until(lambda: is_restored(client, bucket, "k"), "it is restored")
     assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == body
     assert warm(slow_server)["restored"] == {"copies": 1, "bytes": len(body)}
@@ -327,6 +232,27 @@ def test_prefixes_are_prefetched_pinned_and_unpinned(server):
     assert json.loads(server.admin("tier", "pins", "--json")) == []
     assert warm(server)["prefetched"]["copies"] >= 101
     assert "Warm copies on SSDs" in server.admin("tier", "list")
+
+
+def jobs(server):
+    return json.loads(server.admin("tier", "jobs", "--json"))
+
+
+def test_jobs_are_listed(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    for n in range(3):
+        client.put_object(Bucket=bucket, Key=f"run/{n}", Body=seeded_bytes(n, 20_000), StorageClass="STANDARD_IA")
+    for command in ("prefetch", "pin"):
+        server.admin("tier", command, f"s3://{bucket}/run/")
+    listed = {job["kind"]: job for job in jobs(server) if job["bucket"] == bucket}
+    assert set(listed) == {"prefetch", "pin"}
+    for job in listed.values():
+        assert (job["prefix"], job["state"], job["reason"], job["holder"]) == ("run/", "done", None, None)
+        assert (job["objects_done"], job["objects_found"], job["listed"], job["bytes_left"]) == (3, 3, True, 0)
+    assert listed["prefetch"]["bytes_copied"] + listed["pin"]["bytes_copied"] == 60_000
+    text = server.admin("tier", "jobs")
+    assert "TIME LEFT" in text and f"s3://{bucket}/run/" in text and "3 of 3" in text
+    server.admin("tier", "unpin", f"s3://{bucket}/run/")
 
 
 def test_what_cannot_be_warm_is_refused(server, plain_server):

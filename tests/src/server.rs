@@ -314,7 +314,7 @@ impl Server {
         let samples = page.lines().filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             let series_name = series.split('{').next()?;
-            (series_name == name).then(|| value.parse::<f64>().ok()).flatten()
+            (series_name == name || series == name).then(|| value.parse::<f64>().ok()).flatten()
         });
         Ok(samples.sum())
     }

@@ -128,6 +128,121 @@ async fn a_restore_that_dies_at_any_step_is_done_after_all_and_ends() {
     }
 }
 
+/// What no piece of a large copy is longer than: a shard file.
+const PIECE: u64 = 1 << 20;
+const LARGE: u64 = 6_000_000;
+
+/// A server whose copies of large objects are cut off in their middle.
+struct Cut {
+    server: Server,
+    body: Vec<u8>,
+}
+
+impl Cut {
+    async fn start() -> Self {
+        let config = config().env("GRANARY_VOLUME_LIMIT_BYTES", &PIECE.to_string());
+        let server = Server::start(config).await.unwrap();
+        let client = server.client().unwrap();
+        client.create_bucket().bucket(BUCKET).send().await.unwrap();
+        let body = seeded_bytes(5, usize::try_from(LARGE).unwrap());
+        for (key, class) in [
+            ("restored", StorageClass::Glacier),
+            ("asked", StorageClass::StandardIa),
+            ("left", StorageClass::StandardIa),
+        ] {
+            let put = client.put_object().bucket(BUCKET).key(key).storage_class(class);
+            put.body(ByteStream::from(body.clone())).send().await.unwrap();
+        }
+        Self { server, body }
+    }
+
+    /// Starts it again; `point` is where it dies.
+    async fn restart(&mut self, point: Option<&str>) {
+        drop(self.server.stop().await);
+        let armed = point.map(|point| ("GRANARY_CRASH_POINT".to_owned(), point.to_owned()));
+        let config = config().env("GRANARY_VOLUME_LIMIT_BYTES", &PIECE.to_string());
+        self.server.set_env(config.env.into_iter().chain(armed).collect());
+        self.server.launch().await.unwrap();
+    }
+
+    async fn has_died(&mut self, point: &str) {
+        until(point, || std::future::ready(self.server.try_wait().unwrap().is_some())).await;
+        self.server.kill().unwrap();
+    }
+
+    async fn prefetch(&self, key: &str) -> bool {
+        let place = format!("s3://{BUCKET}/{key}");
+        self.server.admin_output(&["tier", "prefetch", &place]).await.unwrap().status.success()
+    }
+
+    /// Begins a prefetch that the server dies of.
+    async fn begin_prefetch(&self, key: &str) {
+        let place = format!("s3://{BUCKET}/{key}");
+        drop(self.server.admin_output(&["tier", "prefetch", "--detach", &place]).await);
+    }
+
+    /// Bytes of pieces that were there when a copy went on, and that were copied, by this process.
+    async fn pieces(&self) -> [String; 2] {
+        let of = async |outcome: &str| {
+            let name = format!("granary_warm_piece_bytes_total{{outcome=\"{outcome}\"}}");
+            self.server.metric(&name).await.unwrap().to_string()
+        };
+        [of("resumed").await, of("copied").await]
+    }
+
+    async fn check(&self, key: &str) {
+        let client = self.server.client().unwrap();
+        let got = client.get_object().bucket(BUCKET).key(key).send().await.unwrap();
+        assert!(got.body.collect().await.unwrap().into_bytes() == self.body, "{key}");
+    }
+}
+
+/// A large object's copy goes on where it was cut off: what its row tells of is not copied again. The rest of one that nobody
+/// goes on with is given back.
+#[tokio::test]
+async fn a_large_copy_that_dies_goes_on_behind_its_last_piece() {
+    let mut cut = Cut::start().await;
+    // Two pieces are told of and the third is not; then two more are; then all are, and the copy is not whole yet.
+    cut.restart(Some("warm.after_part_before_commit:3")).await;
+    let request = RestoreRequest::builder().days(10_000).build();
+    let restore = cut.server.client().unwrap().restore_object().bucket(BUCKET).key("restored");
+    drop(restore.restore_request(request).send().await);
+    cut.has_died("the third piece is copied").await;
+    cut.restart(Some("warm.after_part:2")).await;
+    cut.has_died("the fourth piece is told of").await;
+    cut.restart(Some("warm.after_copy_before_commit:1")).await;
+    cut.has_died("all pieces are told of").await;
+    cut.restart(None).await;
+    let client = cut.server.client().unwrap();
+    until("it is restored", || is_restored(&client, "restored")).await;
+    assert_eq!(cut.pieces().await, [LARGE.to_string(), "0".to_owned()]);
+    cut.check("restored").await;
+    // A prefetch ends with its process, and goes on when it is asked for again.
+    cut.restart(Some("warm.after_part:3")).await;
+    cut.begin_prefetch("asked").await;
+    cut.has_died("the third piece is told of").await;
+    cut.restart(None).await;
+    let jobs = cut.server.admin(&["tier", "jobs", "--json"]).await.unwrap();
+    let jobs: serde_json::Value = serde_json::from_str(&jobs).unwrap();
+    assert_eq!(
+        (jobs[0]["kind"].as_str(), jobs[0]["state"].as_str()),
+        (Some("prefetch"), Some("interrupted"))
+    );
+    assert!(cut.prefetch("asked").await);
+    assert_eq!(cut.pieces().await, [(3 * PIECE).to_string(), (LARGE - 3 * PIECE).to_string()]);
+    cut.check("asked").await;
+    // Or does not: what was begun is no copy, and goes.
+    cut.restart(Some("warm.after_part:2")).await;
+    cut.begin_prefetch("left").await;
+    cut.has_died("the second piece is told of").await;
+    cut.restart(None).await;
+    assert_eq!(live_bytes(&cut.server, "ssd").await, 2 * LARGE + 2 * PIECE);
+    cut.check("left").await;
+    let server = &cut.server;
+    until("the rest is given back", || async { live_bytes(server, "ssd").await == 2 * LARGE }).await;
+    assert_eq!(live_bytes(server, "hdd").await, 3 * LARGE);
+}
+
 #[tokio::test]
 async fn evictions_that_die_lose_nothing() {
     for point in ["warm.before_drop", "warm.after_drop"] {
@@ -245,6 +360,18 @@ async fn nodes_keep_copies_for_each_other() {
     let prefix = format!("s3://{BUCKET}/p");
     assert!(node.admin_output(&["tier", "prefetch", &prefix]).await.unwrap().status.success());
     assert_eq!(live_bytes(&cluster.nodes[1], "ssd").await, total() + 50_000);
+    // Who did it, every node knows.
+    let jobs = cluster.nodes[0].admin(&["tier", "jobs", "--json"]).await.unwrap();
+    let jobs: serde_json::Value = serde_json::from_str(&jobs).unwrap();
+    assert_eq!(
+        (jobs[0]["state"].as_str(), jobs[0]["objects_done"].as_u64()),
+        (Some("done"), Some(1)),
+        "{jobs}"
+    );
+    let nodes = node.admin(&["node", "list", "--json"]).await.unwrap();
+    let nodes: serde_json::Value = serde_json::from_str(&nodes).unwrap();
+    let ids: Vec<_> = nodes.as_array().unwrap().iter().filter_map(|node| node["id"].as_str()).collect();
+    assert!(jobs[0]["holder"].as_str().is_some_and(|holder| ids.contains(&holder)), "{jobs} {nodes}");
     cluster.wait_complete(1).await.unwrap();
 }
 

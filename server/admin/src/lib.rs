@@ -59,5 +59,6 @@ pub use restores::{RestoreFailure, RestorePage, RestoreRequest, RestoreTier};
 pub use router::router;
 pub use tiers::{ClassReport, TierList, TierReport};
 pub use warm::{
-    CopiesReport, PinReport, WarmAnswer, WarmJobKind, WarmJobReport, WarmJobState, WarmReport, WarmRequest,
+    CopiesReport, PinReport, TierJobKind, TierJobReport, TierJobState, WarmAnswer, WarmJobKind,
+    WarmJobReport, WarmJobState, WarmReport, WarmRequest,
 };

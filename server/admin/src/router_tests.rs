@@ -14,7 +14,7 @@ use crate::model::{
 use crate::moves::{DrainPlan, Fate, MoveReport};
 use crate::restores::{RestorePage, RestoreRequest, RestoreTier};
 use crate::tiers::{ClassReport, TierList, TierReport};
-use crate::warm::{WarmAnswer, WarmReport, WarmRequest};
+use crate::warm::{TierJobKind, TierJobReport, TierJobState, WarmAnswer, WarmReport, WarmRequest};
 
 fn plan(drives: Vec<String>, applied: bool) -> DrainPlan {
     DrainPlan {
@@ -41,6 +41,26 @@ fn volume(number: usize) -> VolumeReport {
         stored_bytes: 6,
         live_bytes: 4,
         drives: Vec::new(),
+    }
+}
+
+fn tier_job() -> TierJobReport {
+    TierJobReport {
+        kind: TierJobKind::Restore,
+        tier: Some(RestoreTier::Bulk),
+        job: None,
+        bucket: None,
+        prefix: None,
+        state: TierJobState::Running,
+        reason: None,
+        holder: Some("n".to_owned()),
+        since_ms: 1,
+        objects_done: 2,
+        objects_found: 3,
+        listed: true,
+        bytes_copied: 4,
+        bytes_left: 5,
+        seconds_left: None,
     }
 }
 
@@ -170,7 +190,8 @@ impl AdminBackend for Fake {
 
     async fn warm(&self, request: WarmRequest) -> Result<WarmAnswer, AdminError> {
         let started = matches!(request, WarmRequest::Prefetch { .. }).then_some(7);
-        Ok(WarmAnswer { started, ..WarmAnswer::default() })
+        let jobs = matches!(request, WarmRequest::Jobs).then(|| vec![tier_job()]);
+        Ok(WarmAnswer { started, jobs, ..WarmAnswer::default() })
     }
 
     async fn buckets(&self, request: BucketRequest) -> Result<BucketAnswer, AdminError> {
@@ -342,6 +363,13 @@ async fn prefixes_are_restored_page_by_page() {
     assert_eq!((page.begun, page.next_after.as_deref()), (3, Some("k")));
     request.after = None;
     assert_eq!(client.restore(&request).await.unwrap().next_after, None);
+}
+
+#[tokio::test]
+async fn jobs_on_copies_are_listed() {
+    let client = client(&serve().await, "secret-key");
+    assert_eq!(client.warm(&WarmRequest::Jobs).await.unwrap().jobs, Some(vec![tier_job()]));
+    assert_eq!(client.warm(&WarmRequest::Pins).await.unwrap().jobs, None);
 }
 
 #[tokio::test]

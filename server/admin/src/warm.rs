@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::restores::RestoreTier;
+
 /// What is to be done with prefixes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "do")]
@@ -17,6 +19,8 @@ pub enum WarmRequest {
     Pins,
     /// Tell how far a job is.
     Job { job: u64 },
+    /// Tell of the jobs of all nodes, and of the restores that are not done yet.
+    Jobs,
 }
 
 /// What was done or found: of these what was asked for.
@@ -30,6 +34,8 @@ pub struct WarmAnswer {
     pub pins: Option<Vec<PinReport>>,
     /// How far a job is.
     pub job: Option<WarmJobReport>,
+    /// All jobs.
+    pub jobs: Option<Vec<TierJobReport>>,
 }
 
 /// A pinned prefix.
@@ -96,6 +102,69 @@ pub struct WarmJobReport {
     pub on_ssd: u64,
     /// Archived objects, which only a restore makes readable.
     pub archived: u64,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TierJobKind {
+    /// A prefix is prefetched.
+    Prefetch,
+    /// A prefix that was pinned gets its copies.
+    Pin,
+    /// Archived objects are restored.
+    Restore,
+}
+
+/// How it is with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TierJobState {
+    /// Something else is done first.
+    Waiting,
+    /// At work.
+    Running,
+    /// Everything was gone through.
+    Done,
+    /// Ended early.
+    Failed,
+    /// Its node was stopped, or does not tell of it any more.
+    Interrupted,
+}
+
+/// Work on copies, as far as the node that was asked knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierJobReport {
+    /// What is done.
+    pub kind: TierJobKind,
+    /// Of restores, which: all that were asked for with this urgency.
+    pub tier: Option<RestoreTier>,
+    /// The number that its node gave it; restores have none.
+    pub job: Option<u64>,
+    /// The bucket; restores have none.
+    pub bucket: Option<String>,
+    /// The prefix.
+    pub prefix: Option<String>,
+    /// How it is with it.
+    pub state: TierJobState,
+    /// Why it ended early.
+    pub reason: Option<String>,
+    /// The node that does it; absent if the store is on one machine.
+    pub holder: Option<String>,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: i64,
+    /// Objects that were gone through.
+    pub objects_done: u64,
+    /// Objects found so far, these included.
+    pub objects_found: u64,
+    /// Whether there are no more.
+    pub listed: bool,
+    /// Bytes that were copied.
+    pub bytes_copied: u64,
+    /// Bytes of what was found and is not copied yet. Of very many restores it is reckoned from the first.
+    pub bytes_left: u64,
+    /// How long these take at the rate that was seen; absent if none was.
+    pub seconds_left: Option<u64>,
 }
 
 /// What all warm copies of a store come to.

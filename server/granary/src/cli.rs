@@ -185,6 +185,8 @@ enum TierCommand {
     Unpin(UnpinArgs),
     /// List the pinned prefixes.
     Pins(Target),
+    /// List what is prefetched, pinned and restored by all nodes: how far it is, how long it takes, and who does it.
+    Jobs(Target),
 }
 
 #[derive(Debug, Args)]
@@ -462,6 +464,7 @@ async fn tier(command: TierCommand, format: OutputFormat) -> Result<ExitCode> {
         TierCommand::Pin(args) => return operate::pin(&args, format).await,
         TierCommand::Unpin(args) => operate::unpin(&args, format).await?,
         TierCommand::Pins(target) => operate::pins(&target, format).await?,
+        TierCommand::Jobs(target) => operate::tier_jobs(&target, format).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -50,6 +50,7 @@ fn the_documented_commands_parse() {
         "granary drive replace 0a1b 2c3d --apply --lost",
         "granary drive remove 0a1b",
         "granary drive moves --json",
+        "granary tier jobs --json",
         "granary node drain 10.0.0.1:9100",
         "granary node remove 10.0.0.1:9100",
         "granary scrub --json",

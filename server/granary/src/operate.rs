@@ -8,6 +8,7 @@ mod quota;
 mod restore;
 mod status;
 mod task;
+mod tier_jobs;
 mod tiers;
 mod warm;
 
@@ -27,6 +28,7 @@ pub use moves::{DrainArgs, cancel_drain, drain, list_moves, remove_drive};
 pub use restore::{RestoreArgs, restore};
 pub use status::status;
 pub use task::run_task;
+pub use tier_jobs::tier_jobs;
 pub use tiers::list_tiers;
 pub use warm::{UnpinArgs, WarmArgs, pin, pins, prefetch, unpin};
 

@@ -95,4 +95,7 @@ pub use start::check_one_store;
 pub use tier_status::{ClassStatus, TierStatus};
 pub use tiers::{CodeRule, TierRule, WhenFull};
 pub use waits::Waits;
-pub use warm::{PinStatus, WarmJob, WarmJobId, WarmJobKind, WarmJobState, WarmOptions, WarmStatus};
+pub use warm::{
+    PinStatus, TierJob, TierJobState, TierWork, WarmJob, WarmJobId, WarmJobKind, WarmJobState, WarmOptions,
+    WarmStatus,
+};

@@ -312,6 +312,24 @@ async fn copies_are_compacted_with_their_volumes_and_accounted_exactly() {
     check(&store, &all).await;
 }
 
+/// Copies that are made in pieces, across the parts that were uploaded, are read, compacted and counted as others are.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_are_made_in_pieces_are_like_others() {
+    let mut store = tiered_with(|options| options.volume_limit_bytes = 1 << 20).await;
+    let all = put_all(&store, "", StorageClass::StandardIa).await;
+    let job = store.engine.prefetch(&bucket(), "").await.unwrap();
+    let done = ended(&store.engine, job).await;
+    assert_eq!((done.copied, done.bytes, done.left_bytes, done.is_listed), (6, total(&all), 0, true));
+    assert_eq!(on_ssds(&store).await, total(&all));
+    store.restart().await;
+    store.task(TaskKind::Compact).await;
+    let lives = live(&store.engine).await;
+    store.engine.recount().await.unwrap();
+    assert_eq!(live(&store.engine).await, lives, "the accounting was exact");
+    lose(&store, SSDS..SSDS + HDDS);
+    check(&store, &all).await;
+}
+
 /// Objects are overwritten, deleted and read while they are prefetched, pinned and let go again and again: what is read is always
 /// what was written last, and at the end everything is accounted.
 #[tokio::test(flavor = "multi_thread")]

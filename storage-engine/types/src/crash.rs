@@ -66,6 +66,8 @@ pub const CRASH_POINTS: &[&str] = &[
     "tier.after_verify_before_commit",
     "tier.after_blob",
     "tier.after_commit",
+    "warm.after_part_before_commit",
+    "warm.after_part",
     "warm.after_copy_before_commit",
     "warm.after_commit",
     "warm.before_expire",

@@ -16,6 +16,7 @@ mod quotas;
 pub mod refusal;
 mod restores;
 pub mod store;
+mod tier_jobs;
 mod tiers;
 pub mod tls;
 mod warm;

@@ -32,6 +32,13 @@ pub(super) async fn answer(engine: &Engine, request: WarmRequest) -> Result<Warm
             let found = found.ok_or_else(|| AdminError::NotFound("there is no such job".to_owned()))?;
             Ok(WarmAnswer { job: Some(report(found)), ..nothing() })
         }
+        WarmRequest::Jobs => {
+            let jobs = engine.tier_jobs().await.map_err(refused)?;
+            Ok(WarmAnswer {
+                jobs: Some(jobs.into_iter().map(super::tier_jobs::report).collect()),
+                ..nothing()
+            })
+        }
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Pass<'a> {
     pub(super) day: DayLength,
     pub(super) aim: Aim,
     pub(super) place: Place,
+    /// How far the walk is, or was, that moves versions.
+    pub(super) moves: Place,
     /// What is to be moved of the pages that were looked at since the place was kept.
     pub(super) due: Batch,
 }
@@ -248,14 +250,34 @@ impl Pass<'_> {
             Err(error) => return Err(error),
         };
         let seen = Seen { class: row.object.storage_class, ..seen };
-        let is_current = seen.reason == Reason::Current;
-        let is_for_good = !is_current || self.bucket.settings.versioning == Versioning::Never;
-        let goes = is_for_good && self.is_over(&seen, Some(&tags), now);
+        let goes = self.goes_for_good(&seen) && self.is_over(&seen, Some(&tags), now);
         let stays = row.object.kind == VersionKind::Object && !goes;
         let to = self.new_class(&seen, Some(&tags), now).filter(|_| stays);
         let Some(to) = to else { return Ok(None) };
         let events = self.inner.transition_events(self.bucket, (&seen.key, &row.object), to).await?;
         Ok(Some(Due { key: seen.key, row, to, events }))
+    }
+
+    /// Whether a version is not there any more when it has expired: no delete marker only hides it.
+    fn goes_for_good(&self, seen: &Seen) -> bool {
+        seen.reason != Reason::Current
+            || match self.bucket.settings.versioning {
+                Versioning::Never => true,
+                Versioning::Suspended => seen.version == VersionId::NULL,
+                Versioning::Enabled => false,
+            }
+    }
+
+    /// Whether a current version is to move to another class before a delete marker hides it. What a walk that began since could
+    /// not move is hidden nevertheless.
+    /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html>
+    fn moves_first(&self, seen: &Seen, tags: &[Tag], now: UnixMillis) -> bool {
+        if self.goes_for_good(seen) || self.new_class(seen, Some(tags), now).is_none() {
+            return false;
+        }
+        let subject = Subject { key: seen.key.as_str(), length_bytes: seen.length_bytes, tags };
+        let expired = self.rules.expiration(subject, seen.modified, self.day);
+        expired.is_some_and(|(at, _)| !self.moves.is_done_since(at, &self.place))
     }
 
     /// The row of a version and its tags, if it is the one that was seen.
@@ -287,7 +309,8 @@ impl Pass<'_> {
     /// The delete of a version that is over, of exactly the write that is there now.
     async fn look_again(&self, seen: Seen, now: UnixMillis) -> Result<Option<Write>> {
         let Some((row, tags)) = self.current_row(&seen).await? else { return Ok(None) };
-        if !self.is_over(&seen, Some(&tags), now) {
+        let seen = Seen { class: row.object.storage_class, ..seen };
+        if !self.is_over(&seen, Some(&tags), now) || self.moves_first(&seen, &tags, now) {
             return Ok(None);
         }
         let standing = match seen.reason {

@@ -159,6 +159,11 @@ impl Place {
         }
     }
 
+    /// Whether the walk is over, began at `at` or later, and followed the rules that `other` follows.
+    pub(super) fn is_done_since(&self, at: UnixMillis, other: &Self) -> bool {
+        self.stage == Stage::Done && self.began_ms >= at.0 && self.rules == other.rules
+    }
+
     /// Whether the bucket's rules are still those that the walk began with.
     pub(super) async fn rules_stand(&self, inner: &Inner, bucket: &Bucket) -> Result<bool> {
         let now = document(inner, bucket, RULES).await?;

@@ -34,6 +34,18 @@ fn a_bucket_is_walked_once_after_each_midnight_and_when_its_rules_change() {
     assert!(done.is_due("a", debug, at(5, 1_001)));
 }
 
+/// Delete markers wait for a walk of moves that began when they were due, and followed the same rules to the end.
+#[test]
+fn moves_were_tried_by_a_whole_walk_of_the_same_rules() {
+    let own = Place { rules: "a".into(), ..Place::default() };
+    let moves = Place { rules: "a".into(), began_ms: 50, stage: Stage::Done, ..Place::default() };
+    assert!(moves.is_done_since(UnixMillis(50), &own));
+    assert!(!moves.is_done_since(UnixMillis(51), &own));
+    assert!(!Place { stage: Stage::Versions, ..moves.clone() }.is_done_since(UnixMillis(1), &own));
+    assert!(!moves.is_done_since(UnixMillis(1), &Place { rules: "b".into(), ..own.clone() }));
+    assert!(!Place::none().is_done_since(UnixMillis(1), &own));
+}
+
 fn at_key(key: &str) -> Place {
     Place { prefix: Some(String::new()), after: Some(key.to_owned()), ..Place::default() }
 }

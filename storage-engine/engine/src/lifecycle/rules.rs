@@ -235,23 +235,20 @@ const TRANSITION_BYTES_MIN: u64 = 128 * 1024;
 const MINIMUM_BY_CLASS: &str = "varies_by_storage_class";
 
 impl LifecycleRule {
-    /// The classes that a version of that age belongs in by now.
-    fn classes_due(&self, age: Age, day: DayLength, now: UnixMillis) -> Vec<StorageClass> {
+    /// The classes that a version of that age belongs in, each from when on.
+    fn steps(&self, age: Age, day: DayLength) -> Vec<(UnixMillis, StorageClass)> {
         match age {
             Age::Current(modified) => {
-                let is_due = |at: TransitionTime| match at {
-                    TransitionTime::Days(days) => day.after(modified, days) <= now,
-                    TransitionTime::Date(date) => date <= now,
+                let from = |at: TransitionTime| match at {
+                    TransitionTime::Days(days) => day.after(modified, days),
+                    TransitionTime::Date(date) => date,
                 };
-                let due = self.transitions.iter().filter(|transition| is_due(transition.at));
-                due.map(|transition| transition.class).collect()
+                self.transitions.iter().map(|step| (from(step.at), step.class)).collect()
             }
             Age::Noncurrent { replaced, newer } => {
-                let due = self.noncurrent_transitions.iter().filter(|transition| {
-                    transition.newer.is_none_or(|kept| newer >= kept)
-                        && day.after(replaced, transition.days) <= now
-                });
-                due.map(|transition| transition.class).collect()
+                let steps = self.noncurrent_transitions.iter();
+                let ours = steps.filter(|step| step.newer.is_none_or(|kept| newer >= kept));
+                ours.map(|step| (day.after(replaced, step.days), step.class)).collect()
             }
         }
     }
@@ -262,8 +259,8 @@ impl LifecycleRule {
 }
 
 impl LifecycleRules {
-    /// The class that a version of class `is` is to be moved to by now: of several, the coldest. With `None` for tags, as far
-    /// as they do not matter.
+    /// The class that a version of class `is` is to be moved to by now: of several, the coldest; but of those that can be read
+    /// at once INTELLIGENT_TIERING, unless another is due later. With `None` for tags, as far as they do not matter.
     /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html>
     pub(crate) fn transition(
         &self,
@@ -278,10 +275,18 @@ impl LifecycleRules {
         };
         let rules = self.rules.iter().filter(|rule| rule.enabled()).filter(fits);
         let due = rules.flat_map(|rule| {
-            let classes = rule.classes_due(age, day, now).into_iter();
-            classes.filter(|class| rule.names_lengths() || self.is_long_enough(length_bytes, *class))
+            let due = rule.steps(age, day).into_iter().filter(|(from, _)| *from <= now);
+            due.filter(|(_, class)| rule.names_lengths() || self.is_long_enough(length_bytes, *class))
         });
-        due.filter(|class| is.may_become(*class)).max_by_key(|class| class.coldness())
+        let due: Vec<(UnixMillis, StorageClass)> = due.collect();
+        let follows_use = due.iter().filter(|(_, class)| *class == StorageClass::IntelligentTiering);
+        let follows_use = follows_use.map(|(from, _)| *from).min();
+        let is_favoured = |(from, class): &(UnixMillis, StorageClass)| {
+            let yields = !class.is_archive() && *class != StorageClass::IntelligentTiering;
+            !(yields && follows_use.is_some_and(|other| *from <= other))
+        };
+        let favoured = due.into_iter().filter(is_favoured).map(|(_, class)| class);
+        favoured.filter(|class| is.may_become(*class)).max_by_key(|class| class.coldness())
     }
 
     fn is_long_enough(&self, length_bytes: u64, class: StorageClass) -> bool {

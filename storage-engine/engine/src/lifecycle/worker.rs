@@ -79,7 +79,11 @@ async fn follow(inner: &Arc<Inner>, bucket: &Bucket, aim: Aim, day: DayLength) -
         return Ok(());
     }
     let place = place.next_walk(hash, day, now);
-    Pass { inner, bucket, rules: &rules, day, aim, place, due: Batch::default() }.run().await
+    let moves = match aim {
+        Aim::Delete if rules.move_anything() => document_place(inner, bucket, Aim::Move).await?,
+        Aim::Delete | Aim::Move => Place::none(),
+    };
+    Pass { inner, bucket, rules: &rules, day, aim, place, moves, due: Batch::default() }.run().await
 }
 
 pub(super) async fn document(inner: &Inner, bucket: &Bucket, name: &str) -> Result<Option<Vec<u8>>> {

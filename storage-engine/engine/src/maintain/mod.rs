@@ -38,7 +38,7 @@ pub(crate) use heal::block_of;
 pub use moves::{DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus};
 pub(crate) use moves::{MoveBoard, Pacer, Throttle, named_node};
 use reclaim::Reclaimer;
-pub(crate) use rewrite::{Rewritten, rewrite, verify_extent};
+pub(crate) use rewrite::{Rewritten, Span, copy_span, rewrite, verify_extent};
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
 pub(crate) use walk::{Step, Walk};

@@ -1,5 +1,6 @@
 //! Writing a blob's extents again, to another volume: for compaction, and for uploads that met a failing drive.
 
+use std::slice;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
@@ -81,9 +82,9 @@ pub(crate) async fn rewrite(
     let mut at = 0;
     for extent in &blob.extents {
         if must_move(extent) {
+            let span = Span { extents: slice::from_ref(extent), range: (0, extent.length_bytes), at };
             let copy =
-                copy_extent(inner, blob.id, (extent, at), (tier, record.clone()), throttle.as_deref_mut())
-                    .await?;
+                copy_span(inner, blob.id, span, (tier, record.clone()), throttle.as_deref_mut()).await?;
             result.extents.extend(copy.extents);
             result.advances.extend(copy.advances);
             result.volumes.extend(copy.volumes);
@@ -95,17 +96,30 @@ pub(crate) async fn rewrite(
     Ok(result)
 }
 
-async fn copy_extent(
+/// Bytes of a blob.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span<'a> {
+    /// Where some of the blob's bytes lie.
+    pub(crate) extents: &'a [Extent],
+    /// Which of these are meant (from, to).
+    pub(crate) range: (u64, u64),
+    /// Where in the blob the first of them is.
+    pub(crate) at: u64,
+}
+
+/// Copies bytes of a blob to a tier. They are durable, and to be committed.
+pub(crate) async fn copy_span(
     inner: &Arc<Inner>,
     blob: BlobId,
-    (extent, base_bytes): (&Extent, u64),
+    span: Span<'_>,
     (tier, record): (Tier, Vec<u8>),
     mut throttle: Option<&mut Throttle>,
 ) -> Result<WrittenBlob> {
     for _ in 0..ATTEMPTS_MAX {
         let (pool, budget) = (inner.pool.clone(), inner.maintenance_budget.clone());
-        let mut writer = BlobWriter::start_at((pool, tier), budget, record.clone(), blob, base_bytes).await?;
-        let mut reading = Copying::of(&inner.reader, &inner.maintenance_reads, extent).await?;
+        let mut writer = BlobWriter::start_at((pool, tier), budget, record.clone(), blob, span.at).await?;
+        let mut reading =
+            Copying::of(&inner.reader, &inner.maintenance_reads, span.extents, span.range).await?;
         loop {
             let began = Instant::now();
             let Some(mut run) = reading.next(reads_ahead(inner, throttle.is_some())).await? else { break };

@@ -6,7 +6,7 @@
 //! and goes on later can waste effort and nothing else.
 
 use granary_metadata::LeaseRow;
-use granary_types::Epoch;
+use granary_types::{Epoch, NodeId};
 use tokio::time::Instant;
 
 use super::{BLIND_AFTER, HELD, LEASE, Nodes};
@@ -26,6 +26,11 @@ impl Nodes {
     /// Whether the background work of all nodes is this node's, now.
     pub(crate) fn leads(&self) -> bool {
         self.lease.lock().held.is_some_and(|(_, until)| Instant::now() < until)
+    }
+
+    /// Who has the background work of all nodes, or had it last.
+    pub(crate) async fn leader(&self) -> Result<Option<NodeId>> {
+        Ok(self.membership.lease(NAME).await?.map(|row| row.holder))
     }
 
     /// Renews the lease, or takes it if nobody holds it any more.

@@ -136,9 +136,14 @@ impl Plan {
         Self::within(Room::of(reader), reader, extents, (at, to)).await
     }
 
-    /// An extent whole, in long runs from the start on.
-    pub(super) async fn to_copy(room: Room, reader: &Reader, extent: &Extent) -> Result<Self> {
-        let plan = Self::within(room, reader, std::slice::from_ref(extent), (0, extent.length_bytes)).await?;
+    /// Bytes of what these extents make up (from, to), in long runs from the start on.
+    pub(super) async fn to_copy(
+        room: Room,
+        reader: &Reader,
+        extents: &[Extent],
+        range: (u64, u64),
+    ) -> Result<Self> {
+        let plan = Self::within(room, reader, extents, range).await?;
         Ok(Self { run_stripes: RUN_STRIPES_MAX, ..plan })
     }
 

@@ -1,4 +1,4 @@
-//! Reading an extent whole, to write it elsewhere: in order and in long runs, the next of which is read while one is used.
+//! Reading extents, to write what they hold elsewhere: in order and in long runs, the next of which is read while one is used.
 //!
 //! Every unit is checked against its hash, as for clients, and what is damaged is rebuilt. The memory is not that of clients. Nobody
 //! waits for it, as who copies holds buffers to write as well: where there is none left, stripes are read one by one.
@@ -13,7 +13,7 @@ use super::handle::Reader;
 use crate::error::{EngineError, Result};
 use crate::volume::VolumeView;
 
-/// An extent that is being copied.
+/// Extents that are being copied.
 pub(crate) struct Copying {
     reader: Arc<Reader>,
     plan: Plan,
@@ -31,8 +31,14 @@ pub(crate) struct CopiedRun {
 }
 
 impl Copying {
-    pub(crate) async fn of(reader: &Arc<Reader>, room: &Room, extent: &Extent) -> Result<Self> {
-        let plan = Plan::to_copy(room.clone(), reader, extent).await?;
+    /// Bytes of what the extents make up (from, to).
+    pub(crate) async fn of(
+        reader: &Arc<Reader>,
+        room: &Room,
+        extents: &[Extent],
+        range: (u64, u64),
+    ) -> Result<Self> {
+        let plan = Plan::to_copy(room.clone(), reader, extents, range).await?;
         Ok(Self { reader: Arc::clone(reader), plan, following: None })
     }
 

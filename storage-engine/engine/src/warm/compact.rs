@@ -54,9 +54,10 @@ pub(crate) async fn move_parts(
         return Ok(0);
     }
     let found = inner.store.object_warmth(bucket, &key, object.write).await?;
-    let Some(WarmRow { place: Some(WarmPlace::Parts(places)), .. }) = found else { return Ok(0) };
+    let Some(WarmRow { place: Some(place), .. }) = found else { return Ok(0) };
     let mut moved_bytes = 0;
-    let parts = object.content.parts().iter().zip(places);
+    // Of a copy that was begun, those that are there.
+    let parts = object.content.parts().iter().zip(place.parts().to_vec());
     for (index, (_, from)) in (0_u32..).zip(parts).filter(|(_, (part, _))| part.blob == blob) {
         let lies_there = |extent: &granary_metadata::Extent| extent.volume == victim;
         let bytes: u64 = from.iter().filter(|e| lies_there(e)).map(|extent| extent.length_bytes).sum();

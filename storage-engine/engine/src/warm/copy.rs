@@ -1,8 +1,7 @@
 //! Making copies.
 //!
 //! Packed objects are read stripe by stripe in the order of the volumes, many stripes at a time, and packed together again;
-//! the packer commits what was packed together in one go. Large objects are streamed, and read back on all their columns
-//! before they count. Each copy becomes true only if its version is still there and has none yet; what was copied for nothing
+//! the packer commits what was packed together in one go. Large objects are copied piece by piece ([`super::large`]). Each copy becomes true only if its version is still there and has none yet; what was copied for nothing
 //! is garbage that was never alive.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -10,17 +9,15 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use futures::{StreamExt as _, stream};
-use granary_metadata::{
-    BlobRow, Commit, ObjectRow, Outcome, PackedLocation, WarmChange, WarmKind, WarmPlace, WarmStep, Write,
-};
-use granary_types::{BlobId, BucketId, ObjectKey, UnixMillis, VolumeId, crash_point};
+use granary_metadata::{ObjectRow, PackedLocation, WarmChange, WarmKind, WarmPlace, WarmStep, Write};
+use granary_types::{BucketId, ObjectKey, UnixMillis, VolumeId, crash_point};
 use tokio::time::Instant;
 
+use super::large::copy_or_tell;
 use super::room::{Claims, is_done, make_room};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::maintain::{Rewritten, Throttle, packed_entries, rewrite, verify_extent};
-use crate::record::BlobRecord;
+use crate::maintain::{Throttle, packed_entries};
 use crate::tiers::Tier;
 use crate::write::PackWrite;
 
@@ -31,7 +28,6 @@ const LARGE_TOGETHER: usize = 4;
 /// Copies between two looks at the room.
 const BATCH_BYTES: u64 = 256 << 20;
 const BATCH_COPIES: usize = 32_768;
-const BLOBS_PAGE: usize = 1_000;
 
 /// A version that is to have a copy.
 #[derive(Debug)]
@@ -39,10 +35,10 @@ pub(super) struct Wish {
     pub(super) bucket: BucketId,
     pub(super) key: ObjectKey,
     pub(super) row: ObjectRow,
-    kind: WarmKind,
-    at: UnixMillis,
+    pub(super) kind: WarmKind,
+    pub(super) at: UnixMillis,
     /// What becomes true with the copy.
-    behind: Vec<Write>,
+    pub(super) behind: Vec<Write>,
 }
 
 impl Wish {
@@ -70,7 +66,7 @@ impl Wish {
         WarmChange { bucket: self.bucket, key: self.key.clone(), version, write, step }
     }
 
-    fn place(&self, place: WarmPlace) -> WarmChange {
+    pub(super) fn place(&self, place: WarmPlace) -> WarmChange {
         self.change(WarmStep::Place { place, kind: self.kind, at: self.at })
     }
 
@@ -216,7 +212,7 @@ async fn make_batch(
     Ok(())
 }
 
-fn failed(wish: Wish, error: &EngineError) -> Made {
+pub(super) fn failed(wish: Wish, error: &EngineError) -> Made {
     if matches!(error, EngineError::NoSpace) {
         return Made::NoRoom(Box::new(wish));
     }
@@ -260,54 +256,4 @@ async fn copy_stripe(
     // What is not where it was has been moved: it is looked for again another time.
     made.extend(wanted.into_values().map(|wish| Made::Failed(Box::new(wish))));
     made
-}
-
-async fn copy_or_tell(inner: &Arc<Inner>, wish: Wish, throttle: Option<Throttle>) -> Made {
-    match Box::pin(copy_large(inner, &wish, throttle)).await {
-        Ok(Some(bytes)) => Made::Copy(bytes),
-        Ok(None) => Made::Changed,
-        Err(error) => failed(wish, &error),
-    }
-}
-
-/// Copies a large object. Returns the bytes of the copy, if it counts.
-async fn copy_large(inner: &Arc<Inner>, wish: &Wish, mut throttle: Option<Throttle>) -> Result<Option<u64>> {
-    let record = BlobRecord {
-        bucket: wish.bucket,
-        key: wish.key.clone(),
-        version: wish.row.object.version,
-        part: None,
-    };
-    let record = record.encode()?;
-    let (mut places, mut advances, mut volumes) = (Vec::new(), Vec::new(), Vec::new());
-    let Some(blobs) = blobs_of(inner, &wish.row).await? else { return Ok(None) };
-    for blob in blobs {
-        let copy = rewrite(inner, &blob, (Tier::Warm, record.clone()), |_| true, throttle.as_mut()).await?;
-        for extent in &copy.extents {
-            verify_extent(inner, extent, throttle.as_mut()).await?;
-        }
-        let Rewritten { extents, advances: ours, volumes: held } = copy;
-        places.push(extents);
-        advances.extend(ours);
-        volumes.extend(held);
-    }
-    let place = WarmPlace::Parts(places);
-    let bytes = place.length_bytes();
-    let mut writes = vec![Write::Warm(Box::new(wish.place(place)))];
-    writes.extend(wish.behind.iter().cloned());
-    crash_point("warm.after_copy_before_commit");
-    let outcome = inner.commit_one(Commit { advances, writes }).await?;
-    drop(volumes);
-    crash_point("warm.after_commit");
-    Ok(matches!(outcome, Outcome::Done { .. }).then_some(bytes))
-}
-
-/// The blobs of a large object, one for each of its parts; `None` if it is gone.
-async fn blobs_of(inner: &Inner, row: &ObjectRow) -> Result<Option<Vec<BlobRow>>> {
-    let ids: Vec<BlobId> = row.object.content.parts().iter().map(|part| part.blob).collect();
-    let mut found: HashMap<BlobId, BlobRow> = HashMap::with_capacity(ids.len());
-    for ids in ids.chunks(BLOBS_PAGE) {
-        found.extend(inner.store.blobs(ids).await?.into_iter().map(|blob| (blob.id, blob)));
-    }
-    Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
 }

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use granary_types::BucketName;
+use granary_types::{BucketName, UnixMillis};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 
 const JOBS_KEPT_MAX: usize = 64;
 
 /// Names a job in this life of the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WarmJobId(pub u64);
 
 /// What a job does with a prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WarmJobKind {
     /// Make copies that go when their room is needed.
     Prefetch,
@@ -23,7 +24,7 @@ pub enum WarmJobKind {
 }
 
 /// Where a job is in its life.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WarmJobState {
     /// At work.
     Running,
@@ -34,7 +35,7 @@ pub enum WarmJobState {
 }
 
 /// A job as seen from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WarmJob {
     /// What it does.
     pub kind: WarmJobKind,
@@ -62,6 +63,14 @@ pub struct WarmJob {
     pub on_ssd: u64,
     /// Archived objects, which only a restore makes readable.
     pub archived: u64,
+    /// When it was asked for.
+    pub asked: UnixMillis,
+    /// When its turn came; `None` as long as it waits for that.
+    pub began: Option<UnixMillis>,
+    /// Bytes of what was found and is not copied yet.
+    pub left_bytes: u64,
+    /// Whether all objects of the prefix were looked at, so that nothing more is found.
+    pub is_listed: bool,
 }
 
 /// The worker's side of a job.
@@ -108,6 +117,10 @@ impl WarmJobs {
             no_room: 0,
             on_ssd: 0,
             archived: 0,
+            asked: UnixMillis::now(),
+            began: None,
+            left_bytes: 0,
+            is_listed: false,
         })));
         let mut jobs = self.jobs.lock();
         jobs.0 = jobs.0.wrapping_add(1);

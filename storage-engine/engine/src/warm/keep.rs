@@ -21,6 +21,10 @@ const SWEEP: Duration = Duration::from_mins(1);
 /// Rows of a round.
 const PAGE: u32 = 500;
 const LOOKS: usize = 32;
+/// A copy that did not grow for so long, and that nobody wants to be restored, is gone on with by nobody.
+const ABANDONED: Duration = Duration::from_hours(1);
+/// With days cut short, longer than a piece takes.
+const ABANDONED_MIN: Duration = Duration::from_secs(10);
 /// What has faded to less than this, in thousandths of a read, is forgotten.
 const FORGOTTEN_MILLI_READS: u64 = 100;
 
@@ -96,10 +100,12 @@ impl Keeper {
         let pins = Pins::of_rows(inner, &page).await?;
         let looked = stream::iter(page).map(|found| look(inner, found, now)).buffered(LOOKS);
         let (mut orphans, mut faded, mut unpinned) = (Vec::new(), Vec::new(), Vec::new());
+        let mut abandoned = Vec::new();
         for (fate, found) in looked.try_collect::<Vec<_>>().await? {
             match fate {
                 Fate::Orphan => orphans.push(found),
                 Fate::Faded => faded.push(found),
+                Fate::Abandoned => abandoned.push(found),
                 Fate::Stays if found.row.kind == WarmKind::Pinned && !pins.cover(&found) => {
                     unpinned.push(found);
                 }
@@ -108,6 +114,7 @@ impl Keeper {
         }
         drop_copies(inner, &orphans, "orphaned").await?;
         drop_copies(inner, &faded, "faded").await?;
+        drop_copies(inner, &abandoned, "abandoned").await?;
         walk::let_go(inner, &unpinned).await?;
         // Remembered last: a page that failed is looked at again.
         self.at = next;
@@ -122,6 +129,8 @@ enum Fate {
     Orphan,
     /// It tells of reads that do not matter any more.
     Faded,
+    /// It tells of the beginning of a copy that nobody goes on with.
+    Abandoned,
 }
 
 async fn look(inner: &Inner, found: WarmVersion, now: UnixMillis) -> Result<(Fate, WarmVersion)> {
@@ -132,6 +141,12 @@ async fn look(inner: &Inner, found: WarmVersion, now: UnixMillis) -> Result<(Fat
         None => Fate::Orphan,
         Some(row) if row.object.storage_class.is_archive() && is_readable_kind(found.row.kind) => {
             Fate::Orphan
+        }
+        // A restore that is wanted is gone on with.
+        Some(_) if found.row.kind == WarmKind::Read && found.row.begun().is_some() => {
+            let idle_ms = i64::try_from(pause(inner, ABANDONED).max(ABANDONED_MIN).as_millis());
+            let is_idle = now.0.saturating_sub(found.row.at.0) >= idle_ms.unwrap_or(i64::MAX);
+            if is_idle { Fate::Abandoned } else { Fate::Stays }
         }
         Some(_) if found.row.kind == WarmKind::Read && is_cold() => Fate::Faded,
         Some(_) => Fate::Stays,

@@ -9,6 +9,7 @@
 //! Copies are written to volumes of their own ([`crate::tiers::Tier::Warm`]), which are healed, scrubbed and compacted as others
 //! are ([`compact`]). What is copied, dropped, expired and promoted without being asked for is the work of one node for all.
 
+mod board;
 mod compact;
 mod copy;
 mod door;
@@ -16,7 +17,9 @@ mod fill;
 mod heat;
 mod jobs;
 mod keep;
+mod large;
 mod pins;
+mod rate;
 mod read;
 mod restore;
 mod room;
@@ -34,12 +37,14 @@ use crate::engine::Inner;
 use crate::error::Result;
 use crate::lifecycle::DayLength;
 use crate::volume::VolumePool;
+pub use board::{TierJob, TierJobState, TierWork};
 pub(crate) use compact::{move_packed, move_parts};
 use copy::Pace;
 use heat::ReadCounts;
 use jobs::WarmJobs;
 pub use jobs::{WarmJob, WarmJobId, WarmJobKind, WarmJobState};
 pub use pins::PinStatus;
+use rate::Rate;
 pub(crate) use read::{WarmRead, count_part};
 pub use status::WarmStatus;
 
@@ -84,6 +89,8 @@ pub(crate) struct Warm {
     cache_reads: u32,
     counts: ReadCounts,
     jobs: WarmJobs,
+    /// How fast this process restores.
+    restored: Rate,
     /// Something is wanted: the worker need not wait for its next round.
     wake: Notify,
 }
@@ -91,7 +98,14 @@ pub(crate) struct Warm {
 impl Warm {
     pub(crate) fn new(pool: Arc<VolumePool>, options: &WarmOptions) -> Self {
         let (cache_reads, counts) = (options.cache_reads, ReadCounts::new(options));
-        Self { pool, cache_reads, counts, jobs: WarmJobs::default(), wake: Notify::new() }
+        Self {
+            pool,
+            cache_reads,
+            counts,
+            jobs: WarmJobs::default(),
+            restored: Rate::default(),
+            wake: Notify::new(),
+        }
     }
 
     /// Whether the store has SSDs that take copies of what lies on disks.

@@ -73,6 +73,7 @@ fn fits(place: &WarmPlace, row: &ObjectRow) -> bool {
             content.packed().is_some_and(|own| own.hash == at.hash && own.length_bytes == at.length_bytes)
         }
         WarmPlace::Parts(parts) => content.packed().is_none() && parts.len() == content.parts().len(),
+        WarmPlace::Begun(_) => false,
     }
 }
 

@@ -102,7 +102,8 @@ async fn restore_all(
     }
     let mut homeless = Vec::new();
     let mut tell = |made| match made {
-        Made::Copy(_) | Made::Changed => {}
+        Made::Copy(bytes) => inner.warm.restored.add(bytes),
+        Made::Changed => {}
         Made::Failed(wish) => {
             let place = (wish.bucket, wish.key.clone(), wish.row.object.write);
             failed.0.insert(place, Instant::now());
@@ -151,7 +152,7 @@ async fn look(inner: &Inner, buckets: &HashMap<BucketId, Bucket>, found: WarmVer
         }
         None => Vec::new(),
     };
-    if found.row.place.is_some() {
+    if found.row.has_copy() {
         // It has a copy from before it was archived, or from a restore that has just ended.
         let step = WarmStep::Keep { from: found.row.kind, kind: WarmKind::Restored, at: expires };
         let mut writes = vec![Write::Warm(Box::new(change_of(&found, step))), restored];

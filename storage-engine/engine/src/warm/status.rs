@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use granary_metadata::{WarmAfter, WarmKind, WarmUsage, WarmVersion};
-use granary_types::{BucketId, BucketName};
+use granary_types::{BucketId, BucketName, UnixMillis};
 
+use super::board::Told;
 use super::copy::Pace;
 use super::jobs::{WarmJob, WarmJobId, WarmJobKind, WarmJobState};
 use super::pins::{Pin, PinStatus, all, set};
@@ -131,16 +132,18 @@ impl Engine {
         let (number, job) = self.inner.warm.jobs.begin(kind, bucket.clone(), prefix.to_owned());
         let (inner, prefix) = (Arc::clone(&self.inner), prefix.to_owned());
         let task = tokio::spawn(async move {
-            let _turn = Arc::clone(&inner.warm.jobs.turn).lock_owned().await;
-            let pace = Pace::Urgent;
-            let walk = Walk { inner: &inner, bucket: id, prefix: &prefix, kind, pace, job: &job };
-            let done = walk.run().await;
-            job.change(|job| {
-                job.state = match done {
-                    Ok(()) => WarmJobState::Done,
-                    Err(error) => WarmJobState::Failed(error.to_string()),
-                };
-            });
+            let told = Told { inner: &inner, bucket: id, number, job: &job };
+            let work = async {
+                let _turn = Arc::clone(&inner.warm.jobs.turn).lock_owned().await;
+                job.change(|job| job.began = Some(UnixMillis::now()));
+                let pace = Pace::Urgent;
+                Walk { inner: &inner, bucket: id, prefix: &prefix, kind, pace, job: &job }.run().await
+            };
+            let state = match told.while_at_work(work).await {
+                Ok(()) => WarmJobState::Done,
+                Err(error) => WarmJobState::Failed(error.to_string()),
+            };
+            told.end(state).await;
         });
         self.inner.warm.jobs.note(task.abort_handle());
         Ok(number)

@@ -58,6 +58,7 @@ impl Walk<'_> {
                 more = page.more && after.is_some();
                 self.look_at(objects, began, &mut wishes).await?;
             }
+            self.job.change(|job| job.is_listed = !more);
             self.copy(wishes, began).await?;
         }
         Ok(())
@@ -93,8 +94,11 @@ impl Walk<'_> {
             }
             self.job.change(|job| job.found += 1);
             match warm.get(&(key.clone(), object.write)) {
-                Some(found) if found.place.is_some() => kept.push((key, object.write, found.clone())),
-                _ => wishes.push(Wish::new((bucket, key, row), self.warm_kind(), began)),
+                Some(found) if found.has_copy() => kept.push((key, object.write, found.clone())),
+                _ => {
+                    self.job.change(|job| job.left_bytes += row.object.length_bytes);
+                    wishes.push(Wish::new((bucket, key, row), self.warm_kind(), began));
+                }
             }
         }
         self.keep(kept, began).await
@@ -167,17 +171,32 @@ impl Walk<'_> {
             WarmJobKind::Pin => Claims::Kept,
         };
         let mut tell = |made: Made| {
-            self.job.change(|job| match made {
-                Made::Copy(bytes) => {
-                    job.copied += 1;
-                    job.bytes += bytes;
-                }
-                Made::Changed => job.changed += 1,
-                Made::Failed(_) => job.failed += 1,
-                Made::NoRoom(_) => job.no_room += 1,
+            self.job.change(|job| {
+                let ended_bytes = match made {
+                    Made::Copy(bytes) => {
+                        job.copied += 1;
+                        job.bytes += bytes;
+                        bytes
+                    }
+                    Made::Changed => {
+                        job.changed += 1;
+                        0
+                    }
+                    Made::Failed(wish) => {
+                        job.failed += 1;
+                        wish.row.object.length_bytes
+                    }
+                    Made::NoRoom(wish) => {
+                        job.no_room += 1;
+                        wish.row.object.length_bytes
+                    }
+                };
+                job.left_bytes = job.left_bytes.saturating_sub(ended_bytes);
             });
         };
-        make_copies(self.inner, by_place(wishes), (self.pace, claims), &mut tell).await
+        let made = make_copies(self.inner, by_place(wishes), (self.pace, claims), &mut tell).await;
+        self.job.change(|job| job.left_bytes = 0);
+        made
     }
 }
 

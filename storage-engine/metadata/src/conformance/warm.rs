@@ -83,6 +83,100 @@ pub async fn large_copies_are_accounted(store: &dyn MetadataStore) {
     assert_eq!(store.recount().await.unwrap(), []);
 }
 
+/// A piece of a large copy: bytes of part `index` in volume `v`, behind so many others.
+fn piece(index: u32, behind_bytes: u64, v: u64, length_bytes: u64) -> WarmStep {
+    let extents = new_blob(10 + behind_bytes, v, length_bytes).extents;
+    WarmStep::AddPart { index, behind_bytes, extents, at: UnixMillis(5) }
+}
+
+fn finish(parts: u32, length_bytes: u64, kind: WarmKind) -> WarmStep {
+    WarmStep::Finish { parts, length_bytes, kind, at: UnixMillis(9) }
+}
+
+/// A large copy is made piece by piece, by whoever looked at it last; it lives in its volumes meanwhile, is no copy before it is
+/// whole, and is finished once.
+pub async fn large_copies_grow_part_by_part(store: &dyn MetadataStore) {
+    begin(store).await;
+    assert_eq!(one(store, warm("a", 7, piece(0, 0, 2, 60))).await, Outcome::NoSuchKey);
+    done(store, w(put_blob(1, "a", 7, 1, 100))).await;
+    assert_eq!(one(store, warm("a", 7, finish(0, 0, WarmKind::Pinned))).await, Outcome::Moved);
+    assert_eq!(
+        one(store, warm("a", 7, piece(1, 0, 2, 60))).await,
+        Outcome::Moved,
+        "the first part is missing"
+    );
+    let first = || warm("a", 7, piece(0, 0, 2, 60));
+    assert_eq!(commit(store, vec![first(), first()]).await, [DONE, Outcome::Moved], "it is there already");
+    assert_eq!((live(store, 2).await, live(store, 3).await), (60, 0));
+    let row = read(store, "a", 7).await.unwrap();
+    assert_eq!(
+        (row.kind, row.at, row.has_copy(), row.length_bytes()),
+        (WarmKind::Read, UnixMillis(5), false, 60)
+    );
+    // The part grows, and the next one begins; neither out of turn.
+    for refused in [piece(0, 50, 3, 10), piece(0, 61, 3, 10), piece(2, 60, 3, 10)] {
+        assert_eq!(one(store, warm("a", 7, refused)).await, Outcome::Moved);
+    }
+    let both = vec![warm("a", 7, piece(0, 60, 3, 10)), warm("a", 7, piece(1, 70, 3, 30))];
+    assert_eq!(commit(store, both).await, [DONE, DONE]);
+    assert_eq!((live(store, 2).await, live(store, 3).await), (60, 40));
+    assert_eq!(store.recount().await.unwrap(), []);
+    // What compaction moves is what goes on.
+    let (from, to) =
+        (read(store, "a", 7).await.unwrap().begun().unwrap()[1].clone(), new_blob(50, 2, 30).extents);
+    done(store, warm("a", 7, WarmStep::MovePart { index: 1, from, to: to.clone() })).await;
+    assert_eq!((live(store, 2).await, live(store, 3).await), (90, 10));
+    // It is no copy: nothing else takes its place, and it is kept for nothing.
+    let keep = WarmStep::Keep { from: WarmKind::Read, kind: WarmKind::Pinned, at: UnixMillis(11) };
+    let whole =
+        WarmStep::Place { place: WarmPlace::Parts(vec![to]), kind: WarmKind::Pinned, at: UnixMillis(1) };
+    for refused in [keep, whole, finish(2, 99, WarmKind::Pinned), finish(1, 100, WarmKind::Pinned)] {
+        assert_eq!(one(store, warm("a", 7, refused)).await, Outcome::Moved);
+    }
+    let finished = || warm("a", 7, finish(2, 100, WarmKind::Prefetched));
+    assert_eq!(commit(store, vec![finished(), finished()]).await, [DONE, Outcome::Moved]);
+    let row = read(store, "a", 7).await.unwrap();
+    assert_eq!(
+        (row.kind, row.at, row.has_copy(), row.length_bytes()),
+        (WarmKind::Prefetched, UnixMillis(9), true, 100)
+    );
+    assert_eq!(one(store, warm("a", 7, piece(1, 100, 3, 1))).await, Outcome::Moved);
+    done(store, warm("a", 7, drop_it(WarmKind::Prefetched, 9))).await;
+    assert_eq!((live(store, 2).await, live(store, 3).await), (0, 0));
+    assert_eq!(store.recount().await.unwrap(), []);
+}
+
+/// A copy that was begun for a restore is that restore's; one that nobody goes on with is dropped, and its bytes are garbage.
+pub async fn begun_copies_are_restored_or_dropped(store: &dyn MetadataStore) {
+    begin(store).await;
+    for (name, tag) in [("a", 7), ("b", 8)] {
+        done(store, w(put_blob(1, name, tag, 1, 100))).await;
+        done(store, warm(name, tag, piece(0, 0, 2, 60))).await;
+    }
+    let want = WarmStep::Want { kind: WarmKind::WantedBulk, at: UnixMillis(3), days: 2 };
+    done(store, warm("a", 7, want)).await;
+    done(store, warm("a", 7, piece(0, 60, 3, 40))).await;
+    let row = read(store, "a", 7).await.unwrap();
+    assert_eq!(
+        (row.kind, row.at, row.days, row.length_bytes()),
+        (WarmKind::WantedBulk, UnixMillis(3), 2, 100)
+    );
+    assert_eq!(one(store, warm("a", 7, finish(1, 100, WarmKind::Pinned))).await, Outcome::Moved);
+    done(store, warm("a", 7, finish(1, 100, WarmKind::Restored))).await;
+    assert_eq!(one(store, warm("b", 8, drop_it(WarmKind::Read, 4))).await, Outcome::Moved, "it grew since");
+    done(store, warm("b", 8, drop_it(WarmKind::Read, 5))).await;
+    assert_eq!((live(store, 2).await, live(store, 3).await), (60, 40));
+    // Nothing is added to it by who does not know that; a new one begins anew.
+    assert_eq!(one(store, warm("b", 8, piece(0, 60, 3, 40))).await, Outcome::Moved);
+    // Of a version that is gone nothing grows; what there is of it stays until it is dropped.
+    done(store, warm("b", 8, piece(0, 0, 3, 5))).await;
+    done(store, Write::Delete(delete(1, "b"))).await;
+    assert_eq!(one(store, warm("b", 8, piece(0, 5, 3, 5))).await, Outcome::NoSuchKey);
+    done(store, warm("b", 8, drop_it(WarmKind::Read, 5))).await;
+    assert_eq!((live(store, 2).await, live(store, 3).await), (60, 40));
+    assert_eq!(store.recount().await.unwrap(), []);
+}
+
 /// The row of a version that is gone stays until it is dropped, also when the bucket is gone; it is nobody else's.
 pub async fn copies_outlive_their_version_until_dropped(store: &dyn MetadataStore) {
     begin(store).await;

@@ -11,7 +11,7 @@ use super::lock::{EraseObject, ExpireObject, Locking};
 use super::object::{Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, VersionKind};
 use super::settings::{BucketSettings, Versioning};
 use super::side::{AclChange, RestoreChange, Tagging};
-use super::warm::WarmChange;
+use super::warm_step::WarmChange;
 
 /// Which entity tags satisfy a condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

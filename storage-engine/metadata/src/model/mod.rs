@@ -16,6 +16,7 @@ mod versions;
 mod volume;
 mod warm;
 mod warm_query;
+mod warm_step;
 
 pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket};
 pub(crate) use commit::fits;
@@ -44,6 +45,7 @@ pub use usage::BucketUsage;
 pub(crate) use usage::{UsageDelta, UsageDeltas};
 pub use versions::{ListedVersion, VersionEntry, VersionMarker, VersionPage, VersionQuery};
 pub use volume::{DriveRow, DriveState, NewVolume, SealedEnd, ShardMove, VolumeRow, VolumeState};
-pub use warm::{Heat, WarmChange, WarmKind, WarmPlace, WarmRow, WarmStep, WarmVersion};
-pub(crate) use warm::{Warmed, warmed};
+pub use warm::{Heat, WarmKind, WarmPlace, WarmRow, WarmVersion};
 pub use warm_query::{WarmAfter, WarmQuery, WarmUsage};
+pub use warm_step::{WarmChange, WarmStep};
+pub(crate) use warm_step::{Warmed, warmed};

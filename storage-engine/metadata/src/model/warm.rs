@@ -3,7 +3,6 @@
 use granary_types::{BucketId, ObjectKey, UnixMillis, VersionId, VolumeId, WriteId};
 use serde::{Deserialize, Serialize};
 
-use super::commit::Outcome;
 use super::object::{Extent, PackedLocation};
 
 /// Where the bytes of a warm copy are. They are the same as those of the version's own place, and hashed as those are.
@@ -13,6 +12,9 @@ pub enum WarmPlace {
     Packed(PackedLocation),
     /// Of a large object: the extents of each of its parts, in their order.
     Parts(Vec<Vec<Extent>>),
+    /// The beginning of such a copy: as many of the parts as are there, the last of them as far as it is. Nobody reads it; who
+    /// makes the copy goes on behind it.
+    Begun(Vec<Vec<Extent>>),
 }
 
 impl WarmPlace {
@@ -24,22 +26,33 @@ impl WarmPlace {
 
     /// What of it lives in which volume.
     pub(crate) fn live(&self) -> impl Iterator<Item = (VolumeId, u64)> {
-        let (packed, parts) = match self {
-            Self::Packed(at) => (Some((at.volume, u64::from(at.length_bytes))), &[][..]),
-            Self::Parts(parts) => (None, parts.as_slice()),
+        let packed = match self {
+            Self::Packed(at) => Some((at.volume, u64::from(at.length_bytes))),
+            Self::Parts(_) | Self::Begun(_) => None,
         };
-        packed.into_iter().chain(live_in(parts.iter().flatten()))
+        packed.into_iter().chain(live_in(self.parts().iter().flatten()))
+    }
+
+    /// The extents of the parts of a large object's copy, as far as it is there.
+    #[must_use]
+    pub fn parts(&self) -> &[Vec<Extent>] {
+        match self {
+            Self::Packed(_) => &[],
+            Self::Parts(parts) | Self::Begun(parts) => parts,
+        }
     }
 }
 
-fn live_in<'e>(extents: impl Iterator<Item = &'e Extent>) -> impl Iterator<Item = (VolumeId, u64)> {
+pub(super) fn live_in<'e>(
+    extents: impl Iterator<Item = &'e Extent>,
+) -> impl Iterator<Item = (VolumeId, u64)> {
     extents.map(|extent| (extent.volume, extent.length_bytes))
 }
 
 /// What a version has a warm copy for, or wants one for. Each version has one kind at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum WarmKind {
-    /// None: it was read lately, and no more.
+    /// None: it was read lately, and no more; or a copy of it was begun.
     Read,
     /// It was asked for, and goes when its room is needed.
     Prefetched,
@@ -138,9 +151,9 @@ pub struct WarmRow {
     pub version: VersionId,
     /// What its copy is there for.
     pub kind: WarmKind,
-    /// When it was read last; of [`WarmKind::Restored`], when that ends; of what is wanted, since when.
+    /// When it was read last, or its copy grew; of [`WarmKind::Restored`], when that ends; of what is wanted, since when.
     pub at: UnixMillis,
-    /// The copy, if there is one. What is wanted may have one from before.
+    /// The copy, if there is one, or the beginning of one. What is wanted may have one from before.
     pub place: Option<WarmPlace>,
     /// How often it is read.
     pub heat: Heat,
@@ -149,10 +162,25 @@ pub struct WarmRow {
 }
 
 impl WarmRow {
-    /// How many bytes its copy holds.
+    /// How many bytes its copy holds, or the beginning of one.
     #[must_use]
     pub fn length_bytes(&self) -> u64 {
         self.place.as_ref().map_or(0, WarmPlace::length_bytes)
+    }
+
+    /// Whether it has a copy that is whole.
+    #[must_use]
+    pub fn has_copy(&self) -> bool {
+        matches!(self.place, Some(WarmPlace::Packed(_) | WarmPlace::Parts(_)))
+    }
+
+    /// The parts of a copy that was begun, as far as they are there.
+    #[must_use]
+    pub fn begun(&self) -> Option<&[Vec<Extent>]> {
+        match &self.place {
+            Some(WarmPlace::Begun(parts)) => Some(parts),
+            Some(WarmPlace::Packed(_) | WarmPlace::Parts(_)) | None => None,
+        }
     }
 }
 
@@ -167,201 +195,6 @@ pub struct WarmVersion {
     pub write: WriteId,
     /// How warm it is.
     pub row: WarmRow,
-}
-
-/// Change how warm a version is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WarmChange {
-    /// The bucket.
-    pub bucket: BucketId,
-    /// The key.
-    pub key: ObjectKey,
-    /// The version.
-    pub version: VersionId,
-    /// The write that made it.
-    pub write: WriteId,
-    /// How.
-    pub step: WarmStep,
-}
-
-/// What becomes of the row of a version. Whatever adds to it needs the version, as [`super::Tagging`] does; what does not fit
-/// the row there is has the outcome [`Outcome::Moved`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WarmStep {
-    /// The version was read so often; the last time at `at`.
-    Read {
-        /// How often.
-        reads: u32,
-        /// When.
-        at: UnixMillis,
-        /// See [`Heat`].
-        half_life_ms: u64,
-    },
-    /// A copy is wanted for a restore. Of two that are wanted the more urgent one stands.
-    Want {
-        /// How urgently.
-        kind: WarmKind,
-        /// Since when.
-        at: UnixMillis,
-        /// For how many days.
-        days: u32,
-    },
-    /// The copy is made, if there is none. What is wanted becomes [`WarmKind::Restored`] and nothing else.
-    Place {
-        /// Where it is.
-        place: WarmPlace,
-        /// What for.
-        kind: WarmKind,
-        /// As in [`WarmRow::at`].
-        at: UnixMillis,
-    },
-    /// The copy that is there is there for something else.
-    Keep {
-        /// What it must be there for now.
-        from: WarmKind,
-        /// What for from now on.
-        kind: WarmKind,
-        /// As in [`WarmRow::at`].
-        at: UnixMillis,
-    },
-    /// A packed copy lies elsewhere, if it still lies at `from`.
-    MovePacked {
-        /// Where it must be.
-        from: PackedLocation,
-        /// Where it is from now on.
-        to: PackedLocation,
-    },
-    /// A part of a large copy lies elsewhere, if it still lies at `from`.
-    MovePart {
-        /// Which, from 0.
-        index: u32,
-        /// Where it must be.
-        from: Vec<Extent>,
-        /// Where it is from now on.
-        to: Vec<Extent>,
-    },
-    /// The row goes, and the copy with it, if it is as it was looked at.
-    Drop {
-        /// What it must be there for.
-        kind: WarmKind,
-        /// As in [`WarmRow::at`].
-        at: UnixMillis,
-    },
-}
-
-impl WarmStep {
-    /// Whether it is for versions only that are there.
-    pub(crate) fn needs_version(&self) -> bool {
-        match self {
-            Self::Read { .. } | Self::Want { .. } | Self::Place { .. } | Self::Keep { .. } => true,
-            Self::MovePacked { .. } | Self::MovePart { .. } | Self::Drop { .. } => false,
-        }
-    }
-
-    /// The packed place that it makes.
-    pub(crate) fn packed(&self) -> Option<&PackedLocation> {
-        match self {
-            Self::Place { place: WarmPlace::Packed(at), .. } | Self::MovePacked { to: at, .. } => Some(at),
-            _ => None,
-        }
-    }
-
-    /// The extents that it makes.
-    pub(crate) fn extents(&self) -> impl Iterator<Item = &Extent> {
-        let (parts, moved) = match self {
-            Self::Place { place: WarmPlace::Parts(parts), .. } => (parts.as_slice(), &[][..]),
-            Self::MovePart { to, .. } => (&[][..], to.as_slice()),
-            _ => (&[][..], &[][..]),
-        };
-        parts.iter().flatten().chain(moved)
-    }
-}
-
-/// A row after a step.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Warmed {
-    /// `None` if it goes.
-    pub(crate) row: Option<WarmRow>,
-    /// What lives in which volume from now on.
-    pub(crate) added: Vec<(VolumeId, u64)>,
-    /// What is garbage from now on.
-    pub(crate) dropped: Vec<(VolumeId, u64)>,
-}
-
-/// Applies a step to the row of a version that is there, as far as the step needs that.
-///
-/// # Errors
-/// [`Outcome::Moved`] if the row is not what the step is for.
-pub(crate) fn warmed(row: Option<WarmRow>, change: &WarmChange) -> Result<Warmed, Outcome> {
-    let read = || WarmRow {
-        version: change.version,
-        kind: WarmKind::Read,
-        at: UnixMillis(0),
-        place: None,
-        heat: Heat::default(),
-        days: 0,
-    };
-    match &change.step {
-        WarmStep::Read { reads, at, half_life_ms } => {
-            let mut row = row.unwrap_or_else(read);
-            row.heat = row.heat.read(*reads, *at, *half_life_ms);
-            if row.kind != WarmKind::Restored && !row.kind.is_wanted() {
-                row.at = row.at.max(*at);
-            }
-            Ok(Warmed { row: Some(row), ..Warmed::default() })
-        }
-        WarmStep::Want { kind, at, days } => {
-            let row = row.unwrap_or_else(read);
-            if !kind.is_wanted() || (row.kind.is_wanted() && row.kind >= *kind) {
-                return Err(Outcome::Moved);
-            }
-            let row = WarmRow { kind: *kind, at: *at, days: *days, ..row };
-            Ok(Warmed { row: Some(row), ..Warmed::default() })
-        }
-        WarmStep::Place { place, kind, at } => {
-            let row = row.unwrap_or_else(read);
-            let fits = !row.kind.is_wanted() || *kind == WarmKind::Restored;
-            if row.place.is_some() || !fits || kind.is_wanted() {
-                return Err(Outcome::Moved);
-            }
-            let added = place.live().collect();
-            let row = WarmRow { kind: *kind, at: *at, place: Some(place.clone()), days: 0, ..row };
-            Ok(Warmed { row: Some(row), added, dropped: Vec::new() })
-        }
-        WarmStep::Keep { from, kind, at } => {
-            let row = row.filter(|row| row.place.is_some() && row.kind == *from && !kind.is_wanted());
-            let row = row.ok_or(Outcome::Moved)?;
-            let row = WarmRow { kind: *kind, at: *at, days: 0, ..row };
-            Ok(Warmed { row: Some(row), ..Warmed::default() })
-        }
-        WarmStep::MovePacked { .. } | WarmStep::MovePart { .. } => {
-            moved(row.ok_or(Outcome::Moved)?, &change.step)
-        }
-        WarmStep::Drop { kind, at } => {
-            let row = row.filter(|row| row.kind == *kind && row.at == *at).ok_or(Outcome::Moved)?;
-            let dropped = row.place.iter().flat_map(WarmPlace::live).collect();
-            Ok(Warmed { row: None, added: Vec::new(), dropped })
-        }
-    }
-}
-
-/// Applies a step that moves a copy.
-fn moved(mut row: WarmRow, step: &WarmStep) -> Result<Warmed, Outcome> {
-    let (added, dropped) = match (step, row.place.as_mut()) {
-        (WarmStep::MovePacked { from, to }, Some(WarmPlace::Packed(at))) if at == from => {
-            at.clone_from(to);
-            let live = |at: &PackedLocation| vec![(at.volume, u64::from(at.length_bytes))];
-            (live(to), live(from))
-        }
-        (WarmStep::MovePart { index, from, to }, Some(WarmPlace::Parts(parts))) => {
-            let part = usize::try_from(*index).ok().and_then(|index| parts.get_mut(index));
-            let part = part.filter(|part| *part == from).ok_or(Outcome::Moved)?;
-            part.clone_from(to);
-            (live_in(to.iter()).collect(), live_in(from.iter()).collect())
-        }
-        _ => return Err(Outcome::Moved),
-    };
-    Ok(Warmed { row: Some(row), added, dropped })
 }
 
 #[cfg(test)]

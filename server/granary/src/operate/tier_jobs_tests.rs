@@ -1,0 +1,57 @@
+use granary_admin::{RestoreTier, TierJobState};
+
+use super::*;
+
+fn job() -> TierJobReport {
+    TierJobReport {
+        kind: TierJobKind::Prefetch,
+        tier: None,
+        job: Some(3),
+        bucket: Some("corpus".to_owned()),
+        prefix: Some("shards/".to_owned()),
+        state: TierJobState::Running,
+        reason: None,
+        holder: Some("0a1b".to_owned()),
+        since_ms: 0,
+        objects_done: 20,
+        objects_found: 1_000,
+        listed: false,
+        bytes_copied: 1 << 30,
+        bytes_left: 2 << 30,
+        seconds_left: Some(120),
+    }
+}
+
+#[test]
+fn a_row_tells_what_is_known_and_no_more() {
+    let expected = [
+        "prefetch 3",
+        "s3://corpus/shards/",
+        "running",
+        "20 of at least 1000",
+        "1.00 GiB",
+        "at least 2.00 GiB",
+    ];
+    let shown = row(&job());
+    assert_eq!(shown[..6], expected);
+    assert_eq!(shown[6..], ["at least 2 minutes", "0a1b"]);
+    let failed = TierJobReport {
+        state: TierJobState::Failed,
+        reason: Some("why".to_owned()),
+        seconds_left: None,
+        listed: true,
+        holder: None,
+        ..job()
+    };
+    assert_eq!(row(&failed)[2..4], ["failed: why", "20 of 1000"]);
+    assert_eq!(row(&failed)[6..], ["-", "-"]);
+    let restore = TierJobReport {
+        kind: TierJobKind::Restore,
+        tier: Some(RestoreTier::Bulk),
+        job: None,
+        bucket: None,
+        prefix: None,
+        ..job()
+    };
+    assert_eq!(row(&restore)[..2], ["restore Bulk", "archived objects"]);
+}
