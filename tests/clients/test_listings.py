@@ -269,3 +269,22 @@ def test_parts_of_an_object_come_in_pages(server, bucket):
     s3.put_object(**place, Body=b"one piece")
     attributes = s3.get_object_attributes(**place, ObjectAttributes=["ObjectParts", "ObjectSize"])
     assert "ObjectParts" not in attributes and attributes["ObjectSize"] == 9
+
+
+@pytest.mark.parametrize("name", ["list_objects", "list_objects_v2", "list_object_versions"])
+def test_listings_tell_of_restores_to_who_asks(server, bucket, name):
+    s3 = server.boto3()
+    for key, storage_class in [("archived", "GLACIER"), ("plain", "STANDARD"), ("restored", "DEEP_ARCHIVE")]:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x", StorageClass=storage_class)
+    s3.restore_object(Bucket=bucket, Key="restored", RestoreRequest={"Days": 2})
+
+    def told(**parameters):
+        answer = getattr(s3, name)(Bucket=bucket, **parameters)
+        return {entry["Key"]: entry.get("RestoreStatus") for entry in answer.get("Contents") or answer["Versions"]}
+
+    asked = told(OptionalObjectAttributes=["RestoreStatus"])
+    restored = asked.pop("restored")
+    assert restored["IsRestoreInProgress"] is False and restored["RestoreExpiryDate"].year > 2000
+    assert asked == {"archived": None, "plain": None}
+    assert told() == dict.fromkeys(["archived", "plain", "restored"])
+    assert refusal(told, OptionalObjectAttributes=["Other"]) == (400, "InvalidArgument")

@@ -439,3 +439,14 @@ def test_conditional_reads_that_tell_what_may_not_be_read(account, owner, bucket
     with pytest.raises(ClientError) as refused:
         user.put_object(Bucket=bucket, Key="k", Body=b"x", IfMatch=tag)
     assert refused.value.response["Error"]["Code"] == "AccessDenied"
+
+
+def test_a_count_of_tags_that_may_not_be_read(account, owner, bucket):  # noqa: F811
+    """The weakness: who may read an object but not its tags was told that it has some."""
+    owner.put_object(Bucket=bucket, Key="k", Body=b"k", Tagging="a=b")
+    assert owner.get_object(Bucket=bucket, Key="k")["TagCount"] == 1
+    user = allowed(account, ("s3:GetObject", arn(bucket, "*")))
+    for call in (user.get_object, user.head_object):
+        assert "TagCount" not in call(Bucket=bucket, Key="k")
+    user = allowed(account, (["s3:GetObject", "s3:GetObjectTagging"], arn(bucket, "*")), name="v")
+    assert user.get_object(Bucket=bucket, Key="k")["TagCount"] == 1

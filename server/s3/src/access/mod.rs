@@ -5,7 +5,7 @@
 //! can know (the source of a copy, the keys of a multi-object delete) it asks of the same [`Requester`].
 
 pub(crate) mod acl;
-mod actions;
+pub(crate) mod actions;
 pub(crate) mod canned;
 mod decide;
 mod keys;
