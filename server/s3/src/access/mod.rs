@@ -326,6 +326,9 @@ pub(crate) async fn authorise(
         || keys_of_body(operation).is_some_and(|begin| requester.asks_for(&rules, begin));
     if !is_later {
         requester.require(action, target).await?;
+        if rules.logging.is_some() && requester.needs_list(&rules, action, target).await? {
+            logs::saw_need_of_list(context);
+        }
     }
     if operation == Operation::GetObjectAttributes {
         requester.require(actions::of(Operation::GetObject, version.is_some()), target).await?;
@@ -426,9 +429,10 @@ pub(crate) async fn authorise_source(
     (bucket, key): (&BucketName, &ObjectKey),
     version: Option<&str>,
 ) -> S3Result<()> {
+    let source = rules(context.shared, bucket, Freshness::Believed).await?;
+    logs::saw_source(context, &source, (key, version));
     let action = actions::of(Operation::GetObject, version.is_some());
     context.requester.require(action, Target::object(bucket, key, version)).await?;
-    let source = rules(context.shared, bucket, Freshness::Believed).await?;
     if context.requester.charge(&source)? == Payer::Requester {
         let _ = context.charged.set(());
     }
