@@ -1,4 +1,4 @@
-"""What the headers of a new object ask for beside the object, and who is told that one is not there."""
+"""What the headers of new objects and buckets ask for beside them, and who is told that an object is not there."""
 
 import json
 import uuid
@@ -40,6 +40,64 @@ def test_policies_that_want_the_buckets_owner_to_have_full_control(server, accou
                {"Effect": "Deny", "Action": "s3:PutObjectAcl", "Resource": arn(bucket, "*")})
     assert refusal(other.put_object, Bucket=bucket, Key="k", Body=b"k", ACL=FULL) == DENIED
     other.put_object(Bucket=bucket, Key="k", Body=b"k")
+
+
+def test_policies_that_want_writes_to_have_conditions(account):  # noqa: F811
+    """AWS's own example: objects are only put where none is, and parts, which take no conditions, may be uploaded."""
+    owner = account.client("s3")
+    bucket = new_bucket(owner)
+    is_there = {"Condition": {"Null": {"s3:if-none-match": "false"}}}
+    is_part = {"Condition": {"Bool": {"s3:ObjectCreationOperation": "false"}}}
+    user = allowed(account, ("s3:PutObject", arn(bucket, "*"), is_there), ("s3:PutObject", arn(bucket, "*"), is_part))
+    place = {"Bucket": bucket, "Key": "k"}
+    upload = {**place, "UploadId": user.create_multipart_upload(**place)["UploadId"]}
+    parts = {"Parts": [{"PartNumber": 1, "ETag": user.upload_part(**upload, PartNumber=1, Body=b"x")["ETag"]}]}
+    assert refusal(user.complete_multipart_upload, **upload, MultipartUpload=parts) == DENIED
+    assert refusal(user.put_object, **place, Body=b"x") == DENIED
+    user.complete_multipart_upload(**upload, MultipartUpload=parts, IfNoneMatch="*")
+    assert refusal(user.put_object, **place, Body=b"x", IfNoneMatch="*") == (412, "PreconditionFailed")
+    owner.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": {
+        "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": arn(bucket, "*"),
+        "Condition": {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}}}))
+    assert refusal(owner.put_object, **place, Body=b"x") == DENIED
+    owner.create_multipart_upload(**place)
+    owner.put_object(Bucket=bucket, Key="other", Body=b"x", IfNoneMatch="*")
+
+
+def test_policies_that_want_deletes_to_have_conditions(account):  # noqa: F811
+    """AWS's own example: objects are only deleted by who knows them."""
+    owner = account.client("s3")
+    bucket = new_bucket(owner)
+    known = {"Condition": {"Null": {"s3:if-match": "false"}}}
+    user = allowed(account, ("s3:DeleteObject", arn(bucket, "*"), known), ("s3:GetObject", arn(bucket, "*")))
+    tags = [owner.put_object(Bucket=bucket, Key=f"k{number}", Body=b"x")["ETag"] for number in range(3)]
+    assert refusal(user.delete_object, Bucket=bucket, Key="k0") == DENIED
+    assert refusal(user.delete_object, Bucket=bucket, Key="k0", IfMatch='"other"') == (412, "PreconditionFailed")
+    user.delete_object(Bucket=bucket, Key="k0", IfMatch=tags[0])
+    many = [{"Key": "k1", "ETag": tags[1]}, {"Key": "k2"}]
+    told = user.delete_objects(Bucket=bucket, Delete={"Objects": many})
+    assert [one["Key"] for one in told["Deleted"]] == ["k1"]
+    assert [(one["Key"], one["Code"]) for one in told["Errors"]] == [("k2", "AccessDenied")]
+
+
+def test_what_a_new_bucket_is_to_have_needs_permissions_of_its_own(account):  # noqa: F811
+    name = f"new-{uuid.uuid4().hex[:10]}"
+    here = {"Condition": {"StringEquals": {"s3:LocationConstraint": "eu-west-1"}}}
+    user = allowed(account, ("s3:CreateBucket", arn(name + "*")), ("s3:PutBucketVersioning", arn(name + "*")))
+    tags = {"CreateBucketConfiguration": {"Tags": [{"Key": "team", "Value": "a"}]}}
+    for more in ({"ObjectLockEnabledForBucket": True}, {"ObjectOwnership": "ObjectWriter"}, tags, {"ACL": "public-read"}):
+        assert refusal(user.create_bucket, Bucket=name, **more) == DENIED, more
+    user.create_bucket(Bucket=name, ACL="private", ObjectLockEnabledForBucket=False)
+    tagged = {"Condition": {"StringEquals": {"aws:RequestTag/team": "a"}, "ForAllValues:StringEquals": {"aws:TagKeys": ["team"]}}}
+    user = allowed(account, (["s3:CreateBucket", "s3:TagResource"], arn(name + "*"), tagged), name="v")
+    assert refusal(user.create_bucket, Bucket=name + "-t") == DENIED
+    user.create_bucket(Bucket=name + "-t", **tags)
+    assert account.client("s3").get_bucket_tagging(Bucket=name + "-t")["TagSet"] == tags["CreateBucketConfiguration"]["Tags"]
+    user = allowed(account, ("s3:CreateBucket", arn(name + "*"), here), name="w")
+    assert refusal(user.create_bucket, Bucket=name + "-e") == DENIED
+    # That is allowed, and is another region than the store's.
+    elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
+    assert refusal(user.create_bucket, Bucket=name + "-e", **elsewhere) == (400, "IllegalLocationConstraintException")
 
 
 def test_who_may_write_by_a_list_may_tag_what_is_new(server, account):  # noqa: F811

@@ -1,5 +1,7 @@
 """CORS, and the configurations that are kept and returned."""
 
+import datetime
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -89,6 +91,37 @@ def test_answers_tell_a_browser_what_its_page_may_see(server, open_bucket):
     other = send(server, "GET", f"/{open_bucket}/k", {"Origin": "https://c.org"})
     assert other.status == 200 and "access-control-allow-origin" not in other.headers
     assert "access-control-allow-origin" not in send(server, "GET", f"/{open_bucket}/k").headers
+
+
+def test_answers_tell_what_the_lifecycle_will_do(server, bucket):
+    s3 = server.boto3()
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [
+        {"ID": "uploads", "Status": "Enabled", "Filter": {"Prefix": "logs/"},
+         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}},
+        {"ID": "tagged ones", "Status": "Enabled", "Filter": {"Tag": {"Key": "a", "Value": "1"}},
+         "Expiration": {"Days": 3}}]})
+    place = {"Bucket": bucket, "Key": "logs/k"}
+    begun = s3.create_multipart_upload(**place, Tagging="a=1")
+    named = {**place, "UploadId": begun["UploadId"]}
+    for answer in (begun, s3.list_parts(**named)):
+        left = answer["AbortDate"] - datetime.datetime.now(datetime.timezone.utc)
+        assert answer["AbortRuleId"] == "uploads" and 6 <= left.days <= 7
+        assert answer["AbortDate"].time() == datetime.time(0)
+    other = {"Bucket": bucket, "Key": "other"}
+    begun = s3.create_multipart_upload(**other)
+    assert "AbortDate" not in begun
+    other["UploadId"] = begun["UploadId"]
+    initiated = s3.list_multipart_uploads(Bucket=bucket, Prefix="other")["Uploads"][0]["Initiated"]
+    earlier = initiated - datetime.timedelta(seconds=5)
+    assert code(s3.abort_multipart_upload, **other, IfMatchInitiatedTime=earlier) == (412, "PreconditionFailed")
+    s3.abort_multipart_upload(**other, IfMatchInitiatedTime=initiated)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": s3.upload_part(**named, PartNumber=1, Body=b"x")["ETag"]}]}
+    done = s3.complete_multipart_upload(**named, MultipartUpload=parts)
+    copied = s3.copy_object(Bucket=bucket, Key="copy", CopySource=place)
+    for answer in (done, copied, s3.head_object(**place)):
+        assert answer["Expiration"].startswith('expiry-date="') and answer["Expiration"].endswith('rule-id="tagged%20ones"')
+    untagged = s3.copy_object(Bucket=bucket, Key="copy", CopySource=place, TaggingDirective="REPLACE")
+    assert "Expiration" not in untagged
 
 
 INVENTORY = {

@@ -149,6 +149,35 @@ def test_logs_are_granted_to_whom_the_configuration_says(server, source, target)
     assert reader.get_object(Bucket=target, Key=log)["Body"].read()
 
 
+def test_copies_are_logged_where_their_source_is(server, source, target):
+    s3 = server.boto3()
+    let_in(s3, target)
+    log_to(s3, source, target)
+    s3.put_object(Bucket=source, Key="k", Body=b"x")
+    copies = source + "-copies"
+    s3.create_bucket(Bucket=copies)
+    s3.copy_object(Bucket=copies, Key="copy", CopySource={"Bucket": source, "Key": "k"})
+    upload = {"Bucket": copies, "Key": "part", "UploadId": s3.create_multipart_upload(Bucket=copies, Key="part")["UploadId"]}
+    s3.upload_part_copy(**upload, PartNumber=1, CopySource={"Bucket": source, "Key": "k"})
+    for operation in ("REST.COPY.OBJECT_GET", "REST.COPY.PART_GET"):
+        found = wait_for(s3, target, 1, operation=operation)[0]
+        assert (found["bucket"], found["key"], found["status"], found["acl"]) == (source, "k", "200", "-")
+        assert found["uri"].startswith(f"PUT /{copies}/")
+
+
+def test_a_request_that_needs_a_list_says_so(server, source, target):
+    s3 = server.boto3()
+    let_in(s3, target)
+    s3.put_bucket_ownership_controls(Bucket=source, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]})
+    s3.delete_public_access_block(Bucket=source)
+    s3.put_object(Bucket=source, Key="k", Body=b"x", ACL="public-read")
+    log_to(s3, source, target)
+    anyone(server).get_object(Bucket=source, Key="k")
+    s3.get_object(Bucket=source, Key="k")
+    found = wait_for(s3, target, 2, operation="REST.GET.OBJECT")
+    assert [line["acl"] for line in sorted(found, key=lambda line: line["requester"])] == ["Yes", "-"]
+
+
 def test_keys_are_partitioned_where_it_is_asked_for(server, source, target):
     s3 = server.boto3()
     let_in(s3, target)

@@ -292,3 +292,22 @@ def test_keys_that_xml_cannot_carry_do_not_break_the_clients_parser(server, buck
     assert [item["Key"] for item in s3.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]] == [key]
     assert "Errors" not in s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key}]})
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("name", ["list_objects", "list_objects_v2", "list_object_versions"])
+def test_listings_tell_of_restores_to_who_asks(server, bucket, name):
+    s3 = server.boto3()
+    for key, storage_class in [("archived", "GLACIER"), ("plain", "STANDARD"), ("restored", "DEEP_ARCHIVE")]:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x", StorageClass=storage_class)
+    s3.restore_object(Bucket=bucket, Key="restored", RestoreRequest={"Days": 2})
+
+    def told(**parameters):
+        answer = getattr(s3, name)(Bucket=bucket, **parameters)
+        return {entry["Key"]: entry.get("RestoreStatus") for entry in answer.get("Contents") or answer["Versions"]}
+
+    asked = told(OptionalObjectAttributes=["RestoreStatus"])
+    restored = asked.pop("restored")
+    assert restored["IsRestoreInProgress"] is False and restored["RestoreExpiryDate"].year > 2000
+    assert asked == {"archived": None, "plain": None}
+    assert told() == dict.fromkeys(["archived", "plain", "restored"])
+    assert refusal(told, OptionalObjectAttributes=["Other"]) == (400, "InvalidArgument")

@@ -439,3 +439,32 @@ def test_conditional_reads_that_tell_what_may_not_be_read(account, owner, bucket
     with pytest.raises(ClientError) as refused:
         user.put_object(Bucket=bucket, Key="k", Body=b"x", IfMatch=tag)
     assert refused.value.response["Error"]["Code"] == "AccessDenied"
+
+
+def test_entity_tags_that_are_guessed_by_writes_and_deletes(account, owner, bucket):  # noqa: F811
+    """The weakness: who may write or delete an object but not read it found its tag out, and with it what is in it."""
+    user = allowed(account, (["s3:PutObject", "s3:DeleteObject"], arn(bucket, "*")))
+    place = {"Bucket": bucket, "Key": "k"}
+    for tag in (owner.put_object(**place, Body=b"k")["ETag"], '"none"'):
+        assert refusal(user.put_object, **place, Body=b"x", IfMatch=tag) == DENIED
+        assert refusal(user.put_object, **place, Body=b"x", IfNoneMatch=tag) == DENIED
+        assert refusal(user.delete_object, **place, IfMatch=tag) == DENIED
+        many = user.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k", "ETag": tag}]})
+        assert [error["Code"] for error in many["Errors"]] == ["AccessDenied"]
+    tag = user.put_object(**place, Body=b"x", IfMatch="*")["ETag"]
+    user.delete_object(**place, IfMatch="*")
+    reader = allowed(account, (["s3:PutObject", "s3:DeleteObject", "s3:GetObject"], arn(bucket, "*")), name="v")
+    reader.put_object(**place, Body=b"x", IfNoneMatch="*")
+    reader.put_object(**place, Body=b"x", IfMatch=tag)
+    reader.delete_object(**place, IfMatch=tag)
+
+
+def test_a_count_of_tags_that_may_not_be_read(account, owner, bucket):  # noqa: F811
+    """The weakness: who may read an object but not its tags was told that it has some."""
+    owner.put_object(Bucket=bucket, Key="k", Body=b"k", Tagging="a=b")
+    assert owner.get_object(Bucket=bucket, Key="k")["TagCount"] == 1
+    user = allowed(account, ("s3:GetObject", arn(bucket, "*")))
+    for call in (user.get_object, user.head_object):
+        assert "TagCount" not in call(Bucket=bucket, Key="k")
+    user = allowed(account, (["s3:GetObject", "s3:GetObjectTagging"], arn(bucket, "*")), name="v")
+    assert user.get_object(Bucket=bucket, Key="k")["TagCount"] == 1

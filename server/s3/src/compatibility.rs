@@ -30,13 +30,17 @@ const BESIDE: &str = "
   Who may write by the bucket's ACL may also give the new object an ACL and tags.
 - **RenameObject and appends** work in every bucket, not in directory buckets alone. A renamed object keeps its tags and its time;
   the old key is deleted as the bucket's versioning says. `If-Modified-Since` and `If-Unmodified-Since` on the destination are
-  not implemented. Appending is by `x-amz-write-offset-bytes`; the ETag is then no MD5, as on AWS.
+  not implemented, and `x-amz-client-token` is not looked at: a rename that is sent again after it was done finds no source
+  (`NoSuchKey`). Appending is by `x-amz-write-offset-bytes`; the ETag is then no MD5, as on AWS.
 - **Storage classes** lie on drives of their kind where a store has SSDs and disks, and are but names elsewhere ([tiers.md](tiers.md)).
   A class that has no drives is `InvalidStorageClass`. Lifecycle rules move objects between them; of which length on, where they do not say,
   `--transition-default-minimum-object-size` chooses between AWS's defaults of now and of before September 2024. GLACIER and DEEP_ARCHIVE must be
   restored before they are read: where there are SSDs beside disks the restore copies them there, is in progress until that is done, and
   `RestoreAlreadyInProgress` and `GlacierExpeditedRetrievalNotAvailable` are sent as at AWS; elsewhere it is done at once. INTELLIGENT_TIERING
   objects lie on disks, and get copies on SSDs while they are read often.
+- **Object lock** has no holds until an event (`x-amz-object-lock-event-hold`, `EventHold`), and buckets no namespace of their account
+  (`x-amz-bucket-namespace: account-regional`): who asks for them gets `NotImplemented`.
+- **Part numbers** need not be consecutive in a completion, also where the parts have checksums (`InvalidPartOrder` at AWS).
 - **Websites** are served on the subdomains of `--website-domain`, for GET and HEAD, without signatures.
 - **Request heads** may have 16 KiB (`max_header_bytes`; AWS: 8 KiB) and 100 headers.
 - **Encryption**: objects are encrypted only where the request, the bucket's default or the server's `--encrypt-by-default` asks

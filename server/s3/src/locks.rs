@@ -135,12 +135,20 @@ fn children<'e, const N: usize>(
     let mut found = [None; N];
     for child in &element.children {
         let place = allowed.iter().position(|name| *name == child.name);
-        let slot = place.and_then(|place| found.get_mut(place)).ok_or_else(malformed)?;
+        let slot = place.and_then(|place| found.get_mut(place)).ok_or_else(|| unknown(&child.name))?;
         if slot.replace(child).is_some() {
             return Err(malformed());
         }
     }
     Ok(found)
+}
+
+/// AWS has holds until something happens besides, which there are not here.
+fn unknown(name: &str) -> S3Error {
+    match name {
+        "EventHold" | "EventHoldDuration" | "DefaultEventHold" => S3Error::not_implemented("An event hold"),
+        _ => malformed(),
+    }
 }
 
 /// Reads a `Retention` document; an empty one takes the retention away.

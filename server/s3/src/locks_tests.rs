@@ -89,3 +89,11 @@ fn retentions_and_holds_are_read_strictly() {
     assert!(parse_legal_hold(b"<LegalHold><Status>abc</Status></LegalHold>").is_err());
     assert!(parse_legal_hold(b"<LegalHold/>").is_err());
 }
+
+#[test]
+fn holds_until_an_event_are_refused_by_name() {
+    let event = b"<Retention><EventHold>ON</EventHold></Retention>";
+    assert_eq!(parse_retention(event).unwrap_err().code(), ErrorCode::NotImplemented);
+    let other = b"<Retention><Event>ON</Event></Retention>";
+    assert_eq!(parse_retention(other).unwrap_err().code(), ErrorCode::MalformedXML);
+}

@@ -128,7 +128,7 @@ operations! {
     DeleteBucketPolicy: DELETE Bucket Subresource("policy") Implemented;
     DeleteBucketReplication: DELETE Bucket Subresource("replication") Missing;
     DeleteBucketTagging: DELETE Bucket Subresource("tagging") Implemented;
-    DeleteBucketWebsite: DELETE Bucket Subresource("website") Stored;
+    DeleteBucketWebsite: DELETE Bucket Subresource("website") Implemented;
     DeleteObject: DELETE Object Plain Implemented;
     DeleteObjectAnnotation: DELETE Object Subresource("annotation") Missing;
     DeleteObjectTagging: DELETE Object Subresource("tagging") Implemented;
@@ -158,7 +158,7 @@ operations! {
     GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Implemented;
     GetBucketTagging: GET Bucket Subresource("tagging") Implemented;
     GetBucketVersioning: GET Bucket Subresource("versioning") Implemented;
-    GetBucketWebsite: GET Bucket Subresource("website") Stored;
+    GetBucketWebsite: GET Bucket Subresource("website") Implemented;
     GetObject: GET Object Plain Implemented;
     GetObjectAcl: GET Object Subresource("acl") Implemented;
     GetObjectAnnotation: GET Object NamedAnnotation Missing;
@@ -203,7 +203,7 @@ operations! {
     PutBucketRequestPayment: PUT Bucket Subresource("requestPayment") Implemented;
     PutBucketTagging: PUT Bucket Subresource("tagging") Implemented;
     PutBucketVersioning: PUT Bucket Subresource("versioning") Implemented;
-    PutBucketWebsite: PUT Bucket Subresource("website") Stored;
+    PutBucketWebsite: PUT Bucket Subresource("website") Implemented;
     PutObject: PUT Object Plain Implemented;
     PutObjectAcl: PUT Object Subresource("acl") Implemented;
     PutObjectAnnotation: PUT Object Subresource("annotation") Missing;

@@ -1,5 +1,5 @@
-//! Headers that ask for what this server does not do. Ignoring them would store an object that others can read against
-//! its owner's wish, or in another place, so they are refused.
+//! Headers that ask for what this server does not do. Ignoring them would store an object that others can read or delete
+//! against its owner's wish, or in another place, so they are refused.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -12,7 +12,7 @@ use crate::error::{S3Error, S3Result};
 pub fn check_write(headers: &HeaderMap) -> S3Result<()> {
     for (name, value) in headers {
         let Some(rest) = name.as_str().strip_prefix("x-amz-") else { continue };
-        if !is_honoured(rest) {
+        if !is_honoured(rest, value) {
             return Err(refusal(name, value));
         }
     }
@@ -26,8 +26,16 @@ fn refusal(name: &HeaderName, value: &HeaderValue) -> S3Error {
         .field("Value", shown)
 }
 
-fn is_honoured(name: &str) -> bool {
-    !matches!(name, "write-offset-bytes" | "annotation-directive")
+fn is_honoured(name: &str, value: &HeaderValue) -> bool {
+    match name {
+        "write-offset-bytes"
+        | "object-lock-event-hold-duration-days"
+        | "object-lock-event-hold-duration-years" => false,
+        // What is asked for by these values is what there is.
+        "object-lock-event-hold" => value == "OFF",
+        "bucket-namespace" => value == "global",
+        _ => true,
+    }
 }
 
 #[cfg(test)]

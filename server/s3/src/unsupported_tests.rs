@@ -7,7 +7,13 @@ fn write(name: &'static str, value: &'static str) -> S3Result<()> {
 
 #[test]
 fn what_cannot_be_honoured_is_refused() {
-    for (name, value) in [("x-amz-write-offset-bytes", "5"), ("x-amz-annotation-directive", "COPY")] {
+    for (name, value) in [
+        ("x-amz-write-offset-bytes", "5"),
+        ("x-amz-object-lock-event-hold", "ON"),
+        ("x-amz-object-lock-event-hold-duration-days", "1"),
+        ("x-amz-object-lock-event-hold-duration-years", "1"),
+        ("x-amz-bucket-namespace", "account-regional"),
+    ] {
         assert_eq!(write(name, value).unwrap_err().code(), ErrorCode::NotImplemented, "{name}");
     }
 }
@@ -22,6 +28,10 @@ fn what_changes_nothing_is_accepted() {
         ("x-amz-storage-class", "STANDARD"),
         ("x-amz-checksum-crc32", "AAAAAA=="),
         ("x-amz-object-ownership", "ObjectWriter"),
+        // There are no annotations to be copied or left out.
+        ("x-amz-object-annotation-directive", "COPY"),
+        ("x-amz-object-lock-event-hold", "OFF"),
+        ("x-amz-bucket-namespace", "global"),
     ] {
         assert!(write(name, value).is_ok(), "{name}");
     }

@@ -4,6 +4,7 @@
 //! (`warm/restore.rs`). Elsewhere its bytes lie where they would be copied to: it is done as soon as it is asked for,
 //! whatever urgency was asked for.
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use granary_metadata::{
     Commit, NewObject, ObjectRow, Outcome, RestoreChange, WarmChange, WarmKind, WarmRow, WarmStep, Write,
 };
@@ -17,6 +18,8 @@ use crate::tiers::Tier;
 
 /// How often a call begins anew when the object is replaced meanwhile.
 const TRIES: u32 = 8;
+/// The restores of so many versions are looked up at a time.
+const STATES_AT_ONCE: usize = 32;
 
 impl Urgency {
     fn wanted(self) -> WarmKind {
@@ -104,6 +107,29 @@ impl Engine {
             }
         }
         Err(EngineError::Unavailable { context: "restoring an object that changes all the time" })
+    }
+
+    /// How far the restores of some versions are, in their order: of the current version of a key where none is named. `None`
+    /// also for what is not there.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn restore_states(
+        &self,
+        bucket: &BucketName,
+        versions: Vec<(ObjectKey, Option<VersionId>)>,
+    ) -> Result<Vec<Option<RestoreState>>> {
+        let id = self.bucket(bucket).await?.id;
+        let states = versions.into_iter().map(|(key, version)| async move {
+            match self.object_row(id, &key, version).await {
+                Ok(row) => self.restored(id, &key, &row.object).await,
+                Err(
+                    EngineError::NoSuchKey | EngineError::NoSuchVersion | EngineError::DeleteMarker { .. },
+                ) => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        futures::stream::iter(states).buffered(STATES_AT_ONCE).try_collect().await
     }
 
     /// What restores a version, or begins to, and what it is then.

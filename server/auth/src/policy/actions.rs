@@ -53,6 +53,7 @@ const BUCKET: &[&str] = &[
     "s3:ListBucket",
     "s3:ListBucketMultipartUploads",
     "s3:ListBucketVersions",
+    "s3:ListTagsForResource",
     "s3:PutAccelerateConfiguration",
     "s3:PutAnalyticsConfiguration",
     "s3:PutBucketAbac",
@@ -74,6 +75,8 @@ const BUCKET: &[&str] = &[
     "s3:PutLifecycleConfiguration",
     "s3:PutMetricsConfiguration",
     "s3:PutReplicationConfiguration",
+    "s3:TagResource",
+    "s3:UntagResource",
 ];
 
 const OBJECT: &[&str] = &[

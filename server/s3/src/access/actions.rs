@@ -5,7 +5,7 @@
 use crate::operation::Operation;
 
 /// The action of an operation that names a version or does not.
-pub(super) fn of(operation: Operation, names_version: bool) -> &'static str {
+pub(crate) fn of(operation: Operation, names_version: bool) -> &'static str {
     if names_version && let Some(action) = of_version(operation) {
         return action;
     }

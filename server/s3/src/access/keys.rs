@@ -12,6 +12,7 @@ use granary_types::UnixMillis;
 use http::request::Parts;
 use http::{Method, header};
 
+use super::compared;
 use super::owner::Owner;
 use crate::copy_source::CopySourceHeader;
 use crate::dates::{iso_date, iso_date_millis, parse_iso_millis};
@@ -45,8 +46,6 @@ const NAMED_HEADERS: &[(&str, &str)] = &[
     ("x-amz-object-lock-mode", "s3:object-lock-mode"),
     ("x-amz-object-lock-retain-until-date", "s3:object-lock-retain-until-date"),
     ("x-amz-object-lock-legal-hold", "s3:object-lock-legal-hold"),
-    ("if-match", "s3:if-match"),
-    ("if-none-match", "s3:if-none-match"),
 ];
 
 /// A request whose signature was right, as far as policies may ask about it.
@@ -82,6 +81,7 @@ pub(super) fn of_request(principal: &Principal, config: &S3Config, sent: &Sent<'
     of_signature(sent, &mut values);
     of_query(sent, &mut values);
     of_headers(sent, &mut values);
+    compared::of_headers(sent, &mut values);
     values
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#acl-access-policy-permission-mapping>
 
+use granary_auth::policy::PolicyRequest;
 use granary_engine::EngineError;
 use http::HeaderMap;
 
 use super::acl::{Acl, Grantee, Permission};
 use super::canned::{self, Owners};
-use super::decide::AclSays;
+use super::decide::{AclSays, Lists, Verdict, decide};
 use super::owner::Owner;
 use super::rules::{Rules, Stored};
 use super::{Requester, Stage, Target};
@@ -63,6 +64,21 @@ pub(super) struct Said {
     pub(super) says: AclSays,
     /// The canonical user id of the object's owner, where that may be another than the bucket's.
     pub(super) object_owner: Option<String>,
+}
+
+impl Requester<'_> {
+    /// Whether nothing but a list allows what is allowed.
+    pub(super) async fn needs_list(&self, rules: &Rules, action: &str, target: Target<'_>) -> S3Result<bool> {
+        let said = of(self, rules, action, target).await?;
+        if said.says == AclSays::Nothing {
+            return Ok(false);
+        }
+        let values = self.values_for(rules, target).await?;
+        let resource = target.arn();
+        let request = PolicyRequest { action, resource: &resource, context: &values };
+        let without = Lists { says: AclSays::Nothing, object_owner: said.object_owner.as_deref() };
+        Ok(decide(self.principal, self.own(), Some(rules), &request, without) != Verdict::Allowed)
+    }
 }
 
 impl Said {

@@ -5,8 +5,10 @@
 //! can know (the source of a copy, the keys of a multi-object delete) it asks of the same [`Requester`].
 
 pub(crate) mod acl;
-mod actions;
+pub(crate) mod actions;
 pub(crate) mod canned;
+mod compared;
+mod create;
 mod decide;
 mod keys;
 mod lists;
@@ -30,6 +32,8 @@ use crate::logs;
 use crate::operation::Operation;
 use crate::ops::{ObjectAddress, version};
 use crate::state::Shared;
+pub(crate) use compared::{authorise_tags_compared, of_entry};
+pub(crate) use create::authorise_new_bucket;
 use decide::{Lists, Verdict, decide};
 pub(crate) use keys::{Sent, of_lock, of_tags};
 pub(crate) use lists::{initiator, of_new_object, owners_of_upload};
@@ -137,7 +141,20 @@ impl<'a> Requester<'a> {
     /// # Errors
     /// `AccessDenied`, `NoSuchBucket`.
     pub(crate) async fn require(&self, action: &str, target: Target<'_>) -> S3Result<()> {
-        if self.may(action, target).await? { Ok(()) } else { Err(ErrorCode::AccessDenied.into()) }
+        self.require_with(action, target, &|_values| {}).await
+    }
+
+    /// As [`Requester::require`], of a request of which more is known.
+    ///
+    /// # Errors
+    /// As [`Requester::require`].
+    pub(crate) async fn require_with(
+        &self,
+        action: &str,
+        target: Target<'_>,
+        more: More<'_>,
+    ) -> S3Result<()> {
+        if self.may_with(action, target, more).await? { Ok(()) } else { Err(ErrorCode::AccessDenied.into()) }
     }
 
     /// Whether that may be done.
@@ -232,18 +249,25 @@ impl<'a> Requester<'a> {
     /// Whether a policy that counts asks for keys that begin so.
     fn asks_for(&self, rules: &Rules, begin: &str) -> bool {
         let of_bucket = matches!(&rules.policy, Stored::Present(policy) if policy.asks_for(begin));
-        let Principal::User(identity) = self.principal else { return of_bucket };
-        let of_session = identity.session.iter().flat_map(|session| &session.policies);
-        let mut own = identity.policies.iter().chain(&identity.boundary).chain(of_session);
-        of_bucket || own.any(|policy| policy.asks_for(begin))
+        of_bucket || self.identity_asks_for(begin)
     }
 
-    /// Lets a request go on that is about no bucket, or about one that need not be there.
+    /// Whether a policy of who asks does.
+    fn identity_asks_for(&self, begin: &str) -> bool {
+        let Principal::User(identity) = self.principal else { return false };
+        let of_session = identity.session.iter().flat_map(|session| &session.policies);
+        let mut own = identity.policies.iter().chain(&identity.boundary).chain(of_session);
+        own.any(|policy| policy.asks_for(begin))
+    }
+
+    /// Lets a request go on that is about no bucket, or about one that need not be there. `more` adds what else is known.
     ///
     /// # Errors
     /// `AccessDenied`.
-    pub(crate) fn require_by_identity(&self, action: &str, resource: &str) -> S3Result<()> {
-        let request = PolicyRequest { action, resource, context: self.values() };
+    fn require_by_identity(&self, action: &str, resource: &str, more: More<'_>) -> S3Result<()> {
+        let mut values = self.values().clone();
+        more(&mut values);
+        let request = PolicyRequest { action, resource, context: &values };
         let allowed = matches!(self.principal, Principal::Root { .. })
             || decide(self.principal, self.own(), None, &request, Lists::NONE) == Verdict::Allowed;
         if allowed { Ok(()) } else { Err(ErrorCode::AccessDenied.into()) }
@@ -288,12 +312,9 @@ pub(crate) async fn authorise(
     let version = context.query.get("versionId");
     let action = actions::of(operation, version.is_some());
     let target = match address {
-        Address::Service => return requester.require_by_identity(action, ALL_BUCKETS),
+        Address::Service => return requester.require_by_identity(action, ALL_BUCKETS, &|_values| {}),
         Address::Bucket(bucket) if operation == Operation::CreateBucket => {
-            let resource = Target::bucket(bucket).arn();
-            requester.require_by_identity(action, &resource)?;
-            return of_headers(context, HEADERS_OF_BUCKETS)
-                .try_for_each(|action| requester.require_by_identity(action, &resource));
+            return create::authorise(context, bucket);
         }
         Address::Bucket(bucket) => Target::bucket(bucket),
         Address::Object(bucket, key) => Target::object(bucket, key, version),
@@ -305,6 +326,9 @@ pub(crate) async fn authorise(
         || keys_of_body(operation).is_some_and(|begin| requester.asks_for(&rules, begin));
     if !is_later {
         requester.require(action, target).await?;
+        if rules.logging.is_some() && requester.needs_list(&rules, action, target).await? {
+            logs::saw_need_of_list(context);
+        }
     }
     if operation == Operation::GetObjectAttributes {
         requester.require(actions::of(Operation::GetObject, version.is_some()), target).await?;
@@ -353,12 +377,7 @@ pub(crate) async fn authorise_body(
     }
     let version = context.query.get("versionId");
     let target = Target::object(&object.bucket, &object.key, version);
-    let action = actions::of(operation, version.is_some());
-    if context.requester.may_with(action, target, more).await? {
-        Ok(())
-    } else {
-        Err(ErrorCode::AccessDenied.into())
-    }
+    context.requester.require_with(actions::of(operation, version.is_some()), target, more).await
 }
 
 const PUT_ACL: &str = "s3:PutObjectAcl";
@@ -370,13 +389,6 @@ const HEADERS_OF_OBJECTS: &[(&str, &str)] = &[
     ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
     ("x-amz-object-lock-retain-until-date", "s3:PutObjectRetention"),
     ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"),
-];
-/// And those of a new bucket.
-const HEADERS_OF_BUCKETS: &[(&str, &str)] = &[
-    ("x-amz-acl", "s3:PutBucketAcl"),
-    ("x-amz-grant-", "s3:PutBucketAcl"),
-    ("x-amz-object-ownership", "s3:PutBucketOwnershipControls"),
-    ("x-amz-bucket-object-lock-enabled", "s3:PutBucketObjectLockConfiguration"),
 ];
 
 fn begins_object(operation: Operation) -> bool {
@@ -417,9 +429,10 @@ pub(crate) async fn authorise_source(
     (bucket, key): (&BucketName, &ObjectKey),
     version: Option<&str>,
 ) -> S3Result<()> {
+    let source = rules(context.shared, bucket, Freshness::Believed).await?;
+    logs::saw_source(context, &source, (key, version));
     let action = actions::of(Operation::GetObject, version.is_some());
     context.requester.require(action, Target::object(bucket, key, version)).await?;
-    let source = rules(context.shared, bucket, Freshness::Believed).await?;
     if context.requester.charge(&source)? == Payer::Requester {
         let _ = context.charged.set(());
     }

@@ -1,4 +1,4 @@
-//! Lifecycle documents, and the header that tells when an object expires.
+//! Lifecycle documents, and the headers that tell when an object expires or an upload is aborted.
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html>
 
 mod minimum;
@@ -7,7 +7,7 @@ mod write;
 
 use std::fmt::Write as _;
 
-use granary_engine::Tags;
+use granary_engine::{EngineError, Tags};
 use granary_types::{BucketName, ObjectKey, UnixMillis};
 use http::{HeaderMap, HeaderName};
 
@@ -43,6 +43,29 @@ pub(crate) async fn describe(
             set(headers, HeaderName::from_static("x-amz-expiration"), value);
         }
         Ok(None) => {}
-        Err(error) => tracing::warn!(%bucket, %error, "the lifecycle of a bucket could not be looked up"),
+        Err(error) => unknown(bucket, &error),
     }
+}
+
+/// Adds `x-amz-abort-date` and the rule to the answer about an upload that was begun then, if its bucket aborts it.
+pub(crate) async fn describe_upload(
+    context: &Context<'_>,
+    headers: &mut HeaderMap,
+    (bucket, key): (&BucketName, &ObjectKey),
+    initiated: UnixMillis,
+) {
+    match context.shared.engine.upload_abort(bucket, key, initiated).await {
+        Ok(Some((at, id))) => {
+            set(headers, HeaderName::from_static("x-amz-abort-date"), http_date(at));
+            // As it is, where a header can hold it: AWS says nothing of an encoding.
+            let id = if id.is_ascii() { id } else { encoding::url_encode(&id).into_owned() };
+            set(headers, HeaderName::from_static("x-amz-abort-rule-id"), id);
+        }
+        Ok(None) => {}
+        Err(error) => unknown(bucket, &error),
+    }
+}
+
+fn unknown(bucket: &BucketName, error: &EngineError) {
+    tracing::warn!(%bucket, %error, "the lifecycle of a bucket could not be looked up");
 }

@@ -1,6 +1,7 @@
 //! One line of an access log.
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html>
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -32,21 +33,56 @@ pub(crate) struct Trail {
     pub(crate) verified: OnceLock<(String, AuthMethod)>,
     /// The key it is about.
     pub(crate) key: OnceLock<String>,
+    /// Set when nothing but an access control list allows it.
+    pub(crate) needs_list: OnceLock<()>,
+    /// What it copies, if that is in a bucket that has logging.
+    pub(crate) source: OnceLock<Source>,
 }
 
-/// Remembers whose request it is about what, if its bucket has logging.
-pub(crate) fn saw(context: &Context<'_>, rules: &Arc<Rules>, key: Option<&ObjectKey>) {
-    let trail = context.parts.extensions.get::<Arc<Trail>>().filter(|_| rules.logging.is_some());
-    let Some(trail) = trail else { return };
+/// What a request copies.
+#[derive(Debug)]
+pub(crate) struct Source {
+    rules: Arc<Rules>,
+    key: String,
+    version: Option<String>,
+}
+
+/// The trail of a request about a bucket, if that has logging.
+fn trail_of<'a>(context: &Context<'a>, rules: &Rules) -> Option<&'a Trail> {
+    let trail = context.parts.extensions.get::<Arc<Trail>>().filter(|_| rules.logging.is_some())?;
     let who = match &context.verified.principal {
         Principal::Anonymous => "-".to_owned(),
         Principal::Root { access_key } => access_key.to_string(),
         Principal::User(identity) => identity.arn.clone(),
     };
     let _first = trail.verified.set((who, context.verified.method));
+    Some(trail)
+}
+
+/// Remembers whose request it is about what, if its bucket has logging.
+pub(crate) fn saw(context: &Context<'_>, rules: &Arc<Rules>, key: Option<&ObjectKey>) {
+    let Some(trail) = trail_of(context, rules) else { return };
     let _first = trail.rules.set(Arc::clone(rules));
     if let Some(key) = key {
         let _first = trail.key.set(key.as_str().to_owned());
+    }
+}
+
+/// Remembers what a request copies, if that is in a bucket that has logging.
+pub(crate) fn saw_source(
+    context: &Context<'_>,
+    rules: &Arc<Rules>,
+    (key, version): (&ObjectKey, Option<&str>),
+) {
+    let Some(trail) = trail_of(context, rules) else { return };
+    let (key, version) = (key.as_str().to_owned(), version.map(str::to_owned));
+    let _first = trail.source.set(Source { rules: Arc::clone(rules), key, version });
+}
+
+/// Remembers that nothing but an access control list allows a request.
+pub(crate) fn saw_need_of_list(context: &Context<'_>) {
+    if let Some(trail) = context.parts.extensions.get::<Arc<Trail>>() {
+        let _first = trail.needs_list.set(());
     }
 }
 
@@ -63,14 +99,51 @@ pub(crate) struct Answered<'a> {
     pub(crate) took: Duration,
 }
 
-/// Leaves a line about a request, if its bucket has logging.
-pub(crate) fn leave(shared: &Shared, parts: &Parts, answered: &Answered<'_>) {
-    let Some(trail) = parts.extensions.get::<Arc<Trail>>() else { return };
-    let Some(rules) = trail.rules.get() else { return };
-    shared.access_logs.add(rules, &line(shared, (trail, rules), parts, answered));
+/// What a line is about.
+struct Subject<'a> {
+    rules: &'a Rules,
+    operation: String,
+    key: Option<&'a str>,
+    version: Option<&'a str>,
+    size: Option<u64>,
+    needs_list: bool,
 }
 
-fn line(shared: &Shared, (trail, rules): (&Trail, &Rules), parts: &Parts, answered: &Answered<'_>) -> String {
+/// Leaves a line about a request, if its bucket has logging, and one about what it copies, if the bucket of that has.
+pub(crate) fn leave(shared: &Shared, parts: &Parts, answered: &Answered<'_>) {
+    let Some(trail) = parts.extensions.get::<Arc<Trail>>() else { return };
+    let operation = || answered.operation.map_or_else(|| "-".to_owned(), name);
+    if let Some(rules) = trail.rules.get() {
+        let query = crate::query::Query::parse(parts.uri.query()).ok();
+        let subject = Subject {
+            rules,
+            operation: operation(),
+            key: trail.key.get().map(String::as_str),
+            version: query.as_ref().and_then(|query| query.get("versionId")),
+            size: object_size(parts, answered),
+            needs_list: trail.needs_list.get().is_some(),
+        };
+        shared.access_logs.add(rules, &line(shared, (trail, &subject), parts, answered));
+    }
+    if let Some(Source { rules, key, version }) = trail.source.get() {
+        let subject = Subject {
+            rules,
+            operation: operation() + "_GET",
+            key: Some(key),
+            version: version.as_deref(),
+            size: None,
+            needs_list: false,
+        };
+        shared.access_logs.add(rules, &line(shared, (trail, &subject), parts, answered));
+    }
+}
+
+fn line(
+    shared: &Shared,
+    (trail, subject): (&Trail, &Subject<'_>),
+    parts: &Parts,
+    answered: &Answered<'_>,
+) -> String {
     let mut out = String::with_capacity(512);
     let dash = "-".to_owned();
     let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
@@ -79,29 +152,25 @@ fn line(shared: &Shared, (trail, rules): (&Trail, &Rules), parts: &Parts, answer
         Some((who, method)) => (who.as_str(), Some(*method)),
         None => ("-", None),
     };
-    word(&mut out, &rules.owner.canonical);
-    word(&mut out, rules.bucket.as_str());
+    word(&mut out, &subject.rules.owner.canonical);
+    word(&mut out, subject.rules.bucket.as_str());
     let _infallible = write!(out, "[{}] ", time(UnixMillis::now()));
     word(&mut out, &peer.map_or(dash, |peer| peer.address.to_canonical().to_string()));
     word(&mut out, who);
     word(&mut out, &answered.request_id.to_string());
-    word(&mut out, &answered.operation.map_or_else(|| "-".to_owned(), name));
-    word(
-        &mut out,
-        &trail.key.get().map_or_else(|| "-".to_owned(), |key| crate::encoding::url_encode(key).into_owned()),
-    );
+    word(&mut out, &subject.operation);
+    word(&mut out, &subject.key.map_or(Cow::Borrowed("-"), crate::encoding::url_encode));
     quoted(&mut out, Some(&format!("{} {} {:?}", parts.method, shown_uri(parts), parts.version)));
     word(&mut out, answered.status.as_str());
     word(&mut out, answered.code.unwrap_or("-"));
     number(&mut out, answered.body_bytes.filter(|bytes| *bytes > 0));
-    number(&mut out, object_size(parts, answered));
+    number(&mut out, subject.size);
     let took = u64::try_from(answered.took.as_millis()).unwrap_or(u64::MAX);
     number(&mut out, Some(took));
     number(&mut out, Some(took));
     quoted(&mut out, header(header::REFERER));
     quoted(&mut out, header(header::USER_AGENT));
-    let version = crate::query::Query::parse(parts.uri.query()).ok();
-    word(&mut out, version.as_ref().and_then(|query| query.get("versionId")).unwrap_or("-"));
+    word(&mut out, subject.version.unwrap_or("-"));
     word(&mut out, shared.ids.host_id());
     word(
         &mut out,
@@ -129,8 +198,8 @@ fn line(shared: &Shared, (trail, rules): (&Trail, &Rules), parts: &Parts, answer
             .and_then(|peer| peer.tls_version)
             .map_or_else(|| "-".to_owned(), |version| format!("TLSv{version}")),
     );
-    // No access points; whether a list was needed is not known.
-    out.push_str("- -\n");
+    // There are no access points.
+    out.push_str(if subject.needs_list { "- Yes\n" } else { "- -\n" });
     out
 }
 

@@ -19,7 +19,7 @@ use crate::access::rules::Rules;
 use crate::xml::read::Element;
 
 pub(crate) use grants::{TargetGrant, check as check_grants};
-pub(crate) use line::{Answered, Trail, leave, saw};
+pub(crate) use line::{Answered, Trail, leave, saw, saw_need_of_list, saw_source};
 
 /// The name of the configuration.
 pub(crate) const DOCUMENT: &str = "logging/";

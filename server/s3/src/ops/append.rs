@@ -13,7 +13,7 @@ use md5::{Digest as _, Md5};
 
 use super::put::{self, DEFAULT_CHECKSUM};
 use super::{ObjectAddress, object_headers, version};
-use crate::access;
+use crate::access::{self, Target};
 use crate::attributes;
 use crate::body::BodySource;
 use crate::checksum::combine::combine;
@@ -43,6 +43,8 @@ pub(super) async fn append(
     headers.remove(OFFSET);
     unsupported::check_write(&headers)?;
     let conditions = conditions::of_write(&headers)?;
+    let target = Target::object(&object.bucket, &object.key, None);
+    access::authorise_tags_compared(context, target, &conditions).await?;
     let engine = &context.shared.engine;
     let opened = match engine.open_object(&object.bucket, &object.key, None).await {
         Ok(opened) => Some(opened),

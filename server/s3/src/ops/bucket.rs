@@ -31,6 +31,7 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
     unsupported::check_write(context.headers())?;
     let document = context.document(body, Limits::SMALL.length_bytes, Protection::Optional).await?;
     let request = parse_create_bucket(&document)?;
+    access::authorise_new_bucket(context, bucket, &request)?;
     let region = region_of(request.constraint.as_deref(), &context.shared.config.region)?;
     let (engine, owner) = (&context.shared.engine, owner(context)?);
     let access = NewAccess::of_request(context, owner)?;

@@ -1,6 +1,6 @@
 //! CopyObject.
 
-use granary_engine::{ByteRange, ObjectHandle, ObjectInfo, PutOptions, Tag, check_readable};
+use granary_engine::{ByteRange, ObjectHandle, ObjectInfo, PutOptions, Tag, Tags, Written, check_readable};
 use granary_types::{Attributes, VersionId};
 
 use super::attributes::checksum_elements;
@@ -15,6 +15,7 @@ use crate::copy_body::CopyBody;
 use crate::copy_source::CopySourceHeader;
 use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::lifecycle;
 use crate::locks;
 use crate::respond::{self, S3Response};
 use crate::tags;
@@ -88,9 +89,18 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let reader = opened.read(ByteRange { start: 0, end: length_bytes });
     let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
     let acl = access::of_new_object(context)?;
+    let kept = tags.clone();
     let options = PutOptions { attributes, storage_class, conditions, tags, lock, encryption, acl };
     let result = context.writer().put_object(&object.bucket, &object.key, options, &mut body).await;
     let written = result.map_err(|error| write_error(error, context, object))?;
+    let mut response = answer(context, &written, source_version);
+    let (place, size) = ((&object.bucket, &object.key), (written.length_bytes, written.modified));
+    lifecycle::describe(context, response.headers_mut(), place, size, Tags::Known(&kept)).await;
+    Ok(response)
+}
+
+/// What tells of the copy.
+fn answer(context: &Context<'_>, written: &Written, source_version: Option<VersionId>) -> S3Response {
     let mut xml = XmlWriter::document("CopyObjectResult");
     xml.time("LastModified", written.modified);
     xml.etag(written.etag.as_str());
@@ -101,8 +111,8 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let mut response = respond::xml(xml.finish("CopyObjectResult"));
     version::show(response.headers_mut(), version::VERSION, written.version);
     version::show(response.headers_mut(), version::SOURCE_VERSION, source_version);
-    encryption::describe_written(response.headers_mut(), written.encryption.as_ref(), headers);
-    Ok(response)
+    encryption::describe_written(response.headers_mut(), written.encryption.as_ref(), context.headers());
+    response
 }
 
 /// The source of a copy, the version named for it, and it opened, after its conditions held.

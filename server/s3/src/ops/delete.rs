@@ -24,6 +24,7 @@ pub(super) async fn delete_object(context: &Context<'_>, object: &ObjectAddress)
     let conditions = conditions::of_delete(context.headers())?;
     let version = version::named(context.query.get("versionId"))?;
     let target = Target::object(&object.bucket, &object.key, context.query.get("versionId"));
+    access::authorise_tags_compared(context, target, &conditions).await?;
     let bypass = access::bypass(context, target).await?;
     let entry = DeleteEntry { key: object.key.clone(), version, bypass, conditions };
     let deleted = context.writer().delete_object(&object.bucket, entry).await;
@@ -130,7 +131,9 @@ async fn authorised_entry(
     let version = target.version_id.as_deref().filter(|id| !id.is_empty());
     let object = Target::object(bucket, &entry.key, version);
     let action = if version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
-    context.requester.require(action, object).await?;
+    let add = |values: &mut _| access::of_entry(values, target.etag.as_deref());
+    context.requester.require_with(action, object, &add).await?;
+    access::authorise_tags_compared(context, object, &entry.conditions).await?;
     let bypass = access::bypass(context, object).await?;
     Ok(DeleteEntry { bypass, ..entry })
 }

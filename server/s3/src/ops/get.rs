@@ -7,11 +7,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::attributes::{find_part, no_part};
 use super::{ObjectAddress, object_headers, version};
+use crate::access::{Target, actions};
 use crate::conditions::{self, Verdict};
 use crate::context::Context;
 use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::lifecycle;
+use crate::operation::Operation;
 use crate::range::RangeSpec;
 use crate::respond::{self, S3Response};
 use crate::send;
@@ -74,7 +76,7 @@ pub(super) async fn get(context: &Context<'_>, object: &ObjectAddress) -> S3Resu
     check_conditions(context, opened.info())?;
     check_readable(opened.info().storage_class, opened.info().restored)?;
     let (selection, mut headers) = answer(context, wanted, opened.info())?;
-    expiration(context, object, opened.info(), &mut headers).await;
+    describe_rest(context, object, opened.info(), &mut headers).await;
     let body = if selection.range.length_bytes() == 0 {
         Body::empty()
     } else {
@@ -92,18 +94,26 @@ pub(super) async fn head(context: &Context<'_>, object: &ObjectAddress) -> S3Res
     opened.unlock(key.as_ref())?;
     check_conditions(context, opened.info())?;
     let (selection, mut headers) = answer(context, wanted, opened.info())?;
-    expiration(context, object, opened.info(), &mut headers).await;
+    describe_rest(context, object, opened.info(), &mut headers).await;
     Ok(response(selection, headers, Body::empty()))
 }
 
-/// Tells when the object expires; versions that are named do not.
-async fn expiration(
+/// Tells when the object expires, which versions that are named do not, and how many tags it has to those only who may read them.
+async fn describe_rest(
     context: &Context<'_>,
     object: &ObjectAddress,
     info: &ObjectInfo,
     headers: &mut HeaderMap,
 ) {
-    if context.query.get("versionId").is_none() {
+    let version = context.query.get("versionId");
+    if info.tag_count > 0 {
+        let action = actions::of(Operation::GetObjectTagging, version.is_some());
+        let target = Target::object(&object.bucket, &object.key, version);
+        if !context.requester.may(action, target).await.unwrap_or(false) {
+            headers.remove(object_headers::TAG_COUNT);
+        }
+    }
+    if version.is_none() {
         let written = (info.length_bytes, info.modified);
         lifecycle::describe(context, headers, (&object.bucket, &object.key), written, Tags::Of(info)).await;
     }

@@ -1,8 +1,9 @@
 //! ListObjects and ListObjectsV2.
 
-use granary_engine::{ListEntry, ListOptions, ListPage, ListedObject};
+use granary_engine::{ListEntry, ListOptions, ListPage, ListedObject, RestoreState};
 use granary_types::BucketName;
 
+use super::restore;
 use super::service::owner;
 use crate::checksum::names;
 use crate::context::Context;
@@ -145,10 +146,25 @@ impl<'a> Listing<'a> {
         xml.plain("IsTruncated", page.more);
     }
 
-    fn entries(&self, xml: &mut XmlWriter, page: &ListPage, owners: Owners) {
-        for entry in &page.entries {
+    /// How far the restores of what the page shows are, if that is asked for.
+    async fn restores(&self, page: &ListPage) -> S3Result<Vec<Option<RestoreState>>> {
+        let entries = page.entries.iter().map(|entry| match entry {
+            ListEntry::Object(object) => Some((object.storage_class, &object.key, None)),
+            ListEntry::CommonPrefix(_) => None,
+        });
+        restore::of_listing(self.context, self.bucket, entries).await
+    }
+
+    fn entries(
+        &self,
+        xml: &mut XmlWriter,
+        page: &ListPage,
+        owners: Owners,
+        restores: &[Option<RestoreState>],
+    ) {
+        for (index, entry) in page.entries.iter().enumerate() {
             if let ListEntry::Object(object) = entry {
-                self.object(xml, object, owners);
+                self.object(xml, object, owners, restores.get(index).copied().flatten());
             }
         }
         for entry in &page.entries {
@@ -160,7 +176,13 @@ impl<'a> Listing<'a> {
         }
     }
 
-    fn object(&self, xml: &mut XmlWriter, object: &ListedObject, owners: Owners) {
+    fn object(
+        &self,
+        xml: &mut XmlWriter,
+        object: &ListedObject,
+        owners: Owners,
+        restored: Option<RestoreState>,
+    ) {
         xml.open("Contents");
         self.encoding.text(xml, "Key", object.key.as_str());
         xml.time("LastModified", object.modified);
@@ -174,6 +196,7 @@ impl<'a> Listing<'a> {
             owner(xml, "Owner", self.context);
         }
         xml.literal("StorageClass", object.storage_class.as_str());
+        restore::status(xml, restored);
         xml.close("Contents");
     }
 }
@@ -197,6 +220,7 @@ pub(super) async fn list_objects(context: &Context<'_>, bucket: &BucketName) -> 
     let listing = Listing::new(context, bucket, ListVersion::One)?;
     let marker = context.query.get("marker").unwrap_or_default();
     let page = listing.page(Some(marker)).await?;
+    let restores = listing.restores(&page).await?;
     let mut xml = listing.begin(&page);
     listing.encoding.text(&mut xml, "Marker", marker);
     // Without a delimiter the last key is the marker, and AWS leaves it to the client to see that.
@@ -204,7 +228,7 @@ pub(super) async fn list_objects(context: &Context<'_>, bucket: &BucketName) -> 
         listing.encoding.text(&mut xml, "NextMarker", last);
     }
     listing.common(&mut xml, &page);
-    listing.entries(&mut xml, &page, Owners::Shown);
+    listing.entries(&mut xml, &page, Owners::Shown, &restores);
     Ok(respond::xml(xml.finish("ListBucketResult")))
 }
 
@@ -218,6 +242,7 @@ pub(super) async fn list_objects_v2(context: &Context<'_>, bucket: &BucketName) 
         Some(text) => Some(token::decode(bucket.as_str(), text)?),
     };
     let page = listing.page(after.as_deref()).await?;
+    let restores = listing.restores(&page).await?;
     let mut xml = listing.begin(&page);
     xml.optional("ContinuationToken", sent_token);
     if let (true, Some(last)) = (page.more, last_of(&page)) {
@@ -229,6 +254,6 @@ pub(super) async fn list_objects_v2(context: &Context<'_>, bucket: &BucketName) 
     xml.plain("KeyCount", page.entries.len());
     listing.common(&mut xml, &page);
     let owners = if context.query.get("fetch-owner") == Some("true") { Owners::Shown } else { Owners::Left };
-    listing.entries(&mut xml, &page, owners);
+    listing.entries(&mut xml, &page, owners, &restores);
     Ok(respond::xml(xml.finish("ListBucketResult")))
 }

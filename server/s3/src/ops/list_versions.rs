@@ -1,13 +1,13 @@
 //! ListObjectVersions.
 
 use granary_engine::{
-    ListVersionsOptions, ListedVersion, VersionEntry, VersionKind, VersionMarker, VersionPage,
+    ListVersionsOptions, ListedVersion, RestoreState, VersionEntry, VersionKind, VersionMarker, VersionPage,
 };
 use granary_types::BucketName;
 
 use super::list::{KeyEncoding, page_limit};
 use super::service::owner;
-use super::version;
+use super::{restore, version};
 use crate::checksum::names;
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
@@ -40,6 +40,13 @@ pub(super) async fn list(context: &Context<'_>, bucket: &BucketName) -> S3Result
         };
         context.shared.engine.list_versions(bucket, options).await?
     };
+    let listed = page.entries.iter().map(|entry| match entry {
+        VersionEntry::Version(listed) if listed.kind == VersionKind::Object => {
+            Some((listed.object.storage_class, &listed.object.key, Some(listed.version)))
+        }
+        VersionEntry::Version(_) | VersionEntry::CommonPrefix(_) => None,
+    });
+    let restores = restore::of_listing(context, bucket, listed).await?;
     let capacity_bytes = 1024 + page.entries.len() * ENTRY_BYTES;
     let mut xml = XmlWriter::document_with_capacity(ROOT, capacity_bytes);
     xml.text("Name", bucket.as_str());
@@ -57,7 +64,7 @@ pub(super) async fn list(context: &Context<'_>, bucket: &BucketName) -> S3Result
         xml.text("EncodingType", "url");
     }
     xml.plain("IsTruncated", page.more);
-    entries(&mut xml, context, encoding, &page);
+    entries(&mut xml, context, encoding, (&page, &restores));
     Ok(respond::xml(xml.finish(ROOT)))
 }
 
@@ -94,10 +101,15 @@ fn next_markers(xml: &mut XmlWriter, encoding: KeyEncoding, last: &VersionEntry)
     }
 }
 
-fn entries(xml: &mut XmlWriter, context: &Context<'_>, encoding: KeyEncoding, page: &VersionPage) {
-    for entry in &page.entries {
+fn entries(
+    xml: &mut XmlWriter,
+    context: &Context<'_>,
+    encoding: KeyEncoding,
+    (page, restores): (&VersionPage, &[Option<RestoreState>]),
+) {
+    for (index, entry) in page.entries.iter().enumerate() {
         if let VersionEntry::Version(listed) = entry {
-            version_element(xml, context, encoding, listed);
+            version_element(xml, context, encoding, (listed, restores.get(index).copied().flatten()));
         }
     }
     for entry in &page.entries {
@@ -113,7 +125,7 @@ fn version_element(
     xml: &mut XmlWriter,
     context: &Context<'_>,
     encoding: KeyEncoding,
-    listed: &ListedVersion,
+    (listed, restored): (&ListedVersion, Option<RestoreState>),
 ) {
     let element = match listed.kind {
         VersionKind::Object => "Version",
@@ -135,6 +147,7 @@ fn version_element(
         xml.literal("StorageClass", object.storage_class.as_str());
     }
     owner(xml, "Owner", context);
+    restore::status(xml, restored);
     xml.close(element);
 }
 

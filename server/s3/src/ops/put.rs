@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 
 use super::ObjectAddress;
 use super::{object_headers, version};
-use crate::access;
+use crate::access::{self, Target};
 use crate::attributes;
 use crate::conditions;
 use crate::context::Context;
@@ -82,6 +82,8 @@ pub(super) async fn check_early(
     if *conditions == WriteConditions::default() {
         return Ok(());
     }
+    let target = Target::object(&object.bucket, &object.key, None);
+    access::authorise_tags_compared(context, target, conditions).await?;
     let current = match context.shared.engine.open_object(&object.bucket, &object.key, None).await {
         Ok(opened) => Some(opened),
         Err(EngineError::NoSuchKey | EngineError::DeleteMarker { .. }) => None,

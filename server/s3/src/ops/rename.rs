@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::put::write_error;
 use super::{ObjectAddress, version};
-use crate::access::Target;
+use crate::access::{self, Target};
 use crate::address::object_key;
 use crate::conditions::{self, ConditionNames, Verdict};
 use crate::context::Context;
@@ -27,6 +27,8 @@ pub(super) async fn rename(context: &Context<'_>, object: &ObjectAddress) -> S3R
     for action in ["s3:GetObject", "s3:DeleteObject"] {
         context.requester.require(action, Target::object(&from.bucket, &from.key, None)).await?;
     }
+    let place = Target::object(&object.bucket, &object.key, None);
+    access::authorise_tags_compared(context, place, &target).await?;
     let source = source_conditions(context, &from).await?;
     let renamed = RenameConditions { source, target };
     let engine = context.writer();

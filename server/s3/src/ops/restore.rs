@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use granary_engine::{RestoreState, Restored, Urgency};
-use granary_types::StorageClass;
+use granary_types::{BucketName, ObjectKey, StorageClass, VersionId};
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::{ObjectAddress, version};
@@ -13,7 +13,10 @@ use crate::dates::http_date;
 use crate::error::{S3Error, S3Result};
 use crate::respond::{self, S3Response};
 use crate::xml::read::Limits;
-use crate::xml::{RestoreRequest, RetrievalTier, parse_restore};
+use crate::xml::{RestoreRequest, RetrievalTier, XmlWriter, parse_restore};
+
+/// The header by which a listing is asked for more.
+const OPTIONAL_ATTRIBUTES: &str = "x-amz-optional-object-attributes";
 
 /// `POST /bucket/key?restore`.
 pub(super) async fn restore(
@@ -43,6 +46,56 @@ pub(super) async fn restore(
     let mut response = respond::empty(status);
     version::show(response.headers_mut(), version::VERSION, done.version);
     Ok(response)
+}
+
+/// A version that a listing shows, with its class.
+pub(super) type Listed<'a> = (StorageClass, &'a ObjectKey, Option<VersionId>);
+
+/// How far the restores of a listing's entries are, in their order, if the request asks for it; nothing otherwise. An entry that is
+/// no version is none.
+///
+/// # Errors
+/// `InvalidArgument` for another attribute than that.
+pub(super) async fn of_listing<'a>(
+    context: &Context<'_>,
+    bucket: &BucketName,
+    entries: impl Iterator<Item = Option<Listed<'a>>>,
+) -> S3Result<Vec<Option<RestoreState>>> {
+    if !is_asked_for(context.headers())? {
+        return Ok(Vec::new());
+    }
+    let archived: Vec<_> = entries.map(|entry| entry.filter(|(class, ..)| class.is_archive())).collect();
+    let versions = archived.iter().flatten().map(|(_, key, version)| ((*key).clone(), *version)).collect();
+    let mut states = context.shared.engine.restore_states(bucket, versions).await?.into_iter();
+    Ok(archived.iter().map(|entry| entry.and_then(|_| states.next().flatten())).collect())
+}
+
+fn is_asked_for(headers: &HeaderMap) -> S3Result<bool> {
+    let values = headers.get_all(OPTIONAL_ATTRIBUTES).iter();
+    let names = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut is_asked = false;
+    for name in names.map(str::trim).filter(|name| !name.is_empty()) {
+        if name != "RestoreStatus" {
+            let message = "Invalid attribute name specified.";
+            return Err(S3Error::invalid_argument(OPTIONAL_ATTRIBUTES, name, message));
+        }
+        is_asked = true;
+    }
+    Ok(is_asked)
+}
+
+/// Adds the `RestoreStatus` of an entry of a listing.
+pub(super) fn status(xml: &mut XmlWriter, restored: Option<RestoreState>) {
+    let Some(state) = restored else { return };
+    xml.open("RestoreStatus");
+    match state {
+        RestoreState::Ongoing => xml.literal("IsRestoreInProgress", "true"),
+        RestoreState::Done(Restored { expires, .. }) => {
+            xml.literal("IsRestoreInProgress", "false");
+            xml.time("RestoreExpiryDate", expires);
+        }
+    }
+    xml.close("RestoreStatus");
 }
 
 /// Adds `x-amz-restore` to the answer about an object that is restored or will be.

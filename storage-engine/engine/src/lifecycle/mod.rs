@@ -11,7 +11,7 @@ mod place;
 mod rules;
 mod worker;
 
-use granary_types::{BucketName, UnixMillis};
+use granary_types::{BucketName, UnixMillis, WriteId};
 
 use crate::api::{ObjectInfo, Tag};
 use crate::engine::Engine;
@@ -86,18 +86,37 @@ impl Engine {
     ) -> Result<Option<(UnixMillis, String)>> {
         let rules = self.cached(bucket, &self.inner.rules, self.lifecycle(bucket)).await?;
         let Some(rules) = rules else { return Ok(None) };
-        let fetched;
-        let tags: &[Tag] = match tags {
-            Tags::Known(tags) => tags,
-            Tags::Of(info) if rules.need_tags() && info.tag_count > 0 => {
-                let id = self.bucket(bucket).await?.id;
-                fetched = self.inner.store.object_tags(id, key, info.write).await?;
-                &fetched
-            }
-            Tags::Of(_) => &[],
+        let (known, write): (&[Tag], _) = match tags {
+            Tags::Known(tags) => (tags, None),
+            Tags::Of(info) => (&[], (info.tag_count > 0).then_some(info.write)),
+            Tags::OfWrite(write) => (&[], Some(write)),
         };
+        let fetched = match write.filter(|_| rules.need_tags()) {
+            Some(write) => {
+                let id = self.bucket(bucket).await?.id;
+                Some(self.inner.store.object_tags(id, key, write).await?)
+            }
+            None => None,
+        };
+        let tags = fetched.as_deref().unwrap_or(known);
         let subject = Subject { key: key.as_str(), length_bytes, tags };
         let found = rules.expiration(subject, modified, DayLength::Real);
+        Ok(found.map(|(at, id)| (at, id.to_owned())))
+    }
+
+    /// When an upload that was begun then is aborted unless it is completed, and by which rule of its bucket. What other nodes
+    /// changed counts within a second.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn upload_abort(
+        &self,
+        bucket: &BucketName,
+        key: &granary_types::ObjectKey,
+        initiated: UnixMillis,
+    ) -> Result<Option<(UnixMillis, String)>> {
+        let rules = self.cached(bucket, &self.inner.rules, self.lifecycle(bucket)).await?;
+        let found = rules.as_ref().and_then(|rules| rules.abort(key.as_str(), initiated, DayLength::Real));
         Ok(found.map(|(at, id)| (at, id.to_owned())))
     }
 }
@@ -109,4 +128,6 @@ pub enum Tags<'a> {
     Known(&'a [Tag]),
     /// From the metadata, if they matter.
     Of(&'a ObjectInfo),
+    /// As [`Tags::Of`], of the version that this write made.
+    OfWrite(WriteId),
 }

@@ -354,10 +354,8 @@ impl Pass<'_> {
         let mut writes = Vec::new();
         for entry in page.entries {
             let UploadEntry::Upload(upload) = entry else { continue };
-            let over = self.rules.rules.iter().filter(|rule| rule.enabled()).any(|rule| {
-                let due = rule.abort_days.is_some_and(|days| self.day.after(upload.initiated, days) <= now);
-                due && upload.key.as_str().starts_with(rule.filter.prefix())
-            });
+            let abort = self.rules.abort(upload.key.as_str(), upload.initiated, self.day);
+            let over = abort.is_some_and(|(at, _)| at <= now);
             (self.place.after, self.place.upload) = (Some(upload.key.to_string()), Some(upload.upload));
             if over {
                 let (key, upload) = (upload.key, upload.upload);

@@ -320,6 +320,14 @@ impl LifecycleRules {
         times.min_by_key(|(at, _)| *at)
     }
 
+    /// When an upload that was begun then is aborted first, and by which rule.
+    #[must_use]
+    pub fn abort(&self, key: &str, initiated: UnixMillis, day: DayLength) -> Option<(UnixMillis, &str)> {
+        let rules = self.rules.iter().filter(|rule| rule.enabled() && key.starts_with(rule.filter.prefix()));
+        let times = rules.filter_map(|rule| Some((day.after(initiated, rule.abort_days?), rule.id.as_str())));
+        times.min_by_key(|(at, _)| *at)
+    }
+
     /// The prefixes whose keys the rules that are followed are for, none of which begins with another.
     pub(crate) fn prefixes(&self, matters: impl Fn(&LifecycleRule) -> bool) -> Vec<String> {
         let rules = self.rules.iter().filter(|rule| rule.enabled() && matters(rule));

@@ -65,6 +65,24 @@ fn the_first_expiration_counts() {
 }
 
 #[test]
+fn the_first_abort_counts() {
+    let aborting = |prefix: &str, days| LifecycleRule { abort_days: Some(days), ..rule(prefix) };
+    let mut off = aborting("", 1);
+    off.status = RuleStatus::Disabled;
+    let rules = LifecycleRules {
+        rules: vec![off, rule("a"), aborting("a", 5), aborting("ab", 3)],
+        transition_minimum: None,
+    };
+    let at = |key| {
+        let found = rules.abort(key, UnixMillis(0), DayLength::Real);
+        found.map(|(at, id)| (at.0, id.to_owned()))
+    };
+    assert_eq!(at("abc"), Some((3 * DAY_MS, "rule ab".to_owned())));
+    assert_eq!(at("a"), Some((5 * DAY_MS, "rule a".to_owned())));
+    assert_eq!(at("b"), None);
+}
+
+#[test]
 fn prefixes_are_walked_once() {
     let rules = |prefixes: &[&str]| LifecycleRules {
         rules: prefixes.iter().map(|prefix| rule(prefix)).collect(),

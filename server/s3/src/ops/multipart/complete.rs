@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use granary_engine::{CompleteOptions, EngineError, UploadInfo, UploadedPart, WriteConditions, Written};
-use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag, PartNumber, UploadId};
+use granary_engine::{
+    CompleteOptions, EngineError, Tags, UploadInfo, UploadedPart, WriteConditions, Written,
+};
+use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag, PartNumber, UploadId, WriteId};
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
 
@@ -18,6 +20,7 @@ use crate::conditions;
 use crate::context::Context;
 use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::lifecycle;
 use crate::ops::attributes::checksum_elements;
 use crate::ops::put::{check_early, write_error};
 use crate::ops::{ObjectAddress, version};
@@ -80,6 +83,10 @@ pub(in crate::ops) async fn complete(
     let mut response = respond::xml(xml.finish("CompleteMultipartUploadResult"));
     version::show(response.headers_mut(), version::VERSION, written.version);
     encryption::describe(response.headers_mut(), written.encryption.as_ref(), context.headers());
+    let (place, size) = ((&object.bucket, &object.key), (written.length_bytes, written.modified));
+    // A completed upload's write has the bytes of its id.
+    let tags = Tags::OfWrite(WriteId::from_bytes(*upload.as_bytes()));
+    lifecycle::describe(context, response.headers_mut(), place, size, tags).await;
     Ok(response)
 }
 
@@ -106,8 +113,8 @@ async fn assemble(
     let result = context.writer().complete_upload(&object.bucket, &object.key, upload, options).await;
     let result = result.map_err(|error| write_error(error, context, object));
     let written = gone_or(result, context, object, upload).await?;
-    let Written { etag, checksum, version, encryption, .. } = written;
-    Ok(Completed { etag, checksum, version, encryption })
+    let Written { etag, checksum, version, encryption, length_bytes, modified } = written;
+    Ok(Completed { etag, checksum, version, encryption, length_bytes, modified })
 }
 
 /// `NoSuchUpload` instead of `InvalidPart` where the parts are gone because another request completed or aborted the

@@ -5,7 +5,7 @@
 //! that the upload is unknown.
 
 use granary_engine::{EncryptionInfo, EngineError, ObjectInfo};
-use granary_types::{Checksum, Etag, UploadId, VersionId};
+use granary_types::{Checksum, Etag, UnixMillis, UploadId, VersionId};
 
 use super::complete::multipart_etag;
 use crate::context::Context;
@@ -19,6 +19,8 @@ pub(super) struct Completed {
     pub(super) checksum: Option<Checksum>,
     pub(super) version: Option<VersionId>,
     pub(super) encryption: Option<EncryptionInfo>,
+    pub(super) length_bytes: u64,
+    pub(super) modified: UnixMillis,
 }
 
 /// The object that the upload became.
@@ -57,8 +59,8 @@ pub(super) async fn again(
     let info = object_of(context, object, upload).await?;
     match multipart_etag(named.iter().map(|part| part.etag.as_str())) {
         Ok(etag) if etag == info.etag => {
-            let ObjectInfo { checksum, version, encryption, .. } = info;
-            Ok(Completed { etag, checksum, version, encryption })
+            let ObjectInfo { checksum, version, encryption, length_bytes, modified, .. } = info;
+            Ok(Completed { etag, checksum, version, encryption, length_bytes, modified })
         }
         _ => Err(S3Error::new(ErrorCode::NoSuchUpload)),
     }

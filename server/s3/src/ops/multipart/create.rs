@@ -1,7 +1,7 @@
 //! CreateMultipartUpload and AbortMultipartUpload.
 
 use granary_engine::UploadOptions;
-use granary_types::{ChecksumAlgorithm, ChecksumKind};
+use granary_types::{ChecksumAlgorithm, ChecksumKind, UnixMillis};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::upload_id;
@@ -9,15 +9,20 @@ use crate::access;
 use crate::attributes;
 use crate::checksum::combine::{check_kind, default_kind};
 use crate::checksum::{names, request};
+use crate::conditions;
 use crate::context::Context;
 use crate::encryption;
 use crate::error::{S3Error, S3Result};
+use crate::lifecycle;
 use crate::locks;
 use crate::ops::ObjectAddress;
 use crate::respond::{self, S3Response};
 use crate::tags;
 use crate::unsupported;
 use crate::xml::XmlWriter;
+
+/// Names the second in which the upload to abort was begun.
+const INITIATED: &str = "x-amz-if-match-initiated-time";
 
 /// `POST /bucket/key?uploads`.
 pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
@@ -35,6 +40,7 @@ pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress
         acl: access::of_new_object(context)?,
     };
     let engine = &context.shared.engine;
+    let initiated = UnixMillis::now();
     let (upload, encrypted) = engine.create_upload(&object.bucket, &object.key, options).await?;
     let mut xml = XmlWriter::document("InitiateMultipartUploadResult");
     xml.text("Bucket", object.bucket.as_str());
@@ -42,6 +48,8 @@ pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress
     xml.plain("UploadId", upload);
     let mut response = respond::xml(xml.finish("InitiateMultipartUploadResult"));
     encryption::describe_written(response.headers_mut(), encrypted.as_ref(), headers);
+    let place = (&object.bucket, &object.key);
+    lifecycle::describe_upload(context, response.headers_mut(), place, initiated).await;
     if let Some((algorithm, kind)) = checksum {
         let headers = response.headers_mut();
         for (name, value) in [
@@ -74,6 +82,14 @@ fn checksum_choice(context: &Context<'_>) -> S3Result<Option<(ChecksumAlgorithm,
 /// `DELETE /bucket/key?uploadId=`.
 pub(in crate::ops) async fn abort(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
     let upload = upload_id(context)?;
+    // AWS has this condition for directory buckets only; ignored, it would abort what its sender meant to keep.
+    if let Some(text) = context.header(INITIATED) {
+        let wanted = conditions::modified_at(INITIATED, text)?;
+        let info = context.shared.engine.upload(&object.bucket, &object.key, upload).await?;
+        if info.initiated.seconds() != wanted.seconds() {
+            return Err(S3Error::precondition_failed(INITIATED));
+        }
+    }
     context.shared.engine.abort_upload(&object.bucket, &object.key, upload).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }

@@ -8,6 +8,7 @@ use crate::access;
 use crate::checksum::names;
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
+use crate::lifecycle;
 use crate::ops::ObjectAddress;
 use crate::ops::attributes::checksum_elements;
 use crate::ops::list::{KeyEncoding, page_limit};
@@ -50,7 +51,10 @@ pub(in crate::ops) async fn parts(context: &Context<'_>, object: &ObjectAddress)
         }
         xml.close("Part");
     }
-    Ok(respond::xml(xml.finish("ListPartsResult")))
+    let mut response = respond::xml(xml.finish("ListPartsResult"));
+    let place = (&object.bucket, &object.key);
+    lifecycle::describe_upload(context, response.headers_mut(), place, info.initiated).await;
+    Ok(response)
 }
 
 /// Writes who began an upload, and whose its object will be.
