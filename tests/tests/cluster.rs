@@ -231,8 +231,6 @@ async fn room_is_given_back_while_other_nodes_read() {
     assert!(get(&client, "last").await == seeded_bytes(5, 10_000));
 }
 
-/// A build of an earlier commit to begin an upgrade with, if one is given; else this build begins it too.
-const EARLIER_VARIABLE: &str = "GRANARY_TEST_EARLIER_BINARY";
 /// Makes a build with debug assertions behave as one of the next releases.
 const RELEASE_VARIABLE: &str = "GRANARY_REHEARSED_RELEASE";
 
@@ -240,7 +238,6 @@ const RELEASE_VARIABLE: &str = "GRANARY_REHEARSED_RELEASE";
 fn upgrade(config: &mut ServerConfig, release: Option<&str>) {
     config.env.retain(|(name, _)| name != RELEASE_VARIABLE);
     config.env.extend(release.map(|release| (RELEASE_VARIABLE.to_owned(), release.to_owned())));
-    config.binary = if release.is_none() { std::env::var_os(EARLIER_VARIABLE).map(Into::into) } else { None };
 }
 
 /// A cluster of nodes of one release, with the bucket of the load.
