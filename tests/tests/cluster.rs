@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use granary_tests::census::stored_bytes;
+use granary_tests::census::{shard_files, stored_bytes};
 use granary_tests::client::decided;
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
@@ -195,30 +195,66 @@ async fn an_empty_node_takes_the_place_of_a_lost_one() {
     }
 }
 
+async fn metric(cluster: &Cluster, name: &str) -> f64 {
+    let mut sum = 0.0;
+    for node in &cluster.nodes {
+        sum += node.metric(name).await.unwrap();
+    }
+    sum
+}
+
 #[tokio::test]
 async fn room_is_given_back_while_other_nodes_read() {
+    const OBJECTS: u64 = 18;
+    const LENGTH_BYTES: usize = 8_000_000;
     let grace = [("GRANARY_GRACE_MS", "2000"), ("GRANARY_MAINTENANCE_INTERVAL_MS", "500")];
-    let cluster = Cluster::start_with(6, 1, &grace).await.unwrap();
+    let mut cluster = Cluster::start_with(6, 1, &grace).await.unwrap();
     let clients = cluster.clients().unwrap();
     clients[0].create_bucket().bucket(BUCKET).send().await.unwrap();
-    for (number, client) in (0..12_u64).zip(clients.iter().cycle()) {
-        put(client, &format!("{number}"), number, 8_000_000).await;
+    for (number, client) in (0..OBJECTS).zip(clients.iter().cycle()) {
+        put(client, &format!("{number}"), number, LENGTH_BYTES).await;
     }
     let full = stored_bytes(&cluster.drives()).unwrap();
-    // A long read on one node, begun before another deletes what it reads.
-    let reading = clients[3].get_object().bucket(BUCKET).key("3").send().await.unwrap();
-    for number in 0..12_u64 {
+    // Long reads on one node of what others wrote. It is deleted, or moved out of a volume of which most is, or healed: all
+    // that node 3 wrote stays.
+    let mut reads = Vec::new();
+    for number in [3_u64, 4, 5] {
+        let read = clients[1].get_object().bucket(BUCKET).key(format!("{number}")).send().await.unwrap();
+        reads.push((number, read.body));
+    }
+    let begun = Instant::now();
+    for number in (0..OBJECTS).filter(|number| *number != 5 && number % 6 != 3) {
+        clients[0].delete_object().bucket(BUCKET).key(format!("{number}")).send().await.unwrap();
+    }
+    for shard in shard_files(&cluster.nodes[2].drive_paths()[0]).unwrap() {
+        std::fs::remove_file(shard).unwrap();
+    }
+    // What they had open is sealed.
+    for node in &mut cluster.nodes[3..] {
+        node.stop_and_restart().await.unwrap();
+    }
+    cluster.wait_for(6).await.unwrap();
+    cluster.nodes[0].admin_output(&["heal"]).await.unwrap();
+    cluster.nodes[0].admin(&["volume", "compact"]).await.unwrap();
+    while metric(&cluster, "granary_compacted_bytes_total").await < LENGTH_BYTES as f64
+        || metric(&cluster, "granary_shards_healed_total").await < 1.0
+    {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing was moved and healed");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(12).saturating_sub(begun.elapsed())).await;
+    for (number, body) in reads {
+        let read = body.collect().await.unwrap().to_vec();
+        assert!(read == seeded_bytes(number, LENGTH_BYTES), "the read of {number} did not outlive all that");
+    }
+    for number in 0..OBJECTS {
         clients[5].delete_object().bucket(BUCKET).key(format!("{number}")).send().await.unwrap();
     }
-    tokio::time::sleep(Duration::from_secs(12)).await;
-    let read = reading.body.collect().await.unwrap().to_vec();
-    assert!(read == seeded_bytes(3, 8_000_000), "a read did not outlive a delete");
     // The volumes still open hold what they hold; each node has one for large objects.
     for (number, client) in (0..6_u64).zip(&clients) {
         put(client, "last", number, 10_000).await;
     }
     let begun = Instant::now();
-    let mut cluster = cluster;
     for node in &mut cluster.nodes {
         node.stop_and_restart().await.unwrap();
     }
