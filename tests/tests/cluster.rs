@@ -173,9 +173,9 @@ async fn an_empty_node_takes_the_place_of_a_lost_one() {
     let mut cluster = Cluster::start(6, 1).await.unwrap();
     cluster.clients().unwrap()[0].create_bucket().bucket(BUCKET).send().await.unwrap();
     let ledger = Arc::new(Ledger::default());
-    let load = Load::spread(&cluster.clients().unwrap(), &ledger, WORKERS, 1, OnFailure::AcceptUnavailable);
+    let others: Vec<Client> = cluster.nodes[..5].iter().map(|node| node.client().unwrap()).collect();
+    let load = Load::spread(&others, &ledger, WORKERS, 1, OnFailure::AcceptUnavailable);
     tokio::time::sleep(LOAD_TIME).await;
-    load.finish().await.unwrap();
     let lost = cluster.nodes[5].node_host();
     cluster.nodes[5].kill().unwrap();
     let drive = cluster.nodes[5].drive_paths()[0].clone();
@@ -189,6 +189,7 @@ async fn an_empty_node_takes_the_place_of_a_lost_one() {
         assert!(begun.elapsed() < Duration::from_secs(60), "the dead node cannot be removed");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    load.finish().await.unwrap();
     cluster.wait_complete(2).await.unwrap();
     for client in cluster.clients().unwrap() {
         ledger.verify(&client).await.unwrap();
