@@ -1,7 +1,7 @@
 //! Several nodes with one Postgres, each a process of the real binary with an address of its own.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,6 +10,7 @@ use aws_sdk_s3::Client;
 use crate::census::Census;
 use crate::network::Network;
 use crate::postgres::{Flushing, PostgresCluster, Stop, url_of};
+use crate::server::binary;
 use crate::{Server, ServerConfig};
 
 const SECRET: &str = "a secret for tests that protects nothing at all 0123456789";
@@ -58,11 +59,19 @@ impl Cluster {
 
     /// As [`Cluster::start`], with each node in a network namespace of its own; see [`Cluster::network`].
     pub async fn start_networked(nodes: usize, drives: usize) -> Result<Self> {
+        Self::start_networked_with(nodes, drives, &binary()?).await
+    }
+
+    /// As [`Cluster::start_networked`], with nodes of another build than the one that is tested.
+    pub async fn start_networked_with(nodes: usize, drives: usize, build: &Path) -> Result<Self> {
         let network = Network::create(nodes)?;
         let (listen, from) = (network.database(), network.cidr());
         let database = PostgresCluster::start_reachable(Flushing::On, listen, &from)?;
         let mut cluster = Self::with(database, Some(network), &[])?;
         cluster.prepare(nodes, drives)?;
+        for node in &mut cluster.nodes {
+            node.config_mut().binary = Some(build.to_owned());
+        }
         cluster.launch().await?;
         Ok(cluster)
     }
@@ -183,6 +192,11 @@ impl Cluster {
     /// The links between the nodes, of a cluster that was started with a network.
     pub fn network(&self) -> Result<&Network> {
         self.network.as_ref().context("this cluster has no network of its own")
+    }
+
+    /// The URL of the database, as it is reached from this machine.
+    pub fn database_url(&self) -> String {
+        self.database.url(DATABASE)
     }
 
     /// The settings of one more node.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use granary_tests::census::stored_bytes;
+use granary_tests::census::{shard_files, stored_bytes};
 use granary_tests::client::decided;
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
@@ -173,9 +173,9 @@ async fn an_empty_node_takes_the_place_of_a_lost_one() {
     let mut cluster = Cluster::start(6, 1).await.unwrap();
     cluster.clients().unwrap()[0].create_bucket().bucket(BUCKET).send().await.unwrap();
     let ledger = Arc::new(Ledger::default());
-    let load = Load::spread(&cluster.clients().unwrap(), &ledger, WORKERS, 1, OnFailure::AcceptUnavailable);
+    let others: Vec<Client> = cluster.nodes[..5].iter().map(|node| node.client().unwrap()).collect();
+    let load = Load::spread(&others, &ledger, WORKERS, 1, OnFailure::AcceptUnavailable);
     tokio::time::sleep(LOAD_TIME).await;
-    load.finish().await.unwrap();
     let lost = cluster.nodes[5].node_host();
     cluster.nodes[5].kill().unwrap();
     let drive = cluster.nodes[5].drive_paths()[0].clone();
@@ -189,36 +189,73 @@ async fn an_empty_node_takes_the_place_of_a_lost_one() {
         assert!(begun.elapsed() < Duration::from_secs(60), "the dead node cannot be removed");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    load.finish().await.unwrap();
     cluster.wait_complete(2).await.unwrap();
     for client in cluster.clients().unwrap() {
         ledger.verify(&client).await.unwrap();
     }
 }
 
+async fn metric(cluster: &Cluster, name: &str) -> f64 {
+    let mut sum = 0.0;
+    for node in &cluster.nodes {
+        sum += node.metric(name).await.unwrap();
+    }
+    sum
+}
+
 #[tokio::test]
 async fn room_is_given_back_while_other_nodes_read() {
+    const OBJECTS: u64 = 18;
+    const LENGTH_BYTES: usize = 8_000_000;
     let grace = [("GRANARY_GRACE_MS", "2000"), ("GRANARY_MAINTENANCE_INTERVAL_MS", "500")];
-    let cluster = Cluster::start_with(6, 1, &grace).await.unwrap();
+    let mut cluster = Cluster::start_with(6, 1, &grace).await.unwrap();
     let clients = cluster.clients().unwrap();
     clients[0].create_bucket().bucket(BUCKET).send().await.unwrap();
-    for (number, client) in (0..12_u64).zip(clients.iter().cycle()) {
-        put(client, &format!("{number}"), number, 8_000_000).await;
+    for (number, client) in (0..OBJECTS).zip(clients.iter().cycle()) {
+        put(client, &format!("{number}"), number, LENGTH_BYTES).await;
     }
     let full = stored_bytes(&cluster.drives()).unwrap();
-    // A long read on one node, begun before another deletes what it reads.
-    let reading = clients[3].get_object().bucket(BUCKET).key("3").send().await.unwrap();
-    for number in 0..12_u64 {
+    // Long reads on one node of what others wrote. It is deleted, or moved out of a volume of which most is, or healed: all
+    // that node 3 wrote stays.
+    let mut reads = Vec::new();
+    for number in [3_u64, 4, 5] {
+        let read = clients[1].get_object().bucket(BUCKET).key(format!("{number}")).send().await.unwrap();
+        reads.push((number, read.body));
+    }
+    let begun = Instant::now();
+    for number in (0..OBJECTS).filter(|number| *number != 5 && number % 6 != 3) {
+        clients[0].delete_object().bucket(BUCKET).key(format!("{number}")).send().await.unwrap();
+    }
+    for shard in shard_files(&cluster.nodes[2].drive_paths()[0]).unwrap() {
+        std::fs::remove_file(shard).unwrap();
+    }
+    // What they had open is sealed.
+    for node in &mut cluster.nodes[3..] {
+        node.stop_and_restart().await.unwrap();
+    }
+    cluster.wait_for(6).await.unwrap();
+    cluster.nodes[0].admin_output(&["heal"]).await.unwrap();
+    cluster.nodes[0].admin(&["volume", "compact"]).await.unwrap();
+    while metric(&cluster, "granary_compacted_bytes_total").await < LENGTH_BYTES as f64
+        || metric(&cluster, "granary_shards_healed_total").await < 1.0
+    {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing was moved and healed");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(12).saturating_sub(begun.elapsed())).await;
+    for (number, body) in reads {
+        let read = body.collect().await.unwrap().to_vec();
+        assert!(read == seeded_bytes(number, LENGTH_BYTES), "the read of {number} did not outlive all that");
+    }
+    for number in 0..OBJECTS {
         clients[5].delete_object().bucket(BUCKET).key(format!("{number}")).send().await.unwrap();
     }
-    tokio::time::sleep(Duration::from_secs(12)).await;
-    let read = reading.body.collect().await.unwrap().to_vec();
-    assert!(read == seeded_bytes(3, 8_000_000), "a read did not outlive a delete");
     // The volumes still open hold what they hold; each node has one for large objects.
     for (number, client) in (0..6_u64).zip(&clients) {
         put(client, "last", number, 10_000).await;
     }
     let begun = Instant::now();
-    let mut cluster = cluster;
     for node in &mut cluster.nodes {
         node.stop_and_restart().await.unwrap();
     }
@@ -231,8 +268,6 @@ async fn room_is_given_back_while_other_nodes_read() {
     assert!(get(&client, "last").await == seeded_bytes(5, 10_000));
 }
 
-/// A build of an earlier commit to begin an upgrade with, if one is given; else this build begins it too.
-const EARLIER_VARIABLE: &str = "GRANARY_TEST_EARLIER_BINARY";
 /// Makes a build with debug assertions behave as one of the next releases.
 const RELEASE_VARIABLE: &str = "GRANARY_REHEARSED_RELEASE";
 
@@ -240,7 +275,6 @@ const RELEASE_VARIABLE: &str = "GRANARY_REHEARSED_RELEASE";
 fn upgrade(config: &mut ServerConfig, release: Option<&str>) {
     config.env.retain(|(name, _)| name != RELEASE_VARIABLE);
     config.env.extend(release.map(|release| (RELEASE_VARIABLE.to_owned(), release.to_owned())));
-    config.binary = if release.is_none() { std::env::var_os(EARLIER_VARIABLE).map(Into::into) } else { None };
 }
 
 /// A cluster of nodes of one release, with the bucket of the load.

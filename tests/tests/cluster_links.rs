@@ -153,7 +153,9 @@ async fn two_nodes_that_swapped_their_drives_are_each_other() {
     let mut cluster = Cluster::start(6, 1).await.unwrap();
     cluster.clients().unwrap()[0].create_bucket().bucket(BUCKET).send().await.unwrap();
     let ledger = Arc::new(Ledger::default());
-    load(&cluster.clients().unwrap(), &ledger, 1).await;
+    let others: Vec<Client> = [0, 3, 4, 5].map(|node| cluster.nodes[node].client().unwrap()).to_vec();
+    let meanwhile = Load::spread(&others, &ledger, WORKERS, 1, OnFailure::AcceptUnavailable);
+    tokio::time::sleep(LOAD_TIME).await;
     for node in &mut cluster.nodes[1..3] {
         node.stop().await.unwrap();
     }
@@ -166,6 +168,7 @@ async fn two_nodes_that_swapped_their_drives_are_each_other() {
         node.launch().await.unwrap();
     }
     cluster.wait_for(6).await.unwrap();
+    meanwhile.finish().await.unwrap();
     verify(&cluster, &ledger).await;
     load(&cluster.clients().unwrap(), &ledger, 2).await;
     verify(&cluster, &ledger).await;
@@ -190,14 +193,17 @@ async fn a_node_that_comes_back_with_an_older_state_serves_nothing_stale() {
     cluster.nodes[5].launch().await.unwrap();
     cluster.wait_for(6).await.unwrap();
     load(&cluster.clients().unwrap(), &ledger, 2).await;
+    let others: Vec<Client> = cluster.nodes[..5].iter().map(|node| node.client().unwrap()).collect();
+    let meanwhile = Load::spread(&others, &ledger, WORKERS, 3, OnFailure::AcceptUnavailable);
     cluster.nodes[5].kill().unwrap();
     // A drive restored from an image of the day before.
     std::fs::remove_dir_all(&drive).unwrap();
     std::fs::rename(&older, &drive).unwrap();
     cluster.nodes[5].launch().await.unwrap();
     cluster.wait_for(6).await.unwrap();
+    tokio::time::sleep(LOAD_TIME).await;
+    meanwhile.finish().await.unwrap();
     verify(&cluster, &ledger).await;
-    load(&cluster.clients().unwrap(), &ledger, 3).await;
     cluster.nodes[0].admin(&["heal"]).await.unwrap();
     verify(&cluster, &ledger).await;
     cluster.wait_complete(2).await.unwrap();

@@ -55,6 +55,7 @@ enum Command {
     /// Run a test of the whole system at its full size.
     Soak {
         /// Which.
+        #[command(subcommand)]
         what: soak::Soak,
     },
     /// Build the release binary and measure it.
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
         Command::Compose => compose::run(),
         Command::Tidy => tidy::run(),
         Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),
-        Command::Soak { what } => soak::run(what),
+        Command::Soak { what } => soak::run(&what),
         Command::Bench { args } => bench::run(&args),
     };
     match outcome {

@@ -12,7 +12,7 @@ const PYTEST_NOTHING_SELECTED: i32 = 5;
 
 /// What a run has counted so far, over cargo's and pytest's closing lines.
 #[derive(Default)]
-struct Totals {
+pub(crate) struct Totals {
     passed: u64,
     failed: u64,
     skipped: u64,
@@ -21,7 +21,7 @@ struct Totals {
 impl Totals {
     /// Adds the counts of a closing line (`test result: ok. 3 passed; 0 failed; 1 ignored; …` or
     /// `=== 4 passed, 1 skipped in 2.00s ===`); other lines add nothing.
-    fn add_closing_line(&mut self, line: &str) {
+    pub(crate) fn add_closing_line(&mut self, line: &str) {
         let is_cargo = line.starts_with("test result:");
         let is_pytest = line.starts_with('=') && line.contains(" in ") && line.trim_end().ends_with('=');
         if !is_cargo && !is_pytest {
@@ -48,7 +48,7 @@ impl Totals {
     }
 
     /// Prints the totals and decides: nothing failed, nothing skipped, something ran.
-    fn conclude(&self) -> Result<()> {
+    pub(crate) fn conclude(&self) -> Result<()> {
         println!("\ntotal: {} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
         if self.failed > 0 {
             bail!("{} tests failed", self.failed);

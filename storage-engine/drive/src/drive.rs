@@ -16,7 +16,7 @@ use crate::identity::{self, Found, Identity};
 use crate::lane::{Cache, Lane, measure_space};
 use crate::shard::ShardFile;
 
-const VOLUMES: &str = "volumes";
+pub(crate) const VOLUMES: &str = "volumes";
 const QUARANTINE: &str = "quarantine";
 const META: &str = "meta";
 const PROBE: &str = ".granary-probe";
@@ -452,7 +452,7 @@ fn parse_name(file: &str) -> Option<ShardName> {
     Some(ShardName { volume: volume.parse().ok()?, column: column.parse().ok()? })
 }
 
-fn sync_directory(path: &Path) -> Result<(), DriveError> {
+pub(crate) fn sync_directory(path: &Path) -> Result<(), DriveError> {
     File::open(path).and_then(|d| d.sync_all()).map_err(|e| DriveError::io("flushing", path, e))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use granary_drive::{Append, Drive, DriveError, Replacement, ShardFile, ShardName};
+use granary_drive::{Append, BackupName, BackupShard, Drive, DriveError, Replacement, ShardFile, ShardName};
 use granary_types::DriveId;
 
 use super::{DriveAccess, LaneKind, ReplacementAccess, ShardAccess, ShardAppend};
@@ -24,6 +24,12 @@ struct LocalShard {
 struct LocalReplacement {
     drive: Arc<Drive>,
     replacement: Arc<Replacement>,
+}
+
+#[derive(Debug)]
+struct LocalBackupShard {
+    drive: Arc<Drive>,
+    shard: Arc<BackupShard>,
 }
 
 impl LocalDrive {
@@ -101,6 +107,19 @@ impl DriveAccess for LocalDrive {
         let replacement = self.blocking(move |drive| drive.create_replacement(name, profile)).await?;
         Ok(Arc::new(LocalReplacement { drive: Arc::clone(&self.0), replacement: Arc::new(replacement) }))
     }
+
+    async fn create_backup_shard(&self, name: BackupName) -> Result<Arc<dyn ReplacementAccess>, DriveError> {
+        let shard = self.blocking(move |drive| drive.create_backup_shard(&name)).await?;
+        Ok(Arc::new(LocalBackupShard { drive: Arc::clone(&self.0), shard: Arc::new(shard) }))
+    }
+
+    async fn backup_shards(&self) -> Result<Vec<BackupName>, DriveError> {
+        self.blocking(Drive::backup_shards).await
+    }
+
+    async fn remove_backup_shards(&self, before_ms: i64) -> Result<(), DriveError> {
+        self.blocking(move |drive| drive.remove_backup_shards(before_ms)).await
+    }
 }
 
 #[async_trait]
@@ -135,5 +154,18 @@ impl ReplacementAccess for LocalReplacement {
     async fn install(&self) -> Result<(), DriveError> {
         let (drive, replacement) = (Arc::clone(&self.drive), Arc::clone(&self.replacement));
         blocking(&self.drive, move || drive.install_replacement(&replacement)).await
+    }
+}
+
+#[async_trait]
+impl ReplacementAccess for LocalBackupShard {
+    async fn write(&self, offset: u64, bytes: Bytes) -> Result<(), DriveError> {
+        let shard = Arc::clone(&self.shard);
+        blocking(&self.drive, move || shard.write(offset, &bytes)).await
+    }
+
+    async fn install(&self) -> Result<(), DriveError> {
+        let shard = Arc::clone(&self.shard);
+        blocking(&self.drive, move || shard.install()).await
     }
 }

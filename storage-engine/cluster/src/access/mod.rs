@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use granary_drive::{Cache, DriveError, Flush, ShardName};
+use granary_drive::{BackupName, Cache, DriveError, Flush, ShardName};
 use granary_types::DriveId;
 
 pub use local::LocalDrive;
@@ -100,6 +100,24 @@ pub trait DriveAccess: Debug + Send + Sync {
         name: ShardName,
         profile: (u8, u8),
     ) -> Result<Arc<dyn ReplacementAccess>, DriveError>;
+
+    /// Starts a shard of a backup of the metadata; dropped before it is installed, it goes away.
+    ///
+    /// # Errors
+    /// When the drive fails, or its node is of a version that knows nothing of these.
+    async fn create_backup_shard(&self, name: BackupName) -> Result<Arc<dyn ReplacementAccess>, DriveError>;
+
+    /// The shards of backups that are there, whole.
+    ///
+    /// # Errors
+    /// As [`DriveAccess::create_backup_shard`].
+    async fn backup_shards(&self) -> Result<Vec<BackupName>, DriveError>;
+
+    /// Removes the shards of backups that were begun before, and those that were never finished: none is being written.
+    ///
+    /// # Errors
+    /// As [`DriveAccess::create_backup_shard`].
+    async fn remove_backup_shards(&self, before_ms: i64) -> Result<(), DriveError>;
 }
 
 /// One shard.
@@ -115,7 +133,7 @@ pub trait ShardAccess: Debug + Send + Sync {
     fn append(&self, append: ShardAppend) -> BoxFuture<'static, Result<(), DriveError>>;
 }
 
-/// A shard being rebuilt.
+/// A file that is written whole before anybody sees it: a shard being rebuilt, or one of a backup.
 #[async_trait]
 pub trait ReplacementAccess: Debug + Send + Sync {
     /// Writes `bytes` at `offset`.
@@ -124,7 +142,7 @@ pub trait ReplacementAccess: Debug + Send + Sync {
     /// When the drive fails.
     async fn write(&self, offset: u64, bytes: Bytes) -> Result<(), DriveError>;
 
-    /// Flushes it and puts it in the place of the shard, if there is one.
+    /// Flushes it and gives it its name, in the place of what had that name.
     ///
     /// # Errors
     /// When the drive fails; the old shard is then still in place.

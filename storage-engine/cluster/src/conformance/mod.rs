@@ -12,6 +12,7 @@
 )]
 
 pub mod appends;
+pub mod backups;
 pub mod replacements;
 pub mod shards;
 
@@ -75,6 +76,7 @@ macro_rules! drive_conformance_tests {
                 a_removed_shard_takes_nothing, flushes_without_bytes, many_shards_at_once, large_pieces;
             replacements: installed_in_the_place_of_the_shard, installed_where_nothing_was,
                 dropped_ones_leave_the_shard, begun_again;
+            backups: listed_when_whole, older_ones_are_removed;
         );
     };
     (@cases $fresh:expr; $($module:ident: $($case:ident),+;)+) => {

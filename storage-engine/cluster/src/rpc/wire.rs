@@ -1,7 +1,7 @@
 //! What is said between nodes. Control messages are postcard behind the version of the protocol.
 
 use bytes::Bytes;
-use granary_drive::{Cache, Flush, ShardName};
+use granary_drive::{BackupName, Cache, Flush, ShardName};
 use granary_types::{ClusterId, DriveId, NodeId, VolumeId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -52,10 +52,13 @@ pub(super) enum Operation {
     WriteReplacement,
     InstallReplacement,
     Close,
+    CreateBackup,
+    ListBackups,
+    RemoveBackups,
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Hello,
         Self::Create,
         Self::Open,
@@ -66,6 +69,9 @@ impl Operation {
         Self::WriteReplacement,
         Self::InstallReplacement,
         Self::Close,
+        Self::CreateBackup,
+        Self::ListBackups,
+        Self::RemoveBackups,
     ];
 
     pub(super) const fn path(self) -> &'static str {
@@ -80,6 +86,9 @@ impl Operation {
             Self::WriteReplacement => "/granary/replacement/write",
             Self::InstallReplacement => "/granary/replacement/install",
             Self::Close => "/granary/close",
+            Self::CreateBackup => "/granary/backup/create",
+            Self::ListBackups => "/granary/backup/list",
+            Self::RemoveBackups => "/granary/backup/remove",
         }
     }
 
@@ -178,6 +187,19 @@ pub(super) struct WriteReplacement {
     pub(super) handle: Handle,
     pub(super) offset: u64,
     pub(super) length_bytes: u32,
+}
+
+/// A shard of a backup of the metadata.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct OnBackup {
+    pub(super) drive: DriveId,
+    pub(super) name: BackupName,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct RemoveBackups {
+    pub(super) drive: DriveId,
+    pub(super) before_ms: i64,
 }
 
 /// Why an operation that was understood was not done.

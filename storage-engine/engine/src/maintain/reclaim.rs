@@ -26,6 +26,8 @@ pub(crate) struct Reclaimer {
     unknown: HashMap<(DriveId, ShardName), Instant>,
     /// Shards whose column is on another drive now.
     left: HashMap<(DriveId, ShardName), Instant>,
+    /// Shards that should be on a drive and are not.
+    missing: HashMap<(DriveId, ShardName), Instant>,
     freed: HashMap<VolumeId, Freed>,
     looked: Option<Instant>,
     /// Volumes that could not be freed, and when that was tried.
@@ -134,15 +136,23 @@ impl Reclaimer {
 
     async fn look_at_files(&mut self, inner: &Arc<Inner>) -> Result<()> {
         let mut census: Vec<(Arc<Drive>, ShardName, u64)> = Vec::new();
+        let mut drives = HashSet::new();
         // The files are counted before the volumes are asked: a file made in between is not taken for unknown,
         // because a volume's row comes after its files and the grace period is longer than that.
         for drive in inner.drives.usable_local() {
             let counting = Arc::clone(&drive);
             let counted = tokio::task::spawn_blocking(move || counting.census()).await;
             let Ok(Ok(files)) = counted else { continue };
+            drives.insert(drive.id());
             census.extend(files.into_iter().map(|(name, length)| (Arc::clone(&drive), name, length)));
         }
-        let volumes = rows_of(inner, census.iter().map(|(_, name, _)| name.volume).collect()).await?;
+        let met: HashSet<VolumeId> = census.iter().map(|(_, name, _)| name.volume).collect();
+        let volumes = rows_of(inner, |row| {
+            met.contains(&row.volume.id) || row.volume.drives.iter().any(|drive| drives.contains(drive))
+        });
+        let volumes = volumes.await?;
+        let files = census.iter().map(|(drive, name, _)| (drive.id(), *name)).collect();
+        self.report_missing(inner, &drives, &files, volumes.values());
         let mut waiting = HashSet::new();
         for (drive, name, length) in census {
             let key = (drive.id(), name);
@@ -184,15 +194,44 @@ impl Reclaimer {
         self.left.retain(|key, _| waiting.contains(key));
         Ok(())
     }
+
+    /// Has files rebuilt that should be on these drives and are not, which otherwise only a read or a scrub would notice:
+    /// those of a drive that came back as it was long ago. One that was put there meanwhile is there the next time.
+    fn report_missing<'r>(
+        &mut self,
+        inner: &Inner,
+        drives: &HashSet<DriveId>,
+        files: &HashSet<(DriveId, ShardName)>,
+        volumes: impl Iterator<Item = &'r VolumeRow>,
+    ) {
+        let mut waiting = HashSet::new();
+        for row in volumes.filter(|row| row.state == VolumeState::Sealed) {
+            for (column, drive) in (0_u8..).zip(&row.volume.drives).filter(|(_, id)| drives.contains(id)) {
+                let key = (*drive, ShardName { volume: row.volume.id, column });
+                if files.contains(&key) {
+                    continue;
+                }
+                waiting.insert(key);
+                if due(&mut self.missing, key, inner.options.grace / 10) {
+                    tracing::warn!(volume = %row.volume.id, column, %drive, "a shard file is missing and will be rebuilt");
+                    inner.damage.report(row.volume.id, column);
+                }
+            }
+        }
+        self.missing.retain(|key, _| waiting.contains(key));
+    }
 }
 
-/// The rows of these volumes. Of a store of many nodes, that is far from all.
-async fn rows_of(inner: &Inner, wanted: HashSet<VolumeId>) -> Result<HashMap<VolumeId, VolumeRow>> {
-    let mut found = HashMap::with_capacity(wanted.len());
+/// The rows of the volumes that are wanted. Of a store of many nodes, that is far from all.
+async fn rows_of(
+    inner: &Inner,
+    is_wanted: impl Fn(&VolumeRow) -> bool,
+) -> Result<HashMap<VolumeId, VolumeRow>> {
+    let mut found = HashMap::new();
     let mut pages = Pages::default();
     loop {
         let page = pages.next(inner.store.as_ref()).await?;
-        let rows = page.rows.into_iter().filter(|row| wanted.contains(&row.volume.id));
+        let rows = page.rows.into_iter().filter(|row| is_wanted(row));
         found.extend(rows.map(|row| (row.volume.id, row)));
         if page.is_last {
             return Ok(found);

@@ -1,18 +1,20 @@
 //! Making backups of the metadata, and restoring them.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use granary_drive::{Found, inspect};
-use granary_erasure::Profile;
 use granary_metadata::moving::{
     Backup, CopyOptions, CopyReport, Export, FrameFile, FrameFileSink, Manifest, Progress, back_up, copy,
 };
 use granary_metadata::postgres::{Consistency, PostgresCopy};
 use granary_types::{ClusterId, UnixMillis};
 
-use super::shards::{ShardSink, ShardSource, find, retain};
+use super::shards::{NotBegun, ShardSink, ShardSource, find, newest_short};
+use super::survey::{Survey, place_columns};
 use super::{MetadataPlace, Source, Target};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
@@ -24,7 +26,8 @@ use crate::start::blocking;
 pub enum BackupPlace {
     /// One file.
     File(PathBuf),
-    /// The drives of the store, all of them; of several backups, the newest or that of this id.
+    /// The drives of the store, as many as there are, or directories that their folders of backups were copied to; of
+    /// several backups, the newest or that of this id.
     Drives {
         /// Their directories.
         data: Vec<PathBuf>,
@@ -113,24 +116,33 @@ fn open_backup(from: &BackupPlace) -> Result<Backup> {
             Ok(Backup::open(Arc::new(file))?)
         }
         BackupPlace::Drives { data, id } => {
-            let cluster = cluster_of(data)?;
+            let cluster = cluster_of(data);
             let is_it = |backup: &ShardSource| {
-                backup.cluster == cluster && id.is_none_or(|id| *id.as_bytes() == backup.id)
+                cluster.is_none_or(|cluster| backup.cluster == cluster)
+                    && id.is_none_or(|id| *id.as_bytes() == backup.id)
             };
-            let none =
-                || EngineError::Layout("the drives hold no such backup of this store's metadata".to_owned());
-            let found = find(data).into_iter().find(is_it).ok_or_else(none)?;
+            let found = find(data).into_iter().find(is_it).ok_or_else(|| missing(data))?;
             Ok(Backup::open(Arc::new(found))?)
         }
     }
 }
 
-fn cluster_of(data: &[PathBuf]) -> Result<ClusterId> {
-    let found = data.iter().find_map(|directory| match inspect(directory) {
+/// The store of these drives; `None` of directories that are no drives, but copies of their backups.
+fn cluster_of(data: &[PathBuf]) -> Option<ClusterId> {
+    data.iter().find_map(|directory| match inspect(directory) {
         Found::Drive(identity) => Some(identity.cluster),
         _ => None,
-    });
-    found.ok_or_else(|| EngineError::Layout("no store is in these directories".to_owned()))
+    })
+}
+
+fn missing(data: &[PathBuf]) -> EngineError {
+    EngineError::Layout(match newest_short(data) {
+        Some((found, needed)) => format!(
+            "of the newest backup, which is spread over the drives of all nodes, {found} of the {needed} shards that it \
+             takes are here: give more drives, or copies of their folders of backups"
+        ),
+        None => "the drives hold no such backup of this store's metadata".to_owned(),
+    })
 }
 
 /// Restores a backup into an empty database, or into the metadata of drives that have none. Killed at any point, the same
@@ -160,76 +172,93 @@ pub(crate) async fn back_up_forever(inner: Arc<Inner>) {
         return;
     }
     loop {
-        // Backups of a database that went back in time would push out better ones.
-        if inner.is_regressed() {
+        // Backups of a database that went back in time would push out better ones. Without enough drives there is nothing
+        // to be said: a store that begins has not met its other nodes yet.
+        if inner.is_regressed() || place_columns(&inner, &HashSet::new(), 0).is_err() {
             tokio::time::sleep(every.min(TURN_RETRY)).await;
             continue;
         }
-        let wait = match until_due(&inner, every).await {
-            Ok(Duration::ZERO) => {
-                // Of several nodes one at a time reads the whole database.
-                let turn = match inner.claim(BACKUP_LEASE).await {
-                    Ok(Some(turn)) => turn,
-                    Ok(None) | Err(_) => {
-                        tokio::time::sleep(every.min(TURN_RETRY)).await;
-                        continue;
-                    }
-                };
-                let made = make(&inner).await;
-                drop(turn);
-                if let Err(error) = made {
-                    metrics::counter!("granary_metadata_backup_failures_total").increment(1);
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "the metadata could not be backed up"
-                    );
-                }
-                // Also after a failure the next one waits, if not as long.
-                every.min(RETRY)
-            }
-            Ok(wait) => wait,
-            Err(_) => every.min(RETRY),
+        let due = until_due(&inner, every).await;
+        if due > Duration::ZERO {
+            // Drives that come and go, and another node's failure, may make it due earlier.
+            tokio::time::sleep(due.min(RETRY)).await;
+            continue;
+        }
+        // One of several nodes makes it.
+        let Ok(Some(turn)) = inner.claim(BACKUP_LEASE).await else {
+            tokio::time::sleep(every.min(TURN_RETRY)).await;
+            continue;
         };
-        tokio::time::sleep(wait).await;
+        // The one that had the claim before may have just made it.
+        let made = match until_due(&inner, every).await {
+            Duration::ZERO => make(&inner).await,
+            _ => Ok(()),
+        };
+        drop(turn);
+        if let Err(error) = made {
+            metrics::counter!("granary_metadata_backup_failures_total").increment(1);
+            tracing::error!(error = &error as &dyn std::error::Error, "the metadata could not be backed up");
+        }
+        // Also after a failure the next one waits, if not as long.
+        tokio::time::sleep(every.min(RETRY)).await;
     }
 }
 
-fn directories(inner: &Inner) -> Vec<PathBuf> {
-    inner.drives.usable_local().iter().map(|drive| drive.directory().to_owned()).collect()
-}
-
 /// How long until the newest backup is as old as it may be.
-async fn until_due(inner: &Inner, every: Duration) -> Result<Duration> {
-    let directories = directories(inner);
-    let newest = blocking(move || Ok(find(&directories).first().map(|backup| backup.created_ms))).await?;
-    let Some(newest) = newest else { return Ok(Duration::ZERO) };
+async fn until_due(inner: &Inner, every: Duration) -> Duration {
+    let Some(newest) = Survey::take(inner).await.newest() else { return Duration::ZERO };
     let age_ms = UnixMillis::now().0.saturating_sub(newest);
     // A clock that went back counts as no time.
-    Ok(every.saturating_sub(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0))))
+    every.saturating_sub(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)))
 }
 
 impl Inner {
-    /// When the newest backup on the drives here was begun, in milliseconds since 1970.
-    pub(crate) async fn newest_backup_ms(&self) -> Result<Option<i64>> {
-        let directories = directories(self);
-        blocking(move || Ok(find(&directories).first().map(|backup| backup.created_ms))).await
+    /// When the newest backup in the store was begun that can be read now, in milliseconds since 1970.
+    pub(crate) async fn newest_backup_ms(&self) -> Option<i64> {
+        Survey::take(self).await.readable().first().copied()
+    }
+}
+
+/// Removes all but the newest backups that can be read, and what a killed process left. None is being written.
+async fn retain(inner: &Inner) {
+    let readable = Survey::take(inner).await.readable();
+    let oldest_kept = inner.options.backups_kept.checked_sub(1).and_then(|last| readable.get(last));
+    // With fewer that can be read, what is there may become readable when drives are back.
+    let before_ms = oldest_kept.copied().unwrap_or(i64::MIN);
+    let drives = inner.drives.usable();
+    let removed = join_all(drives.iter().map(|drive| drive.remove_backup_shards(before_ms))).await;
+    for (drive, removed) in drives.iter().zip(removed) {
+        if let Err(error) = removed {
+            tracing::warn!(drive = drive.place(), %error, "old backups stay where they are");
+        }
+    }
+}
+
+/// Begins a backup on drives that take it.
+async fn begin(inner: &Inner, created_ms: i64) -> Result<ShardSink> {
+    let mut refused = HashSet::new();
+    loop {
+        let turn = u64::try_from(created_ms).unwrap_or(0);
+        let (drives, profile) = place_columns(inner, &refused, turn)?;
+        match ShardSink::create(&drives, profile, inner.cluster, created_ms).await {
+            Ok(sink) => return Ok(sink),
+            // Perhaps its node is of a version that knows of no backups but its own.
+            Err(NotBegun::Refused(drive, error)) => {
+                tracing::warn!(%drive, %error, "a drive takes no part in a backup of the metadata");
+                refused.insert(drive);
+            }
+            Err(NotBegun::Failed(source)) => {
+                return Err(EngineError::Io { context: "beginning a backup of the metadata", source });
+            }
+        }
     }
 }
 
 async fn make(inner: &Inner) -> Result<()> {
-    let (directories, now) = (directories(inner), UnixMillis::now().0);
-    let code = inner.pool.wanted_code();
-    let profile = Profile::new(code.data, code.parity)?;
-    let (cluster, kept) = (inner.cluster, inner.options.backups_kept);
+    let now = UnixMillis::now().0;
     let begun = std::time::Instant::now();
-    let making = directories.clone();
-    let sink = blocking(move || {
-        // What a killed process left is in nobody's way, but takes room.
-        retain(&making, kept).map_err(failed("removing old backups"))?;
-        ShardSink::create(&making, profile, cluster, now)
-            .map_err(failed("beginning a backup of the metadata"))
-    })
-    .await?;
+    retain(inner).await;
+    let sink = begin(inner, now).await?;
     let export: Box<dyn Export> = match (&inner.embedded, &inner.options.metadata) {
         (Some(embedded), _) => Box::new(embedded.freeze().await?),
         (None, MetadataChoice::Postgres(options)) => {
@@ -243,7 +272,8 @@ async fn make(inner: &Inner) -> Result<()> {
     tracing::info!(entries = manifest.digests.total(), took = ?begun.elapsed(), "the metadata was backed up to the drives");
     metrics::gauge!("granary_metadata_backup_entries").set(count(manifest.digests.total()));
     metrics::counter!("granary_metadata_backups_total").increment(1);
-    blocking(move || retain(&directories, kept).map_err(failed("removing old backups"))).await
+    retain(inner).await;
+    Ok(())
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]

@@ -6,6 +6,7 @@
 
 mod backups;
 mod shards;
+mod survey;
 
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -1,29 +1,30 @@
-//! Backups of the metadata in the store itself, spread over its drives with the store's own erasure code.
+//! Backups of the metadata in the store itself, spread over the drives of all its nodes with the store's own erasure code.
 //!
-//! They lie beside the volumes, in the folder `backups` of each drive, and not in a bucket: S3 clients cannot see or touch
+//! They lie beside the volumes, in a folder of each drive, and not in a bucket: S3 clients cannot see or touch
 //! them, and reading one needs no metadata, which is what is lost when one is read. Each frame is cut into k blocks, to
 //! which m are added; the blocks of one column are a frame file on one drive. A block that does not match its hash
 //! is an erasure. Any m drives may be lost.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use bytes::Bytes;
+use futures::future::try_join_all;
+use granary_cluster::access::{DriveAccess, ReplacementAccess};
+use granary_drive::{BackupName, DriveError, backup_files};
 use granary_erasure::{Codec, Profile};
-use granary_metadata::moving::{FrameFile, FrameFileSink, FrameSink, FrameSource};
-use granary_types::ClusterId;
+use granary_metadata::moving::{FrameEncoder, FrameFile, FrameSink, FrameSource};
+use granary_types::{ClusterId, DriveId};
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
-/// The folder on each drive.
-const FOLDER: &str = "backups";
-const PREFIX: &str = "metadata-";
-const SUFFIX: &str = ".shard";
-/// The end of the name of a shard that is being written.
-const UNFINISHED: &str = ".shard.new";
 const FORMAT: u32 = 1;
 /// In front of each block: the length of the frame it is a part of.
 const HEAD_BYTES: usize = 4;
+/// So much of a column is sent to its drive at a time.
+const SEND_BYTES: usize = 1 << 20;
 
 /// What a shard is of; its first frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,46 +42,75 @@ fn invalid(what: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }
 
-/// The code for so many drives: parity is kept as long as there is room for it.
-pub(super) fn profile_for(wanted: Profile, drives: usize) -> io::Result<Profile> {
-    let parity = wanted.parity().min(drives.saturating_sub(1));
-    let data = wanted.data().min(drives.saturating_sub(parity)).max(1);
-    let small = |count: usize| u8::try_from(count).map_err(invalid);
-    Profile::new(small(data)?, small(parity)?).map_err(invalid)
+/// Why a backup cannot be begun.
+#[derive(Debug)]
+pub(super) enum NotBegun {
+    /// A drive does not take its column.
+    Refused(DriveId, DriveError),
+    /// Something else.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for NotBegun {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// A backup that is written to drives.
 pub(super) struct ShardSink {
     codec: Codec,
-    columns: Vec<FrameFileSink>,
+    columns: Vec<Column>,
+    /// Frames come on threads that may block; the drives are asked on those that may not.
+    runtime: Handle,
+}
+
+struct Column {
+    shard: Arc<dyn ReplacementAccess>,
+    encoder: FrameEncoder,
+    /// What was encoded and not sent.
+    bytes: Vec<u8>,
+    sent_bytes: u64,
 }
 
 impl ShardSink {
-    /// Begins a backup in these drives' directories, one column on each of the first k+m.
-    pub(super) fn create(
-        directories: &[PathBuf],
-        wanted: Profile,
+    /// Begins a backup, one column on each of these drives.
+    pub(super) async fn create(
+        drives: &[Arc<dyn DriveAccess>],
+        profile: Profile,
         cluster: ClusterId,
         created_ms: i64,
-    ) -> io::Result<Self> {
-        let profile = profile_for(wanted, directories.len())?;
-        let id = *ClusterId::random()?.as_bytes();
-        let mut columns = Vec::with_capacity(profile.columns());
-        for (column, directory) in (0_u8..).zip(directories.iter().take(profile.columns())) {
-            let folder = directory.join(FOLDER);
-            match std::fs::create_dir(&folder) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                Err(_) => {}
-                Ok(()) => File::open(directory)?.sync_all()?,
-            }
-            let name = format!("{PREFIX}{created_ms:020}-{}-{column}{SUFFIX}", ClusterId::from_bytes(id));
-            let mut sink = FrameFileSink::create(&folder.join(name))?;
-            let (data, parity) = (profile.data_columns(), profile.parity_columns());
-            let header = Header { format: FORMAT, cluster, id, created_ms, data, parity, column };
-            sink.append(&postcard::to_stdvec(&header).map_err(invalid)?)?;
-            columns.push(sink);
+    ) -> Result<Self, NotBegun> {
+        if drives.len() != profile.columns() {
+            return Err(invalid("a backup has as many drives as columns").into());
         }
-        Ok(Self { codec: Codec::new(profile).map_err(invalid)?, columns })
+        let id = ClusterId::random()?;
+        let (data, parity) = (profile.data_columns(), profile.parity_columns());
+        let mut columns = Vec::with_capacity(drives.len());
+        for (column, drive) in (0_u8..).zip(drives) {
+            let name = BackupName { created_ms, id, profile: (data, parity), column };
+            let begun = drive.create_backup_shard(name).await;
+            let shard = begun.map_err(|error| NotBegun::Refused(drive.id(), error))?;
+            let mut bytes = Vec::new();
+            let mut encoder = FrameEncoder::begin(&mut bytes);
+            let header =
+                Header { format: FORMAT, cluster, id: *id.as_bytes(), created_ms, data, parity, column };
+            encoder.append(&postcard::to_stdvec(&header).map_err(invalid)?, &mut bytes)?;
+            columns.push(Column { shard, encoder, bytes, sent_bytes: 0 });
+        }
+        Ok(Self { codec: Codec::new(profile).map_err(invalid)?, columns, runtime: Handle::current() })
+    }
+
+    /// Sends to all drives at once what was encoded. Blocks.
+    fn send(&mut self) -> io::Result<()> {
+        let mut writes = Vec::with_capacity(self.columns.len());
+        for column in &mut self.columns {
+            let bytes = Bytes::from(std::mem::take(&mut column.bytes));
+            let (shard, offset) = (Arc::clone(&column.shard), column.sent_bytes);
+            column.sent_bytes = offset.saturating_add(u64::try_from(bytes.len()).map_err(invalid)?);
+            writes.push(async move { shard.write(offset, bytes).await });
+        }
+        self.runtime.block_on(try_join_all(writes)).map(drop).map_err(io::Error::other)
     }
 }
 
@@ -96,15 +126,23 @@ impl FrameSink for ShardSink {
         self.codec.encode(&data, &mut into).map_err(invalid)?;
         let head = u32::try_from(frame.len()).map_err(invalid)?.to_le_bytes();
         let blocks = data.iter().map(|(_, block)| *block).chain(parity.iter().map(Vec::as_slice));
-        for (sink, block) in self.columns.iter_mut().zip(blocks) {
-            sink.append(&[&head, block].concat())?;
+        for (column, block) in self.columns.iter_mut().zip(blocks) {
+            column.encoder.append(&[&head, block].concat(), &mut column.bytes)?;
+        }
+        if self.columns.iter().any(|column| column.bytes.len() >= SEND_BYTES) {
+            self.send()?;
         }
         Ok(())
     }
 
     /// A crash between two columns leaves a backup with too few, which is not listed, or with enough.
-    fn finish(self: Box<Self>) -> io::Result<()> {
-        self.columns.into_iter().try_for_each(|column| Box::new(column).finish())
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        for column in &mut self.columns {
+            column.encoder.finish(&mut column.bytes)?;
+        }
+        self.send()?;
+        let installs = self.columns.iter().map(|column| column.shard.install());
+        self.runtime.block_on(try_join_all(installs)).map(drop).map_err(io::Error::other)
     }
 }
 
@@ -165,19 +203,6 @@ impl ShardSource {
     }
 }
 
-/// The shards in a drive's directory.
-fn shards_in(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(directory.join(FOLDER)) else { return Vec::new() };
-    let names = entries.flatten().map(|entry| entry.path());
-    names.filter(|path| is_shard(path, SUFFIX)).collect()
-}
-
-fn is_shard(path: &Path, suffix: &str) -> bool {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(suffix))
-}
-
 fn open_shard(path: &Path) -> io::Result<(Header, FrameFile)> {
     let file = FrameFile::open(path)?;
     let header: Header = postcard::from_bytes(&file.frame(0)?).map_err(invalid)?;
@@ -190,10 +215,10 @@ fn open_shard(path: &Path) -> io::Result<(Header, FrameFile)> {
 /// A backup's header and its columns that were found.
 type Found = (Header, Vec<(usize, FrameFile)>);
 
-/// The backups that can be read from these drives' directories, the newest first.
-pub(crate) fn find(directories: &[PathBuf]) -> Vec<ShardSource> {
+/// All that is found in these drives' directories, by when it was begun.
+fn collect(directories: &[PathBuf]) -> BTreeMap<(i64, [u8; 16]), Found> {
     let mut found: BTreeMap<(i64, [u8; 16]), Found> = BTreeMap::new();
-    for path in directories.iter().flat_map(|directory| shards_in(directory)) {
+    for path in directories.iter().flat_map(|directory| backup_files(directory)) {
         match open_shard(&path) {
             Ok((header, file)) => {
                 let key = (header.created_ms, header.id);
@@ -203,12 +228,28 @@ pub(crate) fn find(directories: &[PathBuf]) -> Vec<ShardSource> {
             Err(error) => tracing::warn!(path = %path.display(), %error, "a shard of a backup is not usable"),
         }
     }
-    found.into_values().rev().filter_map(|(header, columns)| source(&header, columns)).collect()
+    for (_, columns) in found.values_mut() {
+        columns.sort_by_key(|(column, _)| *column);
+        columns.dedup_by_key(|(column, _)| *column);
+    }
+    found
 }
 
-fn source(header: &Header, mut columns: Vec<(usize, FrameFile)>) -> Option<ShardSource> {
-    columns.sort_by_key(|(column, _)| *column);
-    columns.dedup_by_key(|(column, _)| *column);
+/// The backups that can be read from these drives' directories, the newest first.
+pub(crate) fn find(directories: &[PathBuf]) -> Vec<ShardSource> {
+    let found = collect(directories).into_values().rev();
+    found.filter_map(|(header, columns)| source(&header, columns)).collect()
+}
+
+/// Of the newest backup in these drives' directories, if too much of it is missing: how many shards are there, and how
+/// many it takes.
+pub(super) fn newest_short(directories: &[PathBuf]) -> Option<(usize, usize)> {
+    let (header, columns) = collect(directories).into_values().next_back()?;
+    let (found, needed) = (columns.len(), usize::from(header.data));
+    (found < needed).then_some((found, needed))
+}
+
+fn source(header: &Header, columns: Vec<(usize, FrameFile)>) -> Option<ShardSource> {
     let profile = Profile::new(header.data, header.parity).ok()?;
     let frames = columns.iter().map(|(_, file)| file.count()).max()?.checked_sub(1)?;
     if columns.len() < profile.data() {
@@ -216,27 +257,6 @@ fn source(header: &Header, mut columns: Vec<(usize, FrameFile)>) -> Option<Shard
     }
     let (cluster, id, created_ms) = (header.cluster, header.id, header.created_ms);
     Some(ShardSource { cluster, id, created_ms, codec: Codec::new(profile).ok()?, columns, frames })
-}
-
-/// Removes all but the newest `kept` readable backups, and what was begun and not finished. None is being written.
-pub(super) fn retain(directories: &[PathBuf], kept: usize) -> io::Result<()> {
-    let keep: Vec<String> = find(directories)
-        .iter()
-        .take(kept)
-        .map(|backup| ClusterId::from_bytes(backup.id).to_string())
-        .collect();
-    for directory in directories {
-        let Ok(entries) = std::fs::read_dir(directory.join(FOLDER)) else { continue };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            // With none that can be read, what is there may become readable when a drive is back.
-            let is_old = !keep.is_empty() && !keep.iter().any(|id| name.contains(id.as_str()));
-            if is_shard(&path, UNFINISHED) || (is_shard(&path, SUFFIX) && is_old) {
-                std::fs::remove_file(&path)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

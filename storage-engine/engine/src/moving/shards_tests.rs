@@ -1,25 +1,59 @@
 use std::fs;
+use std::time::Duration;
+
+use granary_cluster::access::LocalDrive;
+use granary_drive::{BACKUPS_FOLDER, Drive, Identity, Member, write_identity};
+use tokio::runtime::Runtime;
 
 use super::*;
 
-fn drives(count: usize) -> (tempfile::TempDir, Vec<PathBuf>) {
+const CLUSTER: ClusterId = ClusterId::from_bytes([7; 16]);
+
+/// Drives in use, and what asks them.
+struct Drives {
+    runtime: Runtime,
+    drives: Vec<Arc<dyn DriveAccess>>,
+    paths: Vec<PathBuf>,
+    _dir: tempfile::TempDir,
+}
+
+fn drives(count: usize) -> Drives {
     let dir = tempfile::tempdir().unwrap();
     let paths: Vec<PathBuf> = (0..count).map(|n| dir.path().join(format!("d{n}"))).collect();
-    paths.iter().for_each(|path| fs::create_dir(path).unwrap());
-    (dir, paths)
+    let member = |n| Member {
+        drive: DriveId::from_bytes([u8::try_from(n).unwrap(); 16]),
+        slot: u16::try_from(n).unwrap(),
+    };
+    let members: Vec<Member> = (0..count).map(member).collect();
+    let open = |(path, member): (&PathBuf, &Member)| {
+        fs::create_dir(path).unwrap();
+        let identity = Identity::new(CLUSTER, member, &members, "4+2");
+        write_identity(path, &identity).unwrap();
+        let drive = Drive::open(path, identity, Duration::from_secs(5)).unwrap();
+        Arc::new(LocalDrive(drive)) as Arc<dyn DriveAccess>
+    };
+    let drives = paths.iter().zip(&members).map(open).collect();
+    Drives { runtime: Runtime::new().unwrap(), drives, paths, _dir: dir }
 }
 
 fn frames() -> Vec<Vec<u8>> {
-    let long = (0..100_003_u32).map(|n| n.to_le_bytes()[0]).collect();
-    vec![b"first".to_vec(), Vec::new(), long, b"x".to_vec()]
+    // The last is sent in several pieces.
+    let long = |bytes: u32| (0..bytes).map(|n| (n / 3).to_le_bytes()[0]).collect();
+    vec![b"first".to_vec(), Vec::new(), long(100_003), b"x".to_vec(), long(9_000_001)]
 }
 
-fn write(paths: &[PathBuf], created_ms: i64) {
-    let profile = Profile::new(4, 2).unwrap();
-    let cluster = ClusterId::from_bytes([7; 16]);
-    let mut sink = Box::new(ShardSink::create(paths, profile, cluster, created_ms).unwrap());
-    frames().iter().for_each(|frame| sink.append(frame).unwrap());
-    sink.finish().unwrap();
+impl Drives {
+    fn begin(&self, created_ms: i64) -> Box<ShardSink> {
+        let profile = Profile::new(4, 2).unwrap();
+        let begun = self.runtime.block_on(ShardSink::create(&self.drives, profile, CLUSTER, created_ms));
+        Box::new(begun.map_err(|_| "a drive refuses").unwrap())
+    }
+
+    fn write(&self, created_ms: i64) {
+        let mut sink = self.begin(created_ms);
+        frames().iter().for_each(|frame| sink.append(frame).unwrap());
+        sink.finish().unwrap();
+    }
 }
 
 fn check(paths: &[PathBuf]) {
@@ -29,13 +63,15 @@ fn check(paths: &[PathBuf]) {
     for (number, frame) in frames().iter().enumerate() {
         assert!(backup.frame(number).unwrap() == *frame, "frame {number}");
     }
+    assert_eq!(newest_short(paths), None);
 }
 
 #[test]
 fn a_backup_outlives_any_two_of_six_drives_and_a_flipped_bit() {
-    let (_dir, paths) = drives(6);
-    write(&paths, 1);
-    check(&paths);
+    let drives = drives(6);
+    drives.write(1);
+    let paths = &drives.paths;
+    check(paths);
     for lost in [[0, 1], [0, 5], [4, 5], [2, 3]] {
         let left: Vec<PathBuf> = paths
             .iter()
@@ -45,42 +81,50 @@ fn a_backup_outlives_any_two_of_six_drives_and_a_flipped_bit() {
             .collect();
         check(&left);
         assert_eq!(find(&left[1..]).len(), 0, "three drives are lost");
+        assert_eq!(newest_short(&left[1..]), Some((3, 4)));
     }
-    let shard = shards_in(&paths[1]).remove(0);
+    let shard = backup_files(&paths[1]).remove(0);
     let mut bytes = fs::read(&shard).unwrap();
     bytes[20_000] ^= 1;
     fs::write(&shard, bytes).unwrap();
-    check(&paths);
+    check(paths);
     check(&paths[..5]);
     assert!(find(&paths[..4])[0].frame(2).is_err(), "two drives are lost and a block is damaged");
 }
 
 #[test]
-fn fewer_drives_keep_their_parity() {
-    for (count, data, parity) in [(6, 4, 2), (5, 3, 2), (3, 1, 2), (2, 1, 1), (1, 1, 0)] {
-        let profile = profile_for(Profile::new(4, 2).unwrap(), count).unwrap();
-        assert_eq!((profile.data(), profile.parity()), (data, parity), "{count} drives");
-        let (_dir, paths) = drives(count);
-        write(&paths, 1);
-        check(&paths);
+fn only_what_was_finished_is_found_and_what_failed_takes_its_files_along() {
+    let drives = drives(6);
+    drives.write(1);
+    let folder = drives.paths[0].join(BACKUPS_FOLDER);
+    let mut failed = drives.begin(2);
+    failed.append(&[7; 9_000_000]).unwrap();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    check(&drives.paths);
+    drop(failed);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    check(&drives.paths);
+}
+
+/// The version before named them otherwise, and what was in them is the same.
+#[test]
+fn shards_are_known_by_what_is_in_them() {
+    let drives = drives(6);
+    drives.write(1);
+    for (column, path) in drives.paths.iter().enumerate() {
+        let shard = backup_files(path).remove(0);
+        let name = format!("metadata-00000000000000000001-{}-{column}.shard", CLUSTER);
+        fs::rename(&shard, shard.with_file_name(name)).unwrap();
     }
+    check(&drives.paths);
 }
 
 #[test]
-fn only_the_newest_backups_are_kept_and_unfinished_ones_are_removed() {
-    let (_dir, paths) = drives(6);
-    for created_ms in 1..=5 {
-        write(&paths, created_ms);
-    }
+fn a_drive_that_refuses_is_named() {
+    let drives = drives(6);
+    fs::remove_dir_all(drives.paths[4].join("volumes")).unwrap();
     let profile = Profile::new(4, 2).unwrap();
-    let folder = paths[0].join(FOLDER);
-    drop(ShardSink::create(&paths, profile, ClusterId::from_bytes([7; 16]), 6).unwrap());
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 5, "a backup that failed takes its files along");
-    fs::write(folder.join("metadata-00000000000000000006-killed-0.shard.new"), b"x").unwrap();
-    retain(&paths, 2).unwrap();
-    let kept: Vec<i64> = find(&paths).iter().map(|backup| backup.created_ms).collect();
-    assert_eq!(kept, [5, 4]);
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
-    retain(&paths[..2], 1).unwrap();
-    assert_eq!(find(&paths).len(), 2, "with too few drives nothing is removed");
+    let begun = drives.runtime.block_on(ShardSink::create(&drives.drives, profile, CLUSTER, 1));
+    assert!(matches!(begun, Err(NotBegun::Refused(id, _)) if id == drives.drives[4].id()));
+    assert_eq!(fs::read_dir(drives.paths[0].join(BACKUPS_FOLDER)).unwrap().count(), 0);
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use granary_cluster::access::{LaneKind, ReplacementAccess};
-use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockKind, ShardName, block_span_bytes};
+use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BackupName, BlockKind, ShardName, block_span_bytes};
 use granary_erasure::Profile;
 use granary_types::DriveId;
 use tokio::time::{Duration, sleep};
@@ -181,6 +181,18 @@ impl DriveAccess for Simulated {
         _: ShardName,
         _: (u8, u8),
     ) -> Result<Arc<dyn ReplacementAccess>, DriveError> {
+        Err(failed())
+    }
+
+    async fn create_backup_shard(&self, _: BackupName) -> Result<Arc<dyn ReplacementAccess>, DriveError> {
+        Err(failed())
+    }
+
+    async fn backup_shards(&self) -> Result<Vec<BackupName>, DriveError> {
+        Err(failed())
+    }
+
+    async fn remove_backup_shards(&self, _: i64) -> Result<(), DriveError> {
         Err(failed())
     }
 }

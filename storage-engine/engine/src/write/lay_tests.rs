@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use granary_cluster::access::{DriveAccess, ReplacementAccess, ShardAccess, ShardAppend};
-use granary_drive::ShardName;
+use granary_drive::{BackupName, ShardName};
 use granary_erasure::{Codec, Profile};
 use granary_types::{ClusterId, DriveId, VolumeId};
 use parking_lot::Mutex;
@@ -91,6 +91,18 @@ impl DriveAccess for Handle {
         _: ShardName,
         _: (u8, u8),
     ) -> Result<Arc<dyn ReplacementAccess>, DriveError> {
+        Err(unused())
+    }
+
+    async fn create_backup_shard(&self, _: BackupName) -> Result<Arc<dyn ReplacementAccess>, DriveError> {
+        Err(unused())
+    }
+
+    async fn backup_shards(&self) -> Result<Vec<BackupName>, DriveError> {
+        Err(unused())
+    }
+
+    async fn remove_backup_shards(&self, _: i64) -> Result<(), DriveError> {
         Err(unused())
     }
 }

@@ -4,7 +4,7 @@
 //! are little-endian, and the index is the offset of each frame. The file has another name until it is whole and flushed.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -19,13 +19,58 @@ fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the backup file is damaged: {what}"))
 }
 
-/// A file that is written.
-pub struct FrameFileSink {
-    file: BufWriter<File>,
-    temporary: PathBuf,
-    path: PathBuf,
+/// Makes the bytes of a file, wherever they go.
+#[derive(Debug)]
+pub struct FrameEncoder {
     offset: u64,
     index: Vec<u64>,
+}
+
+impl FrameEncoder {
+    /// Begins a file in `out`.
+    pub fn begin(out: &mut Vec<u8>) -> Self {
+        out.extend_from_slice(MAGIC);
+        Self { offset: 8, index: Vec::new() }
+    }
+
+    /// Adds a frame.
+    ///
+    /// # Errors
+    /// When it is too long.
+    pub fn append(&mut self, frame: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        let length = u32::try_from(frame.len()).ok().filter(|length| *length <= FRAME_BYTES_MAX);
+        let length = length.ok_or_else(|| damaged("a frame is too long"))?;
+        self.index.push(self.offset);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(blake3::hash(frame).as_bytes());
+        out.extend_from_slice(frame);
+        self.offset = self.offset.saturating_add(4 + HASH_BYTES).saturating_add(u64::from(length));
+        Ok(())
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// When it has too many frames.
+    pub fn finish(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        let index: Vec<u8> = self.index.iter().flat_map(|offset| offset.to_le_bytes()).collect();
+        let length = u32::try_from(index.len()).map_err(|_| damaged("it has too many frames"))?;
+        out.extend_from_slice(&index);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(blake3::hash(&index).as_bytes());
+        out.extend_from_slice(MAGIC);
+        Ok(())
+    }
+}
+
+/// A file that is written.
+pub struct FrameFileSink {
+    file: File,
+    encoder: FrameEncoder,
+    /// What was encoded and not written.
+    bytes: Vec<u8>,
+    temporary: PathBuf,
+    path: PathBuf,
     is_finished: bool,
 }
 
@@ -50,37 +95,30 @@ impl FrameFileSink {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".new");
         let temporary = PathBuf::from(temporary);
-        let mut file = BufWriter::new(File::create(&temporary)?);
-        file.write_all(MAGIC)?;
-        Ok(Self { file, temporary, path: path.to_owned(), offset: 8, index: Vec::new(), is_finished: false })
+        let file = File::create(&temporary)?;
+        let mut bytes = Vec::new();
+        let encoder = FrameEncoder::begin(&mut bytes);
+        Ok(Self { file, encoder, bytes, temporary, path: path.to_owned(), is_finished: false })
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= FRAME_BYTES_MAX);
-        let length = length.ok_or_else(|| damaged("a frame is too long"))?;
-        self.file.write_all(&length.to_le_bytes())?;
-        self.file.write_all(blake3::hash(bytes).as_bytes())?;
-        self.file.write_all(bytes)?;
-        self.offset = self.offset.saturating_add(4 + HASH_BYTES).saturating_add(u64::from(length));
+    fn write(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.bytes)?;
+        self.bytes.clear();
         Ok(())
     }
 }
 
 impl FrameSink for FrameFileSink {
     fn append(&mut self, frame: &[u8]) -> io::Result<()> {
-        self.index.push(self.offset);
-        self.write(frame)
+        self.encoder.append(frame, &mut self.bytes)?;
+        self.write()
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {
-        let index: Vec<u8> = self.index.iter().flat_map(|offset| offset.to_le_bytes()).collect();
-        let length = u32::try_from(index.len()).map_err(|_| damaged("it has too many frames"))?;
-        self.file.write_all(&index)?;
-        self.file.write_all(&length.to_le_bytes())?;
-        self.file.write_all(blake3::hash(&index).as_bytes())?;
-        self.file.write_all(MAGIC)?;
-        self.file.flush()?;
-        self.file.get_ref().sync_all()?;
+        let Self { encoder, bytes, .. } = &mut *self;
+        encoder.finish(bytes)?;
+        self.write()?;
+        self.file.sync_all()?;
         std::fs::rename(&self.temporary, &self.path)?;
         self.is_finished = true;
         let parent = self.path.parent().filter(|parent| *parent != Path::new(""));

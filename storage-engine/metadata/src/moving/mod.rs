@@ -31,7 +31,7 @@ use crate::sqlite::failure::Failure;
 pub use backup::{Backup, FrameSink, FrameSource, Manifest, back_up};
 pub use copy::{CopyOptions, CopyReport, Phase, Progress, copy, digests};
 pub use digest::{Difference, Digests, SetDigest};
-pub use frame_file::{FrameFile, FrameFileSink};
+pub use frame_file::{FrameEncoder, FrameFile, FrameFileSink};
 
 /// What a store is made of, in the order it is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

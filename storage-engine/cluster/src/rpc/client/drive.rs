@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use granary_drive::{DriveError, ShardName};
+use granary_drive::{BackupName, DriveError, ShardName};
 use granary_types::DriveId;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use super::call::{CallError, Shared};
 use super::lane::LaneQueue;
 use super::shard::{RemoteReplacement, RemoteShard};
 use crate::access::{DriveAccess, LaneKind, ReplacementAccess, ShardAccess};
-use crate::rpc::wire::{DriveReport, Handle, LifeId, OnShard, Operation};
+use crate::rpc::wire::{DriveReport, Handle, LifeId, OnBackup, OnShard, Operation, RemoveBackups};
 
 const RETRY_FIRST: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_mins(5);
@@ -201,5 +201,23 @@ impl DriveAccess for RemoteDrive {
     ) -> Result<Arc<dyn ReplacementAccess>, DriveError> {
         let (_, life, handle) = self.open(Operation::CreateReplacement, name, profile).await?;
         Ok(Arc::new(RemoteReplacement::new(Arc::clone(&self.core), life, handle)))
+    }
+
+    async fn create_backup_shard(&self, name: BackupName) -> Result<Arc<dyn ReplacementAccess>, DriveError> {
+        let on = OnBackup { drive: self.core.id, name };
+        let begun = self.core.ask_now(Operation::CreateBackup, &on).await;
+        let (life, handle) = begun.map_err(|error| self.core.error(error))?;
+        Ok(Arc::new(RemoteReplacement::new(Arc::clone(&self.core), life, handle)))
+    }
+
+    async fn backup_shards(&self) -> Result<Vec<BackupName>, DriveError> {
+        let listed = self.core.ask_now(Operation::ListBackups, &self.core.id).await;
+        listed.map(|(_, names)| names).map_err(|error| self.core.error(error))
+    }
+
+    async fn remove_backup_shards(&self, before_ms: i64) -> Result<(), DriveError> {
+        let remove = RemoveBackups { drive: self.core.id, before_ms };
+        let removed = self.core.ask_now::<_, ()>(Operation::RemoveBackups, &remove).await;
+        removed.map(|_| ()).map_err(|error| self.core.error(error))
     }
 }

@@ -43,7 +43,8 @@ struct ShardEntry {
 struct ReplacementEntry {
     replacement: Arc<dyn ReplacementAccess>,
     drive: DriveId,
-    name: ShardName,
+    /// The shard in whose place it goes; a backup's goes in nobody's.
+    replaces: Option<ShardName>,
     owner: LifeId,
     used: Instant,
 }
@@ -113,7 +114,8 @@ impl Handles {
     pub(super) fn begin_replacement(self: &Arc<Self>, on: &OnShard) -> Option<Beginning> {
         let of = (on.drive, on.name());
         let (mut replacements, mut beginning) = (self.replacements.lock(), self.beginning.lock());
-        let older = replacements.iter().find(|(_, entry)| (entry.drive, entry.name) == of);
+        let older =
+            replacements.iter().find(|(_, entry)| entry.drive == of.0 && entry.replaces == Some(of.1));
         if let Some((handle, entry)) = older {
             let handle = *handle;
             if Arc::strong_count(&entry.replacement) > 1 {
@@ -134,9 +136,28 @@ impl Handles {
         owner: LifeId,
     ) -> Handle {
         let handle = self.next();
-        let (drive, name, used) = (on.drive, on.name(), Instant::now());
-        self.replacements.lock().insert(handle, ReplacementEntry { replacement, drive, name, owner, used });
+        let (drive, replaces, used) = (on.drive, Some(on.name()), Instant::now());
+        self.replacements
+            .lock()
+            .insert(handle, ReplacementEntry { replacement, drive, replaces, owner, used });
         handle
+    }
+
+    /// Keeps a backup's shard that is being written. `None` if there are too many.
+    pub(super) fn add_backup(
+        &self,
+        shard: Arc<dyn ReplacementAccess>,
+        drive: DriveId,
+        owner: LifeId,
+    ) -> Option<Handle> {
+        let mut replacements = self.replacements.lock();
+        if replacements.len() >= REPLACEMENTS_MAX {
+            return None;
+        }
+        let (handle, used) = (self.next(), Instant::now());
+        let entry = ReplacementEntry { replacement: shard, drive, replaces: None, owner, used };
+        replacements.insert(handle, entry);
+        Some(handle)
     }
 
     pub(super) fn replacement(

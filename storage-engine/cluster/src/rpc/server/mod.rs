@@ -1,5 +1,6 @@
 //! The side that has the drives.
 
+mod backups;
 mod body;
 mod connection;
 mod dispatch;

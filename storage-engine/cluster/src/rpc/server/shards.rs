@@ -31,6 +31,9 @@ impl Server {
             Operation::CreateReplacement => self.create_replacement(call).await,
             Operation::WriteReplacement => self.write_replacement(call).await,
             Operation::InstallReplacement => self.install_replacement(call).await,
+            Operation::CreateBackup => self.create_backup(call).await,
+            Operation::ListBackups => self.list_backups(call).await,
+            Operation::RemoveBackups => self.remove_backups(call).await,
             Operation::Close => {
                 let mut call = call;
                 let handles: Vec<Handle> = call.message().await?;
@@ -61,14 +64,14 @@ impl Server {
         })
     }
 
-    fn drive(&self, id: DriveId) -> Result<Arc<dyn DriveAccess>, DriveError> {
+    pub(super) fn drive(&self, id: DriveId) -> Result<Arc<dyn DriveAccess>, DriveError> {
         // It may be away for a moment only: nothing is said of what it holds.
         self.drives.find(id).ok_or_else(|| peer_error(&format!("drive {id}"), "the node does not have it"))
     }
 
     /// Runs what may block for long in a task of its own: a caller that hangs up must not leave it half done, and one
     /// drive that hangs must not take everything.
-    async fn apart<T: Send + 'static>(
+    pub(super) async fn apart<T: Send + 'static>(
         &self,
         drive: &Arc<dyn DriveAccess>,
         run: impl Future<Output = Result<T, DriveError>> + Send + 'static,
@@ -153,7 +156,7 @@ impl Server {
         self.on_drive(on.drive, move |drive| async move { drive.remove_shard(on.name()).await }).await
     }
 
-    async fn on_drive<F>(
+    pub(super) async fn on_drive<F>(
         &self,
         id: DriveId,
         run: impl FnOnce(Arc<dyn DriveAccess>) -> F,
@@ -256,11 +259,11 @@ fn is_of_request(kind: std::io::ErrorKind) -> bool {
     matches!(kind, std::io::ErrorKind::NotFound | std::io::ErrorKind::AlreadyExists)
 }
 
-fn failure(error: &DriveError) -> Failure {
+pub(super) fn failure(error: &DriveError) -> Failure {
     Failure::Drive(WireError::new(error))
 }
 
-fn settle<T: serde::Serialize>(done: Result<T, Failure>) -> Result<Done, Refusal> {
+pub(super) fn settle<T: serde::Serialize>(done: Result<T, Failure>) -> Result<Done, Refusal> {
     match done {
         Ok(value) => Done::message(&value),
         Err(failure) => Ok(failure.into()),
