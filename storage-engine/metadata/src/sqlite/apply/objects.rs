@@ -175,9 +175,7 @@ impl Batch<'_> {
                 if let Some(same) = &same {
                     self.delete_older(bucket, key, same.row.order)?;
                 }
-                self.connection
-                    .prepare_cached(KEEP_CURRENT)?
-                    .execute((bucket.as_bytes(), key.as_bytes()))?;
+                self.connection.prepare_cached(KEEP_CURRENT)?.execute((bucket.as_bytes(), key.as_bytes()))?;
                 same.map(|same| same.row)
             }
             None => None,
