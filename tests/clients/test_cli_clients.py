@@ -169,7 +169,7 @@ def test_long_tasks_show_a_bar_at_a_terminal_and_their_outcome_elsewhere(server,
     server.boto3().put_object(Bucket=bucket, Key="k", Body=seeded_bytes(1, 300_000))
     shown = run_at_a_terminal([binary(), task], server.admin_env())
     assert re.search(rf"{task} .*\d+/\d+ volumes, .* \d+ findings", shown), repr(shown)
-    assert "[K" in shown, "the bar is taken away at the end"
+    assert shown.endswith("\r\x1b[2K"), "the bar is taken away at the end"
     quiet = subprocess.run([binary(), task], env=server.admin_env(), timeout=60, text=True, capture_output=True)
     outcome = re.fullmatch(rf"{task} done: (\d+) of (\d+) volumes, .*, 0 findings, 0 repaired, 0 unrepairable\n", quiet.stdout)
     assert outcome and int(outcome[1]) == int(outcome[2]) > 0, quiet
