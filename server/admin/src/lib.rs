@@ -39,6 +39,7 @@ mod restores;
 mod router;
 mod tiers;
 mod transport;
+mod trust;
 mod warm;
 
 pub use backend::AdminBackend;

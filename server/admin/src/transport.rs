@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::error::AdminError;
+use crate::trust::Named;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -110,16 +111,19 @@ fn connector(ca_certificate: &Path) -> Result<TlsConnector, AdminError> {
     let certificates = CertificateDer::pem_file_iter(ca_certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| AdminError::transport(format!("reading {path}"), error))?;
-    for certificate in certificates {
+    for certificate in &certificates {
         roots
-            .add(certificate)
+            .add(certificate.clone())
             .map_err(|error| AdminError::transport(format!("a certificate in {path}"), error))?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let trusted = Named::new(certificates, roots, Arc::clone(&provider))
+        .map_err(|error| AdminError::transport(format!("the certificates in {path}"), error))?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| AdminError::transport("TLS versions", error))?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(trusted))
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
 }
