@@ -1,8 +1,9 @@
 //! Making copies.
 //!
 //! Packed objects are read stripe by stripe in the order of the volumes, many stripes at a time, and packed together again;
-//! the packer commits what was packed together in one go. Large objects are copied piece by piece ([`super::large`]). Each copy becomes true only if its version is still there and has none yet; what was copied for nothing
-//! is garbage that was never alive.
+//! the packer commits what was packed together in one go. Large objects are copied piece by piece ([`super::large`]). Each copy
+//! becomes true only if its version is still there and has none yet; what was copied for nothing is garbage that was never
+//! alive.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;

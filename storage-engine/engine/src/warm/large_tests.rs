@@ -53,7 +53,7 @@ fn pieces_go_through_everything_once() {
         }
         assert_eq!(place, at(lengths.len(), 0, 40));
         for (slices, length) in seen.iter().zip(lengths) {
-            let ends = slices.iter().fold(Some(0), |end, (from, to)| (end == Some(*from)).then_some(*to));
+            let ends = slices.iter().try_fold(0, |end, (from, to)| (end == *from).then_some(*to));
             assert_eq!(ends, Some(length), "{piece_bytes}: {slices:?}");
             assert!(!slices.is_empty(), "every part is told of");
         }
