@@ -459,12 +459,17 @@ def test_entity_tags_that_are_guessed_by_writes_and_deletes(account, owner, buck
     reader.delete_object(**place, IfMatch=tag)
 
 
-def test_a_count_of_tags_that_may_not_be_read(account, owner, bucket):  # noqa: F811
-    """The weakness: who may read an object but not its tags was told that it has some."""
-    owner.put_object(Bucket=bucket, Key="k", Body=b"k", Tagging="a=b")
-    assert owner.get_object(Bucket=bucket, Key="k")["TagCount"] == 1
-    user = allowed(account, ("s3:GetObject", arn(bucket, "*")))
-    for call in (user.get_object, user.head_object):
-        assert "TagCount" not in call(Bucket=bucket, Key="k")
-    user = allowed(account, (["s3:GetObject", "s3:GetObjectTagging"], arn(bucket, "*")), name="v")
-    assert user.get_object(Bucket=bucket, Key="k")["TagCount"] == 1
+def test_tags_and_locks_that_may_not_be_read(account, owner):  # noqa: F811
+    """The weakness: who may read an object but not its tags and locks was told that it has some."""
+    bucket = new_bucket(owner, ObjectLockEnabledForBucket=True)
+    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=5)
+    owner.put_object(Bucket=bucket, Key="k", Body=b"k", Tagging="a=b", ObjectLockLegalHoldStatus="OFF",
+                     ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until)
+    told = {"TagCount": "s3:GetObjectTagging", "ObjectLockMode": "s3:GetObjectRetention",
+            "ObjectLockRetainUntilDate": "s3:GetObjectRetention", "ObjectLockLegalHoldStatus": "s3:GetObjectLegalHold"}
+    assert told.keys() <= owner.get_object(Bucket=bucket, Key="k").keys()
+    for number, permission in enumerate(["s3:GetObject", *sorted(set(told.values()))]):
+        user = allowed(account, (["s3:GetObject", permission], arn(bucket, "*")), name=f"u{number}")
+        for call in (user.get_object, user.head_object):
+            found = call(Bucket=bucket, Key="k")
+            assert {name for name in told if name in found} == {name for name, needed in told.items() if needed == permission}

@@ -9,13 +9,14 @@ use granary_types::UnixMillis;
 /// `Wed, 21 Oct 2015 07:28:00 GMT`.
 #[must_use]
 pub fn http_date(time: UnixMillis) -> String {
-    let seconds = u64::try_from(time.seconds()).unwrap_or(0);
-    // The formatter panics past the year 9999.
-    let time = UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND));
-    httpdate::fmt_http_date(time)
+    // The formatter panics past the year 9999, and before 1970.
+    let seconds = u64::try_from(time.seconds().clamp(0, LAST_SECOND)).unwrap_or(0);
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-const LAST_SECOND: u64 = 253_402_300_799;
+/// The first second of the year 0 and the last one of 9999: ISO 8601 has four digits for a year.
+const FIRST_SECOND: i64 = -62_167_219_200;
+const LAST_SECOND: i64 = 253_402_300_799;
 
 /// Reads the three forms of HTTP dates and ISO 8601, as seconds since 1970; `None` for anything else, which RFC
 /// 9110 has conditions ignore.
@@ -33,7 +34,7 @@ fn parse_iso(text: &str) -> Option<SystemTime> {
 
 /// Appends `2015-10-21T07:28:00.000Z` without allocating; listings write it for every key.
 pub fn push_iso_date(out: &mut String, time: UnixMillis) {
-    let seconds = time.seconds().clamp(0, 253_402_300_799);
+    let seconds = time.seconds().clamp(FIRST_SECOND, LAST_SECOND);
     let Ok(time) = time::OffsetDateTime::from_unix_timestamp(seconds) else { return };
     let year = u32::try_from(time.year()).unwrap_or(0);
     push_digits(out, year / 100);
@@ -68,11 +69,12 @@ pub fn iso_date_millis(time: UnixMillis) -> String {
     out
 }
 
-/// Reads ISO 8601, with fractions of a second.
+/// Reads ISO 8601, with fractions of a second; `None` also for what is in no year of four digits but for its offset.
 #[must_use]
 pub fn parse_iso_millis(text: &str) -> Option<UnixMillis> {
     let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
-    i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(UnixMillis)
+    let time = i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(UnixMillis);
+    time.filter(|time| (FIRST_SECOND..=LAST_SECOND).contains(&time.seconds()))
 }
 
 fn push_digits(out: &mut String, two_digits: u32) {

@@ -22,6 +22,21 @@ fn times_out_of_range_do_not_panic() {
     assert_eq!(parse_http_date("yesterday"), None);
 }
 
+/// A rule for a day before 1970 was kept, and shown as one for that of 1970.
+#[test]
+fn times_of_all_years_come_back_as_they_were() {
+    for text in ["1015-01-01T00:00:00.000Z", "0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59.000Z"] {
+        assert_eq!(parse_iso_millis(text).map(iso_date).as_deref(), Some(text));
+    }
+    assert_eq!(
+        parse_iso_millis("1969-12-31T23:59:59.25Z").map(iso_date_millis).as_deref(),
+        Some("1969-12-31T23:59:59.250Z")
+    );
+    for text in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"] {
+        assert_eq!(parse_iso_millis(text), None, "{text}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn http_dates_round_trip(seconds in 0_i64..253_402_300_799) {

@@ -64,3 +64,7 @@ pub(crate) fn of_entry(values: &mut Values, if_match: Option<&str>) {
         values.set("s3:if-match", tag);
     }
 }
+
+#[cfg(test)]
+#[path = "compared_tests.rs"]
+mod tests;

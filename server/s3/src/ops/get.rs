@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::lifecycle;
+use crate::locks;
 use crate::operation::Operation;
 use crate::range::RangeSpec;
 use crate::respond::{self, S3Response};
@@ -98,7 +99,14 @@ pub(super) async fn head(context: &Context<'_>, object: &ObjectAddress) -> S3Res
     Ok(response(selection, headers, Body::empty()))
 }
 
-/// Tells when the object expires, which versions that are named do not, and how many tags it has to those only who may read them.
+/// Headers that are for those only who may do this, which tells the same.
+const GUARDED: &[(&[&str], Operation)] = &[
+    (&[object_headers::TAG_COUNT], Operation::GetObjectTagging),
+    (&[locks::MODE, locks::UNTIL], Operation::GetObjectRetention),
+    (&[locks::HOLD], Operation::GetObjectLegalHold),
+];
+
+/// Tells when the object expires, which versions that are named do not, and takes away what its reader may not know.
 async fn describe_rest(
     context: &Context<'_>,
     object: &ObjectAddress,
@@ -106,11 +114,13 @@ async fn describe_rest(
     headers: &mut HeaderMap,
 ) {
     let version = context.query.get("versionId");
-    if info.tag_count > 0 {
-        let action = actions::of(Operation::GetObjectTagging, version.is_some());
-        let target = Target::object(&object.bucket, &object.key, version);
-        if !context.requester.may(action, target).await.unwrap_or(false) {
-            headers.remove(object_headers::TAG_COUNT);
+    for (names, operation) in GUARDED {
+        if names.iter().any(|name| headers.contains_key(*name)) {
+            let action = actions::of(*operation, version.is_some());
+            let target = Target::object(&object.bucket, &object.key, version);
+            if !context.requester.may(action, target).await.unwrap_or(false) {
+                names.iter().for_each(|name| drop(headers.remove(*name)));
+            }
         }
     }
     if version.is_none() {

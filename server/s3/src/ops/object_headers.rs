@@ -14,7 +14,7 @@ use crate::locks;
 use crate::respond::set;
 
 /// Tells how many tags an object has.
-pub(super) const TAG_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count");
+pub(super) const TAG_COUNT: &str = "x-amz-tagging-count";
 
 /// The query parameters that override a header of the response.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
@@ -35,7 +35,7 @@ pub(super) fn describe(headers: &mut HeaderMap, info: &ObjectInfo) {
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     attributes::add_to(headers, &info.attributes);
     if info.tag_count > 0 {
-        headers.insert(TAG_COUNT, HeaderValue::from(info.tag_count));
+        headers.insert(HeaderName::from_static(TAG_COUNT), HeaderValue::from(info.tag_count));
     }
     locks::describe(headers, info.lock);
     if info.storage_class != StorageClass::Standard {
