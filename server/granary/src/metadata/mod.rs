@@ -24,7 +24,7 @@ pub enum MetadataCommand {
     Copy(copy::CopyArgs),
     /// Back up the metadata to a file: of a database while it is used, of drives while no server runs on them.
     ///
-    /// A running server backs its metadata up to its own drives every few hours, erasure-coded.
+    /// The nodes back the metadata up to the drives of the store every few hours, erasure-coded over all.
     Backup(backup::BackupArgs),
     /// List the backups on the drives of a store.
     Backups(backup::ListArgs),

@@ -150,7 +150,6 @@ impl FrameSink for ShardSink {
 pub(crate) struct ShardSource {
     pub(crate) cluster: ClusterId,
     pub(crate) id: [u8; 16],
-    pub(crate) created_ms: i64,
     codec: Codec,
     columns: Vec<(usize, FrameFile)>,
     frames: usize,
@@ -255,8 +254,8 @@ fn source(header: &Header, columns: Vec<(usize, FrameFile)>) -> Option<ShardSour
     if columns.len() < profile.data() {
         return None;
     }
-    let (cluster, id, created_ms) = (header.cluster, header.id, header.created_ms);
-    Some(ShardSource { cluster, id, created_ms, codec: Codec::new(profile).ok()?, columns, frames })
+    let (cluster, id) = (header.cluster, header.id);
+    Some(ShardSource { cluster, id, codec: Codec::new(profile).ok()?, columns, frames })
 }
 
 #[cfg(test)]

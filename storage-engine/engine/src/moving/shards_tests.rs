@@ -37,7 +37,7 @@ fn drives(count: usize) -> Drives {
 }
 
 fn frames() -> Vec<Vec<u8>> {
-    // The last is sent in several pieces.
+    // The last is sent before the end.
     let long = |bytes: u32| (0..bytes).map(|n| (n / 3).to_le_bytes()[0]).collect();
     vec![b"first".to_vec(), Vec::new(), long(100_003), b"x".to_vec(), long(9_000_001)]
 }
@@ -98,7 +98,7 @@ fn only_what_was_finished_is_found_and_what_failed_takes_its_files_along() {
     drives.write(1);
     let folder = drives.paths[0].join(BACKUPS_FOLDER);
     let mut failed = drives.begin(2);
-    failed.append(&[7; 9_000_000]).unwrap();
+    failed.append(&vec![7; 9_000_000]).unwrap();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
     check(&drives.paths);
     drop(failed);
