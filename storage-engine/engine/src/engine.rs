@@ -30,6 +30,7 @@ use crate::start::{
     record_drives, retire_replaced, settle_identities,
 };
 use crate::tiers::{Tiers, Wanted};
+use crate::upkeep::Upkeep;
 use crate::volume::{VolumeMap, VolumePool, all_rows};
 use crate::warm::Warm;
 use crate::write::{BUDGET_UNIT_BYTES, Packer};
@@ -86,6 +87,7 @@ pub(crate) struct Inner {
     pub moves: MoveBoard,
     /// The rate of moves, of shards and between tiers.
     pub move_pace: Pacer,
+    pub upkeep: Arc<Upkeep>,
     running: Mutex<Option<Running>>,
 }
 
@@ -138,7 +140,8 @@ impl Engine {
             budget(options.read_budget_bytes),
             (options.keys.clone(), Arc::clone(&warm)),
         );
-        let packer = Packer::new(Arc::clone(&pool), Arc::clone(&store), new_life()?);
+        let upkeep = Arc::new(Upkeep::start()?);
+        let packer = Packer::new(Arc::clone(&pool), Arc::clone(&store), new_life()?, Arc::clone(&upkeep));
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
             maintenance_budget: budget(MAINTENANCE_WRITE_BYTES),
@@ -167,6 +170,7 @@ impl Engine {
             fail_over,
             heal_turn: tokio::sync::Mutex::default(),
             moves: MoveBoard::default(),
+            upkeep,
             running: Mutex::new(None),
         });
         let engine = Self { inner, origin: Arc::default() };

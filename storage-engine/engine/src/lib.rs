@@ -49,6 +49,7 @@ mod tier_status;
 mod tiers;
 mod told;
 mod transit;
+mod upkeep;
 mod volume;
 mod waits;
 mod warm;

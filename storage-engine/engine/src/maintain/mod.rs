@@ -61,7 +61,8 @@ impl Maintenance {
         let stop = Arc::new(Notify::new());
         let stopping = Arc::clone(&stop);
         let inner = Arc::clone(&engine.inner);
-        let task = tokio::spawn(async move {
+        let upkeep = Arc::clone(&inner.upkeep);
+        let task = upkeep.spawn(async move {
             let mut background = Background::default();
             loop {
                 tokio::select! {
@@ -75,12 +76,12 @@ impl Maintenance {
                 }
             }
         });
-        let backups = tokio::spawn(crate::moving::back_up_forever(Arc::clone(&engine.inner)));
-        let follow = |aim| tokio::spawn(follow_forever(Arc::clone(&engine.inner), aim));
+        let backups = upkeep.spawn(crate::moving::back_up_forever(Arc::clone(&engine.inner)));
+        let follow = |aim| upkeep.spawn(follow_forever(Arc::clone(&engine.inner), aim));
         let (lifecycles, transitions) = (follow(Aim::Delete), follow(Aim::Move));
-        let moves = tokio::spawn(moves::move_forever(Arc::clone(&engine.inner)));
-        let fail_overs = tokio::spawn(crate::fail_over::follow_fail_overs(Arc::clone(&engine.inner)));
-        let warm = tokio::spawn(crate::warm::keep_warm_forever(Arc::clone(&engine.inner)));
+        let moves = upkeep.spawn(moves::move_forever(Arc::clone(&engine.inner)));
+        let fail_overs = upkeep.spawn(crate::fail_over::follow_fail_overs(Arc::clone(&engine.inner)));
+        let warm = upkeep.spawn(crate::warm::keep_warm_forever(Arc::clone(&engine.inner)));
         Self { stop, task, backups, lifecycles, transitions, moves, fail_overs, warm }
     }
 

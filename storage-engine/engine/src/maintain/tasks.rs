@@ -149,7 +149,7 @@ impl Engine {
             id
         };
         let inner = Arc::clone(&self.inner);
-        tokio::spawn(async move {
+        self.inner.upkeep.spawn(async move {
             let _turn = inner.tasks.turn.clone().lock_owned().await;
             let result = run_under_lease(&inner, kind, &handle).await;
             handle.progress.lock().state = match result {

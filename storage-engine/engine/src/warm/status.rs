@@ -131,7 +131,7 @@ impl Engine {
         }
         let (number, job) = self.inner.warm.jobs.begin(kind, bucket.clone(), prefix.to_owned());
         let (inner, prefix) = (Arc::clone(&self.inner), prefix.to_owned());
-        let task = tokio::spawn(async move {
+        let task = self.inner.upkeep.spawn(async move {
             let told = Told { inner: &inner, bucket: id, number, job: &job };
             let work = async {
                 let _turn = Arc::clone(&inner.warm.jobs.turn).lock_owned().await;

@@ -88,9 +88,13 @@ impl Group {
         group
     }
 
+    /// Whether something of it moves between tiers.
+    pub(super) fn moves(&self) -> bool {
+        self.writes.iter().any(|(_, write)| write.is_transition())
+    }
+
     fn proof(&self) -> Proof {
-        let moves = self.writes.iter().any(|(_, write)| write.is_transition());
-        if moves { Proof::ReadBack } else { Proof::Flushed }
+        if self.moves() { Proof::ReadBack } else { Proof::Flushed }
     }
 
     /// What it commits with its items at these places.

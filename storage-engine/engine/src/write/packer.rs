@@ -14,6 +14,7 @@ use bytes::Bytes;
 use granary_metadata::{MetadataStore, Outcome, RenameObject, Write};
 use granary_simd::md5::Kernel;
 use granary_types::UnixMillis;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::etags::{Draft, EtagRoom, tag};
@@ -25,6 +26,7 @@ use super::pack_write::PackWrite;
 use crate::error::{EngineError, Result};
 use crate::tiers::Tier;
 use crate::told::Stamps;
+use crate::upkeep::Upkeep;
 use crate::volume::VolumePool;
 
 /// The entrance to the queues: each tier has one, so that writes to disks are not waited for by those to SSDs.
@@ -35,6 +37,8 @@ pub(crate) struct Packer {
     tasks: parking_lot::Mutex<Vec<tokio::task::JoinHandle<()>>>,
     /// How many requests of clients are queued.
     waiting: Arc<AtomicUsize>,
+    /// Where requests are served, whoever comes first to a queue.
+    serving: Handle,
 }
 
 /// What the queues share.
@@ -45,17 +49,26 @@ struct Shared {
     /// One for all: what a client writes after it was answered has the later stamp, wherever it is packed.
     stamps: Arc<parking_lot::Mutex<Stamps>>,
     kernel: Kernel,
+    /// Lays down what moves.
+    upkeep: Arc<Upkeep>,
 }
 
 impl Packer {
     /// Nothing runs before there is something to pack; see [`Packer::close`].
-    pub(crate) fn new(pool: Arc<VolumePool>, store: Arc<dyn MetadataStore>, life: u64) -> Self {
+    /// Must be called within the runtime that serves requests.
+    pub(crate) fn new(
+        pool: Arc<VolumePool>,
+        store: Arc<dyn MetadataStore>,
+        life: u64,
+        upkeep: Arc<Upkeep>,
+    ) -> Self {
         let stamps = Arc::new(parking_lot::Mutex::new(Stamps::new(life)));
         Self {
-            shared: Shared { pool, store, stamps, kernel: Kernel::detect() },
+            shared: Shared { pool, store, stamps, kernel: Kernel::detect(), upkeep },
             queues: parking_lot::RwLock::new(Some(HashMap::new())),
             tasks: parking_lot::Mutex::default(),
             waiting: Arc::default(),
+            serving: Handle::current(),
         }
     }
 
@@ -85,7 +98,7 @@ impl Packer {
         let mut queues = self.queues.write();
         let queue = queues.as_mut()?.entry(tier).or_insert_with(|| {
             let (queue, incoming) = Incoming::new();
-            let task = tokio::spawn(commit_groups(incoming, self.shared.clone(), tier));
+            let task = self.serving.spawn(commit_groups(incoming, self.shared.clone(), tier));
             self.tasks.lock().push(task);
             queue
         });
@@ -180,7 +193,7 @@ impl Packer {
 }
 
 async fn commit_groups(mut incoming: Incoming, shared: Shared, tier: Tier) {
-    let Shared { pool, store, stamps, kernel } = shared;
+    let Shared { pool, store, stamps, kernel, upkeep } = shared;
     let mut line = Line { pool, store, tier, turn: 0, last_flush: None };
     loop {
         let data_columns = line.pool.tiers.code(tier).data;
@@ -189,7 +202,18 @@ async fn commit_groups(mut incoming: Incoming, shared: Shared, tier: Tier) {
         tag(kernel, group.iter_mut().filter_map(Request::untagged).collect());
         metrics::histogram!("granary_pack_group_objects").record(group.len() as f64);
         let requests = group.into_iter().map(|request| (request.items, request.write, request.reply));
-        line.store_group(Group::of(requests)).await;
+        let group = Group::of(requests);
+        if group.moves() {
+            // Megabytes to encode.
+            let stored = upkeep.spawn(async move {
+                line.store_group(group).await;
+                line
+            });
+            let Ok(back) = stored.await else { return };
+            line = back;
+        } else {
+            line.store_group(group).await;
+        }
     }
 }
 

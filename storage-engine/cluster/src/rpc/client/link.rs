@@ -9,6 +9,7 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 
@@ -28,6 +29,8 @@ pub(super) struct Link {
     slot: Mutex<Slot>,
     /// Leave to have a request in flight.
     pub(super) in_flight: Semaphore,
+    /// Where connections live, whoever needs one first.
+    runtime: Handle,
 }
 
 #[derive(Debug, Default)]
@@ -59,8 +62,10 @@ impl Drop for Connection {
 }
 
 impl Link {
+    /// Must be called within the runtime that connections are to live in.
     pub(super) fn new() -> Self {
-        Self { slot: Mutex::default(), in_flight: Semaphore::new(IN_FLIGHT_MAX) }
+        let in_flight = Semaphore::new(IN_FLIGHT_MAX);
+        Self { slot: Mutex::default(), in_flight, runtime: Handle::current() }
     }
 
     /// The connection; a new one if there is none.
@@ -77,12 +82,16 @@ impl Link {
         let pause = slot.retry.map_or(PAUSE_FIRST, |(_, pause)| pause * 2);
         let pause = pause.min(options.timing.reconnect_pause_max);
         slot.retry = Some((Instant::now() + pause, pause));
-        let connected = tokio::time::timeout(options.timing.connect_deadline, connect(options)).await;
+        let (deadline, options) = (options.timing.connect_deadline, options.clone());
+        let connecting =
+            self.runtime.spawn(async move { tokio::time::timeout(deadline, connect(&options)).await });
+        let connected = connecting.await;
         slot.retry = Some((Instant::now() + pause, pause));
         match connected {
-            Ok(Ok(connection)) => Ok(Arc::clone(slot.connection.insert(Arc::new(connection)))),
-            Ok(Err(error)) => Err(CallError::Unreachable(format!("no connection: {error}"))),
-            Err(_) => Err(CallError::Unreachable("no connection in time".to_owned())),
+            Ok(Ok(Ok(connection))) => Ok(Arc::clone(slot.connection.insert(Arc::new(connection)))),
+            Ok(Ok(Err(error))) => Err(CallError::Unreachable(format!("no connection: {error}"))),
+            Err(error) => Err(CallError::Unreachable(format!("no connection: {error}"))),
+            Ok(Err(_)) => Err(CallError::Unreachable("no connection in time".to_owned())),
         }
     }
 

@@ -1,0 +1,75 @@
+//! Threads of their own for work that nobody waits for: moves, compaction, heals, scrubs, copies to other drives.
+//!
+//! Such work hashes and encodes megabytes at a time. On the threads that serve clients it keeps these from whatever else is due,
+//! and pausing now and then does not help who comes in between. The kernel does better: these threads have a lower priority, so
+//! that they get what processor time clients leave, and a tenth of it where clients leave none, so that room is still given back.
+//! Connections to other nodes are no part of it: they belong to the threads that serve clients, whoever opens them.
+
+use std::future::Future;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::error::{EngineError, Result};
+
+/// What is added to the nice value of these threads.
+const NICER: i32 = 10;
+/// As many stripes are hashed or encoded at once.
+const WORKERS_MAX: usize = 4;
+
+/// The threads; they end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Upkeep {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the operating system gives none.
+    pub(crate) fn start() -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(cores.min(WORKERS_MAX))
+            .thread_name("upkeep")
+            .on_thread_start(give_way)
+            .enable_all()
+            .build()
+            .map_err(|error| {
+                tracing::error!(%error, "no threads for work in the background");
+                EngineError::Internal("no threads for work in the background")
+            })?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+
+    /// Runs work on these threads.
+    pub(crate) fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.spawn(work)
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        // Whoever drops the last of the store may be one of these threads.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Lowers the priority of the calling thread; it stays as it is where that is not allowed.
+fn give_way() {
+    if let Err(error) = rustix::process::nice(NICER) {
+        tracing::debug!(%error, "work in the background has the priority of requests");
+    }
+}
+
+#[cfg(test)]
+#[path = "upkeep_tests.rs"]
+mod tests;

@@ -1,0 +1,32 @@
+use super::*;
+
+fn niceness() -> i32 {
+    rustix::process::getpriority_process(None).unwrap()
+}
+
+#[tokio::test]
+async fn its_threads_give_way_and_no_others() {
+    let before = niceness();
+    let upkeep = Upkeep::start().unwrap();
+    let of_tasks = upkeep.spawn(async { niceness() }).await.unwrap();
+    let blocking = async { tokio::task::spawn_blocking(niceness).await.unwrap() };
+    let of_blocking = upkeep.spawn(blocking).await.unwrap();
+    let lower = (before + NICER).min(19);
+    assert_eq!((of_tasks, of_blocking), (lower, lower));
+    assert_eq!(niceness(), before);
+    assert_eq!(tokio::task::spawn_blocking(niceness).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn it_ends_when_it_is_dropped_even_by_one_of_its_threads() {
+    let upkeep = std::sync::Arc::new(Upkeep::start().unwrap());
+    let held = std::sync::Arc::clone(&upkeep);
+    let (dropped, told) = tokio::sync::oneshot::channel();
+    upkeep.spawn(async move {
+        tokio::task::yield_now().await;
+        drop(held);
+        let _told = dropped.send(());
+    });
+    drop(upkeep);
+    told.await.unwrap();
+}
