@@ -3,7 +3,8 @@
 //! Such work hashes and encodes megabytes at a time. On the threads that serve clients it keeps these from whatever else is due,
 //! and pausing now and then does not help who comes in between. The kernel does better: these threads have a lower priority, so
 //! that they get what processor time clients leave, and a tenth of it where clients leave none, so that room is still given back.
-//! Connections to other nodes are no part of it: they belong to the threads that serve clients, whoever opens them.
+//! Connections to other nodes are no part of it: they belong to the threads that serve clients, whoever opens them. A thread begins
+//! with the priority of the one that starts it: what starts threads that clients will wait for runs [`Upkeep::outside`].
 
 use std::future::Future;
 
@@ -12,8 +13,9 @@ use tokio::task::JoinHandle;
 
 use crate::error::{EngineError, Result};
 
-/// What is added to the nice value of these threads.
+/// What is added to the nice value that the process began with, and the highest there is.
 const NICER: i32 = 10;
+const NICEST: i32 = 19;
 /// As many stripes are hashed or encoded at once.
 const WORKERS_MAX: usize = 4;
 
@@ -21,27 +23,32 @@ const WORKERS_MAX: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Upkeep {
     handle: Handle,
+    /// Of the threads that serve clients.
+    serving: Handle,
     runtime: Option<Runtime>,
 }
 
 impl Upkeep {
-    /// Starts the threads.
+    /// Starts the threads. Must be called within the runtime that serves clients.
     ///
     /// # Errors
     /// When the operating system gives none.
     pub(crate) fn start() -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let nice =
+            rustix::process::getpriority_process(None).map(|nice| nice.saturating_add(NICER).min(NICEST));
         let runtime = Builder::new_multi_thread()
             .worker_threads(cores.min(WORKERS_MAX))
             .thread_name("upkeep")
-            .on_thread_start(give_way)
+            .on_thread_start(move || give_way(nice))
             .enable_all()
             .build()
             .map_err(|error| {
                 tracing::error!(%error, "no threads for work in the background");
                 EngineError::Internal("no threads for work in the background")
             })?;
-        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+        let (handle, serving) = (runtime.handle().clone(), Handle::current());
+        Ok(Self { handle, serving, runtime: Some(runtime) })
     }
 
     /// Runs work on these threads.
@@ -51,6 +58,23 @@ impl Upkeep {
         F::Output: Send + 'static,
     {
         self.handle.spawn(work)
+    }
+
+    /// Runs what blocks on a thread of usual priority.
+    ///
+    /// # Errors
+    /// When it panicked.
+    pub(crate) async fn outside<T, F>(&self, work: F) -> Result<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // The thread must not be started by one of ours.
+        let started = self.serving.spawn(async move { tokio::task::spawn_blocking(work).await });
+        match started.await {
+            Ok(Ok(done)) => Ok(done),
+            _ => Err(EngineError::Internal("work outside of the upkeep panicked")),
+        }
     }
 }
 
@@ -64,8 +88,8 @@ impl Drop for Upkeep {
 }
 
 /// Lowers the priority of the calling thread; it stays as it is where that is not allowed.
-fn give_way() {
-    if let Err(error) = rustix::process::nice(NICER) {
+fn give_way(nice: rustix::io::Result<i32>) {
+    if let Err(error) = nice.and_then(|nice| rustix::process::setpriority_process(None, nice)) {
         tracing::debug!(%error, "work in the background has the priority of requests");
     }
 }

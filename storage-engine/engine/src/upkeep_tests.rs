@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 
 fn niceness() -> i32 {
@@ -7,11 +9,14 @@ fn niceness() -> i32 {
 #[tokio::test]
 async fn its_threads_give_way_and_no_others() {
     let before = niceness();
-    let upkeep = Upkeep::start().unwrap();
+    let upkeep = Arc::new(Upkeep::start().unwrap());
     let of_tasks = upkeep.spawn(async { niceness() }).await.unwrap();
     let blocking = async { tokio::task::spawn_blocking(niceness).await.unwrap() };
     let of_blocking = upkeep.spawn(blocking).await.unwrap();
-    let lower = (before + NICER).min(19);
+    let outside = Arc::clone(&upkeep);
+    let of_outside = upkeep.spawn(async move { outside.outside(niceness).await.unwrap() }).await.unwrap();
+    assert_eq!(of_outside, before);
+    let lower = (before + NICER).min(NICEST);
     assert_eq!((of_tasks, of_blocking), (lower, lower));
     assert_eq!(niceness(), before);
     assert_eq!(tokio::task::spawn_blocking(niceness).await.unwrap(), before);
@@ -19,8 +24,8 @@ async fn its_threads_give_way_and_no_others() {
 
 #[tokio::test]
 async fn it_ends_when_it_is_dropped_even_by_one_of_its_threads() {
-    let upkeep = std::sync::Arc::new(Upkeep::start().unwrap());
-    let held = std::sync::Arc::clone(&upkeep);
+    let upkeep = Arc::new(Upkeep::start().unwrap());
+    let held = Arc::clone(&upkeep);
     let (dropped, told) = tokio::sync::oneshot::channel();
     upkeep.spawn(async move {
         tokio::task::yield_now().await;

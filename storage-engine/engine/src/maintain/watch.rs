@@ -83,7 +83,7 @@ async fn take_back(inner: &Arc<Inner>, unused: UnusedDrive) {
         }
         _ => None,
     };
-    let opened = tokio::time::timeout(PROBE_DEADLINE, tokio::task::spawn_blocking(open)).await;
+    let opened = tokio::time::timeout(PROBE_DEADLINE, inner.upkeep.outside(open)).await;
     let Ok(Ok(Some(drive))) = opened else { return };
     tracing::info!(drive = %drive.directory().display(), "a drive is back in use");
     if let Err(error) = put_in_use(inner, drive).await {
@@ -120,9 +120,8 @@ pub(crate) async fn adopt_empty_drives(inner: &Arc<Inner>) -> Result<()> {
         let slot = unused.slot;
         let directory = unused.directory.clone();
         let adopt = move || adopt(&adopting, slot, &directory);
-        let drive = tokio::task::spawn_blocking(adopt)
-            .await
-            .map_err(|_| EngineError::Internal("adopting a drive panicked"))??;
+        // With threads of its own, which clients wait for.
+        let drive = inner.upkeep.outside(adopt).await??;
         let path = unused.directory.display().to_string();
         let class = class_of(&inner.options, &unused.directory);
         let row = DriveRow {
