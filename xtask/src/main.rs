@@ -9,6 +9,7 @@ mod compose;
 mod fuzz;
 mod postgres;
 mod process;
+mod programs;
 mod python;
 mod soak;
 mod test;

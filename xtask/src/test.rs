@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{postgres, process, python, target_dir, workspace_root};
+use crate::{postgres, process, programs, python, target_dir, workspace_root};
 
 /// pytest's exit code when a filter selects nothing.
 const PYTEST_NOTHING_SELECTED: i32 = 5;
@@ -118,7 +118,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
             let clients_ok = run_pytest(&kit, filter, |line| beside.keep(line))?;
             Ok::<_, anyhow::Error>(schedules_ok && clients_ok)
         });
-        let cargo_ok = run_cargo(&kit, filter, &postgres_bin, |line| here.say(line));
+        let cargo_ok = run_programs(&kit, filter, &postgres_bin, &mut here);
         (cargo_ok, others.join())
     });
     println!("\nwhat ran beside these:");
@@ -156,17 +156,24 @@ fn build_binary(root: &Path, target: &Path) -> Result<PathBuf> {
     Ok(binary)
 }
 
-fn run_cargo(kit: &Kit, filter: &[String], postgres_bin: &Path, on_line: impl FnMut(&str)) -> Result<bool> {
+/// The test programs, and after them the examples in the documentation.
+fn run_programs(kit: &Kit, filter: &[String], postgres_bin: &Path, output: &mut Output) -> Result<bool> {
     let Kit { root, binary, python_bin, .. } = kit;
-    let mut command = cargo(root);
-    command
-        .args(["test", "--workspace", "--locked", "--no-fail-fast", "--"])
-        .args(filter)
-        .env("GRANARY_TEST_BINARY", binary)
-        .env("GRANARY_TEST_POSTGRES_BIN", postgres_bin)
-        .env("GRANARY_TEST_PYTHON", python_bin.join("python"));
-    let code = process::run_watched(&mut command, on_line)?;
-    Ok(code == Some(0))
+    let python = python_bin.join("python");
+    let variables = [
+        ("GRANARY_TEST_BINARY", binary.as_path()),
+        ("GRANARY_TEST_POSTGRES_BIN", postgres_bin),
+        ("GRANARY_TEST_PYTHON", python.as_path()),
+    ];
+    let mut all_passed = true;
+    programs::run(programs::build(&mut cargo(root))?, filter, &variables, |ran| {
+        all_passed &= ran.passed;
+        ran.lines.iter().for_each(|line| output.say(line));
+    })?;
+    let mut examples = cargo(root);
+    examples.args(["test", "--workspace", "--doc", "--locked", "--no-fail-fast", "--"]).args(filter);
+    let code = process::run_watched(&mut examples, |line| output.say(line))?;
+    Ok(all_passed && code == Some(0))
 }
 
 /// Threads of the storage engine under many schedules: a workspace of its own, which needs little.
