@@ -131,7 +131,7 @@ impl Engine {
         let (grace, limit_bytes) = (options.grace, options.volume_limit_bytes);
         let pool = Arc::new(VolumePool::new(tiers, Arc::clone(&store), cluster, grace, limit_bytes));
         let map = Arc::new(VolumeMap::new(Arc::clone(&drives), Arc::clone(&store)));
-        let damage = Arc::new(DamageLog::default());
+        let (damage, upkeep) = (Arc::new(DamageLog::default()), Arc::new(Upkeep::start()?));
         let warm = Arc::new(Warm::new(Arc::clone(&pool), &options.warm));
         let reader = Reader::new(
             Arc::clone(&map),
@@ -140,7 +140,6 @@ impl Engine {
             budget(options.read_budget_bytes),
             (options.keys.clone(), Arc::clone(&warm)),
         );
-        let upkeep = Arc::new(Upkeep::start()?);
         let packer = Packer::new(Arc::clone(&pool), Arc::clone(&store), new_life()?, Arc::clone(&upkeep));
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
