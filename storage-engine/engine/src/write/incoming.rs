@@ -8,12 +8,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use tokio::sync::mpsc;
 
 use super::etags::{EtagRoom, Untagged};
-use super::gathering::{Awaited, Gathering};
 use super::group::Reply;
 use super::pack::Item;
 use super::pack_write::PackWrite;
@@ -88,75 +86,49 @@ pub(super) struct Incoming {
     lot: VecDeque<Request>,
     /// The last group was one of clients.
     after_clients: bool,
-    /// Which clients are worth waiting for.
-    gathering: Gathering,
 }
 
 impl Incoming {
     pub(super) fn new() -> (Entrance, Self) {
         let (requests, of_requests) = mpsc::channel(QUEUE_LENGTH_MAX);
         let (lots, of_lots) = mpsc::channel(LOTS_QUEUED_MAX);
-        let incoming = Self {
-            requests: of_requests,
-            lots: of_lots,
-            lot: VecDeque::new(),
-            after_clients: false,
-            gathering: Gathering::default(),
-        };
-        (Entrance { requests, lots }, incoming)
+        let (lot, after_clients) = (VecDeque::new(), false);
+        (Entrance { requests, lots }, Self { requests: of_requests, lots: of_lots, lot, after_clients })
     }
 
     /// The next group, for a code of so many data columns; `None` when nothing more comes.
     pub(super) async fn group(&mut self, data_columns: u8) -> Option<Vec<Request>> {
-        let awaited = self.gathering.ended(self.requests.len(), Instant::now());
         loop {
             if self.lot.is_empty() {
                 self.lot = self.lots.try_recv().unwrap_or_default().into();
             }
             let is_turn_of_lot = self.after_clients && !self.lot.is_empty();
             if !is_turn_of_lot && let Ok(first) = self.requests.try_recv() {
-                return Some(self.group_of_clients(first, awaited).await);
+                return Some(self.group_of_clients(first));
             }
             if !self.lot.is_empty() {
                 return Some(self.group_of_lot(data_columns));
             }
             tokio::select! {
                 biased;
-                Some(first) = self.requests.recv() => {
-                    return Some(self.group_of_clients(first, awaited).await);
-                }
+                Some(first) = self.requests.recv() => return Some(self.group_of_clients(first)),
                 Some(lot) = self.lots.recv() => self.lot = lot.into(),
                 else => return None,
             }
         }
     }
 
-    async fn group_of_clients(&mut self, first: Request, awaited: Option<Awaited>) -> Vec<Request> {
+    fn group_of_clients(&mut self, first: Request) -> Vec<Request> {
         self.after_clients = true;
-        let mut group = Filling::of(first);
-        self.fill(&mut group);
-        if let Some(awaited) = awaited {
-            let before = group.requests.len();
-            let until = tokio::time::Instant::from_std(awaited.until);
-            while group.requests.len() < awaited.length && group.has_room() {
-                let Ok(Some(request)) = tokio::time::timeout_at(until, self.requests.recv()).await else {
-                    break;
-                };
-                group.push(request);
-                self.fill(&mut group);
-            }
-            self.gathering.waited(awaited, before, group.requests.len());
-        }
-        self.gathering.began(group.requests.len(), Instant::now());
-        group.requests
-    }
-
-    /// Adds what is queued.
-    fn fill(&mut self, group: &mut Filling) {
-        while group.has_room() {
+        let (mut bytes, mut writes) = (first.length(), first.write.count());
+        let mut group = vec![first];
+        while group.len() < GROUP_LENGTH_MAX && bytes < GROUP_BYTES_MAX && writes < GROUP_WRITES_MAX {
             let Ok(request) = self.requests.try_recv() else { break };
+            bytes += request.length();
+            writes += request.write.count();
             group.push(request);
         }
+        group
     }
 
     /// As much of the lot as a group takes, or an equal share of it if it makes several: a short group would be short pieces.
@@ -179,31 +151,6 @@ impl Incoming {
             group.push(request);
         }
         group
-    }
-}
-
-/// A group of clients' requests while it is made.
-struct Filling {
-    requests: Vec<Request>,
-    bytes: usize,
-    writes: usize,
-}
-
-impl Filling {
-    fn of(first: Request) -> Self {
-        Self { bytes: first.length(), writes: first.write.count(), requests: vec![first] }
-    }
-
-    fn has_room(&self) -> bool {
-        self.requests.len() < GROUP_LENGTH_MAX
-            && self.bytes < GROUP_BYTES_MAX
-            && self.writes < GROUP_WRITES_MAX
-    }
-
-    fn push(&mut self, request: Request) {
-        self.bytes += request.length();
-        self.writes += request.write.count();
-        self.requests.push(request);
     }
 }
 

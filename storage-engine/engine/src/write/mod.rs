@@ -4,7 +4,6 @@
 mod blob;
 mod etags;
 mod filling;
-mod gathering;
 mod group;
 mod incoming;
 mod lay;

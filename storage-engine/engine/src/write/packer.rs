@@ -1,4 +1,4 @@
-//! Group commit of small objects, without a timer where groups are quick (`gathering.rs`).
+//! Group commit of small objects, without a timer.
 //!
 //! One task of each tier takes whatever has queued (`incoming.rs`), packs it into stripes, has them written and flushed, and
 //! commits them; meanwhile the next group queues. So a group costs one flush of each drive and one metadata commit, and grows
