@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use granary_types::ClusterId;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ const PREFIX: &str = "metadata-";
 const SUFFIX: &str = ".shard";
 /// The end of the name of a shard that is being written.
 const UNFINISHED: &str = ".shard.new";
+const FLUSH_EVERY_BYTES: usize = 8 << 20;
 
 /// Which shard of which backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -88,7 +90,7 @@ impl Drive {
         let temporary = folder.join(format!("{}.new", name.file()));
         let file = File::options().write(true).create_new(true).open(&temporary);
         let file = file.map_err(|error| DriveError::io("creating", &temporary, error))?;
-        Ok(BackupShard { file, temporary, path })
+        Ok(BackupShard { file, unflushed_bytes: AtomicUsize::new(0), temporary, path })
     }
 
     /// The whole shards of backups here, but for those of versions that named them otherwise. Blocks.
@@ -130,6 +132,7 @@ impl Drive {
 #[derive(Debug)]
 pub struct BackupShard {
     file: File,
+    unflushed_bytes: AtomicUsize,
     temporary: PathBuf,
     path: PathBuf,
 }
@@ -142,12 +145,20 @@ impl Drop for BackupShard {
 }
 
 impl BackupShard {
-    /// Writes `bytes` at `offset`. Blocks.
+    /// Writes `bytes` at `offset`, and now and then flushes: who writes from another node gives up what makes no progress for
+    /// seconds, and a slow drive must not have all of it to flush in the end. Blocks.
     ///
     /// # Errors
     /// When the drive fails.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), DriveError> {
-        self.file.write_all_at(bytes, offset).map_err(|e| DriveError::io("writing", &self.temporary, e))
+        let failed = |what, error| DriveError::io(what, &self.temporary, error);
+        self.file.write_all_at(bytes, offset).map_err(|error| failed("writing", error))?;
+        let unflushed_bytes = self.unflushed_bytes.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+        if unflushed_bytes >= FLUSH_EVERY_BYTES {
+            self.unflushed_bytes.store(0, Ordering::Relaxed);
+            self.file.sync_data().map_err(|error| failed("flushing", error))?;
+        }
+        Ok(())
     }
 
     /// Flushes it and gives it its name, by which it is found. Blocks.

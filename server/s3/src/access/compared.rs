@@ -52,7 +52,10 @@ pub(super) fn of_headers(sent: &Sent<'_>, values: &mut Values) {
         _ => &[],
     };
     for name in taken {
-        if let Some(value) = sent.header(name) {
+        // A tag that nothing has would let everything be overwritten where a policy asks for writes that overwrite nothing: AWS
+        // takes `*` alone here.
+        let counts = |value: &&str| *name != "if-none-match" || value.trim() == "*";
+        if let Some(value) = sent.header(name).filter(counts) {
             values.set(&format!("s3:{name}"), value);
         }
     }

@@ -5,8 +5,12 @@ use super::*;
 use crate::query::Query;
 
 fn values(operation: Operation) -> [Option<String>; 3] {
+    values_beside(operation, "*")
+}
+
+fn values_beside(operation: Operation, if_none_match: &str) -> [Option<String>; 3] {
     let request = Request::builder().method(operation.method()).uri("/b/k");
-    let request = request.header("if-match", "\"a\"").header("if-none-match", "*");
+    let request = request.header("if-match", "\"a\"").header("if-none-match", if_none_match);
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let query = Query::parse(None).unwrap();
     let mut values = Values::new();
@@ -28,4 +32,13 @@ fn conditions_count_where_an_operation_takes_them() {
     for operation in [Operation::DeleteObjects, Operation::PutObjectTagging, Operation::GetObject] {
         assert_eq!(values(operation), [None, None, None], "{operation}");
     }
+}
+
+/// A policy that asks for writes that overwrite nothing was passed by with a tag that no object has.
+#[test]
+fn a_tag_is_no_condition_that_nothing_is_overwritten() {
+    for value in ["\"nope\"", "nope", "", "W/\"x\"", "*, \"a\""] {
+        assert_eq!(values_beside(Operation::PutObject, value)[1], None, "{value}");
+    }
+    assert_eq!(values_beside(Operation::PutObject, " * ")[1].as_deref().map(str::trim), Some("*"));
 }

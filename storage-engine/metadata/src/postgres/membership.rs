@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use granary_types::{ClusterId, DriveId, Epoch, NodeId, UnixMillis, VolumeId};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use tokio::runtime::Handle;
 
 use super::connect::{Locator, Session};
 use super::failure::Failure;
@@ -29,14 +30,17 @@ const CONTEXT: &str = "asking for the nodes";
 pub(super) struct Members {
     locator: Arc<Locator>,
     session: Arc<tokio::sync::Mutex<Option<Session>>>,
+    /// Where the connection lives, whoever calls: a node's sign of life must not wait behind what nobody waits for.
+    runtime: Handle,
 }
 
 type Answered<'s, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 's>>;
 type Call<T> = Box<dyn for<'s> FnOnce(&'s mut Session) -> Answered<'s, T> + Send>;
 
 impl Members {
+    /// Must be called within the runtime that the connection is to live in.
     pub(super) fn new(locator: Arc<Locator>) -> Self {
-        Self { locator, session: Arc::default() }
+        Self { locator, session: Arc::default(), runtime: Handle::current() }
     }
 
     /// Which history of the database all connections are on.
@@ -51,7 +55,7 @@ impl Members {
 
     async fn call<T: Send + 'static>(&self, call: Call<T>) -> Result<T> {
         let members = self.clone();
-        let done = tokio::spawn(async move {
+        let done = self.runtime.spawn(async move {
             let mut held = members.session.lock().await;
             let mut session = match held.take() {
                 Some(session) if !members.locator.has_passed(&session) => session,
