@@ -156,7 +156,8 @@ fn build_binary(root: &Path, target: &Path) -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// The test programs, and after them the examples in the documentation.
+/// The test programs. The documentation has no examples that could be run: what cargo would build for them is everything once more,
+/// with other features.
 fn run_programs(kit: &Kit, filter: &[String], postgres_bin: &Path, output: &mut Output) -> Result<bool> {
     let Kit { root, binary, python_bin, .. } = kit;
     let python = python_bin.join("python");
@@ -170,10 +171,7 @@ fn run_programs(kit: &Kit, filter: &[String], postgres_bin: &Path, output: &mut 
         all_passed &= ran.passed;
         ran.lines.iter().for_each(|line| output.say(line));
     })?;
-    let mut examples = cargo(root);
-    examples.args(["test", "--workspace", "--doc", "--locked", "--no-fail-fast", "--"]).args(filter);
-    let code = process::run_watched(&mut examples, |line| output.say(line))?;
-    Ok(all_passed && code == Some(0))
+    Ok(all_passed)
 }
 
 /// Threads of the storage engine under many schedules: a workspace of its own, which needs little.
