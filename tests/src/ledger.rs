@@ -161,9 +161,19 @@ impl Ledger {
     }
 }
 
+/// An object whose body broke off behind its head.
+#[derive(Debug)]
+pub(crate) struct CutOff;
+
+impl std::fmt::Display for CutOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the body broke off")
+    }
+}
+
 pub(crate) async fn read(client: &Client, key: &str) -> Result<Option<Vec<u8>>> {
     match decided(client.get_object().bucket(BUCKET).key(key).send().await)? {
-        Ok(got) => Ok(Some(got.body.collect().await.context("the body")?.to_vec())),
+        Ok(got) => Ok(Some(got.body.collect().await.context(CutOff)?.to_vec())),
         Err(refusal) if refusal.status == 404 => Ok(None),
         Err(refusal) => Err(refused(key, &refusal)),
     }

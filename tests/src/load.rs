@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 
 use crate::client::decided;
 use crate::content::{Choices, seeded_bytes};
-use crate::ledger::read;
 pub use crate::ledger::{Content, Ledger};
+use crate::ledger::{CutOff, read};
 
 /// The bucket the load works in.
 pub const BUCKET: &str = "load";
@@ -31,7 +31,8 @@ pub enum OnFailure {
     Fail,
     /// Go on after 503, which may have done the write or not; fail the load for anything else.
     AcceptUnavailable,
-    /// As `AcceptUnavailable`; and what is read may be older than what was acknowledged, or nothing.
+    /// As `AcceptUnavailable`; and what is read may be older than what was acknowledged, or nothing, or end when it is lost
+    /// while it is read.
     AcceptLoss,
 }
 
@@ -241,7 +242,12 @@ impl Worker {
 
     async fn read_back(&self, key: &str) -> Result<()> {
         let holding = self.ledger.holding(key);
-        let found = read(&self.client, key).await?;
+        let found = match read(&self.client, key).await {
+            Err(error) if error.is::<CutOff>() && self.on_failure == OnFailure::AcceptLoss => {
+                return Err(Unavailable(format!("{key}: {error:#}")).into());
+            }
+            found => found?,
+        };
         let past = self.ledger.past(key, self.on_failure == OnFailure::AcceptLoss);
         let mut allowed = std::iter::once(holding.settled).chain(holding.unknown).chain(past);
         ensure!(

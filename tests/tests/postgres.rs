@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use granary_tests::client::decided;
 use granary_tests::cluster::{Cluster, Replication};
 use granary_tests::content::seeded_bytes;
@@ -45,6 +47,28 @@ async fn a_database_that_is_killed_and_comes_back_loses_nothing() {
     ledger.verify(&server.client().unwrap()).await.unwrap();
 }
 
+/// More parts than a server sends before anybody takes them.
+async fn many_parts(client: &Client) -> Vec<u8> {
+    const COUNT: i32 = 12;
+    let part = seeded_bytes(4, 5 << 20);
+    let (bucket, key) = (BUCKET, "many parts");
+    let source = client.put_object().bucket(bucket).key("part").body(ByteStream::from(part.clone()));
+    source.send().await.unwrap();
+    let created = client.create_multipart_upload().bucket(bucket).key(key).send().await.unwrap();
+    let mut parts = Vec::new();
+    for number in 1..=COUNT {
+        let copy = client.upload_part_copy().bucket(bucket).key(key).set_upload_id(created.upload_id.clone());
+        let copied = copy.part_number(number).copy_source(format!("{bucket}/part")).send().await.unwrap();
+        let tag = copied.copy_part_result.and_then(|result| result.e_tag);
+        parts.push(CompletedPart::builder().part_number(number).set_e_tag(tag).build());
+    }
+    let upload = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+    let complete =
+        client.complete_multipart_upload().bucket(bucket).key(key).set_upload_id(created.upload_id);
+    complete.multipart_upload(upload).send().await.unwrap();
+    part.repeat(COUNT as usize)
+}
+
 #[tokio::test]
 async fn while_the_database_is_away_requests_get_503_and_work_again_by_themselves() {
     let (database, config) = database();
@@ -56,7 +80,11 @@ async fn while_the_database_is_away_requests_get_503_and_work_again_by_themselve
         client.put_object().bucket(BUCKET).key(key).body(body).send()
     };
     put("before", 1).await.unwrap();
+    let many_parts = many_parts(&client).await;
+    let reading = client.get_object().bucket(BUCKET).key("many parts").send().await.unwrap();
     database.stop(Stop::Fast).unwrap();
+    // Where its parts lie was looked up before its head was sent.
+    assert!(reading.body.collect().await.unwrap().to_vec() == many_parts);
     let refused = decided(put("during", 2).await).unwrap().unwrap_err();
     assert_eq!(refused.status, 503, "{refused:?}");
     let got = client.get_object().bucket(BUCKET).key("before").send().await;

@@ -11,7 +11,7 @@ use futures::future::join_all;
 use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlobRecords, UNIT_LENGTH_BYTES};
 use granary_keys::DataKey;
 use granary_keys::units::{Opener, StreamId, stored_range};
-use granary_metadata::Extent;
+use granary_metadata::{Extent, PartRef};
 use granary_types::BlobId;
 use tokio::sync::mpsc;
 
@@ -19,6 +19,7 @@ use super::ahead::{Hold, Plan, Run, Window};
 use super::block::{BlockPlace, hash_fits, header_at};
 use super::gather::{gather_stripe, hedged};
 use super::handle::{ObjectHandle, Reader};
+use super::places::{Places, look_up};
 use super::stripe::Found;
 use crate::api::ByteRange;
 use crate::error::{EngineError, Result};
@@ -81,6 +82,7 @@ async fn send_range(
         return Err(EngineError::Internal("a large object became something else"));
     };
     let warm = handle.warm_read(range).await;
+    let mut places = Places::default();
     let mut start = 0_u64;
     for (index, part) in parts.iter().enumerate() {
         let end = start + part.length_bytes;
@@ -92,8 +94,19 @@ async fn send_range(
                 sink.opener = Some(Opener::new(key, stream, part.length_bytes, (from, to))?);
                 (from, to) = stored_range(part.length_bytes, from, to);
             }
-            let warm = warm.part(index);
-            if !send_part(&handle.reader, (part.blob, warm), (from, to), &mut sink).await? {
+            let mut at = from;
+            let sent = match warm.part(index) {
+                Some(extents) => send_warm(&handle.reader, extents, &mut at, to, &mut sink).await,
+                None => None,
+            };
+            let is_listening = if let Some(is_listening) = sent {
+                is_listening
+            } else {
+                let following = parts_within(parts.iter().skip(index), range.end - start);
+                let extents = places.of_first(&handle.reader, following).await?;
+                send_blob(&handle.reader, (part.blob, extents), (at, to), &mut sink).await?
+            };
+            if !is_listening {
                 return Ok(());
             }
             if !sink.is_done() {
@@ -106,56 +119,58 @@ async fn send_range(
     Ok(())
 }
 
-/// Sends bytes `from..to` of a part as they are stored, from its warm copy as far as that can be read.
-async fn send_part(
-    reader: &Arc<Reader>,
-    (blob, warm): (BlobId, Option<&[Extent]>),
-    (from, to): (u64, u64),
-    sink: &mut Sink<'_>,
-) -> Result<bool> {
-    let mut at = from;
-    if let Some(extents) = warm {
-        let sent = send_extents(reader, extents, &mut at, to, sink).await;
-        count_part(sent.is_ok());
-        match sent {
-            Ok(listening) => return Ok(listening),
-            Err(error) => {
-                tracing::warn!(%blob, %error, "a warm copy cannot be read: the object's own place is");
-            }
-        }
-    }
-    send_blob(reader, blob, (at, to), sink).await
+/// Those of `parts` that have any of the first `length_bytes`.
+fn parts_within<'p>(
+    parts: impl Iterator<Item = &'p PartRef> + 'p,
+    length_bytes: u64,
+) -> impl Iterator<Item = BlobId> + 'p {
+    let starts = parts.scan(0_u64, |end, part| {
+        let start = *end;
+        *end += part.length_bytes;
+        Some((start, part.blob))
+    });
+    starts.take_while(move |(start, _)| *start < length_bytes).map(|(_, blob)| blob)
 }
 
-/// Sends bytes `from..to` of a blob as they are stored; `false` if nobody listens any more.
+/// Sends bytes up to `to` of a part from its warm copy, and says whether anybody still listens; `None` if the rest has to come
+/// from elsewhere.
+async fn send_warm(
+    reader: &Arc<Reader>,
+    extents: &[Extent],
+    at: &mut u64,
+    to: u64,
+    sink: &mut Sink<'_>,
+) -> Option<bool> {
+    let sent = send_extents(reader, extents, at, to, sink).await;
+    count_part(sent.is_ok());
+    if let Err(error) = &sent {
+        tracing::warn!(%error, "a warm copy cannot be read: the object's own place is");
+    }
+    sent.ok()
+}
+
+/// Sends bytes `from..to` of a blob as they are stored, from where it was seen; `false` if nobody listens any more.
 async fn send_blob(
     reader: &Arc<Reader>,
-    blob: BlobId,
+    (blob, seen): (BlobId, Vec<Extent>),
     (from, to): (u64, u64),
     sink: &mut Sink<'_>,
 ) -> Result<bool> {
-    let mut at = from;
+    let (mut at, mut extents) = (from, seen);
     for _ in 0..RELOCATIONS_MAX {
-        let extents = extents_of(reader, blob).await?;
-        let result = send_extents(reader, &extents, &mut at, to, sink).await;
-        match result {
+        let error = match send_extents(reader, &extents, &mut at, to, sink).await {
             Ok(listening) => return Ok(listening),
-            Err(error) => {
-                // Compaction may have moved the blob; what was sent stays sent, and the rest comes from there.
-                extents.iter().for_each(|extent| reader.map.forget(extent.volume));
-                if extents_of(reader, blob).await? == extents {
-                    return Err(error);
-                }
-            }
+            Err(error) => error,
+        };
+        // Compaction may have moved the blob; what was sent stays sent, and the rest comes from there.
+        extents.iter().for_each(|extent| reader.map.forget(extent.volume));
+        let now = look_up(reader, blob).await?;
+        if now == extents {
+            return Err(error);
         }
+        extents = now;
     }
     Err(EngineError::Unavailable { context: "reading a blob that keeps moving" })
-}
-
-async fn extents_of(reader: &Reader, blob: BlobId) -> Result<Vec<Extent>> {
-    let rows = reader.store.blobs(&[blob]).await?;
-    let row = rows.into_iter().next();
-    Ok(row.ok_or_else(|| EngineError::Unreadable { context: format!("blob {blob} is gone") })?.extents)
 }
 
 async fn send_extents(

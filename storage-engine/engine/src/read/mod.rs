@@ -12,6 +12,7 @@ mod copying;
 mod gather;
 mod handle;
 mod lease;
+mod places;
 mod running;
 mod stripe;
 

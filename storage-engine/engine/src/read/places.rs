@@ -1,0 +1,52 @@
+//! Where the parts of a large object lie, looked up ahead.
+//!
+//! A read may go on for minutes, and once its head is out it cannot be refused any more: a database that fails over meanwhile
+//! would cut it off at the next part. So many parts are looked up at once, with their volumes, before the first of them
+//! is sent.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures::future::join_all;
+use granary_metadata::Extent;
+use granary_types::BlobId;
+
+use super::handle::Reader;
+use crate::error::{EngineError, Result};
+
+/// Parts looked up with one question.
+const PARTS_AHEAD_MAX: usize = 256;
+
+/// What was looked up of the parts to come.
+#[derive(Default)]
+pub(super) struct Places(HashMap<BlobId, Vec<Extent>>);
+
+impl Places {
+    /// Where the first of `parts` lies; the others are those that will be asked for next.
+    pub(super) async fn of_first(
+        &mut self,
+        reader: &Reader,
+        parts: impl Iterator<Item = BlobId>,
+    ) -> Result<Vec<Extent>> {
+        let ahead: Vec<BlobId> = parts.take(PARTS_AHEAD_MAX).collect();
+        let first = *ahead.first().ok_or(EngineError::Internal("no part is left to be read"))?;
+        if let Some(extents) = self.0.get(&first) {
+            return Ok(extents.clone());
+        }
+        let rows = reader.store.blobs(&ahead).await?;
+        self.0 = rows.into_iter().map(|row| (row.id, row.extents)).collect();
+        let volumes: BTreeSet<_> = self.0.values().flatten().map(|extent| extent.volume).collect();
+        // One that cannot be looked up now fails the part that needs it, if it cannot be then either.
+        join_all(volumes.into_iter().map(|volume| reader.map.view(volume))).await;
+        self.0.get(&first).cloned().ok_or_else(|| gone(first))
+    }
+}
+
+/// Where a part lies now.
+pub(super) async fn look_up(reader: &Reader, blob: BlobId) -> Result<Vec<Extent>> {
+    let rows = reader.store.blobs(&[blob]).await?;
+    Ok(rows.into_iter().next().ok_or_else(|| gone(blob))?.extents)
+}
+
+fn gone(blob: BlobId) -> EngineError {
+    EngineError::Unreadable { context: format!("blob {blob} is gone") }
+}
