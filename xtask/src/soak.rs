@@ -88,10 +88,11 @@ fn build_commit(root: &Path, upgrade: &Upgrade) -> Result<PathBuf> {
     build(&tree, &upgrade.profile, &tree.join("target"))
 }
 
-/// Runs a test that is not run with the others; that it ran no test is a failure too.
+/// Runs a test that is not run with the others; that it ran no test is a failure too. The workspace is named, not the package: so
+/// the dependencies have the features that the other tests have built them with.
 fn test(cargo: &mut Command, name: &str, server: &Path) -> Result<()> {
     cargo
-        .args(["test", "--locked", "--package", "granary-tests", "--test", name, "--", "--nocapture"])
+        .args(["test", "--locked", "--workspace", "--test", name, "--", "--nocapture"])
         .env("GRANARY_TEST_BINARY", server);
     let mut totals = Totals::default();
     let code = process::run_watched(cargo, |line| {
