@@ -231,13 +231,11 @@ fn open_shard(path: &Path) -> io::Result<(Header, FrameFile)> {
 /// opened. What is between is not read: a block that is damaged there is made of others when it is needed.
 pub(crate) fn check(path: &Path, cluster: ClusterId, name: &BackupName) -> io::Result<()> {
     let checked = check_ends(path, cluster, name);
-    match &checked {
-        // It was removed meanwhile.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "a shard of a backup counts for nothing")
-        }
-        Ok(()) => {}
+    // Others may remove it meanwhile.
+    if let Err(error) = checked.as_ref()
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "a shard of a backup counts for nothing");
     }
     checked
 }

@@ -1,11 +1,11 @@
 use std::fs;
 use std::time::Duration;
 
-use granary_cluster::access::LocalDrive;
 use granary_drive::{BACKUPS_FOLDER, Drive, Identity, Member, write_identity};
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::drives::DriveSet;
 
 const CLUSTER: ClusterId = ClusterId::from_bytes([7; 16]);
 
@@ -29,11 +29,10 @@ pub(in crate::moving) fn drives(count: usize) -> Drives {
         fs::create_dir(path).unwrap();
         let identity = Identity::new(CLUSTER, member, &members, "4+2");
         write_identity(path, &identity).unwrap();
-        let drive = Drive::open(path, identity, Duration::from_secs(5)).unwrap();
-        drive.check_backups_with(super::check);
-        Arc::new(LocalDrive(drive)) as Arc<dyn DriveAccess>
+        Drive::open(path, identity, Duration::from_secs(5)).unwrap()
     };
     let drives = paths.iter().zip(&members).map(open).collect();
+    let drives = DriveSet::new(drives, Vec::new(), None).usable();
     Drives { runtime: Runtime::new().unwrap(), drives, paths, _dir: dir }
 }
 
