@@ -1,5 +1,5 @@
 //! Shards of metadata backups: files in a folder beside the volumes, told apart by their names, as nothing else is left
-//! when they are looked for. What is in them is the business of whoever makes backups.
+//! when they are looked for. What is in them is the business of whoever makes backups, and says how they are checked.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -55,6 +55,9 @@ fn created_ms(file: &str) -> Option<i64> {
     file.strip_prefix(PREFIX)?.split_once('-')?.0.parse().ok()
 }
 
+/// Whether the file of a shard is whole, and the one of that store that its name says. Blocks.
+pub type BackupCheck = fn(&Path, ClusterId, &BackupName) -> std::io::Result<()>;
+
 /// The whole shards of backups in a drive's directory, whether it is in use or not. Blocks.
 #[must_use]
 pub fn backup_files(directory: &Path) -> Vec<PathBuf> {
@@ -93,13 +96,23 @@ impl Drive {
         Ok(BackupShard { file, unflushed_bytes: AtomicUsize::new(0), temporary, path })
     }
 
+    /// Has the files of shards looked into before they are listed. Said once; the first stays.
+    pub fn check_backups_with(&self, check: BackupCheck) {
+        let _first_stays = self.backup_check.set(check);
+    }
+
     /// The whole shards of backups here, but for those of versions that named them otherwise. Blocks.
     ///
     /// # Errors
     /// When the drive fails.
     pub fn backup_shards(&self) -> Result<Vec<BackupName>, DriveError> {
         let files = self.backup_folder()?;
-        Ok(files.iter().filter_map(|path| BackupName::parse(name_of(path)?)).collect())
+        let named = files.iter().filter_map(|path| Some((path, BackupName::parse(name_of(path)?)?)));
+        Ok(named.filter(|(path, name)| self.is_whole(path, name)).map(|(_, name)| name).collect())
+    }
+
+    fn is_whole(&self, path: &Path, name: &BackupName) -> bool {
+        self.backup_check.get().is_none_or(|check| check(path, self.cluster(), name).is_ok())
     }
 
     /// Removes the shards of backups that were begun before, and what was begun and not finished: nobody may be writing

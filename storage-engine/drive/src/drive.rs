@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use granary_types::{ClusterId, DriveClass, DriveId, VolumeId};
 
+use crate::backup::BackupCheck;
 use crate::block::{FileHeader, PAGE_LENGTH_BYTES};
 use crate::error::DriveError;
 use crate::health::Health;
@@ -42,6 +43,7 @@ pub struct Drive {
     health: Arc<Health>,
     lock: Mutex<Option<File>>,
     replacements: AtomicU64,
+    pub(crate) backup_check: OnceLock<BackupCheck>,
 }
 
 impl Drive {
@@ -70,6 +72,7 @@ impl Drive {
             identity,
             lock: Mutex::new(Some(lock)),
             replacements: AtomicU64::new(0),
+            backup_check: OnceLock::new(),
         }))
     }
 

@@ -23,7 +23,7 @@ mod records;
 mod shard;
 
 pub use aligned::{aligned_buffer, aligned_copy};
-pub use backup::{BACKUPS_FOLDER, BackupName, BackupShard, backup_files};
+pub use backup::{BACKUPS_FOLDER, BackupCheck, BackupName, BackupShard, backup_files};
 pub use block::{
     BLOCK_ALIGNMENT_BYTES, BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, FileHeader, block_span_bytes,
 };

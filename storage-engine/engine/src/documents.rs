@@ -46,8 +46,11 @@ impl Engine {
     ) -> Result<()> {
         let id = self.bucket(bucket).await?.id;
         let put = BucketDocument { bucket: id, name: name.to_owned(), document };
+        let counts = put.counts_as_change();
         let is_put = self.inner.store.put_bucket_document(put).await;
-        self.inner.configured.forget_all();
+        if counts {
+            self.inner.configured.forget_all();
+        }
         if is_put? {
             return Ok(());
         }

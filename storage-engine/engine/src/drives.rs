@@ -13,6 +13,8 @@ use granary_metadata::{Drain, DriveState, NodeDrive};
 use granary_types::{DriveClass, DriveId, NodeId};
 use parking_lot::RwLock;
 
+use crate::moving::check_shard;
+
 pub(crate) use peers::Peers;
 
 /// Why a data directory is not in use.
@@ -84,6 +86,7 @@ pub(crate) struct DriveSet {
 
 impl DriveSet {
     pub(crate) fn new(drives: Vec<Arc<Drive>>, unused: Vec<UnusedDrive>, peers: Option<Arc<Peers>>) -> Self {
+        drives.iter().for_each(|drive| drive.check_backups_with(check_shard));
         let (drives, unused) = (RwLock::new(drives), RwLock::new(unused));
         Self { drives, unused, peers, assigned: RwLock::default(), classes: RwLock::default() }
     }
@@ -239,6 +242,7 @@ impl DriveSet {
 
     /// Takes a drive into use in the place of whatever was in its slot.
     pub(crate) fn install(&self, drive: Arc<Drive>) {
+        drive.check_backups_with(check_shard);
         let slot = drive.slot();
         let mut drives = self.drives.write();
         drives.retain(|other| other.slot() != slot);

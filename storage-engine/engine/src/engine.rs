@@ -20,6 +20,7 @@ use crate::events::{Origin, Targets};
 use crate::fail_over::FailOver;
 use crate::lifecycle::LifecycleRules;
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Pacer, Tasks, has_regressed};
+use crate::moving::Surveys;
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
 use crate::quota::Quotas;
@@ -87,6 +88,8 @@ pub(crate) struct Inner {
     pub moves: MoveBoard,
     /// The rate of moves, of shards and between tiers.
     pub move_pace: Pacer,
+    /// Which backups of the metadata there were lately.
+    pub surveys: Surveys,
     pub upkeep: Arc<Upkeep>,
     running: Mutex<Option<Running>>,
 }
@@ -169,6 +172,7 @@ impl Engine {
             fail_over,
             heal_turn: tokio::sync::Mutex::default(),
             moves: MoveBoard::default(),
+            surveys: Surveys::default(),
             upkeep,
             running: Mutex::new(None),
         });

@@ -110,7 +110,8 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Configurations of a bucket, in the order of their names.
     async fn bucket_documents(&self, query: DocumentQuery) -> Result<Vec<BucketDocument>>;
 
-    /// Counts the changes of configurations of buckets, so that who remembers one learns that it may have changed.
+    /// Counts the changes of configurations of buckets, so that who remembers one learns that it may have changed; those that
+    /// tell how far background work is ([`BucketDocument::counts_as_change`]) are left out.
     async fn configuration_generation(&self) -> Result<u64>;
 
     /// What a bucket holds; nothing for one that is gone.

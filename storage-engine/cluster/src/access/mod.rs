@@ -107,7 +107,7 @@ pub trait DriveAccess: Debug + Send + Sync {
     /// When the drive fails, or its node is of a version that knows nothing of these.
     async fn create_backup_shard(&self, name: BackupName) -> Result<Arc<dyn ReplacementAccess>, DriveError>;
 
-    /// The shards of backups that are there, whole.
+    /// The shards of backups that are there, whole as far as their ends tell. Nodes of older versions go by their names.
     ///
     /// # Errors
     /// As [`DriveAccess::create_backup_shard`].

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use granary_cluster::access::DriveAccess;
 use granary_drive::{Found, inspect};
 use granary_metadata::moving::{
     Backup, CopyOptions, CopyReport, Export, FrameFile, FrameFileSink, Manifest, Progress, back_up, copy,
@@ -18,6 +19,7 @@ use super::survey::{Survey, place_columns};
 use super::{MetadataPlace, Source, Target};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::nodes::Claim;
 use crate::options::MetadataChoice;
 use crate::start::blocking;
 
@@ -172,13 +174,13 @@ pub(crate) async fn back_up_forever(inner: Arc<Inner>) {
         return;
     }
     loop {
-        // Backups of a database that went back in time would push out better ones. Without enough drives there is nothing
-        // to be said: a store that begins has not met its other nodes yet.
-        if inner.is_regressed() || place_columns(&inner, &HashSet::new(), 0).is_err() {
+        // Backups of a database that went back in time would push out better ones.
+        if inner.is_regressed() || !has_drives(&inner) {
             tokio::time::sleep(every.min(TURN_RETRY)).await;
             continue;
         }
-        let due = until_due(&inner, every).await;
+        let survey = Survey::take(&inner).await;
+        let due = until_due(&survey, every);
         if due > Duration::ZERO {
             // Drives that come and go, and another node's failure, may make it due earlier.
             tokio::time::sleep(due.min(RETRY)).await;
@@ -190,8 +192,9 @@ pub(crate) async fn back_up_forever(inner: Arc<Inner>) {
             continue;
         };
         // The one that had the claim before may have just made it.
-        let made = match until_due(&inner, every).await {
-            Duration::ZERO => make(&inner).await,
+        let survey = Survey::take(&inner).await;
+        let made = match until_due(&survey, every) {
+            Duration::ZERO => make(&inner, &turn, &survey).await,
             _ => Ok(()),
         };
         drop(turn);
@@ -204,34 +207,49 @@ pub(crate) async fn back_up_forever(inner: Arc<Inner>) {
     }
 }
 
+/// Whether there are enough drives for a backup. Without them there is nothing to be said: a store that begins has not met
+/// its other nodes yet. That they are full is to be said, when one is due.
+fn has_drives(inner: &Inner) -> bool {
+    matches!(place_columns(inner, &HashSet::new(), 0), Ok(_) | Err(EngineError::NoSpace))
+}
+
 /// How long until the newest backup is as old as it may be.
-async fn until_due(inner: &Inner, every: Duration) -> Duration {
-    let Some(newest) = Survey::take(inner).await.newest() else { return Duration::ZERO };
+fn until_due(survey: &Survey, every: Duration) -> Duration {
+    let Some(newest) = survey.newest() else { return Duration::ZERO };
     let age_ms = UnixMillis::now().0.saturating_sub(newest);
     // A clock that went back counts as no time.
     every.saturating_sub(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)))
 }
 
 impl Inner {
-    /// When the newest backup in the store was begun that can be read now, in milliseconds since 1970.
+    /// When the newest backup in the store was begun that could be read within the last minute, in milliseconds since 1970.
     pub(crate) async fn newest_backup_ms(&self) -> Option<i64> {
-        Survey::take(self).await.readable().first().copied()
+        Survey::recent(self).await.readable().first().copied()
     }
 }
 
 /// Removes all but the newest backups that can be read, and what a killed process left. None is being written.
-async fn retain(inner: &Inner) {
-    let readable = Survey::take(inner).await.readable();
-    let oldest_kept = inner.options.backups_kept.checked_sub(1).and_then(|last| readable.get(last));
-    // With fewer that can be read, what is there may become readable when drives are back.
-    let before_ms = oldest_kept.copied().unwrap_or(i64::MIN);
-    let drives = inner.drives.usable();
-    let removed = join_all(drives.iter().map(|drive| drive.remove_backup_shards(before_ms))).await;
-    for (drive, removed) in drives.iter().zip(removed) {
-        if let Err(error) = removed {
+async fn retain(inner: &Inner, turn: &Claim, survey: &Survey) -> Result<()> {
+    let before_ms = survey.kept_from_ms(inner.options.backups_kept);
+    remove_before(&inner.drives.usable(), before_ms, || turn.check()).await
+}
+
+/// Removes what was begun before and what is unfinished, from each drive only if the work is `still_ours` then: who takes it
+/// over begins files that would be taken for unfinished ones.
+async fn remove_before(
+    drives: &[Arc<dyn DriveAccess>],
+    before_ms: i64,
+    still_ours: impl Fn() -> Result<()>,
+) -> Result<()> {
+    let still_ours = &still_ours;
+    let removals = drives.iter().map(|drive| async move {
+        still_ours()?;
+        if let Err(error) = drive.remove_backup_shards(before_ms).await {
             tracing::warn!(drive = drive.place(), %error, "old backups stay where they are");
         }
-    }
+        Ok::<_, EngineError>(())
+    });
+    join_all(removals).await.into_iter().collect()
 }
 
 /// Begins a backup on drives that take it.
@@ -254,10 +272,11 @@ async fn begin(inner: &Inner, created_ms: i64) -> Result<ShardSink> {
     }
 }
 
-async fn make(inner: &Inner) -> Result<()> {
+/// Makes a backup while the turn is ours. `survey` was taken since it is.
+async fn make(inner: &Inner, turn: &Claim, survey: &Survey) -> Result<()> {
     let now = UnixMillis::now().0;
     let begun = std::time::Instant::now();
-    retain(inner).await;
+    retain(inner, turn, survey).await?;
     let sink = begin(inner, now).await?;
     let export: Box<dyn Export> = match (&inner.embedded, &inner.options.metadata) {
         (Some(embedded), _) => Box::new(embedded.freeze().await?),
@@ -272,7 +291,15 @@ async fn make(inner: &Inner) -> Result<()> {
     tracing::info!(entries = manifest.digests.total(), took = ?begun.elapsed(), "the metadata was backed up to the drives");
     metrics::gauge!("granary_metadata_backup_entries").set(count(manifest.digests.total()));
     metrics::counter!("granary_metadata_backups_total").increment(1);
-    retain(inner).await;
+    // It pushes an older one out only if it can be read.
+    let survey = Survey::take(inner).await;
+    if !survey.holds(now) {
+        let context = "the backup of the metadata that was just made".to_owned();
+        return Err(EngineError::Unreadable { context });
+    }
+    if let Err(error) = retain(inner, turn, &survey).await {
+        tracing::warn!(%error, "older backups stay until the next one is made");
+    }
     Ok(())
 }
 
@@ -280,3 +307,7 @@ async fn make(inner: &Inner) -> Result<()> {
 fn count(entries: u64) -> f64 {
     entries as f64
 }
+
+#[cfg(test)]
+#[path = "backups_tests.rs"]
+mod tests;

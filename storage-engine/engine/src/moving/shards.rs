@@ -20,6 +20,8 @@ use granary_types::{ClusterId, DriveId};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
+use crate::volume::has_room;
+
 const FORMAT: u32 = 1;
 /// In front of each block: the length of the frame it is a part of.
 const HEAD_BYTES: usize = 4;
@@ -66,6 +68,7 @@ pub(super) struct ShardSink {
 }
 
 struct Column {
+    drive: Arc<dyn DriveAccess>,
     shard: Arc<dyn ReplacementAccess>,
     encoder: FrameEncoder,
     /// What was encoded and not sent.
@@ -96,13 +99,25 @@ impl ShardSink {
             let header =
                 Header { format: FORMAT, cluster, id: *id.as_bytes(), created_ms, data, parity, column };
             encoder.append(&postcard::to_stdvec(&header).map_err(invalid)?, &mut bytes)?;
-            columns.push(Column { shard, encoder, bytes, sent_bytes: 0 });
+            columns.push(Column { drive: Arc::clone(drive), shard, encoder, bytes, sent_bytes: 0 });
         }
         Ok(Self { codec: Codec::new(profile).map_err(invalid)?, columns, runtime: Handle::current() })
     }
 
     /// Sends to all drives at once what was encoded. Blocks.
     fn send(&mut self) -> io::Result<()> {
+        let is_full = |drive: &Arc<dyn DriveAccess>| {
+            let (free_bytes, total_bytes) = drive.space_bytes();
+            !has_room(free_bytes, total_bytes)
+        };
+        // What is left there is for the metadata itself.
+        if let Some(full) = self.columns.iter().find(|column| is_full(&column.drive)) {
+            let place = full.drive.place();
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("{place} has no room for a backup"),
+            ));
+        }
         let mut writes = Vec::with_capacity(self.columns.len());
         for column in &mut self.columns {
             let bytes = Bytes::from(std::mem::take(&mut column.bytes));
@@ -211,6 +226,35 @@ fn open_shard(path: &Path) -> io::Result<(Header, FrameFile)> {
     Ok((header, file))
 }
 
+/// Whether the file of a shard can be counted on, by its name: it is that shard of that store, and has its beginning, its index
+/// and its column of the manifest, which is written last. With as many such shards as the code needs, a backup can be
+/// opened. What is between is not read: a block that is damaged there is made of others when it is needed.
+pub(crate) fn check(path: &Path, cluster: ClusterId, name: &BackupName) -> io::Result<()> {
+    let checked = check_ends(path, cluster, name);
+    // Others may remove it meanwhile.
+    if let Err(error) = checked.as_ref()
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "a shard of a backup counts for nothing");
+    }
+    checked
+}
+
+fn check_ends(path: &Path, cluster: ClusterId, name: &BackupName) -> io::Result<()> {
+    let (header, file) = open_shard(path)?;
+    let BackupName { created_ms, id, profile: (data, parity), column } = *name;
+    let named = Header { format: FORMAT, cluster, id: *id.as_bytes(), created_ms, data, parity, column };
+    if header != named {
+        return Err(invalid("it is another than its name says, or of another store"));
+    }
+    let manifest_at = file.count().checked_sub(1).filter(|last| *last > 0);
+    let manifest = file.frame(manifest_at.ok_or_else(|| invalid("it has nothing but a header"))?)?;
+    if manifest.len() <= HEAD_BYTES {
+        return Err(invalid("its block of the manifest is empty"));
+    }
+    Ok(())
+}
+
 /// A backup's header and its columns that were found.
 type Found = (Header, Vec<(usize, FrameFile)>);
 
@@ -260,4 +304,4 @@ fn source(header: &Header, columns: Vec<(usize, FrameFile)>) -> Option<ShardSour
 
 #[cfg(test)]
 #[path = "shards_tests.rs"]
-mod tests;
+pub(super) mod tests;

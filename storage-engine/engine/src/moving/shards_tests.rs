@@ -1,23 +1,23 @@
 use std::fs;
 use std::time::Duration;
 
-use granary_cluster::access::LocalDrive;
 use granary_drive::{BACKUPS_FOLDER, Drive, Identity, Member, write_identity};
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::drives::DriveSet;
 
 const CLUSTER: ClusterId = ClusterId::from_bytes([7; 16]);
 
 /// Drives in use, and what asks them.
-struct Drives {
-    runtime: Runtime,
-    drives: Vec<Arc<dyn DriveAccess>>,
-    paths: Vec<PathBuf>,
+pub(in crate::moving) struct Drives {
+    pub(in crate::moving) runtime: Runtime,
+    pub(in crate::moving) drives: Vec<Arc<dyn DriveAccess>>,
+    pub(in crate::moving) paths: Vec<PathBuf>,
     _dir: tempfile::TempDir,
 }
 
-fn drives(count: usize) -> Drives {
+pub(in crate::moving) fn drives(count: usize) -> Drives {
     let dir = tempfile::tempdir().unwrap();
     let paths: Vec<PathBuf> = (0..count).map(|n| dir.path().join(format!("d{n}"))).collect();
     let member = |n| Member {
@@ -29,10 +29,10 @@ fn drives(count: usize) -> Drives {
         fs::create_dir(path).unwrap();
         let identity = Identity::new(CLUSTER, member, &members, "4+2");
         write_identity(path, &identity).unwrap();
-        let drive = Drive::open(path, identity, Duration::from_secs(5)).unwrap();
-        Arc::new(LocalDrive(drive)) as Arc<dyn DriveAccess>
+        Drive::open(path, identity, Duration::from_secs(5)).unwrap()
     };
     let drives = paths.iter().zip(&members).map(open).collect();
+    let drives = DriveSet::new(drives, Vec::new(), None).usable();
     Drives { runtime: Runtime::new().unwrap(), drives, paths, _dir: dir }
 }
 
@@ -43,13 +43,13 @@ fn frames() -> Vec<Vec<u8>> {
 }
 
 impl Drives {
-    fn begin(&self, created_ms: i64) -> Box<ShardSink> {
+    pub(in crate::moving) fn begin(&self, created_ms: i64) -> Box<ShardSink> {
         let profile = Profile::new(4, 2).unwrap();
         let begun = self.runtime.block_on(ShardSink::create(&self.drives, profile, CLUSTER, created_ms));
         Box::new(begun.map_err(|_| "a drive refuses").unwrap())
     }
 
-    fn write(&self, created_ms: i64) {
+    pub(in crate::moving) fn write(&self, created_ms: i64) {
         let mut sink = self.begin(created_ms);
         frames().iter().for_each(|frame| sink.append(frame).unwrap());
         sink.finish().unwrap();
@@ -127,4 +127,36 @@ fn a_drive_that_refuses_is_named() {
     let begun = drives.runtime.block_on(ShardSink::create(&drives.drives, profile, CLUSTER, 1));
     assert!(matches!(begun, Err(NotBegun::Refused(id, _)) if id == drives.drives[4].id()));
     assert_eq!(fs::read_dir(drives.paths[0].join(BACKUPS_FOLDER)).unwrap().count(), 0);
+}
+
+/// The name alone told that it was there.
+#[test]
+fn a_shard_without_its_ends_or_in_the_wrong_place_is_not_counted() {
+    let drives = drives(6);
+    drives.write(1);
+    let listed = || drives.runtime.block_on(drives.drives[1].backup_shards()).unwrap();
+    let whole = listed();
+    assert_eq!(whole.iter().map(|name| (name.created_ms, name.column)).collect::<Vec<_>>(), [(1, 1)]);
+    let shard = backup_files(&drives.paths[1]).remove(0);
+    let bytes = fs::read(&shard).unwrap();
+    for length in [0, 7, 8, 44, 60, 2_000, bytes.len() / 2, bytes.len() - 9, bytes.len() - 1] {
+        fs::write(&shard, &bytes[..length]).unwrap();
+        assert_eq!(listed(), [], "cut to {length} bytes");
+    }
+    // The header, the end of the block of the manifest, the index, and what follows it.
+    for at in [50, bytes.len() - 44 - 6 * 8 - 1, bytes.len() - 60, bytes.len() - 20] {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1;
+        fs::write(&shard, flipped).unwrap();
+        assert_eq!(listed(), [], "flipped at {at}");
+    }
+    // What was cut out of the middle moves the end.
+    fs::write(&shard, [&bytes[..20_000], &bytes[30_000..]].concat()).unwrap();
+    assert_eq!(listed(), []);
+    fs::copy(backup_files(&drives.paths[2]).remove(0), &shard).unwrap();
+    assert_eq!(listed(), [], "another column has its name");
+    fs::write(&shard, bytes).unwrap();
+    assert_eq!(listed(), whole);
+    let of_another = super::check(&shard, ClusterId::from_bytes([8; 16]), &whole[0]);
+    assert!(of_another.is_err());
 }

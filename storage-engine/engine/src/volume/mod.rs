@@ -4,6 +4,7 @@ mod book;
 mod map;
 mod open;
 mod pool;
+mod room;
 mod run;
 
 pub(crate) use book::RecordBook;
@@ -13,5 +14,6 @@ pub(crate) use open::OpenColumn;
 pub(crate) use open::OpenVolume;
 #[cfg(test)]
 pub(crate) use pool::Slot;
-pub(crate) use pool::{VolumePool, has_room, room_bytes};
+pub(crate) use pool::VolumePool;
+pub(crate) use room::{Space, has_room, room_bytes, with_room};
 pub(crate) use run::{Run, RunStripe, seal_stripe};

@@ -16,13 +16,11 @@ use parking_lot::Mutex;
 
 use super::book::RecordBook;
 use super::open::{OpenColumn, OpenVolume};
+use super::room::{Space, has_room, with_room};
 use crate::drives::DriveSet;
 use crate::error::{EngineError, Result};
 use crate::tiers::{Tier, Tiers};
 
-/// Room that no object data is written into: metadata must still grow on a full drive, so that deletes, compaction
-/// and restarts work. A tenth of small drives, this much of large ones.
-const RESERVE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const ATTEMPTS_MAX: usize = 8;
 const VOLUMES_PER_DRIVE_MIN: u64 = 32;
 const VOLUME_LIMIT_BYTES_MIN: u64 = 1024 * 1024;
@@ -347,23 +345,9 @@ impl VolumePool {
 
     /// The drives that could take a new volume now, and the code it would have.
     fn candidates(&self, tier: Tier) -> Result<(Vec<Candidate>, Redundancy)> {
-        let usable = self.usable(tier);
-        let mut full = 0_usize;
-        let candidates: Vec<Candidate> = usable
-            .iter()
-            .filter_map(|drive| {
-                let (free_bytes, total_bytes) = drive.space_bytes();
-                let fits = has_room(free_bytes, total_bytes);
-                full += usize::from(!fits);
-                let (drive, site) = (drive.id(), self.drives.site(drive.id()));
-                fits.then_some(Candidate { drive, free_bytes, site })
-            })
-            .collect();
         let wanted = self.tiers.code(tier);
-        // Full drives are no lost drives: going on with less redundancy because of them would hide the need for room.
-        if full > 0 && candidates.len() < usize::from(wanted.data + wanted.parity).min(usable.len()) {
-            return Err(EngineError::NoSpace);
-        }
+        let spaces: Vec<Space> = self.usable(tier).iter().map(Space::of).collect();
+        let candidates = with_room(&spaces, wanted, |drive| self.drives.site(drive))?;
         let code = degraded(wanted, candidates.len())
             .ok_or(EngineError::Unavailable { context: "placing a volume: no drive is usable" })?;
         // A node that is cut off from most others must not keep its clients' data for itself: the others go on with it.
@@ -378,16 +362,6 @@ impl VolumePool {
         }
         Ok((candidates, code))
     }
-}
-
-/// Whether object data may be written to a drive with this much room.
-pub(crate) fn has_room(free_bytes: u64, total_bytes: u64) -> bool {
-    room_bytes(free_bytes, total_bytes) > 0
-}
-
-/// How much object data may be written to a drive.
-pub(crate) fn room_bytes(free_bytes: u64, total_bytes: u64) -> u64 {
-    free_bytes.saturating_sub(RESERVE_BYTES_MAX.min(total_bytes / 10))
 }
 
 fn random_id() -> Result<VolumeId> {

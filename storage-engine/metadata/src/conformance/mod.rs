@@ -71,7 +71,7 @@ macro_rules! conformance_tests {
                 refused_completions_change_nothing, blobs_live_with_their_references,
                 blobs_are_moved_by_comparison, ten_thousand_parts;
             side: acls_live_with_their_version, tags_live_with_their_version, tags_are_for_one_write, older_versions_keep_their_tags,
-                documents_belong_to_their_bucket;
+                documents_belong_to_their_bucket, progress_of_background_work_is_no_change_of_a_configuration;
             locks: retained_versions_stay, legal_holds_stay_until_they_are_taken_away,
                 versions_get_the_default_of_their_bucket, retentions_are_weakened_only_by_who_may,
                 a_locked_null_version_is_not_replaced, expected_versions_go_and_others_stay;

@@ -150,3 +150,26 @@ pub async fn documents_belong_to_their_bucket(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();
     assert_eq!(list("", "", 10).await, []);
 }
+
+/// How far background work is changes all the time, and nobody remembers it: caches of configurations are not dropped for it.
+pub async fn progress_of_background_work_is_no_change_of_a_configuration(store: &dyn MetadataStore) {
+    store.create_bucket(bucket(1)).await.unwrap();
+    let put = async |name: &str, text: Option<&str>| {
+        let document = text.map(|text| text.as_bytes().to_vec());
+        let put = BucketDocument { bucket: bucket_id(1), name: name.to_owned(), document };
+        assert!(store.put_bucket_document(put).await.unwrap());
+    };
+    let before = store.configuration_generation().await.unwrap();
+    put("worker/lifecycle/", Some("a")).await;
+    put("worker/lifecycle/", Some("b")).await;
+    put("worker/warm/here/1", Some("c")).await;
+    put("worker/warm/here/1", None).await;
+    assert_eq!(store.configuration_generation().await.unwrap(), before);
+    let prefix = BucketDocument::PROGRESS.to_owned();
+    let query = DocumentQuery { bucket: bucket_id(1), prefix, after: String::new(), limit: 9 };
+    let kept: Vec<_> =
+        store.bucket_documents(query).await.unwrap().into_iter().map(|one| one.document).collect();
+    assert_eq!(kept, [Some(b"b".to_vec())]);
+    put("workers/", Some("d")).await;
+    assert_eq!(store.configuration_generation().await.unwrap(), before + 1);
+}

@@ -73,6 +73,18 @@ pub struct BucketDocument {
     pub document: Option<Vec<u8>>,
 }
 
+impl BucketDocument {
+    /// What the names begin with under which background work keeps how far it is.
+    pub const PROGRESS: &str = "worker/";
+
+    /// Whether it is a change that other nodes must learn of. How far background work is nobody remembers, and it changes with
+    /// every page of a walk.
+    #[must_use]
+    pub fn counts_as_change(&self) -> bool {
+        !self.name.starts_with(Self::PROGRESS)
+    }
+}
+
 /// Which configurations of a bucket to list, in the order of their names.
 #[derive(Debug, Clone)]
 pub struct DocumentQuery {

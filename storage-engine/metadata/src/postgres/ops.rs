@@ -98,7 +98,9 @@ async fn put_document(session: &mut Session, put: &BucketDocument) -> Result<Ans
         return Ok(Ok(Reply::Changed(false)));
     }
     store_document(session, put).await?;
-    session.execute(sqlx::query(sql::side::COUNT_CHANGE)).await?;
+    if put.counts_as_change() {
+        session.execute(sqlx::query(sql::side::COUNT_CHANGE)).await?;
+    }
     Ok(Ok(Reply::Changed(true)))
 }
 

@@ -137,7 +137,9 @@ impl Batch<'_> {
                     .execute((put.bucket.as_bytes(), name))?;
             }
         }
-        self.count_configuration_change()?;
+        if put.counts_as_change() {
+            self.count_configuration_change()?;
+        }
         Ok(true)
     }
 
