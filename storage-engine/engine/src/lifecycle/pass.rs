@@ -64,6 +64,14 @@ enum Reason {
     Noncurrent { newer: u32, replaced: UnixMillis },
 }
 
+/// What becomes of a version that may be over.
+enum Fate {
+    Stays,
+    Goes(Box<Write>),
+    /// It is to be moved first, by a walk that begins then or later.
+    Waits(UnixMillis),
+}
+
 /// A version that may be over, or belong in another class.
 struct Seen {
     key: ObjectKey,
@@ -100,12 +108,12 @@ impl Pass<'_> {
                 }
             }
             let next = match (self.place.stage, self.aim) {
-                (Stage::Versions, Aim::Delete) => Stage::Uploads,
+                (Stage::Versions, Aim::Delete) if !self.place.is_retry() => Stage::Uploads,
                 _ => Stage::Done,
             };
             self.place.begin(next);
         }
-        self.place.plan_retry(UnixMillis::now());
+        self.place.end(UnixMillis::now());
         keep(self.inner, self.bucket, self.aim, &self.place).await.map(drop)
     }
 
@@ -163,18 +171,31 @@ impl Pass<'_> {
             (place.after, place.order) = (Some(version.key().to_string()), Some(version.order));
         }
         match self.aim {
-            Aim::Delete => self.delete_over(candidates, now).await?,
+            Aim::Delete => {
+                if let Some(since) = self.delete_over(candidates, now).await? {
+                    place.note_waiting(&self.place, since);
+                }
+            }
             Aim::Move => self.look_at_classes(candidates, now).await?,
         }
         self.place = place;
         Ok(page.more)
     }
 
-    /// Deletes what is there still of these and over.
-    async fn delete_over(&self, candidates: Vec<Seen>, now: UnixMillis) -> Result<()> {
+    /// Deletes what is there still of these and over. Of what is to be moved first: since when, if there is any.
+    async fn delete_over(&self, candidates: Vec<Seen>, now: UnixMillis) -> Result<Option<UnixMillis>> {
         let looked = stream::iter(candidates).map(|seen| self.look_past_damage(seen, now)).buffered(LOOKS);
-        let writes: Vec<Option<Write>> = looked.try_collect().await?;
-        self.delete(writes.into_iter().flatten().collect()).await
+        let looked: Vec<Fate> = looked.try_collect().await?;
+        let (mut writes, mut since) = (Vec::new(), None);
+        for fate in looked {
+            match fate {
+                Fate::Goes(write) => writes.push(*write),
+                Fate::Waits(at) => since = Some(since.map_or(at, |earlier: UnixMillis| earlier.min(at))),
+                Fate::Stays => {}
+            }
+        }
+        self.delete(writes).await?;
+        Ok(since)
     }
 
     /// Whether a rule says that it is over; with `None` for tags, whether one may say so when its tags are known.
@@ -268,16 +289,16 @@ impl Pass<'_> {
             }
     }
 
-    /// Whether a current version is to move to another class before a delete marker hides it. What a walk that began since could
-    /// not move is hidden nevertheless.
+    /// Since when a current version, which is over, is to move to another class before a delete marker hides it. What a whole walk
+    /// of moves that began since then could not move is hidden nevertheless.
     /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html>
-    fn moves_first(&self, seen: &Seen, tags: &[Tag], now: UnixMillis) -> bool {
+    fn moves_first(&self, seen: &Seen, tags: &[Tag], now: UnixMillis) -> Option<UnixMillis> {
         if self.goes_for_good(seen) || self.new_class(seen, Some(tags), now).is_none() {
-            return false;
+            return None;
         }
         let subject = Subject { key: seen.key.as_str(), length_bytes: seen.length_bytes, tags };
-        let expired = self.rules.expiration(subject, seen.modified, self.day);
-        expired.is_some_and(|(at, _)| !self.moves.is_done_since(at, &self.place))
+        let (since, _) = self.rules.expiration(subject, seen.modified, self.day)?;
+        (!self.moves.has_ended_since(since, &self.place)).then_some(since)
     }
 
     /// The row of a version and its tags, if it is the one that was seen.
@@ -294,24 +315,27 @@ impl Pass<'_> {
     }
 
     /// As [`Self::look_again`]. A row that is damaged keeps nothing else from expiring.
-    async fn look_past_damage(&self, seen: Seen, now: UnixMillis) -> Result<Option<Write>> {
+    async fn look_past_damage(&self, seen: Seen, now: UnixMillis) -> Result<Fate> {
         let (key, version) = (seen.key.clone(), seen.version);
         match self.look_again(seen, now).await {
             Err(EngineError::Metadata(error @ MetadataError::Corrupt { .. })) => {
                 metrics::counter!("granary_lifecycle_total", "outcome" => "damaged").increment(1);
                 tracing::error!(bucket = %self.bucket.name, %key, %version, %error, "a lifecycle passes over a version whose row is damaged");
-                Ok(None)
+                Ok(Fate::Stays)
             }
             looked => looked,
         }
     }
 
-    /// The delete of a version that is over, of exactly the write that is there now.
-    async fn look_again(&self, seen: Seen, now: UnixMillis) -> Result<Option<Write>> {
-        let Some((row, tags)) = self.current_row(&seen).await? else { return Ok(None) };
+    /// What becomes of a version: the delete, if it is over, is of exactly the write that is there now.
+    async fn look_again(&self, seen: Seen, now: UnixMillis) -> Result<Fate> {
+        let Some((row, tags)) = self.current_row(&seen).await? else { return Ok(Fate::Stays) };
         let seen = Seen { class: row.object.storage_class, ..seen };
-        if !self.is_over(&seen, Some(&tags), now) || self.moves_first(&seen, &tags, now) {
-            return Ok(None);
+        if !self.is_over(&seen, Some(&tags), now) {
+            return Ok(Fate::Stays);
+        }
+        if let Some(since) = self.moves_first(&seen, &tags, now) {
+            return Ok(Fate::Waits(since));
         }
         let standing = match seen.reason {
             Reason::Current => {
@@ -324,7 +348,7 @@ impl Pass<'_> {
                     modified: now,
                 };
                 let expire = ExpireObject { expected: row.object.write, remove };
-                return Ok(Some(Write::Expire(Box::new(expire))));
+                return Ok(Fate::Goes(Box::new(Write::Expire(Box::new(expire)))));
             }
             Reason::Marker => Standing::Sole,
             Reason::Noncurrent { .. } => Standing::Noncurrent,
@@ -337,7 +361,7 @@ impl Pass<'_> {
         };
         let expected = Some(Expected { write: row.object.write, standing });
         let terms = EraseTerms { at: now, bypass: Bypass::Nothing, expected };
-        Ok(Some(Write::Erase(Box::new(EraseObject { delete, terms }))))
+        Ok(Fate::Goes(Box::new(Write::Erase(Box::new(EraseObject { delete, terms })))))
     }
 
     async fn page_of_uploads(&mut self) -> Result<bool> {
