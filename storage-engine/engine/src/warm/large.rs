@@ -175,6 +175,7 @@ impl LargeCopy<'_> {
     /// Copies what is missing, piece by piece.
     async fn go_on(&mut self, mut at: At, piece_bytes: u64, total: u64) -> Result<Outcome> {
         count("resumed", at.held_bytes);
+        self.wish.note_written(at.held_bytes);
         loop {
             let slices = at.piece(&self.lengths, piece_bytes);
             if slices.is_empty() {
@@ -200,6 +201,7 @@ impl LargeCopy<'_> {
                 return Ok(outcome);
             }
             count("copied", at.held_bytes - begun.held_bytes);
+            self.wish.note_written(at.held_bytes - begun.held_bytes);
         }
         let parts = part_number(self.lengths.len())?;
         let (kind, at) = (self.wish.kind, self.wish.at);
@@ -241,6 +243,7 @@ impl LargeCopy<'_> {
         let mut writes = vec![last];
         writes.extend(self.wish.behind.iter().cloned());
         crash_point("warm.after_copy_before_commit");
+        self.wish.let_go_of_room();
         let outcome = self.inner.commit_one(Commit { advances, writes }).await?;
         crash_point("warm.after_commit");
         Ok(outcome)
