@@ -57,6 +57,12 @@ pub(crate) struct InUse {
     inner: Arc<Inner>,
 }
 
+impl InUse {
+    fn of(inner: &Arc<Inner>) -> Arc<Self> {
+        Arc::new(Self { inner: Arc::clone(inner) })
+    }
+}
+
 impl Drop for InUse {
     fn drop(&mut self) {
         // Work in the background holds the store, which holds the threads that it runs on.
@@ -187,8 +193,7 @@ impl Engine {
             upkeep,
             running: Mutex::new(None),
         });
-        let in_use = Arc::new(InUse { inner: Arc::clone(&inner) });
-        let engine = Self { inner, origin: Arc::default(), _in_use: in_use };
+        let engine = Self { _in_use: InUse::of(&inner), inner, origin: Arc::default() };
         let maintenance = Maintenance::start(&engine);
         let watching = nodes.map(|nodes| Watching::start(nodes, Arc::clone(&engine.inner.reader.running)));
         *engine.inner.running.lock() = Some(Running { maintenance, watching, served });
