@@ -91,6 +91,11 @@ def test_what_a_new_bucket_is_to_have_needs_permissions_of_its_own(account):  # 
     tagged = {"Condition": {"StringEquals": {"aws:RequestTag/team": "a"}, "ForAllValues:StringEquals": {"aws:TagKeys": ["team"]}}}
     user = allowed(account, (["s3:CreateBucket", "s3:TagResource"], arn(name + "*"), tagged), name="v")
     assert refusal(user.create_bucket, Bucket=name + "-t") == DENIED
+    # A policy means a tag whose key it names in whatever case, but not two of them.
+    twice = {"CreateBucketConfiguration": {"Tags": [{"Key": "Team", "Value": "b"}, {"Key": "team", "Value": "a"}]}}
+    in_any_case = {"Condition": {"StringEquals": {"aws:RequestTag/team": "a"}}}
+    other = allowed(account, (["s3:CreateBucket", "s3:TagResource"], arn(name + "*"), in_any_case), name="x")
+    assert refusal(other.create_bucket, Bucket=name + "-t", **twice) == DENIED
     user.create_bucket(Bucket=name + "-t", **tags)
     assert account.client("s3").get_bucket_tagging(Bucket=name + "-t")["TagSet"] == tags["CreateBucketConfiguration"]["Tags"]
     user = allowed(account, ("s3:CreateBucket", arn(name + "*"), here), name="w")

@@ -1,4 +1,4 @@
-//! The test programs that cargo built, two at a time.
+//! What cargo built: the server, and the test programs, which are run two at a time.
 //!
 //! Programs that start clusters wait for clocks and lost nodes most of the time: one after the other they take as long as everything
 //! else together, on cores that have nothing to do.
@@ -21,6 +21,9 @@ const LANES: usize = 2;
 const LONG_ONES: [&str; 8] =
     ["cluster_links", "cluster", "all", "crash_points", "cluster_drain", "drives", "tier_moves", "power_cut"];
 
+/// The binary that is tested.
+const SERVER: &str = "granary";
+
 /// A test program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Program {
@@ -37,29 +40,56 @@ pub(crate) struct Ran {
     pub(crate) passed: bool,
 }
 
-/// The programs of the workspace, built, in the order in which they are to be started.
+/// What one build gives.
+pub(crate) struct Built {
+    /// The server under test.
+    pub(crate) server: PathBuf,
+    /// The test programs of the workspace, in the order in which they are to be started.
+    pub(crate) programs: Vec<Program>,
+}
+
+/// Builds the server and all test programs with the dev profile: optimised enough to move gigabytes, with the named crash points
+/// and debug assertions that a release build leaves out. All in one go: by itself the server would be built with other features of
+/// its dependencies, and these a second time for the tests.
 ///
 /// # Errors
-/// When one cannot be built, or cargo tells of none.
-pub(crate) fn build(cargo: &mut Command) -> Result<Vec<Program>> {
-    cargo.args(["test", "--workspace", "--lib", "--bins", "--tests", "--locked", "--no-run"]);
+/// When something cannot be built, or cargo does not tell of the server and of tests.
+pub(crate) fn build(cargo: &mut Command) -> Result<Built> {
+    cargo.args(["build", "--workspace", "--lib", "--bins", "--tests", "--locked"]);
     let told = process::capture(cargo.arg("--message-format=json-render-diagnostics"))?;
-    let mut programs: Vec<Program> = told.lines().filter_map(program).collect();
+    let (mut server, mut programs) = (None, Vec::new());
+    for executable in told.lines().filter_map(executable) {
+        match executable {
+            Executable::Test(program) => programs.push(program),
+            Executable::Server(path) => server = Some(path),
+        }
+    }
+    let server = server.context("cargo built no server")?;
     ensure!(!programs.is_empty(), "cargo built no test program");
     programs.sort_by_key(|program| {
         LONG_ONES.iter().position(|name| *name == program.name).unwrap_or(LONG_ONES.len())
     });
-    Ok(programs)
+    Ok(Built { server, programs })
 }
 
-/// The test program that a line of cargo's tells of, if it does.
-fn program(line: &str) -> Option<Program> {
+/// What can be run, of all that cargo tells of.
+#[derive(Debug, PartialEq, Eq)]
+enum Executable {
+    Test(Program),
+    Server(PathBuf),
+}
+
+/// The executable that a line of cargo's tells of, if it does and it is of use here.
+fn executable(line: &str) -> Option<Executable> {
     let message: Value = serde_json::from_str(line).ok()?;
-    let is_test = message.pointer("/profile/test").and_then(Value::as_bool)?;
-    let path = message.get("executable").and_then(Value::as_str).filter(|_| is_test)?;
-    let manifest = Path::new(message.get("manifest_path")?.as_str()?);
+    let path = message.get("executable").and_then(Value::as_str)?;
     let name = message.pointer("/target/name")?.as_str()?;
-    Some(Program { name: name.to_owned(), path: path.into(), directory: manifest.parent()?.to_owned() })
+    if !message.pointer("/profile/test").and_then(Value::as_bool)? {
+        return (name == SERVER).then(|| Executable::Server(path.into()));
+    }
+    let manifest = Path::new(message.get("manifest_path")?.as_str()?);
+    let (name, directory) = (name.to_owned(), manifest.parent()?.to_owned());
+    Some(Executable::Test(Program { name, path: path.into(), directory }))
 }
 
 /// Runs all of them, with these arguments and variables, and gives `told` what each has said when it has ended.

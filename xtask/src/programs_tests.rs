@@ -1,19 +1,24 @@
 use super::*;
 
 #[test]
-fn only_test_programs_are_taken_from_what_cargo_tells() {
+fn of_what_cargo_tells_only_the_server_and_test_programs_are_taken() {
     let test = r#"{"reason":"compiler-artifact","manifest_path":"/w/tests/Cargo.toml","target":{"name":"drives"},
         "profile":{"test":true},"executable":"/w/target/debug/deps/drives-1"}"#;
-    let found = program(&test.replace('\n', " ")).unwrap();
+    let test = test.replace('\n', " ");
     let expected = Program {
         name: "drives".to_owned(),
         path: "/w/target/debug/deps/drives-1".into(),
         directory: "/w/tests".into(),
     };
-    assert_eq!(found, expected);
-    assert_eq!(program(&test.replace("\"test\":true", "\"test\":false").replace('\n', " ")), None);
-    assert_eq!(program(&test.replace("\"/w/target/debug/deps/drives-1\"", "null").replace('\n', " ")), None);
-    assert_eq!(program("warning: not of cargo's messages"), None);
+    assert_eq!(executable(&test), Some(Executable::Test(expected)));
+    let binary = test.replace("\"test\":true", "\"test\":false");
+    assert_eq!(executable(&binary), None);
+    let server = binary.replace("\"drives\"", "\"granary\"").replace("deps/drives-1", "granary");
+    assert_eq!(executable(&server), Some(Executable::Server("/w/target/debug/granary".into())));
+    let its_tests = server.replace("\"test\":false", "\"test\":true");
+    assert!(matches!(executable(&its_tests), Some(Executable::Test(_))), "not the server");
+    assert_eq!(executable(&test.replace("\"/w/target/debug/deps/drives-1\"", "null")), None);
+    assert_eq!(executable("warning: not of cargo's messages"), None);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{postgres, process, programs, python, target_dir, workspace_root};
+use crate::programs::{self, Built, Program};
+use crate::{postgres, process, python, target_dir, workspace_root};
 
 /// pytest's exit code when a filter selects nothing.
 const PYTEST_NOTHING_SELECTED: i32 = 5;
@@ -92,6 +93,7 @@ struct Kit {
     target: PathBuf,
     /// The server under test.
     binary: PathBuf,
+    programs: Vec<Program>,
     /// The `bin` directory of the Python that has the clients.
     python_bin: PathBuf,
 }
@@ -101,8 +103,8 @@ impl Kit {
         let root = workspace_root()?;
         let target = target_dir()?;
         let python_bin = python::ensure(&root, &target)?;
-        let binary = build_binary(&root, &target)?;
-        Ok(Self { root, target, binary, python_bin })
+        let Built { server: binary, programs } = programs::build(&mut cargo(&root))?;
+        Ok(Self { root, target, binary, programs, python_bin })
     }
 }
 
@@ -144,22 +146,10 @@ pub(crate) fn run_clients_only(filter: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Builds the server with the dev profile: optimised enough to move gigabytes, with the named crash
-/// points and debug assertions that a release build leaves out. Together with all tests: by itself it
-/// would be built with other features of its dependencies, and these a second time for the tests.
-fn build_binary(root: &Path, target: &Path) -> Result<PathBuf> {
-    process::run(cargo(root).args(["build", "--workspace", "--lib", "--bins", "--tests", "--locked"]))?;
-    let binary = target.join("debug/granary");
-    if !binary.exists() {
-        bail!("cargo built no {}", binary.display());
-    }
-    Ok(binary)
-}
-
 /// The test programs. The documentation has no examples that could be run: what cargo would build for them is everything once more,
 /// with other features.
 fn run_programs(kit: &Kit, filter: &[String], postgres_bin: &Path, output: &mut Output) -> Result<bool> {
-    let Kit { root, binary, python_bin, .. } = kit;
+    let Kit { binary, programs, python_bin, .. } = kit;
     let python = python_bin.join("python");
     let variables = [
         ("GRANARY_TEST_BINARY", binary.as_path()),
@@ -167,7 +157,7 @@ fn run_programs(kit: &Kit, filter: &[String], postgres_bin: &Path, output: &mut 
         ("GRANARY_TEST_PYTHON", python.as_path()),
     ];
     let mut all_passed = true;
-    programs::run(programs::build(&mut cargo(root))?, filter, &variables, |ran| {
+    programs::run(programs.clone(), filter, &variables, |ran| {
         all_passed &= ran.passed;
         ran.lines.iter().for_each(|line| output.say(line));
     })?;

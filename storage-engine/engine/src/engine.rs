@@ -44,12 +44,33 @@ const MAINTENANCE_WRITE_BYTES: usize = 80 << 20;
 /// What copies of large objects hold that was read and is not written yet: two long runs of each of two moves.
 const MAINTENANCE_READ_BYTES: usize = 32 << 20;
 
-/// A store. Cheap to clone; all clones are the same store.
+/// A store. Cheap to clone; all clones are the same store, which ends where it is when the last of them is dropped.
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
     /// Who causes what is asked for through this handle.
     pub(crate) origin: Arc<Origin>,
+    pub(crate) _in_use: Arc<InUse>,
+}
+
+/// What all handles of a store share and nothing in the background does: when it is dropped, nobody uses the store any more.
+pub(crate) struct InUse {
+    inner: Arc<Inner>,
+}
+
+impl InUse {
+    fn of(inner: &Arc<Inner>) -> Arc<Self> {
+        Arc::new(Self { inner: Arc::clone(inner) })
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        // Work in the background holds the store, which holds the threads that it runs on.
+        self.inner.upkeep.stop();
+        let running = self.inner.running.lock().take();
+        drop(running);
+    }
 }
 
 pub(crate) struct Inner {
@@ -94,7 +115,7 @@ pub(crate) struct Inner {
     running: Mutex<Option<Running>>,
 }
 
-/// What has to end before the metadata may be closed.
+/// What has to end before the metadata may be closed. Dropped, it ends where it is.
 struct Running {
     maintenance: Maintenance,
     watching: Option<Watching>,
@@ -176,7 +197,7 @@ impl Engine {
             upkeep,
             running: Mutex::new(None),
         });
-        let engine = Self { inner, origin: Arc::default() };
+        let engine = Self { _in_use: InUse::of(&inner), inner, origin: Arc::default() };
         let maintenance = Maintenance::start(&engine);
         let watching = nodes.map(|nodes| Watching::start(nodes, Arc::clone(&engine.inner.reader.running)));
         *engine.inner.running.lock() = Some(Running { maintenance, watching, served });

@@ -9,6 +9,7 @@
 
 use std::future::Future;
 
+use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
@@ -26,7 +27,8 @@ pub(crate) struct Upkeep {
     handle: Handle,
     /// Of the threads that serve clients.
     serving: Handle,
-    runtime: Option<Runtime>,
+    /// `None` when they were ended.
+    runtime: Mutex<Option<Runtime>>,
 }
 
 impl Upkeep {
@@ -49,7 +51,7 @@ impl Upkeep {
                 EngineError::Internal("no threads for work in the background")
             })?;
         let (handle, serving) = (runtime.handle().clone(), Handle::current());
-        Ok(Self { handle, serving, runtime: Some(runtime) })
+        Ok(Self { handle, serving, runtime: Mutex::new(Some(runtime)) })
     }
 
     /// Runs work on these threads.
@@ -59,6 +61,15 @@ impl Upkeep {
         F::Output: Send + 'static,
     {
         self.handle.spawn(work)
+    }
+
+    /// Runs work on the threads that serve clients, whoever asks for it.
+    pub(crate) fn spawn_serving<F>(&self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.serving.spawn(work)
     }
 
     /// Runs what blocks on a thread of usual priority.
@@ -71,20 +82,26 @@ impl Upkeep {
         T: Send + 'static,
     {
         // The thread must not be started by one of ours.
-        let started = self.serving.spawn(async move { tokio::task::spawn_blocking(work).await });
+        let started = self.spawn_serving(async move { tokio::task::spawn_blocking(work).await });
         match started.await {
             Ok(Ok(done)) => Ok(done),
             _ => Err(EngineError::Internal("work outside of the upkeep panicked")),
+        }
+    }
+
+    /// Ends all work on these threads where it waits next, and the threads; waits for nothing. What is spawned later is not run.
+    pub(crate) fn stop(&self) {
+        let runtime = self.runtime.lock().take();
+        // Whoever drops the last of the store may be one of these threads.
+        if let Some(runtime) = runtime {
+            runtime.shutdown_background();
         }
     }
 }
 
 impl Drop for Upkeep {
     fn drop(&mut self) {
-        // Whoever drops the last of the store may be one of these threads.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.stop();
     }
 }
 

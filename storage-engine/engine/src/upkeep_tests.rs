@@ -35,3 +35,18 @@ async fn it_ends_when_it_is_dropped_even_by_one_of_its_threads() {
     drop(upkeep);
     told.await.unwrap();
 }
+
+#[tokio::test]
+async fn what_it_runs_ends_when_it_is_stopped_by_whoever_else_holds_it() {
+    let upkeep = Arc::new(Upkeep::start().unwrap());
+    let held = Arc::clone(&upkeep);
+    let work = upkeep.spawn(async move {
+        let _held = held;
+        std::future::pending::<()>().await;
+    });
+    upkeep.stop();
+    assert!(work.await.unwrap_err().is_cancelled());
+    assert_eq!(Arc::strong_count(&upkeep), 1);
+    assert!(upkeep.spawn(async {}).await.unwrap_err().is_cancelled());
+    upkeep.spawn_serving(async {}).await.unwrap();
+}

@@ -3,7 +3,7 @@
 use crate::common;
 
 use bytes::Bytes;
-use common::{Body, Store, bucket, bytes, key, read};
+use common::{Body, Store, bucket, bytes, key, read, reopen};
 use granary_engine::{ByteRange, DeleteEntry, EngineError, PutOptions, TaskKind};
 
 const LENGTHS: [usize; 12] =
@@ -31,6 +31,21 @@ async fn objects_of_every_size_come_back_after_a_restart() {
         store.restart().await;
         check_all(&store).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_dropped_and_not_closed_kept_at_work_and_its_drives_locked() {
+    let Store { dir: _dir, options, engine } = Store::open(6).await;
+    let (body, other) = (bytes(20_000, 1), engine.on_behalf_of(Default::default()));
+    let mut source = Body::new(body.clone());
+    engine.put_object(&bucket(), &key("kept"), PutOptions::default(), &mut source).await.unwrap();
+    other.start_task(TaskKind::Scrub);
+    drop(engine);
+    assert!(other.open_object(&bucket(), &key("kept"), None).await.is_ok(), "one handle is left");
+    drop(other);
+    let engine = reopen(&options).await;
+    let object = engine.open_object(&bucket(), &key("kept"), None).await.unwrap();
+    assert_eq!(read(object.read(ByteRange { start: 0, end: 20_000 })).await.unwrap(), body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

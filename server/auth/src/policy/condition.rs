@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::Effect;
 use super::context::Context;
 use super::error::PolicyError;
 use super::operators::{Absent, Comparison, Operator, Order, Quantifier, Sense};
@@ -58,12 +59,15 @@ impl Condition {
         Ok(Self { key: key.to_ascii_lowercase(), operator, wanted })
     }
 
-    /// Whether the request meets it.
-    pub(super) fn holds(&self, context: &Context) -> bool {
+    /// Whether the request meets it, for a statement of that effect: what is not clear lets nothing pass.
+    pub(super) fn holds(&self, context: &Context, effect: Effect) -> bool {
         let given = context.get(&self.key);
         let operator = self.operator;
         if operator.comparison == Comparison::Null {
             return self.wanted.contains(&Wanted::Missing(given.is_empty()));
+        }
+        if context.unclear().any(|key| self.asks_for(key)) {
+            return effect == Effect::Deny;
         }
         if given.is_empty() {
             return match (operator.absent, operator.quantifier) {

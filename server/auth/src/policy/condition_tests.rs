@@ -1,10 +1,10 @@
-use super::{Condition, Context};
+use super::{Condition, Context, Effect};
 use crate::policy::PolicyError;
 
 fn holds(operator: &str, key: &str, wanted: &[&str], given: &[&str]) -> bool {
     let mut context = Context::new();
     context.set_all("s3:Key", given.iter().map(|value| (*value).to_owned()).collect());
-    Condition::parse(operator, key, wanted, true).unwrap().holds(&context)
+    Condition::parse(operator, key, wanted, true).unwrap().holds(&context, Effect::Allow)
 }
 
 fn is(operator: &str, wanted: &[&str], given: &[&str]) -> bool {
@@ -99,5 +99,39 @@ fn what_no_operator_can_compare_is_refused() {
     {
         let error = Condition::parse(operator, "s3:key", &["true"], true).unwrap_err();
         assert!(matches!(error, PolicyError::InvalidOperator(_)), "{operator}");
+    }
+}
+
+/// AWS: a condition on a tag of the request matches one whose key is `TagKey1` or `tagkey1`, but not both.
+#[test]
+fn the_last_of_several_tags_whose_keys_differ_by_case_alone_passed_for_all_of_them() {
+    let of = |tags: &[(&'static str, &'static str)]| {
+        let mut context = Context::new();
+        context.set_tags("aws:RequestTag/", [("old", "x")]);
+        context.set_tags("aws:RequestTag/", tags.iter().copied());
+        context
+    };
+    let holds = |operator: &str, wanted: &str, context: &Context, effect| {
+        Condition::parse(operator, "aws:RequestTag/team", &[wanted], true).unwrap().holds(context, effect)
+    };
+    for one in [of(&[("team", "a"), ("other", "b")]), of(&[("Team", "a")])] {
+        for effect in [Effect::Allow, Effect::Deny] {
+            assert!(holds("StringEquals", "a", &one, effect) && !holds("StringEquals", "b", &one, effect));
+            assert!(!holds("StringNotEquals", "a", &one, effect));
+        }
+        assert!(one.get("aws:requesttag/old").is_empty());
+    }
+    for both in [of(&[("team", "a"), ("Team", "b")]), of(&[("Team", "b"), ("team", "a")])] {
+        for operator in ["StringEquals", "StringNotEquals", "StringLike", "StringEqualsIfExists"] {
+            for wanted in ["a", "b", "c"] {
+                assert!(!holds(operator, wanted, &both, Effect::Allow), "{operator} {wanted}");
+                assert!(holds(operator, wanted, &both, Effect::Deny), "{operator} {wanted}");
+            }
+        }
+        assert!(holds("Null", "false", &both, Effect::Allow) && !holds("Null", "true", &both, Effect::Deny));
+        let by_variable = Condition::parse("StringEquals", "s3:prefix", &["${aws:RequestTag/team}"], true);
+        assert!(!by_variable.unwrap().holds(&both, Effect::Allow));
+        let of_another = Condition::parse("StringEquals", "s3:prefix", &["x"], true).unwrap();
+        assert!(!of_another.holds(&both, Effect::Deny));
     }
 }

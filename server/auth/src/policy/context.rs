@@ -1,6 +1,6 @@
 //! What is known of a request beside who asks for what: the values of the condition keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The values of condition keys. The names of keys do not depend on case.
 ///
@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context {
     values: BTreeMap<String, Vec<String>>,
+    /// Keys that have one value, and of which there are several.
+    unclear: BTreeSet<String>,
 }
 
 impl Context {
@@ -30,6 +32,28 @@ impl Context {
         } else {
             self.values.insert(key.to_ascii_lowercase(), values);
         }
+    }
+
+    /// Sets the keys of tags, `family` with the key of each behind it, in the place of what there was of that family. Tags have keys
+    /// of their own also if these differ by case alone; where a policy asks for one of these, none is what it means.
+    /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-requesttag>
+    pub fn set_tags<'t>(&mut self, family: &str, tags: impl IntoIterator<Item = (&'t str, &'t str)>) {
+        let family = family.to_ascii_lowercase();
+        self.values.retain(|key, _| !key.starts_with(&family));
+        self.unclear.retain(|key| !key.starts_with(&family));
+        for (key, value) in tags {
+            let key = format!("{family}{}", key.to_ascii_lowercase());
+            let values = self.values.entry(key.clone()).or_default();
+            values.push(value.to_owned());
+            if values.len() > 1 {
+                self.unclear.insert(key);
+            }
+        }
+    }
+
+    /// The keys, in lower case, that tags share which differ by case alone.
+    pub(super) fn unclear(&self) -> impl Iterator<Item = &str> {
+        self.unclear.iter().map(String::as_str)
     }
 
     /// The values of a key; none if it is not there.

@@ -108,7 +108,7 @@ impl Statement {
             && self.resources.as_ref().is_none_or(|resources| {
                 contains(resources, |pattern| pattern.matches(resource, context, Case::Sensitive))
             })
-            && self.conditions.iter().all(|condition| condition.holds(context))
+            && self.conditions.iter().all(|condition| condition.holds(context, self.effect))
     }
 }
 

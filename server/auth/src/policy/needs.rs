@@ -1,6 +1,6 @@
 //! Which condition keys a policy asks for, so that what is dear to find out is found out only if it matters.
 
-use super::condition::Wanted;
+use super::condition::{Condition, Wanted};
 use super::{Listed, Policy, Statement};
 
 impl Policy {
@@ -17,14 +17,18 @@ impl Statement {
             None => false,
             Some(Listed::Only(list) | Listed::AllBut(list)) => list.iter().any(|arn| arn.has_variable(begin)),
         };
-        let of_conditions = self.conditions.iter().any(|condition| {
-            let of_values = condition.wanted.iter().any(|wanted| match wanted {
-                Wanted::Text(pattern, _) => pattern.has_variable(begin),
-                Wanted::Arn(parts) => parts.iter().any(|part| part.has_variable(begin)),
-                _ => false,
-            });
-            condition.key.starts_with(begin) || of_values
+        of_resources || self.conditions.iter().any(|condition| condition.asks_for(begin))
+    }
+}
+
+impl Condition {
+    /// As [`Policy::asks_for`].
+    pub(super) fn asks_for(&self, begin: &str) -> bool {
+        let of_values = self.wanted.iter().any(|wanted| match wanted {
+            Wanted::Text(pattern, _) => pattern.has_variable(begin),
+            Wanted::Arn(parts) => parts.iter().any(|part| part.has_variable(begin)),
+            _ => false,
         });
-        of_resources || of_conditions
+        self.key.starts_with(begin) || of_values
     }
 }

@@ -67,9 +67,8 @@ pub(crate) fn authorise_new_bucket(
         if let Some(constraint) = &request.constraint {
             values.set("s3:LocationConstraint", constraint.as_str());
         }
-        for (key, value) in &request.tags {
-            values.set(&format!("aws:RequestTag/{key}"), value.as_str());
-        }
+        let tags = request.tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        values.set_tags("aws:RequestTag/", tags);
         values.set_all("aws:TagKeys", request.tags.iter().map(|(key, _)| key.clone()).collect());
     };
     if is_about_body(context) {

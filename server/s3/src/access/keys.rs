@@ -225,9 +225,8 @@ fn remaining_days(until: UnixMillis) -> i64 {
 
 /// Adds the tags that a request gives to an object.
 pub(crate) fn of_tags(values: &mut Values, tags: &[(String, String)]) {
-    for (key, value) in tags {
-        values.set(&format!("s3:RequestObjectTag/{key}"), value.as_str());
-    }
+    let pairs = tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    values.set_tags("s3:RequestObjectTag/", pairs);
     values.set_all("s3:RequestObjectTagKeys", tags.iter().map(|(key, _)| key.clone()).collect());
 }
 

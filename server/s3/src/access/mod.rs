@@ -239,9 +239,8 @@ impl<'a> Requester<'a> {
                 ) => Vec::new(),
                 Err(error) => return Err(error.into()),
             };
-            for (name, value) in tags {
-                values.set(&format!("{EXISTING_TAG}{name}"), value);
-            }
+            let tags = tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            values.set_tags(EXISTING_TAG, tags);
         }
         Ok(values)
     }

@@ -276,7 +276,7 @@ impl Engine {
     /// The same engine, used on behalf of a request: its writes tell who caused them.
     #[must_use]
     pub fn on_behalf_of(&self, origin: Origin) -> Self {
-        Self { inner: Arc::clone(&self.inner), origin: Arc::new(origin) }
+        Self { origin: Arc::new(origin), ..self.clone() }
     }
 
     /// As [`Inner::event_writes`], for what was asked for through this handle.

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use granary_metadata::{
-    Bucket, Bypass, Commit, DeleteObject, EraseObject, EraseTerms, Expected, ExpireObject, ListedVersion,
-    MetadataError, ObjectRow, Outcome, RemoveObject, Standing, Tag, UploadEntry, UploadQuery, VersionEntry,
-    VersionKind, VersionMarker, VersionQuery, Versioning, Write, WriteConditions,
+    Bucket, Bypass, Commit, DeleteObject, EraseObject, EraseTerms, Expected, ExpireObject, MetadataError,
+    ObjectRow, Outcome, RemoveObject, Standing, Tag, UploadEntry, UploadQuery, VersionEntry, VersionKind,
+    VersionMarker, VersionQuery, Write, WriteConditions,
 };
-use granary_types::{ObjectKey, StorageClass, UnixMillis, VersionId, WriteId, crash_point};
+use granary_types::{UnixMillis, VersionId, WriteId, crash_point};
 
+use super::judge::{Reason, Seen, seen};
 use super::place::{Place, Stage};
 use super::worker::keep;
-use super::{Age, Aim, DayLength, LifecycleRule, LifecycleRules, Subject};
+use super::{Aim, DayLength, LifecycleRules};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::events::{Origin, without_events};
@@ -53,25 +54,12 @@ pub(super) struct Batch {
     began: Option<Place>,
 }
 
-/// Why a version may be over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reason {
-    /// A current object, whose time is up.
-    Current,
-    /// A delete marker that hides nothing any more.
-    Marker,
-    /// Behind so many older versions, and replaced then.
-    Noncurrent { newer: u32, replaced: UnixMillis },
-}
-
-/// A version that may be over, or belong in another class.
-struct Seen {
-    key: ObjectKey,
-    version: VersionId,
-    modified: UnixMillis,
-    length_bytes: u64,
-    class: StorageClass,
-    reason: Reason,
+/// What becomes of a version that may be over.
+enum Fate {
+    Stays,
+    Goes(Box<Write>),
+    /// It is to be moved first, by a walk that begins then or later.
+    Waits(UnixMillis),
 }
 
 impl Pass<'_> {
@@ -100,12 +88,12 @@ impl Pass<'_> {
                 }
             }
             let next = match (self.place.stage, self.aim) {
-                (Stage::Versions, Aim::Delete) => Stage::Uploads,
+                (Stage::Versions, Aim::Delete) if !self.place.is_retry() => Stage::Uploads,
                 _ => Stage::Done,
             };
             self.place.begin(next);
         }
-        self.place.plan_retry(UnixMillis::now());
+        self.place.end(UnixMillis::now());
         keep(self.inner, self.bucket, self.aim, &self.place).await.map(drop)
     }
 
@@ -163,51 +151,31 @@ impl Pass<'_> {
             (place.after, place.order) = (Some(version.key().to_string()), Some(version.order));
         }
         match self.aim {
-            Aim::Delete => self.delete_over(candidates, now).await?,
+            Aim::Delete => {
+                if let Some(since) = self.delete_over(candidates, now).await? {
+                    place.note_waiting(&self.place, since);
+                }
+            }
             Aim::Move => self.look_at_classes(candidates, now).await?,
         }
         self.place = place;
         Ok(page.more)
     }
 
-    /// Deletes what is there still of these and over.
-    async fn delete_over(&self, candidates: Vec<Seen>, now: UnixMillis) -> Result<()> {
+    /// Deletes what is there still of these and over. Of what is to be moved first: since when, if there is any.
+    async fn delete_over(&self, candidates: Vec<Seen>, now: UnixMillis) -> Result<Option<UnixMillis>> {
         let looked = stream::iter(candidates).map(|seen| self.look_past_damage(seen, now)).buffered(LOOKS);
-        let writes: Vec<Option<Write>> = looked.try_collect().await?;
-        self.delete(writes.into_iter().flatten().collect()).await
-    }
-
-    /// Whether a rule says that it is over; with `None` for tags, whether one may say so when its tags are known.
-    fn is_over(&self, seen: &Seen, tags: Option<&[Tag]>, now: UnixMillis) -> bool {
-        let over = |rule: &&LifecycleRule| {
-            let at = match seen.reason {
-                Reason::Current => rule.expires_at(seen.modified, self.day),
-                Reason::Marker => rule.marker_expires_at(seen.modified, self.day),
-                Reason::Noncurrent { newer, replaced } => {
-                    rule.noncurrent_expires_at(replaced, newer, self.day)
-                }
-            };
-            at.is_some_and(|at| at <= now)
-        };
-        let fits = |rule: &&LifecycleRule| match (seen.reason, tags) {
-            (Reason::Marker, _) => seen.key.as_str().starts_with(rule.filter.prefix()),
-            (_, None) => rule.filter.fits_untagged(seen.key.as_str(), seen.length_bytes),
-            (_, Some(tags)) => {
-                rule.filter.fits(Subject { key: seen.key.as_str(), length_bytes: seen.length_bytes, tags })
+        let looked: Vec<Fate> = looked.try_collect().await?;
+        let (mut writes, mut since) = (Vec::new(), None);
+        for fate in looked {
+            match fate {
+                Fate::Goes(write) => writes.push(*write),
+                Fate::Waits(at) => since = Some(since.map_or(at, |earlier: UnixMillis| earlier.min(at))),
+                Fate::Stays => {}
             }
-        };
-        self.rules.rules.iter().filter(|rule| rule.enabled()).filter(fits).any(|rule| over(&rule))
-    }
-
-    /// The class that rules say it is to have; with `None` for tags, as far as they do not matter.
-    fn new_class(&self, seen: &Seen, tags: Option<&[Tag]>, now: UnixMillis) -> Option<StorageClass> {
-        let age = match seen.reason {
-            Reason::Current => Age::Current(seen.modified),
-            Reason::Noncurrent { newer, replaced } => Age::Noncurrent { newer, replaced },
-            Reason::Marker => return None,
-        };
-        let subject = (seen.key.as_str(), seen.length_bytes, tags);
-        self.rules.transition(subject, seen.class, age, (self.day, now))
+        }
+        self.delete(writes).await?;
+        Ok(since)
     }
 
     /// Adds to the batch what is there still of these and is to have another class. What is to be deleted for good is not.
@@ -258,28 +226,6 @@ impl Pass<'_> {
         Ok(Some(Due { key: seen.key, row, to, events }))
     }
 
-    /// Whether a version is not there any more when it has expired: no delete marker only hides it.
-    fn goes_for_good(&self, seen: &Seen) -> bool {
-        seen.reason != Reason::Current
-            || match self.bucket.settings.versioning {
-                Versioning::Never => true,
-                Versioning::Suspended => seen.version == VersionId::NULL,
-                Versioning::Enabled => false,
-            }
-    }
-
-    /// Whether a current version is to move to another class before a delete marker hides it. What a walk that began since could
-    /// not move is hidden nevertheless.
-    /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html>
-    fn moves_first(&self, seen: &Seen, tags: &[Tag], now: UnixMillis) -> bool {
-        if self.goes_for_good(seen) || self.new_class(seen, Some(tags), now).is_none() {
-            return false;
-        }
-        let subject = Subject { key: seen.key.as_str(), length_bytes: seen.length_bytes, tags };
-        let expired = self.rules.expiration(subject, seen.modified, self.day);
-        expired.is_some_and(|(at, _)| !self.moves.is_done_since(at, &self.place))
-    }
-
     /// The row of a version and its tags, if it is the one that was seen.
     async fn current_row(&self, seen: &Seen) -> Result<Option<(ObjectRow, Vec<Tag>)>> {
         let store = &self.inner.store;
@@ -294,24 +240,27 @@ impl Pass<'_> {
     }
 
     /// As [`Self::look_again`]. A row that is damaged keeps nothing else from expiring.
-    async fn look_past_damage(&self, seen: Seen, now: UnixMillis) -> Result<Option<Write>> {
+    async fn look_past_damage(&self, seen: Seen, now: UnixMillis) -> Result<Fate> {
         let (key, version) = (seen.key.clone(), seen.version);
         match self.look_again(seen, now).await {
             Err(EngineError::Metadata(error @ MetadataError::Corrupt { .. })) => {
                 metrics::counter!("granary_lifecycle_total", "outcome" => "damaged").increment(1);
                 tracing::error!(bucket = %self.bucket.name, %key, %version, %error, "a lifecycle passes over a version whose row is damaged");
-                Ok(None)
+                Ok(Fate::Stays)
             }
             looked => looked,
         }
     }
 
-    /// The delete of a version that is over, of exactly the write that is there now.
-    async fn look_again(&self, seen: Seen, now: UnixMillis) -> Result<Option<Write>> {
-        let Some((row, tags)) = self.current_row(&seen).await? else { return Ok(None) };
+    /// What becomes of a version: the delete, if it is over, is of exactly the write that is there now.
+    async fn look_again(&self, seen: Seen, now: UnixMillis) -> Result<Fate> {
+        let Some((row, tags)) = self.current_row(&seen).await? else { return Ok(Fate::Stays) };
         let seen = Seen { class: row.object.storage_class, ..seen };
-        if !self.is_over(&seen, Some(&tags), now) || self.moves_first(&seen, &tags, now) {
-            return Ok(None);
+        if !self.is_over(&seen, Some(&tags), now) {
+            return Ok(Fate::Stays);
+        }
+        if let Some(since) = self.moves_first(&seen, &tags, now) {
+            return Ok(Fate::Waits(since));
         }
         let standing = match seen.reason {
             Reason::Current => {
@@ -324,7 +273,7 @@ impl Pass<'_> {
                     modified: now,
                 };
                 let expire = ExpireObject { expected: row.object.write, remove };
-                return Ok(Some(Write::Expire(Box::new(expire))));
+                return Ok(Fate::Goes(Box::new(Write::Expire(Box::new(expire)))));
             }
             Reason::Marker => Standing::Sole,
             Reason::Noncurrent { .. } => Standing::Noncurrent,
@@ -337,7 +286,7 @@ impl Pass<'_> {
         };
         let expected = Some(Expected { write: row.object.write, standing });
         let terms = EraseTerms { at: now, bypass: Bypass::Nothing, expected };
-        Ok(Some(Write::Erase(Box::new(EraseObject { delete, terms }))))
+        Ok(Fate::Goes(Box::new(Write::Erase(Box::new(EraseObject { delete, terms })))))
     }
 
     async fn page_of_uploads(&mut self) -> Result<bool> {
@@ -388,25 +337,4 @@ impl Pass<'_> {
         }
         Ok(())
     }
-}
-
-/// What there is to ask about a version, and what the next one has to know of it.
-fn seen(version: &ListedVersion, place: &mut Place, next_is_older: bool) -> Option<Seen> {
-    let modified = version.object.modified;
-    let replaced = place.replaced_ms.replace(modified.0);
-    let reason = if version.is_latest {
-        place.older_met = 0;
-        match version.kind {
-            VersionKind::Object => Some(Reason::Current),
-            VersionKind::DeleteMarker => (!next_is_older).then_some(Reason::Marker),
-        }
-    } else {
-        let newer = place.older_met;
-        place.older_met = newer.saturating_add(1);
-        replaced.map(|replaced| Reason::Noncurrent { newer, replaced: UnixMillis(replaced) })
-    };
-    let key = version.key().clone();
-    let (length_bytes, class) = (version.object.length_bytes, version.object.storage_class);
-    let version = version.version;
-    reason.map(|reason| Seen { key, version, modified, length_bytes, class, reason })
 }

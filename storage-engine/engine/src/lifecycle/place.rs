@@ -61,6 +61,12 @@ pub(super) struct Place {
     /// How many tries of it have left something behind.
     #[serde(default)]
     retries: u32,
+    /// When the last walk over all keys began that followed these rules to the end.
+    #[serde(default)]
+    ended_ms: Option<i64>,
+    /// What was left behind waits for a walk of moves that began then or later.
+    #[serde(default)]
+    waits_ms: Option<i64>,
 }
 
 /// A place between keys: the prefix that is walked, and the last key before it.
@@ -70,7 +76,7 @@ struct Spot {
     after: Option<String>,
 }
 
-/// Versions that could not be moved lie between these places.
+/// Versions that could not be moved, or wait to be moved before they expire, lie between these places.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Left {
     from: Spot,
@@ -111,15 +117,35 @@ impl Place {
         self.left = Some(Left { from, to });
     }
 
+    /// Notes that between `before` and here something is to be moved, by a walk that begins at `since` or later, before it expires.
+    pub(super) fn note_waiting(&mut self, before: &Self, since: UnixMillis) {
+        self.note_left(before);
+        self.waits_ms = Some(self.waits_ms.map_or(since.0, |earlier| earlier.min(since.0)));
+    }
+
+    /// Whether this walk is over, and something that it left behind waits for moves no more.
+    pub(super) fn has_waited(&self, moves: &Self) -> bool {
+        let waited = |since| moves.has_ended_since(UnixMillis(since), self);
+        self.stage == Stage::Done && self.left.is_some() && self.waits_ms.is_some_and(waited)
+    }
+
+    /// Whether this is a walk that tries again what another has left behind.
+    pub(super) fn is_retry(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// Whether this is a walk that tries again, and everything that was left behind lies before here.
     pub(super) fn is_behind_retry(&self) -> bool {
         self.until.as_ref().is_some_and(|until| self.spot() > *until)
     }
 
-    /// The walk is done. What it left behind is tried again before the next is due, later from time to time.
-    pub(super) fn plan_retry(&mut self, now: UnixMillis) {
-        self.until = None;
-        if self.left.is_none() {
+    /// The walk is done. What it left behind is tried again before the next is due, later from time to time; what waits for
+    /// moves, when these have ended.
+    pub(super) fn end(&mut self, now: UnixMillis) {
+        if self.until.take().is_none() {
+            self.ended_ms = Some(self.began_ms);
+        }
+        if self.left.is_none() || self.waits_ms.is_some() {
             (self.retry_ms, self.retries) = (None, 0);
             return;
         }
@@ -144,9 +170,13 @@ impl Place {
                 until: Some(left.to),
                 left: None,
                 retry_ms: None,
+                waits_ms: None,
                 ..self
             },
-            _ => Self { rules, began_ms: now.0, ..Self::default() },
+            _ => {
+                let ended_ms = self.last_ended_ms().filter(|_| is_same);
+                Self { rules, began_ms: now.0, ended_ms, ..Self::default() }
+            }
         }
     }
 
@@ -159,9 +189,15 @@ impl Place {
         }
     }
 
-    /// Whether the walk is over, began at `at` or later, and followed the rules that `other` follows.
-    pub(super) fn is_done_since(&self, at: UnixMillis, other: &Self) -> bool {
-        self.stage == Stage::Done && self.began_ms >= at.0 && self.rules == other.rules
+    /// Whether a walk over all keys has ended that began at `at` or later, whatever it left behind and whichever walk is under way
+    /// since, and followed the rules that `other` follows.
+    pub(super) fn has_ended_since(&self, at: UnixMillis, other: &Self) -> bool {
+        self.last_ended_ms().is_some_and(|began| began >= at.0) && self.rules == other.rules
+    }
+
+    fn last_ended_ms(&self) -> Option<i64> {
+        // Older releases noted no more than that it was over.
+        self.ended_ms.or((self.stage == Stage::Done).then_some(self.began_ms))
     }
 
     /// Whether the bucket's rules are still those that the walk began with.

@@ -38,12 +38,61 @@ fn a_bucket_is_walked_once_after_each_midnight_and_when_its_rules_change() {
 #[test]
 fn moves_were_tried_by_a_whole_walk_of_the_same_rules() {
     let own = Place { rules: "a".into(), ..Place::default() };
-    let moves = Place { rules: "a".into(), began_ms: 50, stage: Stage::Done, ..Place::default() };
-    assert!(moves.is_done_since(UnixMillis(50), &own));
-    assert!(!moves.is_done_since(UnixMillis(51), &own));
-    assert!(!Place { stage: Stage::Versions, ..moves.clone() }.is_done_since(UnixMillis(1), &own));
-    assert!(!moves.is_done_since(UnixMillis(1), &Place { rules: "b".into(), ..own.clone() }));
-    assert!(!Place::none().is_done_since(UnixMillis(1), &own));
+    let mut moves = Place { rules: "a".into(), began_ms: 50, ..Place::default() };
+    assert!(!moves.has_ended_since(UnixMillis(1), &own), "it is under way");
+    moves.begin(Stage::Done);
+    moves.end(UnixMillis(60));
+    assert!(moves.has_ended_since(UnixMillis(50), &own));
+    assert!(!moves.has_ended_since(UnixMillis(51), &own));
+    assert!(!moves.has_ended_since(UnixMillis(1), &Place { rules: "b".into(), ..own.clone() }));
+    assert!(!Place::none().has_ended_since(UnixMillis(1), &own));
+    let of_older_release = Place { ended_ms: None, ..moves };
+    assert!(of_older_release.has_ended_since(UnixMillis(50), &own));
+}
+
+#[test]
+fn an_expiry_waited_for_ever_where_the_next_moves_began_first_or_were_tried_again() {
+    let midnight = |day: i64| UnixMillis(day * DAY_MS);
+    let own = Place { rules: "a".into(), ..Place::default() };
+    let failed = left_behind("b", "d", midnight(5));
+    assert!(failed.has_ended_since(midnight(5), &own), "whatever became of them");
+    let due = UnixMillis(midnight(5).0 + 300_000);
+    let retry = failed.clone().next_walk("a".into(), DayLength::Real, due);
+    assert_eq!(retry.stage, Stage::Versions);
+    assert!(retry.has_ended_since(midnight(5), &own), "a retry is under way");
+    let next = failed.clone().next_walk("a".into(), DayLength::Real, midnight(6));
+    assert!(next.has_ended_since(midnight(5), &own), "the next walk is under way");
+    assert!(!next.has_ended_since(midnight(6), &own));
+    let changed = failed.next_walk("b".into(), DayLength::Real, midnight(6));
+    let own = Place { rules: "b".into(), ..own };
+    assert!(!changed.has_ended_since(midnight(5), &own), "that followed other rules");
+}
+
+#[test]
+fn an_expiry_that_waited_for_moves_is_looked_at_when_they_end_and_not_the_next_day() {
+    let now = UnixMillis(5 * DAY_MS);
+    let mut moves = Place { rules: "a".into(), began_ms: now.0, ..Place::default() };
+    let mut place = Place { rules: "a".into(), began_ms: now.0, ..at_key("c") };
+    place.note_waiting(&at_key("b"), UnixMillis(now.0 - 7));
+    place.after = Some("d".to_owned());
+    place.note_waiting(&at_key("c"), now);
+    assert!(!place.has_waited(&moves), "it is under way itself");
+    place.begin(Stage::Done);
+    place.end(now);
+    let soon = UnixMillis(now.0 + 3_600_000);
+    assert!(!place.is_due("a", DayLength::Real, soon), "by time alone it is not");
+    assert!(!place.has_waited(&moves));
+    moves.begin(Stage::Done);
+    moves.end(soon);
+    assert!(place.has_waited(&moves));
+    let mut retry = place.next_walk("a".into(), DayLength::Real, soon);
+    assert!(retry.is_retry());
+    assert_eq!((retry.stage, retry.after.as_deref()), (Stage::Versions, Some("b")));
+    retry.after = Some("e".to_owned());
+    assert!(retry.is_behind_retry());
+    retry.begin(Stage::Done);
+    retry.end(soon);
+    assert!(!retry.has_waited(&moves) && !retry.is_due("a", DayLength::Real, soon));
 }
 
 fn at_key(key: &str) -> Place {
@@ -55,7 +104,7 @@ fn left_behind(from: &str, to: &str, now: UnixMillis) -> Place {
     let mut place = Place { rules: "a".into(), began_ms: now.0, ..at_key(to) };
     place.note_left(&at_key(from));
     place.begin(Stage::Done);
-    place.plan_retry(now);
+    place.end(now);
     place
 }
 
@@ -83,7 +132,7 @@ fn what_could_not_be_moved_is_tried_again_the_same_day_and_later_each_time() {
         walk.after = Some("e".to_owned());
         assert!(walk.is_behind_retry());
         walk.begin(Stage::Done);
-        walk.plan_retry(due);
+        walk.end(due);
         assert_eq!(walk.left.as_ref().unwrap().from.after.as_deref(), Some("c"));
         place = Place { left: Some(Left { from: at_key("b").spot(), to: at_key("d").spot() }), ..walk };
         now = due;
@@ -96,13 +145,14 @@ fn a_retry_that_moves_everything_is_the_last_and_midnight_begins_anew() {
     let place = left_behind("b", "d", now);
     let midnight = UnixMillis(6 * DAY_MS);
     let anew = place.clone().next_walk("a".into(), DayLength::Real, midnight);
-    assert_eq!(anew, Place { rules: "a".into(), began_ms: midnight.0, ..Place::default() });
+    let ended_ms = Some(now.0);
+    assert_eq!(anew, Place { rules: "a".into(), began_ms: midnight.0, ended_ms, ..Place::default() });
     let due = UnixMillis(now.0 + 300_000);
     let changed = place.clone().next_walk("b".into(), DayLength::Real, due);
     assert_eq!(changed, Place { rules: "b".into(), began_ms: due.0, ..Place::default() });
     let mut retry = place.next_walk("a".into(), DayLength::Real, due);
     retry.begin(Stage::Done);
-    retry.plan_retry(due);
+    retry.end(due);
     assert!(!retry.is_due("a", DayLength::Real, UnixMillis(6 * DAY_MS - 1)));
     assert_eq!(retry.retries, 0);
 }

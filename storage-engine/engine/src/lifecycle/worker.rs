@@ -2,7 +2,8 @@
 //!
 //! A bucket is walked once after each midnight, when its days end, and whenever its rules changed. The place is kept as
 //! a configuration of the bucket after each page, so that another node, or this one after a restart, goes on there. What
-//! could not be moved is tried again in between ([`super::place`]).
+//! could not be moved is tried again in between, and what waited to be moved before it expires is looked at when the moves have
+//! ended ([`super::place`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,14 +76,14 @@ async fn follow(inner: &Arc<Inner>, bucket: &Bucket, aim: Aim, day: DayLength) -
     let hash = hash_of(&document);
     let place = document_place(inner, bucket, aim).await?;
     let now = UnixMillis::now();
-    if !place.is_due(&hash, day, now) {
-        return Ok(());
-    }
-    let place = place.next_walk(hash, day, now);
     let moves = match aim {
         Aim::Delete if rules.move_anything() => document_place(inner, bucket, Aim::Move).await?,
         Aim::Delete | Aim::Move => Place::none(),
     };
+    if !place.is_due(&hash, day, now) && !place.has_waited(&moves) {
+        return Ok(());
+    }
+    let place = place.next_walk(hash, day, now);
     Pass { inner, bucket, rules: &rules, day, aim, place, moves, due: Batch::default() }.run().await
 }
 

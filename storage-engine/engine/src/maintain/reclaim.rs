@@ -222,7 +222,8 @@ impl Reclaimer {
     }
 }
 
-/// The rows of the volumes that are wanted. Of a store of many nodes, that is far from all.
+/// The rows of the volumes that are wanted. All rows are read, page by page, and held are those alone: on one of many nodes, few
+/// volumes have columns on its drives.
 async fn rows_of(
     inner: &Inner,
     is_wanted: impl Fn(&VolumeRow) -> bool,

@@ -21,7 +21,7 @@ const READS_FORGOTTEN_AFTER: Duration = Duration::from_mins(5);
 /// A node that could not beat for so long, by its own clock, ends its reads. A database that fails over in less ends none.
 const READS_ENDED_AFTER: Duration = Duration::from_mins(4);
 
-/// The loop; ends when stopped.
+/// The loop; ends when stopped or dropped.
 pub(crate) struct Watching {
     stop: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
@@ -46,9 +46,15 @@ impl Watching {
         Self { stop, task }
     }
 
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.notify_one();
-        let _ended = self.task.await;
+        let _ended = (&mut self.task).await;
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

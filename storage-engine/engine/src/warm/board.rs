@@ -52,17 +52,17 @@ pub(super) struct Told<'a> {
 impl Told<'_> {
     /// Tells of it again and again until the work is done.
     pub(super) async fn while_at_work<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        if let Err(error) = forget_old(self.inner, self.bucket).await {
-            tracing::debug!(%error, "what was told of old jobs could not be forgotten");
-        }
-        loop {
-            self.tell(self.job.shown()).await;
-            tokio::select! {
-                done = &mut work => return done,
-                () = tokio::time::sleep(TELL) => {}
+        let mut is_first = true;
+        let tell = || {
+            let is_first = std::mem::take(&mut is_first);
+            async move {
+                if is_first && let Err(error) = forget_old(self.inner, self.bucket).await {
+                    tracing::debug!(%error, "what was told of old jobs could not be forgotten");
+                }
+                self.tell(self.job.shown()).await;
             }
-        }
+        };
+        telling(work, tell).await
     }
 
     /// Tells that it is over, and only then shows it: who waits for that finds it told everywhere.
@@ -84,6 +84,26 @@ impl Told<'_> {
         };
         if let Err(error) = told.await {
             tracing::debug!(%error, "how far a job is could not be told");
+        }
+    }
+}
+
+/// Works, and tells of it again and again meanwhile, however long that takes. What is being told when the work is done is told to its
+/// end: it must not come behind what is told of the end.
+async fn telling<T, F: Future<Output = ()>>(work: impl Future<Output = T>, mut tell: impl FnMut() -> F) -> T {
+    let mut work = pin!(work);
+    loop {
+        let mut told = pin!(tell());
+        tokio::select! {
+            done = &mut work => {
+                told.await;
+                return done;
+            }
+            () = &mut told => {}
+        }
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(TELL) => {}
         }
     }
 }

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use parking_lot::Mutex;
+
 use super::*;
 
 const NOW: UnixMillis = UnixMillis(10_000_000);
@@ -82,4 +84,24 @@ fn what_is_at_work_comes_first() {
     ];
     jobs.sort_by_key(TierJob::rank);
     assert_eq!(jobs.map(|job| job.since.0), [5, 3, 4, 2, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_stood_still_while_a_slow_store_was_told_of_it() {
+    let (began, slow) = (tokio::time::Instant::now(), Duration::from_secs(60));
+    let (told, second) = (Mutex::new(Vec::new()), Duration::from_secs(1));
+    let work = async {
+        for _ in 0..90 {
+            tokio::time::sleep(second).await;
+        }
+        began.elapsed()
+    };
+    let tell = || async {
+        tokio::time::sleep(slow).await;
+        told.lock().push(began.elapsed());
+    };
+    assert_eq!(telling(work, tell).await, second * 90);
+    // The second was under way when the work was done, and nothing is told behind it.
+    assert_eq!(*told.lock(), [slow, slow + TELL + slow]);
+    assert_eq!(began.elapsed(), slow + TELL + slow);
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::large::copy_or_tell;
 use super::room::{Claims, is_done, make_room};
+use super::under_way::HeldRoom;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::maintain::{Throttle, packed_entries};
@@ -40,6 +41,8 @@ pub(super) struct Wish {
     pub(super) at: UnixMillis,
     /// What becomes true with the copy.
     pub(super) behind: Vec<Write>,
+    /// The room that it takes, from when it is begun until it counts.
+    room: Option<HeldRoom>,
 }
 
 impl Wish {
@@ -48,7 +51,7 @@ impl Wish {
         kind: WarmKind,
         at: UnixMillis,
     ) -> Self {
-        Self { bucket, key, row, kind, at, behind: Vec::new() }
+        Self { bucket, key, row, kind, at, behind: Vec::new(), room: None }
     }
 
     /// With a write that becomes true with the copy.
@@ -73,6 +76,20 @@ impl Wish {
 
     fn length_bytes(&self) -> u64 {
         self.row.object.length_bytes
+    }
+
+    /// So many bytes more of the copy are there.
+    pub(super) fn note_written(&self, bytes: u64) {
+        if let Some(room) = &self.room {
+            room.note_written(bytes);
+        }
+    }
+
+    /// The copy is about to count, or will not come.
+    pub(super) fn let_go_of_room(&self) {
+        if let Some(room) = &self.room {
+            room.let_go();
+        }
     }
 }
 
@@ -136,8 +153,9 @@ pub(super) async fn make_copies(
         let wanted = whole_batch(&wishes).map(Wish::length_bytes).sum();
         let room = make_room(inner, claims, wanted).await?;
         let (mut batch, mut bytes) = (Vec::new(), 0_u64);
-        while let Some(wish) = wishes.pop_front_if(|wish| bytes + wish.length_bytes() <= room) {
+        while let Some(mut wish) = wishes.pop_front_if(|wish| bytes + wish.length_bytes() <= room) {
             bytes += wish.length_bytes();
+            wish.room = Some(inner.warm.under_way.hold(claims, wish.length_bytes()));
             batch.push(wish);
         }
         if batch.is_empty() {
@@ -214,6 +232,7 @@ async fn make_batch(
 }
 
 pub(super) fn failed(wish: Wish, error: &EngineError) -> Made {
+    wish.let_go_of_room();
     if matches!(error, EngineError::NoSpace) {
         return Made::NoRoom(Box::new(wish));
     }
@@ -245,6 +264,7 @@ async fn copy_stripe(
             // The place is filled in when it is known.
             let change = wish.place(WarmPlace::Packed(at));
             let write = PackWrite::Warm(Box::new(change), wish.behind.clone());
+            wish.let_go_of_room();
             match inner.packer.write(Tier::Warm, bytes, entry.record, write).await {
                 Ok(outcome) if is_done(&outcome) => Made::Copy(length_bytes),
                 Ok(_) => Made::Changed,
@@ -255,6 +275,9 @@ async fn copy_stripe(
     let mut made = join_all(copies).await;
     crash_point("warm.after_commit");
     // What is not where it was has been moved: it is looked for again another time.
-    made.extend(wanted.into_values().map(|wish| Made::Failed(Box::new(wish))));
+    made.extend(wanted.into_values().map(|wish| {
+        wish.let_go_of_room();
+        Made::Failed(Box::new(wish))
+    }));
     made
 }

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use super::copy::{Pace, Wish, make_copies};
 use super::door::Door;
 use super::fill::Fills;
-use super::room::{Claims, Ssds, cached_bytes};
+use super::room::{Claims, cache_account};
 use super::{Warm, WarmOptions};
 use crate::api::ByteRange;
 use crate::engine::Inner;
@@ -163,8 +163,7 @@ pub(super) async fn promote(inner: &Arc<Inner>, from: UnixMillis, now: UnixMilli
     if hot.is_empty() {
         return Ok(());
     }
-    let cached = cached_bytes(inner).await?;
-    let mut fills = Fills::new(Ssds::of(inner).limit_bytes(options, cached));
+    let mut fills = Fills::new(cache_account(inner).await?.limit_bytes);
     let mut promoted = Vec::new();
     let looked = stream::iter(hot).map(|(heat, found)| look_up(inner, heat, found)).buffered(LOOKS);
     let mut looked = std::pin::pin!(looked);

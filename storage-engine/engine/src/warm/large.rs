@@ -175,6 +175,7 @@ impl LargeCopy<'_> {
     /// Copies what is missing, piece by piece.
     async fn go_on(&mut self, mut at: At, piece_bytes: u64, total: u64) -> Result<Outcome> {
         count("resumed", at.held_bytes);
+        self.wish.note_written(at.held_bytes);
         loop {
             let slices = at.piece(&self.lengths, piece_bytes);
             if slices.is_empty() {
@@ -185,20 +186,22 @@ impl LargeCopy<'_> {
                 return Err(EngineError::Unavailable { context: "a restore: another node goes on with it" });
             }
             let Copied { places, advances, volumes } = self.copy(slices).await?;
-            let (mut writes, before) = (Vec::with_capacity(places.len()), at.held_bytes);
+            let (begun, mut parts) = (at, Vec::with_capacity(places.len()));
             for (slice, extents) in places {
-                writes.push(self.added(at, slice, extents)?);
+                parts.push(extents);
                 at = at.after(slice, self.lengths.get(slice.index).copied().unwrap_or_default());
             }
+            let added = self.added(begun, parts)?;
             crash_point("warm.after_part_before_commit");
-            let outcome = self.inner.commit_one(Commit { advances, writes }).await?;
+            let outcome = self.inner.commit_one(Commit { advances, writes: vec![added] }).await?;
             drop(volumes);
             crash_point("warm.after_part");
             // Somebody else is at work on it, or its version is gone.
             if !is_done(&outcome) {
                 return Ok(outcome);
             }
-            count("copied", at.held_bytes - before);
+            count("copied", at.held_bytes - begun.held_bytes);
+            self.wish.note_written(at.held_bytes - begun.held_bytes);
         }
         let parts = part_number(self.lengths.len())?;
         let (kind, at) = (self.wish.kind, self.wish.at);
@@ -206,10 +209,10 @@ impl LargeCopy<'_> {
         self.commit_last(Write::Warm(Box::new(self.wish.change(finish))), Vec::new()).await
     }
 
-    /// What tells of a slice.
-    fn added(&self, at: At, slice: Slice, extents: Vec<Extent>) -> Result<Write> {
-        let (index, behind_bytes) = (part_number(slice.index)?, at.held_bytes);
-        let step = WarmStep::AddPart { index, behind_bytes, extents, at: UnixMillis::now() };
+    /// What tells of a piece, of all its parts at once: the row is written again with each write that adds to it.
+    fn added(&self, at: At, parts: Vec<Vec<Extent>>) -> Result<Write> {
+        let (index, behind_bytes) = (part_number(at.index)?, at.held_bytes);
+        let step = WarmStep::AddParts { index, behind_bytes, parts, at: UnixMillis::now() };
         Ok(Write::Warm(Box::new(self.wish.change(step))))
     }
 
@@ -240,6 +243,7 @@ impl LargeCopy<'_> {
         let mut writes = vec![last];
         writes.extend(self.wish.behind.iter().cloned());
         crash_point("warm.after_copy_before_commit");
+        self.wish.let_go_of_room();
         let outcome = self.inner.commit_one(Commit { advances, writes }).await?;
         crash_point("warm.after_commit");
         Ok(outcome)

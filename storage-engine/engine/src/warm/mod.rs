@@ -24,6 +24,7 @@ mod read;
 mod restore;
 mod room;
 mod status;
+mod under_way;
 mod walk;
 
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub use pins::PinStatus;
 use rate::Rate;
 pub(crate) use read::{WarmRead, count_part};
 pub use status::WarmStatus;
+use under_way::UnderWay;
 
 /// The options of warm copies.
 #[derive(Debug, Clone)]
@@ -89,6 +91,7 @@ pub(crate) struct Warm {
     cache_reads: u32,
     counts: ReadCounts,
     jobs: WarmJobs,
+    under_way: Arc<UnderWay>,
     /// How fast this process restores.
     restored: Rate,
     /// Something is wanted: the worker need not wait for its next round.
@@ -103,6 +106,7 @@ impl Warm {
             cache_reads,
             counts,
             jobs: WarmJobs::default(),
+            under_way: Arc::default(),
             restored: Rate::default(),
             wake: Notify::new(),
         }

@@ -9,12 +9,13 @@
 use std::sync::Arc;
 
 use granary_metadata::{
-    Commit, Heat, WarmChange, WarmKind, WarmQuery, WarmRow, WarmStep, WarmVersion, Write,
+    Commit, Heat, WarmChange, WarmKind, WarmQuery, WarmRow, WarmStep, WarmUsage, WarmVersion, Write,
 };
 use granary_types::{DriveClass, UnixMillis, crash_point};
 
 use super::WarmOptions;
 use super::heat::{half_life_ms, next_from};
+use super::under_way::CacheAccount;
 use crate::engine::Inner;
 use crate::error::Result;
 use crate::events::without_events;
@@ -77,10 +78,17 @@ impl Ssds {
     }
 }
 
-/// Bytes of what is prefetched and promoted.
-pub(super) async fn cached_bytes(inner: &Inner) -> Result<u64> {
+/// What the cache takes, with the copies that are under way, and how much it may.
+pub(super) async fn cache_account(inner: &Inner) -> Result<CacheAccount> {
     let usage = inner.store.warm_usage().await?;
-    Ok(usage.iter().filter(|usage| usage.kind.is_evictable()).map(|usage| usage.bytes).sum())
+    Ok(account_of(inner, &usage))
+}
+
+/// As [`cache_account`], of copies that come to this.
+pub(super) fn account_of(inner: &Inner, usage: &[WarmUsage]) -> CacheAccount {
+    let cached = usage.iter().filter(|usage| usage.kind.is_evictable()).map(|usage| usage.bytes).sum();
+    let ssds = if inner.warm.is_used() { Ssds::of(inner) } else { Ssds::default() };
+    inner.warm.under_way.account(cached, ssds, &inner.options.warm)
 }
 
 /// Makes room for so many bytes, or for as many of them as there is room to be had. Returns how many.
@@ -90,9 +98,8 @@ pub(super) async fn make_room(inner: &Arc<Inner>, claims: Claims, bytes: u64) ->
         // What goes now is room later, when its volumes are compacted and freed.
         return if has_room { Ok(bytes) } else { evict(inner, bytes, UnixMillis(i64::MAX)).await.map(|_| 0) };
     }
-    let cached = cached_bytes(inner).await?;
-    let limit = Ssds::of(inner).limit_bytes(&inner.options.warm, cached);
-    let over = cached.saturating_add(bytes).saturating_sub(limit);
+    let CacheAccount { taken_bytes, limit_bytes } = cache_account(inner).await?;
+    let over = taken_bytes.saturating_add(bytes).saturating_sub(limit_bytes);
     let freed = match claims {
         Claims::Cache | Claims::Kept => evict(inner, over, UnixMillis(i64::MAX)).await?,
         Claims::CacheBefore(before) => evict(inner, over, before).await?,
@@ -100,7 +107,7 @@ pub(super) async fn make_room(inner: &Arc<Inner>, claims: Claims, bytes: u64) ->
         Claims::Fill { milli_reads } if has_room => evict_colder(inner, over, milli_reads).await?,
         Claims::Fill { .. } => 0,
     };
-    let room = limit.saturating_sub(cached.saturating_sub(freed));
+    let room = limit_bytes.saturating_sub(taken_bytes.saturating_sub(freed));
     Ok(if has_room { room.min(bytes) } else { 0 })
 }
 

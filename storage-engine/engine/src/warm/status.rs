@@ -9,7 +9,7 @@ use super::board::Told;
 use super::copy::Pace;
 use super::jobs::{WarmJob, WarmJobId, WarmJobKind, WarmJobState};
 use super::pins::{Pin, PinStatus, all, set};
-use super::room::Ssds;
+use super::room::account_of;
 use super::walk::{Walk, unpin};
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
@@ -55,10 +55,7 @@ impl WarmStatus {
 
 async fn status(inner: &Inner) -> Result<WarmStatus> {
     let usage = inner.store.warm_usage().await?;
-    let cached = usage.iter().filter(|usage| usage.kind.is_evictable()).map(|usage| usage.bytes).sum();
-    let ssds = if inner.warm.is_used() { Ssds::of(inner) } else { Ssds::default() };
-    let limit_bytes = ssds.limit_bytes(&inner.options.warm, cached);
-    Ok(WarmStatus::of(&usage, limit_bytes))
+    Ok(WarmStatus::of(&usage, account_of(inner, &usage).limit_bytes))
 }
 
 /// Shows the numbers to who watches.

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use granary_metadata::{MetadataStore, Outcome, RenameObject, Write};
 use granary_simd::md5::Kernel;
 use granary_types::UnixMillis;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::etags::{Draft, EtagRoom, tag};
@@ -37,8 +36,6 @@ pub(crate) struct Packer {
     tasks: parking_lot::Mutex<Vec<tokio::task::JoinHandle<()>>>,
     /// How many requests of clients are queued.
     waiting: Arc<AtomicUsize>,
-    /// Where requests are served, whoever comes first to a queue.
-    serving: Handle,
 }
 
 /// What the queues share.
@@ -49,13 +46,12 @@ struct Shared {
     /// One for all: what a client writes after it was answered has the later stamp, wherever it is packed.
     stamps: Arc<parking_lot::Mutex<Stamps>>,
     kernel: Kernel,
-    /// Lays down what moves.
+    /// Lays down what moves, and knows where requests are served, whoever comes first to a queue.
     upkeep: Arc<Upkeep>,
 }
 
 impl Packer {
     /// Nothing runs before there is something to pack; see [`Packer::close`].
-    /// Must be called within the runtime that serves requests.
     pub(crate) fn new(
         pool: Arc<VolumePool>,
         store: Arc<dyn MetadataStore>,
@@ -68,7 +64,6 @@ impl Packer {
             queues: parking_lot::RwLock::new(Some(HashMap::new())),
             tasks: parking_lot::Mutex::default(),
             waiting: Arc::default(),
-            serving: Handle::current(),
         }
     }
 
@@ -98,7 +93,8 @@ impl Packer {
         let mut queues = self.queues.write();
         let queue = queues.as_mut()?.entry(tier).or_insert_with(|| {
             let (queue, incoming) = Incoming::new();
-            let task = self.serving.spawn(commit_groups(incoming, self.shared.clone(), tier));
+            let upkeep = &self.shared.upkeep;
+            let task = upkeep.spawn_serving(commit_groups(incoming, self.shared.clone(), tier));
             self.tasks.lock().push(task);
             queue
         });

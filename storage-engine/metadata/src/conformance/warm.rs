@@ -85,8 +85,14 @@ pub async fn large_copies_are_accounted(store: &dyn MetadataStore) {
 
 /// A piece of a large copy: bytes of part `index` in volume `v`, behind so many others.
 fn piece(index: u32, behind_bytes: u64, v: u64, length_bytes: u64) -> WarmStep {
-    let extents = new_blob(10 + behind_bytes, v, length_bytes).extents;
-    WarmStep::AddPart { index, behind_bytes, extents, at: UnixMillis(5) }
+    pieces(index, behind_bytes, &[(v, length_bytes)])
+}
+
+/// As [`piece`], of several parts: bytes in a volume of each.
+fn pieces(index: u32, behind_bytes: u64, parts: &[(u64, u64)]) -> WarmStep {
+    let extents = |(v, length_bytes): &(u64, u64)| new_blob(10 + behind_bytes, *v, *length_bytes).extents;
+    let parts = parts.iter().map(extents).collect();
+    WarmStep::AddParts { index, behind_bytes, parts, at: UnixMillis(5) }
 }
 
 fn finish(parts: u32, length_bytes: u64, kind: WarmKind) -> WarmStep {
@@ -117,7 +123,7 @@ pub async fn large_copies_grow_part_by_part(store: &dyn MetadataStore) {
     for refused in [piece(0, 50, 3, 10), piece(0, 61, 3, 10), piece(2, 60, 3, 10)] {
         assert_eq!(one(store, warm("a", 7, refused)).await, Outcome::Moved);
     }
-    let both = vec![warm("a", 7, piece(0, 60, 3, 10)), warm("a", 7, piece(1, 70, 3, 30))];
+    let both = vec![warm("a", 7, pieces(0, 60, &[(3, 10), (3, 10)])), warm("a", 7, piece(1, 80, 3, 20))];
     assert_eq!(commit(store, both).await, [DONE, DONE]);
     assert_eq!((live(store, 2).await, live(store, 3).await), (60, 40));
     assert_eq!(store.recount().await.unwrap(), []);

@@ -85,8 +85,7 @@ pub enum WarmStep {
         /// As in [`WarmRow::at`].
         at: UnixMillis,
     },
-    /// The copy of a large object grows by these bytes of a part, if it holds as many as were looked at and no more. The first
-    /// begins it.
+    /// As [`WarmStep::AddParts`], of one part. In logs of older releases, which rewrote the row for each.
     AddPart {
         /// Which part, from 0: the last that there is something of, or the one behind it.
         index: u32,
@@ -108,6 +107,18 @@ pub enum WarmStep {
         /// As in [`WarmRow::at`].
         at: UnixMillis,
     },
+    /// The copy of a large object grows by bytes of parts, if it holds as many as were looked at and no more. The first
+    /// begins it.
+    AddParts {
+        /// Which part the first bytes are of, from 0: the last that there is something of, or the one behind it.
+        index: u32,
+        /// How many bytes the copy must hold.
+        behind_bytes: u64,
+        /// Where what is added lies: of that part, and of those behind it from their beginnings on.
+        parts: Vec<Vec<Extent>>,
+        /// When.
+        at: UnixMillis,
+    },
 }
 
 impl WarmStep {
@@ -119,6 +130,7 @@ impl WarmStep {
             | Self::Place { .. }
             | Self::Keep { .. }
             | Self::AddPart { .. }
+            | Self::AddParts { .. }
             | Self::Finish { .. } => true,
             Self::MovePacked { .. } | Self::MovePart { .. } | Self::Drop { .. } => false,
         }
@@ -135,7 +147,9 @@ impl WarmStep {
     /// The extents that it makes.
     pub(crate) fn extents(&self) -> impl Iterator<Item = &Extent> {
         let (parts, moved) = match self {
-            Self::Place { place: WarmPlace::Parts(parts), .. } => (parts.as_slice(), &[][..]),
+            Self::Place { place: WarmPlace::Parts(parts), .. } | Self::AddParts { parts, .. } => {
+                (parts.as_slice(), &[][..])
+            }
             Self::MovePart { to: added, .. } | Self::AddPart { extents: added, .. } => {
                 (&[][..], added.as_slice())
             }
@@ -205,7 +219,10 @@ pub(crate) fn warmed(row: Option<WarmRow>, change: &WarmChange) -> Result<Warmed
             moved(row.ok_or(Outcome::Moved)?, &change.step)
         }
         WarmStep::AddPart { index, behind_bytes, extents, at } => {
-            grown(row.unwrap_or_else(read), (*index, *behind_bytes), extents, *at)
+            grown(row.unwrap_or_else(read), (*index, *behind_bytes), std::slice::from_ref(extents), *at)
+        }
+        WarmStep::AddParts { index, behind_bytes, parts, at } => {
+            grown(row.unwrap_or_else(read), (*index, *behind_bytes), parts, *at)
         }
         WarmStep::Finish { parts, length_bytes, kind, at } => {
             let row = row.ok_or(Outcome::Moved)?;
@@ -228,9 +245,10 @@ fn may_become(from: WarmKind, to: WarmKind) -> bool {
 fn grown(
     mut row: WarmRow,
     (index, behind_bytes): (u32, u64),
-    extents: &[Extent],
+    added: &[Vec<Extent>],
     at: UnixMillis,
 ) -> Result<Warmed, Outcome> {
+    let (first, rest) = added.split_first().ok_or(Outcome::Moved)?;
     let mut parts = match row.place.take() {
         None => Vec::new(),
         Some(WarmPlace::Begun(parts)) => parts,
@@ -243,17 +261,18 @@ fn grown(
     }
     // A part may be empty, but nothing is told twice.
     if index == parts.len() {
-        parts.push(extents.to_vec());
+        parts.push(first.clone());
     } else {
-        let is_last = index.checked_add(1) == Some(parts.len()) && !extents.is_empty();
+        let is_last = index.checked_add(1) == Some(parts.len()) && !first.is_empty();
         let last = parts.last_mut().filter(|_| is_last).ok_or(Outcome::Moved)?;
-        last.extend_from_slice(extents);
+        last.extend_from_slice(first);
     }
+    parts.extend_from_slice(rest);
     row.place = Some(WarmPlace::Begun(parts));
     if row.kind == WarmKind::Read {
         row.at = row.at.max(at);
     }
-    Ok(Warmed { row: Some(row), added: live_in(extents.iter()).collect(), dropped: Vec::new() })
+    Ok(Warmed { row: Some(row), added: live_in(added.iter().flatten()).collect(), dropped: Vec::new() })
 }
 
 /// Makes a copy that was begun one that is read.

@@ -31,8 +31,9 @@ fn steps_and_places_keep_their_numbers() {
         WarmStep::Drop { kind, at },
         WarmStep::AddPart { index: 0, behind_bytes: 0, extents: Vec::new(), at },
         WarmStep::Finish { parts: 1, length_bytes: 1, kind, at },
+        WarmStep::AddParts { index: 0, behind_bytes: 0, parts: Vec::new(), at },
     ];
-    assert_eq!(steps.map(step), [0, 1, 2, 3, 6, 7, 8]);
+    assert_eq!(steps.map(step), [0, 1, 2, 3, 6, 7, 8, 9]);
 }
 
 #[test]
@@ -54,4 +55,29 @@ fn a_part_may_be_empty_and_is_told_once() {
     assert_eq!(warmed(row.clone(), &change(step(0))), Err(Outcome::Moved));
     let row = warmed(row, &change(step(1))).unwrap().row;
     assert_eq!(row.unwrap().begun().map(<[_]>::len), Some(2));
+}
+
+#[test]
+fn the_parts_of_a_piece_were_told_one_by_one_and_the_row_rewritten_for_each() {
+    let add = |index, behind_bytes, lengths: &[u64]| {
+        let parts: Vec<Vec<Extent>> = lengths.iter().map(|length_bytes| extents(*length_bytes)).collect();
+        let step = WarmStep::AddParts { index, behind_bytes, parts, at: UnixMillis(20) };
+        move |row| warmed(row, &change(step))
+    };
+    let first = add(0, 0, &[10, 20, 5])(None).unwrap();
+    assert_eq!(first.added.iter().map(|(_, length_bytes)| length_bytes).sum::<u64>(), 35);
+    let row = first.row;
+    // The last part goes on, and others follow it.
+    let whole = add(2, 35, &[15, 7])(row.clone()).unwrap().row.unwrap();
+    let lengths = |row: &WarmRow| -> Vec<u64> {
+        let parts = row.begun().unwrap().iter();
+        parts.map(|part| part.iter().map(|extent| extent.length_bytes).sum()).collect()
+    };
+    assert_eq!(lengths(&whole), [10, 20, 20, 7]);
+    for refused in [add(2, 34, &[15]), add(1, 35, &[15]), add(4, 35, &[15]), add(3, 35, &[])] {
+        assert_eq!(refused(row.clone()), Err(Outcome::Moved));
+    }
+    let one = WarmStep::AddPart { index: 2, behind_bytes: 35, extents: extents(15), at: UnixMillis(20) };
+    let by_one = warmed(row.clone(), &change(one)).unwrap();
+    assert_eq!(by_one, add(2, 35, &[15])(row).unwrap(), "logs of older releases are read as before");
 }

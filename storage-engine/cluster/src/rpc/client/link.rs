@@ -82,17 +82,10 @@ impl Link {
         let pause = slot.retry.map_or(PAUSE_FIRST, |(_, pause)| pause * 2);
         let pause = pause.min(options.timing.reconnect_pause_max);
         slot.retry = Some((Instant::now() + pause, pause));
-        let (deadline, options) = (options.timing.connect_deadline, options.clone());
-        let connecting =
-            self.runtime.spawn(async move { tokio::time::timeout(deadline, connect(&options)).await });
-        let connected = connecting.await;
+        let connecting = self.runtime.spawn(connect_in_time(options.clone()));
+        let connected = connecting.await.unwrap_or_else(|error| Err(no_connection(&error)));
         slot.retry = Some((Instant::now() + pause, pause));
-        match connected {
-            Ok(Ok(Ok(connection))) => Ok(Arc::clone(slot.connection.insert(Arc::new(connection)))),
-            Ok(Ok(Err(error))) => Err(CallError::Unreachable(format!("no connection: {error}"))),
-            Err(error) => Err(CallError::Unreachable(format!("no connection: {error}"))),
-            Ok(Err(_)) => Err(CallError::Unreachable("no connection in time".to_owned())),
-        }
+        Ok(Arc::clone(slot.connection.insert(Arc::new(connected?))))
     }
 
     /// An answer came: the next attempt, when this connection ends, need not wait.
@@ -107,6 +100,16 @@ impl Link {
     pub(super) async fn give_up(&self) {
         self.slot.lock().await.connection = None;
     }
+}
+
+async fn connect_in_time(options: PeerOptions) -> Result<Connection, CallError> {
+    let connected = tokio::time::timeout(options.timing.connect_deadline, connect(&options)).await;
+    let in_time = connected.map_err(|_| CallError::Unreachable("no connection in time".to_owned()))?;
+    in_time.map_err(|error| no_connection(&error))
+}
+
+fn no_connection(error: &impl std::fmt::Display) -> CallError {
+    CallError::Unreachable(format!("no connection: {error}"))
 }
 
 async fn connect(options: &PeerOptions) -> io::Result<Connection> {

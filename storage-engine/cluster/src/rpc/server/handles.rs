@@ -49,7 +49,7 @@ struct ReplacementEntry {
     used: Instant,
 }
 
-/// A replacement that is being begun. Two of one shard would share a file.
+/// A replacement that is being begun: one at a time of each shard.
 #[derive(Debug)]
 pub(super) struct Beginning {
     handles: Arc<Handles>,
@@ -89,13 +89,18 @@ impl Handles {
     /// again. `None` if all are being appended to.
     pub(super) fn add_shard(&self, open: OpenShard, allowed: Use, owner: LifeId) -> Option<Handle> {
         let mut shards = self.shards.lock();
+        let mut displaced = None;
         if shards.len() >= SHARDS_MAX {
             let readers = shards.iter().filter(|(_, entry)| entry.allowed == Use::Read);
             let oldest = *readers.min_by_key(|(_, entry)| entry.used)?.0;
-            shards.remove(&oldest);
+            displaced = shards.remove(&oldest);
         }
         let handle = self.next();
         shards.insert(handle, ShardEntry { open, allowed, owner, used: Instant::now() });
+        drop(shards);
+        if let Some(displaced) = displaced {
+            let_go(displaced);
+        }
         Some(handle)
     }
 
@@ -116,17 +121,20 @@ impl Handles {
         let (mut replacements, mut beginning) = (self.replacements.lock(), self.beginning.lock());
         let older =
             replacements.iter().find(|(_, entry)| entry.drive == of.0 && entry.replaces == Some(of.1));
+        let mut forgotten = None;
         if let Some((handle, entry)) = older {
             let handle = *handle;
             if Arc::strong_count(&entry.replacement) > 1 {
                 return None;
             }
-            replacements.remove(&handle);
+            forgotten = replacements.remove(&handle);
         }
-        if replacements.len() + beginning.len() >= REPLACEMENTS_MAX || !beginning.insert(of) {
-            return None;
+        let begins = replacements.len() + beginning.len() < REPLACEMENTS_MAX && beginning.insert(of);
+        drop((replacements, beginning));
+        if let Some(forgotten) = forgotten {
+            let_go(forgotten);
         }
-        Some(Beginning { handles: Arc::clone(self), of })
+        begins.then(|| Beginning { handles: Arc::clone(self), of })
     }
 
     pub(super) fn add_replacement(
@@ -152,6 +160,8 @@ impl Handles {
     ) -> Option<Handle> {
         let mut replacements = self.replacements.lock();
         if replacements.len() >= REPLACEMENTS_MAX {
+            drop(replacements);
+            let_go(shard);
             return None;
         }
         let (handle, used) = (self.next(), Instant::now());
@@ -173,14 +183,10 @@ impl Handles {
     }
 
     pub(super) fn close(&self, handles: &[Handle], owner: LifeId) {
-        let (mut shards, mut replacements) = (self.shards.lock(), self.replacements.lock());
-        for handle in handles {
-            if shards.get(handle).is_some_and(|entry| entry.owner == owner) {
-                shards.remove(handle);
-            }
-            if replacements.get(handle).is_some_and(|entry| entry.owner == owner) {
-                replacements.remove(handle);
-            }
+        let shards = take(&self.shards, handles, |entry| entry.owner == owner);
+        let replacements = take(&self.replacements, handles, |entry| entry.owner == owner);
+        if !shards.is_empty() || !replacements.is_empty() {
+            let_go((shards, replacements));
         }
     }
 
@@ -188,14 +194,40 @@ impl Handles {
     pub(super) fn sweep(&self, idle_limit: Duration) {
         let mut heard = self.heard.lock();
         heard.retain(|_, at| at.elapsed() < idle_limit);
-        self.shards.lock().retain(|_, entry| {
-            heard.contains_key(&entry.owner)
-                && (entry.allowed == Use::Append || entry.used.elapsed() < idle_limit)
-        });
-        self.replacements
+        let shards: Vec<ShardEntry> = self
+            .shards
             .lock()
-            .retain(|_, entry| heard.contains_key(&entry.owner) && entry.used.elapsed() < idle_limit);
+            .extract_if(|_, entry| {
+                !heard.contains_key(&entry.owner)
+                    || (entry.allowed == Use::Read && entry.used.elapsed() >= idle_limit)
+            })
+            .map(|(_, entry)| entry)
+            .collect();
+        let replacements: Vec<ReplacementEntry> = self
+            .replacements
+            .lock()
+            .extract_if(|_, entry| !heard.contains_key(&entry.owner) || entry.used.elapsed() >= idle_limit)
+            .map(|(_, entry)| entry)
+            .collect();
+        drop(heard);
+        if !shards.is_empty() || !replacements.is_empty() {
+            let_go((shards, replacements));
+        }
     }
+}
+
+/// Takes those of `handles` out that `belongs` says may be, for [`let_go`].
+fn take<T>(entries: &Mutex<HashMap<Handle, T>>, handles: &[Handle], belongs: impl Fn(&T) -> bool) -> Vec<T> {
+    let mut entries = entries.lock();
+    let theirs = |handle: &&Handle| entries.get(*handle).is_some_and(&belongs);
+    let theirs: Vec<Handle> = handles.iter().filter(theirs).copied().collect();
+    theirs.iter().filter_map(|handle| entries.remove(handle)).collect()
+}
+
+/// Drops what was taken out, on a thread that may block: it closes files and removes unfinished ones, for which a slow drive
+/// is waited. No lock may be held.
+pub(super) fn let_go<T: Send + 'static>(taken: T) {
+    drop(tokio::task::spawn_blocking(move || drop(taken)));
 }
 
 #[cfg(test)]

@@ -1,3 +1,7 @@
+use std::sync::Weak;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::ThreadId;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use granary_drive::{Drive, DriveError, Identity, Member, write_identity};
@@ -92,8 +96,8 @@ impl ReplacementAccess for Nothing {
     }
 }
 
-#[test]
-fn replacements_are_begun_one_at_a_time_bounded_and_dropped_when_idle() {
+#[tokio::test]
+async fn replacements_are_begun_one_at_a_time_bounded_and_dropped_when_idle() {
     let handles = Arc::new(Handles::default());
     let on = |number| OnShard::new(DriveId::from_bytes([1; 16]), name(number), PROFILE);
     let beginning = handles.begin_replacement(&on(0)).unwrap();
@@ -117,4 +121,57 @@ fn replacements_are_begun_one_at_a_time_bounded_and_dropped_when_idle() {
     handles.hear(ONE);
     handles.sweep(Duration::from_millis(10));
     assert!(handles.begin_replacement(&on(200)).is_some());
+}
+
+/// Tells where it is dropped, and whether the table could be used meanwhile.
+#[derive(Debug)]
+struct Telling {
+    handles: Weak<Handles>,
+    dropped: Sender<(ThreadId, bool)>,
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        let is_free = self.handles.upgrade().is_some_and(|it| it.replacements.try_lock().is_some());
+        self.dropped.send((std::thread::current().id(), is_free)).unwrap();
+    }
+}
+
+#[async_trait]
+impl ReplacementAccess for Telling {
+    async fn write(&self, _offset: u64, _bytes: Bytes) -> Result<(), DriveError> {
+        Ok(())
+    }
+
+    async fn install(&self) -> Result<(), DriveError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_slow_to_remove_held_up_everybody_else_s_handles() {
+    let handles = Arc::new(Handles::default());
+    let on = OnShard::new(DriveId::from_bytes([1; 16]), name(1), PROFILE);
+    let (dropped, told) = channel();
+    let telling = || Arc::new(Telling { handles: Arc::downgrade(&handles), dropped: dropped.clone() });
+    let check = |how: &str| {
+        let (thread, is_free) = told.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(is_free, "{how}: the table was locked");
+        assert_ne!(thread, std::thread::current().id(), "{how}: on the thread of requests");
+    };
+    handles.hear(ONE);
+    let closed = handles.add_replacement(telling(), &on, ONE);
+    handles.close(&[closed], ONE);
+    check("closed");
+    handles.add_replacement(telling(), &on, ONE);
+    drop(handles.begin_replacement(&on).unwrap());
+    check("begun again");
+    handles.add_backup(telling(), on.drive, ONE).unwrap();
+    handles.sweep(Duration::ZERO);
+    check("swept");
+    for _ in 0..REPLACEMENTS_MAX {
+        handles.add_backup(Arc::new(Nothing), on.drive, ONE).unwrap();
+    }
+    assert!(handles.add_backup(telling(), on.drive, ONE).is_none());
+    check("too many");
 }
