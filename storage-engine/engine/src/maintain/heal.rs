@@ -128,7 +128,11 @@ async fn heal_if_possible(inner: &Arc<Inner>, id: VolumeId) -> Result<Healed> {
         return Ok(Healed::default());
     };
     let columns = inner.damage.columns(id);
-    if !columns.is_empty() && columns.iter().all(|column| target_drive(inner, &row, *column).is_none()) {
+    if columns.is_empty() {
+        // A task has come to the volume first.
+        return Ok(Healed::default());
+    }
+    if columns.iter().all(|column| target_drive(inner, &row, *column).is_none()) {
         return Ok(Healed { unplaced: columns.len() as u64, ..Healed::default() });
     }
     heal_volume(inner, row, Asked::ByReports, |_| {}).await

@@ -37,9 +37,10 @@ enum Needed {
 /// The state of a walk over the committed part of a volume.
 pub(crate) struct Walk {
     view: Arc<VolumeView>,
-    from: u64,
     at: u64,
     end: u64,
+    /// Where the last stripe ended; 0 before the first.
+    stripe_end: u64,
     needed: Needed,
     /// What is read of each column at once.
     piece_bytes: u64,
@@ -60,7 +61,7 @@ impl Walk {
 
     fn over(view: Arc<VolumeView>, (from, end): (u64, u64), needed: Needed) -> Self {
         let piece_bytes = piece_bytes(view.drives.len());
-        Self { view, from, at: from, end, needed, piece_bytes, ahead: None, behind_gap: None }
+        Self { view, at: from, end, stripe_end: 0, needed, piece_bytes, ahead: None, behind_gap: None }
     }
 
     /// The next stripe or gap, or `None` at the end.
@@ -71,8 +72,7 @@ impl Walk {
         let uncertain =
             || EngineError::Unavailable { context: "walking a volume: a drive cannot be read now" };
         if let Some(stripe) = self.behind_gap.take() {
-            self.at += stripe.span_bytes();
-            return Ok(Some(Step::Stripe(stripe)));
+            return Ok(Some(self.pass(stripe)));
         }
         let from = self.at;
         while self.at < self.end {
@@ -82,15 +82,18 @@ impl Walk {
                     self.behind_gap = Some(stripe);
                     return Ok(Some(Step::Gap { from, to: self.at }));
                 }
-                Found::Stripe(stripe) => {
-                    self.at += stripe.span_bytes();
-                    return Ok(Some(Step::Stripe(stripe)));
-                }
+                Found::Stripe(stripe) => return Ok(Some(self.pass(stripe))),
                 Found::Nothing => self.at += BLOCK_ALIGNMENT_BYTES,
                 Found::Unknown => return Err(uncertain()),
             }
         }
         Ok((self.at > from).then_some(Step::Gap { from, to: self.at }))
+    }
+
+    fn pass(&mut self, stripe: Box<Stripe>) -> Step {
+        self.at += stripe.span_bytes();
+        self.stripe_end = self.at;
+        Step::Stripe(stripe)
     }
 
     async fn read(&mut self, map: &Arc<VolumeMap>) -> Found {
@@ -101,10 +104,12 @@ impl Walk {
     }
 
     async fn read_all(&mut self, map: &Arc<VolumeMap>) -> Found {
-        if self.at > self.from {
+        // Once columns had to be asked, they are until a stripe is met: nothing is read ahead anew for each page of a gap.
+        if self.ahead.is_none() && self.at == self.stripe_end {
             let span = (self.at, self.end);
-            let ahead =
-                self.ahead.get_or_insert_with(|| Ahead::begin(map, &self.view, span, self.piece_bytes));
+            self.ahead = Some(Ahead::begin(map, &self.view, span, self.piece_bytes));
+        }
+        if let Some(ahead) = &mut self.ahead {
             match ahead.look(self.at).await {
                 Some(Look::Stripe(stripe)) => return stripe.complete(map, &self.view).await,
                 Some(Look::Nothing) => return Found::Nothing,

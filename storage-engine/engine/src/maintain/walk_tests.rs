@@ -34,7 +34,8 @@ async fn walked(sample: &Sample, piece_bytes: u64) -> Vec<String> {
             Ok(Some(step)) => steps.push(told(&step)),
             Ok(None) => return steps,
             Err(error) => {
-                steps.push(error.to_string());
+                assert!(matches!(error, EngineError::Unavailable { .. }), "{error}");
+                steps.push("uncertain".to_owned());
                 return steps;
             }
         }
@@ -54,7 +55,7 @@ async fn asked(sample: &Sample) -> Vec<String> {
             }
             Found::Stripe(stripe) if !stripe.uncertain => stripe,
             Found::Stripe(_) | Found::Unknown => {
-                steps.push("walking a volume: a drive cannot be read now".to_owned());
+                steps.push("uncertain".to_owned());
                 return steps;
             }
         };
@@ -96,7 +97,8 @@ fn harm(sample: &mut Sample, choices: &Choices) {
             2 if number == hit && !range.is_empty() => {
                 bytes[range.start + choices.below(3_000) as usize % range.len()] ^= 4;
             }
-            3 if number == hit => *answers = Answers::Short(100_000),
+            // Stripes are read, windows are not; and not all stripes are.
+            3 if number == hit => *answers = Answers::Short([100_000, 30_000][choices.below(2) as usize]),
             // No column has anything there.
             4 => bytes[range].fill(0),
             5 if number != hit && !range.is_empty() => bytes[range.start] ^= 1,
@@ -107,7 +109,7 @@ fn harm(sample: &mut Sample, choices: &Choices) {
 
 #[tokio::test]
 async fn what_is_read_ahead_is_what_asking_every_column_tells() {
-    for seed in 0..60 {
+    for seed in 0..40 {
         let choices = Choices::new(seed);
         let mut sample = filled(&choices, 12 + choices.below(12));
         for _ in 0..choices.below(4) {
