@@ -19,7 +19,7 @@ use crate::error::{EngineError, Result};
 use crate::events::{Origin, Targets};
 use crate::fail_over::FailOver;
 use crate::lifecycle::LifecycleRules;
-use crate::maintain::{DamageLog, Maintenance, MoveBoard, Pacer, Tasks, has_regressed};
+use crate::maintain::{DamageLog, Maintenance, MoveBoard, Pacer, RecentHeals, Tasks, has_regressed};
 use crate::moving::Surveys;
 use crate::nodes::{Nodes, Served, Watching};
 use crate::options::EngineOptions;
@@ -103,8 +103,8 @@ pub(crate) struct Inner {
     /// The database knows less than was committed: nothing may be freed, for the rest of this life.
     regressed: AtomicBool,
     pub fail_over: FailOver,
-    /// Held while one volume is healed.
-    pub heal_turn: tokio::sync::Mutex<()>,
+    /// Held while one volume is healed; knows which were just now.
+    pub heal_turn: tokio::sync::Mutex<RecentHeals>,
     /// How far moves of shards are.
     pub moves: MoveBoard,
     /// The rate of moves, of shards and between tiers.

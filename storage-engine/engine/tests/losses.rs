@@ -178,6 +178,39 @@ async fn a_scrub_tells_of_rot_and_only_what_is_rotten_is_written_anew() {
     check_all(&store, "k", 1).await;
 }
 
+/// The column that is missing is rebuilt while the volume is examined, what that finds rotten after it. Both as they were.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_and_a_rotten_column_of_one_volume_are_healed_together() {
+    let mut store = Store::open(6).await;
+    put_all(&store, "k", 1).await;
+    let long = bytes(12_000_000, 9);
+    store.put("long", &long).await;
+    store.restart().await;
+    let longest = |slot| {
+        let files = store.shard_files(slot).into_iter();
+        files.max_by_key(|file| file.metadata().unwrap().len()).unwrap()
+    };
+    let volume =
+        |file: &Path| file.file_name().unwrap().to_str().unwrap().split('-').next().unwrap().to_owned();
+    let (missing, rotten) = (longest(1), longest(4));
+    assert_eq!(volume(&missing), volume(&rotten));
+    let before = [&missing, &rotten].map(|file| std::fs::read(file).unwrap());
+    // Some of what is read last.
+    let place = before[1].len() * 3 / 4;
+    let file = std::fs::File::options().write(true).open(&rotten).unwrap();
+    file.write_all_at(&[before[1][place] ^ 0x10], place as u64).unwrap();
+    std::fs::remove_file(&missing).unwrap();
+    heal_and_scrub(&store).await;
+    for (file, before) in [&missing, &rotten].into_iter().zip(before) {
+        let after = std::fs::read(file).unwrap();
+        // A heal ends where the data does, not at the end of its page.
+        assert!(before.len() - after.len() < 4096, "{} of {}", after.len(), before.len());
+        assert!(before.starts_with(&after) && before[after.len()..].iter().all(|byte| *byte == 0));
+    }
+    assert!(store.get("long").await.unwrap() == long);
+    check_all(&store, "k", 1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shard_file_that_no_metadata_knows_is_moved_aside_and_kept() {
     let store = Store::open(3).await;

@@ -200,7 +200,7 @@ pub(crate) struct StripeData {
 pub(crate) fn entries_of(stripe: &Stripe, view: &VolumeView) -> Result<StripeData> {
     let mut found = StripeData { packed: Vec::new(), blobs: Vec::new() };
     for column in (0_u8..).take(view.codec.profile().data()).filter(|column| stripe.is_written(*column)) {
-        if let Some(block) = super::heal::block_of(stripe, view, column)? {
+        if let Some(block) = super::rebuild::block_of(stripe, view, column)? {
             add_entries(block, &mut found);
         }
     }

@@ -3,7 +3,7 @@
 //! What cannot be healed now stays on the list: the columns that are needed for it may be on a node that is away, and nobody
 //! may read the volume again when it is back.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use granary_types::VolumeId;
@@ -39,6 +39,11 @@ impl State {
     fn is_due(&self, volume: VolumeId) -> bool {
         self.paused.get(&volume).is_none_or(|paused| paused.since.elapsed() >= paused.pause)
     }
+
+    fn columns_of(&self, volume: VolumeId) -> BTreeSet<u8> {
+        let all = self.columns.range((volume, u8::MIN)..=(volume, u8::MAX));
+        all.map(|(_, column)| *column).collect()
+    }
 }
 
 impl DamageLog {
@@ -63,31 +68,71 @@ impl DamageLog {
         self.reported.notified().await;
     }
 
-    /// Takes the reports of all volumes but those that are paused.
-    pub(crate) fn take_due(&self) -> BTreeSet<(VolumeId, u8)> {
-        let mut state = self.state.lock();
-        let all = std::mem::take(&mut state.columns);
-        let (due, later) = all.into_iter().partition(|(volume, _)| state.is_due(*volume));
-        state.columns = later;
-        due
+    /// The volumes with reports but those that are paused, those with the most columns first: they are the least safe.
+    pub(crate) fn due(&self) -> Vec<VolumeId> {
+        let state = self.state.lock();
+        let mut counts: BTreeMap<VolumeId, usize> = BTreeMap::new();
+        for (volume, _) in state.columns.iter().filter(|(volume, _)| state.is_due(*volume)) {
+            *counts.entry(*volume).or_default() += 1;
+        }
+        drop(state);
+        let mut due: Vec<(VolumeId, usize)> = counts.into_iter().collect();
+        due.sort_by_key(|(_, columns)| std::cmp::Reverse(*columns));
+        due.into_iter().map(|(volume, _)| volume).collect()
     }
 
-    /// The volume is healed, or nothing can be done for it.
-    pub(crate) fn finish(&self, volume: VolumeId) {
-        self.state.lock().paused.remove(&volume);
+    /// The columns of a volume that were reported.
+    pub(crate) fn columns(&self, volume: VolumeId) -> BTreeSet<u8> {
+        self.state.lock().columns_of(volume)
     }
 
-    /// Leaves a volume alone for a while, each time for longer, and keeps its reports.
-    pub(crate) fn pause(&self, volume: VolumeId, columns: &[u8]) {
+    /// Takes the reports of a volume that is about to be examined: what is reported from now on is news.
+    pub(crate) fn take(&self, volume: VolumeId) -> BTreeSet<u8> {
         let mut state = self.state.lock();
-        let before = state.paused.get(&volume).map_or(Duration::ZERO, |paused| paused.pause);
-        let pause = before.saturating_mul(2).clamp(PAUSE_MIN, PAUSE_MAX);
-        state.paused.insert(volume, Paused { since: Instant::now(), pause });
+        let taken = state.columns_of(volume);
+        for column in &taken {
+            state.columns.remove(&(volume, *column));
+        }
+        taken
+    }
+
+    /// Puts reports back of a volume that could not be healed whole. Nobody is woken for it.
+    pub(crate) fn keep(&self, volume: VolumeId, columns: &BTreeSet<u8>) {
+        let mut state = self.state.lock();
         for column in columns {
             if state.columns.len() < REPORTS_MAX {
                 state.columns.insert((volume, *column));
             }
         }
+    }
+
+    /// A column was written anew: what was reported of it is true no more.
+    pub(crate) fn healed(&self, volume: VolumeId, column: u8) {
+        self.state.lock().columns.remove(&(volume, column));
+    }
+
+    /// The volume is whole.
+    pub(crate) fn finish(&self, volume: VolumeId) {
+        self.state.lock().paused.remove(&volume);
+    }
+
+    /// The volume is gone.
+    pub(crate) fn forget(&self, volume: VolumeId) {
+        self.take(volume);
+        self.finish(volume);
+    }
+
+    /// Leaves a volume alone for a while, each time for longer. Its reports are kept.
+    pub(crate) fn pause(&self, volume: VolumeId) {
+        let mut state = self.state.lock();
+        let before = state.paused.get(&volume).map_or(Duration::ZERO, |paused| paused.pause);
+        let pause = before.saturating_mul(2).clamp(PAUSE_MIN, PAUSE_MAX);
+        state.paused.insert(volume, Paused { since: Instant::now(), pause });
+    }
+
+    /// Some of what is due was left for the next round.
+    pub(crate) fn remind(&self) {
+        self.reported.notify_one();
     }
 
     /// The drives have changed, or a node is back: what could not be healed may be healed now.

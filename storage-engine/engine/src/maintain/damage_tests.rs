@@ -9,26 +9,65 @@ fn what_could_not_be_healed_is_kept_until_a_node_is_back() {
     let log = DamageLog::default();
     log.report(volume(1), 3);
     log.report(volume(2), 0);
-    assert_eq!(log.take_due().len(), 2);
-    log.pause(volume(1), &[3]);
+    assert_eq!(log.due(), [volume(1), volume(2)]);
+    let taken = log.take(volume(1));
+    assert_eq!((&taken, log.take(volume(2)).len()), (&BTreeSet::from([3]), 1));
+    assert!(log.due().is_empty() && log.count() == 0);
+    log.keep(volume(1), &taken);
+    log.pause(volume(1));
     log.finish(volume(2));
-    assert!(log.take_due().is_empty());
+    assert!(log.due().is_empty());
     // Another reader meets the same.
     log.report(volume(1), 4);
-    assert!(log.take_due().is_empty());
+    assert!(log.due().is_empty());
     log.resume();
-    assert_eq!(log.take_due(), BTreeSet::from([(volume(1), 3), (volume(1), 4)]));
-    assert!(log.take_due().is_empty());
+    assert_eq!(log.due(), [volume(1)]);
+    assert_eq!(log.take(volume(1)), BTreeSet::from([3, 4]));
+    assert!(log.due().is_empty());
+}
+
+#[test]
+fn what_is_least_safe_comes_first() {
+    let log = DamageLog::default();
+    for (number, column) in [(1, 0), (2, 0), (2, 5), (3, 1)] {
+        log.report(volume(number), column);
+    }
+    assert_eq!(log.due(), [volume(2), volume(1), volume(3)]);
+    log.forget(volume(1));
+    assert_eq!(log.due(), [volume(2), volume(3)]);
+}
+
+#[test]
+fn what_is_reported_while_a_volume_is_healed_is_kept_but_for_the_columns_written_anew() {
+    let log = DamageLog::default();
+    log.report(volume(1), 0);
+    log.report(volume(1), 1);
+    assert_eq!(log.take(volume(1)).len(), 2);
+    (0..4).for_each(|column| log.report(volume(1), column));
+    log.healed(volume(1), 0);
+    log.healed(volume(1), 1);
+    log.finish(volume(1));
+    assert_eq!(log.columns(volume(1)), BTreeSet::from([2, 3]));
+}
+
+#[tokio::test]
+async fn what_a_round_left_is_gone_on_with_at_once() {
+    let log = DamageLog::default();
+    log.report(volume(1), 0);
+    log.reported().await;
+    log.remind();
+    log.reported().await;
+    assert_eq!(log.due(), [volume(1)]);
 }
 
 #[test]
 fn each_pause_is_longer_and_none_is_endless() {
     let log = DamageLog::default();
     let pause = |log: &DamageLog| log.state.lock().paused.get(&volume(1)).map(|paused| paused.pause);
-    log.pause(volume(1), &[0]);
+    log.pause(volume(1));
     assert_eq!(pause(&log), Some(PAUSE_MIN));
-    log.pause(volume(1), &[0]);
+    log.pause(volume(1));
     assert_eq!(pause(&log), Some(PAUSE_MIN * 2));
-    (0..20).for_each(|_| log.pause(volume(1), &[0]));
+    (0..20).for_each(|_| log.pause(volume(1)));
     assert_eq!(pause(&log), Some(PAUSE_MAX));
 }

@@ -3,28 +3,30 @@
 //! A damaged or lost column is rebuilt whole into a new file, block by block from the others, checked, flushed
 //! and put in the place of the old one; then, if it went to another drive, the metadata learns of it. A volume
 //! that is being written is sealed first. Crashes leave the old file or the new one.
+//!
+//! One pass over a volume examines it and rebuilds the columns that are known to be damaged: those without a file and those
+//! that readers reported. What else it finds damaged is rebuilt in a second pass.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use granary_cluster::access::{DriveAccess, ReplacementAccess, ShardAccess};
-use granary_drive::{
-    BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockHeader, BlockKind, PackedRecords, ShardName, aligned_buffer,
-};
+use granary_cluster::access::DriveAccess;
 use granary_metadata::{ShardMove, VolumeRow, VolumeState};
 use granary_types::{DriveId, VolumeId, crash_point};
 
-use super::walk::{Step, Walk};
+use super::healed::{Asked, Healed};
+use super::rebuild::{Rebuild, walk_and_rebuild};
+use super::walk::Step;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::nodes::{Claim, volume_lease};
-use crate::read::{Stripe, VerifiedBlock, verify_body};
 use crate::volume::{VolumeView, has_room};
 
 /// How long a heal waits for uploads that still write to the volume.
 const SEAL_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a round of the background work heals before it looks at what else is due; the next one goes on at once.
+const ROUND_MAX: Duration = Duration::from_secs(30);
 
 /// What an examination of a volume found.
 #[derive(Debug, Default)]
@@ -37,6 +39,28 @@ pub(crate) struct Findings {
     pub read_bytes: u64,
 }
 
+impl Findings {
+    /// Adds what a step of a walk tells. Returns the bytes that were read for it.
+    fn add(&mut self, step: &Step, view: &VolumeView) -> u64 {
+        match step {
+            Step::Stripe(stripe) => {
+                let lost: Vec<u8> = stripe.lost().collect();
+                let parity = view.codec.profile().parity();
+                self.lost_stripes += u64::from(lost.len() > parity);
+                self.damaged.extend(lost);
+                let bytes = stripe.span_bytes() * u64::from(stripe.header.columns_written.count_ones());
+                self.read_bytes += bytes;
+                bytes
+            }
+            Step::Gap { from, to } => {
+                tracing::error!(volume = %view.id, from, to, "no column of a stripe is readable");
+                self.lost_stripes += 1;
+                0
+            }
+        }
+    }
+}
+
 /// Reads all of a volume and says what is wrong. Bytes read are reported as they are.
 pub(crate) async fn examine(
     inner: &Inner,
@@ -44,60 +68,53 @@ pub(crate) async fn examine(
     mut progress: impl FnMut(u64),
 ) -> Result<Findings> {
     let view = Arc::new(VolumeView::of(row)?);
-    let mut findings = Findings::default();
-    let mut away = None;
+    let mut findings = Findings { damaged: missing(inner, &view).await?, ..Findings::default() };
+    let see = |step: &Step| progress(findings.add(step, &view));
+    walk_and_rebuild(inner, &view, row.committed_end, &mut [], see).await?;
+    Ok(findings)
+}
+
+/// The columns of which there is no file.
+///
+/// # Errors
+/// When another column cannot be read now: what is lost is then reported, and nothing else to be done.
+async fn missing(inner: &Inner, view: &VolumeView) -> Result<BTreeSet<u8>> {
+    let (mut missing, mut away) = (BTreeSet::new(), None);
     for column in (0_u8..).take(view.drives.len()) {
-        match inner.map.shard(&view, column).await {
+        match inner.map.shard(view, column).await {
             Ok(_) => {}
             Err(error) if error.is_lost() => {
-                findings.damaged.insert(column);
+                missing.insert(column);
             }
             Err(error) => away = away.or(Some(error)),
         }
     }
-    if let Some(away) = away {
-        // What is lost is healed when the rest can be read again, whether anybody reads it then or not.
-        findings.damaged.iter().for_each(|column| inner.damage.report(row.volume.id, *column));
-        return Err(away.into());
-    }
-    let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
-    while let Some(step) = walk.next(&inner.map).await? {
-        match step {
-            Step::Stripe(stripe) => {
-                let lost: Vec<u8> = stripe.lost().collect();
-                let parity = view.codec.profile().parity();
-                findings.lost_stripes += u64::from(lost.len() > parity);
-                findings.damaged.extend(lost);
-                let bytes = stripe.span_bytes() * u64::from(stripe.header.columns_written.count_ones());
-                findings.read_bytes += bytes;
-                progress(bytes);
-            }
-            Step::Gap { from, to } => {
-                tracing::error!(volume = %row.volume.id, from, to, "no column of a stripe is readable");
-                findings.lost_stripes += 1;
-            }
-        }
-    }
-    Ok(findings)
+    let Some(away) = away else { return Ok(missing) };
+    // What is lost is healed when the rest can be read again, whether anybody reads it then or not.
+    missing.iter().for_each(|column| inner.damage.report(view.id, *column));
+    Err(away.into())
 }
 
-/// Heals what readers reported. A volume that could not be healed whole is left alone for a while: examining it again
-/// would find the same.
+/// Heals what readers reported, for a while. A volume that could not be healed whole is left alone for longer: examining it
+/// again would find the same.
 pub(crate) async fn heal_reported(inner: &Arc<Inner>) -> Result<()> {
-    let mut volumes: BTreeMap<VolumeId, Vec<u8>> = BTreeMap::new();
-    for (volume, column) in inner.damage.take_due() {
-        volumes.entry(volume).or_default().push(column);
-    }
+    let begun = Instant::now();
     let mut failure = None;
-    for (id, columns) in volumes {
-        match heal_if_possible(inner, id, &columns).await {
-            Ok(Healed { unplaced: 0, lost_stripes: 0, is_elsewhere: false, healed }) => {
-                inner.damage.finish(id);
-                tracing::info!(volume = %id, columns = healed, "healed what a reader found damaged");
+    for id in inner.damage.due() {
+        if begun.elapsed() >= ROUND_MAX {
+            inner.damage.remind();
+            break;
+        }
+        match heal_if_possible(inner, id).await {
+            Ok(healed) if healed.is_whole() => {
+                if healed.healed > 0 {
+                    let columns = healed.healed;
+                    tracing::info!(volume = %id, columns, "healed what a reader found damaged");
+                }
             }
-            Ok(_) => inner.damage.pause(id, &columns),
+            Ok(_) => inner.damage.pause(id),
             Err(error) => {
-                inner.damage.pause(id, &columns);
+                inner.damage.pause(id);
                 failure = Some(error);
             }
         }
@@ -105,73 +122,174 @@ pub(crate) async fn heal_reported(inner: &Arc<Inner>) -> Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
-async fn heal_if_possible(inner: &Arc<Inner>, id: VolumeId, columns: &[u8]) -> Result<Healed> {
-    let Some(row) = inner.store.volume(id).await? else { return Ok(Healed::default()) };
+async fn heal_if_possible(inner: &Arc<Inner>, id: VolumeId) -> Result<Healed> {
+    let Some(row) = inner.store.volume(id).await? else {
+        inner.damage.forget(id);
+        return Ok(Healed::default());
+    };
+    let columns = inner.damage.columns(id);
+    if columns.is_empty() {
+        // A task has come to the volume first.
+        return Ok(Healed::default());
+    }
     if columns.iter().all(|column| target_drive(inner, &row, *column).is_none()) {
         return Ok(Healed { unplaced: columns.len() as u64, ..Healed::default() });
     }
-    heal_volume(inner, row, |_| {}).await
-}
-
-/// What became of a volume's damage.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Healed {
-    pub healed: u64,
-    /// Columns that no drive can take now.
-    pub unplaced: u64,
-    pub lost_stripes: u64,
-    /// Another node is at work on the volume; nothing was done.
-    pub is_elsewhere: bool,
+    heal_volume(inner, row, Asked::ByReports, |_| {}).await
 }
 
 /// Examines a volume and rebuilds its damaged columns.
 pub(crate) async fn heal_volume(
     inner: &Arc<Inner>,
     row: VolumeRow,
-    progress: impl FnMut(u64),
+    asked: Asked,
+    mut progress: impl FnMut(u64),
 ) -> Result<Healed> {
+    let id = row.volume.id;
     // A column that is rebuilt ends where the metadata says, and what lies behind may be what a fail-over lost.
     if inner.fail_over.is_unsettled() {
         return Err(EngineError::Unavailable { context: "healing: the database failed over just now" });
     }
     // Two heals of one column would read everything twice; the row may have changed while this one waited.
-    let _turn = inner.heal_turn.lock().await;
-    let Some(claim) = inner.claim(&volume_lease(row.volume.id)).await? else {
+    let mut recent = inner.heal_turn.lock().await;
+    let done = match asked {
+        Asked::ByReports => inner.damage.columns(id).is_empty().then(Healed::default),
+        Asked::Since(asked) => recent.since(id, asked),
+    };
+    if let Some(done) = done {
+        progress(done.read_bytes);
+        return Ok(done);
+    }
+    let Some(claim) = inner.claim(&volume_lease(id)).await? else {
         return Ok(Healed { is_elsewhere: true, ..Healed::default() });
     };
-    let row = match inner.store.volume(row.volume.id).await? {
+    let row = match inner.store.volume(id).await? {
         Some(row) if row.state != VolumeState::Freed => seal_if_open(inner, row).await?,
-        _ => return Ok(Healed::default()),
-    };
-    inner.map.forget(row.volume.id);
-    let findings = examine(inner, &row, progress).await?;
-    let mut healed = Healed { lost_stripes: findings.lost_stripes, ..Healed::default() };
-    let mut row = row;
-    for column in findings.damaged {
-        let Some(target) = target_drive(inner, &row, column) else {
-            healed.unplaced += 1;
-            continue;
-        };
-        if !rebuild_column(inner, &claim, &row, column, &target).await? {
-            healed.unplaced += 1;
-            continue;
+        _ => {
+            inner.damage.forget(id);
+            return Ok(Healed::default());
         }
+    };
+    let (began, reported) = (Instant::now(), inner.damage.take(id));
+    let healed = heal_claimed(inner, &claim, row, &reported, progress).await;
+    match &healed {
+        Ok(whole) if whole.is_whole() => {
+            inner.damage.finish(id);
+            recent.note(id, began, *whole);
+        }
+        _ => inner.damage.keep(id, &reported),
+    }
+    healed
+}
+
+/// Heals a volume that nobody else works on. `reported` are columns that readers found damaged: they may be sound by now, and
+/// stay as they are then.
+async fn heal_claimed(
+    inner: &Inner,
+    claim: &Claim,
+    mut row: VolumeRow,
+    reported: &BTreeSet<u8>,
+    mut progress: impl FnMut(u64),
+) -> Result<Healed> {
+    inner.map.forget(row.volume.id);
+    let view = Arc::new(VolumeView::of(&row)?);
+    let mut findings = Findings { damaged: missing(inner, &view).await?, ..Findings::default() };
+    let known: BTreeSet<u8> = findings.damaged.union(reported).copied().collect();
+    let mut rebuilds = begin(inner, &row, &known).await?;
+    let see = |step: &Step| progress(findings.add(step, &view));
+    walk_and_rebuild(inner, &view, row.committed_end, &mut rebuilds, see).await?;
+    let Findings { damaged, lost_stripes, read_bytes } = findings;
+    let is_begun = |column: &u8| rebuilds.iter().any(|rebuild| rebuild.column == *column);
+    let late: BTreeSet<u8> = damaged.iter().copied().filter(|column| !is_begun(column)).collect();
+    rebuilds.retain(|rebuild| damaged.contains(&rebuild.column));
+    let mut healing = Healing {
+        inner,
+        claim,
+        row: &mut row,
+        healed: Healed { lost_stripes, read_bytes, ..Healed::default() },
+        failure: None,
+    };
+    healing.install(rebuilds).await?;
+    let mut rebuilds = begin(inner, healing.row, &late).await?;
+    healing.healed.unplaced += late.len().saturating_sub(rebuilds.len()) as u64;
+    if !rebuilds.is_empty() {
+        let view = Arc::new(VolumeView::of(healing.row)?);
+        walk_and_rebuild(inner, &view, healing.row.committed_end, &mut rebuilds, |_| {}).await?;
+        healing.install(rebuilds).await?;
+    }
+    healing.failure.map_or(Ok(healing.healed), Err)
+}
+
+/// Begins to rebuild those of the columns that a drive can take, each on a drive of its own.
+async fn begin(inner: &Inner, row: &VolumeRow, columns: &BTreeSet<u8>) -> Result<Vec<Rebuild>> {
+    let view = VolumeView::of(row)?;
+    let mut planned = row.clone();
+    let mut rebuilds = Vec::with_capacity(columns.len());
+    for column in columns {
+        let Some(target) = target_drive(inner, &planned, *column) else { continue };
+        if let Some(slot) = planned.volume.drives.get_mut(usize::from(*column)) {
+            *slot = target.id();
+        }
+        rebuilds.push(Rebuild::begin(inner, &view, *column, target).await);
+    }
+    Ok(rebuilds)
+}
+
+/// A volume whose rebuilt columns are put in their places.
+struct Healing<'a> {
+    inner: &'a Inner,
+    claim: &'a Claim,
+    row: &'a mut VolumeRow,
+    healed: Healed,
+    /// Why a column could not be rebuilt, the first of them; the others are.
+    failure: Option<EngineError>,
+}
+
+impl Healing<'_> {
+    async fn install(&mut self, rebuilds: Vec<Rebuild>) -> Result<()> {
+        for rebuild in rebuilds {
+            let (column, target) = (rebuild.column, rebuild.target.id());
+            let installed = match rebuild.finish().await {
+                Ok(Some(whole)) => {
+                    // Whoever holds the lease now may have put a better file there.
+                    self.claim.check()?;
+                    whole.install().await.map_err(EngineError::from)
+                }
+                Ok(None) => {
+                    self.healed.unplaced += 1;
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            match installed {
+                Ok(()) => self.moved(column, target).await?,
+                Err(error) => self.failure = self.failure.take().or(Some(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A column was installed on that drive; the metadata learns of it.
+    async fn moved(&mut self, column: u8, target: DriveId) -> Result<()> {
         crash_point("heal.after_install_before_move");
-        claim.check()?;
-        let slot = row.volume.drives.get_mut(usize::from(column));
+        self.claim.check()?;
+        let volume = self.row.volume.id;
+        let slot = self.row.volume.drives.get_mut(usize::from(column));
         let from = slot.ok_or(EngineError::Internal("a column without a drive"))?;
-        if *from != target.id() {
-            let shard = ShardMove { volume: row.volume.id, column, from: *from, to: target.id() };
-            if !inner.store.move_shard(shard).await? {
+        if *from != target {
+            let shard = ShardMove { volume, column, from: *from, to: target };
+            if !self.inner.store.move_shard(shard).await? {
                 return Err(EngineError::Unavailable { context: "healing: the volume changed meanwhile" });
             }
-            *from = target.id();
+            *from = target;
         }
-        inner.map.forget(row.volume.id);
+        self.inner.map.forget(volume);
+        // Who reported it meanwhile met the old file.
+        self.inner.damage.healed(volume, column);
         metrics::counter!("granary_shards_healed_total").increment(1);
-        healed.healed += 1;
+        self.healed.healed += 1;
+        Ok(())
     }
-    Ok(healed)
 }
 
 async fn seal_if_open(inner: &Arc<Inner>, row: VolumeRow) -> Result<VolumeRow> {
@@ -232,120 +350,4 @@ fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<dyn Dr
         (!is_heir(drive), is_other(drive), beside(drive), room)
     });
     free.into_iter().next()
-}
-
-/// Rebuilds a column on `target`. What cannot be rebuilt is copied as it is if the column stays on its drive, so that
-/// no readable unit is lost; a column that would move with holes is not moved, and `false` comes back.
-async fn rebuild_column(
-    inner: &Arc<Inner>,
-    claim: &Claim,
-    row: &VolumeRow,
-    column: u8,
-    target: &Arc<dyn DriveAccess>,
-) -> Result<bool> {
-    let view = Arc::new(VolumeView::of(row)?);
-    let name = ShardName { volume: row.volume.id, column };
-    let codes = view.profile_columns();
-    let old = inner.map.shard(&view, column).await.ok();
-    let replacement = target.create_replacement(name, codes).await?;
-    let moves = row.volume.drives.get(usize::from(column)) != Some(&target.id());
-    let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
-    while let Some(step) = walk.next(&inner.map).await? {
-        let (from, to, block) = match &step {
-            Step::Stripe(stripe) if !stripe.is_written(column) => continue,
-            Step::Stripe(stripe) => {
-                let from = stripe.header.stripe_offset;
-                (from, from + stripe.span_bytes(), block_of(stripe, &view, column)?)
-            }
-            Step::Gap { from, to } => (*from, *to, None),
-        };
-        match (block, &old) {
-            (Some(block), _) => write_block(replacement.as_ref(), from, &block).await?,
-            (None, _) if moves => return Ok(false),
-            (None, Some(old)) => copy_raw(replacement.as_ref(), old.as_ref(), from, to).await?,
-            (None, None) => {}
-        }
-    }
-    // Whoever holds the lease now may have put a better file there.
-    claim.check()?;
-    replacement.install().await?;
-    Ok(true)
-}
-
-async fn copy_raw(
-    replacement: &dyn ReplacementAccess,
-    old: &dyn ShardAccess,
-    from: u64,
-    to: u64,
-) -> Result<()> {
-    const PIECE_BYTES: u64 = 1 << 20;
-    let mut at = from;
-    while at < to {
-        let length = usize::try_from((to - at).min(PIECE_BYTES)).unwrap_or(0);
-        let bytes = old.read(at, length).await?;
-        if bytes.is_empty() {
-            break;
-        }
-        let offset = at;
-        at += bytes.len() as u64;
-        replacement.write(offset, bytes).await?;
-    }
-    Ok(())
-}
-
-/// The block as it should be on the drive; `None` if too little of the stripe is left.
-pub(crate) fn block_of(stripe: &Stripe, view: &VolumeView, column: u8) -> Result<Option<VerifiedBlock>> {
-    if let Some(Some(block)) = stripe.blocks.get(usize::from(column)) {
-        return Ok(Some(block.clone()));
-    }
-    let rebuilt = match stripe.rebuild(view, &[column]) {
-        Ok(mut bodies) => bodies.pop(),
-        Err(EngineError::Unreadable { context }) => {
-            tracing::error!(%context, "a stripe cannot be rebuilt");
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    let body = rebuilt.ok_or(EngineError::Internal("nothing was rebuilt"))?;
-    let header = header_for(stripe, column, &body);
-    let block = header.and_then(|header| verify_body(header, body));
-    block.map(Some).ok_or_else(|| EngineError::Unreadable {
-        context: format!(
-            "column {column} of stripe {} of volume {} as rebuilt",
-            stripe.header.stripe, view.id
-        ),
-    })
-}
-
-/// The header of a rebuilt block: of the stripe, with what the body says of itself.
-fn header_for(stripe: &Stripe, column: u8, body: &Bytes) -> Option<BlockHeader> {
-    let mut header =
-        BlockHeader { column, records_length_bytes: 0, data_length_bytes: 0, ..stripe.header.clone() };
-    if header.is_parity() {
-        header.hash = *blake3::hash(body).as_bytes();
-        return Some(header);
-    }
-    match header.kind {
-        BlockKind::Packed => {
-            let (records, length) = PackedRecords::decode_with_length(body)?;
-            header.records_length_bytes = u32::try_from(length).ok()?;
-            header.data_length_bytes = records.entries.iter().map(|entry| entry.length_bytes).sum();
-        }
-        BlockKind::Blob => {
-            header.records_length_bytes = crate::layout::BLOB_RECORDS_BYTES;
-            header.data_length_bytes = BlobRecords::decode(body)?.length_bytes;
-        }
-    }
-    header.hash = *blake3::hash(body.get(..header.records_length_bytes as usize)?).as_bytes();
-    Some(header)
-}
-
-async fn write_block(replacement: &dyn ReplacementAccess, offset: u64, block: &VerifiedBlock) -> Result<()> {
-    let mut bytes = aligned_buffer(BLOCK_HEADER_LENGTH_BYTES + block.body.len());
-    bytes.resize(BLOCK_HEADER_LENGTH_BYTES, 0);
-    if !block.header.write(&mut bytes) {
-        return Err(EngineError::Internal("a block's header does not fit"));
-    }
-    bytes.extend_from_slice(&block.body);
-    Ok(replacement.write(offset, bytes.freeze()).await?)
 }

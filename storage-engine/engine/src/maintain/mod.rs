@@ -4,19 +4,25 @@
 //! healing what readers found damaged, freeing and removing dead volumes, compacting the worst. Heals, scrubs and
 //! compactions asked for by an operator are [`Tasks`] with progress.
 
+mod ahead;
 mod compact;
 mod damage;
 mod ends;
 mod heal;
+mod healed;
 mod moves;
 mod pages;
+mod rebuild;
 mod reclaim;
 mod rewrite;
+#[cfg(test)]
+mod sample;
 mod scrub;
 mod shared;
 mod tasks;
 mod walk;
 mod watch;
+mod window;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,9 +40,10 @@ pub(crate) use compact::records_in;
 pub(crate) use compact::{entries_of, packed_entries};
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::{has_regressed, remembered_ends};
-pub(crate) use heal::block_of;
+pub(crate) use healed::RecentHeals;
 pub use moves::{DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus};
 pub(crate) use moves::{MoveBoard, Pacer, Throttle, named_node};
+pub(crate) use rebuild::block_of;
 use reclaim::Reclaimer;
 pub(crate) use rewrite::{Rewritten, Span, copy_span, rewrite, verify_extent};
 pub(crate) use tasks::Tasks;

@@ -2,10 +2,11 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use granary_metadata::{VolumeRow, VolumeState};
 
+use super::healed::{Asked, Healed};
 use super::tasks::{TaskHandle, TaskKind};
 use super::{compact, heal, watch};
 use crate::engine::Inner;
@@ -18,6 +19,7 @@ const ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs a task to its end.
 pub(crate) async fn run(inner: &Arc<Inner>, claim: &Claim, kind: TaskKind, task: &TaskHandle) -> Result<()> {
+    let asked = Asked::Since(Instant::now());
     if kind == TaskKind::Heal {
         watch::watch_drives(inner).await;
         watch::adopt_empty_drives(inner).await?;
@@ -37,7 +39,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, claim: &Claim, kind: TaskKind, task:
             }
         };
         match kind {
-            TaskKind::Heal => skipped.pass(heal_one(inner, claim, row, task).await)?,
+            TaskKind::Heal => skipped.pass(heal_one(inner, claim, (row, asked), task).await)?,
             TaskKind::Scrub => skipped.pass(scrub_one(inner, row, task).await)?,
             TaskKind::Compact if inner.is_regressed() => {
                 return Err(EngineError::Unavailable {
@@ -65,8 +67,13 @@ pub(crate) async fn run(inner: &Arc<Inner>, claim: &Claim, kind: TaskKind, task:
     skipped.result()
 }
 
-async fn heal_one(inner: &Arc<Inner>, claim: &Claim, row: VolumeRow, task: &TaskHandle) -> Result<()> {
-    let healed = heal_here_or_elsewhere(inner, claim, row, task).await?;
+async fn heal_one(
+    inner: &Arc<Inner>,
+    claim: &Claim,
+    wanted: (VolumeRow, Asked),
+    task: &TaskHandle,
+) -> Result<()> {
+    let healed = heal_here_or_elsewhere(inner, claim, wanted, task).await?;
     task.add_findings(healed.healed + healed.unplaced + healed.lost_stripes);
     task.add_repaired(healed.healed);
     task.add_unrepairable(healed.unplaced + healed.lost_stripes);
@@ -124,14 +131,14 @@ impl Skipped {
 async fn heal_here_or_elsewhere(
     inner: &Arc<Inner>,
     claim: &Claim,
-    row: VolumeRow,
+    (row, asked): (VolumeRow, Asked),
     task: &TaskHandle,
-) -> Result<heal::Healed> {
+) -> Result<Healed> {
     if row.state == VolumeState::Open && inner.nodes.is_some() && !inner.pool.holds(row.volume.id).await {
         return look_at_open(inner, &row, task).await;
     }
     loop {
-        let healed = heal::heal_volume(inner, row.clone(), |bytes| task.add_bytes(bytes)).await?;
+        let healed = heal::heal_volume(inner, row.clone(), asked, |bytes| task.add_bytes(bytes)).await?;
         if !healed.is_elsewhere {
             return Ok(healed);
         }
@@ -141,12 +148,12 @@ async fn heal_here_or_elsewhere(
 }
 
 /// A volume that another node writes is not healed before that node seals it; what is found is healed then.
-async fn look_at_open(inner: &Arc<Inner>, row: &VolumeRow, task: &TaskHandle) -> Result<heal::Healed> {
+async fn look_at_open(inner: &Arc<Inner>, row: &VolumeRow, task: &TaskHandle) -> Result<Healed> {
     inner.map.forget(row.volume.id);
     let findings = heal::examine(inner, row, |bytes| task.add_bytes(bytes)).await?;
     for column in &findings.damaged {
         inner.damage.report(row.volume.id, *column);
     }
     let unplaced = findings.damaged.len() as u64;
-    Ok(heal::Healed { unplaced, lost_stripes: findings.lost_stripes, ..heal::Healed::default() })
+    Ok(Healed { unplaced, lost_stripes: findings.lost_stripes, ..Healed::default() })
 }

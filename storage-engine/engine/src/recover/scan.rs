@@ -79,7 +79,7 @@ pub(super) async fn scan(
 ) -> Result<Scanned> {
     let (found, mut report) = census(opened, base).await?;
     let drives = Arc::new(DriveSet::new(opened.drives.clone(), Vec::new(), None));
-    let map = VolumeMap::without_metadata(drives);
+    let map = Arc::new(VolumeMap::without_metadata(drives));
     let total_bytes = found.iter().map(|(_, bytes)| bytes).sum();
     let mut scanned = Scanned {
         volumes: Vec::with_capacity(found.len()),
@@ -178,7 +178,7 @@ impl Columns {
     }
 }
 
-async fn read_volume(map: &VolumeMap, volume: FoundVolume) -> Result<Contents> {
+async fn read_volume(map: &Arc<VolumeMap>, volume: FoundVolume) -> Result<Contents> {
     let profile = Profile::new(volume.profile.0, volume.profile.1)?;
     // A column that is nowhere is on no drive.
     let nowhere = DriveId::from_bytes([0; 16]);
@@ -190,7 +190,7 @@ async fn read_volume(map: &VolumeMap, volume: FoundVolume) -> Result<Contents> {
 
 /// Reads what a walk passes.
 pub(super) async fn read_walked(
-    map: &VolumeMap,
+    map: &Arc<VolumeMap>,
     view: Arc<VolumeView>,
     mut walk: Walk,
     volume: FoundVolume,

@@ -43,7 +43,7 @@ pub(crate) enum Novelty {
 /// # Errors
 /// When a drive cannot be read for a reason that may pass.
 pub(crate) async fn read_tail(
-    map: &VolumeMap,
+    map: &Arc<VolumeMap>,
     view: Arc<VolumeView>,
     (from, to): (u64, u64),
     (known_end, opened): (u64, UnixMillis),
@@ -87,7 +87,7 @@ fn novelties(opened: UnixMillis, records: &[Record], stripes: &[u64]) -> Vec<Nov
 /// # Errors
 /// As [`read_tail`].
 pub(crate) async fn read_segments(
-    map: &VolumeMap,
+    map: &Arc<VolumeMap>,
     view: Arc<VolumeView>,
     to: u64,
     blobs: &mut Blobs,

@@ -163,6 +163,12 @@ impl VolumeMap {
         Ok(shard)
     }
 
+    /// Has a column that is on no drive, for tests.
+    #[cfg(test)]
+    pub(crate) fn put_shard(&self, volume: VolumeId, column: u8, shard: Arc<dyn ShardAccess>) {
+        self.shards.write().insert((volume, column), shard);
+    }
+
     /// Forgets what is known of a volume: it was healed, moved or freed.
     pub(crate) fn forget(&self, volume: VolumeId) {
         {

@@ -17,7 +17,7 @@ use granary_types::crash_point;
 use super::throttle::Throttle;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::maintain::heal::block_of;
+use crate::maintain::block_of;
 use crate::nodes::Claim;
 use crate::read::{BlockPlace, Found, VerifiedBlock, any_header, header_at, read_stripe, verify_block};
 use crate::volume::{VolumeMap, VolumeView};

@@ -1,0 +1,302 @@
+//! Columns that are rebuilt while their volume is walked, several in one pass.
+//!
+//! Each goes into a new file, block by block from the others, checked. What follows each other is written in runs of about a
+//! MiB, the last of them while the next fills: of each column that is rebuilt two runs are in memory.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use granary_cluster::access::{DriveAccess, ReplacementAccess, ShardAccess};
+use granary_drive::{
+    BLOCK_ALIGNMENT_BYTES, BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockHeader, BlockKind, DriveError,
+    PackedRecords, ShardName, aligned_buffer,
+};
+use tokio::task::JoinHandle;
+
+use super::walk::{Step, Walk};
+use crate::engine::Inner;
+use crate::error::{EngineError, Result};
+use crate::layout::{BLOB_BLOCK_BYTES, BLOB_HEAD_BYTES, BLOB_RECORDS_BYTES};
+use crate::read::{Records, Stripe, VerifiedBlock, verify_body};
+use crate::volume::VolumeView;
+
+/// The longest run but for a block that alone is longer: eight full stripes of a large object.
+const RUN_BYTES: usize = 8 * (BLOB_HEAD_BYTES + BLOB_BLOCK_BYTES) as usize;
+
+/// A column that is rebuilt.
+pub(super) struct Rebuild {
+    pub(super) column: u8,
+    pub(super) target: Arc<dyn DriveAccess>,
+    /// The damaged file, if there is one and the column stays on its drive: what cannot be rebuilt is copied from it as it
+    /// is, so that no readable unit is lost.
+    old: Option<Arc<dyn ShardAccess>>,
+    stays: Stays,
+    state: State,
+}
+
+/// Whether the column stays on its drive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stays {
+    Yes,
+    No,
+}
+
+enum State {
+    Going(NewFile),
+    /// It would move with holes, and is not moved.
+    Unplaced,
+    Failed(EngineError),
+}
+
+impl Rebuild {
+    /// Begins to rebuild a column on `target`. That the drive takes no file is told at the end: the others go on.
+    pub(super) async fn begin(
+        inner: &Inner,
+        view: &VolumeView,
+        column: u8,
+        target: Arc<dyn DriveAccess>,
+    ) -> Self {
+        let name = ShardName { volume: view.id, column };
+        let is_own = view.drives.get(usize::from(column)) == Some(&target.id());
+        let stays = if is_own { Stays::Yes } else { Stays::No };
+        let old = inner.map.shard(view, column).await.ok();
+        let state = match target.create_replacement(name, view.profile_columns()).await {
+            Ok(replacement) => State::Going(NewFile::new(replacement)),
+            Err(error) => State::Failed(error.into()),
+        };
+        Self { column, target, old, stays, state }
+    }
+
+    fn is_going(&self) -> bool {
+        matches!(self.state, State::Going(_))
+    }
+
+    /// Takes what a step of the walk (from, to) has of the column: its block, if there is one or it could be rebuilt.
+    async fn take(&mut self, (from, to): (u64, u64), block: Option<&VerifiedBlock>) {
+        let State::Going(file) = &mut self.state else { return };
+        let taken = match (block, &self.old) {
+            (Some(block), _) => file.add(from, block).await,
+            (None, _) if self.stays == Stays::No => {
+                self.state = State::Unplaced;
+                return;
+            }
+            (None, Some(old)) => file.copy_raw(old.as_ref(), from, to).await,
+            (None, None) => Ok(()),
+        };
+        if let Err(error) = taken {
+            self.state = State::Failed(error);
+        }
+    }
+
+    /// The whole file, to be installed; `None` if the column would move with holes.
+    pub(super) async fn finish(self) -> Result<Option<Arc<dyn ReplacementAccess>>> {
+        match self.state {
+            State::Going(file) => file.finish().await.map(Some),
+            State::Unplaced => Ok(None),
+            State::Failed(error) => Err(error),
+        }
+    }
+}
+
+/// Walks a volume to `end`, shows every step to `see`, and fills what is rebuilt of it.
+///
+/// # Errors
+/// When a column cannot be read for a reason that may pass, or what is rebuilt is not what its hashes say.
+pub(super) async fn walk_and_rebuild(
+    inner: &Inner,
+    view: &Arc<VolumeView>,
+    end: u64,
+    rebuilds: &mut [Rebuild],
+    mut see: impl FnMut(&Step),
+) -> Result<()> {
+    let mut walk = Walk::new(Arc::clone(view), end);
+    while let Some(step) = walk.next(&inner.map).await? {
+        see(&step);
+        match &step {
+            Step::Stripe(stripe) => take_stripe(rebuilds, stripe, view).await?,
+            Step::Gap { from, to } => {
+                for rebuild in rebuilds.iter_mut() {
+                    rebuild.take((*from, *to), None).await;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn take_stripe(rebuilds: &mut [Rebuild], stripe: &Stripe, view: &VolumeView) -> Result<()> {
+    let mut taking: Vec<&mut Rebuild> = rebuilds
+        .iter_mut()
+        .filter(|rebuild| rebuild.is_going() && stripe.is_written(rebuild.column))
+        .collect();
+    if taking.is_empty() {
+        return Ok(());
+    }
+    let columns: Vec<u8> = taking.iter().map(|rebuild| rebuild.column).collect();
+    let blocks = blocks_of(stripe, view, &columns)?;
+    let from = stripe.header.stripe_offset;
+    let place = (from, from + stripe.span_bytes());
+    for (rebuild, block) in taking.iter_mut().zip(&blocks) {
+        rebuild.take(place, block.as_ref()).await;
+    }
+    Ok(())
+}
+
+/// A file that is filled from its begin to its end, with holes.
+struct NewFile {
+    replacement: Arc<dyn ReplacementAccess>,
+    /// What is not written yet.
+    run: BytesMut,
+    run_offset: u64,
+    writing: Option<JoinHandle<std::result::Result<(), DriveError>>>,
+}
+
+impl NewFile {
+    fn new(replacement: Arc<dyn ReplacementAccess>) -> Self {
+        Self { replacement, run: BytesMut::new(), run_offset: 0, writing: None }
+    }
+
+    /// Adds a block behind those that were added.
+    async fn add(&mut self, offset: u64, block: &VerifiedBlock) -> Result<()> {
+        let length_bytes = BLOCK_HEADER_LENGTH_BYTES + block.body.len();
+        // Only what pads the last block to its page may lie between.
+        let end = self.run_offset + self.run.len() as u64;
+        let padding = offset.checked_sub(end).filter(|padding| *padding < BLOCK_ALIGNMENT_BYTES);
+        match padding.and_then(|padding| usize::try_from(padding).ok()).filter(|_| !self.run.is_empty()) {
+            Some(padding) => self.run.resize(self.run.len() + padding, 0),
+            None => self.write_run().await?,
+        }
+        if self.run.len() + length_bytes > RUN_BYTES {
+            self.write_run().await?;
+        }
+        if self.run.is_empty() {
+            // With room for the padding: a buffer that grows loses its place on a page.
+            let page_bytes = usize::try_from(BLOCK_ALIGNMENT_BYTES).unwrap_or(0);
+            self.run = aligned_buffer(RUN_BYTES.max(length_bytes) + page_bytes);
+            self.run_offset = offset;
+        }
+        let start = self.run.len();
+        self.run.resize(start + BLOCK_HEADER_LENGTH_BYTES, 0);
+        if !self.run.get_mut(start..).is_some_and(|head| block.header.write(head)) {
+            return Err(EngineError::Internal("a block's header does not fit"));
+        }
+        self.run.extend_from_slice(&block.body);
+        Ok(())
+    }
+
+    /// Copies bytes as they are from the file that this one takes the place of.
+    async fn copy_raw(&mut self, old: &dyn ShardAccess, from: u64, to: u64) -> Result<()> {
+        const PIECE_BYTES: u64 = 1 << 20;
+        self.write_run().await?;
+        self.written().await?;
+        let mut at = from;
+        while at < to {
+            let length = usize::try_from((to - at).min(PIECE_BYTES)).unwrap_or(0);
+            let bytes = old.read(at, length).await?;
+            if bytes.is_empty() {
+                break;
+            }
+            let offset = at;
+            at += bytes.len() as u64;
+            self.replacement.write(offset, bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins to write the run, when the one before it is written.
+    async fn write_run(&mut self) -> Result<()> {
+        if self.run.is_empty() {
+            return Ok(());
+        }
+        self.written().await?;
+        let (replacement, offset) = (Arc::clone(&self.replacement), self.run_offset);
+        let bytes = std::mem::take(&mut self.run).freeze();
+        self.writing = Some(tokio::spawn(async move { replacement.write(offset, bytes).await }));
+        Ok(())
+    }
+
+    async fn written(&mut self) -> Result<()> {
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        Ok(writing.await.map_err(|_| EngineError::Internal("writing a rebuilt column panicked"))??)
+    }
+
+    async fn finish(mut self) -> Result<Arc<dyn ReplacementAccess>> {
+        self.write_run().await?;
+        self.written().await?;
+        Ok(self.replacement)
+    }
+}
+
+/// The block as it should be on the drive; `None` if too little of the stripe is left.
+pub(crate) fn block_of(stripe: &Stripe, view: &VolumeView, column: u8) -> Result<Option<VerifiedBlock>> {
+    Ok(blocks_of(stripe, view, &[column])?.pop().flatten())
+}
+
+/// The blocks of these columns, all of which the stripe has written.
+fn blocks_of(stripe: &Stripe, view: &VolumeView, columns: &[u8]) -> Result<Vec<Option<VerifiedBlock>>> {
+    let sound = |column: u8| stripe.blocks.get(usize::from(column)).and_then(Option::as_ref);
+    let lost: Vec<u8> = columns.iter().copied().filter(|column| sound(*column).is_none()).collect();
+    let bodies = if lost.is_empty() { Vec::new() } else { rebuild_bodies(stripe, view, &lost)? };
+    let mut bodies = bodies.into_iter();
+    let block = |column: u8| match sound(column) {
+        Some(block) => Ok(Some(block.clone())),
+        None => bodies.next().map(|body| rebuilt_block(stripe, view, column, body)).transpose(),
+    };
+    columns.iter().copied().map(block).collect()
+}
+
+/// What the blocks hold; nothing if too little of the stripe is left.
+fn rebuild_bodies(stripe: &Stripe, view: &VolumeView, lost: &[u8]) -> Result<Vec<Bytes>> {
+    match stripe.rebuild(view, lost) {
+        Err(EngineError::Unreadable { context }) => {
+            tracing::error!(%context, "a stripe cannot be rebuilt");
+            Ok(Vec::new())
+        }
+        Ok(bodies) if bodies.len() != lost.len() => Err(EngineError::Internal("nothing was rebuilt")),
+        other => other,
+    }
+}
+
+fn rebuilt_block(stripe: &Stripe, view: &VolumeView, column: u8, body: Bytes) -> Result<VerifiedBlock> {
+    let header = header_for(stripe, column, &body);
+    let block = header.and_then(|header| {
+        if header.is_parity() {
+            // Its hash was just taken of it.
+            return Some(VerifiedBlock { header, records: Records::Parity, body });
+        }
+        verify_body(header, body)
+    });
+    block.ok_or_else(|| EngineError::Unreadable {
+        context: format!(
+            "column {column} of stripe {} of volume {} as rebuilt",
+            stripe.header.stripe, view.id
+        ),
+    })
+}
+
+/// The header of a rebuilt block: of the stripe, with what the body says of itself.
+fn header_for(stripe: &Stripe, column: u8, body: &Bytes) -> Option<BlockHeader> {
+    let mut header =
+        BlockHeader { column, records_length_bytes: 0, data_length_bytes: 0, ..stripe.header.clone() };
+    if header.is_parity() {
+        header.hash = *blake3::hash(body).as_bytes();
+        return Some(header);
+    }
+    match header.kind {
+        BlockKind::Packed => {
+            let (records, length) = PackedRecords::decode_with_length(body)?;
+            header.records_length_bytes = u32::try_from(length).ok()?;
+            header.data_length_bytes = records.entries.iter().map(|entry| entry.length_bytes).sum();
+        }
+        BlockKind::Blob => {
+            header.records_length_bytes = BLOB_RECORDS_BYTES;
+            header.data_length_bytes = BlobRecords::decode(body)?.length_bytes;
+        }
+    }
+    header.hash = *blake3::hash(body.get(..header.records_length_bytes as usize)?).as_bytes();
+    Some(header)
+}
+
+#[cfg(test)]
+#[path = "rebuild_tests.rs"]
+mod tests;

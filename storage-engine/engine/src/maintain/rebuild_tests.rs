@@ -1,0 +1,99 @@
+#![allow(clippy::cast_possible_truncation, reason = "test data may wrap")]
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use super::super::sample::Sample;
+use super::*;
+
+/// A file in memory, and where it was written.
+#[derive(Debug, Default)]
+struct Memory {
+    bytes: Mutex<Vec<u8>>,
+    writes: Mutex<Vec<(u64, usize)>>,
+    is_full: AtomicBool,
+}
+
+#[async_trait]
+impl ReplacementAccess for Memory {
+    async fn write(&self, offset: u64, bytes: Bytes) -> std::result::Result<(), DriveError> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(DriveError::NoSpace { path: PathBuf::from("memory") });
+        }
+        self.writes.lock().push((offset, bytes.len()));
+        let mut file = self.bytes.lock();
+        let (from, to) = (offset as usize, offset as usize + bytes.len());
+        if file.len() < to {
+            file.resize(to, 0);
+        }
+        file[from..to].copy_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn install(&self) -> std::result::Result<(), DriveError> {
+        Ok(())
+    }
+}
+
+async fn stripes(sample: &Sample) -> Vec<Stripe> {
+    let (map, mut stripes) = (sample.map(), Vec::new());
+    let mut walk = Walk::new(Arc::clone(&sample.view), sample.end);
+    while let Some(step) = walk.next(&map).await.unwrap() {
+        let Step::Stripe(stripe) = step else { panic!("a gap") };
+        stripes.push(*stripe);
+    }
+    stripes
+}
+
+/// As many columns as may be lost, of narrow stripes too, from one pass; in few writes, each of which begins on a page.
+#[tokio::test]
+async fn lost_columns_are_rebuilt_together_and_written_in_long_runs() {
+    let mut sample = Sample::new();
+    for number in 0..40 {
+        sample.add(60_000 + number, &[0, 1, 2]);
+        if number == 20 {
+            sample.add(5_000, &[0]);
+        }
+    }
+    let wanted = [1_u8, 3];
+    let before: Vec<Vec<u8>> =
+        wanted.iter().map(|column| sample.columns[usize::from(*column)].take().unwrap().0).collect();
+    let files = [Arc::new(Memory::default()), Arc::new(Memory::default())];
+    let mut new: Vec<NewFile> =
+        files.iter().map(|file| NewFile::new(Arc::clone(file) as Arc<dyn ReplacementAccess>)).collect();
+    for stripe in stripes(&sample).await {
+        let columns: Vec<u8> = wanted.into_iter().filter(|column| stripe.is_written(*column)).collect();
+        let blocks = blocks_of(&stripe, &sample.view, &columns).unwrap();
+        for (column, block) in columns.iter().zip(blocks) {
+            let number = wanted.iter().position(|wanted| wanted == column).unwrap();
+            new[number].add(stripe.header.stripe_offset, &block.unwrap()).await.unwrap();
+        }
+    }
+    for ((file, new), before) in files.iter().zip(new).zip(&before) {
+        new.finish().await.unwrap();
+        let begin = granary_drive::FileHeader::LENGTH_BYTES as usize;
+        assert!(file.bytes.lock()[begin..] == before[begin..]);
+        let writes = file.writes.lock();
+        assert!(writes.iter().all(|(offset, _)| offset.is_multiple_of(BLOCK_ALIGNMENT_BYTES)), "{writes:?}");
+        assert!(writes.len() <= 3 + before.len() / (RUN_BYTES - 70_000), "{writes:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_rebuilt_is_nothing_and_a_write_that_fails_is_told() {
+    let mut sample = Sample::new();
+    sample.add(60_000, &[0, 1, 2]);
+    for column in [0, 1, 4] {
+        sample.columns[column] = None;
+    }
+    let stripe = stripes(&sample).await.remove(0);
+    let blocks = blocks_of(&stripe, &sample.view, &[0, 2]).unwrap();
+    assert!(blocks[0].is_none() && blocks[1].is_some());
+    let full = Arc::new(Memory { is_full: AtomicBool::new(true), ..Memory::default() });
+    let mut new = NewFile::new(full);
+    new.add(4096, blocks[1].as_ref().unwrap()).await.unwrap();
+    assert!(matches!(new.finish().await, Err(EngineError::Drive(DriveError::NoSpace { .. }))));
+}
