@@ -209,6 +209,106 @@ def test_durations_have_bounds(account):
     assert sts.assume_role(**too_long)["Credentials"]
 
 
+MARKS = ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]
+
+
+def tags(**tags):
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def bucket_of(account):
+    name = f"{account.name}-marks"
+    account.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+def put(account, credentials, bucket, key):
+    session_client(account.server, "s3", credentials).put_object(Bucket=bucket, Key=key, Body=b"k")
+
+
+def test_session_tags_need_permission_and_stand_for_variables(account):
+    key, bucket, iam = account.user("u"), bucket_of(account), account.client("iam")
+    arn, sts = role(account), account.client("sts", *key)
+    iam.tag_role(RoleName="r", Tags=tags(Team="blue"))
+    iam.tag_user(UserName="u", Tags=tags(Team="green"))
+    own_team = policy("s3:PutObject", f"arn:aws:s3:::{bucket}/${{aws:PrincipalTag/Team}}/*")
+    iam.put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=own_team)
+    iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=own_team)
+    assume = {"RoleArn": arn, "RoleSessionName": "ses"}
+    assert code_of(sts.assume_role, **assume, Tags=tags(Team="red")) == (403, "AccessDenied")
+    user = {"AWS": f"arn:aws:iam::{account.id}:user/u"}
+    only = {"StringEquals": {"aws:RequestTag/Team": ["red", "blue"]}, "ForAllValues:StringEquals": {
+        "aws:TagKeys": ["Team", "team", "Shift"], "sts:TransitiveTagKeys": ["team"]}}
+    iam.update_assume_role_policy(RoleName="r", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": user, "Action": "sts:AssumeRole"},
+        {"Effect": "Allow", "Principal": user, "Action": "sts:TagSession", "Condition": only}]}))
+    for refused in [{"Tags": tags(Team="green")}, {"Tags": tags(Team="red", Rank="1")}, {"Tags": tags(Shift="late")},
+                    {"Tags": tags(team="red", Shift="late"), "TransitiveTagKeys": ["Shift"]}]:
+        assert code_of(sts.assume_role, **assume, **refused) == (403, "AccessDenied"), refused
+    answer = sts.assume_role(**assume, Tags=tags(team="red", Shift="late"), TransitiveTagKeys=["team"])
+    assert 1 <= answer["PackedPolicySize"] <= 5 and "SourceIdentity" not in answer
+    plain = sts.assume_role(**assume)
+    assert "PackedPolicySize" not in plain
+    sessions = {"red": answer, "blue": plain, "green": sts.get_session_token()}
+    for team, made in sessions.items():
+        for folder in sessions:
+            if folder == team:
+                put(account, made["Credentials"], bucket, f"{folder}/k")
+            else:
+                assert code_of(put, account, made["Credentials"], bucket, f"{folder}/k") == (403, "AccessDenied")
+
+
+def test_a_chain_keeps_its_transitive_tags_and_its_source_identity(account):
+    key, bucket, iam = account.user("u"), bucket_of(account), account.client("iam")
+    one, two = role(account, "one", action="sts:*"), role(account, "two")
+    iam.update_assume_role_policy(RoleName="one", PolicyDocument=trust(f"arn:aws:iam::{account.id}:user/u", Action=MARKS))
+    iam.put_role_policy(RoleName="two", PolicyName="p", PolicyDocument=policy("s3:PutObject", [
+        f"arn:aws:s3:::{bucket}/${{aws:PrincipalTag/Team}}/${{aws:SourceIdentity}}/*",
+        f"arn:aws:s3:::{bucket}/${{aws:PrincipalTag/Shift}}/*"]))
+    first = account.client("sts", *key).assume_role(
+        RoleArn=one, RoleSessionName="ses", Tags=tags(Team="red", Shift="late"), TransitiveTagKeys=["TEAM"], SourceIdentity="ann")
+    assert first["SourceIdentity"] == "ann"
+    sts, assume = session_client(account.server, "sts", first["Credentials"]), {"RoleArn": two, "RoleSessionName": "ses"}
+    # What is inherited needs the permissions as well.
+    for lacking in MARKS:
+        iam.update_assume_role_policy(RoleName="two", PolicyDocument=trust(one, Action=[action for action in MARKS if action != lacking]))
+        assert code_of(sts.assume_role, **assume) == (403, "AccessDenied"), lacking
+    known = {"StringEquals": {"aws:SourceIdentity": "ann", "sts:SourceIdentity": "ann", "aws:PrincipalTag/Shift": "late"}}
+    iam.update_assume_role_policy(RoleName="two", PolicyDocument=trust(one, Action=MARKS, Condition=known))
+    assert code_of(sts.assume_role, **assume, Tags=tags(team="blue")) == (400, "InvalidParameterValue")
+    assert code_of(sts.assume_role, **assume, SourceIdentity="bob") == (400, "ValidationError")
+    second = sts.assume_role(**assume, SourceIdentity="ann")
+    assert second["SourceIdentity"] == "ann" and second["PackedPolicySize"] >= 1
+    put(account, second["Credentials"], bucket, "red/ann/k")
+    for elsewhere in ["red/bob/k", "blue/ann/k", "late/k"]:
+        assert code_of(put, account, second["Credentials"], bucket, elsewhere) == (403, "AccessDenied"), elsewhere
+
+
+def test_marks_that_are_none(account):
+    key, iam = account.user("u"), account.client("iam")
+    arn, sts = role(account), account.client("sts", *key)
+    named = {"StringEquals": {"sts:SourceIdentity": "ann"}}
+    iam.update_assume_role_policy(
+        RoleName="r", PolicyDocument=trust(f"arn:aws:iam::{account.id}:user/u", Action=MARKS, Condition=named))
+    assume = {"RoleArn": arn, "RoleSessionName": "ses"}
+    for source in [{}, {"SourceIdentity": "bob"}]:
+        assert code_of(sts.assume_role, **assume, **source) == (403, "AccessDenied"), source
+    assume["SourceIdentity"] = "ann"
+    assert sts.assume_role(**assume)["SourceIdentity"] == "ann"
+    many = {f"key{number}": "v" * 256 for number in range(51)}
+    for refused, code in [
+        ({"Tags": tags(**many)}, "ValidationError"),
+        ({"Tags": tags(**dict(list(many.items())[:50]))}, "PackedPolicyTooLarge"),
+        ({"Tags": tags(**{"aws:k": "v"})}, "ValidationError"),
+        ({"Tags": tags(k="*")}, "ValidationError"),
+        ({"Tags": tags(**{"k" * 129: "v"})}, "ValidationError"),
+        ({"Tags": tags(k="v", K="v")}, "InvalidParameterValue"),
+        ({"Tags": tags(k="v"), "TransitiveTagKeys": ["l"]}, "InvalidParameterValue"),
+        ({"SourceIdentity": "a b"}, "ValidationError"),
+    ]:
+        assert code_of(sts.assume_role, **assume | refused) == (400, code), refused
+
+
 def test_the_root_of_the_store_is_nobodys_role(server):
     sts = client(server, "sts")
     assert sts.get_caller_identity()["Arn"] == "arn:aws:iam::000000000000:root"

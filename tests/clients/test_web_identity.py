@@ -145,6 +145,30 @@ def test_a_token_of_a_trusted_provider_becomes_a_session(server, account, issuer
     assert code_of(s3.list_buckets) == (403, "InvalidAccessKeyId") or code_of(s3.list_buckets)[1] == "InvalidToken"
 
 
+def test_tokens_mark_their_sessions_if_the_role_lets_them(server, account, issuer):
+    provider, role = provider_and_role(account, issuer)
+    iam, sts = account.client("iam"), anybody(server)
+    claims = {"https://aws.amazon.com/tags": {"principal_tags": {"Team": ["red"]}, "transitive_tag_keys": ["Team"]},
+              "https://aws.amazon.com/source_identity": "ann"}
+    assume = {"RoleArn": role, "RoleSessionName": "night", "WebIdentityToken": issuer.token(**claims)}
+    assert code_of(sts.assume_role_with_web_identity, **assume) == (403, "AccessDenied")
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Federated": provider},
+        "Action": ["sts:AssumeRoleWithWebIdentity", "sts:TagSession", "sts:SetSourceIdentity"],
+        "Condition": {"StringEquals": {"aws:RequestTag/Team": "red", "sts:SourceIdentity": "ann"}}}]})
+    iam.update_assume_role_policy(RoleName="trainer", PolicyDocument=trust)
+    red = {"Condition": {"StringEquals": {"aws:PrincipalTag/Team": "red", "aws:SourceIdentity": "ann"}}}
+    iam.put_role_policy(RoleName="trainer", PolicyName="p", PolicyDocument=policy("s3:ListAllMyBuckets", **red))
+    answer = sts.assume_role_with_web_identity(**assume)
+    assert answer["SourceIdentity"] == "ann" and answer["PackedPolicySize"] >= 1
+    made = answer["Credentials"]
+    s3 = client(server, "s3", made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    assert s3.list_buckets()["Buckets"] == []
+    unclear = {"https://aws.amazon.com/tags": {"principal_tags": {"Team": ["red", "blue"]}}}
+    assume["WebIdentityToken"] = issuer.token(**unclear)
+    assert code_of(sts.assume_role_with_web_identity, **assume) == (400, "InvalidIdentityToken")
+
+
 def test_a_role_that_names_no_provider_takes_no_tokens(server, account, issuer):
     iam = account.client("iam")
     _, role = provider_and_role(account, issuer)

@@ -42,6 +42,10 @@ pub struct Session {
     pub parent: String,
     /// The session policies; none that is empty. Given any, the session may do only what one of them allows too.
     pub policies: Vec<Arc<Policy>>,
+    /// The tags that sessions inherit which are made with this one, and cannot change. They are among the identity's, too.
+    pub transitive_tags: Vec<(String, String)>,
+    /// `aws:SourceIdentity`: whom a chain of sessions began with, as they themselves or their identity provider said.
+    pub source_identity: Option<String>,
 }
 
 /// Who signed a request, other than the root user of the store, with everything that decides what they may do.

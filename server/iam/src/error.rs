@@ -44,6 +44,7 @@ codes! {
     InvalidClientTokenId = FORBIDDEN;
     InvalidIdentityToken = BAD_REQUEST;
     InvalidInput = BAD_REQUEST;
+    InvalidParameterValue = BAD_REQUEST;
     LimitExceeded = CONFLICT;
     MalformedPolicyDocument = BAD_REQUEST;
     MissingAuthenticationToken = FORBIDDEN;

@@ -129,6 +129,20 @@ pub(crate) fn check_name(kind: Kind, name: &str) -> Result<()> {
     )))
 }
 
+/// Checks who is said to have begun a session. The beginning `aws:`, which is reserved, has a character that none has.
+///
+/// # Errors
+/// `ValidationError`.
+pub(crate) fn check_source_identity(name: &str) -> Result<()> {
+    if is_plain(name) && (2..=64).contains(&name.len()) {
+        return Ok(());
+    }
+    Err(IamError::invalid(
+        "The specified value for SourceIdentity is invalid. It must contain only alphanumeric characters and/or the \
+         following: +=,.@_- and have 2 to 64 of them",
+    ))
+}
+
 /// Checks a path.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use granary_auth::{
     Account, Identity, IdentityKind, KnownKey, Principal, RateLimit, SecretKey, Session, TokenError,
 };
 
-use crate::documents::{Document, Grants, KeyDocument, KeyStatus, Kind, RoleDocument, UserDocument};
+use crate::documents::{Document, Grants, KeyDocument, KeyStatus, Kind, UserDocument};
 use crate::state::{Found, State};
 use crate::token::{Subject, Token};
 use crate::vault::Purpose;
@@ -162,7 +162,8 @@ impl State {
         })
     }
 
-    fn role_identity(&self, role: &RoleDocument, name: &str, token: &Token) -> Option<Identity> {
+    fn role_identity(&self, id: &str, name: &str, token: &Token) -> Option<Identity> {
+        let role = self.roles(&token.account).find(|role| role.head.id == id)?;
         let account = self.account(&role.head.account)?;
         Some(Identity {
             account: Arc::clone(account),
@@ -175,7 +176,7 @@ impl State {
             access_key: token.access_key.as_str().into(),
             policies: self.policies_in(&account.id, &role.grants)?,
             boundary: self.boundary(&account.id, role.boundary.as_deref())?,
-            tags: role.tags.clone(),
+            tags: token.subject.marks().over(&role.tags),
             session: Some(self.session(token)?),
             rate: None,
         })
@@ -192,15 +193,15 @@ impl State {
                 let user = self.users(&token.account).find(|user| user.head.id == *id)?;
                 self.user_identity(user, key, Some(self.session(token)?))
             }
-            Subject::Role { id, session } => {
-                let role = self.roles(&token.account).find(|role| role.head.id == *id)?;
-                self.role_identity(role, session, token)
+            Subject::Role { id, session } | Subject::MarkedRole { id, session, .. } => {
+                self.role_identity(id, session, token)
             }
         }
     }
 
     fn session(&self, token: &Token) -> Option<Session> {
         let at = |unix_s: i64| UNIX_EPOCH + Duration::from_secs(unix_s.unsigned_abs());
+        let marks = token.subject.marks();
         let inline = token.policy.iter().map(|text| parsed(text.as_bytes()));
         let named = token.policy_arns.iter().map(|arn| self.policy_by_arn(&token.account, arn));
         Some(Session {
@@ -208,6 +209,8 @@ impl State {
             expires_at: at(token.expires_s),
             parent: token.parent.clone(),
             policies: inline.chain(named).collect::<Option<_>>()?,
+            transitive_tags: marks.transitive_tags.clone(),
+            source_identity: marks.source_identity.clone(),
         })
     }
 

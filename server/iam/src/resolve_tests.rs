@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use super::parsed;
 use crate::aws_managed::ALL;
-use crate::documents::{Document, Grants, Head, KeyDocument, KeyStatus, Kind, UserDocument};
+use crate::documents::{Document, Grants, Head, KeyDocument, KeyStatus, Kind, RoleDocument, UserDocument};
+use crate::marks::Marks;
 use crate::state::State;
 use crate::token::{Subject, Token};
 use crate::vault::{Purpose, Vault};
@@ -143,4 +144,50 @@ fn a_policy_that_cannot_be_found_or_read_lets_nobody_in() {
         put(&mut state, changed);
         assert!(state.known_key("AKIA1").is_none());
     }
+}
+
+fn role(state: &mut State) {
+    let (account, name) = ("123456789012".to_owned(), "r".to_owned());
+    let role = RoleDocument {
+        head: Head { account, name, path: "/".to_owned(), id: "AROA1".to_owned(), created_ms: 0 },
+        trust: String::new(),
+        description: None,
+        max_session_s: 3_600,
+        grants: Grants::default(),
+        boundary: None,
+        tags: vec![("Team".to_owned(), "blue".to_owned()), ("Sun".to_owned(), "2".to_owned())],
+    };
+    let name = Kind::Role.document_name(&role.head.account, &role.head.name);
+    state.put(&name, Some(Document::Role(Arc::new(role))));
+}
+
+#[test]
+fn a_session_has_its_marks_over_the_tags_of_its_role() {
+    let mut state = state(KeyStatus::Active);
+    role(&mut state);
+    let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let marks = Marks {
+        tags: vec![tag("team", "red")],
+        transitive_tags: vec![tag("Star", "1")],
+        source_identity: Some("ann".to_owned()),
+    };
+    let identity = |key: &str, marks| {
+        let token = Token {
+            access_key: key.to_owned(),
+            subject: Subject::role("AROA1", "s", marks),
+            ..token(after_s(60))
+        };
+        match session(&state, &token, key) {
+            Ok(Principal::User(identity)) => identity,
+            other => panic!("{other:?}"),
+        }
+    };
+    let marked = identity("ASIA1", marks);
+    assert_eq!(marked.tags, [tag("team", "red"), tag("Star", "1"), tag("Sun", "2")]);
+    let held = marked.session.as_ref().unwrap();
+    assert_eq!(held.transitive_tags, [tag("Star", "1")]);
+    assert_eq!(held.source_identity.as_deref(), Some("ann"));
+    let plain = identity("ASIA2", Marks::default());
+    assert_eq!(plain.tags, [tag("Team", "blue"), tag("Sun", "2")]);
+    assert!(plain.session.as_ref().is_some_and(|held| held.source_identity.is_none()));
 }

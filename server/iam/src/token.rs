@@ -5,7 +5,11 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::{IamError, Result};
+use crate::marks::{self, Marks};
 use crate::vault::{Purpose, Vault};
+
+/// What policies and tags may take of a token: it is sent with every request, whose headers have 16 KiB.
+const PACKED_BYTES_MAX: usize = 8 * 1024;
 
 /// Who a session acts for, by unique ids: a user that was deleted and made again is another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +20,29 @@ pub(crate) enum Subject {
     User { id: String },
     /// A role, in a session of that name.
     Role { id: String, session: String },
+    /// The same with marks. Releases that know of none refuse such a token: overlooking what policies deny by the marks
+    /// would be worse.
+    MarkedRole { id: String, session: String, marks: Marks },
+}
+
+impl Subject {
+    /// A role, in a session of that name and with those marks.
+    pub(crate) fn role(id: &str, session: &str, marks: Marks) -> Self {
+        let (id, session) = (id.to_owned(), session.to_owned());
+        if marks == marks::NONE {
+            Self::Role { id, session }
+        } else {
+            Self::MarkedRole { id, session, marks }
+        }
+    }
+
+    /// The marks of the session.
+    pub(crate) fn marks(&self) -> &Marks {
+        match self {
+            Self::MarkedRole { marks, .. } => marks,
+            Self::Root | Self::User { .. } | Self::Role { .. } => &marks::NONE,
+        }
+    }
 }
 
 /// What a token says.
@@ -69,8 +96,23 @@ impl Token {
         vault.seal(Purpose::Token, &Zeroizing::new(text))
     }
 
+    /// How much of the space for them the session's policies and tags take, in percent; `None` if there are none.
+    pub(crate) fn packed_percent(&self) -> Option<usize> {
+        let marks = self.subject.marks();
+        if self.policy.is_none() && self.policy_arns.is_empty() && !marks.has_tags() {
+            return None;
+        }
+        let packed = (&self.policy, &self.policy_arns, &marks.tags, &marks.transitive_tags);
+        let bytes = serde_json::to_vec(&packed).map_or(usize::MAX, |packed| packed.len());
+        Some(bytes.saturating_mul(100).div_ceil(PACKED_BYTES_MAX))
+    }
+
     /// What the text says, if it was sealed here and is unchanged.
     pub(crate) fn open(vault: &Vault, text: &str) -> Option<Self> {
         serde_json::from_slice(&vault.open(Purpose::Token, text)?).ok()
     }
 }
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;

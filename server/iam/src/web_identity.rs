@@ -7,7 +7,7 @@
 //! Sources: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>,
 //! <https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation>
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ use serde::Deserialize;
 use crate::documents::ProviderDocument;
 use crate::error::{Code, IamError, Result};
 use crate::jwt;
+use crate::marks::Asked;
+use crate::marks_of_claims;
 
 /// How far the clock of an issuer may be ahead or behind.
 const LEEWAY_S: u64 = 60;
@@ -47,6 +49,8 @@ pub(crate) struct Verified {
     pub(crate) audience: String,
     pub(crate) authorized_party: Option<String>,
     pub(crate) methods: Vec<String>,
+    /// The marks that the session is to have.
+    pub(crate) asked: Asked,
 }
 
 /// One text, or several.
@@ -72,6 +76,8 @@ struct Claims {
     aud: Texts,
     azp: Option<String>,
     amr: Option<Vec<String>>,
+    #[serde(flatten)]
+    others: BTreeMap<String, serde_json::Value>,
 }
 
 /// Keys of kinds that are not known here are left out: issuers publish others beside those that sign.
@@ -151,7 +157,7 @@ pub(crate) async fn verify(
             ),
             _ => invalid(&error.to_string()),
         })?;
-    let Claims { sub, aud, azp, amr } = decoded.claims;
+    let Claims { sub, aud, azp, amr, others } = decoded.claims;
     let listed = |audience: &String| provider.client_ids.contains(audience);
     // Who asked for the token counts, where it names that; otherwise whom it is for.
     let audience = match &azp {
@@ -159,7 +165,9 @@ pub(crate) async fn verify(
         None => aud.into_vec().into_iter().find(listed),
     };
     let audience = audience.ok_or_else(|| invalid("Incorrect token audience"))?;
-    Ok(Verified { subject: sub, audience, authorized_party: azp, methods: amr.unwrap_or_default() })
+    let asked = marks_of_claims::asked(&others)?;
+    let methods = amr.unwrap_or_default();
+    Ok(Verified { subject: sub, audience, authorized_party: azp, methods, asked })
 }
 
 impl IssuerKeys {

@@ -99,6 +99,12 @@ async fn what_the_issuer_signed_is_taken() {
     let found = outcome(&issuer, &token).await.unwrap();
     assert_eq!((found.audience.as_str(), found.authorized_party.as_deref()), ("app", Some("app")));
     assert_eq!(issuer_of(&token).unwrap(), ISSUER);
+    assert_eq!(found.asked, Asked::default());
+    let token = issuer.token(&json!({ "https://aws.amazon.com/source_identity": "ann" }));
+    let found = outcome(&issuer, &token).await.unwrap();
+    assert_eq!(found.asked.source_identity.as_deref(), Some("ann"));
+    let token = issuer.token(&json!({ "https://aws.amazon.com/tags": 1 }));
+    assert_eq!(outcome(&issuer, &token).await, Err("InvalidIdentityToken"));
 }
 
 #[tokio::test]

@@ -88,10 +88,21 @@ impl<'c> Call<'c> {
         if let Some(value) = self.form.get(parameter) {
             context.set(key, value);
         }
-        let request = PolicyRequest { action, resource, context: &context };
+        self.decide_in(identity, action, resource, &context)
+    }
+
+    /// What the sender's own policies say of an action, given all values of condition keys.
+    pub(crate) fn decide_in(
+        &self,
+        identity: &Identity,
+        action: &str,
+        resource: &str,
+        context: &Context,
+    ) -> Decision {
+        let request = PolicyRequest { action, resource, context };
         // An ARN without an account means the account whose policy it is in, as some other servers write it.
         let short = resource.replacen(&format!("::{}:", self.account_id()), ":::", 1);
-        let short = PolicyRequest { action, resource: &short, context: &context };
+        let short = PolicyRequest { action, resource: &short, context };
         decide(identity, &[request, short])
     }
 
@@ -166,6 +177,11 @@ pub(crate) fn context(identity: &Identity) -> Context {
         && let Ok(text) = rfc3339(session.issued_at)
     {
         context.set("aws:TokenIssueTime", text);
+    }
+    if let Some(source_identity) =
+        identity.session.as_ref().and_then(|session| session.source_identity.as_ref())
+    {
+        context.set("aws:SourceIdentity", source_identity.as_str());
     }
     context
 }

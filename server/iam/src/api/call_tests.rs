@@ -40,7 +40,14 @@ fn identity(kind: IdentityKind, policies: Vec<Arc<Policy>>) -> Identity {
 fn session(policies: Vec<Arc<Policy>>) -> Option<Session> {
     let now = SystemTime::now();
     let expires_at = now + Duration::from_secs(60);
-    Some(Session { issued_at: now, expires_at, parent: "AKIA".to_owned(), policies })
+    Some(Session {
+        issued_at: now,
+        expires_at,
+        parent: "AKIA".to_owned(),
+        policies,
+        transitive_tags: Vec::new(),
+        source_identity: None,
+    })
 }
 
 fn says(identity: &Identity, action: &str) -> Decision {

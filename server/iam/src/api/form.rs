@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::documents::Tag;
-use crate::error::{IamError, Result};
+use crate::error::{Code, IamError, Result};
+use crate::tags;
 
 /// The longest form: the largest policy, with every character escaped, and then some.
 pub(crate) const FORM_BYTES_MAX: usize = 256 * 1024;
 const PARAMETERS_MAX: usize = 1_000;
-/// How many tags something may have.
-pub(crate) const TAGS_MAX: usize = 50;
 
 /// The parameters by name.
 #[derive(Debug)]
@@ -72,34 +71,19 @@ impl Form {
 
     /// The tags of the request.
     pub(crate) fn tags(&self) -> Result<Vec<Tag>> {
-        let (keys, values) = (self.members("Tags", ".Key"), self.members("Tags", ".Value"));
-        if keys.len() != values.len() || keys.len() > TAGS_MAX {
-            return Err(IamError::invalid(format!(
-                "Each tag has a key and a value, and there are at most {TAGS_MAX}."
-            )));
-        }
-        let mut tags: Vec<Tag> = Vec::new();
-        for (key, value) in keys.into_iter().zip(values) {
-            if !is_tag_text(key)
-                || key.is_empty()
-                || key.len() > 128
-                || !is_tag_text(value)
-                || value.len() > 256
-            {
-                return Err(IamError::invalid(format!("The tag {key:?} is not allowed.")));
-            }
-            if tags.iter().any(|(other, _)| other.eq_ignore_ascii_case(key)) {
-                let message = "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
-                return Err(IamError::new(crate::error::Code::InvalidInput, message));
-            }
-            tags.push((key.to_owned(), value.to_owned()));
-        }
+        let tags = self.unchecked_tags()?;
+        tags::check(&tags, Code::InvalidInput)?;
         Ok(tags)
     }
-}
 
-fn is_tag_text(text: &str) -> bool {
-    text.chars().all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c))
+    /// The tags of the request, whatever they are.
+    pub(crate) fn unchecked_tags(&self) -> Result<Vec<Tag>> {
+        let (keys, values) = (self.members("Tags", ".Key"), self.members("Tags", ".Value"));
+        if keys.len() != values.len() {
+            return Err(IamError::invalid("Each tag has a key and a value."));
+        }
+        Ok(keys.into_iter().map(str::to_owned).zip(values.into_iter().map(str::to_owned)).collect())
+    }
 }
 
 #[cfg(test)]

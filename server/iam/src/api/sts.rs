@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use granary_auth::policy::{Caller, Decision, Grant, Policy, PolicyKind, PolicyRequest, ResourceDecision};
+use granary_auth::policy::{
+    Caller, Context, Decision, Grant, Policy, PolicyKind, PolicyRequest, ResourceDecision,
+};
 use granary_auth::{Identity, IdentityKind, Principal};
 use zeroize::Zeroizing;
 
@@ -13,6 +15,7 @@ use super::limits;
 use super::xml::Xml;
 use crate::documents::{Kind, RoleDocument};
 use crate::error::{Code, IamError, Result};
+use crate::marks::{Asked, Marking};
 use crate::names::{self, IdKind};
 use crate::token::{Subject, Token};
 
@@ -37,6 +40,11 @@ pub(super) fn caller_identity(call: &Call<'_>) -> Xml {
 
 /// Seals the token and writes its credentials.
 pub(super) async fn issue(call: &Call<'_>, token: &Token) -> Result<Xml> {
+    let packed_percent = token.packed_percent();
+    if let Some(percent @ 101..) = packed_percent {
+        let message = format!("The session's policies and tags take {percent}% of the space that there is.");
+        return Err(IamError::new(Code::PackedPolicyTooLarge, message));
+    }
     let sealed = token.seal(&*call.store.vault().await?)?;
     let mut xml = Xml::new();
     xml.element("Credentials", |xml| {
@@ -45,6 +53,8 @@ pub(super) async fn issue(call: &Call<'_>, token: &Token) -> Result<Xml> {
             .text("SessionToken", sealed)
             .time("Expiration", token.expires_s.saturating_mul(1000));
     });
+    xml.optional("PackedPolicySize", packed_percent.map(|percent| percent.to_string()).as_deref())
+        .optional("SourceIdentity", token.subject.marks().source_identity.as_deref());
     Ok(xml)
 }
 
@@ -84,38 +94,74 @@ pub(super) async fn session_token(call: &Call<'_>) -> Result<Xml> {
     issue(call, &token(call.account_id(), subject, call.access_key(), lasts_s)?).await
 }
 
-/// Whether the role's trust policy and the caller's own policies let the caller assume it.
-fn check_trust(call: &Call<'_>, identity: &Identity, role: &RoleDocument) -> Result<()> {
+/// The policy that says who may assume a role.
+pub(super) fn trust_policy(role: &RoleDocument) -> Result<Policy> {
+    Policy::parse(role.trust.as_bytes(), PolicyKind::Trust).map_err(|error| {
+        let arn = role.head.arn(Kind::Role);
+        IamError::Unusable(format!("the trust policy of {arn} cannot be read: {error}"))
+    })
+}
+
+/// Sets the condition keys that are about a session of the role that is asked for.
+pub(super) fn describe_session(
+    call: &Call<'_>,
+    role: &RoleDocument,
+    marking: &Marking,
+    context: &mut Context,
+) {
+    if let Some(name) = call.form.get("RoleSessionName") {
+        context.set("sts:RoleSessionName", name);
+    }
+    for (key, value) in &role.tags {
+        context.set(&format!("aws:ResourceTag/{key}"), value.as_str());
+        context.set(&format!("iam:ResourceTag/{key}"), value.as_str());
+    }
+    marking.describe(context);
+}
+
+/// Whether the role's trust policy and the caller's own policies let the caller assume it, so marked.
+fn check_trust(call: &Call<'_>, identity: &Identity, role: &RoleDocument, marking: &Marking) -> Result<()> {
     let arn = role.head.arn(Kind::Role);
-    let trust = Policy::parse(role.trust.as_bytes(), PolicyKind::Trust)
-        .map_err(|error| IamError::Unusable(format!("the trust policy of {arn} cannot be read: {error}")))?;
+    let trust = trust_policy(role)?;
     let mut context = context(identity);
     if let Some(id) = call.form.get("ExternalId") {
         context.set("sts:ExternalId", id);
     }
-    if let Some(name) = call.form.get("RoleSessionName") {
-        context.set("sts:RoleSessionName", name);
-    }
-    let request = PolicyRequest { action: &call.action, resource: &arn, context: &context };
-    let trusted = trust.decide(&Caller::from(identity), &request);
-    let own = call.decide(&call.action, &arn);
+    describe_session(call, role, marking, &mut context);
+    let caller = Caller::from(identity);
     let is_same_account = identity.account.id == role.head.account;
-    let allowed = match (trusted, own) {
-        (ResourceDecision::ExplicitDeny, _) | (_, Decision::ExplicitDeny) => false,
-        (ResourceDecision::Allow(_), Decision::Allow) => true,
-        // Within an account, whom the role names itself needs nothing else. A session that was narrowed does.
-        (ResourceDecision::Allow(Grant::Caller | Grant::Anyone), Decision::ImplicitDeny) => {
-            is_same_account && identity.boundary.is_none() && identity.session.is_none()
+    for action in marking.permissions(&call.action) {
+        let trusted = trust.decide(&caller, &PolicyRequest { action, resource: &arn, context: &context });
+        let own = call.decide_in(identity, action, &arn, &context);
+        let allowed = match (trusted, own) {
+            (ResourceDecision::ExplicitDeny, _) | (_, Decision::ExplicitDeny) => false,
+            (ResourceDecision::Allow(_), Decision::Allow) => true,
+            // Within an account, whom the role names itself needs nothing else. A session that was narrowed does.
+            (ResourceDecision::Allow(Grant::Caller | Grant::Anyone), Decision::ImplicitDeny) => {
+                is_same_account && identity.boundary.is_none() && identity.session.is_none()
+            }
+            _ => false,
+        };
+        if !allowed {
+            return Err(denied(call, action, &arn));
         }
-        _ => false,
-    };
-    if allowed { Ok(()) } else { Err(denied(call, &arn)) }
+    }
+    Ok(())
 }
 
-fn denied(call: &Call<'_>, arn: &str) -> IamError {
+fn denied(call: &Call<'_>, action: &str, arn: &str) -> IamError {
     let who = call.caller_arn();
-    let message = format!("User: {who} is not authorized to perform: {} on resource: {arn}", call.action);
+    let message = format!("User: {who} is not authorized to perform: {action} on resource: {arn}");
     IamError::new(Code::AccessDenied, message)
+}
+
+/// The marks that the parameters of a request ask for.
+fn asked(call: &Call<'_>) -> Result<Asked> {
+    Ok(Asked {
+        tags: call.form.unchecked_tags()?,
+        transitive_keys: call.form.members("TransitiveTagKeys", "").into_iter().map(str::to_owned).collect(),
+        source_identity: call.form.get_any("SourceIdentity").map(str::to_owned),
+    })
 }
 
 /// The role of that ARN, in whatever account.
@@ -183,9 +229,10 @@ pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
         Principal::User(identity) if identity.kind != IdentityKind::AccountRoot => identity,
         _ => return Err(IamError::new(Code::AccessDenied, "Roles may not be assumed by root accounts.")),
     };
+    let marking = asked(call)?.check(identity.session.as_ref())?;
     // Whether there is such a role is nobody's business who may not assume it.
-    let role = find_role(call, arn).ok_or_else(|| denied(call, arn))?;
-    check_trust(call, identity, &role)?;
+    let role = find_role(call, arn).ok_or_else(|| denied(call, &call.action, arn))?;
+    check_trust(call, identity, &role, &marking)?;
     let longest_s = match identity.kind {
         IdentityKind::AssumedRole => role.max_session_s.min(CHAINED_SESSION_MAX_S),
         _ => role.max_session_s,
@@ -193,7 +240,7 @@ pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
     let lasts_s = duration_of(call, longest_s)?;
     let account = &role.head.account;
     let (policy, policy_arns) = session_policies(call, account)?;
-    let subject = Subject::Role { id: role.head.id.clone(), session: session.to_owned() };
+    let subject = Subject::role(&role.head.id, session, marking.marks);
     let made = token(account, subject, parent(call, identity), lasts_s)?;
     let mut xml = issue(call, &Token { policy, policy_arns, ..made }).await?;
     write_role_user(&mut xml, &role, session);

@@ -1,11 +1,11 @@
 //! Tags of users, roles and policies.
 
 use super::call::Call;
-use super::form::TAGS_MAX;
 use super::paging::Page;
 use super::xml::Xml;
 use crate::documents::Tag;
 use crate::error::{IamError, Result};
+use crate::tags::TAGS_MAX;
 
 /// What becomes of the tags of something.
 pub(super) enum TagChange {

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use granary_auth::policy::{Caller, Context, Policy, PolicyKind, PolicyRequest, ResourceDecision};
+use granary_auth::policy::{Caller, Context, PolicyRequest, ResourceDecision};
 
 use super::call::Call;
 use super::sts;
 use super::xml::Xml;
 use crate::documents::{Kind, ProviderDocument, RoleDocument};
 use crate::error::{Code, IamError, Result};
+use crate::marks::Marking;
 use crate::token::{Subject, Token};
 use crate::web_identity::{self, Verified};
 
@@ -23,18 +24,19 @@ pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
     let token = call.form.required("WebIdentityToken")?;
     let issuer = web_identity::issuer_of(token)?;
     // Whether there is such a role is nobody's business who may not assume it.
-    let role = sts::find_role(call, arn).ok_or_else(denied)?;
+    let role = sts::find_role(call, arn).ok_or_else(|| denied(&call.action))?;
     let provider = call.read(|state| state.provider_with(&role.head.account, &issuer).cloned());
     let provider = provider.ok_or_else(|| {
         let message = "No OpenIDConnect provider found in your account for the issuer of the token";
         IamError::new(Code::InvalidIdentityToken, message)
     })?;
     let verified = call.store.verify_web_identity(&provider, token).await?;
-    check_trust(call, &role, (&provider, &verified), session)?;
+    let marking = verified.asked.clone().check(None)?;
+    check_trust(call, &role, (&provider, &verified), &marking)?;
     let lasts_s = sts::duration_of(call, role.max_session_s)?;
     let account = &role.head.account;
     let (policy, policy_arns) = sts::session_policies(call, account)?;
-    let subject = Subject::Role { id: role.head.id.clone(), session: session.to_owned() };
+    let subject = Subject::role(&role.head.id, session, marking.marks);
     // No key began this: it ends with the provider.
     let made = sts::token(account, subject, &provider.arn(), lasts_s)?;
     let mut xml = sts::issue(call, &Token { policy, policy_arns, ..made }).await?;
@@ -45,19 +47,18 @@ pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
     Ok(xml)
 }
 
-/// Whether the role's trust policy lets in who the provider vouches for.
+/// Whether the role's trust policy lets in who the provider vouches for, so marked.
 fn check_trust(
     call: &Call<'_>,
     role: &Arc<RoleDocument>,
     (provider, verified): (&ProviderDocument, &Verified),
-    session: &str,
+    marking: &Marking,
 ) -> Result<()> {
     let arn = role.head.arn(Kind::Role);
-    let trust = Policy::parse(role.trust.as_bytes(), PolicyKind::Trust)
-        .map_err(|error| IamError::Unusable(format!("the trust policy of {arn} cannot be read: {error}")))?;
+    let trust = sts::trust_policy(role)?;
     let place = provider.place();
     let mut context = Context::new();
-    context.set("sts:RoleSessionName", session);
+    sts::describe_session(call, role, marking, &mut context);
     context.set("aws:FederatedProvider", provider.arn());
     context.set(&format!("{place}:sub"), verified.subject.as_str());
     context.set(&format!("{place}:aud"), verified.audience.as_str());
@@ -67,13 +68,15 @@ fn check_trust(
     context.set_all(&format!("{place}:amr"), verified.methods.clone());
     let provider = provider.arn();
     let caller = Caller::Federated { provider: &provider };
-    let request = PolicyRequest { action: &call.action, resource: &arn, context: &context };
-    match trust.decide(&caller, &request) {
-        ResourceDecision::Allow(_) => Ok(()),
-        ResourceDecision::ExplicitDeny | ResourceDecision::ImplicitDeny => Err(denied()),
+    for action in marking.permissions(&call.action) {
+        match trust.decide(&caller, &PolicyRequest { action, resource: &arn, context: &context }) {
+            ResourceDecision::Allow(_) => {}
+            ResourceDecision::ExplicitDeny | ResourceDecision::ImplicitDeny => return Err(denied(action)),
+        }
     }
+    Ok(())
 }
 
-fn denied() -> IamError {
-    IamError::new(Code::AccessDenied, format!("Not authorized to perform sts:{ACTION}"))
+fn denied(action: &str) -> IamError {
+    IamError::new(Code::AccessDenied, format!("Not authorized to perform {action}"))
 }

@@ -157,6 +157,8 @@ fn boundaries_and_session_policies_only_narrow() {
             expires_at: SystemTime::UNIX_EPOCH,
             policies: vec![policy(narrowing)],
             parent: "AKIA".into(),
+            transitive_tags: Vec::new(),
+            source_identity: None,
         }),
         kind: IdentityKind::AssumedRole,
         role_arn: Some("arn:aws:iam::111111111111:role/r".to_owned()),

@@ -127,6 +127,9 @@ fn of_identity(identity: &Identity, values: &mut Values) {
     if let Some(session) = &identity.session {
         values.set("aws:TokenIssueTime", iso_date(millis(session.issued_at)));
         values.set("aws:MultiFactorAuthPresent", "false");
+        if let Some(source_identity) = &session.source_identity {
+            values.set("aws:SourceIdentity", source_identity.as_str());
+        }
     }
 }
 

@@ -1,0 +1,71 @@
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::{Subject, Token};
+use crate::marks::Marks;
+use crate::vault::{Purpose, Vault};
+
+/// A token as releases wrote it that knew of no marks.
+const EARLIER: &str = r#"{"access_key":"ASIA1","secret":"s","account":"123456789012",
+    "subject":{"Role":{"id":"AROA1","session":"night"}},"parent":"AKIA1","issued_s":1,"expires_s":2,
+    "policy":null,"policy_arns":[]}"#;
+
+fn marks(tags: &[(&str, &str)]) -> Marks {
+    let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Marks { tags, transitive_tags: Vec::new(), source_identity: None }
+}
+
+fn token(marks: Marks) -> Token {
+    Token {
+        access_key: "ASIA1".to_owned(),
+        secret: Zeroizing::new("s".to_owned()),
+        account: "123456789012".to_owned(),
+        subject: Subject::role("AROA1", "night", marks),
+        parent: "AKIA1".to_owned(),
+        issued_s: 1,
+        expires_s: 2,
+        policy: None,
+        policy_arns: Vec::new(),
+    }
+}
+
+#[test]
+fn tokens_of_earlier_releases_are_understood_and_unmarked_ones_are_as_they_were() {
+    let vault = Vault::generate().unwrap();
+    let sealed = vault.seal(Purpose::Token, EARLIER.as_bytes()).unwrap();
+    assert_eq!(Token::open(&vault, &sealed), Some(token(Marks::default())));
+    let written = serde_json::to_value(token(Marks::default())).unwrap();
+    assert_eq!(written, serde_json::from_str::<serde_json::Value>(EARLIER).unwrap());
+}
+
+#[test]
+fn earlier_releases_refuse_marked_tokens_rather_than_overlook_the_marks() {
+    #[derive(Deserialize)]
+    #[allow(dead_code, reason = "only whether it can be read counts")]
+    enum Known {
+        Root,
+        User { id: String },
+        Role { id: String, session: String },
+    }
+    let subject = |marks| serde_json::to_string(&Subject::role("AROA1", "night", marks)).unwrap();
+    assert!(serde_json::from_str::<Known>(&subject(Marks::default())).is_ok());
+    assert!(serde_json::from_str::<Known>(&subject(marks(&[("Team", "red")]))).is_err());
+    let vault = Vault::generate().unwrap();
+    let marked = token(Marks { source_identity: Some("ann".to_owned()), ..marks(&[("Team", "red")]) });
+    assert_eq!(Token::open(&vault, &marked.seal(&vault).unwrap()), Some(marked));
+}
+
+#[test]
+fn what_policies_and_tags_take_is_counted_and_leaves_room_for_other_headers() {
+    assert_eq!(token(Marks::default()).packed_percent(), None);
+    assert_eq!(token(marks(&[("k", "v")])).packed_percent(), Some(1));
+    let inherited =
+        Marks { tags: Vec::new(), transitive_tags: marks(&[("k", "v")]).tags, source_identity: None };
+    assert_eq!(token(inherited).packed_percent(), Some(1));
+    let value = "v".repeat(256);
+    let many = |count| token(marks(&vec![("k", value.as_str()); count]));
+    let most = (1..).take_while(|&count| many(count).packed_percent() <= Some(100)).last().unwrap();
+    assert!((20..50).contains(&most), "{most}");
+    let vault = Vault::generate().unwrap();
+    assert!(many(most).seal(&vault).unwrap().len() < 12 * 1024);
+}
