@@ -127,6 +127,14 @@ fn budget(bytes: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new((bytes / BUDGET_UNIT_BYTES).max(BUDGET_UNITS_MIN)))
 }
 
+/// The tiers of the store, which these drives are enough for.
+fn tiers_of(options: &EngineOptions, drives: &Arc<DriveSet>, wanted: Wanted) -> Result<Tiers> {
+    let (rules, when_full) = (options.tiers.clone(), options.when_ssd_full);
+    let tiers = Tiers::new(Arc::clone(drives), wanted, options.erasure, rules, when_full);
+    tiers.check()?;
+    Ok(tiers)
+}
+
 impl Engine {
     /// Opens the store in these directories, or makes a new one if all of them are empty.
     ///
@@ -148,10 +156,7 @@ impl Engine {
         let served = serve_node(&options, node, peers, cluster, &drives).await?;
         let nodes = served.as_ref().map(|served| Arc::clone(&served.nodes));
         seal_former_volumes(store.as_ref(), nodes.as_deref(), &fail_over).await?;
-        let wanted = wanted(&options, nodes.as_deref(), profile);
-        let (rules, when_full) = (options.tiers.clone(), options.when_ssd_full);
-        let tiers = Tiers::new(Arc::clone(&drives), wanted, options.erasure, rules, when_full);
-        tiers.check()?;
+        let tiers = tiers_of(&options, &drives, wanted(&options, nodes.as_deref(), profile))?;
         let (grace, limit_bytes) = (options.grace, options.volume_limit_bytes);
         let pool = Arc::new(VolumePool::new(tiers, Arc::clone(&store), cluster, grace, limit_bytes));
         let map = Arc::new(VolumeMap::new(Arc::clone(&drives), Arc::clone(&store)));
