@@ -3,6 +3,20 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
+/// What a read is answered with when a sector, or what the file system knows of it, cannot be read: past the page cache a medium
+/// error is `ENODATA`, through it `EIO`.
+const OF_SECTORS: [i32; 5] = [
+    Errno::IO.raw_os_error(),
+    Errno::NODATA.raw_os_error(),
+    Errno::ILSEQ.raw_os_error(),
+    Errno::BADMSG.raw_os_error(),
+    Errno::UCLEAN.raw_os_error(),
+];
+/// What is corrupt then.
+const UNREADABLE: &str = "a sector";
+
 /// An error of one drive. Which drive it was is in the path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -77,6 +91,15 @@ impl DriveError {
             return Self::NoSpace { path: path.to_owned() };
         }
         Self::Io { context, path: path.to_owned(), source }
+    }
+
+    /// Wraps an error of reading at `offset`. A sector that the drive cannot read any more is told apart: it is lost, while the rest
+    /// of the file and the drive may be well.
+    pub(crate) fn of_read(path: &Path, offset: u64, source: io::Error) -> Self {
+        if source.raw_os_error().is_some_and(|number| OF_SECTORS.contains(&number)) {
+            return Self::Corrupt { path: path.to_owned(), offset, what: UNREADABLE };
+        }
+        Self::io("reading", path, source)
     }
 
     /// Whether the file itself is missing or wrong: reading it again will not help, and rebuilding it will. Other

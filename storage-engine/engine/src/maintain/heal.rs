@@ -98,6 +98,10 @@ async fn missing(inner: &Inner, view: &VolumeView) -> Result<BTreeSet<u8>> {
 /// Heals what readers reported, for a while. A volume that could not be healed whole is left alone for longer: examining it
 /// again would find the same.
 pub(crate) async fn heal_reported(inner: &Arc<Inner>) -> Result<()> {
+    if inner.is_regressed() {
+        // It is over for all volumes at once: none is left alone for longer because of it.
+        return Ok(());
+    }
     let begun = Instant::now();
     let mut failure = None;
     for id in inner.damage.due() {
@@ -113,6 +117,7 @@ pub(crate) async fn heal_reported(inner: &Arc<Inner>) -> Result<()> {
                 }
             }
             Ok(_) => inner.damage.pause(id),
+            Err(error @ EngineError::Metadata(_)) => return Err(error),
             Err(error) => {
                 inner.damage.pause(id);
                 failure = Some(error);
@@ -146,15 +151,11 @@ pub(crate) async fn heal_volume(
     mut progress: impl FnMut(u64),
 ) -> Result<Healed> {
     let id = row.volume.id;
-    // A column that is rebuilt ends where the metadata says, and what lies behind may be what a fail-over lost.
-    if inner.fail_over.is_unsettled() {
-        return Err(EngineError::Unavailable { context: "healing: the database failed over just now" });
-    }
     // Two heals of one column would read everything twice; the row may have changed while this one waited.
     let mut recent = inner.heal_turn.lock().await;
     let done = match asked {
         Asked::ByReports => inner.damage.columns(id).is_empty().then(Healed::default),
-        Asked::Since(asked) => recent.since(id, asked),
+        Asked::Since(asked) => recent.since(id, asked).filter(|_| seems_whole(inner, &row)),
     };
     if let Some(done) = done {
         progress(done.read_bytes);
@@ -170,35 +171,48 @@ pub(crate) async fn heal_volume(
             return Ok(Healed::default());
         }
     };
-    let (began, reported) = (Instant::now(), inner.damage.take(id));
-    let healed = heal_claimed(inner, &claim, row, &reported, progress).await;
+    // A column that is rebuilt ends where the metadata says, and what lies behind may be what a fail-over lost. By now it is known
+    // whether the row is from before one.
+    if inner.is_regressed() {
+        return Err(EngineError::Unavailable { context: "healing: the metadata is older than the data" });
+    }
+    let began = Instant::now();
+    let mut damaged = inner.damage.take(id);
+    let healed = heal_claimed(inner, &claim, row, &mut damaged, progress).await;
     match &healed {
         Ok(whole) if whole.is_whole() => {
             inner.damage.finish(id);
             recent.note(id, began, *whole);
         }
-        _ => inner.damage.keep(id, &reported),
+        _ => inner.damage.keep(id, &damaged),
     }
     healed
 }
 
-/// Heals a volume that nobody else works on. `reported` are columns that readers found damaged: they may be sound by now, and
-/// stay as they are then.
+/// Whether nothing is known of a volume that would have to be healed.
+fn seems_whole(inner: &Inner, row: &VolumeRow) -> bool {
+    let is_there = |drive: &DriveId| inner.drives.can_read(*drive);
+    inner.damage.columns(row.volume.id).is_empty() && row.volume.drives.iter().all(is_there)
+}
+
+/// Heals a volume that nobody else works on. `damaged` are at first the columns that readers found so, which may be sound by
+/// now and stay as they are then; at the end those that still are, also after an error.
 async fn heal_claimed(
     inner: &Inner,
     claim: &Claim,
     mut row: VolumeRow,
-    reported: &BTreeSet<u8>,
+    damaged: &mut BTreeSet<u8>,
     mut progress: impl FnMut(u64),
 ) -> Result<Healed> {
     inner.map.forget(row.volume.id);
     let view = Arc::new(VolumeView::of(&row)?);
     let mut findings = Findings { damaged: missing(inner, &view).await?, ..Findings::default() };
-    let known: BTreeSet<u8> = findings.damaged.union(reported).copied().collect();
-    let mut rebuilds = begin(inner, &row, &known).await?;
+    damaged.extend(&findings.damaged);
+    let mut rebuilds = begin(inner, &row, damaged).await?;
     let see = |step: &Step| progress(findings.add(step, &view));
     walk_and_rebuild(inner, &view, row.committed_end, &mut rebuilds, see).await?;
-    let Findings { damaged, lost_stripes, read_bytes } = findings;
+    let lost_stripes = findings.lost_stripes;
+    *damaged = findings.damaged;
     let is_begun = |column: &u8| rebuilds.iter().any(|rebuild| rebuild.column == *column);
     let late: BTreeSet<u8> = damaged.iter().copied().filter(|column| !is_begun(column)).collect();
     rebuilds.retain(|rebuild| damaged.contains(&rebuild.column));
@@ -206,7 +220,8 @@ async fn heal_claimed(
         inner,
         claim,
         row: &mut row,
-        healed: Healed { lost_stripes, read_bytes, ..Healed::default() },
+        healed: Healed { lost_stripes, read_bytes: findings.read_bytes, ..Healed::default() },
+        damaged,
         failure: None,
     };
     healing.install(rebuilds).await?;
@@ -241,6 +256,8 @@ struct Healing<'a> {
     claim: &'a Claim,
     row: &'a mut VolumeRow,
     healed: Healed,
+    /// What is still damaged.
+    damaged: &'a mut BTreeSet<u8>,
     /// Why a column could not be rebuilt, the first of them; the others are.
     failure: Option<EngineError>,
 }
@@ -286,6 +303,9 @@ impl Healing<'_> {
         self.inner.map.forget(volume);
         // Who reported it meanwhile met the old file.
         self.inner.damage.healed(volume, column);
+        if self.healed.lost_stripes == 0 {
+            self.damaged.remove(&column);
+        }
         metrics::counter!("granary_shards_healed_total").increment(1);
         self.healed.healed += 1;
         Ok(())

@@ -189,16 +189,23 @@ impl NewFile {
         const PIECE_BYTES: u64 = 1 << 20;
         self.write_run().await?;
         self.written().await?;
-        let mut at = from;
+        let (mut at, mut piece_bytes) = (from, PIECE_BYTES);
         while at < to {
-            let length = usize::try_from((to - at).min(PIECE_BYTES)).unwrap_or(0);
-            let bytes = old.read(at, length).await?;
-            if bytes.is_empty() {
-                break;
+            let length = usize::try_from((to - at).min(piece_bytes)).unwrap_or(0);
+            match old.read(at, length).await {
+                Ok(bytes) if bytes.is_empty() => break,
+                Ok(bytes) => {
+                    let offset = at;
+                    at += bytes.len() as u64;
+                    self.replacement.write(offset, bytes).await?;
+                }
+                // Somewhere in it is a bad sector: what lies beside that is kept.
+                Err(error) if error.is_lost() && piece_bytes > BLOCK_ALIGNMENT_BYTES => {
+                    piece_bytes = BLOCK_ALIGNMENT_BYTES;
+                }
+                Err(error) if error.is_lost() => at += BLOCK_ALIGNMENT_BYTES,
+                Err(error) => return Err(error.into()),
             }
-            let offset = at;
-            at += bytes.len() as u64;
-            self.replacement.write(offset, bytes).await?;
         }
         Ok(())
     }
@@ -227,7 +234,7 @@ impl NewFile {
     }
 }
 
-/// The block as it should be on the drive; `None` if too little of the stripe is left.
+/// The block as it should be on the drive; `None` if too little of the stripe is left, or it is not what its hashes say.
 pub(crate) fn block_of(stripe: &Stripe, view: &VolumeView, column: u8) -> Result<Option<VerifiedBlock>> {
     Ok(blocks_of(stripe, view, &[column])?.pop().flatten())
 }
@@ -239,10 +246,10 @@ fn blocks_of(stripe: &Stripe, view: &VolumeView, columns: &[u8]) -> Result<Vec<O
     let bodies = if lost.is_empty() { Vec::new() } else { rebuild_bodies(stripe, view, &lost)? };
     let mut bodies = bodies.into_iter();
     let block = |column: u8| match sound(column) {
-        Some(block) => Ok(Some(block.clone())),
-        None => bodies.next().map(|body| rebuilt_block(stripe, view, column, body)).transpose(),
+        Some(block) => Some(block.clone()),
+        None => bodies.next().and_then(|body| rebuilt_block(stripe, view, column, body)),
     };
-    columns.iter().copied().map(block).collect()
+    Ok(columns.iter().copied().map(block).collect())
 }
 
 /// What the blocks hold; nothing if too little of the stripe is left.
@@ -257,7 +264,8 @@ fn rebuild_bodies(stripe: &Stripe, view: &VolumeView, lost: &[u8]) -> Result<Vec
     }
 }
 
-fn rebuilt_block(stripe: &Stripe, view: &VolumeView, column: u8, body: Bytes) -> Result<VerifiedBlock> {
+/// A column that was rebuilt; nothing if it is not what its hashes say. The others go on.
+fn rebuilt_block(stripe: &Stripe, view: &VolumeView, column: u8, body: Bytes) -> Option<VerifiedBlock> {
     let header = header_for(stripe, column, &body);
     let block = header.and_then(|header| {
         if header.is_parity() {
@@ -266,12 +274,11 @@ fn rebuilt_block(stripe: &Stripe, view: &VolumeView, column: u8, body: Bytes) ->
         }
         verify_body(header, body)
     });
-    block.ok_or_else(|| EngineError::Unreadable {
-        context: format!(
-            "column {column} of stripe {} of volume {} as rebuilt",
-            stripe.header.stripe, view.id
-        ),
-    })
+    if block.is_none() {
+        let stripe = stripe.header.stripe;
+        tracing::error!(volume = %view.id, stripe, column, "what was rebuilt is not what its hashes say");
+    }
+    block
 }
 
 /// The header of a rebuilt block: of the stripe, with what the body says of itself.

@@ -97,3 +97,19 @@ async fn what_cannot_be_rebuilt_is_nothing_and_a_write_that_fails_is_told() {
     new.add(4096, blocks[1].as_ref().unwrap()).await.unwrap();
     assert!(matches!(new.finish().await, Err(EngineError::Drive(DriveError::NoSpace { .. }))));
 }
+
+/// One column that came out wrong kept all others of the volume from being healed.
+#[tokio::test]
+async fn a_column_that_is_rebuilt_wrong_is_nothing_and_the_others_are_rebuilt() {
+    let mut sample = Sample::new();
+    sample.add(60_000, &[0, 1, 2]);
+    sample.columns[0] = None;
+    sample.columns[3] = None;
+    let mut stripe = stripes(&sample).await.remove(0);
+    let parity = stripe.blocks[4].as_mut().unwrap();
+    let mut wrong = parity.body.to_vec();
+    wrong[30_000] ^= 1;
+    parity.body = Bytes::from(wrong);
+    let blocks = blocks_of(&stripe, &sample.view, &[0, 2]).unwrap();
+    assert!(blocks[0].is_none() && blocks[1].is_some());
+}

@@ -30,6 +30,8 @@ pub(super) enum Answers {
     Never,
     /// Reads of more than so many bytes stall.
     Short(usize),
+    /// The sector with that byte cannot be read.
+    BadAt(u64),
 }
 
 /// A volume whose columns are in memory.
@@ -49,7 +51,10 @@ struct Memory(Vec<u8>, Answers);
 impl ShardAccess for Memory {
     async fn read(&self, offset: u64, length_bytes: usize) -> Result<Bytes, DriveError> {
         let longest = match self.1 {
-            Answers::Well => usize::MAX,
+            Answers::BadAt(at) if (offset..offset + length_bytes as u64).contains(&at) => {
+                return Err(DriveError::Corrupt { path: PathBuf::from("memory"), offset, what: "a sector" });
+            }
+            Answers::Well | Answers::BadAt(_) => usize::MAX,
             Answers::Never => 0,
             Answers::Short(longest) => longest,
         };

@@ -109,11 +109,17 @@ impl Walk {
             let span = (self.at, self.end);
             self.ahead = Some(Ahead::begin(map, &self.view, span, self.piece_bytes));
         }
-        if let Some(ahead) = &mut self.ahead {
-            match ahead.look(self.at).await {
-                Some(Look::Stripe(stripe)) => return stripe.complete(map, &self.view).await,
-                Some(Look::Nothing) => return Found::Nothing,
-                None => self.ahead = None,
+        // What was taken out of it is not there a second time: it is kept only if the walk goes on from here.
+        if let Some(mut ahead) = self.ahead.take() {
+            let found = match ahead.look(self.at).await {
+                Some(Look::Stripe(stripe)) => Some(stripe.complete(map, &self.view).await),
+                Some(Look::Nothing) => Some(Found::Nothing),
+                None => None,
+            };
+            if let Some(found) = found {
+                let is_uncertain = matches!(&found, Found::Stripe(stripe) if stripe.uncertain);
+                self.ahead = (!is_uncertain).then_some(ahead);
+                return found;
             }
         }
         read_stripe(map, &self.view, self.at).await

@@ -162,3 +162,27 @@ fn windows_are_bounded_and_hold_every_stripe_of_a_large_object() {
         assert!(piece * columns as u64 <= 8 << 20 && piece <= 2 << 20, "{columns} columns: {piece}");
     }
 }
+
+#[tokio::test]
+async fn a_bad_sector_costs_its_stripe_and_not_what_was_read_together_with_it() {
+    let mut sample = Sample::new();
+    (0..12).for_each(|_| sample.add(60_000, &[0, 1, 2]));
+    for (column, stripe) in [(1, 4), (3, 5), (4, 6)] {
+        let (begin, end) = sample.stripes[stripe];
+        sample.columns[column].as_mut().unwrap().1 = Answers::BadAt(u64::midpoint(begin, end));
+    }
+    let mut walk = Walk::new(Arc::clone(&sample.view), sample.end);
+    let map = sample.map();
+    let mut lost = Vec::new();
+    while let Some(step) = walk.next(&map).await.unwrap() {
+        let Step::Stripe(stripe) = step else { panic!("a gap") };
+        lost.push(stripe.lost().collect::<Vec<_>>());
+    }
+    let expected = |stripe| match stripe {
+        4 => vec![1],
+        5 => vec![3],
+        6 => vec![4],
+        _ => Vec::new(),
+    };
+    assert_eq!(lost, (0..12).map(expected).collect::<Vec<_>>());
+}

@@ -116,14 +116,15 @@ impl Window {
     pub(super) async fn read(map: &VolumeMap, view: &VolumeView, (from, to): (u64, u64)) -> Self {
         let length_bytes = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
         let reads = (0_u8..).take(view.drives.len()).map(|column| async move {
-            let read = async { map.shard(view, column).await?.read(from, length_bytes).await };
-            match read.await {
-                Ok(bytes) => Piece::Read(bytes),
+            let unknown = |error| {
+                tracing::debug!(volume = %view.id, column, %error, "a column cannot be read ahead now");
+                Piece::Unknown
+            };
+            match map.shard(view, column).await {
+                // A sector that cannot be read is lost with its stripe, and not with all that is read together.
+                Ok(shard) => shard.read(from, length_bytes).await.map_or_else(unknown, Piece::Read),
                 Err(error) if error.is_lost() => Piece::Lost,
-                Err(error) => {
-                    tracing::debug!(volume = %view.id, column, %error, "a column cannot be read ahead now");
-                    Piece::Unknown
-                }
+                Err(error) => unknown(error),
             }
         });
         Self { volume: view.id, from, to, pieces: join_all(reads).await }

@@ -123,13 +123,12 @@ async fn send_range(
 fn parts_within<'p>(
     parts: impl Iterator<Item = &'p PartRef> + 'p,
     length_bytes: u64,
-) -> impl Iterator<Item = BlobId> + 'p {
-    let starts = parts.scan(0_u64, |end, part| {
+) -> impl Iterator<Item = &'p PartRef> + 'p {
+    parts.scan(0_u64, move |end, part| {
         let start = *end;
         *end += part.length_bytes;
-        Some((start, part.blob))
-    });
-    starts.take_while(move |(start, _)| *start < length_bytes).map(|(_, blob)| blob)
+        (start < length_bytes).then_some(part)
+    })
 }
 
 /// Sends bytes up to `to` of a part from its warm copy, and says whether anybody still listens; `None` if the rest has to come

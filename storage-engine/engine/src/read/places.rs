@@ -6,15 +6,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use futures::future::join_all;
-use granary_metadata::Extent;
+use futures::{StreamExt as _, stream};
+use granary_metadata::{Extent, PartRef};
 use granary_types::BlobId;
 
 use super::handle::Reader;
 use crate::error::{EngineError, Result};
 
-/// Parts looked up with one question.
+/// Parts looked up with one question, unless they hold more: where a GiB lies takes some tens of KiB of memory.
 const PARTS_AHEAD_MAX: usize = 256;
+const BYTES_AHEAD_MAX: u64 = 4 << 30;
+/// Volumes looked up at a time.
+const VOLUMES_AT_ONCE: usize = 16;
 
 /// What was looked up of the parts to come.
 #[derive(Default)]
@@ -25,18 +28,25 @@ impl Places {
     pub(super) async fn of_first(
         &mut self,
         reader: &Reader,
-        parts: impl Iterator<Item = BlobId>,
+        parts: impl Iterator<Item = &PartRef>,
     ) -> Result<Vec<Extent>> {
-        let ahead: Vec<BlobId> = parts.take(PARTS_AHEAD_MAX).collect();
-        let first = *ahead.first().ok_or(EngineError::Internal("no part is left to be read"))?;
+        let mut parts = parts.peekable();
+        let first = parts.peek().ok_or(EngineError::Internal("no part is left to be read"))?.blob;
         if let Some(extents) = self.0.get(&first) {
             return Ok(extents.clone());
         }
+        let ahead = parts.take(PARTS_AHEAD_MAX).scan(0_u64, |before, part| {
+            let is_near = *before < BYTES_AHEAD_MAX;
+            *before = before.saturating_add(part.length_bytes);
+            is_near.then_some(part.blob)
+        });
+        let ahead: Vec<BlobId> = ahead.collect();
         let rows = reader.store.blobs(&ahead).await?;
         self.0 = rows.into_iter().map(|row| (row.id, row.extents)).collect();
         let volumes: BTreeSet<_> = self.0.values().flatten().map(|extent| extent.volume).collect();
         // One that cannot be looked up now fails the part that needs it, if it cannot be then either.
-        join_all(volumes.into_iter().map(|volume| reader.map.view(volume))).await;
+        let views = stream::iter(volumes).map(|volume| reader.map.view(volume));
+        views.buffer_unordered(VOLUMES_AT_ONCE).for_each(|_| async {}).await;
         self.0.get(&first).cloned().ok_or_else(|| gone(first))
     }
 }
