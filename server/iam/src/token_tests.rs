@@ -56,6 +56,19 @@ fn earlier_releases_refuse_marked_tokens_rather_than_overlook_the_marks() {
 }
 
 #[test]
+fn marks_that_a_later_release_gave_were_overlooked() {
+    let vault = Vault::generate().unwrap();
+    let opened = |more: &str| {
+        let role = r#""Role":{"id":"AROA1","session":"night"}"#;
+        let marks = format!(r#""MarkedRole":{{"id":"AROA1","session":"night","marks":{{"tags":[]{more}}}}}"#);
+        let text = EARLIER.replace(role, &marks);
+        Token::open(&vault, &vault.seal(Purpose::Token, text.as_bytes()).unwrap())
+    };
+    assert!(opened("").is_some());
+    assert_eq!(opened(r#","clearance":"secret""#), None);
+}
+
+#[test]
 fn what_policies_and_tags_take_is_counted_and_leaves_room_for_other_headers() {
     assert_eq!(token(Marks::default()).packed_percent(), None);
     assert_eq!(token(marks(&[("k", "v")])).packed_percent(), Some(1));
