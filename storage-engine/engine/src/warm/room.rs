@@ -124,7 +124,7 @@ pub(super) async fn make_room(
         return Ok(Room { bytes: 0, attainable_bytes: u64::MAX });
     }
     let account = cache_account(inner).await?;
-    let over = account.to_free_bytes(bytes, first_bytes);
+    let over = account.eviction_bytes(bytes, first_bytes);
     let freed = match claims {
         Claims::Cache | Claims::Kept => evict(inner, over, UnixMillis(i64::MAX)).await?,
         Claims::CacheBefore(before) => evict(inner, over, before).await?,

@@ -50,13 +50,13 @@ pub(super) struct CacheAccount {
 
 impl CacheAccount {
     /// What there would be if all copies that count made room. Those that are under way cannot.
-    pub(super) fn attainable_bytes(&self) -> u64 {
+    pub(super) fn attainable_bytes(self) -> u64 {
         self.limit_bytes.saturating_sub(self.taken_bytes.saturating_sub(self.cached_bytes))
     }
 
     /// What must make room for copies that come to `bytes`, of which the first to be made takes so much: nothing if that would
     /// not be enough for it.
-    pub(super) fn to_free_bytes(&self, bytes: u64, first_bytes: u64) -> u64 {
+    pub(super) fn eviction_bytes(self, bytes: u64, first_bytes: u64) -> u64 {
         if first_bytes > self.attainable_bytes() {
             return 0;
         }

@@ -50,7 +50,7 @@ fn the_cache_was_emptied_for_a_copy_that_copies_under_way_left_no_room_for() {
     let options = WarmOptions { bytes_max: Some(100), ..WarmOptions::default() };
     let ssds = Ssds { capacity_bytes: 1_000, free_bytes: 1_000 };
     let under_way = Arc::new(UnderWay::default());
-    let to_free = |bytes, first| under_way.account(30, ssds, &options).to_free_bytes(bytes, first);
+    let to_free = |bytes, first| under_way.account(30, ssds, &options).eviction_bytes(bytes, first);
     assert_eq!((to_free(100, 100), to_free(60, 60)), (30, 0));
     assert_eq!(to_free(101, 101), 0, "it would not fit an empty cache");
     let held = under_way.hold(Claims::Cache, 60);

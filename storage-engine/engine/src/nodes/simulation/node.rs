@@ -36,7 +36,7 @@ impl SimulatedNode {
     pub(super) fn new(number: u64, shared: &Arc<Shared>) -> Self {
         let link = Arc::new(Link::new(Arc::clone(&shared.world)));
         Self {
-            nodes: Arc::new(nodes(number, Arc::clone(&link))),
+            nodes: Arc::new(nodes(number, Arc::clone(&link) as Arc<dyn Membership>)),
             link,
             running: Arc::default(),
             claim: Mutex::default(),
