@@ -230,3 +230,39 @@ fn a_policy_is_public_unless_its_conditions_name_who() {
     assert!(with(r#","Condition":{"StringLike":{"aws:SourceVpc":"vpc-*"}}"#));
     assert!(with(r#","Condition":{"StringEquals":{"aws:Referer":"https://example.com"}}"#));
 }
+
+/// Tags whose keys differ by case alone: what a variable stands for is not clear then.
+#[test]
+fn a_resource_named_by_a_tag_that_is_not_clear_was_passed_by_by_a_denial() {
+    let decide = |effect: &str, element: &str, resources: &str, tags: &[(&'static str, &'static str)]| {
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"{effect}","Action":"*","{element}":{resources}}}}}"#
+        );
+        let policy = Policy::parse(policy.as_bytes(), PolicyKind::Identity).unwrap();
+        let mut context = Context::new();
+        context.set_tags("s3:ExistingObjectTag/", tags.iter().copied());
+        let resource = "arn:aws:s3:::photos/red/a";
+        evaluate([&policy], &PolicyRequest { action: "s3:GetObject", resource, context: &context })
+    };
+    let (clear, unclear) = ([("team", "red")], [("team", "red"), ("Team", "blue")]);
+    let named = r#""arn:aws:s3:::photos/${s3:ExistingObjectTag/team}/*""#;
+    let (allow, deny, none) = (Decision::Allow, Decision::ExplicitDeny, Decision::ImplicitDeny);
+    for (effect, element, if_clear, if_unclear) in [
+        ("Allow", "Resource", allow, none),
+        ("Deny", "Resource", deny, deny),
+        ("Allow", "NotResource", none, none),
+        ("Deny", "NotResource", none, deny),
+    ] {
+        assert_eq!(decide(effect, element, named, &clear), if_clear, "{effect} {element}");
+        assert_eq!(decide(effect, element, named, &unclear), if_unclear, "{effect} {element}");
+    }
+    let with_default = r#""arn:aws:s3:::photos/${s3:ExistingObjectTag/team, 'red'}/*""#;
+    assert_eq!(decide("Allow", "Resource", with_default, &unclear), none);
+    // What the tag cannot make fit, and what fits beside it, is clear.
+    let of_another = r#""arn:aws:s3:::videos/${s3:ExistingObjectTag/team}/*""#;
+    assert_eq!(decide("Deny", "Resource", of_another, &unclear), none);
+    assert_eq!(decide("Allow", "NotResource", of_another, &unclear), allow);
+    let beside = format!(r#"[{named},"arn:aws:s3:::photos/*/a"]"#);
+    assert_eq!(decide("Allow", "Resource", &beside, &unclear), allow);
+    assert_eq!(decide("Deny", "NotResource", &beside, &unclear), none);
+}

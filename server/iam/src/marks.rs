@@ -15,9 +15,10 @@ use crate::tags::{self, TAGS_MAX};
 const TAG_SESSION: &str = "sts:TagSession";
 const SET_SOURCE_IDENTITY: &str = "sts:SetSourceIdentity";
 
-/// The marks of a session.
+/// The marks of a session. A token with marks that only later releases know is refused: what policies deny by these would be
+/// overlooked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Marks {
     /// Session tags that end with the session.
     pub(crate) tags: Vec<Tag>,

@@ -28,11 +28,11 @@ pub(crate) fn asked(claims: &BTreeMap<String, Value>) -> Result<Asked> {
             TAGS => nested(value, &mut asked)?,
             TRANSITIVE_KEYS => asked.transitive_keys.extend(keys(name, value)?),
             SOURCE_IDENTITY => asked.source_identity = Some(text(name, value)?),
-            _ => {
-                if let Some(key) = name.strip_prefix(PRINCIPAL_TAG) {
-                    asked.tags.push((key.to_owned(), text(name, value)?));
-                }
-            }
+            _ => match name.strip_prefix(PRINCIPAL_TAG) {
+                Some(key) => asked.tags.push((key.to_owned(), text(name, value)?)),
+                None if name.starts_with(TAGS) => return Err(unclear(name)),
+                None => {}
+            },
         }
     }
     Ok(asked)

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::asked;
@@ -49,4 +51,18 @@ fn what_cannot_be_understood_is_not_overlooked() {
     ] {
         assert_eq!(of(claims.clone()), Err(Code::InvalidIdentityToken), "{claims}");
     }
+}
+
+#[test]
+fn claims_that_are_nearly_those_of_tags_were_dropped_without_a_word() {
+    for rest in
+        ["/principal_tag/Team", "/Principal_tags/Team", "/principal_tags", "/transitive_tag_keys/", "/", "s"]
+    {
+        let mut claims = BTreeMap::from([("email".to_owned(), json!("ann@example.com"))]);
+        claims.insert(format!("https://aws.amazon.com/tags{rest}"), json!("red"));
+        assert_eq!(asked(&claims).map_err(|error| error.code()), Err(Code::InvalidIdentityToken), "{rest}");
+    }
+    let others =
+        json!({ "https://aws.amazon.com/roles": "a", "https://example.com/tags/principal_tags/a": 1 });
+    assert_eq!(of(others).unwrap(), Asked::default());
 }

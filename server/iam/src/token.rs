@@ -8,7 +8,7 @@ use crate::error::{IamError, Result};
 use crate::marks::{self, Marks};
 use crate::vault::{Purpose, Vault};
 
-/// What policies and tags may take of a token: it is sent with every request, whose headers have 16 KiB.
+/// What policies and tags may take of a token with tags: it is sent with every request, whose headers have 16 KiB.
 const PACKED_BYTES_MAX: usize = 8 * 1024;
 
 /// Who a session acts for, by unique ids: a user that was deleted and made again is another one.
@@ -96,7 +96,8 @@ impl Token {
         vault.seal(Purpose::Token, &Zeroizing::new(text))
     }
 
-    /// How much of the space for them the session's policies and tags take, in percent; `None` if there are none.
+    /// How much of the space for them the session's policies and tags take, in percent; `None` if there are none. Only with tags
+    /// it can be more than there is: policies alone have bounds of their own, and whatever these let pass is valid.
     pub(crate) fn packed_percent(&self) -> Option<usize> {
         let marks = self.subject.marks();
         if self.policy.is_none() && self.policy_arns.is_empty() && !marks.has_tags() {
@@ -104,7 +105,8 @@ impl Token {
         }
         let packed = (&self.policy, &self.policy_arns, &marks.tags, &marks.transitive_tags);
         let bytes = serde_json::to_vec(&packed).map_or(usize::MAX, |packed| packed.len());
-        Some(bytes.saturating_mul(100).div_ceil(PACKED_BYTES_MAX))
+        let percent = bytes.saturating_mul(100).div_ceil(PACKED_BYTES_MAX);
+        Some(if marks.has_tags() { percent } else { percent.min(100) })
     }
 
     /// What the text says, if it was sealed here and is unchanged.

@@ -56,6 +56,19 @@ fn earlier_releases_refuse_marked_tokens_rather_than_overlook_the_marks() {
 }
 
 #[test]
+fn marks_that_a_later_release_gave_were_overlooked() {
+    let vault = Vault::generate().unwrap();
+    let opened = |more: &str| {
+        let role = r#""Role":{"id":"AROA1","session":"night"}"#;
+        let marks = format!(r#""MarkedRole":{{"id":"AROA1","session":"night","marks":{{"tags":[]{more}}}}}"#);
+        let text = EARLIER.replace(role, &marks);
+        Token::open(&vault, &vault.seal(Purpose::Token, text.as_bytes()).unwrap())
+    };
+    assert!(opened("").is_some());
+    assert_eq!(opened(r#","clearance":"secret""#), None);
+}
+
+#[test]
 fn what_policies_and_tags_take_is_counted_and_leaves_room_for_other_headers() {
     assert_eq!(token(Marks::default()).packed_percent(), None);
     assert_eq!(token(marks(&[("k", "v")])).packed_percent(), Some(1));
@@ -68,4 +81,18 @@ fn what_policies_and_tags_take_is_counted_and_leaves_room_for_other_headers() {
     assert!((20..50).contains(&most), "{most}");
     let vault = Vault::generate().unwrap();
     assert!(many(most).seal(&vault).unwrap().len() < 12 * 1024);
+}
+
+#[test]
+fn sessions_without_tags_were_refused_whose_policies_are_as_long_as_these_may_be() {
+    let path = "p".repeat(510);
+    let policy_arns = vec![format!("arn:aws:iam::123456789012:policy/{path}/{}", "n".repeat(128)); 10];
+    let policy = Some("\u{e4}".repeat(2_048));
+    let of = |marks| Token { policy: policy.clone(), policy_arns: policy_arns.clone(), ..token(marks) };
+    assert_eq!(of(Marks::default()).packed_percent(), Some(100));
+    let identified = Marks { source_identity: Some("ann".to_owned()), ..Marks::default() };
+    assert_eq!(of(identified).packed_percent(), Some(100));
+    assert!(of(marks(&[("k", "v")])).packed_percent() > Some(100));
+    let vault = Vault::generate().unwrap();
+    assert!(of(Marks::default()).seal(&vault).unwrap().len() < 16 * 1024);
 }

@@ -135,3 +135,21 @@ fn the_last_of_several_tags_whose_keys_differ_by_case_alone_passed_for_all_of_th
         assert!(!of_another.holds(&both, Effect::Deny));
     }
 }
+
+#[test]
+fn tags_whose_keys_differ_by_case_alone_broke_conditions_on_every_tag_whose_key_begins_so() {
+    let mut context = Context::new();
+    context.set_tags("aws:RequestTag/", [("t", "a"), ("T", "b"), ("team", "red")]);
+    context.set("s3:prefix", "red");
+    for (key, wanted) in [("aws:RequestTag/team", "red"), ("s3:prefix", "${aws:RequestTag/Team}")] {
+        let condition = Condition::parse("StringEquals", key, &[wanted], true).unwrap();
+        assert!(condition.holds(&context, Effect::Allow), "{key}");
+        let other = Condition::parse("StringNotEquals", key, &[wanted], true).unwrap();
+        assert!(!other.holds(&context, Effect::Deny), "{key}");
+    }
+    for (key, wanted) in [("aws:RequestTag/t", "a"), ("s3:prefix", "${aws:RequestTag/t, 'red'}")] {
+        let condition = Condition::parse("StringEquals", key, &[wanted], true).unwrap();
+        assert!(!condition.holds(&context, Effect::Allow), "{key}");
+        assert!(condition.holds(&context, Effect::Deny), "{key}");
+    }
+}

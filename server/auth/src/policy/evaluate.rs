@@ -105,10 +105,22 @@ impl Statement {
     fn applies(&self, request: &PolicyRequest<'_>) -> bool {
         let PolicyRequest { action, resource, context } = *request;
         contains(&self.actions, |pattern| pattern.matches(action, context, Case::Insensitive))
-            && self.resources.as_ref().is_none_or(|resources| {
-                contains(resources, |pattern| pattern.matches(resource, context, Case::Sensitive))
-            })
+            && self.resources.as_ref().is_none_or(|resources| self.means(resources, resource, context))
             && self.conditions.iter().all(|condition| condition.holds(context, self.effect))
+    }
+
+    /// Whether the resource fits. Where a variable is not clear, what could fit does so if that lets nothing pass.
+    fn means(&self, resources: &Listed<Pattern>, resource: &str, context: &Context) -> bool {
+        let is_fit_unclear = match resources {
+            Listed::Only(_) => self.effect == Effect::Deny,
+            Listed::AllBut(_) => self.effect == Effect::Allow,
+        };
+        contains(resources, |pattern| {
+            if context.unclear().any(|unclear| pattern.has_variable(&|key| key == unclear)) {
+                return is_fit_unclear && pattern.could_match(resource, Case::Sensitive);
+            }
+            pattern.matches(resource, context, Case::Sensitive)
+        })
     }
 }
 

@@ -97,9 +97,9 @@ impl Pattern {
         fixed.collect()
     }
 
-    /// Whether it has a variable whose key begins so.
-    pub(super) fn has_variable(&self, begin: &str) -> bool {
-        self.0.iter().any(|glyph| matches!(glyph, Glyph::Variable(key, _) if key.starts_with(begin)))
+    /// Whether it has a variable whose key, in lower case, is one of those that are meant.
+    pub(super) fn has_variable(&self, is_meant: &impl Fn(&str) -> bool) -> bool {
+        self.0.iter().any(|glyph| matches!(glyph, Glyph::Variable(key, _) if is_meant(key)))
     }
 
     /// Whether it has neither wildcards nor variables.

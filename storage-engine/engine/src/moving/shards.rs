@@ -5,7 +5,7 @@
 //! which m are added; the blocks of one column are a frame file on one drive. A block that does not match its hash
 //! is an erasure. Any m drives may be lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use granary_drive::{BackupName, DriveError, backup_files};
 use granary_erasure::{Codec, Profile};
 use granary_metadata::moving::{FrameEncoder, FrameFile, FrameSink, FrameSource};
 use granary_types::{ClusterId, DriveId};
+use parking_lot::{Mutex, const_mutex};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
@@ -27,6 +28,11 @@ const FORMAT: u32 = 1;
 const HEAD_BYTES: usize = 4;
 /// So much of a column is sent to its drive at a time.
 const SEND_BYTES: usize = 1 << 20;
+/// Damaged shards that are remembered; beyond, the remembering begins anew.
+const DAMAGED_MAX: usize = 1_000;
+
+/// Those that this process warned of. It is beside the drives since a [`granary_drive::BackupCheck`] has nothing of its own.
+static DAMAGED: Damaged = Damaged(const_mutex(BTreeSet::new()));
 
 /// What a shard is of; its first frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,13 +237,41 @@ fn open_shard(path: &Path) -> io::Result<(Header, FrameFile)> {
 /// opened. What is between is not read: a block that is damaged there is made of others when it is needed.
 pub(crate) fn check(path: &Path, cluster: ClusterId, name: &BackupName) -> io::Result<()> {
     let checked = check_ends(path, cluster, name);
-    // Others may remove it meanwhile.
-    if let Err(error) = checked.as_ref()
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(path = %path.display(), %error, "a shard of a backup counts for nothing");
+    match checked.as_ref() {
+        Ok(()) => DAMAGED.forget(path),
+        // Others may remove it meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => DAMAGED.forget(path),
+        Err(error) if DAMAGED.is_news(path) => {
+            tracing::warn!(path = %path.display(), %error, "a shard of a backup counts for nothing");
+        }
+        Err(error) => {
+            tracing::debug!(path = %path.display(), %error, "a shard of a backup still counts for nothing");
+        }
     }
     checked
+}
+
+/// The files of damaged shards that people were told of. Each lies there until its backup is old, and is found by every survey
+/// of every node.
+struct Damaged(Mutex<BTreeSet<PathBuf>>);
+
+impl Damaged {
+    /// Whether nobody was told of this one yet; now somebody is.
+    fn is_news(&self, path: &Path) -> bool {
+        let mut told = self.0.lock();
+        if told.contains(path) {
+            return false;
+        }
+        if told.len() >= DAMAGED_MAX {
+            told.clear();
+        }
+        told.insert(path.to_owned())
+    }
+
+    /// It is whole or gone: when it is damaged again that is news.
+    fn forget(&self, path: &Path) {
+        self.0.lock().remove(path);
+    }
 }
 
 fn check_ends(path: &Path, cluster: ClusterId, name: &BackupName) -> io::Result<()> {

@@ -160,3 +160,27 @@ fn a_shard_without_its_ends_or_in_the_wrong_place_is_not_counted() {
     let of_another = super::check(&shard, ClusterId::from_bytes([8; 16]), &whole[0]);
     assert!(of_another.is_err());
 }
+
+/// Each survey of each node warned of a damaged shard, for as long as it lay there.
+#[test]
+fn a_damaged_shard_was_warned_of_again_and_again() {
+    let damaged = Damaged(const_mutex(BTreeSet::new()));
+    let (one, other) = (Path::new("/a/one.shard"), Path::new("/a/other.shard"));
+    assert!(damaged.is_news(one) && damaged.is_news(other));
+    assert!(!damaged.is_news(one) && !damaged.is_news(other));
+    damaged.forget(one);
+    assert!(damaged.is_news(one) && !damaged.is_news(other));
+    (0..3 * DAMAGED_MAX).for_each(|n| assert!(damaged.is_news(Path::new(&n.to_string()))));
+    assert!(damaged.0.lock().len() <= DAMAGED_MAX);
+
+    let drives = drives(6);
+    drives.write(1);
+    let shard = backup_files(&drives.paths[0]).remove(0);
+    let listed = || drives.runtime.block_on(drives.drives[0].backup_shards()).unwrap().len();
+    let whole = fs::read(&shard).unwrap();
+    assert_eq!((listed(), DAMAGED.0.lock().contains(&shard)), (1, false));
+    fs::write(&shard, &whole[..20]).unwrap();
+    assert_eq!((listed(), DAMAGED.0.lock().contains(&shard)), (0, true));
+    fs::write(&shard, &whole).unwrap();
+    assert_eq!((listed(), DAMAGED.0.lock().contains(&shard)), (1, false));
+}

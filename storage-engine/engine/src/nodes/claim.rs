@@ -70,9 +70,8 @@ impl Drop for Leased {
     fn drop(&mut self) {
         self.renewing.abort();
         let held = Arc::clone(&self.held);
-        // Outside a runtime the process is ending, and the lease lapses by itself.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
+        // The threads of the work may be what is ended. With those that serve clients the process is ending: the lease lapses.
+        self.held.nodes.serving.spawn(async move {
             let nodes = &held.nodes;
             if let Err(error) = nodes.membership.release_lease(&held.name, nodes.id, held.epoch).await {
                 tracing::debug!(lease = held.name, %error, "a lease could not be let go; it lapses");
@@ -173,3 +172,7 @@ impl Inner {
 pub(crate) fn volume_lease(volume: VolumeId) -> String {
     format!("volume/{volume}")
 }
+
+#[cfg(test)]
+#[path = "claim_tests.rs"]
+mod tests;

@@ -23,6 +23,7 @@ use granary_cluster::rpc::{ClusterSecret, Peer, Tls};
 use granary_metadata::{Drain, DriveState, Membership, NodeDrive, NodeRow, NodeState};
 use granary_types::{ClusterId, DriveId, NodeId};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::drives::{DriveSet, Peers};
@@ -81,6 +82,8 @@ pub(crate) struct Nodes {
     tls: Option<Tls>,
     drives: Arc<DriveSet>,
     peers: Arc<Peers>,
+    /// Of the threads that serve clients, which outlive those that work is done on.
+    serving: Handle,
     /// What this node's counter was when its last sign of life was answered. One is under way at a time.
     answered: tokio::sync::Mutex<u64>,
     known: Mutex<HashMap<NodeId, Known>>,
@@ -93,6 +96,7 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
+    /// Must be called within the runtime that serves clients.
     pub(crate) fn new(
         id: NodeId,
         cluster: ClusterId,
@@ -109,6 +113,7 @@ impl Nodes {
             tls,
             drives,
             peers,
+            serving: Handle::current(),
             answered: tokio::sync::Mutex::default(),
             known: Mutex::default(),
             listed: Mutex::default(),

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::Nodes;
 
-/// Serves until it is stopped.
+/// Serves until it is stopped, which lets what is under way end; dropped, it ends where it is.
 pub(crate) struct Served {
     pub(crate) nodes: Arc<Nodes>,
     stop: watch::Sender<bool>,
@@ -33,8 +33,18 @@ impl Served {
         Self { nodes, stop, task }
     }
 
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);
-        let _ended = self.task.await;
+        let _ended = (&mut self.task).await;
     }
 }
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[cfg(test)]
+#[path = "served_tests.rs"]
+mod tests;

@@ -151,17 +151,19 @@ pub(super) async fn make_copies(
     let mut wishes = VecDeque::from(wishes);
     while !wishes.is_empty() {
         let wanted = whole_batch(&wishes).map(Wish::length_bytes).sum();
-        let room = make_room(inner, claims, wanted).await?;
+        let first = wishes.front().map_or(0, Wish::length_bytes);
+        let room = make_room(inner, claims, (wanted, first)).await?;
         let (mut batch, mut bytes) = (Vec::new(), 0_u64);
-        while let Some(mut wish) = wishes.pop_front_if(|wish| bytes + wish.length_bytes() <= room) {
+        while let Some(mut wish) = wishes.pop_front_if(|wish| bytes + wish.length_bytes() <= room.bytes) {
             bytes += wish.length_bytes();
             wish.room = Some(inner.warm.under_way.hold(claims, wish.length_bytes()));
             batch.push(wish);
         }
         if batch.is_empty() {
             // What is smaller may still fit.
+            let longest = room.next_bytes_max(first);
             let (fits, rest): (VecDeque<Wish>, VecDeque<Wish>) =
-                wishes.into_iter().partition(|wish| wish.length_bytes() <= room);
+                wishes.into_iter().partition(|wish| wish.length_bytes() <= longest);
             wishes = fits;
             rest.into_iter().for_each(|wish| tell(Made::NoRoom(Box::new(wish))));
             continue;

@@ -64,7 +64,7 @@ impl Keeper {
         expire(inner, now).await?;
         if told {
             self.look_at_heat(inner, now).await?;
-            make_room(inner, Claims::Cache, 0).await?;
+            make_room(inner, Claims::Cache, (0, 0)).await?;
             status::show(inner).await?;
         }
         self.sweep(inner, now).await

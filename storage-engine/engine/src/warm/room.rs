@@ -91,15 +91,40 @@ pub(super) fn account_of(inner: &Inner, usage: &[WarmUsage]) -> CacheAccount {
     inner.warm.under_way.account(cached, ssds, &inner.options.warm)
 }
 
-/// Makes room for so many bytes, or for as many of them as there is room to be had. Returns how many.
-pub(super) async fn make_room(inner: &Arc<Inner>, claims: Claims, bytes: u64) -> Result<u64> {
+/// The room that there is for copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) bytes: u64,
+    /// For a larger copy nothing was dropped, as there would not be room for it then either.
+    pub(super) attainable_bytes: u64,
+}
+
+impl Room {
+    /// When the first copy got no room: the longest that may still get some.
+    pub(super) fn next_bytes_max(self, first_bytes: u64) -> u64 {
+        // For what is shorter room was not tried to be made then.
+        if first_bytes > self.attainable_bytes { self.attainable_bytes } else { self.bytes }
+    }
+}
+
+/// Makes room for copies that come to so many bytes, of which the first takes so much, or for as many of them as there is room to
+/// be had.
+pub(super) async fn make_room(
+    inner: &Arc<Inner>,
+    claims: Claims,
+    (bytes, first_bytes): (u64, u64),
+) -> Result<Room> {
     let has_room = inner.pool.has_room_in(Tier::Warm);
     if claims == Claims::Kept {
+        if has_room {
+            return Ok(Room { bytes, attainable_bytes: u64::MAX });
+        }
         // What goes now is room later, when its volumes are compacted and freed.
-        return if has_room { Ok(bytes) } else { evict(inner, bytes, UnixMillis(i64::MAX)).await.map(|_| 0) };
+        evict(inner, bytes, UnixMillis(i64::MAX)).await?;
+        return Ok(Room { bytes: 0, attainable_bytes: u64::MAX });
     }
-    let CacheAccount { taken_bytes, limit_bytes } = cache_account(inner).await?;
-    let over = taken_bytes.saturating_add(bytes).saturating_sub(limit_bytes);
+    let account = cache_account(inner).await?;
+    let over = account.eviction_bytes(bytes, first_bytes);
     let freed = match claims {
         Claims::Cache | Claims::Kept => evict(inner, over, UnixMillis(i64::MAX)).await?,
         Claims::CacheBefore(before) => evict(inner, over, before).await?,
@@ -107,8 +132,9 @@ pub(super) async fn make_room(inner: &Arc<Inner>, claims: Claims, bytes: u64) ->
         Claims::Fill { milli_reads } if has_room => evict_colder(inner, over, milli_reads).await?,
         Claims::Fill { .. } => 0,
     };
-    let room = limit_bytes.saturating_sub(taken_bytes.saturating_sub(freed));
-    Ok(if has_room { room.min(bytes) } else { 0 })
+    let room = account.limit_bytes.saturating_sub(account.taken_bytes.saturating_sub(freed));
+    let bytes = if has_room { room.min(bytes) } else { 0 };
+    Ok(Room { bytes, attainable_bytes: account.attainable_bytes() })
 }
 
 /// Drops what was read least recently, and before then, until so many bytes are free. Returns how many are.

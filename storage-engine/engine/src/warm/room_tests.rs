@@ -31,3 +31,10 @@ fn what_was_prefetched_and_not_read_yet_is_as_hot_as_what_the_cache_takes_in() {
     let read = row(DAY_MS, Heat { milli_reads: 6_000, at_ms: DAY_MS });
     assert_eq!((at(&read, 1), at(&read, 2)), (6_000, 3_000));
 }
+
+#[test]
+fn what_is_shorter_than_a_copy_too_long_for_the_cache_is_not_given_up_with_it() {
+    let room = Room { bytes: 10, attainable_bytes: 40 };
+    assert_eq!(room.next_bytes_max(41), 40, "for these room was not made");
+    assert_eq!(room.next_bytes_max(40), 10, "there was no more room to be had");
+}

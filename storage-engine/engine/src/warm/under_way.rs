@@ -41,8 +41,27 @@ impl Sums {
 /// What the cache takes, and how much it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CacheAccount {
+    /// What copies take that count.
+    pub(super) cached_bytes: u64,
+    /// With those that are under way.
     pub(super) taken_bytes: u64,
     pub(super) limit_bytes: u64,
+}
+
+impl CacheAccount {
+    /// What there would be if all copies that count made room. Those that are under way cannot.
+    pub(super) fn attainable_bytes(self) -> u64 {
+        self.limit_bytes.saturating_sub(self.taken_bytes.saturating_sub(self.cached_bytes))
+    }
+
+    /// What must make room for copies that come to `bytes`, of which the first to be made takes so much: nothing if that would
+    /// not be enough for it.
+    pub(super) fn eviction_bytes(self, bytes: u64, first_bytes: u64) -> u64 {
+        if first_bytes > self.attainable_bytes() {
+            return 0;
+        }
+        self.taken_bytes.saturating_add(bytes).saturating_sub(self.limit_bytes)
+    }
 }
 
 impl UnderWay {
@@ -53,6 +72,7 @@ impl UnderWay {
         let free_bytes = ssds.free_bytes.saturating_sub(kept.bytes.saturating_sub(kept.written_bytes));
         let ssds = Ssds { free_bytes, ..ssds };
         CacheAccount {
+            cached_bytes,
             taken_bytes: cached_bytes.saturating_add(cache.bytes),
             limit_bytes: ssds.limit_bytes(options, cached_bytes.saturating_add(cache.written_bytes)),
         }

@@ -32,15 +32,34 @@ fn what_is_copied_to_be_kept_takes_of_what_is_free_before_it_is_written() {
     let under_way = Arc::new(UnderWay::default());
     let account = |cached, free| under_way.account(cached, ssds(free), &options);
     // A tenth of the SSDs stays free.
-    assert_eq!(account(200, 300), CacheAccount { taken_bytes: 200, limit_bytes: 400 });
+    assert_eq!(account(200, 300), CacheAccount { cached_bytes: 200, taken_bytes: 200, limit_bytes: 400 });
     let kept = under_way.hold(Claims::Kept, 150);
-    assert_eq!(account(200, 300), CacheAccount { taken_bytes: 200, limit_bytes: 250 });
+    assert_eq!(account(200, 300), CacheAccount { cached_bytes: 200, taken_bytes: 200, limit_bytes: 250 });
     kept.note_written(100);
-    assert_eq!(account(200, 200), CacheAccount { taken_bytes: 200, limit_bytes: 250 });
+    assert_eq!(account(200, 200), CacheAccount { cached_bytes: 200, taken_bytes: 200, limit_bytes: 250 });
     kept.note_written(1_000);
     assert_eq!(account(200, 150).limit_bytes, 250, "no more than it holds");
     // The cache's own that are written are no longer free, and are the cache's.
     let cached = under_way.hold(Claims::Cache, 50);
     cached.note_written(50);
-    assert_eq!(account(200, 100), CacheAccount { taken_bytes: 250, limit_bytes: 250 });
+    assert_eq!(account(200, 100), CacheAccount { cached_bytes: 200, taken_bytes: 250, limit_bytes: 250 });
+}
+
+#[test]
+fn the_cache_was_emptied_for_a_copy_that_copies_under_way_left_no_room_for() {
+    let options = WarmOptions { bytes_max: Some(100), ..WarmOptions::default() };
+    let ssds = Ssds { capacity_bytes: 1_000, free_bytes: 1_000 };
+    let under_way = Arc::new(UnderWay::default());
+    let to_free = |bytes, first| under_way.account(30, ssds, &options).eviction_bytes(bytes, first);
+    assert_eq!((to_free(100, 100), to_free(60, 60)), (30, 0));
+    assert_eq!(to_free(101, 101), 0, "it would not fit an empty cache");
+    let held = under_way.hold(Claims::Cache, 60);
+    assert_eq!(under_way.account(30, ssds, &options).attainable_bytes(), 40);
+    assert_eq!(to_free(40, 40), 30);
+    assert_eq!(to_free(41, 41), 0, "30 would have gone for nothing");
+    assert_eq!(to_free(70, 20), 60, "the first fits, whatever becomes of the others");
+    assert_eq!(to_free(70, 50), 0);
+    drop(held);
+    let _all = under_way.hold(Claims::Cache, 100);
+    assert_eq!((to_free(0, 0), to_free(1, 1)), (30, 0), "what is over the limit goes by itself");
 }

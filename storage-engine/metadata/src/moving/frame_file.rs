@@ -11,9 +11,19 @@ use std::path::{Path, PathBuf};
 use super::backup::{FrameSink, FrameSource};
 
 const MAGIC: &[u8; 8] = b"GRNBKUP1";
+const MAGIC_BYTES: u64 = 8;
 const HASH_BYTES: u64 = 32;
+/// What is in front of a frame: its length and its hash.
+const HEAD_BYTES: u64 = 4 + HASH_BYTES;
+/// What follows the index: its length, its hash and the magic.
+const END_BYTES: u64 = 4 + HASH_BYTES + MAGIC_BYTES;
+/// What the index has of each frame.
+const OFFSET_BYTES: u64 = 8;
 /// Longer frames are damage: 2 MiB are meant, and the longest object's record is about as long.
 const FRAME_BYTES_MAX: u32 = 256 << 20;
+/// More frames are damage: with the 2,000 entries that most frames have these are sixteen thousand million, and their index, which
+/// is held in memory, takes 64 MiB.
+const FRAMES_MAX: u64 = 8 << 20;
 
 fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the backup file is damaged: {what}"))
@@ -30,21 +40,24 @@ impl FrameEncoder {
     /// Begins a file in `out`.
     pub fn begin(out: &mut Vec<u8>) -> Self {
         out.extend_from_slice(MAGIC);
-        Self { offset: 8, index: Vec::new() }
+        Self { offset: MAGIC_BYTES, index: Vec::new() }
     }
 
     /// Adds a frame.
     ///
     /// # Errors
-    /// When it is too long.
+    /// When it is too long, or one too many.
     pub fn append(&mut self, frame: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         let length = u32::try_from(frame.len()).ok().filter(|length| *length <= FRAME_BYTES_MAX);
         let length = length.ok_or_else(|| damaged("a frame is too long"))?;
+        if u64::try_from(self.index.len()).unwrap_or(u64::MAX) >= FRAMES_MAX {
+            return Err(damaged("it has too many frames"));
+        }
         self.index.push(self.offset);
         out.extend_from_slice(&length.to_le_bytes());
         out.extend_from_slice(blake3::hash(frame).as_bytes());
         out.extend_from_slice(frame);
-        self.offset = self.offset.saturating_add(4 + HASH_BYTES).saturating_add(u64::from(length));
+        self.offset = self.offset.saturating_add(HEAD_BYTES).saturating_add(u64::from(length));
         Ok(())
     }
 
@@ -131,6 +144,8 @@ impl FrameSink for FrameFileSink {
 pub struct FrameFile {
     file: File,
     index: Vec<u64>,
+    /// Where the index begins, and the last frame ends.
+    index_at: u64,
 }
 
 impl FrameFile {
@@ -139,7 +154,6 @@ impl FrameFile {
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] if it is not whole.
     pub fn open(path: &Path) -> io::Result<Self> {
-        const END_BYTES: u64 = 4 + HASH_BYTES + 8;
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let end_at = length.checked_sub(END_BYTES).ok_or_else(|| damaged("it is too short"))?;
@@ -150,19 +164,33 @@ impl FrameFile {
         let mut word = [0_u8; 4];
         word.copy_from_slice(index_length);
         let index_length = u64::from(u32::from_le_bytes(word));
-        let index_at = end_at.checked_sub(index_length).ok_or_else(|| damaged("its index is too long"))?;
+        if magic != MAGIC {
+            return Err(damaged("it has no end, or is no backup"));
+        }
+        let index_at = index_at(end_at, index_length)?;
         let mut index = vec![0_u8; usize::try_from(index_length).unwrap_or(0)];
         file.read_exact_at(&mut index, index_at)?;
-        if magic != MAGIC || blake3::hash(&index).as_bytes() != hash {
-            return Err(damaged("it has no end, or is no backup"));
+        if blake3::hash(&index).as_bytes() != hash {
+            return Err(damaged("its index does not match its hash"));
         }
         let offsets = index.chunks_exact(8).map(|bytes| {
             let mut word = [0_u8; 8];
             word.copy_from_slice(bytes);
             u64::from_le_bytes(word)
         });
-        Ok(Self { file, index: offsets.collect() })
+        Ok(Self { file, index: offsets.collect(), index_at })
     }
+}
+
+/// Where an index of that length begins. The length is not to be believed yet: memory is taken for no more than can be there.
+fn index_at(end_at: u64, index_length: u64) -> io::Result<u64> {
+    let frames = index_length / OFFSET_BYTES;
+    if !index_length.is_multiple_of(OFFSET_BYTES) || frames > FRAMES_MAX {
+        return Err(damaged("its index has an impossible length"));
+    }
+    let frames_bytes = frames.saturating_mul(HEAD_BYTES).saturating_add(MAGIC_BYTES);
+    let index_at = end_at.checked_sub(index_length).filter(|index_at| *index_at >= frames_bytes);
+    index_at.ok_or_else(|| damaged("its index is longer than its frames allow"))
 }
 
 impl FrameSource for FrameFile {
@@ -178,14 +206,22 @@ impl FrameSource for FrameFile {
         let mut word = [0_u8; 4];
         word.copy_from_slice(length);
         let length = u32::from_le_bytes(word);
-        if length > FRAME_BYTES_MAX {
+        // By the index, which was checked, the frame ends where the next one begins.
+        let next = number.checked_add(1).and_then(|next| self.index.get(next));
+        let body_at = offset.saturating_add(HEAD_BYTES);
+        let ends_at = body_at.saturating_add(u64::from(length));
+        if length > FRAME_BYTES_MAX || ends_at != *next.unwrap_or(&self.index_at) {
             return Err(damaged("a frame has an impossible length"));
         }
         let mut frame = vec![0_u8; usize::try_from(length).unwrap_or(0)];
-        self.file.read_exact_at(&mut frame, offset.saturating_add(36))?;
+        self.file.read_exact_at(&mut frame, body_at)?;
         if blake3::hash(&frame).as_bytes() != hash {
             return Err(damaged("a frame does not match its hash"));
         }
         Ok(frame)
     }
 }
+
+#[cfg(test)]
+#[path = "frame_file_tests.rs"]
+mod tests;

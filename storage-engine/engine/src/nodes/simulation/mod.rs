@@ -21,6 +21,7 @@ use node::SimulatedNode;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
+use super::Nodes;
 use crate::simulated::run_seeds;
 
 const NODES: usize = 3;
@@ -65,6 +66,13 @@ fn new_node(number: u64) -> NewNode {
         version: "1".to_owned(),
         schema: 1,
     }
+}
+
+/// A node alone, to whose metadata nothing happens.
+pub(super) fn calm_nodes() -> Arc<Nodes> {
+    let world = World::new(0);
+    *world.is_calm.lock() = true;
+    Arc::new(node::nodes(1, Arc::new(Link::new(Arc::new(world)))))
 }
 
 /// Runs a seed; returns what went wrong.

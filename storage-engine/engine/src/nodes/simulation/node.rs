@@ -35,18 +35,8 @@ pub(super) struct SimulatedNode {
 impl SimulatedNode {
     pub(super) fn new(number: u64, shared: &Arc<Shared>) -> Self {
         let link = Arc::new(Link::new(Arc::clone(&shared.world)));
-        let secret = ClusterSecret::new(&[7; 64]).unwrap();
-        let membership = Arc::clone(&link) as Arc<dyn Membership>;
-        let nodes = Nodes::new(
-            node_id(number),
-            ClusterId::from_bytes([1; 16]),
-            (secret, None),
-            membership,
-            Arc::default(),
-            Arc::default(),
-        );
         Self {
-            nodes: Arc::new(nodes),
+            nodes: Arc::new(nodes(number, Arc::clone(&link) as Arc<dyn Membership>)),
             link,
             running: Arc::default(),
             claim: Mutex::default(),
@@ -173,6 +163,13 @@ impl SimulatedNode {
         self.pause_below(20).await;
         Ok(self.shared.world.state.lock().keys.get(&key).copied())
     }
+}
+
+/// What a node without drives knows of the others, over this way to the metadata.
+pub(super) fn nodes(number: u64, membership: Arc<dyn Membership>) -> Nodes {
+    let secret = ClusterSecret::new(&[7; 64]).unwrap();
+    let cluster = ClusterId::from_bytes([1; 16]);
+    Nodes::new(node_id(number), cluster, (secret, None), membership, Arc::default(), Arc::default())
 }
 
 /// Work of a process that may stand still, in whatever it is doing.
