@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use granary_types::ClusterId;
@@ -55,8 +56,14 @@ fn created_ms(file: &str) -> Option<i64> {
     file.strip_prefix(PREFIX)?.split_once('-')?.0.parse().ok()
 }
 
-/// Whether the file of a shard is whole, and the one of that store that its name says. Blocks.
-pub type BackupCheck = fn(&Path, ClusterId, &BackupName) -> std::io::Result<()>;
+/// Looks into the files of shards.
+pub trait BackupCheck: std::fmt::Debug + Send + Sync {
+    /// Whether a file is whole, and the shard of that store that its name says. Blocks.
+    ///
+    /// # Errors
+    /// Why it counts for nothing.
+    fn check(&self, path: &Path, cluster: ClusterId, name: &BackupName) -> std::io::Result<()>;
+}
 
 /// The whole shards of backups in a drive's directory, whether it is in use or not. Blocks.
 #[must_use]
@@ -97,7 +104,7 @@ impl Drive {
     }
 
     /// Has the files of shards looked into before they are listed. Said once; the first stays.
-    pub fn check_backups_with(&self, check: BackupCheck) {
+    pub fn check_backups_with(&self, check: Arc<dyn BackupCheck>) {
         let _first_stays = self.backup_check.set(check);
     }
 
@@ -112,7 +119,7 @@ impl Drive {
     }
 
     fn is_whole(&self, path: &Path, name: &BackupName) -> bool {
-        self.backup_check.get().is_none_or(|check| check(path, self.cluster(), name).is_ok())
+        self.backup_check.get().is_none_or(|it| it.check(path, self.cluster(), name).is_ok())
     }
 
     /// Removes the shards of backups that were begun before, and what was begun and not finished: nobody may be writing

@@ -43,7 +43,7 @@ pub struct Drive {
     health: Arc<Health>,
     lock: Mutex<Option<File>>,
     replacements: AtomicU64,
-    pub(crate) backup_check: OnceLock<BackupCheck>,
+    pub(crate) backup_check: OnceLock<Arc<dyn BackupCheck>>,
 }
 
 impl Drive {

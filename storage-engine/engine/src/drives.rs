@@ -13,7 +13,7 @@ use granary_metadata::{Drain, DriveState, NodeDrive};
 use granary_types::{DriveClass, DriveId, NodeId};
 use parking_lot::RwLock;
 
-use crate::moving::check_shard;
+use crate::moving::ShardCheck;
 
 pub(crate) use peers::Peers;
 
@@ -82,13 +82,21 @@ pub(crate) struct DriveSet {
     assigned: RwLock<HashMap<DriveId, Assigned>>,
     /// The classes of the drives that a store on one machine has; of a node, those that it opened.
     classes: RwLock<HashMap<DriveId, Known>>,
+    shard_check: Arc<ShardCheck>,
 }
 
 impl DriveSet {
     pub(crate) fn new(drives: Vec<Arc<Drive>>, unused: Vec<UnusedDrive>, peers: Option<Arc<Peers>>) -> Self {
-        drives.iter().for_each(|drive| drive.check_backups_with(check_shard));
-        let (drives, unused) = (RwLock::new(drives), RwLock::new(unused));
-        Self { drives, unused, peers, assigned: RwLock::default(), classes: RwLock::default() }
+        let set = Self { peers, ..Self::default() };
+        drives.iter().for_each(|drive| set.look_into_backups_of(drive));
+        (*set.drives.write(), *set.unused.write()) = (drives, unused);
+        set
+    }
+
+    /// What lies on this drive is looked into before it is counted on.
+    fn look_into_backups_of(&self, drive: &Drive) {
+        let check = Arc::clone(&self.shard_check);
+        drive.check_backups_with(check);
     }
 
     /// The drive of that id, if it is in use (perhaps failed, perhaps its node does not answer).
@@ -242,7 +250,7 @@ impl DriveSet {
 
     /// Takes a drive into use in the place of whatever was in its slot.
     pub(crate) fn install(&self, drive: Arc<Drive>) {
-        drive.check_backups_with(check_shard);
+        self.look_into_backups_of(&drive);
         let slot = drive.slot();
         let mut drives = self.drives.write();
         drives.retain(|other| other.slot() != slot);

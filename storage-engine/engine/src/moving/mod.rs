@@ -28,7 +28,7 @@ pub(crate) use backups::back_up_forever;
 pub use backups::{BackupPlace, StoredBackup, back_up_metadata, list_backups, restore_metadata};
 pub use granary_metadata::moving::Manifest;
 pub use granary_metadata::postgres::SchemaVersion;
-pub(crate) use shards::{check as check_shard, find as find_backups};
+pub(crate) use shards::{ShardCheck, find as find_backups};
 pub(crate) use survey::Surveys;
 
 /// Where a store's metadata is or goes.

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::try_join_all;
 use granary_cluster::access::{DriveAccess, ReplacementAccess};
-use granary_drive::{BackupName, DriveError, backup_files};
+use granary_drive::{BackupCheck, BackupName, DriveError, backup_files};
 use granary_erasure::{Codec, Profile};
 use granary_metadata::moving::{FrameEncoder, FrameFile, FrameSink, FrameSource};
 use granary_types::{ClusterId, DriveId};
-use parking_lot::{Mutex, const_mutex};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
@@ -30,9 +30,6 @@ const HEAD_BYTES: usize = 4;
 const SEND_BYTES: usize = 1 << 20;
 /// Damaged shards that are remembered; beyond, the remembering begins anew.
 const DAMAGED_MAX: usize = 1_000;
-
-/// Those that this process warned of. It is beside the drives since a [`granary_drive::BackupCheck`] has nothing of its own.
-static DAMAGED: Damaged = Damaged(const_mutex(BTreeSet::new()));
 
 /// What a shard is of; its first frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,30 +232,35 @@ fn open_shard(path: &Path) -> io::Result<(Header, FrameFile)> {
 /// Whether the file of a shard can be counted on, by its name: it is that shard of that store, and has its beginning, its index
 /// and its column of the manifest, which is written last. With as many such shards as the code needs, a backup can be
 /// opened. What is between is not read: a block that is damaged there is made of others when it is needed.
-pub(crate) fn check(path: &Path, cluster: ClusterId, name: &BackupName) -> io::Result<()> {
-    let checked = check_ends(path, cluster, name);
-    match checked.as_ref() {
-        Ok(()) => DAMAGED.forget(path),
-        // Others may remove it meanwhile.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => DAMAGED.forget(path),
-        Err(error) if DAMAGED.is_news(path) => {
-            tracing::warn!(path = %path.display(), %error, "a shard of a backup counts for nothing");
-        }
-        Err(error) => {
-            tracing::debug!(path = %path.display(), %error, "a shard of a backup still counts for nothing");
-        }
-    }
-    checked
+#[derive(Debug, Default)]
+pub(crate) struct ShardCheck {
+    /// The files of damaged shards that people were told of. Each lies there until its backup is old, and is found by every
+    /// survey of every node.
+    told: Mutex<BTreeSet<PathBuf>>,
 }
 
-/// The files of damaged shards that people were told of. Each lies there until its backup is old, and is found by every survey
-/// of every node.
-struct Damaged(Mutex<BTreeSet<PathBuf>>);
+impl BackupCheck for ShardCheck {
+    fn check(&self, path: &Path, cluster: ClusterId, name: &BackupName) -> io::Result<()> {
+        let checked = check_ends(path, cluster, name);
+        match checked.as_ref() {
+            Ok(()) => self.forget(path),
+            // Others may remove it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.forget(path),
+            Err(error) if self.is_news(path) => {
+                tracing::warn!(path = %path.display(), %error, "a shard of a backup counts for nothing");
+            }
+            Err(error) => {
+                tracing::debug!(path = %path.display(), %error, "a shard of a backup still counts for nothing");
+            }
+        }
+        checked
+    }
+}
 
-impl Damaged {
+impl ShardCheck {
     /// Whether nobody was told of this one yet; now somebody is.
     fn is_news(&self, path: &Path) -> bool {
-        let mut told = self.0.lock();
+        let mut told = self.told.lock();
         if told.contains(path) {
             return false;
         }
@@ -270,7 +272,7 @@ impl Damaged {
 
     /// It is whole or gone: when it is damaged again that is news.
     fn forget(&self, path: &Path) {
-        self.0.lock().remove(path);
+        self.told.lock().remove(path);
     }
 }
 

@@ -157,30 +157,34 @@ fn a_shard_without_its_ends_or_in_the_wrong_place_is_not_counted() {
     assert_eq!(listed(), [], "another column has its name");
     fs::write(&shard, bytes).unwrap();
     assert_eq!(listed(), whole);
-    let of_another = super::check(&shard, ClusterId::from_bytes([8; 16]), &whole[0]);
+    let of_another = ShardCheck::default().check(&shard, ClusterId::from_bytes([8; 16]), &whole[0]);
     assert!(of_another.is_err());
 }
 
 /// Each survey of each node warned of a damaged shard, for as long as it lay there.
 #[test]
 fn a_damaged_shard_was_warned_of_again_and_again() {
-    let damaged = Damaged(const_mutex(BTreeSet::new()));
+    let check = ShardCheck::default();
     let (one, other) = (Path::new("/a/one.shard"), Path::new("/a/other.shard"));
-    assert!(damaged.is_news(one) && damaged.is_news(other));
-    assert!(!damaged.is_news(one) && !damaged.is_news(other));
-    damaged.forget(one);
-    assert!(damaged.is_news(one) && !damaged.is_news(other));
-    (0..3 * DAMAGED_MAX).for_each(|n| assert!(damaged.is_news(Path::new(&n.to_string()))));
-    assert!(damaged.0.lock().len() <= DAMAGED_MAX);
+    assert!(check.is_news(one) && check.is_news(other));
+    assert!(!check.is_news(one) && !check.is_news(other));
+    check.forget(one);
+    assert!(check.is_news(one) && !check.is_news(other));
+    (0..3 * DAMAGED_MAX).for_each(|n| assert!(check.is_news(Path::new(&n.to_string()))));
+    assert!(check.told.lock().len() <= DAMAGED_MAX);
 
     let drives = drives(6);
     drives.write(1);
     let shard = backup_files(&drives.paths[0]).remove(0);
-    let listed = || drives.runtime.block_on(drives.drives[0].backup_shards()).unwrap().len();
+    let name = drives.runtime.block_on(drives.drives[0].backup_shards()).unwrap().remove(0);
     let whole = fs::read(&shard).unwrap();
-    assert_eq!((listed(), DAMAGED.0.lock().contains(&shard)), (1, false));
+    let look = || {
+        let is_whole = check.check(&shard, CLUSTER, &name).is_ok();
+        (is_whole, check.told.lock().contains(&shard))
+    };
+    assert_eq!(look(), (true, false));
     fs::write(&shard, &whole[..20]).unwrap();
-    assert_eq!((listed(), DAMAGED.0.lock().contains(&shard)), (0, true));
+    assert_eq!((look(), look()), ((false, true), (false, true)));
     fs::write(&shard, &whole).unwrap();
-    assert_eq!((listed(), DAMAGED.0.lock().contains(&shard)), (1, false));
+    assert_eq!(look(), (true, false));
 }
