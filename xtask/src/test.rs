@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that decides whether the store is right.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,6 +65,19 @@ impl Totals {
     }
 }
 
+/// Files of the client tests in which clocks are waited for most of the time.
+const WAITING: [&str; 4] =
+    ["test_slow_clients.py", "test_tiers.py", "test_transitions.py", "test_walkthroughs.py"];
+
+/// Which client tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clients {
+    All,
+    /// Those of [`WAITING`].
+    Waiting,
+    Others,
+}
+
 /// What runners that go on side by side have said.
 #[derive(Default)]
 struct Output {
@@ -109,26 +123,28 @@ impl Kit {
 }
 
 /// Unit tests and whole-system tests, and beside them the schedules and the clients: clusters wait for clocks, clients for
-/// their own interpreter.
+/// their own interpreter. The clients take longer: those of them that wait for clocks, too, come when the others of these have ended.
 pub(crate) fn run(filter: &[String]) -> Result<()> {
     let kit = Kit::prepare()?;
     let postgres_bin = postgres::ensure()?;
     let (mut here, mut beside) = (Output::default(), Output::default());
-    let (cargo_ok, beside_ok) = std::thread::scope(|scope| {
+    let (here_ok, beside_ok) = std::thread::scope(|scope| {
         let others = scope.spawn(|| {
             let schedules_ok = run_schedules(&kit, filter, |line| beside.keep(line))?;
-            let clients_ok = run_pytest(&kit, filter, |line| beside.keep(line))?;
+            let clients_ok = run_pytest(&kit, Clients::Others, filter, |line| beside.keep(line))?;
             Ok::<_, anyhow::Error>(schedules_ok && clients_ok)
         });
-        let cargo_ok = run_programs(&kit, filter, &postgres_bin, &mut here);
-        (cargo_ok, others.join())
+        let here_ok = run_programs(&kit, filter, &postgres_bin, &mut here).and_then(|programs_ok| {
+            Ok(run_pytest(&kit, Clients::Waiting, filter, |line| here.say(line))? && programs_ok)
+        });
+        (here_ok, others.join())
     });
     println!("\nwhat ran beside these:");
     beside.lines.iter().for_each(|line| println!("{line}"));
     let beside_ok = beside_ok.map_err(|_| anyhow::anyhow!("running the clients panicked"))??;
     here.totals.add(&beside.totals);
     here.totals.conclude()?;
-    if !cargo_ok? || !beside_ok {
+    if !here_ok? || !beside_ok {
         bail!("a test runner failed without counting a failed test; see above");
     }
     Ok(())
@@ -138,7 +154,7 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
 pub(crate) fn run_clients_only(filter: &[String]) -> Result<()> {
     let kit = Kit::prepare()?;
     let mut output = Output::default();
-    let ok = run_pytest(&kit, filter, |line| output.say(line))?;
+    let ok = run_pytest(&kit, Clients::All, filter, |line| output.say(line))?;
     output.totals.conclude()?;
     if !ok {
         bail!("pytest failed without counting a failed test; see above");
@@ -177,12 +193,22 @@ fn run_schedules(kit: &Kit, filter: &[String], on_line: impl FnMut(&str)) -> Res
     Ok(code == Some(0))
 }
 
-fn run_pytest(kit: &Kit, filter: &[String], on_line: impl FnMut(&str)) -> Result<bool> {
+fn run_pytest(kit: &Kit, clients: Clients, filter: &[String], on_line: impl FnMut(&str)) -> Result<bool> {
     let Kit { root, binary, python_bin, .. } = kit;
+    let tests = root.join("tests/clients");
+    let waiting = WAITING.iter().map(|file| tests.join(file));
+    let selection: Vec<OsString> = match clients {
+        Clients::All => vec![tests.into()],
+        Clients::Waiting => waiting.map(OsString::from).collect(),
+        Clients::Others => {
+            let ignored = waiting.flat_map(|file| [OsString::from("--ignore"), file.into()]);
+            std::iter::once(tests.clone().into()).chain(ignored).collect()
+        }
+    };
     let mut command = Command::new(python_bin.join("python"));
     command
         .args(["-m", "pytest", "-ra", "--durations=10", "--color=no", "-p", "no:cacheprovider"])
-        .arg(root.join("tests/clients"))
+        .args(selection)
         .env("GRANARY_TEST_BINARY", binary)
         .env("PATH", prepend_path(python_bin)?)
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -195,7 +221,7 @@ fn run_pytest(kit: &Kit, filter: &[String], on_line: impl FnMut(&str)) -> Result
     Ok(code == Some(0) || nothing_selected)
 }
 
-fn prepend_path(dir: &Path) -> Result<std::ffi::OsString> {
+fn prepend_path(dir: &Path) -> Result<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::iter::once(dir.to_path_buf()).chain(std::env::split_paths(&path));
     std::env::join_paths(dirs).context("PATH")
