@@ -14,8 +14,6 @@ const OF_SECTORS: [i32; 5] = [
     Errno::BADMSG.raw_os_error(),
     Errno::UCLEAN.raw_os_error(),
 ];
-/// What is corrupt then.
-const UNREADABLE: &str = "a sector";
 
 /// An error of one drive. Which drive it was is in the path.
 #[derive(Debug, thiserror::Error)]
@@ -93,15 +91,6 @@ impl DriveError {
         Self::Io { context, path: path.to_owned(), source }
     }
 
-    /// Wraps an error of reading at `offset`. A sector that the drive cannot read any more is told apart: it is lost, while the rest
-    /// of the file and the drive may be well.
-    pub(crate) fn of_read(path: &Path, offset: u64, source: io::Error) -> Self {
-        if source.raw_os_error().is_some_and(|number| OF_SECTORS.contains(&number)) {
-            return Self::Corrupt { path: path.to_owned(), offset, what: UNREADABLE };
-        }
-        Self::io("reading", path, source)
-    }
-
     /// Whether the file itself is missing or wrong: reading it again will not help, and rebuilding it will. Other
     /// errors may pass and say nothing of what is stored.
     #[must_use]
@@ -111,6 +100,14 @@ impl DriveError {
             Self::Corrupt { .. } | Self::Identity { .. } | Self::Tampered { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether a sector, or what the file system knows of it, could not be read, as far as the answer tells. It may be lost while the
+    /// rest of the file is well, or a drive that is about to go, or is only being reset, answers so for all of it: so it is
+    /// no reason to give up what cannot be had from elsewhere.
+    #[must_use]
+    pub fn is_of_sector(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.raw_os_error().is_some_and(|it| OF_SECTORS.contains(&it)))
     }
 
     /// Whether the drive is merely full.

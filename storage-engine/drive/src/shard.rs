@@ -93,13 +93,13 @@ impl ShardFile {
     /// When the drive fails, or does not answer within [`READ_DEADLINE`] (and for a while after that at once).
     pub async fn read(self: &Arc<Self>, offset: u64, length_bytes: usize) -> Result<Bytes, DriveError> {
         if length_bytes >= LONG_READ_BYTES && !self.health.avoid_reads() {
-            return self.read_apart(offset, move |shard| shard.read_long(offset, length_bytes)).await;
+            return self.read_apart(move |shard| shard.read_long(offset, length_bytes)).await;
         }
         let mut buffer = vec![0_u8; length_bytes];
         if read_cached(&self.file, &mut buffer, offset) == length_bytes {
             return Ok(Bytes::from(buffer));
         }
-        self.read_apart(offset, move |shard| {
+        self.read_apart(move |shard| {
             let filled = read_full(&shard.file, &mut buffer, offset)?;
             buffer.truncate(filled);
             Ok(Bytes::from(buffer))
@@ -109,7 +109,6 @@ impl ShardFile {
 
     async fn read_apart(
         self: &Arc<Self>,
-        offset: u64,
         run: impl FnOnce(&Self) -> std::io::Result<Bytes> + Send + 'static,
     ) -> Result<Bytes, DriveError> {
         let stalled = || DriveError::Stalled { path: self.path.clone() };
@@ -118,7 +117,7 @@ impl ShardFile {
         }
         let shard = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || {
-            run(&shard).map_err(|error| DriveError::of_read(&shard.path, offset, error))
+            run(&shard).map_err(|error| DriveError::io("reading", &shard.path, error))
         });
         if let Ok(done) = tokio::time::timeout(READ_DEADLINE, read).await {
             return done.map_err(|_| stalled())?;

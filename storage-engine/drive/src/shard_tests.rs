@@ -20,9 +20,8 @@ fn a_flush_after_a_failed_write_does_not_pretend_that_all_is_well() {
     assert!(matches!(shard.write(0, b"", Cache::Keep), Err(DriveError::Tampered { .. })));
 }
 
-/// As long as such a read counted as one that may pass, no heal and no scrub of a volume with one bad sector came to its end.
 #[tokio::test]
-async fn a_sector_that_cannot_be_read_is_lost_and_does_not_only_fail() {
+async fn a_sector_that_cannot_be_read_is_told_apart_from_a_lost_file_and_from_a_drive_that_is_gone() {
     // Nothing is mapped at its begin: reading there is answered as a medium error is.
     let path = Path::new("/proc/self/mem");
     let shard = Arc::new(ShardFile {
@@ -34,11 +33,10 @@ async fn a_sector_that_cannot_be_read_is_lost_and_does_not_only_fail() {
     });
     for length_bytes in [4096, LONG_READ_BYTES] {
         let error = shard.read(4096, length_bytes).await.unwrap_err();
-        assert!(error.is_lost(), "{error:?}");
-        assert!(matches!(error, DriveError::Corrupt { offset: 4096, .. }), "{error:?}");
+        assert!(error.is_of_sector() && !error.is_lost(), "{error:?}");
     }
     let gone = std::io::Error::from_raw_os_error(rustix::io::Errno::NODEV.raw_os_error());
-    assert!(!DriveError::of_read(path, 0, gone).is_lost());
+    assert!(!DriveError::io("reading", path, gone).is_of_sector());
 }
 
 #[tokio::test]

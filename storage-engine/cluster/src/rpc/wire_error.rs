@@ -85,13 +85,12 @@ fn io_error(path: PathBuf, source: io::Error) -> DriveError {
 
 /// The error of a drive keeps its words as constants: those that are known come back as they were.
 fn known(text: &str, otherwise: &'static str) -> &'static str {
-    const KNOWN: [&str; 6] = [
+    const KNOWN: [&str; 5] = [
         "removed",
         "cut short",
         "given up after a failed write",
         "taken out of use",
         "the shard file's header",
-        "a sector",
     ];
     KNOWN.into_iter().find(|known| *known == text).unwrap_or(otherwise)
 }

@@ -13,6 +13,7 @@ use granary_metadata::{ObjectMove, Outcome, PackedLocation, VolumeRow, VolumeSta
 use granary_types::{BlobId, DriveClass, UnixMillis, VolumeId, crash_point};
 
 use super::pages::Page;
+use super::rebuild::blocks_of;
 use super::rewrite;
 use super::tasks::TASK_LEASE;
 use super::walk::{Step, Walk};
@@ -199,8 +200,10 @@ pub(crate) struct StripeData {
 /// What the data blocks of a stripe hold; lost blocks are rebuilt.
 pub(crate) fn entries_of(stripe: &Stripe, view: &VolumeView) -> Result<StripeData> {
     let mut found = StripeData { packed: Vec::new(), blobs: Vec::new() };
-    for column in (0_u8..).take(view.codec.profile().data()).filter(|column| stripe.is_written(*column)) {
-        if let Some(block) = super::rebuild::block_of(stripe, view, column)? {
+    let data = (0_u8..).take(view.codec.profile().data());
+    let written: Vec<u8> = data.filter(|column| stripe.is_written(*column)).collect();
+    for block in blocks_of(stripe, view, &written)? {
+        if let Some(block) = block? {
             add_entries(block, &mut found);
         }
     }

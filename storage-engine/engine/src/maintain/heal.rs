@@ -229,7 +229,12 @@ async fn heal_claimed(
     healing.healed.unplaced += late.len().saturating_sub(rebuilds.len()) as u64;
     if !rebuilds.is_empty() {
         let view = Arc::new(VolumeView::of(healing.row)?);
-        walk_and_rebuild(inner, &view, healing.row.committed_end, &mut rebuilds, |_| {}).await?;
+        let mut again = Findings::default();
+        let see = |step: &Step| {
+            again.add(step, &view);
+        };
+        walk_and_rebuild(inner, &view, healing.row.committed_end, &mut rebuilds, see).await?;
+        healing.healed.lost_stripes = healing.healed.lost_stripes.max(again.lost_stripes);
         healing.install(rebuilds).await?;
     }
     healing.failure.map_or(Ok(healing.healed), Err)

@@ -43,7 +43,7 @@ enum Stays {
 
 enum State {
     Going(NewFile),
-    /// It would move with holes, and is not moved.
+    /// It would move with holes, or was rebuilt wrong: what is there stays.
     Unplaced,
     Failed(EngineError),
 }
@@ -136,8 +136,15 @@ async fn take_stripe(rebuilds: &mut [Rebuild], stripe: &Stripe, view: &VolumeVie
     let blocks = blocks_of(stripe, view, &columns)?;
     let from = stripe.header.stripe_offset;
     let place = (from, from + stripe.span_bytes());
-    for (rebuild, block) in taking.iter_mut().zip(&blocks) {
-        rebuild.take(place, block.as_ref()).await;
+    for (rebuild, block) in taking.iter_mut().zip(blocks) {
+        match block {
+            Ok(block) => rebuild.take(place, block.as_ref()).await,
+            // Its file stays as it is. The other columns go on.
+            Err(error) => {
+                tracing::error!(%error, "a column that was rebuilt is not what its hashes say");
+                rebuild.state = State::Unplaced;
+            }
+        }
     }
     Ok(())
 }
@@ -189,23 +196,16 @@ impl NewFile {
         const PIECE_BYTES: u64 = 1 << 20;
         self.write_run().await?;
         self.written().await?;
-        let (mut at, mut piece_bytes) = (from, PIECE_BYTES);
+        let mut at = from;
         while at < to {
-            let length = usize::try_from((to - at).min(piece_bytes)).unwrap_or(0);
-            match old.read(at, length).await {
-                Ok(bytes) if bytes.is_empty() => break,
-                Ok(bytes) => {
-                    let offset = at;
-                    at += bytes.len() as u64;
-                    self.replacement.write(offset, bytes).await?;
-                }
-                // Somewhere in it is a bad sector: what lies beside that is kept.
-                Err(error) if error.is_lost() && piece_bytes > BLOCK_ALIGNMENT_BYTES => {
-                    piece_bytes = BLOCK_ALIGNMENT_BYTES;
-                }
-                Err(error) if error.is_lost() => at += BLOCK_ALIGNMENT_BYTES,
-                Err(error) => return Err(error.into()),
+            let length = usize::try_from((to - at).min(PIECE_BYTES)).unwrap_or(0);
+            let bytes = old.read(at, length).await?;
+            if bytes.is_empty() {
+                break;
             }
+            let offset = at;
+            at += bytes.len() as u64;
+            self.replacement.write(offset, bytes).await?;
         }
         Ok(())
     }
@@ -234,20 +234,27 @@ impl NewFile {
     }
 }
 
-/// The block as it should be on the drive; `None` if too little of the stripe is left, or it is not what its hashes say.
+/// The block as it should be on the drive; `None` if too little of the stripe is left.
+///
+/// # Errors
+/// When what was rebuilt is not what its hashes say.
 pub(crate) fn block_of(stripe: &Stripe, view: &VolumeView, column: u8) -> Result<Option<VerifiedBlock>> {
-    Ok(blocks_of(stripe, view, &[column])?.pop().flatten())
+    blocks_of(stripe, view, &[column])?.pop().unwrap_or(Ok(None))
 }
 
 /// The blocks of these columns, all of which the stripe has written.
-fn blocks_of(stripe: &Stripe, view: &VolumeView, columns: &[u8]) -> Result<Vec<Option<VerifiedBlock>>> {
+pub(super) fn blocks_of(
+    stripe: &Stripe,
+    view: &VolumeView,
+    columns: &[u8],
+) -> Result<Vec<Result<Option<VerifiedBlock>>>> {
     let sound = |column: u8| stripe.blocks.get(usize::from(column)).and_then(Option::as_ref);
     let lost: Vec<u8> = columns.iter().copied().filter(|column| sound(*column).is_none()).collect();
     let bodies = if lost.is_empty() { Vec::new() } else { rebuild_bodies(stripe, view, &lost)? };
     let mut bodies = bodies.into_iter();
     let block = |column: u8| match sound(column) {
-        Some(block) => Some(block.clone()),
-        None => bodies.next().and_then(|body| rebuilt_block(stripe, view, column, body)),
+        Some(block) => Ok(Some(block.clone())),
+        None => bodies.next().map(|body| rebuilt_block(stripe, view, column, body)).transpose(),
     };
     Ok(columns.iter().copied().map(block).collect())
 }
@@ -264,8 +271,7 @@ fn rebuild_bodies(stripe: &Stripe, view: &VolumeView, lost: &[u8]) -> Result<Vec
     }
 }
 
-/// A column that was rebuilt; nothing if it is not what its hashes say. The others go on.
-fn rebuilt_block(stripe: &Stripe, view: &VolumeView, column: u8, body: Bytes) -> Option<VerifiedBlock> {
+fn rebuilt_block(stripe: &Stripe, view: &VolumeView, column: u8, body: Bytes) -> Result<VerifiedBlock> {
     let header = header_for(stripe, column, &body);
     let block = header.and_then(|header| {
         if header.is_parity() {
@@ -274,11 +280,12 @@ fn rebuilt_block(stripe: &Stripe, view: &VolumeView, column: u8, body: Bytes) ->
         }
         verify_body(header, body)
     });
-    if block.is_none() {
-        let stripe = stripe.header.stripe;
-        tracing::error!(volume = %view.id, stripe, column, "what was rebuilt is not what its hashes say");
-    }
-    block
+    block.ok_or_else(|| EngineError::Unreadable {
+        context: format!(
+            "column {column} of stripe {} of volume {} as rebuilt",
+            stripe.header.stripe, view.id
+        ),
+    })
 }
 
 /// The header of a rebuilt block: of the stripe, with what the body says of itself.

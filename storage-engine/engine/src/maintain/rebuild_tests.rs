@@ -69,7 +69,7 @@ async fn lost_columns_are_rebuilt_together_and_written_in_long_runs() {
         let blocks = blocks_of(&stripe, &sample.view, &columns).unwrap();
         for (column, block) in columns.iter().zip(blocks) {
             let number = wanted.iter().position(|wanted| wanted == column).unwrap();
-            new[number].add(stripe.header.stripe_offset, &block.unwrap()).await.unwrap();
+            new[number].add(stripe.header.stripe_offset, &block.unwrap().unwrap()).await.unwrap();
         }
     }
     for ((file, new), before) in files.iter().zip(new).zip(&before) {
@@ -91,6 +91,7 @@ async fn what_cannot_be_rebuilt_is_nothing_and_a_write_that_fails_is_told() {
     }
     let stripe = stripes(&sample).await.remove(0);
     let blocks = blocks_of(&stripe, &sample.view, &[0, 2]).unwrap();
+    let blocks: Vec<_> = blocks.into_iter().map(Result::unwrap).collect();
     assert!(blocks[0].is_none() && blocks[1].is_some());
     let full = Arc::new(Memory { is_full: AtomicBool::new(true), ..Memory::default() });
     let mut new = NewFile::new(full);
@@ -100,7 +101,7 @@ async fn what_cannot_be_rebuilt_is_nothing_and_a_write_that_fails_is_told() {
 
 /// One column that came out wrong kept all others of the volume from being healed.
 #[tokio::test]
-async fn a_column_that_is_rebuilt_wrong_is_nothing_and_the_others_are_rebuilt() {
+async fn a_column_that_is_rebuilt_wrong_is_told_and_the_others_are_rebuilt() {
     let mut sample = Sample::new();
     sample.add(60_000, &[0, 1, 2]);
     sample.columns[0] = None;
@@ -111,5 +112,7 @@ async fn a_column_that_is_rebuilt_wrong_is_nothing_and_the_others_are_rebuilt() 
     wrong[30_000] ^= 1;
     parity.body = Bytes::from(wrong);
     let blocks = blocks_of(&stripe, &sample.view, &[0, 2]).unwrap();
-    assert!(blocks[0].is_none() && blocks[1].is_some());
+    assert!(matches!(blocks[0], Err(EngineError::Unreadable { .. })));
+    assert!(matches!(blocks[1], Ok(Some(_))));
+    assert!(block_of(&stripe, &sample.view, 0).is_err(), "for who moves objects as well");
 }

@@ -52,7 +52,11 @@ impl ShardAccess for Memory {
     async fn read(&self, offset: u64, length_bytes: usize) -> Result<Bytes, DriveError> {
         let longest = match self.1 {
             Answers::BadAt(at) if (offset..offset + length_bytes as u64).contains(&at) => {
-                return Err(DriveError::Corrupt { path: PathBuf::from("memory"), offset, what: "a sector" });
+                return Err(DriveError::Io {
+                    context: "reading",
+                    path: PathBuf::from("memory"),
+                    source: std::io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()),
+                });
             }
             Answers::Well | Answers::BadAt(_) => usize::MAX,
             Answers::Never => 0,

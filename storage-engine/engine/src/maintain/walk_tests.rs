@@ -186,3 +186,22 @@ async fn a_bad_sector_costs_its_stripe_and_not_what_was_read_together_with_it() 
     };
     assert_eq!(lost, (0..12).map(expected).collect::<Vec<_>>());
 }
+
+/// What cannot be had without them may come back: a drive that is reset answers like that for seconds.
+#[tokio::test]
+async fn bad_sectors_of_more_columns_than_may_be_lost_say_nothing() {
+    let mut sample = Sample::new();
+    (0..12).for_each(|_| sample.add(60_000, &[0, 1, 2]));
+    let (begin, end) = sample.stripes[5];
+    for column in [0, 2, 3] {
+        sample.columns[column].as_mut().unwrap().1 = Answers::BadAt(u64::midpoint(begin, end));
+    }
+    let mut walk = Walk::new(Arc::clone(&sample.view), sample.end);
+    let map = sample.map();
+    for _ in 0..5 {
+        assert!(matches!(walk.next(&map).await.unwrap(), Some(Step::Stripe(_))));
+    }
+    assert!(matches!(walk.next(&map).await, Err(EngineError::Unavailable { .. })));
+    // Asked again it says the same, and tells of no gap.
+    assert!(matches!(walk.next(&map).await, Err(EngineError::Unavailable { .. })));
+}

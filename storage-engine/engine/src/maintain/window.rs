@@ -12,7 +12,7 @@ use granary_drive::{BLOCK_ALIGNMENT_BYTES, BLOCK_HEADER_LENGTH_BYTES, BlockHeade
 use granary_types::VolumeId;
 
 use crate::layout::{BLOB_BLOCK_BYTES, BLOB_HEAD_BYTES};
-use crate::read::{BlockPlace, Found, Stripe, header_at, read_block, verify_block};
+use crate::read::{BlockPlace, Found, Stripe, VerifiedBlock, header_at, read_block, verify_block};
 use crate::volume::{VolumeMap, VolumeView};
 
 /// The longest piece: eight full stripes of a large object. It is one request to another node, and no stripe is longer.
@@ -106,7 +106,9 @@ pub(super) struct Checked {
 #[derive(Debug)]
 pub(super) struct CheckedStripe {
     pub(super) offset: u64,
-    stripe: Box<Stripe>,
+    header: BlockHeader,
+    /// By column.
+    blocks: Vec<Option<VerifiedBlock>>,
     /// Columns that have to be asked again.
     unsure: Vec<u8>,
 }
@@ -173,20 +175,21 @@ impl Window {
         let start = self.start(offset)?;
         let length_bytes = BLOCK_HEADER_LENGTH_BYTES + header.body_length_bytes as usize;
         let mut unsure = Vec::new();
-        let mut stripe = Stripe { header, blocks: Vec::with_capacity(self.pieces.len()), uncertain: false };
+        let is_written = |column: u8| header.columns_written & (1 << column) != 0;
+        let mut blocks = Vec::with_capacity(self.pieces.len());
         for (column, piece) in (0_u8..).zip(&self.pieces) {
             let block = match piece.part(start, length_bytes) {
                 Part::Here(bytes) => verify_block(&bytes, self.place(column, offset)),
-                Part::Ended if !stripe.is_written(column) => None,
+                Part::Ended if !is_written(column) => None,
                 Part::Lost => None,
                 Part::Ended | Part::Unknown => {
                     unsure.push(column);
                     None
                 }
             };
-            stripe.blocks.push(block);
+            blocks.push(block);
         }
-        Some(CheckedStripe { offset, stripe: Box::new(stripe), unsure })
+        Some(CheckedStripe { offset, header, blocks, unsure })
     }
 
     fn start(&self, at: u64) -> Option<usize> {
@@ -201,16 +204,15 @@ impl Window {
 impl CheckedStripe {
     /// The stripe, when the columns that the window has not got were asked.
     pub(super) async fn complete(self, map: &VolumeMap, view: &VolumeView) -> Found {
-        let Self { offset, mut stripe, unsure } = self;
-        let length_bytes = BLOCK_HEADER_LENGTH_BYTES + stripe.header.body_length_bytes as usize;
+        let Self { offset, header, blocks, unsure } = self;
+        let length_bytes = BLOCK_HEADER_LENGTH_BYTES + header.body_length_bytes as usize;
         let reads = unsure.iter().map(|column| read_block(map, view, *column, offset, length_bytes));
-        let blocks = join_all(reads).await;
-        for (column, block) in unsure.into_iter().zip(blocks) {
-            stripe.uncertain |= block.is_err();
-            if let Some(slot) = stripe.blocks.get_mut(usize::from(column)) {
-                *slot = block.unwrap_or_default();
+        let mut answers: Vec<_> = blocks.into_iter().map(Ok).collect();
+        for (column, answer) in unsure.iter().zip(join_all(reads).await) {
+            if let Some(slot) = answers.get_mut(usize::from(*column)) {
+                *slot = answer;
             }
         }
-        Found::Stripe(stripe)
+        Found::Stripe(Box::new(Stripe::of_answers(view, header, answers)))
     }
 }

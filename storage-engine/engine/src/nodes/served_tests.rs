@@ -10,7 +10,9 @@ use super::*;
 use crate::nodes::simulation::calm_nodes;
 
 /// Less than a drain may take.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(4);
+/// Nothing is concluded from how long it takes to begin.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// With a connection that has begun, and is waited for by a drain.
 async fn served() -> (Served, TcpStream) {
@@ -20,7 +22,7 @@ async fn served() -> (Served, TcpStream) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The first byte of HTTP/2's preface. The server's settings do not wait for the rest.
     stream.write_all(b"P").await.unwrap();
-    let begun = timeout(SOON, stream.read_u8()).await;
+    let begun = timeout(PATIENCE, stream.read_u8()).await;
     begun.unwrap().unwrap();
     (served, stream)
 }

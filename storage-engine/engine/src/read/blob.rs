@@ -11,7 +11,7 @@ use futures::future::join_all;
 use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlobRecords, UNIT_LENGTH_BYTES};
 use granary_keys::DataKey;
 use granary_keys::units::{Opener, StreamId, stored_range};
-use granary_metadata::{Extent, PartRef};
+use granary_metadata::Extent;
 use granary_types::BlobId;
 use tokio::sync::mpsc;
 
@@ -102,8 +102,8 @@ async fn send_range(
             let is_listening = if let Some(is_listening) = sent {
                 is_listening
             } else {
-                let following = parts_within(parts.iter().skip(index), range.end - start);
-                let extents = places.of_first(&handle.reader, following).await?;
+                let following = parts.get(index..).unwrap_or_default();
+                let extents = places.of_first(&handle.reader, following, range.end - start).await?;
                 send_blob(&handle.reader, (part.blob, extents), (at, to), &mut sink).await?
             };
             if !is_listening {
@@ -117,18 +117,6 @@ async fn send_range(
     }
     drop(handle.guard);
     Ok(())
-}
-
-/// Those of `parts` that have any of the first `length_bytes`.
-fn parts_within<'p>(
-    parts: impl Iterator<Item = &'p PartRef> + 'p,
-    length_bytes: u64,
-) -> impl Iterator<Item = &'p PartRef> + 'p {
-    parts.scan(0_u64, move |end, part| {
-        let start = *end;
-        *end += part.length_bytes;
-        (start < length_bytes).then_some(part)
-    })
 }
 
 /// Sends bytes up to `to` of a part from its warm copy, and says whether anybody still listens; `None` if the rest has to come

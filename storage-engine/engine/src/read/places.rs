@@ -24,19 +24,20 @@ const VOLUMES_AT_ONCE: usize = 16;
 pub(super) struct Places(HashMap<BlobId, Vec<Extent>>);
 
 impl Places {
-    /// Where the first of `parts` lies; the others are those that will be asked for next.
+    /// Where the first of `parts` lies; those behind it that have any of the first `length_bytes` will be asked for next.
     pub(super) async fn of_first(
         &mut self,
         reader: &Reader,
-        parts: impl Iterator<Item = &PartRef>,
+        parts: &[PartRef],
+        length_bytes: u64,
     ) -> Result<Vec<Extent>> {
-        let mut parts = parts.peekable();
-        let first = parts.peek().ok_or(EngineError::Internal("no part is left to be read"))?.blob;
+        let first = parts.first().ok_or(EngineError::Internal("no part is left to be read"))?.blob;
         if let Some(extents) = self.0.get(&first) {
             return Ok(extents.clone());
         }
-        let ahead = parts.take(PARTS_AHEAD_MAX).scan(0_u64, |before, part| {
-            let is_near = *before < BYTES_AHEAD_MAX;
+        let limit_bytes = length_bytes.min(BYTES_AHEAD_MAX);
+        let ahead = parts.iter().take(PARTS_AHEAD_MAX).scan(0_u64, |before, part| {
+            let is_near = *before < limit_bytes;
             *before = before.saturating_add(part.length_bytes);
             is_near.then_some(part.blob)
         });

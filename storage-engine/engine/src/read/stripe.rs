@@ -23,6 +23,22 @@ pub(crate) struct Stripe {
 }
 
 impl Stripe {
+    /// What all columns that were asked answered. Where all is there without the bad sectors that some met, what these held is
+    /// lost; where it is not, it may come back.
+    pub(crate) fn of_answers(
+        view: &VolumeView,
+        header: BlockHeader,
+        answers: Vec<Result<Option<VerifiedBlock>, Uncertain>>,
+    ) -> Self {
+        let met = |what: Uncertain| answers.iter().any(|answer| matches!(answer, Err(it) if *it == what));
+        let (may_pass, has_bad_sectors) = (met(Uncertain::MayPass), met(Uncertain::BadSector));
+        let blocks = answers.into_iter().map(Result::unwrap_or_default).collect();
+        let mut stripe = Self { header, blocks, uncertain: may_pass };
+        let is_enough = stripe.lost().count() <= view.codec.profile().parity();
+        stripe.uncertain |= has_bad_sectors && !is_enough;
+        stripe
+    }
+
     /// Whether this column was written.
     pub(crate) fn is_written(&self, column: u8) -> bool {
         self.header.columns_written & (1 << column) != 0
@@ -80,14 +96,17 @@ pub(crate) async fn read_stripe(map: &VolumeMap, view: &Arc<VolumeView>, offset:
     };
     let length = BLOCK_HEADER_LENGTH_BYTES + header.body_length_bytes as usize;
     let reads = (0..columns).map(|column| read_block(map, view, column, offset, length));
-    let blocks = join_all(reads).await;
-    let uncertain = blocks.iter().any(Result::is_err);
-    let blocks = blocks.into_iter().map(|block| block.unwrap_or_default()).collect();
-    Found::Stripe(Box::new(Stripe { header, blocks, uncertain }))
+    Found::Stripe(Box::new(Stripe::of_answers(view, header, join_all(reads).await)))
 }
 
-/// A read failed for a reason that may pass.
-pub(crate) struct Uncertain;
+/// Why a read says nothing of what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Uncertain {
+    /// It failed for a reason that may pass.
+    MayPass,
+    /// A sector could not be read: that is lost, if it is no sign of a drive that is unwell as a whole.
+    BadSector,
+}
 
 /// The checked block of a column; `None` if it is gone or wrong.
 pub(crate) async fn read_block(
@@ -116,7 +135,7 @@ async fn read_at(
         Err(error) if error.is_lost() => Ok(None),
         Err(error) => {
             tracing::debug!(volume = %view.id, column, %error, "a column cannot be read now");
-            Err(Uncertain)
+            Err(if error.is_of_sector() { Uncertain::BadSector } else { Uncertain::MayPass })
         }
     }
 }
