@@ -20,6 +20,20 @@ use granary_types::DriveId;
 
 pub const DATABASE: &str = "granary.sqlite";
 
+/// Opens what was closed just now. A process that another test starts at that moment has the files of this one, and with them
+/// the lock, until it runs its own program.
+pub fn when_free<T>(open: impl Fn() -> Result<T>) -> Result<T> {
+    for _ in 0..200 {
+        match open() {
+            Err(error) if format!("{error:?}").contains("in use by another process") => {
+                std::thread::sleep(std::time::Duration::from_millis(25));
+            }
+            other => return other,
+        }
+    }
+    open()
+}
+
 /// Homes in a temporary directory.
 pub struct Homes {
     pub root: PathBuf,
@@ -50,7 +64,7 @@ impl Homes {
     }
 
     pub fn open(&self, existing: Existing) -> Arc<SqliteStore> {
-        Arc::new(self.try_open(existing).unwrap())
+        Arc::new(when_free(|| self.try_open(existing)).unwrap())
     }
 
     /// The home with the database, as soon as there is one.
