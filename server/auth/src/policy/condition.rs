@@ -66,7 +66,7 @@ impl Condition {
         if operator.comparison == Comparison::Null {
             return self.wanted.contains(&Wanted::Missing(given.is_empty()));
         }
-        if context.unclear().any(|unclear| self.asks_for(&|key| key == unclear)) {
+        if self.asks_for(&|key| context.is_unclear(key)) {
             return effect == Effect::Deny;
         }
         if given.is_empty() {

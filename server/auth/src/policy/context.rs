@@ -51,9 +51,9 @@ impl Context {
         }
     }
 
-    /// The keys, in lower case, that tags share which differ by case alone.
-    pub(super) fn unclear(&self) -> impl Iterator<Item = &str> {
-        self.unclear.iter().map(String::as_str)
+    /// Whether this key, in lower case, is one that tags share which differ by case alone.
+    pub(super) fn is_unclear(&self, key: &str) -> bool {
+        self.unclear.contains(key)
     }
 
     /// The values of a key; none if it is not there.

@@ -116,7 +116,7 @@ impl Statement {
             Listed::AllBut(_) => self.effect == Effect::Allow,
         };
         contains(resources, |pattern| {
-            if context.unclear().any(|unclear| pattern.has_variable(&|key| key == unclear)) {
+            if pattern.has_variable(&|key| context.is_unclear(key)) {
                 return is_fit_unclear && pattern.could_match(resource, Case::Sensitive);
             }
             pattern.matches(resource, context, Case::Sensitive)
