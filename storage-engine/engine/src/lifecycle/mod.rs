@@ -3,8 +3,8 @@
 //! Rules are a configuration of their bucket ([`rules`]). One node walks the buckets that have some ([`worker`]), page
 //! by page of the index of keys ([`pass`]), asks what the rules say of each version ([`judge`]), and deletes what is over:
 //! each delete names the write that was looked at, so what was written meanwhile stays, and the commit decides whether a
-//! lock keeps it. How far it has come is kept in the metadata, and the walk goes on there after a restart or on another node. What is to have another class is moved to the drives
-//! that it belongs on ([`crate::transit`]).
+//! lock keeps it. How far it has come is kept in the metadata, and the walk goes on there after a restart or on another
+//! node. What is to have another class is moved to the drives that it belongs on ([`crate::transit`]).
 
 mod judge;
 mod pass;

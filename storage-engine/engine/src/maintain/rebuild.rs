@@ -27,8 +27,8 @@ const RUN_BYTES: usize = 8 * (BLOB_HEAD_BYTES + BLOB_BLOCK_BYTES) as usize;
 pub(super) struct Rebuild {
     pub(super) column: u8,
     pub(super) target: Arc<dyn DriveAccess>,
-    /// The damaged file, if there is one and the column stays on its drive: what cannot be rebuilt is copied from it as it
-    /// is, so that no readable unit is lost.
+    /// The damaged file, if there is one. If the column stays on its drive, what cannot be rebuilt is copied from it as it is, so
+    /// that no readable unit is lost.
     old: Option<Arc<dyn ShardAccess>>,
     stays: Stays,
     state: State,

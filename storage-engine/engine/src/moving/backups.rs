@@ -234,8 +234,8 @@ async fn retain(inner: &Inner, turn: &Claim, survey: &Survey) -> Result<()> {
     remove_before(&inner.drives.usable(), before_ms, || turn.check()).await
 }
 
-/// Removes what was begun before and what is unfinished, from each drive only if the work is `still_ours` then: who takes it
-/// over begins files that would be taken for unfinished ones.
+/// Removes what was begun before and what is unfinished, from each drive only if the work is `still_ours` when it is asked, which
+/// all are at once: who takes it over begins files that would be taken for unfinished ones.
 async fn remove_before(
     drives: &[Arc<dyn DriveAccess>],
     before_ms: i64,
