@@ -77,20 +77,21 @@ impl Store {
     }
 }
 
-/// The former process's threads may hold the drives' locks a moment longer.
+/// Opens what was dropped or closed just now. The former store's threads may hold the locks of the drives, and after those the
+/// lock of the metadata, a moment longer; and so does a process that another test starts, until it runs its own program.
 pub(crate) async fn reopen(options: &EngineOptions) -> Engine {
-    for _ in 0..100 {
+    for _ in 0..400 {
         match Engine::open(options.clone()).await {
-            Err(error)
-                if error.to_string().contains("drive")
-                    && format!("{error:?}").contains("another granary") =>
-            {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            Err(error) if is_locked(&error) => tokio::time::sleep(Duration::from_millis(50)).await,
             other => return other.unwrap(),
         }
     }
-    panic!("the drives stay locked");
+    panic!("the drives or the metadata stay locked");
+}
+
+fn is_locked(error: &granary_engine::EngineError) -> bool {
+    let text = format!("{error:?}");
+    text.contains("another granary process") || text.contains("in use by another process")
 }
 
 pub(crate) async fn read(stream: granary_engine::ObjectStream) -> Result<Bytes, granary_engine::EngineError> {
