@@ -55,6 +55,8 @@ pub struct Routes {
 pub struct App {
     routes: OnceLock<Routes>,
     metrics: Option<PrometheusHandle>,
+    /// Who writes the metrics out now.
+    scrapes: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     stall_timeout: Duration,
     max_header_bytes: usize,
@@ -69,6 +71,7 @@ impl App {
         Self {
             routes: OnceLock::new(),
             metrics,
+            scrapes: Arc::new(Semaphore::new(1)),
             requests: Arc::new(Semaphore::new(limits.max_requests)),
             stall_timeout: limits.stall_timeout,
             max_header_bytes: limits.max_header_bytes,
@@ -97,8 +100,9 @@ impl App {
             return no_host();
         }
         let is_website = host.is_some_and(|host| self.websites.bucket_of(host).is_some());
-        if let Some(response) = self.operations_page(&request)
-            && !is_website
+        if !is_website
+            && let Some(page) = operations_page(&request)
+            && let Some(response) = self.show(page).await
         {
             return response;
         }
@@ -135,15 +139,11 @@ impl App {
         }
     }
 
-    fn operations_page(&self, request: &Request<Incoming>) -> Option<Response> {
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let is_signed = request.headers().contains_key(AUTHORIZATION) || request.uri().query().is_some();
-        if !is_read || is_signed {
-            return None;
-        }
-        match request.uri().path() {
-            "/health/live" => Some(plain(StatusCode::OK, "live\n")),
-            "/health/ready" => Some(match self.readiness() {
+    /// A page, if this server has it.
+    async fn show(&self, page: Page) -> Option<Response> {
+        match page {
+            Page::Live => Some(plain(StatusCode::OK, "live\n")),
+            Page::Ready => Some(match self.readiness() {
                 Readiness::Ready => plain(StatusCode::OK, "ready\n"),
                 Readiness::NotReady(reason) => {
                     let mut response =
@@ -152,9 +152,49 @@ impl App {
                     response
                 }
             }),
-            "/metrics" => self.metrics.as_ref().map(|handle| plain(StatusCode::OK, handle.render())),
-            _ => None,
+            Page::Metrics => Some(self.scrape(self.metrics.clone()?).await),
         }
+    }
+
+    /// Writes all metrics out. That takes milliseconds, which the threads that serve clients do not have; and anybody may ask for
+    /// it, so one is written at a time.
+    async fn scrape(&self, metrics: PrometheusHandle) -> Response {
+        let Ok(turn) = Arc::clone(&self.scrapes).acquire_owned().await else { return slow_down() };
+        let writing = tokio::task::spawn_blocking(move || {
+            // Also kept where nobody waits for the answer any more.
+            let _turn = turn;
+            metrics.render()
+        });
+        match writing.await {
+            Ok(text) => plain(StatusCode::OK, text),
+            Err(error) => {
+                tracing::error!(%error, "the metrics could not be written out");
+                plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written out\n")
+            }
+        }
+    }
+}
+
+/// A page for who operates the server, which nobody signs in for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    Live,
+    Ready,
+    Metrics,
+}
+
+/// Which page a request is for. One that is signed is for a bucket of that name.
+fn operations_page<B>(request: &Request<B>) -> Option<Page> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_signed = request.headers().contains_key(AUTHORIZATION) || request.uri().query().is_some();
+    if !is_read || is_signed {
+        return None;
+    }
+    match request.uri().path() {
+        "/health/live" => Some(Page::Live),
+        "/health/ready" => Some(Page::Ready),
+        "/metrics" => Some(Page::Metrics),
+        _ => None,
     }
 }
 
