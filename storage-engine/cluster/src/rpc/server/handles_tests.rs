@@ -23,7 +23,7 @@ fn drive(directory: &std::path::Path) -> LocalDrive {
     let cluster = ClusterId::from_bytes([1; 16]);
     let identity = Identity::new(cluster, &member, std::slice::from_ref(&member), "4+2");
     write_identity(directory, &identity).unwrap();
-    LocalDrive(Drive::open(directory, identity, Duration::from_secs(5)).unwrap())
+    LocalDrive(Drive::open(directory, identity, Duration::from_mins(1)).unwrap())
 }
 
 async fn shard(drive: &LocalDrive, number: u8) -> OpenShard {
