@@ -256,7 +256,8 @@ impl Cluster {
             node.wait_ready().await?;
         }
         for node in self.running() {
-            let waited = until(&format!("{count} nodes see each other"), async || {
+            let what = format!("{count} nodes see each other");
+            let waited = until(&what, async || {
                 let listed = self.listed_by(node).await?;
                 let alive = listed.iter().filter(|(_, _, state)| state == "alive").count();
                 ensure!(alive == count, "{listed:?}");
