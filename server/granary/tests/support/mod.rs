@@ -143,6 +143,7 @@ fn echo(name: &'static str, gate: Gate) -> Router {
 pub(crate) async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     let reading = stream.read_to_end(&mut bytes);
-    let _ = tokio::time::timeout(PATIENCE, reading).await.expect("the stream stays open");
+    let is_read = tokio::time::timeout(PATIENCE, reading).await.is_ok();
+    assert!(is_read, "the stream stays open, after {:?}", String::from_utf8_lossy(&bytes));
     String::from_utf8_lossy(&bytes).into_owned()
 }
