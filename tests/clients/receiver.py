@@ -10,6 +10,8 @@ import subprocess
 import threading
 import time
 
+from harness import take_port
+
 SECRET = "a-secret-of-the-receiver-0123456789"
 
 
@@ -40,7 +42,7 @@ class Receiver:
         self.paths = []
         self.tls = tls
         self.host = host
-        self.port = 0
+        self.port, self._port_name = take_port()
         self.server = None
 
     def start(self):
@@ -66,7 +68,6 @@ class Receiver:
 
         self.server = http.server.ThreadingHTTPServer((self.host, self.port), Handler)
         self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
         if self.tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*self.tls)
@@ -97,11 +98,11 @@ class Receiver:
         by_id = {event_id: message for event_id, message in self.messages}
         return [record for message in by_id.values() for record in message.get("Records", [])]
 
-    def wait(self, done, deadline_s=30):
+    def wait(self, done, deadline_s=120):
         """Waits until what came is enough."""
         end = time.monotonic() + deadline_s
         while not done(self.records()):
-            assert time.monotonic() < end, f"{len(self.records())} records: {self.records()[-3:]}"
+            assert time.monotonic() < end, f"not enough in {deadline_s} s: {len(self.records())} records: {self.records()[-3:]}"
             time.sleep(0.02)
         return self.records()
 

@@ -196,7 +196,7 @@ def test_a_presigned_put_takes_no_copy_source(server, bucket):
         "x-amz-copy-source": f"/{bucket}/secret"})
     trusted = ssl.create_default_context(cafile=server.certificate) if server.tls else None
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10, context=trusted)
+        urllib.request.urlopen(request, timeout=60, context=trusted)
     assert refused.value.code == 403 and b"AccessDenied" in refused.value.read()
     assert code(s3.head_object, Bucket=bucket, Key="k")[0] == 404
 

@@ -52,14 +52,14 @@ def lines(s3, target):
     return found
 
 
-def wait_for(s3, target, count, deadline_s=20, operation=None):
+def wait_for(s3, target, count, deadline_s=120, operation=None):
     """The lines that were delivered, of one operation or of all, once there are so many."""
     def wanted():
         return [line for line in lines(s3, target) if operation in (None, line["operation"])]
 
     end = time.monotonic() + deadline_s
     while len(found := wanted()) < count:
-        assert time.monotonic() < end, found
+        assert time.monotonic() < end, f"not {count} lines in {deadline_s} s: {found}"
         time.sleep(0.1)
     return found
 
@@ -197,11 +197,11 @@ def test_logging_ends_and_no_client_writes_lines_of_its_own(server, source, targ
     found = wait_for(s3, target, 1, operation="REST.PUT.OBJECT")
     assert len(found) == 1 and "%22" in found[0]["key"] and '"' not in found[0]["agent"]
     s3.put_bucket_logging(Bucket=source, BucketLoggingStatus={})
+    # Its end counts soon, and what was asked for before that may still be delivered.
     time.sleep(1)
-    before = len(lines(s3, target))
-    s3.put_object(Bucket=source, Key="k", Body=b"x")
+    s3.put_object(Bucket=source, Key="later", Body=b"x")
     time.sleep(1.5)
-    assert len(lines(s3, target)) == before
+    assert "later" not in {line["key"] for line in lines(s3, target)}
 
 
 def test_a_server_that_stops_delivers_what_it_has():

@@ -170,7 +170,7 @@ def test_long_tasks_show_a_bar_at_a_terminal_and_their_outcome_elsewhere(server,
     shown = run_at_a_terminal([binary(), task], server.admin_env())
     assert re.search(rf"{task} .*\d+/\d+ volumes, .* \d+ findings", shown), repr(shown)
     assert shown.endswith("\r\x1b[2K"), "the bar is taken away at the end"
-    quiet = subprocess.run([binary(), task], env=server.admin_env(), timeout=60, text=True, capture_output=True)
+    quiet = subprocess.run([binary(), task], env=server.admin_env(), timeout=300, text=True, capture_output=True)
     outcome = re.fullmatch(rf"{task} done: (\d+) of (\d+) volumes, .*, 0 findings, 0 repaired, 0 unrepairable\n", quiet.stdout)
     assert outcome and int(outcome[1]) == int(outcome[2]) > 0, quiet
     assert quiet.stderr == "", "where nobody looks there is no bar"
@@ -182,5 +182,5 @@ def test_commands_trust_the_servers_own_certificate_though_it_says_it_is_an_auth
     if server.tls:
         other = Server(tmp_path / "other", tls=True)
         env = {**server.admin_env(), "GRANARY_CA_CERT": str(other.certificate)}
-        refused = subprocess.run([binary(), "drive", "list"], env=env, timeout=60, text=True, capture_output=True)
+        refused = subprocess.run([binary(), "drive", "list"], env=env, timeout=300, text=True, capture_output=True)
         assert refused.returncode != 0 and "certificate" in refused.stderr, refused

@@ -18,12 +18,12 @@ from harness import program, run, running, scratch_root
 MIB = 1024 * 1024
 LARGE_BYTES = 5 * 1024 * MIB + 12_345
 THREADS = 8
-RECLAIM_DEADLINE_S = 90
+RECLAIM_DEADLINE_S = 180
 # Everything is downloaded and compared, and as many of the small files by boto3, which takes milliseconds for each.
 READ_BY_BOTO3 = 2_000
 # Of a sync that is killed: as many files, so that it takes seconds.
 KILLED_SYNC_FILES = 3_000
-KILLED_SYNC_DEADLINE_S = 120
+KILLED_SYNC_DEADLINE_S = 240
 
 
 @pytest.fixture(scope="module")

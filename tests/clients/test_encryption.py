@@ -70,7 +70,7 @@ def start(tls=True, **more):
     keyring(server, "add", "training")
     s3 = server.boto3()
     s3.create_bucket(Bucket="first")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             s3.put_object(Bucket="first", Key="k", Body=b"x", **KMS)
@@ -425,7 +425,7 @@ def test_drives_hold_ciphertext_through_restart_rotation_and_loss():
         log = server.log_path.read_bytes()
         assert MARK not in log and secret not in log
         rings = [(drive / ".granary-keyring") for drive in server.drives]
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not all(ring.exists() for ring in rings) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert all(ring.stat().st_mode & 0o777 == 0o600 for ring in rings)

@@ -65,7 +65,7 @@ def names(records):
     return [record["eventName"] for record in records]
 
 
-def wait_for(receiver, bucket, count, deadline_s=30):
+def wait_for(receiver, bucket, count, deadline_s=120):
     found = of(bucket)(receiver.wait(lambda records: len(of(bucket)(records)) >= count, deadline_s))
     assert len(found) == count, names(found)
     return sorted(found, key=lambda record: record["s3"]["object"]["sequencer"])
@@ -270,7 +270,7 @@ def test_a_dead_target_holds_up_neither_writes_nor_others(root):
         for number in range(30):
             s3.put_object(Bucket=bucket, Key=f"b{number}", Body=b"x")
             s3.put_object(Bucket=bucket, Key=f"a{number}", Body=b"x")
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60, "a dead target is waited for"
         wait_for(alive, bucket, 30)
         assert not of(bucket)(dead.records())
         # A target that answers with errors is as one that is dead, and gets everything when it has recovered.
@@ -279,7 +279,7 @@ def test_a_dead_target_holds_up_neither_writes_nor_others(root):
         time.sleep(2)
         assert not of(bucket)(dead.records())
         dead.status = 204
-        wait_for(dead, bucket, 30, deadline_s=60)
+        wait_for(dead, bucket, 30, deadline_s=240)
     finally:
         server.kill()
         alive.stop()
@@ -316,15 +316,26 @@ def test_a_full_queue_drops_events_and_takes_writes(root):
         def write(number):
             s3.put_object(Bucket=bucket, Key=f"k{number}", Body=b"")
 
+        def dropped():
+            found = re.search(r'granary_notifications_total{outcome="dropped_full"} (\d+)', metrics_of(server))
+            return int(found.group(1)) if found else 0
+
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(write, range(1100)))
-            time.sleep(6)
-            list(pool.map(write, range(1100, 1300)))
-        dropped = re.search(r'granary_notifications_total{outcome="dropped_full"} (\d+)', metrics_of(server))
-        assert dropped and 200 <= int(dropped.group(1)) <= 300
+        # Queues are counted every few seconds.
+        written, deadline = 1100, time.monotonic() + 120
+        while dropped() == 0:
+            assert time.monotonic() < deadline, "a full queue is not noticed"
+            time.sleep(0.5)
+            write(written)
+            written += 1
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(written, written + 200)))
+        kept, written = written + 200 - dropped(), written + 200
+        assert dropped() > 200 and kept >= 1000, f"{kept} of {written} are kept"
         receiver.start()
-        told = receiver.wait(lambda records: len(records) + int(dropped.group(1)) >= 1300, 60)
-        assert len(told) == 1300 - int(dropped.group(1))
+        told = receiver.wait(lambda records: len(records) >= kept, 240)
+        assert len(told) == kept
     finally:
         server.kill()
         receiver.stop()
@@ -346,7 +357,10 @@ def test_messages_go_over_tls_to_who_has_the_right_certificate(root):
         for sender in (wary, server):
             new_bucket(sender.boto3(), queue("hook", CREATED))
         receiver.wait(lambda _: len(receiver.messages) == 1)
-        time.sleep(2)
+        deadline = time.monotonic() + 120
+        while "takes no messages now" not in wary.log_tail():
+            assert time.monotonic() < deadline, wary.log_tail()
+            time.sleep(0.1)
         assert len(receiver.messages) == 1
         assert "takes no messages now" in wary.log_tail() and "takes no messages" not in server.log_tail()
     finally:
@@ -380,7 +394,7 @@ def test_ssrf_a_target_resolves_to_this_machine(root, host):
     try:
         s3 = server.boto3()
         new_bucket(s3, queue("hook", CREATED))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while "takes no messages now" not in server.log_tail():
             assert time.monotonic() < deadline, server.log_tail()
             time.sleep(0.1)
@@ -397,9 +411,9 @@ def test_ssrf_a_target_redirects_elsewhere(root, status):
     server = Server(root, settings=settings(root, hook=outer)).start()
     try:
         new_bucket(server.boto3(), queue("hook", CREATED))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while len(outer.paths) < 2:
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, outer.paths
             time.sleep(0.05)
         assert not inner.paths
     finally:

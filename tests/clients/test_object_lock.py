@@ -123,7 +123,7 @@ def test_lifecycle_waits_for_locks():
         def versions():
             return {version["VersionId"] for version in client.list_object_versions(Bucket=bucket)["Versions"]}
 
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while free in versions() and time.monotonic() < deadline:
             time.sleep(0.2)
         assert free not in versions() and held in versions()

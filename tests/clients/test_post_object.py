@@ -167,7 +167,7 @@ def test_tags_checksums_locks_and_versions_of_a_form(server, client):
     client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     tagging = "<Tagging><TagSet><Tag><Key>a b</Key><Value>1/2</Value></Tag></TagSet></Tagging>"
     sha256 = base64.b64encode(hashlib.sha256(b"content").digest()).decode()
-    until = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    until = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=600)).strftime("%Y-%m-%dT%H:%M:%SZ")
     fields = {"tagging": tagging, "x-amz-checksum-sha256": sha256, "x-amz-object-lock-mode": "GOVERNANCE",
               "x-amz-object-lock-retain-until-date": until}
     form = presigned(client, bucket, "k", fields, [{name: value} for name, value in fields.items()])

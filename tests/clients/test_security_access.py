@@ -462,7 +462,7 @@ def test_entity_tags_that_are_guessed_by_writes_and_deletes(account, owner, buck
 def test_tags_and_locks_that_may_not_be_read(account, owner):  # noqa: F811
     """The weakness: who may read an object but not its tags and locks was told that it has some."""
     bucket = new_bucket(owner, ObjectLockEnabledForBucket=True)
-    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=5)
+    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=600)
     owner.put_object(Bucket=bucket, Key="k", Body=b"k", Tagging="a=b", ObjectLockLegalHoldStatus="OFF",
                      ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until)
     told = {"TagCount": "s3:GetObjectTagging", "ObjectLockMode": "s3:GetObjectRetention",

@@ -96,7 +96,7 @@ def test_archives_are_restored_for_a_while(server, name):
 
     assert restore(600) == 202
     until(lambda: is_restored(client, bucket, "k"), "it is restored")
-    assert restore(3, "Standard") == 200
+    assert restore(6, "Standard") == 200
     shown = client.head_object(Bucket=bucket, Key="k")["Restore"]
     assert shown.startswith('ongoing-request="false", expiry-date="') and shown.endswith(' GMT"')
     answer = client.get_object(Bucket=bucket, Key="k")
@@ -146,7 +146,7 @@ def slow_server():
 
 def test_a_restore_is_in_progress_until_its_copy_is_there(slow_server):
     client, bucket = slow_server.boto3(), new_bucket(slow_server)
-    body = seeded_bytes(9, 400_000)
+    body = seeded_bytes(9, 700_000)
     client.put_object(Bucket=bucket, Key="k", Body=body, StorageClass="GLACIER")
 
     def request(tier):

@@ -25,7 +25,8 @@ def test_rules_move_objects_in_steps(server):
         extra = sealed if key.startswith("sealed") else {}
         client.put_object(Bucket=bucket, Key=key, Body=body, Metadata={"m": "1"}, Tagging="a=b", **extra)
     before = {key: client.head_object(Bucket=bucket, Key=key) for key in bodies}
-    transition(server, bucket, (1, "GLACIER_IR"), (6, "GLACIER"))
+    # The second step is far away until the first one has been looked at.
+    transition(server, bucket, (1, "GLACIER_IR"), (100_000, "GLACIER"))
     until(lambda: set(classes(server, bucket).values()) == {"GLACIER_IR"}, "all are moved")
     for key, body in bodies.items():
         after = client.head_object(Bucket=bucket, Key=key)
@@ -34,9 +35,10 @@ def test_rules_move_objects_in_steps(server):
         assert after.get("ServerSideEncryption") == ("AES256" if key.startswith("sealed") else None)
         assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
         assert client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"] == [{"Key": "a", "Value": "b"}]
+    transition(server, bucket, (1, "GLACIER_IR"), (6, "GLACIER"))
     until(lambda: set(classes(server, bucket).values()) == {"GLACIER"}, "all are archived")
     for key, body in bodies.items():
-        client.restore_object(Bucket=bucket, Key=key, RestoreRequest={"Days": 100})
+        client.restore_object(Bucket=bucket, Key=key, RestoreRequest={"Days": 1_000})
         until(lambda: is_restored(client, bucket, key), f"{key} is restored")
         assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == body
 

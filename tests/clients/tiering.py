@@ -7,7 +7,7 @@ import time
 # A day of a rule is a second.
 SETTINGS = {"GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS": "1", "GRANARY_GRACE_MS": "1000",
             "GRANARY_MAINTENANCE_INTERVAL_MS": "200", "GRANARY_CACHE_READS": "0"}
-DEADLINE_S = 60
+DEADLINE_S = 180
 _numbers = itertools.count(1)
 
 

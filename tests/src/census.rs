@@ -47,7 +47,7 @@ impl Harm {
 
 /// Removes a directory that a running server may be writing into.
 fn remove_racing(path: &Path) -> Result<()> {
-    for _ in 0..100 {
+    for _ in 0..3_000 {
         match std::fs::remove_dir_all(path) {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

@@ -4,11 +4,14 @@ use anyhow::{Context, Result};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Region};
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Region, StalledStreamProtectionConfig};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::PATIENCE;
 
 /// The access key every test server is started with.
 pub const ACCESS_KEY: &str = "GRANARYTESTACCESSKEY";
@@ -17,10 +20,11 @@ pub const SECRET_KEY: &str = "granary-test-secret-key-0123456789";
 /// The region clients sign for.
 pub const REGION: &str = "us-east-1";
 
-/// A client with path-style addressing and no retries, so that a test sees every failure. With
-/// `trusted_pem` it speaks TLS and trusts that certificate alone.
+/// A client with path-style addressing and no retries, so that a test sees every failure. It waits for a server that is slow: what
+/// that may take is for the tests to say. With `trusted_pem` it speaks TLS and trusts that certificate alone.
 pub fn s3_client(endpoint: &str, trusted_pem: Option<&str>) -> Result<Client> {
     let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "granary-tests");
+    let timeouts = TimeoutConfig::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build();
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
@@ -28,6 +32,8 @@ pub fn s3_client(endpoint: &str, trusted_pem: Option<&str>) -> Result<Client> {
         .endpoint_url(endpoint)
         .force_path_style(true)
         .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .http_client(http_client(trusted_pem)?)
         .build();
     Ok(Client::from_conf(config))

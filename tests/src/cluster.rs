@@ -4,21 +4,17 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use aws_sdk_s3::Client;
 
 use crate::census::Census;
 use crate::network::Network;
 use crate::postgres::{Flushing, PostgresCluster, Stop, url_of};
 use crate::server::binary;
-use crate::{Server, ServerConfig};
+use crate::{PATIENCE, Server, ServerConfig};
 
 const SECRET: &str = "a secret for tests that protects nothing at all 0123456789";
-const MEET_DEADLINE: Duration = Duration::from_secs(60);
-const SETTLED_WITHIN: Duration = Duration::from_secs(90);
-const HEALED_WITHIN: Duration = Duration::from_secs(90);
-const HEALED_INTERVAL: Duration = Duration::from_millis(500);
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const DATABASE: &str = "granary";
 
 /// What a commit of the database waits for.
@@ -95,23 +91,12 @@ impl Cluster {
 
     /// Lets the standby receive nothing more: what is committed from now on is lost when it takes the database's place.
     pub fn cut_standby_off(&self) -> Result<()> {
-        let standby = self.standby.as_ref().context("this cluster has no standby")?;
-        standby.sql("postgres", "ALTER SYSTEM SET primary_conninfo = ''")?;
-        standby.sql("postgres", "SELECT pg_reload_conf()")?;
-        Ok(())
+        self.standby.as_ref().context("this cluster has no standby")?.cut_off()
     }
 
     /// Waits until the standby has received all that the database has committed.
-    pub async fn standby_has_all(&self) -> Result<()> {
-        let standby = self.standby.as_ref().context("this cluster has no standby")?;
-        let deadline = Instant::now() + MEET_DEADLINE;
-        let wanted = self.database.sql("postgres", "SELECT pg_current_wal_lsn()")?;
-        let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{wanted}'::pg_lsn");
-        while standby.sql("postgres", &reached)? != "t" {
-            ensure!(Instant::now() < deadline, "the standby does not catch up");
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-        Ok(())
+    pub fn standby_has_all(&self) -> Result<()> {
+        self.standby.as_ref().context("this cluster has no standby")?.catch_up(&self.database)
     }
 
     /// What the nodes report to be lost: keys, each with what kind of loss it is.
@@ -129,18 +114,17 @@ impl Cluster {
 
     /// Waits until all nodes that run are through with a fail-over.
     pub async fn wait_settled(&self) -> Result<()> {
-        let deadline = Instant::now() + SETTLED_WITHIN;
         for node in self.running() {
-            while Instant::now() < deadline {
+            let waited = until("a fail-over is settled", async || {
                 let listed: serde_json::Value =
                     serde_json::from_str(&node.admin(&["metadata", "losses", "--json"]).await?)?;
                 let failing = listed.get("failing_over").and_then(serde_json::Value::as_bool);
-                if failing == Some(false) && node.metric("granary_metadata_regressed").await? < 1.0 {
-                    break;
-                }
-                tokio::time::sleep(POLL_INTERVAL).await;
-            }
-            ensure!(Instant::now() < deadline, "a fail-over is not settled\n{}", node.log_tail());
+                ensure!(failing == Some(false), "{listed}");
+                let regressed = node.metric("granary_metadata_regressed").await?;
+                ensure!(regressed < 1.0, "the metadata is regressed");
+                Ok(())
+            });
+            waited.await.with_context(|| node.log_tail())?;
         }
         Ok(())
     }
@@ -257,19 +241,13 @@ impl Cluster {
 
     /// Waits until every volume has all its shards, with this parity.
     pub async fn wait_complete(&self, parity: usize) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            let node = self.running().next().context("no node runs")?;
+        let node = self.running().next().context("no node runs")?;
+        let waited = until("the census is complete", async || {
             let volumes = node.admin(&["volume", "list", "--json"]).await?;
             let volumes: serde_json::Value = serde_json::from_str(&volumes)?;
-            match Census::take(&self.drives())?.ensure_complete(&volumes, parity) {
-                Ok(()) => return Ok(()),
-                Err(error) if begun.elapsed() > HEALED_WITHIN => {
-                    bail!("the census is not complete: {error}\n{}", node.log_tail())
-                }
-                Err(_) => tokio::time::sleep(HEALED_INTERVAL).await,
-            }
-        }
+            Census::take(&self.drives())?.ensure_complete(&volumes, parity)
+        });
+        waited.await.with_context(|| node.log_tail())
     }
 
     /// Waits until every node that runs is ready and sees `count` nodes alive.
@@ -277,22 +255,29 @@ impl Cluster {
         for node in self.nodes.iter_mut().filter(|node| node.is_running()) {
             node.wait_ready().await?;
         }
-        let deadline = Instant::now() + MEET_DEADLINE;
-        'nodes: for node in self.running() {
-            let mut listed = Vec::new();
-            while Instant::now() < deadline {
-                listed = self.listed_by(node).await?;
-                if listed.iter().filter(|(_, _, state)| state == "alive").count() == count {
-                    continue 'nodes;
-                }
-                tokio::time::sleep(POLL_INTERVAL).await;
-            }
-            bail!(
-                "{count} nodes do not see each other in {MEET_DEADLINE:?}: {listed:?}\n{}",
-                node.log_tail()
-            );
+        for node in self.running() {
+            let what = format!("{count} nodes see each other");
+            let waited = until(&what, async || {
+                let listed = self.listed_by(node).await?;
+                let alive = listed.iter().filter(|(_, _, state)| state == "alive").count();
+                ensure!(alive == count, "{listed:?}");
+                Ok(())
+            });
+            waited.await.with_context(|| node.log_tail())?;
         }
         ensure!(self.running().next().is_some(), "no node runs");
         Ok(())
     }
+}
+
+/// Waits until nothing fails: while a node or the database is away, even asking does.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> Result<()>) -> Result<()> {
+    let begun = Instant::now();
+    while let Err(error) = holds().await {
+        if begun.elapsed() > PATIENCE {
+            return Err(error.context(format!("not in {PATIENCE:?}: {what}")));
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+    Ok(())
 }

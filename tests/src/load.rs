@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_s3::Client;
@@ -20,7 +21,10 @@ pub const BUCKET: &str = "load";
 const PART_BYTES: usize = 5 << 20;
 const KEYS_PER_WORKER: u64 = 40;
 const LARGE_BYTES: usize = 1_500_000;
-const PAUSE_UNAVAILABLE: std::time::Duration = std::time::Duration::from_millis(200);
+const PAUSE_UNAVAILABLE: Duration = Duration::from_millis(200);
+/// So many more writes are acknowledged when a load goes on, on however loaded a machine within this time.
+const GOES_ON: u64 = 20;
+const GOES_ON_WITHIN: Duration = Duration::from_mins(1);
 
 /// What the workers do when the server refuses a write, or goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,7 @@ pub enum OnFailure {
 pub struct Load {
     workers: JoinSet<Result<()>>,
     enough: Arc<AtomicBool>,
+    ledger: Arc<Ledger>,
 }
 
 impl Load {
@@ -77,7 +82,21 @@ impl Load {
             let enough = Arc::clone(&enough);
             set.spawn(worker.run(enough));
         }
-        Self { workers: set, enough }
+        Self { workers: set, enough, ledger: Arc::clone(ledger) }
+    }
+
+    /// Waits until some more writes were acknowledged than `before`: the load goes on.
+    pub async fn goes_on(&mut self, before: u64) -> Result<()> {
+        let begun = Instant::now();
+        while self.ledger.acknowledged() <= before + GOES_ON {
+            if let Some(ended) = self.workers.try_join_next() {
+                ended.context("a worker panicked")??;
+            }
+            let more = self.ledger.acknowledged().saturating_sub(before);
+            ensure!(begun.elapsed() < GOES_ON_WITHIN, "writes do not go on: {more} in {GOES_ON_WITHIN:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
     }
 
     /// Lets every worker finish its operation; returns the first failure.

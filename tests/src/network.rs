@@ -25,10 +25,16 @@ const SPACES_DIR: &str = "/run/netns";
 const NOBODY: &str = "02:00:5e:ff:ff:fe";
 /// A slow link passes 4 Mbit/s and keeps half a second of it waiting.
 const SLOW: [&str; 6] = ["rate", "4mbit", "burst", "16kb", "limit", "256kb"];
-/// Ends what runs in the namespaces and removes them, when its standard input ends.
+/// Ends what runs in the namespaces and removes them, when its standard input ends. The link to this machine goes by itself: with its
+/// namespace it would go some time after. The hub is the last of them, so that nobody takes the number while anything is left.
 const GUARD: &str = r#"cat >/dev/null
+uplink="$1"
+shift
 for space in "$@"; do
   ip netns pids "$space" | xargs -r kill -9
+done
+ip link delete "$uplink"
+for space in "$@"; do
   ip netns delete "$space"
 done"#;
 
@@ -55,11 +61,11 @@ impl Network {
         ensure!(rustix::process::geteuid().is_root(), "this test makes network namespaces: run it as root");
         ensure!(hosts <= HOSTS_MAX, "a network has at most {HOSTS_MAX} hosts");
         let number = claim()?;
-        let spaces = std::iter::once(hub(number)).chain((0..hosts).map(|host| space(number, host)));
+        let spaces = (0..hosts).map(|host| space(number, host)).chain(std::iter::once(hub(number)));
         // In a process group of its own, so that what ends the tests does not end the guard too.
         let guard = Command::new("sh")
             .process_group(0)
-            .args(["-c", GUARD, "sh"])
+            .args(["-c", GUARD, "sh", &uplink(number)])
             .args(spaces)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -196,13 +202,16 @@ fn claim() -> Result<u8> {
             }
         }
         let (hub, uplink) = (hub(number), uplink(number));
-        let linked = ip(&["link", "add", &uplink, "type", "veth", "peer", "uplink", "netns", &hub]);
-        if linked.is_err() {
-            ip(&["netns", "delete", &hub])?;
+        match ip(&["link", "add", &uplink, "type", "veth", "peer", "uplink", "netns", &hub]) {
+            Ok(()) => return Ok(number),
+            // It may be left over of a network that ended otherwise: another number is free.
+            Err(refusal) => {
+                ip(&["netns", "delete", &hub])?;
+                refusals = format!("{refusal:#}");
+            }
         }
-        return linked.map(|()| number);
     }
-    bail!("all networks are taken: {refusals}")
+    bail!("no network is free: {refusals}")
 }
 
 fn hub(number: u8) -> String {

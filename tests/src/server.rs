@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_s3::Client;
+use granary_bench::ports::Port;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -17,8 +18,8 @@ use crate::network;
 use crate::raw;
 use crate::tls::Certificate;
 
-const START_DEADLINE: Duration = Duration::from_secs(60);
-const STOP_DEADLINE: Duration = Duration::from_secs(60);
+const START_DEADLINE: Duration = Duration::from_mins(2);
+const STOP_DEADLINE: Duration = Duration::from_mins(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const LOG_LINES_SHOWN: usize = 80;
 const SPACE_PORT: u16 = 9000;
@@ -65,14 +66,38 @@ impl ServerConfig {
     }
 }
 
+/// Where a server listens.
+#[derive(Debug)]
+enum Ports {
+    /// In a namespace of its own.
+    OfSpace,
+    /// Among others.
+    Taken { clients: Port, nodes: Port },
+}
+
+impl Ports {
+    fn clients(&self) -> u16 {
+        match self {
+            Self::OfSpace => SPACE_PORT,
+            Self::Taken { clients, .. } => clients.number(),
+        }
+    }
+
+    fn nodes(&self) -> u16 {
+        match self {
+            Self::OfSpace => SPACE_NODE_PORT,
+            Self::Taken { nodes, .. } => nodes.number(),
+        }
+    }
+}
+
 /// A server with its directory; stopped by SIGKILL when dropped.
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
     dir: TempDir,
     drive_paths: Vec<PathBuf>,
-    port: u16,
-    node_port: u16,
+    ports: Ports,
     certificate: Option<Certificate>,
     child: Option<Child>,
 }
@@ -99,11 +124,11 @@ impl Server {
         let certificate = if config.tls { Some(Certificate::create_in(dir.path())?) } else { None };
         let address = config.address.unwrap_or(Ipv4Addr::LOCALHOST);
         // In a namespace of its own every port is free, and from here it cannot be asked.
-        let (port, node_port) = match config.space {
-            Some(_) => (SPACE_PORT, SPACE_NODE_PORT),
-            None => (free_port(address)?, free_port(address)?),
+        let ports = match config.space {
+            Some(_) => Ports::OfSpace,
+            None => Ports::Taken { clients: Port::take(address)?, nodes: Port::take(address)? },
         };
-        Ok(Self { config, dir, drive_paths, port, node_port, certificate, child: None })
+        Ok(Self { config, dir, drive_paths, ports, certificate, child: None })
     }
 
     /// Starts the binary and waits until it is ready.
@@ -226,12 +251,12 @@ impl Server {
 
     /// `address:port`.
     pub fn host(&self) -> String {
-        format!("{}:{}", self.address(), self.port)
+        format!("{}:{}", self.address(), self.ports.clients())
     }
 
     /// Where it listens for other nodes, if it is one.
     pub fn node_host(&self) -> String {
-        format!("{}:{}", self.address(), self.node_port)
+        format!("{}:{}", self.address(), self.ports.nodes())
     }
 
     fn address(&self) -> Ipv4Addr {
@@ -378,10 +403,4 @@ pub fn binary() -> Result<PathBuf> {
         path.display()
     );
     Ok(path)
-}
-
-/// A port that was free a moment ago.
-fn free_port(address: Ipv4Addr) -> Result<u16> {
-    let listener = TcpListener::bind((address, 0)).context("finding a free port")?;
-    Ok(listener.local_addr()?.port())
 }

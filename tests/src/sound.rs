@@ -1,18 +1,16 @@
 //! What must be true of a store that nobody writes to, whatever happened to it before.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::Server;
 use crate::census::{Census, shard_files};
 use crate::tiers::wait;
+use crate::{PATIENCE, Server};
 
 /// The first page of a shard file: there before anything is committed.
 const HEADER_BYTES: u64 = 4096;
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Makes the directories that are gone and heals. Drives whose identity cannot be read are emptied first: that is what an
 /// operator has to do with them, as nobody else may decide whose they are.
@@ -98,7 +96,7 @@ async fn wait_for(
     mut holds: impl AsyncFnMut(&Value) -> Result<()>,
 ) -> Result<()> {
     let mut last = None;
-    let waited = wait(what, DEADLINE, async || {
+    let waited = wait(what, PATIENCE, async || {
         let volumes = json(server, &["volume", "list", "--json"]).await?;
         // The list and the files are looked at one after the other, and maintenance goes on in between.
         last = holds(&volumes).await.err();

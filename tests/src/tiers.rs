@@ -13,13 +13,12 @@ use serde_json::Value;
 
 use crate::census::Census;
 use crate::content::seeded_bytes;
-use crate::{Server, ServerConfig};
+use crate::{PATIENCE, Server, ServerConfig};
 
 /// The bucket of [`contents`].
 pub const BUCKET: &str = "tiers";
 /// How many of a store's drives are disks, of [`config`].
 pub const HDDS: usize = 4;
-const DEADLINE: Duration = Duration::from_secs(90);
 const SMALL: u64 = 60;
 const SMALL_BYTES: usize = 10_000;
 const LARGE_BYTES: usize = 3_000_000;
@@ -121,7 +120,7 @@ pub async fn count_classes(client: &Client, bucket: &str, classes: &[&str]) -> R
 
 /// Waits until the listing shows every object of a bucket in a class.
 pub async fn wait_moved(client: &Client, bucket: &str, from: &str, to: &str) -> Result<()> {
-    wait(&format!("everything in {bucket} is {to}"), DEADLINE, async || {
+    wait(&format!("everything in {bucket} is {to}"), PATIENCE, async || {
         let counts = count_classes(client, bucket, &[from, to]).await?;
         Ok(counts.first() == Some(&0) && counts.last() > Some(&0))
     })
@@ -165,7 +164,7 @@ pub async fn wait_restored(server: &Server, deadline: Duration) -> Result<()> {
 /// Waits until exactly so many bytes live, wherever: a heal that has too few disks left takes an SSD.
 pub async fn wait_live(server: &Server, bytes: u64) -> Result<()> {
     let mut last = 0;
-    let waited = wait("nothing lives twice", DEADLINE, async || {
+    let waited = wait("nothing lives twice", PATIENCE, async || {
         let list: Value = serde_json::from_str(&server.admin(&["tier", "list", "--json"]).await?)?;
         let tiers = list.get("tiers").and_then(Value::as_array).context("tiers")?;
         last = tiers.iter().filter_map(|tier| tier.get("live_bytes").and_then(Value::as_u64)).sum();
@@ -178,7 +177,7 @@ pub async fn wait_live(server: &Server, bytes: u64) -> Result<()> {
 /// Waits until exactly so many bytes live on the disks and none on the SSDs: nothing lost, nothing doubled.
 pub async fn wait_on_disks(server: &Server, bytes: u64) -> Result<()> {
     let mut last = (0, 0);
-    let waited = wait("nothing lives twice", DEADLINE, async || {
+    let waited = wait("nothing lives twice", PATIENCE, async || {
         last = (live_bytes(server, "ssd").await?, live_bytes(server, "hdd").await?);
         Ok(last == (0, bytes))
     })
@@ -189,7 +188,7 @@ pub async fn wait_on_disks(server: &Server, bytes: u64) -> Result<()> {
 /// Waits until volumes in which nothing lives are gone, but for those with records, and every other one has all its shards.
 pub async fn wait_collected(server: &Server, parity_min: usize) -> Result<()> {
     let mut last = None;
-    let waited = wait("the census is complete", DEADLINE, async || {
+    let waited = wait("the census is complete", PATIENCE, async || {
         last = collected(server, parity_min).await.err();
         Ok(last.is_none())
     })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::ByteStream;
+use granary_tests::PATIENCE;
 use granary_tests::census::Census;
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
@@ -17,7 +18,6 @@ const SETTINGS: [(&str, &str); 4] = [
     ("GRANARY_VOLUME_LIMIT_BYTES", "1048576"),
     ("GRANARY_ERASURE", "2+1"),
 ];
-const WITHIN: Duration = Duration::from_secs(60);
 const OBJECTS: u64 = 60;
 const LENGTH_BYTES: usize = 1_000_000;
 
@@ -62,7 +62,7 @@ async fn a_new_node_gets_its_share_and_then_nothing_moves_any_more() {
         if loads.len() == 5 && most - least <= 4 * 1_048_576 {
             break;
         }
-        assert!(begun.elapsed() < WITHIN, "{loads:?}");
+        assert!(begun.elapsed() < PATIENCE, "{loads:?}");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert!(total(&cluster, "granary_shards_moved_total").await > 3.0);
@@ -78,7 +78,7 @@ async fn a_new_node_gets_its_share_and_then_nothing_moves_any_more() {
             before = now;
         }
     };
-    tokio::time::timeout(Duration::from_secs(40), quiet).await.unwrap();
+    tokio::time::timeout(PATIENCE, quiet).await.expect("shards move without end");
     for number in 0..OBJECTS {
         let got = clients[1].get_object().bucket(BUCKET).key(format!("{number}")).send().await.unwrap();
         assert!(got.body.collect().await.unwrap().to_vec() == seeded_bytes(number, LENGTH_BYTES));
@@ -90,7 +90,7 @@ async fn a_new_node_gets_its_share_and_then_nothing_moves_any_more() {
         let volumes: Value = serde_json::from_str(&listed).unwrap();
         match Census::take(&cluster.drives()).unwrap().ensure_complete(&volumes, 1) {
             Ok(()) => break,
-            Err(error) => assert!(begun.elapsed() < WITHIN, "{error}"),
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

@@ -7,16 +7,15 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use granary_tests::Server;
 use granary_tests::census::Census;
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
+use granary_tests::{PATIENCE, Server};
 use serde_json::Value;
 
 /// Beside the bucket of the load, which is compared as a whole.
 const FILLED: &str = "filled";
-const WITHIN: Duration = Duration::from_secs(60);
 /// Small volumes and an impatient janitor; a code that leaves some of six drives free.
 const SETTINGS: [(&str, &str); 4] = [
     ("GRANARY_GRACE_MS", "2000"),
@@ -50,7 +49,7 @@ async fn shards_on(node: &Server, drive: &str) -> usize {
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !holds().await {
-        assert!(begun.elapsed() < WITHIN, "not in {WITHIN:?}: {what}");
+        assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
@@ -191,7 +190,7 @@ async fn a_drain_whose_worker_dies_anywhere_goes_on() {
             if deaths > 0 && is_told && moves["drains"][0]["drained"] == true {
                 break;
             }
-            assert!(begun.elapsed() < WITHIN, "{point}: {deaths} deaths, {moves}");
+            assert!(begun.elapsed() < PATIENCE, "{point}: {deaths} deaths, {moves}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         for node in &mut cluster.nodes {

@@ -11,6 +11,7 @@ use aws_sdk_s3::types::{
     ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
     ServerSideEncryptionRule,
 };
+use granary_tests::PATIENCE;
 use granary_tests::client::{Refusal, decided};
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
@@ -59,14 +60,24 @@ async fn nodes_that_share_a_key_ring_read_what_the_others_encrypt() {
     let rules = ServerSideEncryptionConfiguration::builder().rules(rule).build().unwrap();
     let configured = one.put_bucket_encryption().bucket(BUCKET).server_side_encryption_configuration(rules);
     configured.send().await.unwrap();
-    // What one node configures counts on the others within a second.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // What one node configures counts on the others soon.
+    for client in [two, three] {
+        let begun = Instant::now();
+        loop {
+            let probe = client.put_object().bucket(BUCKET).key("probe").body(ByteStream::from_static(b"x"));
+            if probe.send().await.unwrap().server_side_encryption().is_some() {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "a node does not learn of the default");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
     put(two, "before/").await;
     check(three, "before/").await;
 
     keyring(&ring, &["rotate", "sse-s3"]);
     keyring(&ring, &["add", "training"]);
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     for client in [one, two, three] {
         loop {
             let put = client.put_object().bucket(BUCKET).key("training").body(ByteStream::from_static(b"x"));

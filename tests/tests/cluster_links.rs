@@ -24,11 +24,21 @@ const PARITY: usize = 2;
 const WORKERS: u64 = 12;
 const LOAD_TIME: Duration = Duration::from_secs(3);
 
+/// Whether a load has to go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GoesOn {
+    Surely,
+    Perhaps,
+}
+
 /// Writes through `clients` for a while; what is acknowledged is in the ledger.
-async fn load(clients: &[Client], ledger: &Arc<Ledger>, seed: u64) -> u64 {
+async fn load(clients: &[Client], ledger: &Arc<Ledger>, seed: u64, goes_on: GoesOn) -> u64 {
     let before = ledger.acknowledged();
-    let load = Load::spread(clients, ledger, WORKERS, seed, OnFailure::AcceptUnavailable);
+    let mut load = Load::spread(clients, ledger, WORKERS, seed, OnFailure::AcceptUnavailable);
     tokio::time::sleep(LOAD_TIME).await;
+    if goes_on == GoesOn::Surely {
+        load.goes_on(before).await.unwrap();
+    }
     load.finish().await.unwrap();
     ledger.acknowledged() - before
 }
@@ -110,7 +120,7 @@ async fn through(faults: &[Fault]) {
     let clients = cluster.clients().unwrap();
     clients[0].create_bucket().bucket(BUCKET).send().await.unwrap();
     let ledger = Arc::new(Ledger::default());
-    assert!(load(&clients, &ledger, 1).await > 20);
+    load(&clients, &ledger, 1, GoesOn::Surely).await;
     for (fault, seed) in faults.iter().zip((100..).step_by(100)) {
         let begun = Instant::now();
         let well = (0..NODES).filter(|node| !fault.nodes().contains(node));
@@ -121,17 +131,16 @@ async fn through(faults: &[Fault]) {
         fault.inflict(cluster.network().unwrap());
         tokio::time::sleep(LOAD_TIME * 2).await;
         all.finish().await.unwrap();
-        let went_on = load(&well, &ledger, seed + 1).await;
-        if fault.is_bearable() {
-            assert!(went_on > 20, "{fault:?}: {went_on} writes went on");
-        }
+        eprintln!("{fault:?} for {:?}", begun.elapsed());
+        let goes_on = if fault.is_bearable() { GoesOn::Surely } else { GoesOn::Perhaps };
+        let went_on = load(&well, &ledger, seed + 1, goes_on).await;
         // Every read that begins at a slow link waits for it a moment before it asks elsewhere: minutes, for all keys.
         if fault.is_bearable() && !fault.is_slow() {
             ledger.verify(&well[0]).await.unwrap();
         }
         cluster.network().unwrap().heal().unwrap();
         cluster.wait_for(NODES).await.unwrap();
-        assert!(load(&clients, &ledger, seed + 2).await > 20, "{fault:?}: writes do not go on after it");
+        load(&clients, &ledger, seed + 2, GoesOn::Surely).await;
         cluster.wait_complete(PARITY).await.unwrap();
         verify(&cluster, &ledger).await;
         eprintln!("{fault:?}: {went_on} writes meanwhile; whole again after {:?}", begun.elapsed());
@@ -170,7 +179,7 @@ async fn two_nodes_that_swapped_their_drives_are_each_other() {
     cluster.wait_for(6).await.unwrap();
     meanwhile.finish().await.unwrap();
     verify(&cluster, &ledger).await;
-    load(&cluster.clients().unwrap(), &ledger, 2).await;
+    load(&cluster.clients().unwrap(), &ledger, 2, GoesOn::Surely).await;
     verify(&cluster, &ledger).await;
     cluster.wait_complete(2).await.unwrap();
 }
@@ -185,14 +194,14 @@ async fn a_node_that_comes_back_with_an_older_state_serves_nothing_stale() {
     let mut cluster = Cluster::start(6, 1).await.unwrap();
     cluster.clients().unwrap()[0].create_bucket().bucket(BUCKET).send().await.unwrap();
     let ledger = Arc::new(Ledger::default());
-    load(&cluster.clients().unwrap(), &ledger, 1).await;
+    load(&cluster.clients().unwrap(), &ledger, 1, GoesOn::Surely).await;
     let drive = cluster.nodes[5].drive_paths()[0].clone();
     let older = drive.with_extension("older");
     cluster.nodes[5].stop().await.unwrap();
     copy(&drive, &older);
     cluster.nodes[5].launch().await.unwrap();
     cluster.wait_for(6).await.unwrap();
-    load(&cluster.clients().unwrap(), &ledger, 2).await;
+    load(&cluster.clients().unwrap(), &ledger, 2, GoesOn::Surely).await;
     let others: Vec<Client> = cluster.nodes[..5].iter().map(|node| node.client().unwrap()).collect();
     let meanwhile = Load::spread(&others, &ledger, WORKERS, 3, OnFailure::AcceptUnavailable);
     cluster.nodes[5].kill().unwrap();

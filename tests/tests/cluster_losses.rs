@@ -7,15 +7,14 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use granary_tests::Server;
 use granary_tests::census::shard_files;
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
 use granary_tests::server::binary;
+use granary_tests::{PATIENCE, Server};
 
 const BUCKET: &str = "losses";
 const OBJECTS: u64 = 20;
-const DEADLINE: Duration = Duration::from_secs(60);
 
 async fn filled(cluster: &Cluster) {
     let clients = cluster.clients().unwrap();
@@ -103,7 +102,7 @@ async fn backed_up(cluster: &Cluster) {
     }
     let begun = Instant::now();
     while granary(&args)[0]["created_ms"].as_i64().is_none_or(|newest| newest <= now) {
-        assert!(begun.elapsed() < DEADLINE, "no backup is made");
+        assert!(begun.elapsed() < PATIENCE, "no backup is made");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

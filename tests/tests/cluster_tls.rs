@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_s3::primitives::ByteStream;
 use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
-use granary_tests::{Server, ServerConfig};
+use granary_tests::{PATIENCE, Server, ServerConfig};
 
 /// The files of one authority, and of a node's certificate that it signed.
 struct Authority {
@@ -82,6 +82,6 @@ async fn nodes_with_certificates_need_no_secret_and_take_no_stranger() {
     config.env.retain(|(name, _)| name != "GRANARY_NODE_TLS_KEY");
     let mut half = Server::prepare(config).unwrap();
     half.spawn().unwrap();
-    assert!(!half.wait_exit(Duration::from_secs(30)).await.unwrap().success());
+    assert!(!half.wait_exit(PATIENCE).await.unwrap().success());
     assert!(half.log_tail().contains("give all three"), "{}", half.log_tail());
 }

@@ -22,7 +22,7 @@ use granary_tests::server::binary;
 use granary_tests::{Server, ServerConfig, sound};
 
 const WORKERS: u64 = 8;
-const DEATH_DEADLINE: Duration = Duration::from_secs(40);
+const DEATH_DEADLINE: Duration = Duration::from_mins(2);
 const PARITY: usize = 2;
 /// A volume that was never opened.
 const UNKNOWN_VOLUME: &str = "abababababababababababababababab";

@@ -12,10 +12,9 @@ use aws_sdk_s3::types::{
     VersioningConfiguration,
 };
 use granary_tests::client::decided;
-use granary_tests::{Server, ServerConfig};
+use granary_tests::{PATIENCE, Server, ServerConfig};
 
 const BUCKET: &str = "lifecycle";
-const DEADLINE: Duration = Duration::from_secs(30);
 /// More than a page of the walk.
 const MANY: usize = 1_300;
 
@@ -66,7 +65,7 @@ async fn versions(client: &Client, prefix: &str) -> (Vec<String>, usize) {
 
 /// Waits until `reached` tells so.
 async fn until<F: Future<Output = bool>>(what: &str, mut reached: impl FnMut() -> F) {
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + PATIENCE;
     while !reached().await {
         assert!(Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(Duration::from_millis(200)).await;

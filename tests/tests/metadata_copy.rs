@@ -14,7 +14,7 @@ use granary_tests::content::seeded_bytes;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
 use granary_tests::postgres::{Flushing, PostgresCluster, Stop};
 use granary_tests::server::binary;
-use granary_tests::{Server, ServerConfig};
+use granary_tests::{PATIENCE, Server, ServerConfig};
 
 /// Beside the bucket of the load, whose ledger wants it for itself.
 const OTHER: &str = "other";
@@ -125,7 +125,7 @@ async fn kill_at(database: &PostgresCluster, mut child: Child, rows: usize) -> b
         if count.trim().parse::<usize>().is_ok_and(|count| count > rows) {
             break;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "the copy does not get on");
+        assert!(begun.elapsed() < PATIENCE, "the copy does not get on");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let was_running = child.try_wait().unwrap().is_none();
@@ -136,7 +136,7 @@ async fn kill_at(database: &PostgresCluster, mut child: Child, rows: usize) -> b
 
 async fn refused_start(server: &mut Server, says: &str) {
     server.spawn().unwrap();
-    let status = server.wait_exit(Duration::from_secs(60)).await.unwrap();
+    let status = server.wait_exit(PATIENCE).await.unwrap();
     assert!(!status.success());
     assert!(server.log_tail().contains(says), "no {says:?} in\n{}", server.log_tail());
 }
@@ -185,6 +185,7 @@ async fn a_store_moves_to_postgres_and_back_with_everything_in_it() {
     let busy = output(copy(&url, &drives, 4000)).await;
     assert!(complaint(&busy).contains("sessions are connected"), "{}", complaint(&busy));
     server.stop().await.unwrap();
+    database.wait_left("granary").unwrap();
     let back = report(&output(copy(&url, &drives, 4000)).await);
     assert_eq!(back["was_complete"], false);
     database.stop(Stop::Fast).unwrap();

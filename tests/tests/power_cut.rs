@@ -10,7 +10,7 @@ use granary_tests::census::Harm;
 use granary_tests::content::Choices;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
 use granary_tests::mount::Mount;
-use granary_tests::{Server, ServerConfig, sound};
+use granary_tests::{PATIENCE, Server, ServerConfig, sound};
 
 const IMAGE_BYTES: u64 = 3 << 30;
 const WORKERS: u64 = 12;
@@ -134,8 +134,7 @@ fn lost_drive(point: &str) -> Option<usize> {
 }
 
 async fn load_until_acknowledged(server: &Server, ledger: &Arc<Ledger>, seed: u64) {
-    let (enough, deadline) =
-        (ledger.acknowledged() + ACKNOWLEDGED_MIN, Instant::now() + Duration::from_secs(60));
+    let (enough, deadline) = (ledger.acknowledged() + ACKNOWLEDGED_MIN, Instant::now() + PATIENCE);
     let load = Load::start(&server.client().unwrap(), ledger, WORKERS, seed, OnFailure::Fail);
     while ledger.acknowledged() < enough {
         assert!(Instant::now() < deadline, "the load does not get on\n{}", server.log_tail());
@@ -151,9 +150,13 @@ async fn load_until_dark(
     seed: u64,
     point: Option<&str>,
 ) {
-    let load = Load::start(&server.client().unwrap(), ledger, WORKERS, seed, OnFailure::Stop);
+    let before = ledger.acknowledged();
+    let mut load = Load::start(&server.client().unwrap(), ledger, WORKERS, seed, OnFailure::Stop);
     match point {
-        None => tokio::time::sleep(Duration::from_millis(700 + 300 * seed)).await,
+        None => {
+            tokio::time::sleep(Duration::from_millis(700 + 300 * seed)).await;
+            load.goes_on(before).await.unwrap();
+        }
         Some(point) => wait_death(server, point).await,
     }
     mount.cut_power().unwrap();
@@ -167,7 +170,7 @@ async fn load_until_dark(
 
 /// Provokes the point until the server has died at it.
 async fn wait_death(server: &mut Server, point: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     if let Some(drive) = lost_drive(point) {
         tokio::time::sleep(Duration::from_millis(700)).await;
         Harm::Emptied.inflict(&server.drive_paths()[drive], &mut Choices::new(1)).unwrap();

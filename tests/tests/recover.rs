@@ -18,12 +18,11 @@ use granary_tests::content::seeded_bytes;
 use granary_tests::load::{BUCKET, Ledger, Load, OnFailure};
 use granary_tests::postgres::{Flushing, PostgresCluster};
 use granary_tests::server::binary;
-use granary_tests::{Server, ServerConfig};
+use granary_tests::{PATIENCE, Server, ServerConfig};
 use serde_json::Value;
 
 const WORKERS: u64 = 8;
 const LOAD_TIME: Duration = Duration::from_secs(2);
-const DEADLINE: Duration = Duration::from_secs(60);
 const VERSIONED: &str = "versioned";
 const LOCKED: &str = "locked";
 
@@ -284,7 +283,7 @@ async fn backed_up(server: &Server) {
         if found[0]["created_ms"].as_i64().is_some_and(|newest| newest > now) {
             return;
         }
-        assert!(begun.elapsed() < DEADLINE, "no backup was made: {found:?}");
+        assert!(begun.elapsed() < PATIENCE, "no backup was made: {found:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -336,7 +335,7 @@ async fn killed_in_the_middle_it_is_run_again() {
     let died = tokio::task::spawn_blocking(move || dying.output().unwrap()).await.unwrap();
     assert!(!died.status.success(), "the crash point was not reached");
     server.spawn().unwrap();
-    assert!(!server.wait_exit(DEADLINE).await.unwrap().success(), "what is not finished is not opened");
+    assert!(!server.wait_exit(PATIENCE).await.unwrap().success(), "what is not finished is not opened");
     let ran = recovered(&drives, &[]).await;
     assert!(ran.output["resumed_at"].as_u64().unwrap() > 0, "{}", ran.output);
     is_as_before(&mut server, &before, &ledger).await;

@@ -23,7 +23,7 @@ use granary_tests::tiers::{
     BUCKET, HDDS, check_all, complete, config, content_bytes, count_classes, live_bytes, put_all, set_rule,
     wait, wait_collected, wait_live, wait_moved, wait_on_disks,
 };
-use granary_tests::{Server, ServerConfig};
+use granary_tests::{PATIENCE, Server, ServerConfig};
 use tokio::task::JoinSet;
 
 const IR: TransitionStorageClass = TransitionStorageClass::GlacierIr;
@@ -68,7 +68,7 @@ async fn a_move_that_is_killed_at_any_step_goes_on_and_loses_nothing() {
     for point in STEPS {
         let mut server = filled(config(), Some(point)).await;
         set_rule(&server.client().unwrap(), BUCKET, IR).await.unwrap();
-        let death = server.wait_exit(Duration::from_secs(60)).await;
+        let death = server.wait_exit(PATIENCE).await;
         death.unwrap_or_else(|error| panic!("{point} was not reached: {error:#}"));
         server.set_env(config().env);
         server.launch().await.unwrap();
@@ -89,7 +89,7 @@ async fn a_power_cut_in_the_middle_of_a_move_loses_nothing() {
         let mut server = filled(ServerConfig { drive_paths, ..config() }, point).await;
         set_rule(&server.client().unwrap(), BUCKET, IR).await.unwrap();
         match point {
-            Some(_) => drop(server.wait_exit(Duration::from_secs(60)).await.unwrap()),
+            Some(_) => drop(server.wait_exit(PATIENCE).await.unwrap()),
             None => tokio::time::sleep(Duration::from_millis(1_000 + 150 * number)).await,
         }
         mount.cut_power().unwrap();
@@ -125,7 +125,7 @@ async fn a_drive_lost_in_the_middle_of_a_move_loses_nothing() {
         // A new drive in its place takes its share.
         std::fs::create_dir_all(&lost).unwrap();
         let mut left = None;
-        let healed = wait("the census is complete", Duration::from_secs(90), async || {
+        let healed = wait("the census is complete", PATIENCE, async || {
             // What was being moved or sealed is for the next heal.
             server.admin_output(&["heal"]).await?;
             left = complete(&server, 1).await.err();
@@ -169,9 +169,8 @@ async fn a_load_on_what_is_moved_never_sees_a_wrong_byte() {
         let abort = abort.set_key(upload.key.clone()).set_upload_id(upload.upload_id.clone());
         abort.send().await.unwrap();
     }
-    let moved = wait("what is not empty is moved", Duration::from_secs(60), async || {
-        Ok(live_bytes(&server, "ssd").await? == 0)
-    });
+    let moved =
+        wait("what is not empty is moved", PATIENCE, async || Ok(live_bytes(&server, "ssd").await? == 0));
     moved.await.unwrap();
     ledger.verify(&client).await.unwrap();
     wait_on_disks(&server, ledger.settled_bytes()).await.unwrap();
@@ -201,7 +200,7 @@ async fn copies_and_locks_race_the_moves() {
     let held: BTreeMap<String, Option<String>> = racers.join_all().await.into_iter().collect();
     for key in held.keys().cloned().chain((0..OBJECTS).map(|n| format!("copy{n}"))) {
         let n: u64 = key.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
-        let moved = wait(&key, Duration::from_secs(60), async || {
+        let moved = wait(&key, PATIENCE, async || {
             let head = client.head_object().bucket(BUCKET).key(&key).send().await?;
             Ok(head.storage_class() == Some(&StorageClass::GlacierIr))
         });
@@ -213,11 +212,9 @@ async fn copies_and_locks_race_the_moves() {
         let delete = client.delete_object().bucket(BUCKET).key(key).set_version_id(version.clone());
         assert_eq!(decided(delete.send().await).unwrap().unwrap_err().status, 403, "{key} is held");
     }
-    wait("nothing is left on the SSDs", Duration::from_secs(60), async || {
-        Ok(live_bytes(&server, "ssd").await? == 0)
-    })
-    .await
-    .unwrap();
+    wait("nothing is left on the SSDs", PATIENCE, async || Ok(live_bytes(&server, "ssd").await? == 0))
+        .await
+        .unwrap();
     // A copy of a large object shares its bytes, unless it was made when these lay elsewhere already.
     let lengths = |parity: u64| (parity..OBJECTS).step_by(2).map(|n| body(n).len() as u64).sum::<u64>();
     let (small, large, live) = (lengths(0), lengths(1), live_bytes(&server, "hdd").await.unwrap());
@@ -293,7 +290,7 @@ async fn a_change_of_class_alone_that_is_killed_goes_on() {
     server.set_env(env);
     server.launch().await.unwrap();
     set_rule(&server.client().unwrap(), BUCKET, TransitionStorageClass::Glacier).await.unwrap();
-    server.wait_exit(Duration::from_secs(60)).await.unwrap();
+    server.wait_exit(PATIENCE).await.unwrap();
     server.set_env(config().env);
     server.launch().await.unwrap();
     let client = server.client().unwrap();

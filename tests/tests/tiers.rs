@@ -15,7 +15,7 @@ use granary_tests::tiers::{
     BUCKET, check_all, config, content_bytes, count_classes, live_bytes, put_all, set_rule, wait, wait_moved,
     wait_on_disks, wait_restored,
 };
-use granary_tests::{Server, ServerConfig};
+use granary_tests::{PATIENCE, Server, ServerConfig};
 
 /// SSDs that run full: writes are refused, or go to the disks if the operator says so, and come back right. Mounts small tmpfs
 /// drives, and so needs root.
@@ -109,9 +109,7 @@ async fn needs_room_for_expedited_restores(client: &Client) {
             let refused = (refusal.status, refusal.code.as_str());
             assert_eq!(refused, (503, "GlacierExpeditedRetrievalNotAvailable"));
             assert!(restore(&key, Tier::Standard).await.is_ok());
-            wait("it is restored", Duration::from_secs(30), async || Ok(is_readable(client, &key).await))
-                .await
-                .unwrap();
+            wait("it is restored", PATIENCE, async || Ok(is_readable(client, &key).await)).await.unwrap();
             return;
         }
     }
@@ -169,20 +167,34 @@ async fn two_nodes_that_move_the_same_objects_at_once_lose_and_double_nothing() 
     let client = cluster.nodes[1].client().unwrap();
     put_all(&client).await.unwrap();
     set_rule(&client, BUCKET, TransitionStorageClass::GlacierIr).await.unwrap();
-    wait("the first node moves", Duration::from_secs(30), async || {
-        Ok(cluster.nodes[0].metric(MOVED).await? > 0.0)
+    // The first, unless its lease went to another meanwhile.
+    let mut first = 0;
+    wait("a node moves", PATIENCE, async || {
+        for (number, node) in cluster.nodes.iter().enumerate() {
+            if node.metric(MOVED).await? > 0.0 {
+                first = number;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     })
     .await
     .unwrap();
-    cluster.nodes[0].freeze().unwrap();
-    wait("another node moves", Duration::from_secs(60), async || {
+    let others = [1, 2].map(|step| (first + step) % 3);
+    let client = cluster.nodes[others[0]].client().unwrap();
+    let moved = async || -> anyhow::Result<f64> {
+        let [one, two] = others.map(|number| &cluster.nodes[number]);
+        Ok(one.metric(MOVED).await? + two.metric(MOVED).await?)
+    };
+    let before = moved().await.unwrap();
+    cluster.nodes[first].freeze().unwrap();
+    wait("another node moves", PATIENCE, async || {
         let counts = count_classes(&client, BUCKET, &["STANDARD", "GLACIER_IR"]).await?;
-        let others = cluster.nodes[1].metric(MOVED).await? + cluster.nodes[2].metric(MOVED).await?;
-        Ok(others > 0.0 || counts[0] == 0)
+        Ok(moved().await? > before || counts[0] == 0)
     })
     .await
     .unwrap();
-    cluster.nodes[0].thaw().unwrap();
+    cluster.nodes[first].thaw().unwrap();
     check_all(&client).await.unwrap();
     wait_moved(&client, BUCKET, "STANDARD", "GLACIER_IR").await.unwrap();
     cluster.wait_for(3).await.unwrap();
@@ -224,7 +236,7 @@ async fn a_prefix_is_restored_by_one_command_and_nothing_else() {
     assert_eq!((done["begun"].as_u64(), done["failed"].as_u64()), (Some(ARCHIVED), Some(1)), "{done}");
     assert_eq!(done["failures"][0]["key"], "run/deep");
     assert_eq!((done["readable"].as_u64(), done["begun_bytes"].as_u64()), (Some(1), Some(10 * ARCHIVED)));
-    wait_restored(&server, Duration::from_secs(60)).await.unwrap();
+    wait_restored(&server, PATIENCE).await.unwrap();
     assert!(is_readable(&client, "run/0000").await && is_readable(&client, "run/1099").await);
     assert!(!is_readable(&client, "other/a").await && !is_readable(&client, "run/deep").await);
     let (is_success, done) = restore("s3://tiers/run/", "Bulk").await;

@@ -106,6 +106,8 @@ pub(crate) fn run(
     std::thread::scope(|scope| {
         let lane = || -> Result<()> {
             while let Some(program) = next(&waiting) {
+                // What it says comes when it has ended: of one that never does, this is all that is known.
+                println!("     Started {}", program.name);
                 let ran = program.run(arguments, variables)?;
                 (told.lock().unwrap_or_else(PoisonError::into_inner))(ran);
             }

@@ -128,7 +128,8 @@ fn sigterm_waits_for_a_request_in_progress_and_no_longer_than_the_drain_timeout(
     let (status, log) = server.wait();
     assert!(status.success(), "{log}");
     assert!(log.contains("stopped"), "{log}");
-    assert!(started.elapsed() < Duration::from_secs(10));
+    // Less than a head may take.
+    assert!(started.elapsed() < Duration::from_secs(25));
 }
 
 /// Its key ring and its credentials are others too, and say nothing of what is wrong.

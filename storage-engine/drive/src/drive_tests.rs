@@ -11,7 +11,7 @@ fn drive(dir: &Path) -> Arc<Drive> {
     let identity =
         Identity::new(ClusterId::from_bytes([1; 16]), &member, std::slice::from_ref(&member), "1+0");
     write_identity(dir, &identity).unwrap();
-    Drive::open(dir, identity, Duration::from_secs(5)).unwrap()
+    Drive::open(dir, identity, Duration::from_mins(1)).unwrap()
 }
 
 fn volume() -> VolumeId {
@@ -100,7 +100,7 @@ fn a_directory_emptied_while_it_is_opened_stays_empty() {
     let identity = drive(dir.path()).identity().clone();
     fs::remove_dir_all(dir.path()).unwrap();
     fs::create_dir(dir.path()).unwrap();
-    assert!(Drive::open(dir.path(), identity, Duration::from_secs(5)).is_err());
+    assert!(Drive::open(dir.path(), identity, Duration::from_mins(1)).is_err());
     assert!(matches!(identity::inspect(dir.path()), identity::Found::Empty));
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::{Store, bytes, drive, files_below};
+use common::{Store, bytes, drive, files_below, until};
 use granary_engine::{DriveHealth, DriveProblem, Engine, TaskKind, VolumeState};
 use granary_types::VolumeId;
 
@@ -161,12 +161,10 @@ async fn a_scrub_tells_of_rot_and_only_what_is_rotten_is_written_anew() {
     let found = store.task(TaskKind::Scrub).await;
     assert_eq!((found.findings, found.unrepairable), (1, 0), "{found:?}");
     // Healed without being asked.
-    for _ in 0..400 {
-        if Some(&rotten.metadata().unwrap().ino()) != before.get(&rotten) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
+    until("it is written anew", || {
+        std::future::ready(Some(&rotten.metadata().unwrap().ino()) != before.get(&rotten))
+    })
+    .await;
     assert_eq!(store.task(TaskKind::Scrub).await.findings, 0);
     let after = inodes(&store, 6);
     let anew: Vec<&PathBuf> = after
@@ -220,17 +218,12 @@ async fn a_shard_file_that_no_metadata_knows_is_moved_aside_and_kept() {
     let folder = path(&store, 1).join("volumes/ab");
     std::fs::create_dir_all(&folder).unwrap();
     let planted = folder.join(&name);
-    std::fs::write(&planted, [7; 10_000]).unwrap();
     let begun = Instant::now();
+    std::fs::write(&planted, [7; 10_000]).unwrap();
     tokio::time::sleep(store.options.grace / 2).await;
     // Not before the grace is over: whoever makes a volume makes its files first.
     assert!(planted.exists() || begun.elapsed() >= store.options.grace);
-    for _ in 0..400 {
-        if !planted.exists() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
+    until("it is moved aside", || std::future::ready(!planted.exists())).await;
     let kept = files_below(&path(&store, 1).join("quarantine"));
     assert_eq!(kept.iter().map(|file| file.file_name().unwrap()).collect::<Vec<_>>(), [name.as_str()]);
     assert!(std::fs::read(&kept[0]).unwrap() == [7; 10_000]);

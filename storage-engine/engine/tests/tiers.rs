@@ -4,8 +4,8 @@ use crate::common;
 
 use std::time::{Duration, Instant};
 
-use common::tiered::{SSDS, live, put, put_parts, tiered, until};
-use common::{Store, bucket, bytes, entry, key, reopen};
+use common::tiered::{SSDS, live, put, put_parts, tiered};
+use common::{Store, bucket, bytes, entry, key, reopen, until};
 use granary_engine::{
     DeleteEntry, Engine, EngineError, EngineOptions, LifecycleFilter, LifecycleRule, LifecycleRules,
     RestoreState, RuleStatus, TaskKind, TierRule, Transition, TransitionTime, UploadOptions, Urgency,

@@ -5,8 +5,8 @@ use crate::common;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::tiered::{HDDS, SSDS, live, options, put, put_parts, tiered, until};
-use common::{Store, bucket, bytes, entry, key};
+use common::tiered::{HDDS, SSDS, live, options, put, put_parts, tiered};
+use common::{PATIENCE, Store, bucket, bytes, entry, key, until};
 use granary_engine::{
     Engine, EngineError, RestoreState, TaskKind, Urgency, WarmJob, WarmJobId, WarmJobState, WarmStatus,
 };
@@ -48,12 +48,14 @@ async fn check(store: &Store, all: &[(String, Bytes)]) {
 }
 
 async fn ended(engine: &Engine, job: WarmJobId) -> WarmJob {
+    let begun = Instant::now();
     loop {
         let found = engine.warm_job(job).unwrap();
         if found.state != WarmJobState::Running {
             assert_eq!(found.state, WarmJobState::Done);
             return found;
         }
+        assert!(begun.elapsed() < PATIENCE, "it does not end: {found:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -169,7 +171,8 @@ async fn the_cache_stays_below_its_bound_and_evicts_what_was_read_least_recently
     // The first is read, so that the second was read least recently.
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(store.get("a/0").await.unwrap() == bytes(10_000, 0));
-    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    // Reads are told every quarter of a second.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
     put(&store.engine, "b", &bytes(20_000, 7), StorageClass::StandardIa).await.unwrap();
     let job = store.engine.prefetch(&bucket(), "b").await.unwrap();
     assert_eq!(ended(&store.engine, job).await.copied, 1);
@@ -193,7 +196,7 @@ async fn the_cache_stays_below_its_bound_and_evicts_what_was_read_least_recently
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_often_is_promoted_and_goes_when_that_ends() {
-    let store = tiered_with(|options| options.warm.demote_after = Duration::from_secs(3)).await;
+    let store = tiered_with(|options| options.warm.demote_after = Duration::from_secs(5)).await;
     for (name, class) in [("hot", StorageClass::IntelligentTiering), ("ia", StorageClass::StandardIa)] {
         put(&store.engine, name, &bytes(30_000, 1), class).await.unwrap();
     }
@@ -203,7 +206,12 @@ async fn what_is_read_often_is_promoted_and_goes_when_that_ends() {
         store.get("hot").await.unwrap();
         store.get("ia").await.unwrap();
     }
-    until("it is promoted", || async { status(&store).await.promoted == (1, 30_000) }).await;
+    // It is read on, so that it is not demoted before it is looked at.
+    until("it is promoted", || async {
+        store.get("hot").await.unwrap();
+        status(&store).await.promoted == (1, 30_000)
+    })
+    .await;
     // Other classes are the cache's, which is off here.
     assert_eq!(on_ssds(&store).await, 30_000);
     assert!(store.get("hot").await.unwrap() == bytes(30_000, 1));
@@ -262,7 +270,7 @@ async fn restores_are_in_progress_until_the_copy_is_there_and_end_with_it() {
     };
     for name in &names {
         assert_eq!(state(&store, name).await, None);
-        let asked = restore(&store, name, 20, Urgency::Bulk).await.unwrap();
+        let asked = restore(&store, name, 600, Urgency::Bulk).await.unwrap();
         assert_eq!((asked.was_restored, asked.state), (false, RestoreState::Ongoing));
     }
     for name in &names {
@@ -272,8 +280,11 @@ async fn restores_are_in_progress_until_the_copy_is_there_and_end_with_it() {
     assert_eq!(status(&store).await.restored, (6, total(&all)));
     store.restart().await;
     check(&store, &all).await;
-    let again = restore(&store, names[0], 600, Urgency::Standard).await.unwrap();
-    assert!(again.was_restored);
+    for name in &names {
+        // The first for longer than before, the others until soon.
+        let days = if *name == names[0] { 1_200 } else { 1 };
+        assert!(restore(&store, name, days, Urgency::Standard).await.unwrap().was_restored);
+    }
     until("the others expire", || async { status(&store).await.restored == (1, 1) }).await;
     assert_eq!(state(&store, names[1]).await, None);
     assert_eq!(on_ssds(&store).await, 1);

@@ -12,6 +12,9 @@
 #[path = "../../../tests/bench/src/postgres.rs"]
 #[allow(dead_code, unreachable_pub, reason = "a bench uses its part")]
 mod cluster;
+#[path = "../../../tests/bench/src/ports.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a bench uses its part")]
+mod ports;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

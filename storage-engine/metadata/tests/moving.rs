@@ -5,10 +5,9 @@ use crate::pg;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{Homes, when_free};
+use common::{Homes, wait_for_copies, when_free};
 use granary_metadata::conformance::random::everything;
 use granary_metadata::conformance::sample::{bucket, bucket_id, commit, id, key, put_empty, version_id, w};
 use granary_metadata::moving::{
@@ -16,7 +15,7 @@ use granary_metadata::moving::{
     Source, Table, back_up, copy, digests,
 };
 use granary_metadata::postgres::{Consistency, PostgresCopy, PostgresStore};
-use granary_metadata::sqlite::{Existing, SqliteImport, SqliteStore, mark_moved};
+use granary_metadata::sqlite::{Existing, SqliteImport, mark_moved};
 use granary_metadata::{
     AclChange, BucketDocument, DriveRow, DriveState, EventPlace, IdentityChange, IdentityDocument,
     MetadataError, MetadataStore, NewEvent, Outcome, RestoreChange, Restored, Result, Tagging, WarmChange,
@@ -161,16 +160,6 @@ fn has_every_table(digests: &Digests) {
     }
 }
 
-async fn copies_form(store: &SqliteStore) {
-    for _ in 0..500 {
-        if store.copies_missing() == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{} copies are missing", store.copies_missing());
-}
-
 async fn postgres_copy() -> (String, PostgresCopy) {
     let url = tokio::task::spawn_blocking(pg::fresh_database).await.unwrap();
     (url.clone(), PostgresCopy::new(pg::options(&url), Consistency::Quiet).unwrap())
@@ -215,7 +204,7 @@ async fn up_to_postgres_and_back_and_on_to_another_postgres() {
     let back = homes(&fresh).open(Existing::Expected);
     assert_eq!(all(&*back).await, first);
     assert_eq!(back.recount().await.unwrap(), []);
-    copies_form(&back).await;
+    wait_for_copies(&back).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -278,7 +267,7 @@ async fn moved_metadata_is_not_opened_until_other_metadata_takes_its_place() {
     // Also with any two of the drives gone.
     std::fs::remove_dir_all(homes(&dir).dir(0)).unwrap();
     std::fs::remove_dir_all(homes(&dir).dir(2)).unwrap();
-    let refused = homes(&dir).try_open(Existing::Expected).err().unwrap();
+    let refused = when_free(|| homes(&dir).try_open(Existing::Expected)).err().unwrap();
     assert!(format!("{refused:?}").contains("moved to postgres://h/granary"), "{refused:?}");
 
     let down = when_free(|| import(&homes(&dir))).unwrap();
@@ -286,7 +275,7 @@ async fn moved_metadata_is_not_opened_until_other_metadata_takes_its_place() {
     drop(down);
     let back = homes(&dir).open(Existing::Expected);
     assert_eq!(all(&*back).await, all(&up).await);
-    copies_form(&back).await;
+    wait_for_copies(&back).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,6 +11,7 @@ pub mod faults;
 pub mod kinds;
 pub mod machine;
 pub mod mount;
+pub mod ports;
 pub mod postgres;
 pub mod prefetch;
 pub mod records;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,6 +11,9 @@ use anyhow::{Context, Result, ensure};
 const SHUTDOWN_SCRIPT: &str = "import fcntl, os, struct, sys
 directory = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.ioctl(directory, 0x8004587d, struct.pack('I', 2))";
+
+/// On however loaded a machine.
+const UNMOUNTED_WITHIN: Duration = Duration::from_mins(1);
 
 /// A mounted file system; unmounted when dropped.
 #[derive(Debug)]
@@ -58,11 +62,14 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         // A killed server may hold files open for a moment longer.
-        for _ in 0..100 {
-            if run(Command::new("umount").arg(&self.path)).is_ok() {
+        let begun = Instant::now();
+        while let Err(refusal) = run(Command::new("umount").arg(&self.path)) {
+            if begun.elapsed() > UNMOUNTED_WITHIN {
+                let told = format!("{} stays mounted: {refusal:#}\n", self.path.display());
+                let _ = std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes());
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 }

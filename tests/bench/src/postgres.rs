@@ -1,17 +1,20 @@
 //! A throwaway Postgres: a real cluster in a temporary directory, gone when its handle is dropped or the test process
-//! dies, however it dies. The metadata crate's tests include this file too, so it uses nothing of its neighbours.
+//! dies, however it dies. The metadata crate's tests include this file too, and its neighbour with the ports, and nothing else.
 //!
 //! Postgres refuses to run as root, so as root its programs run as the system user `postgres`.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+
+use super::ports::Port;
 
 /// The database user of the tests.
 const USER: &str = "postgres";
@@ -21,6 +24,10 @@ const PASSWORD: &str = "granary-test";
 const VERSIONS_DIR: &str = "/usr/lib/postgresql";
 /// Where `cargo xtask` says they are.
 const BIN_VARIABLE: &str = "GRANARY_TEST_POSTGRES_BIN";
+
+/// How long something is waited for that has to happen by itself, on however loaded a machine.
+const PATIENCE: Duration = Duration::from_mins(3);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Whether the cluster outlives a power cut. Nothing else depends on it, and it costs time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +60,7 @@ impl Stop {
 #[derive(Debug)]
 pub struct PostgresCluster {
     dir: PathBuf,
-    port: u16,
+    port: Port,
     bin: PathBuf,
     /// Stops the server and removes the directory when its standard input ends, as it does when this process ends.
     _guard: Child,
@@ -120,7 +127,38 @@ impl PostgresCluster {
 
     /// Makes a standby a primary.
     pub fn promote(&self) -> Result<()> {
-        self.control(&["promote", "-w"])
+        self.control(&["promote", "-w", "-t", "120"])
+    }
+
+    /// Waits until this standby has all that the primary has committed.
+    pub fn catch_up(&self, primary: &Self) -> Result<()> {
+        let wanted = primary.sql("postgres", "SELECT pg_current_wal_lsn()")?;
+        self.wait_until(&format!("SELECT pg_last_wal_replay_lsn() >= '{wanted}'::pg_lsn"))
+    }
+
+    /// Lets this standby receive nothing more: what the primary commits from now on is lost when this takes its place.
+    pub fn cut_off(&self) -> Result<()> {
+        self.sql("postgres", "ALTER SYSTEM SET primary_conninfo = ''")?;
+        self.sql("postgres", "SELECT pg_reload_conf()")?;
+        // The settings are read and the receiver ends some time after.
+        let is_told = "current_setting('primary_conninfo') = ''";
+        self.wait_until(&format!("SELECT {is_told} AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver)"))
+    }
+
+    /// Waits until nobody has a session with the database: the server hears of the end of a client later than that ends.
+    pub fn wait_left(&self, database: &str) -> Result<()> {
+        self.wait_until(&format!(
+            "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '{database}')"
+        ))
+    }
+
+    fn wait_until(&self, holds: &str) -> Result<()> {
+        let begun = Instant::now();
+        while self.sql("postgres", holds)? != "t" {
+            ensure!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {holds}\n{}", self.log());
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
     }
 
     fn prepare() -> Result<Self> {
@@ -129,7 +167,7 @@ impl PostgresCluster {
         if is_root() {
             run(Command::new("chown").arg(USER).arg(&dir))?;
         }
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let port = Port::take(Ipv4Addr::LOCALHOST)?;
         let data = dir.join("data");
         let script = r#"cat >/dev/null; "$0" -D "$1" -m immediate -w stop >/dev/null 2>&1; rm -rf "$2""#;
         // In a process group of its own, so that what ends the tests does not end the guard too.
@@ -162,7 +200,7 @@ impl PostgresCluster {
         let mut text = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\nfsync = {flushing}\n\
              max_connections = 300\nlog_min_messages = fatal\nlogging_collector = off\n",
-            self.port,
+            self.port.number(),
             self.dir.display(),
         );
         for setting in settings {
@@ -187,17 +225,17 @@ impl PostgresCluster {
 
     /// Starts the server again after [`PostgresCluster::stop`].
     pub fn launch(&self) -> Result<()> {
-        self.control(&["-w", "-t", "60", "start"])
+        self.control(&["-w", "-t", "120", "start"])
     }
 
     /// Stops the server; its data stay.
     pub fn stop(&self, how: Stop) -> Result<()> {
-        self.control(&["-w", "-m", how.as_str(), "stop"])
+        self.control(&["-w", "-t", "120", "-m", how.as_str(), "stop"])
     }
 
     /// Stops the server and starts it again on the same port.
     pub fn restart(&self, how: Stop) -> Result<()> {
-        self.control(&["-w", "-t", "60", "-m", how.as_str(), "restart"])
+        self.control(&["-w", "-t", "120", "-m", how.as_str(), "restart"])
     }
 
     /// Runs SQL and returns the rows, their columns separated by `|`.
@@ -214,7 +252,7 @@ impl PostgresCluster {
     }
 
     fn connection(&self, database: &str) -> String {
-        format!("host=127.0.0.1 port={} user={USER} dbname={database}", self.port)
+        format!("host=127.0.0.1 port={} user={USER} dbname={database}", self.port.number())
     }
 
     /// The URL of a database on this cluster.
@@ -224,12 +262,12 @@ impl PostgresCluster {
 
     /// The URL of a database, for clients of another network.
     pub fn url_at(&self, at: Ipv4Addr, database: &str) -> String {
-        format!("postgres://{USER}:{PASSWORD}@{at}:{}/{database}?sslmode=disable", self.port)
+        format!("postgres://{USER}:{PASSWORD}@{at}:{}/{database}?sslmode=disable", self.port.number())
     }
 
     /// `127.0.0.1:port`.
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.port.number())
     }
 
     /// The server's log.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use granary_tests::census::shard_files;
 use granary_tests::raw::{connect, head_of};
 use granary_tests::signer::{Request, UNSIGNED_PAYLOAD};
-use granary_tests::{Server, ServerConfig};
+use granary_tests::{PATIENCE, Server, ServerConfig};
 use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -13,8 +13,6 @@ use crate::{BUCKET, Target};
 
 const SILENT_CONNECTIONS: usize = 300;
 const HANGING_UPLOADS: usize = 60;
-const CLOSED_WITHIN: Duration = Duration::from_secs(15);
-const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(30);
 /// What may stay on all drives: a volume that was just begun.
 const LEFT_BYTES_MAX: u64 = 64 << 10;
 
@@ -22,7 +20,7 @@ fn impatient() -> ServerConfig {
     ServerConfig::drives(2)
         .env("GRANARY_FIRST_BYTE_TIMEOUT_MS", "1000")
         .env("GRANARY_HEADER_TIMEOUT_MS", "1000")
-        .env("GRANARY_STALL_TIMEOUT_MS", "2000")
+        .env("GRANARY_STALL_TIMEOUT_MS", "4000")
 }
 
 #[tokio::test]
@@ -39,10 +37,10 @@ async fn silent_and_slow_connections_are_closed_and_others_are_served() {
     }
     let before = Instant::now();
     target.assert_unharmed().await;
-    assert!(before.elapsed() < Duration::from_secs(5), "others wait for the silent");
+    assert!(before.elapsed() < Duration::from_secs(30), "others wait for the silent");
     for mut stream in silent {
         let mut rest = Vec::new();
-        let closed = tokio::time::timeout(CLOSED_WITHIN, stream.read_to_end(&mut rest)).await;
+        let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
         assert!(closed.is_ok(), "a silent connection stays open");
     }
     target.assert_unharmed().await;
@@ -57,7 +55,7 @@ async fn a_body_that_stalls_is_given_up_and_not_stored() {
     stream.write_all(&head_of(&request)).await.unwrap();
     stream.write_all(&[7; 500_000]).await.unwrap();
     let mut answer = Vec::new();
-    let closed = tokio::time::timeout(CLOSED_WITHIN, stream.read_to_end(&mut answer)).await;
+    let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
     assert!(closed.is_ok(), "a stalled body is waited for without end");
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
@@ -162,7 +160,7 @@ async fn uploads_that_are_cut_off_at_any_point_give_their_room_back() {
     let begun = Instant::now();
     while volume_bytes(&target.server) > LEFT_BYTES_MAX {
         let left = volume_bytes(&target.server);
-        assert!(begun.elapsed() < GIVEN_BACK_WITHIN, "{left} bytes of {written} are still taken");
+        assert!(begun.elapsed() < PATIENCE, "{left} bytes of {written} are still taken");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     target.assert_unharmed().await;

@@ -68,7 +68,7 @@ async fn a_stalled_body_holds_nobody_up() {
     let mut stalled = pool.body(u64::MAX).unwrap();
     stalled.update(&data(100, 0)).await.unwrap();
     let body = data(8 * MIB, 3);
-    let found = tokio::time::timeout(Duration::from_secs(20), hash(&pool, body.clone(), 100_000)).await;
+    let found = tokio::time::timeout(Duration::from_mins(1), hash(&pool, body.clone(), 100_000)).await;
     assert_eq!(found.unwrap(), expected(&body));
     assert_eq!(stalled.finish().await.unwrap(), expected(&data(100, 0)));
 }

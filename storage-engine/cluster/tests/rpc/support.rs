@@ -33,7 +33,7 @@ pub(crate) fn open_drive(directory: &Path, number: u8) -> Arc<Drive> {
     if !directory.join(granary_drive::IDENTITY_FILE).exists() {
         write_identity(directory, &identity).unwrap();
     }
-    Drive::open(directory, identity, Duration::from_secs(5)).unwrap()
+    Drive::open(directory, identity, PATIENCE).unwrap()
 }
 
 /// A node that serves drives.
@@ -46,7 +46,9 @@ pub(crate) struct Node {
 }
 
 pub(crate) fn server_options() -> RpcServerOptions {
-    RpcServerOptions::new(secret(), CLUSTER, SERVER_NODE)
+    let mut options = RpcServerOptions::new(secret(), CLUSTER, SERVER_NODE);
+    options.progress_deadline = PATIENCE / 2;
+    options
 }
 
 impl Node {
@@ -108,31 +110,44 @@ async fn bind_again(address: SocketAddr) -> TcpListener {
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => return listener,
-            Err(error) => assert!(begun.elapsed() < Duration::from_secs(5), "{error}"),
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Impatient, so that tests are quick.
+/// How long something is waited for that has to happen by itself, on however loaded a machine.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// So patient that a loaded machine is not taken for a node that says nothing.
 pub(crate) fn peer_options(address: SocketAddr) -> PeerOptions {
     let mut options = PeerOptions::new(address.to_string(), secret(), CLUSTER, CLIENT_NODE);
     options.timing = Timing {
         heartbeat_interval: Duration::from_millis(100),
-        suspect_after: Duration::from_millis(1000),
-        dead_after: Duration::from_millis(2500),
-        connect_deadline: Duration::from_millis(1000),
-        progress_deadline: Duration::from_millis(1500),
+        suspect_after: Duration::from_secs(30),
+        dead_after: Duration::from_mins(1),
+        connect_deadline: Duration::from_secs(30),
+        progress_deadline: Duration::from_secs(30),
         reconnect_pause_max: Duration::from_millis(400),
     };
     options
 }
 
-/// Waits until something holds; not longer than ten seconds.
+/// With the patience that a test of silence can wait for.
+pub(crate) fn impatient_options(address: SocketAddr) -> PeerOptions {
+    let mut options = peer_options(address);
+    options.timing.suspect_after = Duration::from_secs(3);
+    options.timing.dead_after = Duration::from_secs(6);
+    options.timing.connect_deadline = Duration::from_secs(2);
+    options.timing.progress_deadline = Duration::from_secs(2);
+    options
+}
+
+/// Waits until something holds.
 pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "never: {what}");
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

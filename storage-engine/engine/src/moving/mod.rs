@@ -11,6 +11,7 @@ mod survey;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub use granary_metadata::moving::{CopyOptions, CopyReport, Digests, Phase, Progress, SetDigest, Table};
 use granary_metadata::moving::{Entry, Export, Import, Place, copy};
@@ -30,6 +31,9 @@ pub use granary_metadata::moving::Manifest;
 pub use granary_metadata::postgres::SchemaVersion;
 pub(crate) use shards::{ShardCheck, find as find_backups};
 pub(crate) use survey::Surveys;
+
+/// How long sessions are waited for whose node has ended.
+const LEFT_WITHIN: Duration = Duration::from_secs(3);
 
 /// Where a store's metadata is or goes.
 #[derive(Debug, Clone)]
@@ -75,7 +79,7 @@ impl Source {
             }
             MetadataPlace::Postgres(options) => {
                 let source = PostgresCopy::new((**options).clone(), Consistency::Quiet)?;
-                let others = source.other_sessions().await?;
+                let others = sessions_left(&source).await?;
                 if others > 0 {
                     return Err(EngineError::Layout(format!(
                         "{others} other sessions are connected to the database that is copied from: stop all nodes first"
@@ -105,6 +109,19 @@ impl Source {
             }
             Self::Postgres(source) => Ok(source.mark_moved(to).await?),
         }
+    }
+}
+
+/// How many others use the database. Those of a node that was stopped just now are waited for: the database hears of its end some
+/// time after it.
+async fn sessions_left(source: &PostgresCopy) -> Result<u64> {
+    let begun = Instant::now();
+    loop {
+        let others = source.other_sessions().await?;
+        if others == 0 || begun.elapsed() >= LEFT_WITHIN {
+            return Ok(others);
+        }
+        tokio::time::sleep(LEFT_WITHIN / 20).await;
     }
 }
 

@@ -29,7 +29,7 @@ pub(in crate::moving) fn drives(count: usize) -> Drives {
         fs::create_dir(path).unwrap();
         let identity = Identity::new(CLUSTER, member, &members, "4+2");
         write_identity(path, &identity).unwrap();
-        Drive::open(path, identity, Duration::from_secs(5)).unwrap()
+        Drive::open(path, identity, Duration::from_mins(1)).unwrap()
     };
     let drives = paths.iter().zip(&members).map(open).collect();
     let drives = DriveSet::new(drives, Vec::new(), None).usable();

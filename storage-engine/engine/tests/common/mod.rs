@@ -5,7 +5,7 @@
 pub(crate) mod tiered;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,6 +15,9 @@ use granary_engine::{
     TaskKind, TaskProgress, TaskState,
 };
 use granary_types::{BucketName, Etag, ObjectKey};
+
+/// How long something is waited for that has to happen by itself, on however loaded a machine.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 pub(crate) struct Store {
     pub(crate) dir: tempfile::TempDir,
@@ -62,12 +65,14 @@ impl Store {
 
     pub(crate) async fn task(&self, kind: TaskKind) -> TaskProgress {
         let id = self.engine.start_task(kind);
+        let begun = Instant::now();
         loop {
             let progress = self.engine.task(id).unwrap();
             if progress.state != TaskState::Running {
                 assert_eq!(progress.state, TaskState::Done);
                 return progress;
             }
+            assert!(begun.elapsed() < PATIENCE, "{kind:?} does not end: {progress:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -80,18 +85,29 @@ impl Store {
 /// Opens what was dropped or closed just now. The former store's threads may hold the locks of the drives, and after those the
 /// lock of the metadata, a moment longer; and so does a process that another test starts, until it runs its own program.
 pub(crate) async fn reopen(options: &EngineOptions) -> Engine {
-    for _ in 0..400 {
+    let begun = Instant::now();
+    loop {
         match Engine::open(options.clone()).await {
-            Err(error) if is_locked(&error) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(error) if is_locked(&error) && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             other => return other.unwrap(),
         }
     }
-    panic!("the drives or the metadata stay locked");
 }
 
 fn is_locked(error: &granary_engine::EngineError) -> bool {
     let text = format!("{error:?}");
     text.contains("another granary process") || text.contains("in use by another process")
+}
+
+/// Waits until something holds.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 pub(crate) async fn read(stream: granary_engine::ObjectStream) -> Result<Bytes, granary_engine::EngineError> {

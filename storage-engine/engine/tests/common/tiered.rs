@@ -1,7 +1,7 @@
 //! A store with SSDs and disks in temporary directories.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use granary_engine::{
@@ -13,7 +13,7 @@ use super::{Body, Store, bucket, bytes, drive, key};
 
 pub(crate) const SSDS: usize = 3;
 pub(crate) const HDDS: usize = 4;
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
 pub(crate) fn options(dir: &std::path::Path) -> EngineOptions {
     let data: Vec<_> = (0..SSDS + HDDS).map(|slot| drive(dir, slot)).collect();
     let mut options = EngineOptions::new(data.clone());
@@ -49,14 +49,6 @@ pub(crate) async fn put(
 pub(crate) async fn live(engine: &Engine) -> HashMap<DriveClass, u64> {
     let tiers = engine.tier_status().await.unwrap();
     tiers.into_iter().map(|tier| (tier.class.unwrap(), tier.live_bytes)).collect()
-}
-
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut reached: impl FnMut() -> F) {
-    let deadline = Instant::now() + DEADLINE;
-    while !reached().await {
-        assert!(Instant::now() < deadline, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// An object of two parts.

@@ -15,7 +15,7 @@ use crate::store::MetadataStore;
 /// Longer than any store waits for bytes with everybody else's writes.
 const LATE: Duration = Duration::from_millis(100);
 /// Who waits for this long waits for a promise that is not theirs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn begin(store: &dyn MetadataStore) {
     store.create_bucket(bucket(1)).await.unwrap();

@@ -10,6 +10,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use granary_metadata::conformance::sample::{
     bucket, bucket_id, done, etag, key, open_written, put_packed, w,
@@ -19,19 +20,25 @@ use granary_metadata::{MetadataStore, Result, Write};
 use granary_types::DriveId;
 
 pub const DATABASE: &str = "granary.sqlite";
+/// How long something is waited for that has to happen by itself, on however loaded a machine.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// Opens what was closed just now. A process that another test starts at that moment has the files of this one, and with them
 /// the lock, until it runs its own program.
 pub fn when_free<T>(open: impl Fn() -> Result<T>) -> Result<T> {
-    for _ in 0..200 {
+    let begun = Instant::now();
+    loop {
         match open() {
-            Err(error) if format!("{error:?}").contains("in use by another process") => {
-                std::thread::sleep(std::time::Duration::from_millis(25));
+            Err(error)
+                if format!("{error:?}").contains("in use by another process")
+                    && begun.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(LOOK_EVERY);
             }
             other => return other,
         }
     }
-    open()
 }
 
 /// Homes in a temporary directory.
@@ -69,14 +76,15 @@ impl Homes {
 
     /// The home with the database, as soon as there is one.
     pub async fn serving(&self, store: &SqliteStore) -> u8 {
-        for _ in 0..400 {
+        let begun = Instant::now();
+        loop {
             let homes = store.homes().await.unwrap();
             if let Some((drive, _)) = homes.iter().find(|(_, serves)| *serves) {
                 return drive.as_bytes()[0];
             }
-            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+            assert!(begun.elapsed() < PATIENCE, "no home serves: {homes:?}");
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        panic!("no home serves");
     }
 
     /// The homes with complete copies, without the database's.
@@ -126,25 +134,24 @@ pub async fn assert_has(store: &SqliteStore, from: u64, to: u64) {
 /// Puts one object, again and again while the store is unavailable.
 pub async fn put_patiently(store: &SqliteStore, n: u64) {
     let write: Write = w(put_packed(1, &format!("key-{n:06}"), n, 1, 100));
-    for _ in 0..400 {
+    let begun = Instant::now();
+    loop {
         let commit = granary_metadata::Commit { advances: Vec::new(), writes: vec![write.clone()] };
         match store.commit(commit).await {
             Ok(_) => return,
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(25)).await,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "the store stays unavailable: {error:?}"),
         }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
-    panic!("the store stays unavailable");
 }
 
 /// Waits until the store has all its copies.
 pub async fn wait_for_copies(store: &SqliteStore) {
-    for _ in 0..400 {
-        if store.copies_missing() == 0 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    let begun = Instant::now();
+    while store.copies_missing() > 0 {
+        assert!(begun.elapsed() < PATIENCE, "{} copies stay missing", store.copies_missing());
+        tokio::time::sleep(LOOK_EVERY).await;
     }
-    panic!("copies stay missing");
 }
 
 pub fn flip(path: &Path, at: u64) {

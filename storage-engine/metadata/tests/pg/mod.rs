@@ -11,6 +11,8 @@
 #[path = "../../../../tests/bench/src/postgres.rs"]
 pub mod cluster;
 pub mod load;
+#[path = "../../../../tests/bench/src/ports.rs"]
+mod ports;
 pub mod proxy;
 mod spread;
 

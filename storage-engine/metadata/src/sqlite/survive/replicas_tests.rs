@@ -6,7 +6,9 @@ use crate::store::MetadataStore;
 
 use super::*;
 
-const DEADLINE: Duration = Duration::from_millis(300);
+/// Longer than a drive that is well takes for anything, on however loaded a machine.
+const DEADLINE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn options(root: &Path, homes: u8, copies: usize) -> EmbeddedOptions {
     let home = |n: u8| Home { drive: DriveId::from_bytes([n; 16]), dir: root.join(format!("d{n}")) };
@@ -25,15 +27,16 @@ async fn copies(store: &SqliteStore) -> Vec<u8> {
 }
 
 async fn copies_become(store: &SqliteStore, wanted: &[u8]) {
-    for _ in 0..400 {
+    let begun = Instant::now();
+    loop {
         let mut found = copies(store).await;
         found.sort_unstable();
         if found == wanted {
             return;
         }
+        assert!(begun.elapsed() < PATIENCE, "the copies stay {found:?} instead of {wanted:?}");
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    panic!("the copies stay {:?} instead of {wanted:?}", copies(store).await);
 }
 
 #[tokio::test]
@@ -48,12 +51,13 @@ async fn a_drive_that_hangs_does_not_stop_commits_and_another_home_takes_over() 
     let begun = Instant::now();
     put(&store, 1).await;
     let took = begun.elapsed();
-    assert!(took >= DEADLINE && took < 10 * DEADLINE, "{took:?}");
+    assert!(took >= DEADLINE && took < PATIENCE, "{took:?}");
     let begun = Instant::now();
     for n in 2..30 {
         put(&store, n).await;
     }
-    assert!(begun.elapsed() < 5 * DEADLINE, "later commits wait for the drive too");
+    // Each of them waits as long, if any does.
+    assert!(begun.elapsed() < 14 * DEADLINE, "later commits wait for the drive too");
     copies_become(&store, &[2, 3]).await;
     // The thread wakes up, and what it does changes nothing.
     std::fs::remove_file(root.path().join("d1/hang")).unwrap();
@@ -104,7 +108,7 @@ async fn closing_does_not_wait_for_a_drive_that_hangs() {
     open_written(&store, 1).await;
     put(&store, 0).await;
     store.close().await.unwrap();
-    assert!(begun.elapsed() < 10 * DEADLINE, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     for n in [1, 2] {
         std::fs::remove_file(root.path().join(format!("d{n}/hang"))).unwrap();
     }
@@ -130,7 +134,7 @@ async fn a_drive_that_hangs_while_a_snapshot_is_taken_does_not_keep_other_logs_l
     let begun = Instant::now();
     // Its log goes on: only the snapshot tells that the drive hangs.
     while copies(&store).await.contains(&1) {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the copy is never given up");
+        assert!(begun.elapsed() < PATIENCE, "the copy is never given up");
         put(&store, n).await;
         n += 1;
     }
@@ -175,7 +179,7 @@ async fn opening_does_not_wait_for_a_drive_that_hangs() {
     std::fs::write(root.path().join("d1/hang-snapshot"), "").unwrap();
     let begun = Instant::now();
     let store = SqliteStore::open(options(root.path(), 4, 2)).unwrap();
-    assert!(begun.elapsed() >= DEADLINE && begun.elapsed() < 20 * DEADLINE, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= DEADLINE && begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     assert_eq!(store.copies_missing(), 0);
     copies_become(&store, &[2, 3]).await;
     put(&store, 1).await;
