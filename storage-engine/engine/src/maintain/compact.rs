@@ -159,7 +159,7 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
     // The record of each blob, to be written with its bytes again.
     let mut blobs: BTreeMap<BlobId, Vec<u8>> = BTreeMap::new();
     let mut moved_bytes = 0;
-    let backup_ms = inner.newest_backup_ms().await;
+    let backup_ms = inner.trusted_backup_ms().await;
     while let Some(step) = walk.next(&inner.map).await? {
         let Step::Stripe(stripe) = step else { continue };
         let data = entries_of(&stripe, &view)?;

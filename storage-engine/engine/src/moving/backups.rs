@@ -222,9 +222,10 @@ fn until_due(survey: &Survey, every: Duration) -> Duration {
 }
 
 impl Inner {
-    /// When the newest backup in the store was begun that could be read within the last minute, in milliseconds since 1970.
-    pub(crate) async fn newest_backup_ms(&self) -> Option<i64> {
-        Survey::recent(self).await.readable().first().copied()
+    /// When the newest backup in the store was begun that was as safe as the data within the last minute, in milliseconds since
+    /// 1970.
+    pub(crate) async fn trusted_backup_ms(&self) -> Option<i64> {
+        Survey::recent(self).await.newest_as_safe_as_data()
     }
 }
 
