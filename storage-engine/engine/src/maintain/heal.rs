@@ -182,6 +182,7 @@ pub(crate) async fn heal_volume(
     match &healed {
         Ok(whole) if whole.is_whole() => {
             inner.damage.finish(id);
+            inner.pool.records.found_whole(id);
             recent.note(id, began, *whole);
         }
         _ => inner.damage.keep(id, &damaged),
