@@ -6,7 +6,7 @@ use super::*;
 use crate::api::{ByteRange, CompleteOptions, Digests, PutSource, SourceError, UploadOptions};
 use crate::{Engine, EngineOptions, ObjectHandle};
 
-const PARTS: u16 = 5;
+const PARTS: u32 = 5;
 
 struct Body(Option<Bytes>);
 
