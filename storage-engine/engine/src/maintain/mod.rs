@@ -47,7 +47,7 @@ pub(crate) use moves::{MoveBoard, Pacer, Throttle, named_node};
 pub(crate) use rebuild::block_of;
 use reclaim::Reclaimer;
 #[cfg(test)]
-pub(crate) use records::records_in;
+pub(crate) use records::{may_hold_records, records_in};
 pub(crate) use rewrite::{Rewritten, Span, copy_span, rewrite, verify_extent};
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};

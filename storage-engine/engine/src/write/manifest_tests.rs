@@ -15,7 +15,7 @@ use crate::api::{
     BucketChange, CompleteOptions, DeleteEntry, Deleted, Digests, PutOptions, PutSource, SourceError,
     UploadOptions,
 };
-use crate::maintain::{compact_volume, records_in};
+use crate::maintain::{compact_volume, may_hold_records, records_in};
 use crate::record::ObjectRecord;
 use crate::told::{Deed, Told};
 use crate::volume::all_rows;
@@ -232,6 +232,7 @@ async fn a_volume_was_freed_though_the_record_of_a_delete_in_it_could_not_be_rea
     let id = row.volume.id;
     assert_eq!(row.state, VolumeState::Sealed);
     wipe(dir.path(), row);
+    assert!(may_hold_records(&engine.inner, row).await.unwrap(), "nothing says that it holds none");
     assert_eq!(compact_volume(&engine.inner, row).await.unwrap(), 0);
     assert_eq!(state_of(&engine, id).await, VolumeState::Sealed);
     // The backup that is made at the start was not begun later, or not by enough.
