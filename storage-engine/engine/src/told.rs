@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use granary_metadata::{Bucket, BucketSettings, ObjectLock, Tag, WriteConditions};
-use granary_types::{BucketName, WriteId};
+use granary_types::{BucketName, UnixMillis, WriteId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{EngineError, Result};
@@ -138,6 +138,12 @@ impl Stamp {
 /// How long after its record was written a write may be committed, and how far the clocks of nodes may be apart: what is
 /// this much older than a backup is in it, or was deleted before.
 pub(crate) const BACKUP_MARGIN: Duration = Duration::from_mins(10);
+
+/// Whether a backup begun at `backup_ms` surely knows what records tell that were written until then.
+pub(crate) fn is_ms_before(written: UnixMillis, backup_ms: i64) -> bool {
+    let at_us = u64::try_from(written.0).unwrap_or(0).saturating_mul(1000);
+    is_before(Stamp { at_us, life: 0 }, backup_ms)
+}
 
 /// Whether a backup begun at `backup_ms` surely knows what a record of this stamp tells.
 pub(crate) fn is_before(stamp: Stamp, backup_ms: i64) -> bool {

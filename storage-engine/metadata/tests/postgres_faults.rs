@@ -43,6 +43,20 @@ async fn cluster(flushing: Flushing, settings: &'static [&'static str]) -> Arc<P
     Arc::new(cluster)
 }
 
+/// It was answered with SQLSTATE 3D000 by a standby that had taken over and lagged, say, and the node ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_made_a_moment_later_ended_the_node_that_started() {
+    const LATE: &str = "granary_late";
+    let url = blocking(|| Ok(pg::shared().url(LATE))).await;
+    let in_vain = PostgresStore::open(patient(&url, Duration::from_millis(300))).await;
+    assert!(matches!(in_vain, Err(MetadataError::Unavailable { .. })), "it is not waited for for ever");
+    let opening = tokio::spawn(PostgresStore::open(patient(&url, Duration::from_secs(15))));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!opening.is_finished());
+    blocking(|| pg::shared().create_database(LATE)).await;
+    opening.await.unwrap().unwrap().close().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_backends_lose_no_acknowledged_commit_and_fake_no_precondition() {
     let cluster = cluster(Flushing::On, SLOW_COMMITS).await;

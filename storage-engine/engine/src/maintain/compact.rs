@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlockKind, PackedEntry};
+use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, PackedEntry};
 use granary_metadata::{ObjectMove, Outcome, PackedLocation, VolumeRow, VolumeState};
 use granary_types::{BlobId, DriveClass, UnixMillis, VolumeId, crash_point};
 
 use super::pages::Page;
 use super::rebuild::blocks_of;
+use super::records::{Unread, awaits_backup, move_manifest};
 use super::rewrite;
 use super::tasks::TASK_LEASE;
 use super::walk::{Step, Walk};
@@ -22,9 +23,8 @@ use crate::error::{EngineError, Result};
 use crate::nodes::volume_lease;
 use crate::read::{Found, Records, Stripe, VerifiedBlock, any_header, read_block, read_stripe};
 use crate::record::ObjectRecord;
-use crate::told::{Deed, Told, is_before};
 use crate::volume::{RecordBook, VolumeView};
-use crate::write::{PackWrite, Recorded, Stamping};
+use crate::write::PackWrite;
 
 /// Objects being moved at the same time: enough to fill several stripes.
 const MOVES_IN_FLIGHT_MAX: usize = 256;
@@ -146,8 +146,11 @@ impl Compactor {
 }
 
 /// Moves everything that lives in a volume elsewhere and frees it. Returns the bytes moved; 0 also if another node is at
-/// work on the volume.
+/// work on the volume. One of which something could not be read stays until a backup of the metadata knows what it told.
 pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<u64> {
+    if awaits_backup(inner, row.volume.id).await {
+        return Ok(0);
+    }
     let Some(claim) = inner.claim(&volume_lease(row.volume.id)).await? else { return Ok(0) };
     // It may have been freed, or its columns moved, since it was met.
     let row = match inner.store.volume(row.volume.id).await? {
@@ -159,10 +162,15 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
     // The record of each blob, to be written with its bytes again.
     let mut blobs: BTreeMap<BlobId, Vec<u8>> = BTreeMap::new();
     let mut moved_bytes = 0;
-    let backup_ms = inner.newest_backup_ms().await;
+    let mut unread = Unread::default();
+    let backup_ms = inner.trusted_backup_ms().await;
     while let Some(step) = walk.next(&inner.map).await? {
-        let Step::Stripe(stripe) = step else { continue };
+        let Step::Stripe(stripe) = step else {
+            unread.pass_gap();
+            continue;
+        };
         let data = entries_of(&stripe, &view)?;
+        unread.pass(stripe.header.kind, data.unread);
         blobs.extend(data.blobs);
         let moves =
             data.packed.into_iter().map(|(at, entry, bytes)| move_packed(inner, at, entry, bytes, backup_ms));
@@ -185,6 +193,9 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
         moved_bytes += crate::warm::move_parts(inner, (*id, record), row.volume.id).await?;
     }
     crash_point("compact.after_move_before_free");
+    if !unread.may_be_given_up(inner, row.volume.id, backup_ms) {
+        return Ok(moved_bytes);
+    }
     let freed = inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
     metrics::counter!("granary_compacted_bytes_total").increment(moved_bytes);
     tracing::info!(volume = %row.volume.id, moved_bytes, freed, "compacted a volume");
@@ -192,19 +203,23 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
 }
 
 /// What the data blocks of a stripe hold.
+#[derive(Default)]
 pub(crate) struct StripeData {
     pub(crate) packed: Vec<(PackedLocation, PackedEntry, bytes::Bytes)>,
     pub(crate) blobs: Vec<(BlobId, Vec<u8>)>,
+    /// Blocks, and objects in them, that can neither be read nor rebuilt.
+    pub(crate) unread: u64,
 }
 
 /// What the data blocks of a stripe hold; lost blocks are rebuilt.
 pub(crate) fn entries_of(stripe: &Stripe, view: &VolumeView) -> Result<StripeData> {
-    let mut found = StripeData { packed: Vec::new(), blobs: Vec::new() };
+    let mut found = StripeData::default();
     let data = (0_u8..).take(view.codec.profile().data());
     let written: Vec<u8> = data.filter(|column| stripe.is_written(*column)).collect();
     for block in blocks_of(stripe, view, &written)? {
-        if let Some(block) = block? {
-            add_entries(block, &mut found);
+        match block? {
+            Some(block) => add_entries(block, &mut found),
+            None => found.unread += 1,
         }
     }
     Ok(found)
@@ -222,7 +237,11 @@ fn add_entries(block: VerifiedBlock, found: &mut StripeData) {
             for entry in records.entries {
                 let start = entry.offset as usize;
                 let end = start + entry.length_bytes as usize;
-                let bytes = if end <= data.len() { data.slice(start..end) } else { continue };
+                if end > data.len() {
+                    found.unread += 1;
+                    continue;
+                }
+                let bytes = data.slice(start..end);
                 let location = PackedLocation {
                     volume: header.volume,
                     stripe_offset: header.stripe_offset,
@@ -248,7 +267,7 @@ pub(crate) async fn packed_entries(
     columns: &[u8],
 ) -> Result<Vec<(PackedLocation, PackedEntry, bytes::Bytes)>> {
     let view = inner.map.view(volume).await?;
-    let mut found = StripeData { packed: Vec::new(), blobs: Vec::new() };
+    let mut found = StripeData::default();
     if read_columns(inner, &view, (offset, columns), &mut found).await {
         return Ok(found.packed);
     }
@@ -305,80 +324,4 @@ async fn move_packed(
         Outcome::Done { .. } => Ok(length),
         _ => Ok(0),
     }
-}
-
-/// Writes a record again that nothing refers to, if what it tells still matters.
-async fn move_manifest(
-    inner: &Inner,
-    told: &ObjectRecord,
-    record: Vec<u8>,
-    backup_ms: Option<i64>,
-) -> Result<u64> {
-    if !still_tells(inner, told, &record, backup_ms).await? {
-        return Ok(0);
-    }
-    let length = record.len() as u64;
-    let kept = Recorded { stamping: Stamping::Kept, ..Recorded::default() };
-    inner.packer.record(vec![record], kept).await?;
-    Ok(length)
-}
-
-/// Of a version: whether it is still there, and has the class that is told. Of a delete or a refusal: whether no backup of the metadata can tell of it,
-/// so that the older record it speaks of could be taken for true.
-async fn still_tells(
-    inner: &Inner,
-    told: &ObjectRecord,
-    record: &[u8],
-    backup_ms: Option<i64>,
-) -> Result<bool> {
-    let whole = ObjectRecord::decode_all(record, 0).and_then(|whole| whole.told);
-    match whole {
-        Some((Told { deed: Deed::Erased | Deed::Refused(_) | Deed::BucketGone, .. }, stamp)) => {
-            Ok(backup_ms.is_none_or(|newest| !is_before(stamp, newest)))
-        }
-        Some((Told { deed: Deed::Bucket(bucket), .. }, _)) => {
-            // Only the last of them is true.
-            Ok(inner.store.bucket(&bucket.name).await?.is_some_and(|row| row == *bucket))
-        }
-        Some((Told { deed: Deed::Retiered, .. }, _)) => {
-            let row = inner.store.object(told.bucket, &told.key, Some(told.object.version)).await?;
-            let (write, class) = (told.object.write, told.object.storage_class);
-            Ok(row.is_some_and(|row| row.object.write == write && row.object.storage_class == class))
-        }
-        Some((Told { deed: Deed::Put, .. }, _)) | None => {
-            let row = inner.store.object(told.bucket, &told.key, Some(told.object.version)).await?;
-            Ok(row.is_some_and(|row| row.object.write == told.object.write))
-        }
-    }
-}
-
-/// Whether records may lie in a volume in which nothing lives. Volumes of large objects have none.
-pub(crate) async fn may_hold_records(inner: &Arc<Inner>, row: &VolumeRow) -> Result<bool> {
-    match inner.pool.records.bytes(row.volume.id) {
-        Some(0) => return Ok(false),
-        Some(_) => return Ok(true),
-        None => {}
-    }
-    let view = Arc::new(VolumeView::of(row)?);
-    let mut walk = Walk::new(view, row.committed_end);
-    while let Some(step) = walk.next(&inner.map).await? {
-        if let Step::Stripe(stripe) = step {
-            return Ok(stripe.header.kind == BlockKind::Packed);
-        }
-    }
-    Ok(false)
-}
-
-/// The records of all packed objects and manifests in a volume, each with the length of the bytes beside it.
-#[cfg(test)]
-pub(crate) async fn records_in(inner: &Arc<Inner>, row: &VolumeRow) -> Result<Vec<(Vec<u8>, u32)>> {
-    let view = Arc::new(VolumeView::of(row)?);
-    let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
-    let mut found = Vec::new();
-    while let Some(step) = walk.next(&inner.map).await? {
-        let Step::Stripe(stripe) = step else { continue };
-        let packed = entries_of(&stripe, &view)?.packed;
-        found.extend(packed.into_iter().map(|(_, entry, _)| (entry.record, entry.length_bytes)));
-    }
-    Ok(found)
 }

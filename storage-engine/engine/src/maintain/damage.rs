@@ -15,6 +15,8 @@ const REPORTS_MAX: usize = 10_000;
 const PAUSE_MIN: Duration = Duration::from_secs(60);
 /// And how long at most, unless a drive or a node comes back.
 const PAUSE_MAX: Duration = Duration::from_hours(1);
+/// How long a volume is left alone that somebody else is at work on: that costs nothing to be found out.
+const OTHERS_PAUSE: Duration = Duration::from_secs(10);
 
 /// Columns that a reader could not read.
 #[derive(Default)]
@@ -32,12 +34,19 @@ struct State {
 
 struct Paused {
     since: Instant,
+    /// For how long.
+    rest: Duration,
+    /// What that was after the last heal that failed.
     pause: Duration,
 }
 
 impl State {
     fn is_due(&self, volume: VolumeId) -> bool {
-        self.paused.get(&volume).is_none_or(|paused| paused.since.elapsed() >= paused.pause)
+        self.paused.get(&volume).is_none_or(|paused| paused.since.elapsed() >= paused.rest)
+    }
+
+    fn last_pause(&self, volume: VolumeId) -> Duration {
+        self.paused.get(&volume).map_or(Duration::ZERO, |paused| paused.pause)
     }
 
     fn columns_of(&self, volume: VolumeId) -> BTreeSet<u8> {
@@ -125,9 +134,15 @@ impl DamageLog {
     /// Leaves a volume alone for a while, each time for longer. Its reports are kept.
     pub(crate) fn pause(&self, volume: VolumeId) {
         let mut state = self.state.lock();
-        let before = state.paused.get(&volume).map_or(Duration::ZERO, |paused| paused.pause);
-        let pause = before.saturating_mul(2).clamp(PAUSE_MIN, PAUSE_MAX);
-        state.paused.insert(volume, Paused { since: Instant::now(), pause });
+        let pause = state.last_pause(volume).saturating_mul(2).clamp(PAUSE_MIN, PAUSE_MAX);
+        state.paused.insert(volume, Paused { since: Instant::now(), rest: pause, pause });
+    }
+
+    /// Leaves a volume to who is at work on it. No heal of it has failed: the next pause is no longer for it.
+    pub(crate) fn leave_to_others(&self, volume: VolumeId) {
+        let mut state = self.state.lock();
+        let pause = state.last_pause(volume);
+        state.paused.insert(volume, Paused { since: Instant::now(), rest: OTHERS_PAUSE, pause });
     }
 
     /// Some of what is due was left for the next round.

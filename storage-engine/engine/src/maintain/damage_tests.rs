@@ -71,3 +71,21 @@ fn each_pause_is_longer_and_none_is_endless() {
     (0..20).for_each(|_| log.pause(volume(1)));
     assert_eq!(pause(&log), Some(PAUSE_MAX));
 }
+
+/// A volume that another node moved or healed was left damaged for longer each time, up to an hour.
+#[test]
+fn meeting_another_node_at_work_doubled_the_pause_as_a_heal_that_failed() {
+    let log = DamageLog::default();
+    log.report(volume(1), 0);
+    let paused = |log: &DamageLog| log.state.lock().paused.get(&volume(1)).map(|it| (it.rest, it.pause));
+    (0..20).for_each(|_| log.leave_to_others(volume(1)));
+    assert_eq!(paused(&log), Some((OTHERS_PAUSE, Duration::ZERO)));
+    assert!(log.due().is_empty());
+    log.pause(volume(1));
+    log.leave_to_others(volume(1));
+    assert_eq!(paused(&log), Some((OTHERS_PAUSE, PAUSE_MIN)));
+    log.pause(volume(1));
+    assert_eq!(paused(&log), Some((PAUSE_MIN * 2, PAUSE_MIN * 2)));
+    log.finish(volume(1));
+    assert_eq!(log.due(), [volume(1)]);
+}

@@ -116,6 +116,7 @@ pub(crate) async fn heal_reported(inner: &Arc<Inner>) -> Result<()> {
                     tracing::info!(volume = %id, columns, "healed what a reader found damaged");
                 }
             }
+            Ok(healed) if healed.is_elsewhere => inner.damage.leave_to_others(id),
             Ok(_) => inner.damage.pause(id),
             Err(error @ EngineError::Metadata(_)) => return Err(error),
             Err(error) => {
@@ -182,6 +183,7 @@ pub(crate) async fn heal_volume(
     match &healed {
         Ok(whole) if whole.is_whole() => {
             inner.damage.finish(id);
+            inner.pool.records.found_whole(id);
             recent.note(id, began, *whole);
         }
         _ => inner.damage.keep(id, &damaged),

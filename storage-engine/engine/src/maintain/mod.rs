@@ -14,6 +14,7 @@ mod moves;
 mod pages;
 mod rebuild;
 mod reclaim;
+mod records;
 mod rewrite;
 #[cfg(test)]
 mod sample;
@@ -36,7 +37,7 @@ use crate::lifecycle::{Aim, follow_forever};
 use crate::tier_status::show_tiers;
 
 #[cfg(test)]
-pub(crate) use compact::records_in;
+pub(crate) use compact::compact_volume;
 pub(crate) use compact::{entries_of, packed_entries};
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::{has_regressed, remembered_ends};
@@ -45,6 +46,8 @@ pub use moves::{DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus
 pub(crate) use moves::{MoveBoard, Pacer, Throttle, named_node};
 pub(crate) use rebuild::block_of;
 use reclaim::Reclaimer;
+#[cfg(test)]
+pub(crate) use records::{may_hold_records, records_in};
 pub(crate) use rewrite::{Rewritten, Span, copy_span, rewrite, verify_extent};
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::compact;
 use super::pages::{Page, Pages};
+use super::records::{awaits_backup, may_hold_records};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::nodes::{Claim, volume_lease};
@@ -38,6 +39,8 @@ pub(crate) struct Reclaimer {
 enum Freeing {
     Done,
     Compacted,
+    /// For a backup of the metadata.
+    Waits,
 }
 
 struct Freed {
@@ -80,6 +83,9 @@ impl Reclaimer {
             }
             match free(inner, row).await {
                 Ok(Freeing::Done) => {}
+                Ok(Freeing::Waits) => {
+                    self.unfreed.insert(id, Instant::now());
+                }
                 // Reading a volume through takes a while, and what follows in a round waits for it.
                 Ok(Freeing::Compacted) => {
                     self.unfreed.insert(id, Instant::now());
@@ -319,7 +325,10 @@ async fn cut_tail(
 
 /// Frees a volume in which nothing lives, after the records in it that are still true were written again.
 async fn free(inner: &Arc<Inner>, row: &VolumeRow) -> Result<Freeing> {
-    if compact::may_hold_records(inner, row).await? {
+    if awaits_backup(inner, row.volume.id).await {
+        return Ok(Freeing::Waits);
+    }
+    if may_hold_records(inner, row).await? {
         let Some(_turn) = inner.tasks.try_turn() else { return Ok(Freeing::Done) };
         match compact::compact_volume(inner, row).await {
             Ok(_) => return Ok(Freeing::Compacted),

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
 use granary_cluster::access::DriveAccess;
 use granary_drive::{Found, inspect};
 use granary_metadata::moving::{
@@ -222,9 +221,10 @@ fn until_due(survey: &Survey, every: Duration) -> Duration {
 }
 
 impl Inner {
-    /// When the newest backup in the store was begun that could be read within the last minute, in milliseconds since 1970.
-    pub(crate) async fn newest_backup_ms(&self) -> Option<i64> {
-        Survey::recent(self).await.readable().first().copied()
+    /// When the newest backup in the store was begun that was as safe as the data within the last minute, in milliseconds since
+    /// 1970.
+    pub(crate) async fn trusted_backup_ms(&self) -> Option<i64> {
+        Survey::recent(self).await.newest_as_safe_as_data()
     }
 }
 
@@ -234,22 +234,20 @@ async fn retain(inner: &Inner, turn: &Claim, survey: &Survey) -> Result<()> {
     remove_before(&inner.drives.usable(), before_ms, || turn.check()).await
 }
 
-/// Removes what was begun before and what is unfinished, from each drive only if the work is `still_ours` when it is asked, which
-/// all are at once: who takes it over begins files that would be taken for unfinished ones.
+/// Removes what was begun before and what is unfinished, from one drive after the other, and from each only if the work is
+/// `still_ours` when the one before has answered: who takes it over begins files that would be taken for unfinished ones.
 async fn remove_before(
     drives: &[Arc<dyn DriveAccess>],
     before_ms: i64,
     still_ours: impl Fn() -> Result<()>,
 ) -> Result<()> {
-    let still_ours = &still_ours;
-    let removals = drives.iter().map(|drive| async move {
+    for drive in drives {
         still_ours()?;
         if let Err(error) = drive.remove_backup_shards(before_ms).await {
             tracing::warn!(drive = drive.place(), %error, "old backups stay where they are");
         }
-        Ok::<_, EngineError>(())
-    });
-    join_all(removals).await.into_iter().collect()
+    }
+    still_ours()
 }
 
 /// Begins a backup on drives that take it.

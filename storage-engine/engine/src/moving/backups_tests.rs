@@ -41,6 +41,22 @@ fn a_node_that_lost_its_turn_removes_nothing_of_another() {
     drop(theirs);
 }
 
+/// All drives were asked at once, after one look each.
+#[test]
+fn a_turn_that_was_lost_while_a_drive_answered_was_used_for_all_others() {
+    let drives = drives(6);
+    drives.write(1);
+    let until_the_first_answers = || if files(&drives)[0] == 0 { lost() } else { Ok(()) };
+    let removed = remove_before(&drives.drives, 2, until_the_first_answers);
+    assert!(drives.runtime.block_on(removed).is_err());
+    assert_eq!(files(&drives), [0, 1, 1, 1, 1, 1]);
+    // That of the last counts too: what comes next is the turn's as well.
+    let until_the_last_answers = || if files(&drives)[5] == 0 { lost() } else { Ok(()) };
+    let removed = remove_before(&drives.drives, 2, until_the_last_answers);
+    assert!(drives.runtime.block_on(removed).is_err());
+    assert_eq!(files(&drives), [0; 6]);
+}
+
 #[test]
 fn a_backup_with_shards_cut_short_pushes_out_no_whole_one() {
     let drives = drives(6);

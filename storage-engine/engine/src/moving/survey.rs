@@ -89,11 +89,13 @@ impl Survey {
         columns
     }
 
-    /// When each backup was begun that can be read even if `absent` of its columns are not seen, the newest first.
-    fn begun(&self, absent: usize) -> Vec<i64> {
+    /// When each backup was begun that can be read even if `absent` of its columns are not seen, and if `losses` more are lost,
+    /// the newest first.
+    fn begun(&self, absent: usize, losses: u8) -> Vec<i64> {
         let columns = self.columns();
         let counts = columns.iter().rev().filter(|((_, _, (data, parity)), columns)| {
-            *parity >= self.parity_min && columns.len().saturating_add(absent) >= usize::from(*data)
+            let needed = usize::from(*data).saturating_add(usize::from(losses));
+            *parity >= self.parity_min && columns.len().saturating_add(absent) >= needed
         });
         counts.map(|((created_ms, ..), _)| *created_ms).collect()
     }
@@ -107,12 +109,19 @@ impl Survey {
 
     /// When the backups were begun that can be read now, the newest first.
     pub(super) fn readable(&self) -> Vec<i64> {
-        self.begun(0)
+        self.begun(0, 0)
+    }
+
+    /// When the newest backup was begun that bears the loss of as many drives as the data, by the columns that are seen now. For
+    /// its sake records are let go that lie in volumes with so much parity, which are healed when some of it is lost; a backup
+    /// is not, and one that is left with just as many columns as it takes is gone with the next drive.
+    pub(super) fn newest_as_safe_as_data(&self) -> Option<i64> {
+        self.begun(0, self.parity_min).first().copied()
     }
 
     /// When the newest backup was begun, counting those that can be read when the drives that are away are back.
     pub(super) fn newest(&self) -> Option<i64> {
-        self.begun(self.away).first().copied()
+        self.begun(self.away, 0).first().copied()
     }
 
     /// What was begun before this may be removed: older than the newest `kept` backups that can be read. With fewer of

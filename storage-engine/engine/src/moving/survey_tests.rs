@@ -35,6 +35,22 @@ fn a_backup_that_is_lost_sooner_than_the_data_counts_for_nothing() {
 }
 
 #[test]
+fn records_were_let_go_for_a_backup_that_the_next_lost_drive_takes_along() {
+    let mut held = vec![shards(3, (4, 2), &[0, 1, 2, 3]), shards(2, (4, 2), &[0, 1, 2, 3, 4])];
+    assert_eq!(survey(&held, 0).readable(), [3, 2]);
+    assert_eq!(survey(&held, 0).newest_as_safe_as_data(), None);
+    // What is on drives that are away counts when they are back.
+    assert_eq!(survey(&held, 2).newest_as_safe_as_data(), None);
+    held.push(shards(1, (2, 2), &[0, 1, 2, 3]));
+    assert_eq!(survey(&held, 0).newest_as_safe_as_data(), Some(1));
+    held.push(shards(4, (4, 2), &[0, 1, 2, 3, 4, 5]));
+    assert_eq!(survey(&held, 0).newest_as_safe_as_data(), Some(4));
+    // One drive bears no loss, and nothing on it does.
+    let alone = Survey { shards: shards(5, (1, 0), &[0]), away: 0, parity_min: 0 };
+    assert_eq!(alone.newest_as_safe_as_data(), Some(5));
+}
+
+#[test]
 fn nothing_is_removed_for_backups_that_cannot_be_read() {
     let mut held = vec![shards(1, (4, 2), &[0, 1, 2, 3]), shards(2, (4, 2), &[0, 1, 2, 3, 4])];
     assert_eq!((survey(&held, 0).kept_from_ms(2), survey(&held, 0).kept_from_ms(3)), (1, i64::MIN));

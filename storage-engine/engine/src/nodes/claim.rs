@@ -113,7 +113,9 @@ impl Nodes {
             epoch,
             until: Mutex::new(until),
         });
-        let renewing = tokio::spawn(renew(Arc::clone(&held)));
+        // Not on the threads of the work, which have little time where clients leave none: the lease of a holder that lives would
+        // end.
+        let renewing = self.serving.spawn(renew(Arc::clone(&held)));
         Ok(Some(Claim::Leased(Leased { held, renewing })))
     }
 

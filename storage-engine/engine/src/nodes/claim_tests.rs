@@ -29,3 +29,22 @@ async fn a_lease_was_not_let_go_when_the_threads_of_its_work_were_ended() {
     };
     timeout(Duration::from_mins(1), again).await.expect("the lease is not let go");
 }
+
+#[tokio::test]
+async fn a_lease_was_renewed_on_the_threads_that_its_work_kept_busy() {
+    const WORK: &str = "busy";
+    let (nodes, upkeep) = (calm_nodes(), Upkeep::start().unwrap());
+    let (taken, told) = oneshot::channel();
+    let working = Arc::clone(&nodes);
+    upkeep.spawn(async move { taken.send(working.claim(WORK).await.unwrap()).ok() });
+    let claim = told.await.unwrap().unwrap();
+    // With the threads gone nothing is done on them any more.
+    upkeep.stop();
+    let renewed = async {
+        while nodes.membership.lease(WORK).await.unwrap().unwrap().beats == 0 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), renewed).await.unwrap();
+    assert!(claim.is_held());
+}

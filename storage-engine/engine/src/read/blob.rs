@@ -11,7 +11,7 @@ use futures::future::join_all;
 use granary_drive::{BLOCK_HEADER_LENGTH_BYTES, BlobRecords, UNIT_LENGTH_BYTES};
 use granary_keys::DataKey;
 use granary_keys::units::{Opener, StreamId, stored_range};
-use granary_metadata::Extent;
+use granary_metadata::{Extent, PartRef};
 use granary_types::BlobId;
 use tokio::sync::mpsc;
 
@@ -30,6 +30,8 @@ use crate::warm::count_part;
 /// How often one read may find that its bytes were moved.
 pub(crate) const RELOCATIONS_MAX: usize = 8;
 const CHUNKS_QUEUED_MAX: usize = 8;
+/// Who reads less of a warm copy is done before anything else is likely to fail beside the copy, and asks one question less.
+const LONG_READ_BYTES: u64 = 64 << 20;
 pub(super) const HEAD: usize = BLOB_HEAD_BYTES as usize;
 
 /// Starts the task; it ends when the range is sent, a read fails, or the receiver is dropped.
@@ -83,6 +85,7 @@ async fn send_range(
     };
     let warm = handle.warm_read(range).await;
     let mut places = Places::default();
+    let parts = begun_before(parts, range.end);
     let mut start = 0_u64;
     for (index, part) in parts.iter().enumerate() {
         let end = start + part.length_bytes;
@@ -96,14 +99,18 @@ async fn send_range(
             }
             let mut at = from;
             let sent = match warm.part(index) {
-                Some(extents) => send_warm(&handle.reader, extents, &mut at, to, &mut sink).await,
+                Some(extents) => {
+                    if range.length_bytes() >= LONG_READ_BYTES {
+                        places.look_ahead(&handle.reader, (parts, index), &warm).await;
+                    }
+                    send_warm(&handle.reader, extents, &mut at, to, &mut sink).await
+                }
                 None => None,
             };
             let is_listening = if let Some(is_listening) = sent {
                 is_listening
             } else {
-                let following = parts.get(index..).unwrap_or_default();
-                let extents = places.of_first(&handle.reader, following, range.end - start).await?;
+                let extents = places.of_part(&handle.reader, (parts, index), &warm).await?;
                 send_blob(&handle.reader, (part.blob, extents), (at, to), &mut sink).await?
             };
             if !is_listening {
@@ -117,6 +124,17 @@ async fn send_range(
     }
     drop(handle.guard);
     Ok(())
+}
+
+/// The parts that have any of the first `end` bytes of their object.
+fn begun_before(parts: &[PartRef], end: u64) -> &[PartRef] {
+    let starts = parts.iter().scan(0_u64, |start, part| {
+        let this = *start;
+        *start = start.saturating_add(part.length_bytes);
+        Some(this)
+    });
+    let count = starts.take_while(|start| *start < end).count();
+    parts.get(..count).unwrap_or(parts)
 }
 
 /// Sends bytes up to `to` of a part from its warm copy, and says whether anybody still listens; `None` if the rest has to come

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use granary_types::VolumeId;
+use granary_types::{UnixMillis, VolumeId};
 use parking_lot::Mutex;
 
 /// Records that are older may be true no more.
@@ -17,6 +17,8 @@ const KNOWN_FOR: Duration = Duration::from_hours(24);
 #[derive(Debug, Default)]
 pub(crate) struct RecordBook {
     volumes: Mutex<HashMap<VolumeId, (u64, Instant)>>,
+    /// Volumes of which some could not be read when all else was written again, and when that was.
+    unread: Mutex<HashMap<VolumeId, UnixMillis>>,
 }
 
 impl RecordBook {
@@ -38,8 +40,24 @@ impl RecordBook {
         volumes.get(&volume).filter(|(_, written)| written.elapsed() < KNOWN_FOR).map(|(bytes, _)| *bytes)
     }
 
+    /// Some of the volume cannot be read, and all else of it was written again.
+    pub(crate) fn note_unread(&self, volume: VolumeId, now: UnixMillis) {
+        self.unread.lock().insert(volume, now);
+    }
+
+    /// When that was noted last.
+    pub(crate) fn unread(&self, volume: VolumeId) -> Option<UnixMillis> {
+        self.unread.lock().get(&volume).copied()
+    }
+
+    /// All of the volume can be read.
+    pub(crate) fn found_whole(&self, volume: VolumeId) {
+        self.unread.lock().remove(&volume);
+    }
+
     /// The volume is gone.
     pub(crate) fn forget(&self, volume: VolumeId) {
         self.volumes.lock().remove(&volume);
+        self.found_whole(volume);
     }
 }

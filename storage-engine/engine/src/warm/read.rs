@@ -1,8 +1,11 @@
 //! Reading from a warm copy, if there is one.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use bytes::Bytes;
 use granary_metadata::{Extent, ObjectRow, WarmPlace, WarmRow};
-use granary_types::{BucketId, ObjectKey};
+use granary_types::{BucketId, ObjectKey, VolumeId};
 
 use super::heat::note_read;
 use crate::api::ByteRange;
@@ -62,6 +65,11 @@ impl WarmRead {
     pub(crate) fn part(&self, index: usize) -> Option<&[Extent]> {
         let Some(WarmPlace::Parts(parts)) = &self.place else { return None };
         parts.get(index).map(Vec::as_slice)
+    }
+
+    /// The volumes that these parts of a large object's copy lie in.
+    pub(crate) fn volumes(&self, parts: Range<usize>) -> BTreeSet<VolumeId> {
+        parts.filter_map(|index| self.part(index)).flatten().map(|extent| extent.volume).collect()
     }
 }
 

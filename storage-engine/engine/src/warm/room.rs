@@ -107,6 +107,15 @@ impl Room {
     }
 }
 
+/// What may be dropped for a copy.
+#[derive(Debug, Clone, Copy)]
+enum Going {
+    /// What was read before then, the least recently read first.
+    ReadBefore(UnixMillis),
+    /// What is clearly colder than so many thousandths of a read.
+    ColderThan(u64),
+}
+
 /// Makes room for copies that come to so many bytes, of which the first takes so much, or for as many of them as there is room to
 /// be had.
 pub(super) async fn make_room(
@@ -114,27 +123,34 @@ pub(super) async fn make_room(
     claims: Claims,
     (bytes, first_bytes): (u64, u64),
 ) -> Result<Room> {
+    let going = match claims {
+        Claims::Cache => Going::ReadBefore(UnixMillis(i64::MAX)),
+        Claims::CacheBefore(before) => Going::ReadBefore(before),
+        Claims::Fill { milli_reads } => Going::ColderThan(milli_reads),
+        Claims::Kept => return make_room_to_keep(inner, bytes).await,
+    };
     let has_room = inner.pool.has_room_in(Tier::Warm);
-    if claims == Claims::Kept {
-        if has_room {
-            return Ok(Room { bytes, attainable_bytes: u64::MAX });
-        }
-        // What goes now is room later, when its volumes are compacted and freed.
-        evict(inner, bytes, UnixMillis(i64::MAX)).await?;
-        return Ok(Room { bytes: 0, attainable_bytes: u64::MAX });
-    }
     let account = cache_account(inner).await?;
     let over = account.eviction_bytes(bytes, first_bytes);
-    let freed = match claims {
-        Claims::Cache | Claims::Kept => evict(inner, over, UnixMillis(i64::MAX)).await?,
-        Claims::CacheBefore(before) => evict(inner, over, before).await?,
+    let freed = match going {
+        Going::ReadBefore(before) => evict(inner, over, before).await?,
         // Nothing is dropped for what cannot be written.
-        Claims::Fill { milli_reads } if has_room => evict_colder(inner, over, milli_reads).await?,
-        Claims::Fill { .. } => 0,
+        Going::ColderThan(milli_reads) if has_room => evict_colder(inner, over, milli_reads).await?,
+        Going::ColderThan(_) => 0,
     };
     let room = account.limit_bytes.saturating_sub(account.taken_bytes.saturating_sub(freed));
     let bytes = if has_room { room.min(bytes) } else { 0 };
     Ok(Room { bytes, attainable_bytes: account.attainable_bytes() })
+}
+
+/// As [`make_room`], of copies that are on no account: there is room as long as anything can be written.
+async fn make_room_to_keep(inner: &Arc<Inner>, bytes: u64) -> Result<Room> {
+    if inner.pool.has_room_in(Tier::Warm) {
+        return Ok(Room { bytes, attainable_bytes: u64::MAX });
+    }
+    // What goes now is room later, when its volumes are compacted and freed.
+    evict(inner, bytes, UnixMillis(i64::MAX)).await?;
+    Ok(Room { bytes: 0, attainable_bytes: u64::MAX })
 }
 
 /// Drops what was read least recently, and before then, until so many bytes are free. Returns how many are.

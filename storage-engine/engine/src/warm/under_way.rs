@@ -1,8 +1,11 @@
 //! The room of copies that are under way.
 //!
 //! What a copy takes is in the account of its kind once the copy counts, which is at its end: one of a large object may be hours
-//! away. Until then its room is held here, or several that are made beside each other would each be given the same room. Copies
-//! that other nodes make are not known of.
+//! away. Until then its room is held here, or several that are made beside each other would each be given the same room.
+//!
+//! Copies that other nodes make are not known of. What is written of them is missing from what is free, of which the limit is
+//! reckoned; what is not comes to one batch of each node at most ([`super::copy`]), or to one object if that is larger, for which
+//! a tenth of the SSDs stays free. What is over the limit when they count goes in the next round of the node that leads.
 
 use std::sync::Arc;
 

@@ -1,18 +1,21 @@
 //! Every version has a record in the blocks, and keeps it through compaction for as long as it is there.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use granary_metadata::{VersionKind, VolumeState};
-use granary_types::{BucketName, Etag, ObjectKey, PartNumber};
+use granary_drive::FileHeader;
+use granary_metadata::{VersionKind, VolumeRow, VolumeState};
+use granary_types::{BucketName, Etag, ObjectKey, PartNumber, UnixMillis, VolumeId};
 
 use crate::api::{
     BucketChange, CompleteOptions, DeleteEntry, Deleted, Digests, PutOptions, PutSource, SourceError,
     UploadOptions,
 };
-use crate::maintain::records_in;
+use crate::maintain::{compact_volume, may_hold_records, records_in};
 use crate::record::ObjectRecord;
 use crate::told::{Deed, Told};
 use crate::volume::all_rows;
@@ -48,10 +51,14 @@ fn bucket() -> BucketName {
     BucketName::new("bucket").unwrap()
 }
 
-async fn open(dir: &std::path::Path) -> Engine {
+async fn open(dir: &Path) -> Engine {
+    open_maintained(dir, Duration::from_millis(50)).await
+}
+
+async fn open_maintained(dir: &Path, maintenance_interval: Duration) -> Engine {
     let mut options = EngineOptions::new((0..6).map(|slot| dir.join(format!("d{slot}"))).collect());
     options.grace = Duration::from_millis(300);
-    options.maintenance_interval = Duration::from_millis(50);
+    options.maintenance_interval = maintenance_interval;
     Engine::open(options).await.unwrap()
 }
 
@@ -182,6 +189,64 @@ async fn manifests_outlive_the_volume_they_were_written_to() {
     let rows = all_rows(engine.inner.store.as_ref()).await.unwrap();
     assert!(rows.len() < 8, "{rows:?}");
     assert_all_recorded(&engine, &["empty", "parts"]).await;
+    engine.close().await.unwrap();
+}
+
+/// Overwrites all that a volume's files hold but their headers.
+fn wipe(dir: &Path, row: &VolumeRow) {
+    let length = usize::try_from(row.committed_end - FileHeader::LENGTH_BYTES).unwrap();
+    let id = row.volume.id.to_string();
+    let files = (0..6).flat_map(|slot| files_below(&dir.join(format!("d{slot}/volumes"))));
+    let is_of_volume =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).unwrap().starts_with(&id);
+    let files: Vec<PathBuf> = files.filter(is_of_volume).collect();
+    assert_eq!(files.len(), 6);
+    for path in files {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.write_all_at(&vec![0; length], FileHeader::LENGTH_BYTES).unwrap();
+    }
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+async fn state_of(engine: &Engine, volume: VolumeId) -> VolumeState {
+    engine.inner.store.volume(volume).await.unwrap().unwrap().state
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_was_freed_though_the_record_of_a_delete_in_it_could_not_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
+    put(&engine, "small", 50_000).await;
+    delete(&engine, "small").await;
+    engine.close().await.unwrap();
+    // Nothing is freed in the background: the test does it.
+    let engine = open_maintained(dir.path(), Duration::from_hours(1)).await;
+    let rows = all_rows(engine.inner.store.as_ref()).await.unwrap();
+    let is_packed = |row: &&VolumeRow| row.live_bytes == 0 && row.committed_end > FileHeader::LENGTH_BYTES;
+    let row = rows.iter().find(is_packed).unwrap();
+    let id = row.volume.id;
+    assert_eq!(row.state, VolumeState::Sealed);
+    wipe(dir.path(), row);
+    assert!(may_hold_records(&engine.inner, row).await.unwrap(), "nothing says that it holds none");
+    assert_eq!(compact_volume(&engine.inner, row).await.unwrap(), 0);
+    assert_eq!(state_of(&engine, id).await, VolumeState::Sealed);
+    // The backup that is made at the start was not begun later, or not by enough.
+    let begun = Instant::now();
+    while engine.inner.trusted_backup_ms().await.is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "no backup is made");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    compact_volume(&engine.inner, row).await.unwrap();
+    assert_eq!(state_of(&engine, id).await, VolumeState::Sealed);
+    // As if it had been met long before the backup.
+    engine.inner.pool.records.note_unread(id, UnixMillis(0));
+    compact_volume(&engine.inner, row).await.unwrap();
+    assert_eq!(state_of(&engine, id).await, VolumeState::Freed);
     engine.close().await.unwrap();
 }
 

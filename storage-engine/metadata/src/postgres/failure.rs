@@ -71,6 +71,8 @@ fn by_code(code: &str, text: String) -> Failure {
         // Server shutting down or starting, too many connections, a read-only server (it was demoted), a plan that a
         // migration made stale, an idle transaction that was ended.
         "25006" | "25P03" | "53300" | "0A000" => Failure::Lost(text),
+        // No such database: a standby that lags behind the statement that made it does not know it yet.
+        "3D000" => Failure::Lost(text),
         code if code.starts_with("57P") || code.starts_with("08") || code == "40003" => Failure::Lost(text),
         _ => Failure::Refused(text),
     }
@@ -89,3 +91,7 @@ pub(super) fn is_rolled_back(error: &sqlx::Error) -> bool {
     // Class 40 but 40003 (statement_completion_unknown), and integrity violations found at the end.
     (code.starts_with("40") && code != "40003") || code.starts_with("23") || code == "25P02"
 }
+
+#[cfg(test)]
+#[path = "failure_tests.rs"]
+mod tests;

@@ -65,7 +65,18 @@ impl PostgresStore {
         // In a task of its own: dropping the caller must not leave half a statement on a connection.
         let prepared = tokio::spawn(async move {
             let deadline = std::time::Instant::now() + ready.options.patience;
-            let connected = ready.connect_by(deadline).await;
+            let mut connected = ready.connect().await;
+            if let Err(failure) = &connected
+                && failure.is_passing()
+            {
+                let patience = ready.options.patience;
+                tracing::warn!(
+                    ?failure,
+                    ?patience,
+                    "the metadata's database cannot be used yet: it is waited for"
+                );
+                connected = ready.connect_by(deadline).await;
+            }
             let mut session = connected.map_err(|failure| failure.to_error("opening"))?;
             schema::open(&mut session, ready.options.migration).await?;
             moving::refuse_marked(&mut session).await

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use granary_drive::ShardName;
+use async_trait::async_trait;
+use bytes::Bytes;
+use granary_drive::{DriveError, ShardName};
 use granary_types::DriveId;
 use parking_lot::Mutex;
 
 use crate::access::{DriveAccess, ReplacementAccess, ShardAccess};
 use crate::rpc::wire::{Failure, Handle, LifeId, OnShard};
+use crate::rpc::wire_error::peer_error;
 
 /// Each shard that was created has two files open, one that is read has one.
 const SHARDS_MAX: usize = 4096;
@@ -37,6 +40,39 @@ struct ShardEntry {
     allowed: Use,
     owner: LifeId,
     used: Instant,
+}
+
+/// A file that is not whole yet. It goes away on a thread that may block, whoever drops it last: what is at work on it or the
+/// table, which others may take it out of at the same moment.
+#[derive(Debug)]
+struct Unfinished(Option<Arc<dyn ReplacementAccess>>);
+
+impl Unfinished {
+    fn of(replacement: Arc<dyn ReplacementAccess>) -> Arc<dyn ReplacementAccess> {
+        Arc::new(Self(Some(replacement)))
+    }
+
+    /// It is there until this is dropped.
+    fn access(&self) -> Result<&dyn ReplacementAccess, DriveError> {
+        self.0.as_deref().ok_or_else(|| peer_error("a replacement", "it was dropped"))
+    }
+}
+
+#[async_trait]
+impl ReplacementAccess for Unfinished {
+    async fn write(&self, offset: u64, bytes: Bytes) -> Result<(), DriveError> {
+        self.access()?.write(offset, bytes).await
+    }
+
+    async fn install(&self) -> Result<(), DriveError> {
+        self.access()?.install().await
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let_go(self.0.take());
+    }
 }
 
 #[derive(Debug)]
@@ -124,16 +160,14 @@ impl Handles {
         let mut forgotten = None;
         if let Some((handle, entry)) = older {
             let handle = *handle;
+            // Whoever begins to write takes it from here, under the lock.
             if Arc::strong_count(&entry.replacement) > 1 {
                 return None;
             }
             forgotten = replacements.remove(&handle);
         }
         let begins = replacements.len() + beginning.len() < REPLACEMENTS_MAX && beginning.insert(of);
-        drop((replacements, beginning));
-        if let Some(forgotten) = forgotten {
-            let_go(forgotten);
-        }
+        drop((replacements, beginning, forgotten));
         begins.then(|| Beginning { handles: Arc::clone(self), of })
     }
 
@@ -143,7 +177,7 @@ impl Handles {
         on: &OnShard,
         owner: LifeId,
     ) -> Handle {
-        let handle = self.next();
+        let (handle, replacement) = (self.next(), Unfinished::of(replacement));
         let (drive, replaces, used) = (on.drive, Some(on.name()), Instant::now());
         self.replacements
             .lock()
@@ -158,14 +192,13 @@ impl Handles {
         drive: DriveId,
         owner: LifeId,
     ) -> Option<Handle> {
+        let replacement = Unfinished::of(shard);
         let mut replacements = self.replacements.lock();
         if replacements.len() >= REPLACEMENTS_MAX {
-            drop(replacements);
-            let_go(shard);
             return None;
         }
         let (handle, used) = (self.next(), Instant::now());
-        let entry = ReplacementEntry { replacement: shard, drive, replaces: None, owner, used };
+        let entry = ReplacementEntry { replacement, drive, replaces: None, owner, used };
         replacements.insert(handle, entry);
         Some(handle)
     }
@@ -183,51 +216,57 @@ impl Handles {
     }
 
     pub(super) fn close(&self, handles: &[Handle], owner: LifeId) {
-        let shards = take(&self.shards, handles, |entry| entry.owner == owner);
-        let replacements = take(&self.replacements, handles, |entry| entry.owner == owner);
-        if !shards.is_empty() || !replacements.is_empty() {
-            let_go((shards, replacements));
-        }
+        let handles: HashSet<Handle> = handles.iter().copied().collect();
+        self.let_go_of(
+            |handle, entry| entry.owner == owner && handles.contains(handle),
+            |handle, entry| entry.owner == owner && handles.contains(handle),
+        );
     }
 
     /// Drops what was not used for long, and what belongs to lives that were not heard for as long.
     pub(super) fn sweep(&self, idle_limit: Duration) {
         let mut heard = self.heard.lock();
         heard.retain(|_, at| at.elapsed() < idle_limit);
-        let shards: Vec<ShardEntry> = self
-            .shards
-            .lock()
-            .extract_if(|_, entry| {
-                !heard.contains_key(&entry.owner)
-                    || (entry.allowed == Use::Read && entry.used.elapsed() >= idle_limit)
-            })
-            .map(|(_, entry)| entry)
-            .collect();
-        let replacements: Vec<ReplacementEntry> = self
-            .replacements
-            .lock()
-            .extract_if(|_, entry| !heard.contains_key(&entry.owner) || entry.used.elapsed() >= idle_limit)
-            .map(|(_, entry)| entry)
-            .collect();
-        drop(heard);
-        if !shards.is_empty() || !replacements.is_empty() {
-            let_go((shards, replacements));
+        let is_idle = |used: Instant| used.elapsed() >= idle_limit;
+        self.let_go_of(
+            |_, entry| {
+                !heard.contains_key(&entry.owner) || (entry.allowed == Use::Read && is_idle(entry.used))
+            },
+            |_, entry| !heard.contains_key(&entry.owner) || is_idle(entry.used),
+        );
+    }
+
+    /// Takes out what these say, and drops it.
+    fn let_go_of(
+        &self,
+        goes: impl Fn(&Handle, &ShardEntry) -> bool,
+        replacement_goes: impl Fn(&Handle, &ReplacementEntry) -> bool,
+    ) {
+        let shards: Vec<ShardEntry> = {
+            let mut shards = self.shards.lock();
+            shards.extract_if(|handle, entry| goes(handle, entry)).map(|(_, entry)| entry).collect()
+        };
+        if !shards.is_empty() {
+            let_go(shards);
         }
+        let replacements: Vec<ReplacementEntry> = {
+            let mut replacements = self.replacements.lock();
+            replacements
+                .extract_if(|handle, entry| replacement_goes(handle, entry))
+                .map(|(_, it)| it)
+                .collect()
+        };
+        drop(replacements);
     }
 }
 
-/// Takes those of `handles` out that `belongs` says may be, for [`let_go`].
-fn take<T>(entries: &Mutex<HashMap<Handle, T>>, handles: &[Handle], belongs: impl Fn(&T) -> bool) -> Vec<T> {
-    let mut entries = entries.lock();
-    let theirs = |handle: &&Handle| entries.get(*handle).is_some_and(&belongs);
-    let theirs: Vec<Handle> = handles.iter().filter(theirs).copied().collect();
-    theirs.iter().filter_map(|handle| entries.remove(handle)).collect()
-}
-
 /// Drops what was taken out, on a thread that may block: it closes files and removes unfinished ones, for which a slow drive
-/// is waited. No lock may be held.
-pub(super) fn let_go<T: Send + 'static>(taken: T) {
-    drop(tokio::task::spawn_blocking(move || drop(taken)));
+/// is waited.
+fn let_go<T: Send + 'static>(taken: T) {
+    // Without threads the process is ending, and nobody is kept waiting.
+    if let Ok(threads) = tokio::runtime::Handle::try_current() {
+        drop(threads.spawn_blocking(move || drop(taken)));
+    }
 }
 
 #[cfg(test)]

@@ -175,3 +175,23 @@ async fn a_file_that_is_slow_to_remove_held_up_everybody_else_s_handles() {
     assert!(handles.add_backup(telling(), on.drive, ONE).is_none());
     check("too many");
 }
+
+/// The table and what was at work on it looked at the same moment, and each left the dropping to the other.
+#[tokio::test]
+async fn a_replacement_with_two_last_holders_was_dropped_on_the_thread_of_requests() {
+    let handles = Arc::new(Handles::default());
+    let on = OnShard::new(DriveId::from_bytes([1; 16]), name(1), PROFILE);
+    let (dropped, told) = channel();
+    handles.hear(ONE);
+    let replacement = Arc::new(Telling { handles: Arc::downgrade(&handles), dropped });
+    let handle = handles.add_replacement(replacement, &on, ONE);
+    let (first, _) = handles.replacement(handle, ONE).unwrap();
+    let (second, _) = handles.replacement(handle, ONE).unwrap();
+    first.write(0, Bytes::new()).await.unwrap();
+    handles.close(&[handle], ONE);
+    drop(first);
+    assert!(told.try_recv().is_err(), "somebody is at work on it");
+    drop(second);
+    let (thread, _) = told.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_ne!(thread, std::thread::current().id());
+}

@@ -9,8 +9,8 @@ use granary_types::DriveId;
 
 use super::body::empty;
 use super::dispatch::{Call, Done, Refusal, Server};
-use super::handles::{OpenShard, Use, let_go};
-use crate::access::{DriveAccess, ReplacementAccess, ShardAppend};
+use super::handles::{OpenShard, Use};
+use crate::access::{DriveAccess, ShardAppend};
 use crate::rpc::limits::{GROUP_COUNT_MAX, READ_LENGTH_BYTES_MAX};
 use crate::rpc::wire::{
     self, AppendGroup, AppendHead, AppendResults, DriveReport, Failure, Handle, HelloAnswer, OnShard,
@@ -195,11 +195,7 @@ impl Server {
         call.body.check(call.verified.head.body_hash)?;
         match self.handles.replacement(write.handle, call.sender()) {
             Ok((replacement, drive)) => {
-                let write = move |_| async move {
-                    let written = replacement.write(write.offset, bytes).await;
-                    let_go_of_last(replacement);
-                    written
-                };
+                let write = move |_| async move { replacement.write(write.offset, bytes).await };
                 self.on_drive(drive, write).await
             }
             Err(failure) => Ok(failure.into()),
@@ -210,11 +206,7 @@ impl Server {
         let handle: Handle = call.message().await?;
         match self.handles.replacement(handle, call.sender()) {
             Ok((replacement, drive)) => {
-                let install = move |_| async move {
-                    let installed = replacement.install().await;
-                    let_go_of_last(replacement);
-                    installed
-                };
+                let install = move |_| async move { replacement.install().await };
                 self.on_drive(drive, install).await
             }
             Err(failure) => Ok(failure.into()),
@@ -253,13 +245,6 @@ fn queue(
         }
         Ok(())
     })
-}
-
-/// It may have been closed while it was at work.
-fn let_go_of_last(replacement: Arc<dyn ReplacementAccess>) {
-    if Arc::strong_count(&replacement) == 1 {
-        let_go(replacement);
-    }
 }
 
 /// A drive that fails others is looked at here as well.
