@@ -65,13 +65,29 @@ impl ShardFile {
             .write(true)
             .open(path)
             .map_err(|e| DriveError::io("opening", path, e))?;
-        let mut page = [0; PAGE_LENGTH_BYTES];
-        let corrupt =
-            || DriveError::Corrupt { path: path.to_owned(), offset: 0, what: "the shard file's header" };
-        file.read_exact_at(&mut page, 0).map_err(|_| corrupt())?;
-        match FileHeader::read(&page) {
-            Some(found) if found == expected => Ok(Self::of(file, OnceLock::new(), path, health)),
-            _ => Err(corrupt()),
+        let shard = Self::of(file, OnceLock::new(), path, health);
+        shard.check_header(expected)?;
+        Ok(shard)
+    }
+
+    /// Fails if the header is another than the one expected. That it cannot be read says nothing of what it is.
+    fn check_header(&self, expected: FileHeader) -> Result<(), DriveError> {
+        self.check_readable(0, PAGE_LENGTH_BYTES)?;
+        let (mut page, began) = ([0; PAGE_LENGTH_BYTES], Instant::now());
+        match self.file.read_exact_at(&mut page, 0) {
+            Ok(()) if FileHeader::read(&page).is_some_and(|found| found == expected) => Ok(()),
+            // A file that is shorter than its header has none.
+            Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
+                if is_of_sector(&error) && began.elapsed() >= PATIENCE.again {
+                    // Whoever asks for the file again, for each stripe say, is spared the wait.
+                    self.look_for_bad_page(0, PAGE_LENGTH_BYTES, PATIENCE);
+                }
+                Err(DriveError::io("reading", &self.path, error))
+            }
+            _ => {
+                let what = "the shard file's header";
+                Err(DriveError::Corrupt { path: self.path.clone(), offset: 0, what })
+            }
         }
     }
 

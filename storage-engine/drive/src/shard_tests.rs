@@ -39,6 +39,28 @@ async fn a_sector_that_cannot_be_read_is_told_apart_from_a_lost_file_and_from_a_
     assert!(!DriveError::io("reading", path, gone).is_of_sector());
 }
 
+/// Opening took it for the header of another file, which is one that is lost.
+#[test]
+fn a_header_that_cannot_be_read_is_no_wrong_header() {
+    let header = FileHeader {
+        cluster: granary_types::ClusterId::from_bytes([1; 16]),
+        volume: granary_types::VolumeId::from_bytes([2; 16]),
+        column: 0,
+        profile: (1, 0),
+    };
+    // Nothing is mapped at its begin.
+    let path = Path::new("/proc/self/mem");
+    let bad = ShardFile::of(File::open(path).unwrap(), OnceLock::new(), path, Arc::default());
+    let error = bad.check_header(header).unwrap_err();
+    assert!(error.is_of_sector() && !error.is_lost(), "{error:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let short = dir.path().join("shard");
+    for content in [&header.to_page()[..100], &[0; 5000]] {
+        std::fs::write(&short, content).unwrap();
+        assert!(ShardFile::open(&short, header, Arc::default()).unwrap_err().is_lost());
+    }
+}
+
 /// Such a disk only ever stalled, so that what was in the sector was never known to be lost.
 #[tokio::test]
 async fn a_bad_sector_that_is_told_too_late_is_known_to_the_next_reader() {
