@@ -16,7 +16,7 @@ mod rebuild;
 mod reclaim;
 mod rewrite;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod scrub;
 mod shared;
 mod tasks;

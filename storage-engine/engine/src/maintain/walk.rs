@@ -84,7 +84,7 @@ impl Walk {
                 }
                 Found::Stripe(stripe) => return Ok(Some(self.pass(stripe))),
                 Found::Nothing => self.at += BLOCK_ALIGNMENT_BYTES,
-                Found::Unknown => return Err(uncertain()),
+                Found::Unknown(_) => return Err(uncertain()),
             }
         }
         Ok((self.at > from).then_some(Step::Gap { from, to: self.at }))
@@ -136,8 +136,9 @@ impl Walk {
                 stripe.uncertain &= !is_enough;
                 Found::Stripe(stripe)
             }
-            // A stripe is on more columns than may be away.
-            Found::Unknown if map.unreachable(&self.view) <= profile.parity() => Found::Nothing,
+            Found::Unknown(silent) if !self.view.may_hide(silent, map.lost(&self.view).await) => {
+                Found::Nothing
+            }
             other => other,
         }
     }

@@ -173,7 +173,7 @@ impl Copy<'_> {
                 None => Err(self.damaged(at)),
             },
             Found::Nothing => Err(self.damaged(at)),
-            Found::Unknown => Err(uncertain()),
+            Found::Unknown(_) => Err(uncertain()),
         }
     }
 
