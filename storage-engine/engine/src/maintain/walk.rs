@@ -64,6 +64,11 @@ impl Walk {
         Self { view, at: from, end, stripe_end: 0, needed, piece_bytes, ahead: None, behind_gap: None }
     }
 
+    /// Where it is.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
     /// The next stripe or gap, or `None` at the end.
     ///
     /// # Errors
