@@ -2,8 +2,8 @@
 //!
 //! A disk that tries for long to read a bad sector looks as if it hung: each reader gives up before the answer, and nobody is ever
 //! told that it is one sector. So the thread that did get the answer looks which page it is by reading again, and only what
-//! takes long and fails like that twice is noted: a drive that was merely being reset reads well then, and one that is gone says
-//! so at once. From then on readers of that page are told what the drive said; where nothing else has what was in it, it
+//! takes long and fails like that twice is noted, if the drive reads another page of the file well: one that was merely being reset
+//! reads all of them by then, and one that is gone none. From then on readers of that page are told what the drive said; where nothing else has what was in it, it
 //! counts for no more than if the drive had said so in time.
 
 use std::collections::VecDeque;
@@ -112,11 +112,6 @@ impl BadPages {
     /// Another file is there, or none.
     pub(crate) fn forget_file(&self, path: &Path) {
         self.forget(path, (0, u64::MAX));
-    }
-
-    /// The drive is well again: what it said before counts no more.
-    pub(crate) fn forget_all(&self) {
-        self.pages().clear();
     }
 }
 

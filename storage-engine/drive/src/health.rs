@@ -46,9 +46,7 @@ impl Health {
     }
 
     pub(crate) fn mark_well(&self) {
-        if self.failed.swap(false, Ordering::AcqRel) {
-            self.bad_pages.forget_all();
-        }
+        self.failed.store(false, Ordering::Release);
     }
 
     pub(crate) fn is_failed(&self) -> bool {

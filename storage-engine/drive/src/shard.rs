@@ -25,9 +25,12 @@ struct Patience {
     read: Duration,
     /// A page that is read again and fails after less is none of those that nobody waits for.
     again: Duration,
+    /// A place that must be readable when another is not: else the drive is unwell as a whole, and nothing is known of a sector.
+    witness: u64,
 }
 
-const PATIENCE: Patience = Patience { read: Duration::from_secs(5), again: Duration::from_secs(1) };
+const PATIENCE: Patience =
+    Patience { read: Duration::from_secs(5), again: Duration::from_secs(1), witness: 0 };
 
 /// An open shard file. Reading never changes it; only a lane of its drive writes it.
 #[derive(Debug)]
@@ -80,7 +83,8 @@ impl ShardFile {
             Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
                 if is_of_sector(&error) && began.elapsed() >= PATIENCE.again {
                     // Whoever asks for the file again, for each stripe say, is spared the wait.
-                    self.look_for_bad_page(0, PAGE_LENGTH_BYTES, PATIENCE);
+                    let patience = Patience { witness: PAGE_LENGTH_BYTES as u64, ..PATIENCE };
+                    self.look_for_bad_page(0, PAGE_LENGTH_BYTES, patience);
                 }
                 Err(DriveError::io("reading", &self.path, error))
             }
@@ -176,16 +180,18 @@ impl ShardFile {
         page.resize(PAGE_LENGTH_BYTES, 0);
         let first = offset - offset % PAGE_LENGTH_BYTES as u64;
         let pages = (first..offset.saturating_add(length_bytes as u64)).step_by(PAGE_LENGTH_BYTES);
-        let read = |at| match direct.map(|direct| direct.read_at(&mut page, at)) {
+        let mut read = |at| match direct.map(|direct| direct.read_at(&mut page, at)) {
             // The file system takes the flag and then wants more than a page's alignment.
             Some(Err(error)) if error.kind() == std::io::ErrorKind::InvalidInput => {
-                self.file.read_at(&mut page, at).map(drop)
+                self.file.read_at(&mut page, at)
             }
-            Some(done) => done.map(drop),
-            None => self.file.read_at(&mut page, at).map(drop),
+            Some(done) => done,
+            None => self.file.read_at(&mut page, at),
         };
-        let Some((offset, errno)) = first_bad_page(pages, read, patience.again) else { return };
-        if let Ok(metadata) = self.file.metadata() {
+        let bad = first_bad_page(pages, |at| read(at).map(drop), patience.again);
+        let Some((offset, errno)) = bad else { return };
+        let is_well = read(patience.witness).is_ok_and(|length| length > 0);
+        if is_well && let Ok(metadata) = self.file.metadata() {
             let page = BadPage { path: self.path.clone(), inode: metadata.ino(), offset, errno };
             self.health.bad_pages.note(page, Instant::now());
         }
