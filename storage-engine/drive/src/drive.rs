@@ -256,6 +256,7 @@ impl Drive {
         // Another thread or a former life may have made the folder and not lived to flush it.
         sync_directory(&self.directory.join(VOLUMES))?;
         let header = FileHeader { cluster: self.identity.cluster, volume, column, profile };
+        self.health.bad_pages.forget_file(path);
         let shard = ShardFile::create(path, header, Arc::clone(&self.health))?;
         sync_directory(folder)?;
         Ok(shard)
@@ -296,6 +297,7 @@ impl Drive {
         granary_types::crash_point("heal.before_install");
         let path = self.shard_path(replacement.name);
         fs::rename(replacement.shard.path(), &path).map_err(|e| DriveError::io("installing", &path, e))?;
+        self.health.bad_pages.forget_file(&path);
         sync_directory(path.parent().unwrap_or(&self.directory))
     }
 
@@ -309,7 +311,10 @@ impl Drive {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(DriveError::io("removing", &path, error))
             }
-            _ => sync_directory(path.parent().unwrap_or(&self.directory)),
+            _ => {
+                self.health.bad_pages.forget_file(&path);
+                sync_directory(path.parent().unwrap_or(&self.directory))
+            }
         }
     }
 
@@ -321,6 +326,7 @@ impl Drive {
         let from = self.shard_path(name);
         let to = self.directory.join(QUARANTINE).join(file_name(name));
         fs::rename(&from, &to).map_err(|e| DriveError::io("quarantining", &from, e))?;
+        self.health.bad_pages.forget_file(&from);
         granary_types::crash_point("quarantine.after_rename");
         sync_directory(&self.directory.join(QUARANTINE))
     }

@@ -15,6 +15,11 @@ const OF_SECTORS: [i32; 5] = [
     Errno::UCLEAN.raw_os_error(),
 ];
 
+/// Whether a read failed because of a sector, as far as the answer tells.
+pub(crate) fn is_of_sector(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|it| OF_SECTORS.contains(&it))
+}
+
 /// An error of one drive. Which drive it was is in the path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -107,7 +112,7 @@ impl DriveError {
     /// no reason to give up what cannot be had from elsewhere.
     #[must_use]
     pub fn is_of_sector(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.raw_os_error().is_some_and(|it| OF_SECTORS.contains(&it)))
+        matches!(self, Self::Io { source, .. } if is_of_sector(source))
     }
 
     /// Whether the drive is merely full.

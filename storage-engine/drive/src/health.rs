@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use granary_types::DriveClass;
 
+use crate::bad_pages::BadPages;
+
 /// How long reads of a drive are not tried after one did not come back in time.
 const READS_AVOIDED: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_secs(2);
@@ -24,6 +26,7 @@ pub(crate) struct Health {
     retry: Mutex<Option<(Instant, Duration)>>,
     reads_stalled: Mutex<Option<Instant>>,
     class: Mutex<DriveClass>,
+    pub(crate) bad_pages: BadPages,
 }
 
 impl Health {

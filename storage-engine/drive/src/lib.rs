@@ -11,6 +11,7 @@
 
 mod aligned;
 mod backup;
+mod bad_pages;
 pub mod block;
 mod class;
 mod drive;

@@ -6,19 +6,31 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::aligned::is_aligned;
+use crate::aligned::{aligned_buffer, is_aligned};
+use crate::bad_pages::{BadPage, first_bad_page};
 use crate::block::{FileHeader, PAGE_LENGTH_BYTES};
-use crate::error::DriveError;
+use crate::error::{DriveError, is_of_sector};
 use crate::health::Health;
 use crate::lane::Cache;
 use crate::long::{LONG_READ_BYTES, open_direct, read_cached, read_full, read_long};
 
-/// A read that takes longer counts as failed; the bytes come from other columns then.
-const READ_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a drive may take.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// A read that takes longer counts as failed; the bytes come from other columns then.
+    read: Duration,
+    /// A page that is read again and fails after less is none of those that nobody waits for.
+    again: Duration,
+    /// A place that must be readable when another is not: else the drive is unwell as a whole, and nothing is known of a sector.
+    witness: u64,
+}
+
+const PATIENCE: Patience =
+    Patience { read: Duration::from_secs(5), again: Duration::from_secs(1), witness: 0 };
 
 /// An open shard file. Reading never changes it; only a lane of its drive writes it.
 #[derive(Debug)]
@@ -56,13 +68,30 @@ impl ShardFile {
             .write(true)
             .open(path)
             .map_err(|e| DriveError::io("opening", path, e))?;
-        let mut page = [0; PAGE_LENGTH_BYTES];
-        let corrupt =
-            || DriveError::Corrupt { path: path.to_owned(), offset: 0, what: "the shard file's header" };
-        file.read_exact_at(&mut page, 0).map_err(|_| corrupt())?;
-        match FileHeader::read(&page) {
-            Some(found) if found == expected => Ok(Self::of(file, OnceLock::new(), path, health)),
-            _ => Err(corrupt()),
+        let shard = Self::of(file, OnceLock::new(), path, health);
+        shard.check_header(expected)?;
+        Ok(shard)
+    }
+
+    /// Fails if the header is another than the one expected. That it cannot be read says nothing of what it is.
+    fn check_header(&self, expected: FileHeader) -> Result<(), DriveError> {
+        self.check_readable(0, PAGE_LENGTH_BYTES)?;
+        let (mut page, began) = ([0; PAGE_LENGTH_BYTES], Instant::now());
+        match self.file.read_exact_at(&mut page, 0) {
+            Ok(()) if FileHeader::read(&page).is_some_and(|found| found == expected) => Ok(()),
+            // A file that is shorter than its header has none.
+            Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
+                if is_of_sector(&error) && began.elapsed() >= PATIENCE.again {
+                    // Whoever asks for the file again, for each stripe say, is spared the wait.
+                    let patience = Patience { witness: PAGE_LENGTH_BYTES as u64, ..PATIENCE };
+                    self.look_for_bad_page(0, PAGE_LENGTH_BYTES, patience);
+                }
+                Err(DriveError::io("reading", &self.path, error))
+            }
+            _ => {
+                let what = "the shard file's header";
+                Err(DriveError::Corrupt { path: self.path.clone(), offset: 0, what })
+            }
         }
     }
 
@@ -90,16 +119,19 @@ impl ShardFile {
     /// cache has are done in place; all others on the blocking pool, so that a slow drive never holds up the runtime.
     ///
     /// # Errors
-    /// When the drive fails, or does not answer within [`READ_DEADLINE`] (and for a while after that at once).
+    /// When the drive fails, or does not answer within 5 seconds (and for a while after that at once).
     pub async fn read(self: &Arc<Self>, offset: u64, length_bytes: usize) -> Result<Bytes, DriveError> {
         if length_bytes >= LONG_READ_BYTES && !self.health.avoid_reads() {
-            return self.read_apart(move |shard| shard.read_long(offset, length_bytes)).await;
+            self.check_readable(offset, length_bytes)?;
+            let run = move |shard: &Self| shard.read_long(offset, length_bytes);
+            return self.read_apart((offset, length_bytes), PATIENCE, run).await;
         }
         let mut buffer = vec![0_u8; length_bytes];
         if read_cached(&self.file, &mut buffer, offset) == length_bytes {
             return Ok(Bytes::from(buffer));
         }
-        self.read_apart(move |shard| {
+        self.check_readable(offset, length_bytes)?;
+        self.read_apart((offset, length_bytes), PATIENCE, move |shard| {
             let filled = read_full(&shard.file, &mut buffer, offset)?;
             buffer.truncate(filled);
             Ok(Bytes::from(buffer))
@@ -107,23 +139,62 @@ impl ShardFile {
         .await
     }
 
+    /// Fails if a page of these bytes is known to be one that the drive cannot read, and takes long to say so.
+    fn check_readable(&self, offset: u64, length_bytes: usize) -> Result<(), DriveError> {
+        let span = (offset, offset.saturating_add(length_bytes as u64));
+        let known = self.health.bad_pages.error_within(&self.path, &self.file, span, Instant::now());
+        known.map_or(Ok(()), |error| Err(DriveError::io("reading, as before,", &self.path, error)))
+    }
+
     async fn read_apart(
         self: &Arc<Self>,
+        (offset, length_bytes): (u64, usize),
+        patience: Patience,
         run: impl FnOnce(&Self) -> std::io::Result<Bytes> + Send + 'static,
     ) -> Result<Bytes, DriveError> {
         let stalled = || DriveError::Stalled { path: self.path.clone() };
         if self.health.avoid_reads() {
             return Err(stalled());
         }
-        let shard = Arc::clone(self);
+        let (shard, began) = (Arc::clone(self), Instant::now());
         let read = tokio::task::spawn_blocking(move || {
-            run(&shard).map_err(|error| DriveError::io("reading", &shard.path, error))
+            let done = run(&shard);
+            if done.as_ref().is_err_and(is_of_sector) && began.elapsed() >= patience.read {
+                // Nobody is told any more.
+                shard.look_for_bad_page(offset, length_bytes, patience);
+            }
+            done.map_err(|error| DriveError::io("reading", &shard.path, error))
         });
-        if let Ok(done) = tokio::time::timeout(READ_DEADLINE, read).await {
+        if let Ok(done) = tokio::time::timeout(patience.read, read).await {
             return done.map_err(|_| stalled())?;
         }
         self.health.read_stalled();
         Err(stalled())
+    }
+
+    /// Notes the first of these pages that cannot be read this time either, past the page cache where that can be. Blocks.
+    fn look_for_bad_page(&self, offset: u64, length_bytes: usize, patience: Patience) {
+        let Some(_turn) = self.health.bad_pages.turn() else { return };
+        let direct = self.direct.get_or_init(|| self.open_direct_again()).as_ref();
+        let mut page = aligned_buffer(PAGE_LENGTH_BYTES);
+        page.resize(PAGE_LENGTH_BYTES, 0);
+        let first = offset - offset % PAGE_LENGTH_BYTES as u64;
+        let pages = (first..offset.saturating_add(length_bytes as u64)).step_by(PAGE_LENGTH_BYTES);
+        let mut read = |at| match direct.map(|direct| direct.read_at(&mut page, at)) {
+            // The file system takes the flag and then wants more than a page's alignment.
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                self.file.read_at(&mut page, at)
+            }
+            Some(done) => done,
+            None => self.file.read_at(&mut page, at),
+        };
+        let bad = first_bad_page(pages, |at| read(at).map(drop), patience.again);
+        let Some((offset, errno)) = bad else { return };
+        let is_well = read(patience.witness).is_ok_and(|length| length > 0);
+        if is_well && let Ok(metadata) = self.file.metadata() {
+            let page = BadPage { path: self.path.clone(), inode: metadata.ino(), offset, errno };
+            self.health.bad_pages.note(page, Instant::now());
+        }
     }
 
     fn read_long(&self, offset: u64, length_bytes: usize) -> std::io::Result<Bytes> {
@@ -143,7 +214,15 @@ impl ShardFile {
         self.guarded("writing", || match cache {
             Cache::Keep => self.file.write_all_at(bytes, offset),
             Cache::Bypass => self.write_past_the_cache(offset, bytes),
-        })
+        })?;
+        self.written(offset, bytes.len());
+        Ok(())
+    }
+
+    /// A drive has another sector in the place of a bad one that is written.
+    fn written(&self, offset: u64, length_bytes: usize) {
+        let span = (offset, offset.saturating_add(length_bytes as u64));
+        self.health.bad_pages.forget(&self.path, span);
     }
 
     /// Writes the whole pages of an aligned buffer directly and what is left as usual. Nobody reads these bytes before
@@ -188,7 +267,9 @@ impl ShardFile {
                 }
             }
             Ok(())
-        })
+        })?;
+        self.written(offset, pieces.iter().map(Bytes::len).sum());
+        Ok(())
     }
 
     /// Flushes data and length to the drive.
@@ -233,6 +314,7 @@ impl ShardFile {
     /// When the drive fails.
     pub fn truncate(&self, length_bytes: u64) -> Result<(), DriveError> {
         self.file.set_len(length_bytes).map_err(|e| DriveError::io("truncating", &self.path, e))?;
+        self.health.bad_pages.forget(&self.path, (length_bytes, u64::MAX));
         self.file.sync_all().map_err(|e| DriveError::io("flushing", &self.path, e))
     }
 }

@@ -39,6 +39,87 @@ async fn a_sector_that_cannot_be_read_is_told_apart_from_a_lost_file_and_from_a_
     assert!(!DriveError::io("reading", path, gone).is_of_sector());
 }
 
+/// Opening took it for the header of another file, which is one that is lost.
+#[test]
+fn a_header_that_cannot_be_read_is_no_wrong_header() {
+    let header = FileHeader {
+        cluster: granary_types::ClusterId::from_bytes([1; 16]),
+        volume: granary_types::VolumeId::from_bytes([2; 16]),
+        column: 0,
+        profile: (1, 0),
+    };
+    // Nothing is mapped at its begin.
+    let path = Path::new("/proc/self/mem");
+    let bad = ShardFile::of(File::open(path).unwrap(), OnceLock::new(), path, Arc::default());
+    let error = bad.check_header(header).unwrap_err();
+    assert!(error.is_of_sector() && !error.is_lost(), "{error:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let short = dir.path().join("shard");
+    for content in [header.to_page()[..100].to_vec(), vec![0; 5000]] {
+        std::fs::write(&short, content).unwrap();
+        assert!(ShardFile::open(&short, header, Arc::default()).unwrap_err().is_lost());
+    }
+}
+
+/// Such a disk only ever stalled, so that what was in the sector was never known to be lost.
+#[tokio::test]
+async fn a_bad_sector_that_is_told_too_late_is_known_to_the_next_reader() {
+    static SOUND: [u8; 64] = [7; 64];
+    let path = Path::new("/proc/self/mem");
+    let shard = Arc::new(ShardFile::of(File::open(path).unwrap(), OnceLock::new(), path, Arc::default()));
+    let patience = Patience {
+        read: Duration::from_millis(20),
+        again: Duration::ZERO,
+        witness: SOUND.as_ptr().addr() as u64,
+    };
+    let (told, answer) = std::sync::mpsc::channel();
+    let late = shard.read_apart((4096 + 10, 2 * 4096), patience, move |shard| {
+        answer.recv().unwrap();
+        read_full(&shard.file, &mut [0; 100], 4096).map(|_| Bytes::new())
+    });
+    assert!(matches!(late.await, Err(DriveError::Stalled { .. })));
+    let is_known = || shard.check_readable(0, 1 << 20).is_err();
+    assert!(!is_known());
+    told.send(()).unwrap();
+    while !is_known() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Other reads of the drive are still avoided; this one is answered.
+    for length_bytes in [1, LONG_READ_BYTES] {
+        let error = shard.read(4096 + 5, length_bytes).await.unwrap_err();
+        assert!(error.is_of_sector() && !error.is_lost(), "{error:?}");
+    }
+    assert!(matches!(shard.read(8192, 1).await, Err(DriveError::Stalled { .. })));
+    // A drive that reads nothing at all has no bad sector.
+    let gone = Arc::new(ShardFile::of(File::open(path).unwrap(), OnceLock::new(), path, Arc::default()));
+    gone.look_for_bad_page(4096, 4096, Patience { witness: 8192, ..patience });
+    assert!(gone.check_readable(0, 1 << 20).is_ok());
+}
+
+/// A drive that is reset, or has lost its link, answers nothing for long and is well afterwards.
+#[tokio::test]
+async fn a_late_error_of_a_drive_that_then_reads_well_is_no_bad_sector() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shard");
+    std::fs::write(&path, [7; 10_000]).unwrap();
+    let shard = Arc::new(ShardFile::of(File::open(&path).unwrap(), OnceLock::new(), &path, Arc::default()));
+    let patience = Patience { read: Duration::from_millis(5), again: Duration::ZERO, witness: 0 };
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let late = shard.read_apart((0, 10_000), patience, move |_| {
+        std::thread::sleep(Duration::from_millis(50));
+        drop(done);
+        Err(std::io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()))
+    });
+    assert!(matches!(late.await, Err(DriveError::Stalled { .. })));
+    assert!(is_done.recv().is_err());
+    // When it has the turn again, nobody looks any more, or nobody has begun to.
+    std::thread::sleep(Duration::from_millis(50));
+    while shard.health.bad_pages.turn().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(shard.check_readable(0, 10_000).is_ok());
+}
+
 #[tokio::test]
 async fn a_drive_that_hung_is_not_asked_again_at_once() {
     let dir = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use granary_types::{BlobId, DriveId, UnixMillis, VolumeId, crash_point};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::recover::{Blobs, Tail, read_segments, read_tail};
-use crate::volume::VolumeView;
+use crate::volume::{VolumeMap, VolumeView};
 
 /// Where looking for the end of a file begins, and what is precise enough.
 const STEP_BYTES: u64 = 1 << 20;
@@ -61,8 +61,8 @@ pub(super) async fn unknown(
 }
 
 async fn look_behind(inner: &Inner, row: &VolumeRow, from: u64) -> Result<Tail> {
-    let to = length(inner, row, from).await?;
     let view = Arc::new(VolumeView::of(row)?);
+    let to = length(&inner.map, &view, from).await?;
     let known = (from, row.volume.opened);
     read_tail(&inner.map, view, (from, to), known, &mut Blobs::default()).await
 }
@@ -208,25 +208,24 @@ async fn has_column(drive: &dyn DriveAccess, name: ShardName, codes: (u8, u8)) -
 }
 
 /// One past the longest of a volume's files, rounded up; it is at least `from`.
-async fn length(inner: &Inner, row: &VolumeRow, from: u64) -> Result<u64> {
-    let view = VolumeView::of(row)?;
-    let (mut longest, mut unknown) = (from, 0_usize);
+async fn length(map: &VolumeMap, view: &VolumeView, from: u64) -> Result<u64> {
+    let (mut longest, mut silent, mut lost) = (from, 0_usize, 0_usize);
     for column in (0_u8..).take(view.drives.len()) {
-        match length_of(inner, &view, column, from).await {
+        match length_of(map, view, column, from).await {
             Ok(length) => longest = longest.max(length),
-            Err(error) if error.is_lost() => {}
-            Err(_) => unknown += 1,
+            Err(error) if error.is_lost() => lost += 1,
+            Err(_) => silent += 1,
         }
     }
-    // Stripes are on more columns than may be away.
-    if unknown > view.codec.profile().parity() {
+    // A stripe of which the other columns are lost may be on the silent ones alone.
+    if view.may_hide(silent, lost) {
         return Err(EngineError::Unavailable { context: "a fail-over: too many drives do not answer" });
     }
     Ok(longest)
 }
 
-async fn length_of(inner: &Inner, view: &VolumeView, column: u8, from: u64) -> Result<u64, DriveError> {
-    let shard = inner.map.shard(view, column).await?;
+async fn length_of(map: &VolumeMap, view: &VolumeView, column: u8, from: u64) -> Result<u64, DriveError> {
+    let shard = map.shard(view, column).await?;
     let mut step = STEP_BYTES;
     let mut low = from;
     while has_byte(shard.as_ref(), low.saturating_add(step)).await? {
@@ -245,3 +244,7 @@ async fn length_of(inner: &Inner, view: &VolumeView, column: u8, from: u64) -> R
 async fn has_byte(shard: &dyn ShardAccess, at: u64) -> Result<bool, DriveError> {
     Ok(!shard.read(at, 1).await?.is_empty())
 }
+
+#[cfg(test)]
+#[path = "tails_tests.rs"]
+mod tests;

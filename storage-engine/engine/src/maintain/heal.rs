@@ -74,7 +74,8 @@ pub(crate) async fn examine(
     Ok(findings)
 }
 
-/// The columns of which there is no file.
+/// The columns of which there is no file, or none whose header can be read. One of which only a sector is bad is not given up by
+/// that: where the others have not got all of a stripe, the walk ends without a result, and nothing is installed.
 ///
 /// # Errors
 /// When another column cannot be read now: what is lost is then reported, and nothing else to be done.
@@ -83,7 +84,7 @@ async fn missing(inner: &Inner, view: &VolumeView) -> Result<BTreeSet<u8>> {
     for column in (0_u8..).take(view.drives.len()) {
         match inner.map.shard(view, column).await {
             Ok(_) => {}
-            Err(error) if error.is_lost() => {
+            Err(error) if error.is_lost() || error.is_of_sector() => {
                 missing.insert(column);
             }
             Err(error) => away = away.or(Some(error)),

@@ -17,7 +17,7 @@ mod reclaim;
 mod records;
 mod rewrite;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod scrub;
 mod shared;
 mod tasks;

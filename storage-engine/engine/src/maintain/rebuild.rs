@@ -27,11 +27,28 @@ const RUN_BYTES: usize = 8 * (BLOB_HEAD_BYTES + BLOB_BLOCK_BYTES) as usize;
 pub(super) struct Rebuild {
     pub(super) column: u8,
     pub(super) target: Arc<dyn DriveAccess>,
-    /// The damaged file, if there is one. If the column stays on its drive, what cannot be rebuilt is copied from it as it is, so
-    /// that no readable unit is lost.
-    old: Option<Arc<dyn ShardAccess>>,
+    old: Old,
     stays: Stays,
     state: State,
+}
+
+/// The damaged file. If the column stays on its drive, what cannot be rebuilt is copied from it as it is, so that no readable
+/// unit is lost.
+enum Old {
+    File(Arc<dyn ShardAccess>),
+    Gone,
+    /// It could not be opened now: nothing that cannot be rebuilt may take its place.
+    Unopened,
+}
+
+impl Old {
+    fn of(opened: std::result::Result<Arc<dyn ShardAccess>, DriveError>) -> Self {
+        match opened {
+            Ok(file) => Self::File(file),
+            Err(error) if error.is_lost() => Self::Gone,
+            Err(_) => Self::Unopened,
+        }
+    }
 }
 
 /// Whether the column stays on its drive.
@@ -43,7 +60,7 @@ enum Stays {
 
 enum State {
     Going(NewFile),
-    /// It would move with holes, or was rebuilt wrong: what is there stays.
+    /// It would have holes that what is there may not have, or was rebuilt wrong: what is there stays.
     Unplaced,
     Failed(EngineError),
 }
@@ -59,7 +76,7 @@ impl Rebuild {
         let name = ShardName { volume: view.id, column };
         let is_own = view.drives.get(usize::from(column)) == Some(&target.id());
         let stays = if is_own { Stays::Yes } else { Stays::No };
-        let old = inner.map.shard(view, column).await.ok();
+        let old = Old::of(inner.map.shard(view, column).await);
         let state = match target.create_replacement(name, view.profile_columns()).await {
             Ok(replacement) => State::Going(NewFile::new(replacement)),
             Err(error) => State::Failed(error.into()),
@@ -76,19 +93,19 @@ impl Rebuild {
         let State::Going(file) = &mut self.state else { return };
         let taken = match (block, &self.old) {
             (Some(block), _) => file.add(from, block).await,
-            (None, _) if self.stays == Stays::No => {
+            (None, old) if self.stays == Stays::No || matches!(old, Old::Unopened) => {
                 self.state = State::Unplaced;
                 return;
             }
-            (None, Some(old)) => file.copy_raw(old.as_ref(), from, to).await,
-            (None, None) => Ok(()),
+            (None, Old::File(old)) => file.copy_raw(old.as_ref(), from, to).await,
+            (None, _) => Ok(()),
         };
         if let Err(error) = taken {
             self.state = State::Failed(error);
         }
     }
 
-    /// The whole file, to be installed; `None` if the column would move with holes.
+    /// The whole file, to be installed; `None` if it would have holes that what is there may not have.
     pub(super) async fn finish(self) -> Result<Option<Arc<dyn ReplacementAccess>>> {
         match self.state {
             State::Going(file) => file.finish().await.map(Some),

@@ -116,3 +116,15 @@ async fn a_column_that_is_rebuilt_wrong_is_told_and_the_others_are_rebuilt() {
     assert!(matches!(blocks[1], Ok(Some(_))));
     assert!(block_of(&stripe, &sample.view, 0).is_err(), "for who moves objects as well");
 }
+
+/// Its place was taken by a file with holes where nothing could be rebuilt, though it may have had some of it.
+#[test]
+fn a_file_that_cannot_be_opened_now_is_not_one_that_is_gone() {
+    let opened = |error| Old::of(Err(error));
+    let path = || PathBuf::from("memory");
+    let io = |source| DriveError::Io { context: "opening", path: path(), source };
+    assert!(matches!(opened(DriveError::Stalled { path: path() }), Old::Unopened));
+    let sector = std::io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error());
+    assert!(matches!(opened(io(sector)), Old::Unopened));
+    assert!(matches!(opened(io(std::io::ErrorKind::NotFound.into())), Old::Gone));
+}

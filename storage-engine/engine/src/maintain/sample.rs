@@ -20,11 +20,11 @@ use crate::drives::DriveSet;
 use crate::volume::{VolumeMap, VolumeView};
 
 /// k and m of the sample.
-pub(super) const CODE: (u8, u8) = (3, 2);
+pub(crate) const CODE: (u8, u8) = (3, 2);
 
 /// How a column answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answers {
+pub(crate) enum Answers {
     Well,
     /// As a drive whose node is away.
     Never,
@@ -35,13 +35,13 @@ pub(super) enum Answers {
 }
 
 /// A volume whose columns are in memory.
-pub(super) struct Sample {
-    pub(super) view: Arc<VolumeView>,
+pub(crate) struct Sample {
+    pub(crate) view: Arc<VolumeView>,
     /// By column; none of those whose file is gone.
-    pub(super) columns: Vec<Option<(Vec<u8>, Answers)>>,
+    pub(crate) columns: Vec<Option<(Vec<u8>, Answers)>>,
     /// Where each stripe begins and ends.
-    pub(super) stripes: Vec<(u64, u64)>,
-    pub(super) end: u64,
+    pub(crate) stripes: Vec<(u64, u64)>,
+    pub(crate) end: u64,
 }
 
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl ShardAccess for Memory {
 }
 
 impl Sample {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (data, parity) = CODE;
         let codec = Codec::new(Profile::new(data, parity).unwrap()).unwrap();
         let drives = (0..data + parity).map(|column| DriveId::from_bytes([column; 16])).collect();
@@ -91,7 +91,7 @@ impl Sample {
     }
 
     /// Appends a stripe with an object of so many bytes in each of these data columns.
-    pub(super) fn add(&mut self, length_bytes: usize, data_columns: &[u8]) {
+    pub(crate) fn add(&mut self, length_bytes: usize, data_columns: &[u8]) {
         let mut written: Vec<(u8, u32, Vec<u8>)> = data_columns
             .iter()
             .map(|column| {
@@ -143,7 +143,7 @@ impl Sample {
     }
 
     /// The columns, to be walked.
-    pub(super) fn map(&self) -> Arc<VolumeMap> {
+    pub(crate) fn map(&self) -> Arc<VolumeMap> {
         let map = VolumeMap::without_metadata(Arc::new(DriveSet::default()));
         for (column, bytes) in (0_u8..).zip(&self.columns) {
             if let Some((bytes, answers)) = bytes {

@@ -64,6 +64,11 @@ impl Walk {
         Self { view, at: from, end, stripe_end: 0, needed, piece_bytes, ahead: None, behind_gap: None }
     }
 
+    /// Where it is.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
     /// The next stripe or gap, or `None` at the end.
     ///
     /// # Errors
@@ -84,7 +89,7 @@ impl Walk {
                 }
                 Found::Stripe(stripe) => return Ok(Some(self.pass(stripe))),
                 Found::Nothing => self.at += BLOCK_ALIGNMENT_BYTES,
-                Found::Unknown => return Err(uncertain()),
+                Found::Unknown(_) => return Err(uncertain()),
             }
         }
         Ok((self.at > from).then_some(Step::Gap { from, to: self.at }))
@@ -136,8 +141,9 @@ impl Walk {
                 stripe.uncertain &= !is_enough;
                 Found::Stripe(stripe)
             }
-            // A stripe is on more columns than may be away.
-            Found::Unknown if map.unreachable(&self.view) <= profile.parity() => Found::Nothing,
+            Found::Unknown(silent) if !self.view.may_hide(silent, map.lost(&self.view).await) => {
+                Found::Nothing
+            }
             other => other,
         }
     }

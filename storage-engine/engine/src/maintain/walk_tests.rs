@@ -54,7 +54,7 @@ async fn asked(sample: &Sample) -> Vec<String> {
                 continue;
             }
             Found::Stripe(stripe) if !stripe.uncertain => stripe,
-            Found::Stripe(_) | Found::Unknown => {
+            Found::Stripe(_) | Found::Unknown(_) => {
                 steps.push("uncertain".to_owned());
                 return steps;
             }
@@ -204,4 +204,34 @@ async fn bad_sectors_of_more_columns_than_may_be_lost_say_nothing() {
     assert!(matches!(walk.next(&map).await, Err(EngineError::Unavailable { .. })));
     // Asked again it says the same, and tells of no gap.
     assert!(matches!(walk.next(&map).await, Err(EngineError::Unavailable { .. })));
+}
+
+async fn looks_behind(sample: &Sample, from: u64) -> Result<Option<Step>> {
+    let map = sample.map();
+    Walk::between(Arc::clone(&sample.view), from, from + 2 * BLOCK_ALIGNMENT_BYTES).next(&map).await
+}
+
+/// Only nodes that were away counted: beside a drive that stalled they made a fail-over's tail look empty.
+#[tokio::test]
+async fn a_tail_is_empty_only_if_no_stripe_can_be_on_the_columns_that_were_not_asked() {
+    let mut sample = Sample::new();
+    sample.add(9_000, &[0, 1, 2]);
+    sample.add(1_000, &[0]);
+    // The narrow stripe is on these and no others.
+    for column in [0, 3, 4] {
+        sample.columns[column].as_mut().unwrap().1 = Answers::Never;
+    }
+    let narrow = sample.stripes[1].0;
+    assert!(matches!(looks_behind(&sample, narrow).await, Err(EngineError::Unavailable { .. })));
+    // One of them is lost: the others may still tell.
+    sample.columns[4] = None;
+    assert!(matches!(looks_behind(&sample, narrow).await, Err(EngineError::Unavailable { .. })));
+    sample.columns[3].as_mut().unwrap().1 = Answers::Well;
+    assert!(matches!(looks_behind(&sample, narrow).await, Ok(Some(Step::Stripe(_)))));
+    assert!(matches!(looks_behind(&sample, sample.end).await, Ok(Some(Step::Gap { .. }))));
+    // Nobody is left who might tell more.
+    for column in [0, 3] {
+        sample.columns[column] = None;
+    }
+    assert!(matches!(looks_behind(&sample, narrow).await, Ok(Some(Step::Gap { .. }))));
 }

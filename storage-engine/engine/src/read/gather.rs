@@ -23,27 +23,27 @@ pub(crate) async fn gather_stripe(map: &VolumeMap, view: &Arc<VolumeView>, offse
     }
     let columns = map.by_health(view);
     let header = |column| async move { read_header(map, view, column, offset).await };
-    let (mut headers, unknown) = race(&columns, 1, header).await;
+    let (mut headers, silent) = race(&columns, 1, header).await;
     let Some((_, header)) = headers.pop() else {
-        return if unknown { Found::Unknown } else { Found::Nothing };
+        return if silent > 0 { Found::Unknown(silent) } else { Found::Nothing };
     };
     let (written, unwritten): (Vec<u8>, Vec<u8>) =
         columns.iter().partition(|column| header.columns_written & (1 << **column) != 0);
     let needed = view.codec.profile().data().saturating_sub(unwritten.len());
     let length = BLOCK_HEADER_LENGTH_BYTES + header.body_length_bytes as usize;
     let block = |column| async move { read_block(map, view, column, offset, length).await };
-    let (found, uncertain) = race(&written, needed, block).await;
+    let (found, silent) = race(&written, needed, block).await;
     let mut blocks: Vec<_> = view.drives.iter().map(|_| None).collect();
     for (column, block) in found {
         if let Some(slot) = blocks.get_mut(usize::from(column)) {
             *slot = Some(block);
         }
     }
-    Found::Stripe(Box::new(Stripe { header, blocks, uncertain }))
+    Found::Stripe(Box::new(Stripe { header, blocks, uncertain: silent > 0 }))
 }
 
-/// Asks columns until `needed` have given something. Also says whether one could not be asked for a reason that may pass.
-async fn race<T, E, F>(columns: &[u8], needed: usize, ask: impl Fn(u8) -> F) -> (Vec<(u8, T)>, bool)
+/// Asks columns until `needed` have given something. Also says how many could not be asked for a reason that may pass.
+async fn race<T, E, F>(columns: &[u8], needed: usize, ask: impl Fn(u8) -> F) -> (Vec<(u8, T)>, usize)
 where
     F: Future<Output = Result<Option<T>, E>>,
 {
@@ -53,7 +53,7 @@ where
     };
     let mut next = columns.iter().copied();
     let mut asked: FuturesUnordered<_> = next.by_ref().take(needed).map(&tagged).collect();
-    let (mut found, mut uncertain) = (Vec::with_capacity(needed), false);
+    let (mut found, mut silent) = (Vec::with_capacity(needed), 0);
     while found.len() < needed {
         let answer = tokio::time::timeout(HEDGE_AFTER, asked.next()).await;
         match answer {
@@ -61,14 +61,14 @@ where
                 found.push((column, value));
                 continue;
             }
-            Ok(Some((_, result))) => uncertain |= result.is_err(),
+            Ok(Some((_, result))) => silent += usize::from(result.is_err()),
             // All that were asked have answered, and nobody is left.
             Ok(None) if next.len() == 0 => break,
             Ok(None) | Err(_) => {}
         }
         asked.extend(next.next().map(&tagged));
     }
-    (found, uncertain)
+    (found, silent)
 }
 
 /// The answer, unless it takes so long that others should be asked.

@@ -82,17 +82,17 @@ pub(crate) enum Found {
     Stripe(Box<Stripe>),
     /// No column has, though all that are left were read.
     Nothing,
-    /// No column has, and some could not be read for a reason that may pass.
-    Unknown,
+    /// No column has, and so many could not be read for a reason that may pass.
+    Unknown(usize),
 }
 
 /// Reads and checks every column of the stripe at `offset`.
 pub(crate) async fn read_stripe(map: &VolumeMap, view: &Arc<VolumeView>, offset: u64) -> Found {
     let columns = u8::try_from(view.drives.len()).unwrap_or(u8::MAX);
     let headers = join_all((0..columns).map(|column| read_header(map, view, column, offset))).await;
-    let unknown = headers.iter().any(Result::is_err);
+    let silent = headers.iter().filter(|header| header.is_err()).count();
     let Some(header) = headers.into_iter().flatten().flatten().next() else {
-        return if unknown { Found::Unknown } else { Found::Nothing };
+        return if silent > 0 { Found::Unknown(silent) } else { Found::Nothing };
     };
     let length = BLOCK_HEADER_LENGTH_BYTES + header.body_length_bytes as usize;
     let reads = (0..columns).map(|column| read_block(map, view, column, offset, length));

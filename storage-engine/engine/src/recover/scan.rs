@@ -42,7 +42,7 @@ pub(super) struct FoundVolume {
     length_bytes: u64,
     /// What is known to be committed of it.
     known_end: u64,
-    /// One past the last stripe that something can be read of.
+    /// One past the last stripe that something can be read of, and no less than what is known to be committed.
     pub(super) end: u64,
     pub(super) stored_bytes: u64,
     pub(super) epoch: u64,
@@ -198,17 +198,20 @@ pub(super) async fn read_walked(
     let mut contents = Contents { volume, records: Vec::new(), stripes: Vec::new(), segments: Vec::new() };
     let mut open: HashMap<BlobId, Segment> = HashMap::new();
     let mut gap = false;
+    let mut reached = walk.at();
     while let Some(step) = walk.next(map).await? {
         match step {
-            // A gap at the end is what was reserved and never written.
+            // A gap behind all that was committed is what was reserved and never written.
             Step::Gap { .. } => gap = true,
             Step::Stripe(stripe) => {
                 contents.volume.lost_stripes += u64::from(std::mem::take(&mut gap));
+                reached = stripe.header.stripe_offset.saturating_add(stripe.span_bytes());
                 take_stripe(&mut contents, &mut open, &view, &stripe)?;
             }
         }
     }
     map.forget(view.id);
+    contents.volume.settle_end(reached);
     contents.segments.extend(open);
     Ok(contents)
 }
@@ -229,6 +232,17 @@ impl FoundVolume {
             lost_stripes: 0,
             unreadable_records: 0,
         }
+    }
+
+    /// A volume ends where it is known to, also if nothing is left of its last stripes: what can be read of them one day is no tail
+    /// that was never committed. `reached` is how far there were stripes.
+    fn settle_end(&mut self, reached: u64) {
+        let (from, to) = (reached, self.known_end);
+        if from < to {
+            tracing::error!(volume = %self.id, from, to, "no column of what was committed last is readable");
+            self.lost_stripes += 1;
+        }
+        self.end = self.end.max(self.known_end);
     }
 
     /// A volume of which the metadata tells where its columns are, and whose `known_end` is known to be committed.
@@ -346,3 +360,7 @@ fn take_blob(
         contents.segments.extend(last.map(|last| (first.blob, last)));
     }
 }
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

@@ -17,7 +17,7 @@ use crate::volume::{VolumeMap, VolumeView};
 
 /// What lies between two places of a volume.
 pub(crate) struct Tail {
-    /// One past the last stripe that something can be read of.
+    /// One past the last stripe that something can be read of, and no less than what is known to be committed.
     pub(crate) end: u64,
     /// What its stripes take in all shard files together.
     pub(crate) stored_bytes: u64,

@@ -30,6 +30,12 @@ impl VolumeView {
         Ok(Self { id: row.volume.id, codec: Codec::new(profile)?, drives: row.volume.drives.clone() })
     }
 
+    /// Whether something that was committed may be known only to columns that cannot be asked now, where so many more are lost. A
+    /// stripe is on more columns than the code has of parity.
+    pub(crate) fn may_hide(&self, silent: usize, lost: usize) -> bool {
+        silent > 0 && silent.saturating_add(lost) > self.codec.profile().parity()
+    }
+
     pub(crate) fn profile_columns(&self) -> (u8, u8) {
         let profile = self.codec.profile();
         (profile.data_columns(), profile.parity_columns())
@@ -106,9 +112,13 @@ impl VolumeMap {
         self.drives.is_shared()
     }
 
-    /// How many of a volume's columns are on drives that cannot be read now.
-    pub(crate) fn unreachable(&self, view: &VolumeView) -> usize {
-        view.drives.iter().filter(|drive| !self.drives.can_read(**drive)).count()
+    /// How many of a volume's columns have no file any more, or a wrong one.
+    pub(crate) async fn lost(&self, view: &VolumeView) -> usize {
+        let mut lost = 0;
+        for column in (0_u8..).take(view.drives.len()) {
+            lost += usize::from(self.shard(view, column).await.is_err_and(|error| error.is_lost()));
+        }
+        lost
     }
 
     /// The columns of a volume, those whose drives seem well first.

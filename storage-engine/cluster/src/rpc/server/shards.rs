@@ -76,13 +76,8 @@ impl Server {
         drive: &Arc<dyn DriveAccess>,
         run: impl Future<Output = Result<T, DriveError>> + Send + 'static,
     ) -> Result<T, Failure> {
-        let stalled = || DriveError::Stalled { path: drive.place().into() };
-        let Some(permit) = self.gate(drive.id()) else { return Err(failure(&stalled())) };
-        let running = tokio::spawn(async move {
-            let _permit = permit;
-            run.await
-        });
-        let done = running.await.unwrap_or_else(|_| Err(stalled()));
+        let Some(permit) = self.gate(drive.id()) else { return Err(failure(&stalled(drive))) };
+        let done = under(permit, drive, run).await;
         done.map_err(|error| {
             note(drive, &error);
             failure(&error)
@@ -97,7 +92,8 @@ impl Server {
         };
         let (server, sender, held) = (Arc::clone(self), call.sender(), Arc::clone(&drive));
         // The handle is made in the task, so that what was opened is always owned by somebody.
-        let opened = self.apart(&drive, async move {
+        let Some(permit) = self.gate(drive.id()) else { return Ok(failure(&stalled(&drive)).into()) };
+        let opened = under(permit, &drive, async move {
             let shard = match wanted {
                 Use::Append => held.create_shard(on.name(), on.profile).await?,
                 Use::Read => held.open_shard(on.name(), on.profile).await?,
@@ -106,7 +102,14 @@ impl Server {
             let handle = server.handles.add_shard(OpenShard { drive: held, shard }, wanted, sender);
             handle.ok_or_else(|| peer_error(&place, "the node has too many shards open"))
         });
-        settle(opened.await)
+        let opened = opened.await.map_err(|error| {
+            // A file whose header is in a bad sector says no more of the drive than a block that is.
+            if wanted == Use::Append || !error.is_of_sector() {
+                note(&drive, &error);
+            }
+            failure(&error)
+        });
+        settle(opened)
     }
 
     async fn read(&self, mut call: Call) -> Result<Done, Refusal> {
@@ -245,6 +248,22 @@ fn queue(
         }
         Ok(())
     })
+}
+
+fn stalled(drive: &Arc<dyn DriveAccess>) -> DriveError {
+    DriveError::Stalled { path: drive.place().into() }
+}
+
+async fn under<T: Send + 'static>(
+    permit: impl Send + 'static,
+    drive: &Arc<dyn DriveAccess>,
+    run: impl Future<Output = Result<T, DriveError>> + Send + 'static,
+) -> Result<T, DriveError> {
+    let running = tokio::spawn(async move {
+        let _permit = permit;
+        run.await
+    });
+    running.await.unwrap_or_else(|_| Err(stalled(drive)))
 }
 
 /// A drive that fails others is looked at here as well.

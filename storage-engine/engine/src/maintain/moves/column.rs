@@ -2,7 +2,8 @@
 //! and compared; and only then said to be there, if it is still where it was. The old file goes after the grace.
 //!
 //! The column's own blocks say how long they are, so only where it has none (a narrow stripe did not write it) or a bad one
-//! do the other columns have to be asked.
+//! do the other columns have to be asked. Blocks that are bad are rebuilt on the way, and reported: if the move is not made after
+//! all, they are healed.
 
 use std::sync::Arc;
 
@@ -17,9 +18,11 @@ use granary_types::crash_point;
 use super::throttle::Throttle;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::maintain::block_of;
+use crate::maintain::{DamageLog, block_of};
 use crate::nodes::Claim;
-use crate::read::{BlockPlace, Found, VerifiedBlock, any_header, header_at, read_stripe, verify_block};
+use crate::read::{
+    BlockPlace, Found, Stripe, VerifiedBlock, any_header, header_at, read_stripe, verify_block,
+};
 use crate::volume::{VolumeMap, VolumeView};
 
 /// Read at a time; no block is longer.
@@ -54,9 +57,20 @@ pub(super) async fn move_column(
     let view = Arc::new(VolumeView::of(row)?);
     let name = ShardName { volume: row.volume.id, column };
     let from = *row.volume.drives.get(usize::from(column)).ok_or(EngineError::Internal("no such column"))?;
-    let source = inner.map.shard(&view, column).await?;
+    let source = inner.map.shard(&view, column).await.inspect_err(|error| {
+        if error.is_lost() || error.is_of_sector() {
+            inner.damage.report(view.id, column);
+        }
+    })?;
     let replacement = target.create_replacement(name, view.profile_columns()).await?;
-    let copy = Copy { map: &inner.map, view: &view, column, source: source.as_ref(), end: row.committed_end };
+    let copy = Copy {
+        map: &inner.map,
+        damage: &inner.damage,
+        view: &view,
+        column,
+        source: source.as_ref(),
+        end: row.committed_end,
+    };
     let written = copy.run(replacement.as_ref(), throttle, claim).await?;
     replacement.install().await?;
     crash_point("move.after_install_before_check");
@@ -68,15 +82,27 @@ pub(super) async fn move_column(
     let is_moved = inner.store.move_shard(moved).await?;
     crash_point("move.after_swap");
     inner.map.forget(row.volume.id);
+    if is_moved {
+        // It was written anew, and whole.
+        inner.damage.healed(row.volume.id, column);
+    }
     Ok(is_moved)
 }
 
 struct Copy<'a> {
     map: &'a VolumeMap,
+    damage: &'a DamageLog,
     view: &'a Arc<VolumeView>,
     column: u8,
     source: &'a dyn ShardAccess,
     end: u64,
+}
+
+/// How far a copy has come.
+struct Place {
+    at: u64,
+    /// Up to here the column is read stripe by stripe, together with the others: some of it is in a bad sector.
+    bad_to: u64,
 }
 
 /// What is at a place of a column.
@@ -95,17 +121,40 @@ impl Copy<'_> {
         claim: &Claim,
     ) -> Result<Written> {
         let mut written = Written { ranges: Vec::new(), hash: blake3::Hasher::new() };
-        let mut at = FileHeader::LENGTH_BYTES;
-        while at < self.end {
-            let wanted = usize::try_from(self.end - at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+        let mut place = Place { at: FileHeader::LENGTH_BYTES, bad_to: 0 };
+        while place.at < self.end {
             let began = throttle.begin();
-            let piece = self.source.read(at, wanted).await?;
-            let copied = self.copy_blocks(&piece, at, to, &mut written).await?;
-            at = if copied > 0 { at + copied } else { self.copy_other(at, to, &mut written).await? };
+            let copied = self.step(&mut place, to, &mut written).await?;
             throttle.pace(began, copied).await;
             claim.check()?;
         }
         Ok(written)
+    }
+
+    /// Goes on by what was read of the column at once, or by one stripe. Returns how much was copied.
+    async fn step(
+        &self,
+        place: &mut Place,
+        to: &dyn ReplacementAccess,
+        written: &mut Written,
+    ) -> Result<u64> {
+        if place.at >= place.bad_to {
+            let wanted = usize::try_from(self.end - place.at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+            match self.source.read(place.at, wanted).await {
+                Ok(piece) => {
+                    let copied = self.copy_blocks(&piece, place.at, to, written).await?;
+                    if copied > 0 {
+                        place.at += copied;
+                        return Ok(copied);
+                    }
+                }
+                // It is lost with its stripe, and not with all that is read together.
+                Err(error) if error.is_of_sector() => place.bad_to = place.at + wanted as u64,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        place.at = self.copy_other(place.at, to, written).await?;
+        Ok(0)
     }
 
     /// Copies the sound blocks that `piece` begins with, in as few writes as possible. Returns how far that is.
@@ -167,14 +216,23 @@ impl Copy<'_> {
         }
         match read_stripe(self.map, self.view, at).await {
             Found::Stripe(stripe) if stripe.uncertain => Err(uncertain()),
-            Found::Stripe(stripe) if !stripe.is_written(self.column) => Ok(At::Hole(stripe.span_bytes())),
-            Found::Stripe(stripe) => match block_of(&stripe, self.view, self.column)? {
-                Some(block) => Ok(At::Block(Box::new(block), stripe.span_bytes())),
-                None => Err(self.damaged(at)),
-            },
+            Found::Stripe(stripe) => {
+                self.report(&stripe);
+                if !stripe.is_written(self.column) {
+                    return Ok(At::Hole(stripe.span_bytes()));
+                }
+                match block_of(&stripe, self.view, self.column)? {
+                    Some(block) => Ok(At::Block(Box::new(block), stripe.span_bytes())),
+                    None => Err(self.damaged(at)),
+                }
+            }
             Found::Nothing => Err(self.damaged(at)),
-            Found::Unknown => Err(uncertain()),
+            Found::Unknown(_) => Err(uncertain()),
         }
+    }
+
+    fn report(&self, stripe: &Stripe) {
+        stripe.lost().for_each(|column| self.damage.report(self.view.id, column));
     }
 
     /// A column with a hole that should not be there stays where it is: what can still be read of it is there.
@@ -218,3 +276,7 @@ async fn check(shard: &dyn ShardAccess, written: Written, throttle: &mut Throttl
     }
     Err(EngineError::Unavailable { context: "moving a shard: what was written reads back differently" })
 }
+
+#[cfg(test)]
+#[path = "column_tests.rs"]
+mod tests;
