@@ -6,6 +6,7 @@
 mod actions;
 mod call;
 mod common;
+mod conditions;
 mod form;
 mod grants;
 mod groups;
