@@ -450,8 +450,22 @@ def test_what_is_not_there_says_so(account):
     assert code_of(iam.create_instance_profile, InstanceProfileName="x") == (501, "NotImplemented")
     assert code_of(account.client("sts").get_federation_token, Name="xx") == (501, "NotImplemented")
     assert iam.list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
+    # What Terraform asks for before it deletes a role or a user.
+    assert code_of(iam.list_instance_profiles_for_role, RoleName="r") == (404, "NoSuchEntity")
+    trust = {"Effect": "Allow", "Principal": {"AWS": account.id}, "Action": "sts:AssumeRole"}
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
+    assert iam.list_instance_profiles_for_role(RoleName="r")["InstanceProfiles"] == []
+    assert code_of(iam.list_ssh_public_keys, UserName="u") == (404, "NoSuchEntity")
+    user = account.client("iam", *account.user("u"))
+    assert code_of(user.list_mfa_devices) == (403, "AccessDenied")
+    for call, member in [("list_ssh_public_keys", "SSHPublicKeys"), ("list_mfa_devices", "MFADevices"),
+                         ("list_signing_certificates", "Certificates"),
+                         ("list_service_specific_credentials", "ServiceSpecificCredentials")]:
+        assert getattr(iam, call)(UserName="u")[member] == [], call
+    assert iam.list_virtual_mfa_devices()["VirtualMFADevices"] == []
+    assert code_of(iam.delete_login_profile, UserName="u") == (404, "NoSuchEntity")
     summary = iam.get_account_summary()["SummaryMap"]
-    assert (summary["Users"], summary["UsersQuota"]) == (0, 5000)
+    assert (summary["Users"], summary["UsersQuota"]) == (1, 5000)
 
 
 def test_every_command_of_the_page_about_identities_prints_what_the_page_says(account, tmp_path):

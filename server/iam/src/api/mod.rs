@@ -3,6 +3,7 @@
 //! A request is a form, posted to `/`; the service it is signed for tells which API is meant. Sources:
 //! <https://docs.aws.amazon.com/IAM/latest/APIReference/>, <https://docs.aws.amazon.com/STS/latest/APIReference/>
 
+mod absent;
 mod actions;
 mod call;
 mod common;
