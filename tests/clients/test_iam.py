@@ -276,7 +276,8 @@ def test_tags_and_boundaries_bound_an_administrator(account):
     key, iam = account.user("admin"), account.client("iam")
     least = iam.create_policy(PolicyName="least", PolicyDocument=policy("s3:GetObject"))["Policy"]["Arn"]
     red = {"StringEquals": {"aws:RequestTag/team": "red"}, "ForAllValues:StringEquals": {"aws:TagKeys": ["team", "shift"]}}
-    own = {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}", "iam:ResourceTag/team": "red"}}
+    own = {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}", "iam:ResourceTag/team": "red"},
+           "IpAddress": {"aws:SourceIp": "127.0.0.0/8"}, "Bool": {"aws:SecureTransport": "false"}}
     statements = [
         (["iam:CreateUser"], {}), (["iam:TagUser"], red), (["iam:GetUser", "iam:DeleteUser"], own),
         (["iam:UntagUser"], {"ForAllValues:StringEquals": {"aws:TagKeys": ["shift"]}}),

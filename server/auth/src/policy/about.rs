@@ -1,4 +1,4 @@
-//! What policies may ask about who makes a request, and when.
+//! What policies may ask about who makes a request, from where, and when.
 //!
 //! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html>
 
@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::context::Context;
 use crate::identity::Identity;
+use crate::peer::Peer;
 
 impl Identity {
     /// Sets the condition keys that are about the identity, whatever it asks for.
@@ -43,6 +44,18 @@ impl Context {
             self.set("aws:CurrentTime", text);
         }
         self.set("aws:EpochTime", OffsetDateTime::from(at).unix_timestamp().to_string());
+    }
+
+    /// Sets the condition keys that are about the connection, at whose other end is never a service of AWS. One of which
+    /// nothing is known is not secure.
+    pub fn set_connection(&mut self, peer: Option<&Peer>) {
+        let is_secure = peer.is_some_and(|peer| peer.tls_version.is_some());
+        self.set("aws:SecureTransport", is_secure.to_string());
+        self.set("aws:PrincipalIsAWSService", "false");
+        self.set("aws:ViaAWSService", "false");
+        if let Some(peer) = peer {
+            self.set("aws:SourceIp", peer.address.to_canonical().to_string());
+        }
     }
 }
 

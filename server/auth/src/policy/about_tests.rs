@@ -3,6 +3,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::Context;
 use crate::identity::{Account, Identity, IdentityKind, Session};
+use crate::peer::Peer;
 
 const PROVIDER: &str = "arn:aws:iam::123456789012:oidc-provider/login.example";
 
@@ -88,4 +89,22 @@ fn the_time_is_told_to_the_second() {
     context.set_time(UNIX_EPOCH + Duration::from_millis(1_445_412_480_999));
     assert_eq!(context.single("aws:CurrentTime"), Some("2015-10-21T07:28:00Z"));
     assert_eq!(context.single("aws:EpochTime"), Some("1445412480"));
+}
+
+#[test]
+fn a_connection_of_which_nothing_is_known_is_not_secure() {
+    let described = |peer: Option<Peer>| {
+        let mut context = Context::new();
+        context.set_connection(peer.as_ref());
+        context
+    };
+    let address = "::ffff:192.0.2.1".parse().unwrap();
+    let secure = described(Some(Peer { address, tls_version: Some("1.3") }));
+    assert_eq!(secure.single("aws:SourceIp"), Some("192.0.2.1"));
+    assert_eq!(secure.single("aws:SecureTransport"), Some("true"));
+    let plain = described(Some(Peer { address, tls_version: None }));
+    assert_eq!(plain.single("aws:SecureTransport"), Some("false"));
+    let unknown = described(None);
+    assert_eq!(unknown.single("aws:SecureTransport"), Some("false"));
+    assert!(unknown.get("aws:SourceIp").is_empty());
 }

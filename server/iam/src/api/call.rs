@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use granary_auth::policy::{Context, Decision, Policy, PolicyRequest, evaluate};
-use granary_auth::{Account, Identity, IdentityKind, Principal};
+use granary_auth::{Account, Identity, IdentityKind, Peer, Principal};
 
 use super::conditions;
 use super::form::Form;
@@ -20,6 +20,8 @@ pub(crate) struct Call<'c> {
     pub(crate) store: &'c IdentityStore,
     pub(crate) form: &'c Form,
     pub(crate) principal: &'c Principal,
+    /// Who is at the other end of its connection, if that is known.
+    pub(crate) peer: Option<&'c Peer>,
     /// The account it acts in.
     pub(crate) account: Arc<Account>,
     /// `iam:` or `sts:` and the name of the action.
@@ -57,6 +59,14 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// The condition keys that are known of every request to these APIs, whoever makes it.
+    pub(crate) fn context(&self) -> Context {
+        let mut context = Context::new();
+        context.set_time(SystemTime::now());
+        context.set_connection(self.peer);
+        context
+    }
+
     /// Lets the request through if its sender may do this to `resource`, an ARN or `*`.
     pub(crate) fn authorise(&self, resource: &str) -> Result<()> {
         self.authorise_to(&self.action, resource)
@@ -81,7 +91,8 @@ impl<'c> Call<'c> {
             let is_root = matches!(self.principal, Principal::Root { .. });
             return Ok(if is_root { Decision::Allow } else { Decision::ImplicitDeny });
         };
-        let mut context = context(identity);
+        let mut context = self.context();
+        identity.describe(&mut context);
         conditions::describe_request(action, self.form, &mut context)?;
         self.read(|state| {
             conditions::describe_resource(action, resource, self.account_id(), state, &mut context);
@@ -147,14 +158,6 @@ fn decide(identity: &Identity, requests: &[PolicyRequest<'_>]) -> Decision {
     }
     let allowed = all.iter().flatten().all(|decision| *decision == Decision::Allow);
     if allowed { Decision::Allow } else { Decision::ImplicitDeny }
-}
-
-/// The condition keys that are known of every signed request to this API.
-pub(crate) fn context(identity: &Identity) -> Context {
-    let mut context = Context::new();
-    context.set_time(SystemTime::now());
-    identity.describe(&mut context);
-    context
 }
 
 #[cfg(test)]

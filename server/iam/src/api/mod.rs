@@ -125,6 +125,7 @@ async fn serve(api: &Api, parts: &Parts, body: Body, service: Service) -> Result
         store: &api.store,
         form: &form,
         principal: &principal,
+        peer: parts.extensions.get(),
         account,
         action: format!("{}:{name}", service.name()),
     };

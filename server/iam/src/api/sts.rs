@@ -10,7 +10,7 @@ use granary_auth::policy::{
 use granary_auth::{Identity, IdentityKind, Principal};
 use zeroize::Zeroizing;
 
-use super::call::{Call, context};
+use super::call::Call;
 use super::conditions::RESOURCE_TAGS;
 use super::limits;
 use super::xml::Xml;
@@ -124,7 +124,8 @@ pub(super) fn describe_session(
 fn check_trust(call: &Call<'_>, identity: &Identity, role: &RoleDocument, marking: &Marking) -> Result<()> {
     let arn = role.head.arn(Kind::Role);
     let trust = trust_policy(role)?;
-    let mut context = context(identity);
+    let mut context = call.context();
+    identity.describe(&mut context);
     if let Some(id) = call.form.get("ExternalId") {
         context.set("sts:ExternalId", id);
     }

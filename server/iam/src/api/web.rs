@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use granary_auth::policy::{Caller, Context, PolicyRequest, ResourceDecision};
+use granary_auth::policy::{Caller, PolicyRequest, ResourceDecision};
 
 use super::call::Call;
 use super::sts::{self, RoleSession};
@@ -54,7 +54,7 @@ fn check_trust(
     let arn = role.head.arn(Kind::Role);
     let trust = sts::trust_policy(role)?;
     let place = provider.place();
-    let mut context = Context::new();
+    let mut context = call.context();
     sts::describe_session(call, role, marking, &mut context);
     context.set("aws:FederatedProvider", provider.arn());
     context.set(&format!("{place}:sub"), verified.subject.as_str());

@@ -7,7 +7,7 @@
 use std::time::SystemTime;
 
 use granary_auth::policy::Context as Values;
-use granary_auth::{AuthMethod, Principal};
+use granary_auth::{AuthMethod, Peer, Principal};
 use granary_types::UnixMillis;
 use http::request::Parts;
 use http::{Method, header};
@@ -17,7 +17,6 @@ use super::owner::Owner;
 use crate::copy_source::CopySourceHeader;
 use crate::dates::{iso_date_millis, parse_iso_millis};
 use crate::operation::Operation;
-use crate::peer::Peer;
 use crate::query::Query;
 use crate::state::S3Config;
 use crate::tags;
@@ -89,14 +88,9 @@ pub(super) fn of_request(principal: &Principal, config: &S3Config, sent: &Sent<'
 fn of_anyone(principal: &Principal, peer: Option<&Peer>) -> Values {
     let mut values = Values::new();
     values.set_time(SystemTime::now());
-    values.set("aws:SecureTransport", peer.is_some_and(|peer| peer.tls_version.is_some()).to_string());
-    values.set("aws:PrincipalIsAWSService", "false");
-    values.set("aws:ViaAWSService", "false");
-    if let Some(peer) = peer {
-        values.set("aws:SourceIp", peer.address.to_canonical().to_string());
-        if let Some(version) = peer.tls_version {
-            values.set("s3:TlsVersion", version);
-        }
+    values.set_connection(peer);
+    if let Some(version) = peer.and_then(|peer| peer.tls_version) {
+        values.set("s3:TlsVersion", version);
     }
     match principal {
         Principal::Anonymous => {
