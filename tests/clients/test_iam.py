@@ -272,6 +272,43 @@ def test_spoofed_condition_keys(account):
     assert refused == (403, "AccessDenied")
 
 
+def test_tags_and_boundaries_bound_an_administrator(account):
+    key, iam = account.user("admin"), account.client("iam")
+    least = iam.create_policy(PolicyName="least", PolicyDocument=policy("s3:GetObject"))["Policy"]["Arn"]
+    red = {"StringEquals": {"aws:RequestTag/team": "red"}, "ForAllValues:StringEquals": {"aws:TagKeys": ["team", "shift"]}}
+    own = {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}", "iam:ResourceTag/team": "red"},
+           "IpAddress": {"aws:SourceIp": "127.0.0.0/8"}, "Bool": {"aws:SecureTransport": "false"}}
+    statements = [
+        (["iam:CreateUser"], {}), (["iam:TagUser"], red), (["iam:GetUser", "iam:DeleteUser"], own),
+        (["iam:UntagUser"], {"ForAllValues:StringEquals": {"aws:TagKeys": ["shift"]}}),
+        (["iam:AttachUserPolicy"], {"StringEquals": {"iam:PermissionsBoundary": least}})]
+    iam.put_user_policy(UserName="admin", PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": condition} for action, condition in statements]}))
+    iam.tag_user(UserName="admin", Tags=[{"Key": "team", "Value": "red"}])
+    admin, denied = account.client("iam", *key), (403, "AccessDenied")
+
+    def team(name, **more):
+        return {"Tags": [{"Key": tag, "Value": value} for tag, value in {"team": name, **more}.items()]}
+
+    # A user that is made with tags needs the permission to tag.
+    assert code_of(admin.create_user, UserName="a", **team("blue")) == denied
+    assert code_of(admin.create_user, UserName="a", **team("red", rank="1")) == denied
+    admin.create_user(UserName="a", **team("red", shift="late"))
+    admin.create_user(UserName="b")
+    assert code_of(admin.tag_user, UserName="b", **team("blue")) == denied
+    assert code_of(admin.get_user, UserName="b") == denied
+    admin.tag_user(UserName="b", **team("red"))
+    assert admin.get_user(UserName="b")["User"]["Tags"] == team("red")["Tags"]
+    assert code_of(admin.untag_user, UserName="a", TagKeys=["shift", "team"]) == denied
+    admin.untag_user(UserName="a", TagKeys=["shift"])
+    attach = {"UserName": "a", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}
+    assert code_of(admin.attach_user_policy, **attach) == denied
+    iam.put_user_permissions_boundary(UserName="a", PermissionsBoundary=least)
+    admin.attach_user_policy(**attach)
+    iam.tag_user(UserName="b", **team("blue"))
+    assert code_of(admin.delete_user, UserName="b") == denied
+
+
 def test_a_boundary_narrows(account):
     iam = account.client("iam")
     key = account.user("ann")
@@ -414,8 +451,22 @@ def test_what_is_not_there_says_so(account):
     assert code_of(iam.create_instance_profile, InstanceProfileName="x") == (501, "NotImplemented")
     assert code_of(account.client("sts").get_federation_token, Name="xx") == (501, "NotImplemented")
     assert iam.list_open_id_connect_providers()["OpenIDConnectProviderList"] == []
+    # What Terraform asks for before it deletes a role or a user.
+    assert code_of(iam.list_instance_profiles_for_role, RoleName="r") == (404, "NoSuchEntity")
+    trust = {"Effect": "Allow", "Principal": {"AWS": account.id}, "Action": "sts:AssumeRole"}
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
+    assert iam.list_instance_profiles_for_role(RoleName="r")["InstanceProfiles"] == []
+    assert code_of(iam.list_ssh_public_keys, UserName="u") == (404, "NoSuchEntity")
+    user = account.client("iam", *account.user("u"))
+    assert code_of(user.list_mfa_devices) == (403, "AccessDenied")
+    for call, member in [("list_ssh_public_keys", "SSHPublicKeys"), ("list_mfa_devices", "MFADevices"),
+                         ("list_signing_certificates", "Certificates"),
+                         ("list_service_specific_credentials", "ServiceSpecificCredentials")]:
+        assert getattr(iam, call)(UserName="u")[member] == [], call
+    assert iam.list_virtual_mfa_devices()["VirtualMFADevices"] == []
+    assert code_of(iam.delete_login_profile, UserName="u") == (404, "NoSuchEntity")
     summary = iam.get_account_summary()["SummaryMap"]
-    assert (summary["Users"], summary["UsersQuota"]) == (0, 5000)
+    assert (summary["Users"], summary["UsersQuota"]) == (1, 5000)
 
 
 def test_every_command_of_the_page_about_identities_prints_what_the_page_says(account, tmp_path):

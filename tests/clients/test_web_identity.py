@@ -157,7 +157,8 @@ def test_tokens_mark_their_sessions_if_the_role_lets_them(server, account, issue
         "Action": ["sts:AssumeRoleWithWebIdentity", "sts:TagSession", "sts:SetSourceIdentity"],
         "Condition": {"StringEquals": {"aws:RequestTag/Team": "red", "sts:SourceIdentity": "ann"}}}]})
     iam.update_assume_role_policy(RoleName="trainer", PolicyDocument=trust)
-    red = {"Condition": {"StringEquals": {"aws:PrincipalTag/Team": "red", "aws:SourceIdentity": "ann"}}}
+    red = {"Condition": {"StringEquals": {
+        "aws:PrincipalTag/Team": "red", "aws:SourceIdentity": "ann", "aws:FederatedProvider": provider}}}
     iam.put_role_policy(RoleName="trainer", PolicyName="p", PolicyDocument=policy("s3:ListAllMyBuckets", **red))
     answer = sts.assume_role_with_web_identity(**assume)
     assert answer["SourceIdentity"] == "ann" and answer["PackedPolicySize"] >= 1

@@ -46,6 +46,8 @@ pub struct Session {
     pub transitive_tags: Vec<(String, String)>,
     /// `aws:SourceIdentity`: whom a chain of sessions began with, as they themselves or their identity provider said.
     pub source_identity: Option<String>,
+    /// `aws:FederatedProvider`: the ARN of the identity provider whose token the role was assumed with.
+    pub provider: Option<String>,
 }
 
 /// Who signed a request, other than the root user of the store, with everything that decides what they may do.

@@ -234,13 +234,13 @@ fn a_policy_is_public_unless_its_conditions_name_who() {
 /// Tags whose keys differ by case alone: what a variable stands for is not clear then.
 #[test]
 fn a_resource_named_by_a_tag_that_is_not_clear_was_passed_by_by_a_denial() {
-    let decide = |effect: &str, element: &str, resources: &str, tags: &[(&'static str, &'static str)]| {
+    let decide = |effect: &str, element: &str, resources: &str, tags: &[(&str, &str)]| {
         let policy = format!(
             r#"{{"Version":"2012-10-17","Statement":{{"Effect":"{effect}","Action":"*","{element}":{resources}}}}}"#
         );
         let policy = Policy::parse(policy.as_bytes(), PolicyKind::Identity).unwrap();
         let mut context = Context::new();
-        context.set_tags("s3:ExistingObjectTag/", tags.iter().copied());
+        context.set_tags("s3:ExistingObjectTag/", tags);
         let resource = "arn:aws:s3:::photos/red/a";
         evaluate([&policy], &PolicyRequest { action: "s3:GetObject", resource, context: &context })
     };

@@ -102,7 +102,7 @@ fn source_identity(asked: Option<String>, parent: Option<&Session>) -> Result<Op
         (Some(asked), Some(inherited)) if asked != inherited => Err(IamError::invalid(
             "The calling session has a source identity already, which cannot be changed.",
         )),
-        (Some(asked), _) => names::check_source_identity(&asked).map(|()| Some(asked)),
+        (Some(asked), _) => names::check_session_text("SourceIdentity", &asked).map(|()| Some(asked)),
         (None, inherited) => Ok(inherited),
     }
 }
@@ -117,9 +117,7 @@ impl Marking {
 
     /// Sets the condition keys that are about the marks.
     pub(crate) fn describe(&self, context: &mut Context) {
-        for (key, value) in &self.passed {
-            context.set(&format!("aws:RequestTag/{key}"), value.as_str());
-        }
+        context.set_tags("aws:RequestTag/", &self.passed);
         let keys = |tags: &[Tag]| tags.iter().map(|(key, _)| key.clone()).collect();
         context.set_all("aws:TagKeys", keys(&self.passed));
         context.set_all("sts:TransitiveTagKeys", keys(&self.marks.transitive_tags));

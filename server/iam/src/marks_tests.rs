@@ -28,6 +28,7 @@ fn parent() -> Session {
         policies: Vec::new(),
         transitive_tags: tags(&[("Team", "red")]),
         source_identity: Some("ann".to_owned()),
+        provider: None,
     }
 }
 

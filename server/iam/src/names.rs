@@ -129,18 +129,19 @@ pub(crate) fn check_name(kind: Kind, name: &str) -> Result<()> {
     )))
 }
 
-/// Checks who is said to have begun a session. The beginning `aws:`, which is reserved, has a character that none has.
+/// Checks what a session is called, or who is said to have begun it, by the parameter that says so. The beginning `aws:`, which
+/// is reserved, has a character that none has.
 ///
 /// # Errors
 /// `ValidationError`.
-pub(crate) fn check_source_identity(name: &str) -> Result<()> {
-    if is_plain(name) && (2..=64).contains(&name.len()) {
+pub(crate) fn check_session_text(parameter: &str, text: &str) -> Result<()> {
+    if is_plain(text) && (2..=64).contains(&text.len()) {
         return Ok(());
     }
-    Err(IamError::invalid(
-        "The specified value for SourceIdentity is invalid. It must contain only alphanumeric characters and/or the \
-         following: +=,.@_- and have 2 to 64 of them",
-    ))
+    Err(IamError::invalid(format!(
+        "The specified value for {parameter} is invalid. It must contain only alphanumeric characters and/or the \
+         following: +=,.@_- and have 2 to 64 of them"
+    )))
 }
 
 /// Checks a path.

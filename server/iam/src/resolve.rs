@@ -11,7 +11,7 @@ use granary_auth::{
 
 use crate::documents::{Document, Grants, KeyDocument, KeyStatus, Kind, UserDocument};
 use crate::state::{Found, State};
-use crate::token::{Subject, Token};
+use crate::token::{Link, Subject, Token};
 use crate::vault::Purpose;
 
 /// How many keys and tokens are remembered.
@@ -203,6 +203,7 @@ impl State {
         let at = |unix_s: i64| UNIX_EPOCH + Duration::from_secs(unix_s.unsigned_abs());
         let marks = token.subject.marks();
         let inline = token.policy.iter().map(|text| parsed(text.as_bytes()));
+        let is_federated = token.link == Link::First && self.has_provider(&token.parent);
         let named = token.policy_arns.iter().map(|arn| self.policy_by_arn(&token.account, arn));
         Some(Session {
             issued_at: at(token.issued_s),
@@ -211,6 +212,7 @@ impl State {
             policies: inline.chain(named).collect::<Option<_>>()?,
             transitive_tags: marks.transitive_tags.clone(),
             source_identity: marks.source_identity.clone(),
+            provider: is_federated.then(|| token.parent.clone()),
         })
     }
 

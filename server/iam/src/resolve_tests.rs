@@ -6,10 +6,13 @@ use zeroize::Zeroizing;
 
 use super::parsed;
 use crate::aws_managed::ALL;
-use crate::documents::{Document, Grants, Head, KeyDocument, KeyStatus, Kind, RoleDocument, UserDocument};
+use crate::documents::{
+    Document, Grants, Head, KeyDocument, KeyStatus, Kind, ProviderDocument, RoleDocument, UserDocument,
+    provider_document,
+};
 use crate::marks::Marks;
 use crate::state::State;
-use crate::token::{Subject, Token};
+use crate::token::{Link, Subject, Token};
 use crate::vault::{Purpose, Vault};
 
 const NOW_S: u64 = 1_800_000_000;
@@ -73,6 +76,7 @@ fn token(expires_s: i64) -> Token {
         expires_s,
         policy: None,
         policy_arns: Vec::new(),
+        link: Link::First,
     }
 }
 
@@ -190,4 +194,37 @@ fn a_session_has_its_marks_over_the_tags_of_its_role() {
     let plain = identity("ASIA2", Marks::default());
     assert_eq!(plain.tags, [tag("Team", "blue"), tag("Sun", "2")]);
     assert!(plain.session.as_ref().is_some_and(|held| held.source_identity.is_none()));
+}
+
+#[test]
+fn a_session_names_the_provider_it_was_made_with_and_one_made_with_that_does_not() {
+    let mut state = state(KeyStatus::Active);
+    role(&mut state);
+    let provider = ProviderDocument {
+        account: "123456789012".to_owned(),
+        url: "https://login.example".to_owned(),
+        client_ids: Vec::new(),
+        thumbprints: Vec::new(),
+        created_ms: 0,
+        tags: Vec::new(),
+    };
+    let arn = provider.arn();
+    let name = provider_document(&provider.account, provider.place());
+    state.put(&name, Some(Document::Provider(Arc::new(provider))));
+    let provider_of = |key: &str, parent: &str, link| {
+        let token = Token {
+            access_key: key.to_owned(),
+            subject: Subject::role("AROA1", "s", Marks::default()),
+            parent: parent.to_owned(),
+            link,
+            ..token(after_s(60))
+        };
+        match session(&state, &token, key) {
+            Ok(Principal::User(identity)) => identity.session.as_ref().unwrap().provider.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(provider_of("ASIA1", &arn, Link::First), Some(arn.clone()));
+    assert_eq!(provider_of("ASIA2", &arn, Link::Later), None);
+    assert_eq!(provider_of("ASIA3", "AKIA1", Link::First), None);
 }

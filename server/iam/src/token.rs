@@ -61,6 +61,25 @@ pub(crate) struct Token {
     pub(crate) policy: Option<String>,
     /// Managed policies that are session policies.
     pub(crate) policy_arns: Vec<String>,
+    /// Tokens of earlier releases do not say it. All of them count as the first of their chain: later ones last an hour at most.
+    #[serde(default, skip_serializing_if = "Link::is_first")]
+    pub(crate) link: Link,
+}
+
+/// Where in a chain of sessions one is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Link {
+    /// It was made with what [`Token::parent`] names.
+    #[default]
+    First,
+    /// It was made with another session.
+    Later,
+}
+
+impl Link {
+    fn is_first(&self) -> bool {
+        *self == Self::First
+    }
 }
 
 /// A text that is wiped from memory when it is dropped.

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Subject, Token};
+use super::{Link, Subject, Token};
 use crate::marks::Marks;
 use crate::vault::{Purpose, Vault};
 
@@ -26,6 +26,7 @@ fn token(marks: Marks) -> Token {
         expires_s: 2,
         policy: None,
         policy_arns: Vec::new(),
+        link: Link::First,
     }
 }
 
@@ -36,6 +37,8 @@ fn tokens_of_earlier_releases_are_understood_and_unmarked_ones_are_as_they_were(
     assert_eq!(Token::open(&vault, &sealed), Some(token(Marks::default())));
     let written = serde_json::to_value(token(Marks::default())).unwrap();
     assert_eq!(written, serde_json::from_str::<serde_json::Value>(EARLIER).unwrap());
+    let later = Token { link: Link::Later, ..token(Marks::default()) };
+    assert_eq!(Token::open(&vault, &later.seal(&vault).unwrap()), Some(later));
 }
 
 #[test]

@@ -17,7 +17,8 @@ const BESIDE: &str = "
   checksums too (one of ceph's tests expects otherwise).
 - **Regions**: the server is in one region (`--region`), and requests must be signed for it; others get
   `AuthorizationHeaderMalformed` with the right one, by which SDKs correct themselves. A bucket may be created with
-  that region as its location or with none. AWS wants a location in every region but us-east-1, and refuses that one's name.
+  that region as its location or with none, where AWS wants a location. The name us-east-1 is refused as a location, as at AWS: clients that
+  send it there (s3fs with `region_name`) make buckets when they are told no region.
   A signature for no region at all, which clients without one in their configuration make, is taken.
 - **Signature Version 2**, which AWS has retired, is refused for all but forms. With `--allow-signature-v2` it is taken in the
   `Authorization` header and in presigned URLs, for old clients. It does not cover the body, and parameters of the query that it does not
@@ -32,6 +33,7 @@ const BESIDE: &str = "
   the old key is deleted as the bucket's versioning says. `If-Modified-Since` and `If-Unmodified-Since` on the destination are
   not implemented, and `x-amz-client-token` is not looked at: a rename that is sent again after it was done finds no source
   (`NoSuchKey`). Appending is by `x-amz-write-offset-bytes`; the ETag is then no MD5, as on AWS.
+- **`If-None-Match` on writes** takes an ETag as well, and refuses what has that one; AWS takes `*` alone.
 - **Storage classes** lie on drives of their kind where a store has SSDs and disks, and are but names elsewhere ([tiers.md](tiers.md)).
   A class that has no drives is `InvalidStorageClass`. Lifecycle rules move objects between them; of which length on, where they do not say,
   `--transition-default-minimum-object-size` chooses between AWS's defaults of now and of before September 2024. GLACIER and DEEP_ARCHIVE must be

@@ -58,6 +58,5 @@ pub use access::owner::account_of_owner;
 pub use encryption::CustomerKeyTransport;
 pub use lifecycle::TransitionMinimum;
 pub use new_buckets::{ObjectOwnership, PublicAccess};
-pub use peer::Peer;
 pub use router::router;
 pub use state::{Accounts, S3Config, S3State, SignatureV2, UnknownLength};

@@ -37,14 +37,14 @@ impl Context {
     /// Sets the keys of tags, `family` with the key of each behind it, in the place of what there was of that family. Tags have keys
     /// of their own also if these differ by case alone; where a policy asks for one of these, none is what it means.
     /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-requesttag>
-    pub fn set_tags<'t>(&mut self, family: &str, tags: impl IntoIterator<Item = (&'t str, &'t str)>) {
+    pub fn set_tags<K: AsRef<str>, V: AsRef<str>>(&mut self, family: &str, tags: &[(K, V)]) {
         let family = family.to_ascii_lowercase();
         self.values.retain(|key, _| !key.starts_with(&family));
         self.unclear.retain(|key| !key.starts_with(&family));
         for (key, value) in tags {
-            let key = format!("{family}{}", key.to_ascii_lowercase());
+            let key = format!("{family}{}", key.as_ref().to_ascii_lowercase());
             let values = self.values.entry(key.clone()).or_default();
-            values.push(value.to_owned());
+            values.push(value.as_ref().to_owned());
             if values.len() > 1 {
                 self.unclear.insert(key);
             }

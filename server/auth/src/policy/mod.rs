@@ -8,6 +8,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>,
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html>
 
+mod about;
 mod account_names;
 mod actions;
 mod check;

@@ -4,7 +4,7 @@ use granary_auth::{Identity, IdentityKind, Service};
 
 use super::call::Call;
 use super::xml::Xml;
-use super::{grants, groups, keys, policies, providers, roles, sts, summary, users, web};
+use super::{absent, grants, groups, keys, policies, providers, roles, sts, summary, users, web};
 use crate::documents::Kind;
 use crate::error::{Code, IamError, Result};
 
@@ -72,11 +72,12 @@ async fn run_iam(call: &Call<'_>, name: &str) -> Result<Xml> {
         "AddUserToGroup" => groups::add_user(call).await,
         "RemoveUserFromGroup" => groups::remove_user(call).await,
         "GetAccountSummary" => summary::account(call),
-        "ListAccountAliases" => none(call, "AccountAliases"),
-        "ListSAMLProviders" => none(call, "SAMLProviderList"),
-        "ListMFADevices" => none(call, "MFADevices"),
+        "GetLoginProfile" | "DeleteLoginProfile" => absent::login_profile(call),
         name if name.contains("OpenIDConnectProvider") => run_providers(call, name).await,
-        _ => run_roles_and_policies(call, name).await,
+        name => match absent::find(name) {
+            Some(absent) => absent.list(call),
+            None => run_roles_and_policies(call, name).await,
+        },
     }
 }
 
@@ -139,17 +140,6 @@ async fn run_grants(call: &Call<'_>, name: &str) -> Result<Xml> {
     }
     // AWS has many more; what does not exist at all need not be told apart.
     Err(if name.bytes().all(|byte| byte.is_ascii_alphanumeric()) { missing(name) } else { unknown(name) })
-}
-
-/// A list of things that there are none of here.
-fn none(call: &Call<'_>, list: &str) -> Result<Xml> {
-    call.authorise("*")?;
-    let mut xml = Xml::new();
-    xml.texts(list, []);
-    if matches!(list, "AccountAliases" | "MFADevices") {
-        xml.text("IsTruncated", "false");
-    }
-    Ok(xml)
 }
 
 fn missing(name: &str) -> IamError {

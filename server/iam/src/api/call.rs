@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use granary_auth::policy::{Context, Decision, Policy, PolicyRequest, evaluate};
-use granary_auth::{Account, Identity, IdentityKind, Principal};
+use granary_auth::{Account, Identity, IdentityKind, Peer, Principal};
 
+use super::conditions;
 use super::form::Form;
 use crate::documents::Kind;
 use crate::error::{Code, IamError, Result};
@@ -19,6 +20,8 @@ pub(crate) struct Call<'c> {
     pub(crate) store: &'c IdentityStore,
     pub(crate) form: &'c Form,
     pub(crate) principal: &'c Principal,
+    /// Who is at the other end of its connection, if that is known.
+    pub(crate) peer: Option<&'c Peer>,
     /// The account it acts in.
     pub(crate) account: Arc<Account>,
     /// `iam:` or `sts:` and the name of the action.
@@ -56,39 +59,45 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// The condition keys that are known of every request to these APIs, whoever makes it.
+    pub(crate) fn context(&self) -> Context {
+        let mut context = Context::new();
+        context.set_time(SystemTime::now());
+        context.set_connection(self.peer);
+        context
+    }
+
     /// Lets the request through if its sender may do this to `resource`, an ARN or `*`.
     pub(crate) fn authorise(&self, resource: &str) -> Result<()> {
-        if self.decide(&self.action, resource) == Decision::Allow {
+        self.authorise_to(&self.action, resource)
+    }
+
+    /// As [`Call::authorise`], for another action that the request needs as well.
+    pub(crate) fn authorise_to(&self, action: &str, resource: &str) -> Result<()> {
+        if self.decide(action, resource)? == Decision::Allow {
             return Ok(());
         }
-        let message = format!(
-            "User: {} is not authorized to perform: {} on resource: {resource}",
-            self.caller_arn(),
-            self.action
-        );
+        let who = self.caller_arn();
+        let message = format!("User: {who} is not authorized to perform: {action} on resource: {resource}");
         Err(IamError::new(Code::AccessDenied, message))
     }
 
     /// What the sender's own policies say of an action. The root user of an account may do everything in it.
-    pub(crate) fn decide(&self, action: &str, resource: &str) -> Decision {
+    ///
+    /// # Errors
+    /// `ValidationError` for parameters that policies cannot be asked about.
+    pub(crate) fn decide(&self, action: &str, resource: &str) -> Result<Decision> {
         let Some(identity) = self.identity() else {
             let is_root = matches!(self.principal, Principal::Root { .. });
-            return if is_root { Decision::Allow } else { Decision::ImplicitDeny };
+            return Ok(if is_root { Decision::Allow } else { Decision::ImplicitDeny });
         };
-        let mut context = context(identity);
-        // Only where the parameter means what the key does: others could be sent to please a condition.
-        let (key, parameter) = match action.strip_prefix("iam:").unwrap_or_default() {
-            "AttachUserPolicy" | "AttachGroupPolicy" | "AttachRolePolicy" | "DetachUserPolicy"
-            | "DetachGroupPolicy" | "DetachRolePolicy" => ("iam:PolicyARN", "PolicyArn"),
-            "CreateUser" | "CreateRole" | "PutUserPermissionsBoundary" | "PutRolePermissionsBoundary" => {
-                ("iam:PermissionsBoundary", "PermissionsBoundary")
-            }
-            _ => ("", ""),
-        };
-        if let Some(value) = self.form.get(parameter) {
-            context.set(key, value);
-        }
-        self.decide_in(identity, action, resource, &context)
+        let mut context = self.context();
+        identity.describe(&mut context);
+        conditions::describe_request(action, self.form, &mut context)?;
+        self.read(|state| {
+            conditions::describe_resource(action, resource, self.account_id(), state, &mut context);
+        });
+        Ok(self.decide_in(identity, action, resource, &context))
     }
 
     /// What the sender's own policies say of an action, given all values of condition keys.
@@ -149,41 +158,6 @@ fn decide(identity: &Identity, requests: &[PolicyRequest<'_>]) -> Decision {
     }
     let allowed = all.iter().flatten().all(|decision| *decision == Decision::Allow);
     if allowed { Decision::Allow } else { Decision::ImplicitDeny }
-}
-
-/// The condition keys that are known of every signed request to this API.
-pub(crate) fn context(identity: &Identity) -> Context {
-    let mut context = Context::new();
-    context.set("aws:PrincipalArn", identity.principal_arn());
-    context.set("aws:PrincipalAccount", identity.account.id.as_str());
-    context.set("aws:PrincipalType", identity.principal_type());
-    context.set("aws:userid", identity.user_id.as_str());
-    if let Some(name) = identity.username() {
-        context.set("aws:username", name);
-    }
-    for (key, value) in &identity.tags {
-        context.set(&format!("aws:PrincipalTag/{key}"), value.as_str());
-    }
-    let rfc3339 = |at: SystemTime| {
-        let at = time::OffsetDateTime::from(at);
-        at.replace_nanosecond(0).unwrap_or(at).format(&time::format_description::well_known::Rfc3339)
-    };
-    let now = SystemTime::now();
-    if let Ok(text) = rfc3339(now) {
-        context.set("aws:CurrentTime", text);
-    }
-    context.set("aws:EpochTime", (crate::names::now_ms() / 1000).to_string());
-    if let Some(session) = &identity.session
-        && let Ok(text) = rfc3339(session.issued_at)
-    {
-        context.set("aws:TokenIssueTime", text);
-    }
-    if let Some(source_identity) =
-        identity.session.as_ref().and_then(|session| session.source_identity.as_ref())
-    {
-        context.set("aws:SourceIdentity", source_identity.as_str());
-    }
-    context
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ fn session(policies: Vec<Arc<Policy>>) -> Option<Session> {
         policies,
         transitive_tags: Vec::new(),
         source_identity: None,
+        provider: None,
     })
 }
 

@@ -28,7 +28,14 @@ pub(super) fn new_head(call: &Call<'_>, kind: Kind, parameter: &str) -> Result<H
     let name = call.form.required(parameter)?;
     names::check_name(kind, name)?;
     let path = path(call)?;
-    call.authorise(&new_arn(call, kind, path, name))?;
+    let arn = new_arn(call, kind, path, name);
+    call.authorise(&arn)?;
+    match kind {
+        Kind::User => authorise_tags(call, "iam:TagUser", &arn)?,
+        Kind::Role => authorise_tags(call, "iam:TagRole", &arn)?,
+        Kind::Policy => authorise_tags(call, "iam:TagPolicy", &arn)?,
+        Kind::Group => {}
+    }
     let id = match kind {
         Kind::User => IdKind::User,
         Kind::Group => IdKind::Group,
@@ -42,6 +49,11 @@ pub(super) fn new_head(call: &Call<'_>, kind: Kind, parameter: &str) -> Result<H
         id: names::new_id(id)?,
         created_ms: names::now_ms(),
     })
+}
+
+/// Lets what is made have the tags that the request gives it, if there are any, which takes the permission to give them.
+pub(super) fn authorise_tags(call: &Call<'_>, action: &str, arn: &str) -> Result<()> {
+    if call.form.unchecked_tags()?.is_empty() { Ok(()) } else { call.authorise_to(action, arn) }
 }
 
 /// A new name and path.

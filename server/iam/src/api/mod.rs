@@ -3,9 +3,11 @@
 //! A request is a form, posted to `/`; the service it is signed for tells which API is meant. Sources:
 //! <https://docs.aws.amazon.com/IAM/latest/APIReference/>, <https://docs.aws.amazon.com/STS/latest/APIReference/>
 
+mod absent;
 mod actions;
 mod call;
 mod common;
+mod conditions;
 mod form;
 mod grants;
 mod groups;
@@ -123,6 +125,7 @@ async fn serve(api: &Api, parts: &Parts, body: Body, service: Service) -> Result
         store: &api.store,
         form: &form,
         principal: &principal,
+        peer: parts.extensions.get(),
         account,
         action: format!("{}:{name}", service.name()),
     };

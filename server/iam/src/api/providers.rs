@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::call::Call;
+use super::common::authorise_tags;
 use super::limits;
 use super::tagging;
 use super::xml::Xml;
@@ -96,6 +97,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Xml> {
     };
     let arn = provider.arn();
     call.authorise(&arn)?;
+    authorise_tags(call, "iam:TagOpenIDConnectProvider", &arn)?;
     if provider.client_ids.len() > CLIENTS_MAX {
         return Err(IamError::limit("ClientIdsPerOpenIdConnectProvider", CLIENTS_MAX));
     }

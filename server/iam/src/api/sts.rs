@@ -10,14 +10,15 @@ use granary_auth::policy::{
 use granary_auth::{Identity, IdentityKind, Principal};
 use zeroize::Zeroizing;
 
-use super::call::{Call, context};
+use super::call::Call;
+use super::conditions::RESOURCE_TAGS;
 use super::limits;
 use super::xml::Xml;
 use crate::documents::{Kind, RoleDocument};
 use crate::error::{Code, IamError, Result};
-use crate::marks::{Asked, Marking};
+use crate::marks::{Asked, Marking, Marks};
 use crate::names::{self, IdKind};
-use crate::token::{Subject, Token};
+use crate::token::{Link, Subject, Token};
 
 const SESSION_MIN_S: u32 = 900;
 /// The longest session of a user, 36 hours, and of the root user of an account.
@@ -39,7 +40,7 @@ pub(super) fn caller_identity(call: &Call<'_>) -> Xml {
 }
 
 /// Seals the token and writes its credentials.
-pub(super) async fn issue(call: &Call<'_>, token: &Token) -> Result<Xml> {
+async fn issue(call: &Call<'_>, token: &Token) -> Result<Xml> {
     let packed_percent = token.packed_percent();
     if let Some(percent @ 101..) = packed_percent {
         let message = format!("The session's policies and tags take {percent}% of the space that there is.");
@@ -58,7 +59,7 @@ pub(super) async fn issue(call: &Call<'_>, token: &Token) -> Result<Xml> {
     Ok(xml)
 }
 
-pub(super) fn token(account: &str, subject: Subject, parent: &str, lasts_s: u32) -> Result<Token> {
+fn token(account: &str, subject: Subject, parent: &str, lasts_s: u32) -> Result<Token> {
     let issued_s = names::now_ms() / 1000;
     Ok(Token {
         access_key: names::new_id(IdKind::TemporaryKey)?,
@@ -70,6 +71,7 @@ pub(super) fn token(account: &str, subject: Subject, parent: &str, lasts_s: u32)
         expires_s: issued_s.saturating_add(i64::from(lasts_s)),
         policy: None,
         policy_arns: Vec::new(),
+        link: Link::First,
     })
 }
 
@@ -88,7 +90,7 @@ pub(super) async fn session_token(call: &Call<'_>) -> Result<Xml> {
         _ => (Subject::Root, wanted.unwrap_or(ROOT_SESSION_MAX_S).min(ROOT_SESSION_MAX_S)),
     };
     // It needs no permission, but it can be denied.
-    if call.decide(&call.action, "*") == Decision::ExplicitDeny {
+    if call.decide(&call.action, "*")? == Decision::ExplicitDeny {
         call.authorise("*")?;
     }
     issue(call, &token(call.account_id(), subject, call.access_key(), lasts_s)?).await
@@ -112,9 +114,8 @@ pub(super) fn describe_session(
     if let Some(name) = call.form.get("RoleSessionName") {
         context.set("sts:RoleSessionName", name);
     }
-    for (key, value) in &role.tags {
-        context.set(&format!("aws:ResourceTag/{key}"), value.as_str());
-        context.set(&format!("iam:ResourceTag/{key}"), value.as_str());
+    for family in RESOURCE_TAGS {
+        context.set_tags(family, &role.tags);
     }
     marking.describe(context);
 }
@@ -123,7 +124,8 @@ pub(super) fn describe_session(
 fn check_trust(call: &Call<'_>, identity: &Identity, role: &RoleDocument, marking: &Marking) -> Result<()> {
     let arn = role.head.arn(Kind::Role);
     let trust = trust_policy(role)?;
-    let mut context = context(identity);
+    let mut context = call.context();
+    identity.describe(&mut context);
     if let Some(id) = call.form.get("ExternalId") {
         context.set("sts:ExternalId", id);
     }
@@ -173,7 +175,7 @@ pub(super) fn find_role(call: &Call<'_>, arn: &str) -> Option<Arc<RoleDocument>>
 }
 
 /// The session policies of the request, checked.
-pub(super) fn session_policies(call: &Call<'_>, account: &str) -> Result<(Option<String>, Vec<String>)> {
+fn session_policies(call: &Call<'_>, account: &str) -> Result<(Option<String>, Vec<String>)> {
     let policy = call.form.get("Policy");
     if let Some(text) = policy {
         if !limits::fit([text], limits::SESSION_POLICY_CHARS) {
@@ -195,15 +197,12 @@ pub(super) fn session_policies(call: &Call<'_>, account: &str) -> Result<(Option
 /// The name that the request gives the session.
 pub(super) fn session_name<'c>(call: &Call<'c>) -> Result<&'c str> {
     let session = call.form.required("RoleSessionName")?;
-    names::check_name(Kind::User, session)?;
-    if session.len() < 2 {
-        return Err(IamError::invalid("The value of RoleSessionName must have at least 2 characters."));
-    }
+    names::check_session_text("RoleSessionName", session)?;
     Ok(session)
 }
 
 /// How long the session lasts, which is `longest_s` at most.
-pub(super) fn duration_of(call: &Call<'_>, longest_s: u32) -> Result<u32> {
+fn duration_of(call: &Call<'_>, longest_s: u32) -> Result<u32> {
     let lasts_s = call.form.number("DurationSeconds", SESSION_MIN_S, USER_SESSION_MAX_S)?;
     let lasts_s = lasts_s.unwrap_or(ROLE_SESSION_DEFAULT_S.min(longest_s));
     if lasts_s > longest_s {
@@ -213,18 +212,36 @@ pub(super) fn duration_of(call: &Call<'_>, longest_s: u32) -> Result<u32> {
     Ok(lasts_s)
 }
 
-/// Writes whose session it is.
-pub(super) fn write_role_user(xml: &mut Xml, role: &RoleDocument, session: &str) {
+/// A session of a role that may be assumed.
+pub(super) struct RoleSession<'a> {
+    pub(super) role: &'a RoleDocument,
+    pub(super) name: &'a str,
+    pub(super) marks: Marks,
+    /// How long it may last.
+    pub(super) longest_s: u32,
+    /// What it ends with: the long-term key that all this began with, or the ARN of the identity provider.
+    pub(super) parent: &'a str,
+    pub(super) link: Link,
+}
+
+/// Makes the session, as the request wants it.
+pub(super) async fn open_session(call: &Call<'_>, asked: RoleSession<'_>) -> Result<Xml> {
+    let RoleSession { role, name, marks, longest_s, parent, link } = asked;
+    let lasts_s = duration_of(call, longest_s)?;
     let account = &role.head.account;
+    let (policy, policy_arns) = session_policies(call, account)?;
+    let made = token(account, Subject::role(&role.head.id, name, marks), parent, lasts_s)?;
+    let mut xml = issue(call, &Token { policy, policy_arns, link, ..made }).await?;
     xml.element("AssumedRoleUser", |xml| {
-        xml.text("AssumedRoleId", format!("{}:{session}", role.head.id))
-            .text("Arn", format!("arn:aws:sts::{account}:assumed-role/{}/{session}", role.head.name));
+        xml.text("AssumedRoleId", format!("{}:{name}", role.head.id))
+            .text("Arn", format!("arn:aws:sts::{account}:assumed-role/{}/{name}", role.head.name));
     });
+    Ok(xml)
 }
 
 pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
     let arn = call.form.required("RoleArn")?;
-    let session = session_name(call)?;
+    let name = session_name(call)?;
     let identity = match call.principal {
         Principal::User(identity) if identity.kind != IdentityKind::AccountRoot => identity,
         _ => return Err(IamError::new(Code::AccessDenied, "Roles may not be assumed by root accounts.")),
@@ -237,17 +254,11 @@ pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
         IdentityKind::AssumedRole => role.max_session_s.min(CHAINED_SESSION_MAX_S),
         _ => role.max_session_s,
     };
-    let lasts_s = duration_of(call, longest_s)?;
-    let account = &role.head.account;
-    let (policy, policy_arns) = session_policies(call, account)?;
-    let subject = Subject::role(&role.head.id, session, marking.marks);
-    let made = token(account, subject, parent(call, identity), lasts_s)?;
-    let mut xml = issue(call, &Token { policy, policy_arns, ..made }).await?;
-    write_role_user(&mut xml, &role, session);
-    Ok(xml)
-}
-
-/// The long-term key that all this began with: a chain of sessions ends with it.
-fn parent<'c>(call: &Call<'c>, identity: &'c Identity) -> &'c str {
-    identity.session.as_ref().map_or(call.access_key(), |session| &session.parent)
+    // A chain of sessions ends with the key, or the identity provider, that it began with.
+    let (parent, link) = match &identity.session {
+        Some(session) => (session.parent.as_str(), Link::Later),
+        None => (call.access_key(), Link::First),
+    };
+    let marks = marking.marks;
+    open_session(call, RoleSession { role: &role, name, marks, longest_s, parent, link }).await
 }

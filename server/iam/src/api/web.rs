@@ -4,15 +4,15 @@
 
 use std::sync::Arc;
 
-use granary_auth::policy::{Caller, Context, PolicyRequest, ResourceDecision};
+use granary_auth::policy::{Caller, PolicyRequest, ResourceDecision};
 
 use super::call::Call;
-use super::sts;
+use super::sts::{self, RoleSession};
 use super::xml::Xml;
 use crate::documents::{Kind, ProviderDocument, RoleDocument};
 use crate::error::{Code, IamError, Result};
 use crate::marks::Marking;
-use crate::token::{Subject, Token};
+use crate::token::Link;
 use crate::web_identity::{self, Verified};
 
 /// The action, which nobody signs.
@@ -20,7 +20,7 @@ pub(super) const ACTION: &str = "AssumeRoleWithWebIdentity";
 
 pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
     let arn = call.form.required("RoleArn")?;
-    let session = sts::session_name(call)?;
+    let name = sts::session_name(call)?;
     let token = call.form.required("WebIdentityToken")?;
     let issuer = web_identity::issuer_of(token)?;
     // Whether there is such a role is nobody's business who may not assume it.
@@ -33,17 +33,14 @@ pub(super) async fn assume_role(call: &Call<'_>) -> Result<Xml> {
     let verified = call.store.verify_web_identity(&provider, token).await?;
     let marking = verified.asked.clone().check(None)?;
     check_trust(call, &role, (&provider, &verified), &marking)?;
-    let lasts_s = sts::duration_of(call, role.max_session_s)?;
-    let account = &role.head.account;
-    let (policy, policy_arns) = sts::session_policies(call, account)?;
-    let subject = Subject::role(&role.head.id, session, marking.marks);
     // No key began this: it ends with the provider.
-    let made = sts::token(account, subject, &provider.arn(), lasts_s)?;
-    let mut xml = sts::issue(call, &Token { policy, policy_arns, ..made }).await?;
-    sts::write_role_user(&mut xml, &role, session);
+    let parent = provider.arn();
+    let (marks, longest_s) = (marking.marks, role.max_session_s);
+    let asked = RoleSession { role: &role, name, marks, longest_s, parent: &parent, link: Link::First };
+    let mut xml = sts::open_session(call, asked).await?;
     xml.text("SubjectFromWebIdentityToken", &verified.subject)
         .text("Audience", &verified.audience)
-        .text("Provider", provider.arn());
+        .text("Provider", parent);
     Ok(xml)
 }
 
@@ -57,7 +54,7 @@ fn check_trust(
     let arn = role.head.arn(Kind::Role);
     let trust = sts::trust_policy(role)?;
     let place = provider.place();
-    let mut context = Context::new();
+    let mut context = call.context();
     sts::describe_session(call, role, marking, &mut context);
     context.set("aws:FederatedProvider", provider.arn());
     context.set(&format!("{place}:sub"), verified.subject.as_str());

@@ -67,8 +67,7 @@ pub(crate) fn authorise_new_bucket(
         if let Some(constraint) = &request.constraint {
             values.set("s3:LocationConstraint", constraint.as_str());
         }
-        let tags = request.tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        values.set_tags("aws:RequestTag/", tags);
+        values.set_tags("aws:RequestTag/", &request.tags);
         values.set_all("aws:TagKeys", request.tags.iter().map(|(key, _)| key.clone()).collect());
     };
     if is_about_body(context) {

@@ -159,6 +159,7 @@ fn boundaries_and_session_policies_only_narrow() {
             parent: "AKIA".into(),
             transitive_tags: Vec::new(),
             source_identity: None,
+            provider: None,
         }),
         kind: IdentityKind::AssumedRole,
         role_arn: Some("arn:aws:iam::111111111111:role/r".to_owned()),

@@ -4,10 +4,10 @@
 //! Sources: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html>,
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html#amazons3-policy-keys>
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use granary_auth::policy::Context as Values;
-use granary_auth::{AuthMethod, Identity, Principal};
+use granary_auth::{AuthMethod, Peer, Principal};
 use granary_types::UnixMillis;
 use http::request::Parts;
 use http::{Method, header};
@@ -15,9 +15,8 @@ use http::{Method, header};
 use super::compared;
 use super::owner::Owner;
 use crate::copy_source::CopySourceHeader;
-use crate::dates::{iso_date, iso_date_millis, parse_iso_millis};
+use crate::dates::{iso_date_millis, parse_iso_millis};
 use crate::operation::Operation;
-use crate::peer::Peer;
 use crate::query::Query;
 use crate::state::S3Config;
 use crate::tags;
@@ -88,17 +87,10 @@ pub(super) fn of_request(principal: &Principal, config: &S3Config, sent: &Sent<'
 /// What is known of whoever asks, whatever they ask.
 fn of_anyone(principal: &Principal, peer: Option<&Peer>) -> Values {
     let mut values = Values::new();
-    let now = UnixMillis::now();
-    values.set("aws:CurrentTime", iso_date(now));
-    values.set("aws:EpochTime", (now.0 / 1000).to_string());
-    values.set("aws:SecureTransport", peer.is_some_and(|peer| peer.tls_version.is_some()).to_string());
-    values.set("aws:PrincipalIsAWSService", "false");
-    values.set("aws:ViaAWSService", "false");
-    if let Some(peer) = peer {
-        values.set("aws:SourceIp", peer.address.to_canonical().to_string());
-        if let Some(version) = peer.tls_version {
-            values.set("s3:TlsVersion", version);
-        }
+    values.set_time(SystemTime::now());
+    values.set_connection(peer);
+    if let Some(version) = peer.and_then(|peer| peer.tls_version) {
+        values.set("s3:TlsVersion", version);
     }
     match principal {
         Principal::Anonymous => {
@@ -109,33 +101,9 @@ fn of_anyone(principal: &Principal, peer: Option<&Peer>) -> Values {
             values.set("aws:PrincipalType", "Account");
             values.set("aws:userid", access_key.as_ref());
         }
-        Principal::User(identity) => of_identity(identity, &mut values),
+        Principal::User(identity) => identity.describe(&mut values),
     }
     values
-}
-
-fn of_identity(identity: &Identity, values: &mut Values) {
-    values.set("aws:PrincipalType", identity.principal_type());
-    values.set("aws:PrincipalArn", identity.principal_arn());
-    values.set("aws:userid", identity.user_id.as_str());
-    if let Some(name) = identity.username() {
-        values.set("aws:username", name);
-    }
-    for (key, value) in &identity.tags {
-        values.set(&format!("aws:PrincipalTag/{key}"), value.as_str());
-    }
-    if let Some(session) = &identity.session {
-        values.set("aws:TokenIssueTime", iso_date(millis(session.issued_at)));
-        values.set("aws:MultiFactorAuthPresent", "false");
-        if let Some(source_identity) = &session.source_identity {
-            values.set("aws:SourceIdentity", source_identity.as_str());
-        }
-    }
-}
-
-fn millis(time: SystemTime) -> UnixMillis {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
-    UnixMillis(i64::try_from(since).unwrap_or(i64::MAX))
 }
 
 fn of_signature(sent: &Sent<'_>, values: &mut Values) {
@@ -228,8 +196,7 @@ fn remaining_days(until: UnixMillis) -> i64 {
 
 /// Adds the tags that a request gives to an object.
 pub(crate) fn of_tags(values: &mut Values, tags: &[(String, String)]) {
-    let pairs = tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    values.set_tags("s3:RequestObjectTag/", pairs);
+    values.set_tags("s3:RequestObjectTag/", tags);
     values.set_all("s3:RequestObjectTagKeys", tags.iter().map(|(key, _)| key.clone()).collect());
 }
 

@@ -239,8 +239,7 @@ impl<'a> Requester<'a> {
                 ) => Vec::new(),
                 Err(error) => return Err(error.into()),
             };
-            let tags = tags.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            values.set_tags(EXISTING_TAG, tags);
+            values.set_tags(EXISTING_TAG, &tags);
         }
         Ok(values)
     }

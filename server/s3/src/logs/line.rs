@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use granary_auth::{AuthMethod, Principal};
+use granary_auth::{AuthMethod, Peer, Principal};
 use granary_types::{ObjectKey, UnixMillis};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode, header};
@@ -14,7 +14,6 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use crate::access::rules::Rules;
 use crate::context::Context;
 use crate::operation::{Operation, Scope, Selector};
-use crate::peer::Peer;
 use crate::request_id::RequestId;
 use crate::state::Shared;
 

@@ -9,9 +9,8 @@ use granary_engine::{CreatedBy, Engine, Origin};
 
 use crate::context::Context;
 use crate::operation::Operation;
-use crate::peer::Peer;
 use crate::request_id::RequestId;
-use granary_auth::{AuthMethod, Principal};
+use granary_auth::{AuthMethod, Peer, Principal};
 
 pub use message::{Message, message};
 pub(crate) use read::{LIMITS, parse};
