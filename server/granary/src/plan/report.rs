@@ -71,6 +71,11 @@ fn tier(class: &str, tier: &TierPlan) -> Vec<String> {
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate")]
 fn size(bytes: f64) -> String {
+    const EXABYTE: f64 = 1e18;
+    // A count of bytes ends at 18 EB.
+    if bytes >= 10.0 * EXABYTE {
+        return format!("{:.1} EB", bytes / EXABYTE);
+    }
     ByteSize::b(bytes.round() as u64).display().si().to_string()
 }
 
