@@ -230,6 +230,8 @@ def test_prefixes_are_prefetched_pinned_and_unpinned(server):
     until(lambda: warm(server)["pinned"] == {"copies": 101, "bytes": expected}, "what was left behind goes")
     assert json.loads(server.admin("tier", "unpin", f"s3://{bucket}/run/", "--json")) == {"unpinned": 101}
     assert json.loads(server.admin("tier", "pins", "--json")) == []
+    with pytest.raises(AssertionError, match="is not pinned"):
+        server.admin("tier", "unpin", f"s3://{bucket}/run/")
     assert warm(server)["prefetched"]["copies"] >= 101
     assert "Warm copies on SSDs" in server.admin("tier", "list")
 
