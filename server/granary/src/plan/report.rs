@@ -38,6 +38,7 @@ pub(super) fn text(args: &PlanArgs, plan: &Plan) -> String {
 fn value(args: &PlanArgs, plan: &Plan, name: &str) -> Option<String> {
     let bytes = plan.bytes_per_parameter;
     match name {
+        "bytes per parameter of the optimizer" => Some(bytes.optimizer.to_string()),
         "bytes per parameter in memory" => Some(bytes.in_memory().to_string()),
         "bytes per parameter saved" => Some(bytes.in_checkpoint(args.save).to_string()),
         "checkpoint" => Some(size(plan.checkpoint_bytes)),
