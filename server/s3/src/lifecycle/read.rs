@@ -330,7 +330,7 @@ fn check_transitions(rule: &LifecycleRule) -> S3Result<()> {
 }
 
 /// Each class once, and the colder ones later.
-fn check_steps(steps: &[Step], (action, time): (&str, &str), prefix: &str) -> S3Result<()> {
+fn check_steps(steps: &[Step], (action, time): (&str, &'static str), prefix: &str) -> S3Result<()> {
     for (index, (class, at)) in steps.iter().enumerate() {
         for (other, other_at) in steps.iter().take(index) {
             if class == other {
