@@ -78,6 +78,59 @@ def test_uploads_and_copies_go_to_the_class_they_name(server):
     assert refusal(client.put_object, Bucket=bucket, Key="x", StorageClass="COLD") == (400, "InvalidStorageClass")
 
 
+def test_a_copy_onto_itself_changes_the_class_and_nothing_else(server):
+    client, bucket = server.boto3(), f"{new_bucket(server)}-locked"
+    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    sealed, body = {"ServerSideEncryption": "AES256"}, seeded_bytes(4, 6 << 20)
+    upload = client.create_multipart_upload(
+        Bucket=bucket, Key="k", Metadata={"m": "1"}, Tagging="a=b", ContentType="x/y", StorageClass="ONEZONE_IA", **sealed)
+    upload = {"Bucket": bucket, "Key": "k", "UploadId": upload["UploadId"]}
+    assert client.list_parts(**upload)["StorageClass"] == "ONEZONE_IA"
+    assert client.list_multipart_uploads(Bucket=bucket)["Uploads"][0]["StorageClass"] == "ONEZONE_IA"
+    halves = enumerate((body[:5 << 20], body[5 << 20:]), 1)
+    parts = [{"PartNumber": n, "ETag": client.upload_part(PartNumber=n, Body=half, **upload)["ETag"]} for n, half in halves]
+    first = client.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload)["VersionId"]
+    client.put_object_legal_hold(Bucket=bucket, Key="k", VersionId=first, LegalHold={"Status": "ON"})
+    client.copy_object(Bucket=bucket, Key="k", CopySource=f"{bucket}/k", StorageClass="GLACIER_IR", **sealed)
+    head = client.head_object(Bucket=bucket, Key="k")
+    kept = (head["StorageClass"], head["Metadata"], head["ContentType"], head["ServerSideEncryption"], head["ContentLength"])
+    assert kept == ("GLACIER_IR", {"m": "1"}, "x/y", "AES256", len(body))
+    assert client.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "a", "Value": "b"}]
+    assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == body
+    # The version that is held stays as it was, where it was; its hold is not the new one's.
+    older = client.head_object(Bucket=bucket, Key="k", VersionId=first)
+    assert (older["StorageClass"], older["ObjectLockLegalHoldStatus"]) == ("ONEZONE_IA", "ON")
+    assert "ObjectLockLegalHoldStatus" not in head
+    # Without another class, or a change of something else, there is nothing to do.
+    client.put_object(Bucket=bucket, Key="same", Body=b"x")
+    assert refusal(client.copy_object, Bucket=bucket, Key="same", CopySource=f"{bucket}/same") == (400, "InvalidRequest")
+
+
+def test_archives_tell_everything_but_their_bytes(server):
+    client, bucket = server.boto3(), new_bucket(server)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    client.put_object(Bucket=bucket, Key="k", Body=b"x" * 1000, StorageClass="DEEP_ARCHIVE", Tagging="a=b")
+    upload = client.create_multipart_upload(Bucket=bucket, Key="p")["UploadId"]
+    archived = (403, "InvalidObjectState")
+    for reads in ({}, {"Range": "bytes=0-9"}, {"PartNumber": 1}):
+        assert refusal(client.get_object, Bucket=bucket, Key="k", **reads) == archived
+    assert refusal(client.upload_part_copy, Bucket=bucket, Key="p", UploadId=upload, PartNumber=1,
+                   CopySource=f"{bucket}/k") == archived
+    assert refusal(client.copy_object, Bucket=bucket, Key="k", CopySource=f"{bucket}/k", StorageClass="STANDARD") == archived
+    told = client.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["StorageClass", "ObjectSize"])
+    assert (told["StorageClass"], told["ObjectSize"]) == ("DEEP_ARCHIVE", 1000)
+    assert client.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "a", "Value": "b"}]
+    client.restore_object(Bucket=bucket, Key="k", RestoreRequest={"Days": 600})
+    until(lambda: is_restored(client, bucket, "k"), "it is restored")
+    versions = client.list_object_versions(Bucket=bucket, OptionalObjectAttributes=["RestoreStatus"])["Versions"]
+    assert versions[0]["RestoreStatus"]["IsRestoreInProgress"] is False
+    client.delete_object(Bucket=bucket, Key="k")
+    marker = client.list_object_versions(Bucket=bucket)["DeleteMarkers"][0]["VersionId"]
+    asked = {"Bucket": bucket, "Key": "k", "RestoreRequest": {"Days": 1}}
+    assert refusal(client.restore_object, **asked) == (404, "NoSuchKey")
+    assert refusal(client.restore_object, VersionId=marker, **asked) == (405, "MethodNotAllowed")
+
+
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_archives_are_restored_for_a_while(server, name):
     client, bucket = server.boto3(), new_bucket(server)
@@ -230,6 +283,8 @@ def test_prefixes_are_prefetched_pinned_and_unpinned(server):
     until(lambda: warm(server)["pinned"] == {"copies": 101, "bytes": expected}, "what was left behind goes")
     assert json.loads(server.admin("tier", "unpin", f"s3://{bucket}/run/", "--json")) == {"unpinned": 101}
     assert json.loads(server.admin("tier", "pins", "--json")) == []
+    with pytest.raises(AssertionError, match="is not pinned"):
+        server.admin("tier", "unpin", f"s3://{bucket}/run/")
     assert warm(server)["prefetched"]["copies"] >= 101
     assert "Warm copies on SSDs" in server.admin("tier", "list")
 

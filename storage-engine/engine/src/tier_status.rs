@@ -76,7 +76,7 @@ impl Engine {
                 format!("{}+{}", code.data, code.parity)
             });
             let drives = match tiers.for_writing(*class) {
-                Ok(Tier::All | Tier::Warm) => None,
+                Ok(Tier::All | Tier::Warm | Tier::Reserve(_)) => None,
                 Ok(Tier::Of(rule)) => Some(rule.drives),
                 Err(_) => Some(tiers.rule(*class).drives),
             };

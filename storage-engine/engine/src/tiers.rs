@@ -13,6 +13,7 @@ use granary_types::{DriveClass, StorageClass};
 
 use crate::drives::DriveSet;
 use crate::error::{EngineError, Result};
+use crate::volume::Room;
 
 /// The code of the volumes of a tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,6 +74,33 @@ pub(crate) enum Tier {
     /// On SSDs, beside what belongs there: copies of what lies on disks. In volumes of their own, so that what is evicted
     /// together lies together.
     Warm,
+    /// What compaction writes while the tier of this rule is full, or the one of all drives: into a part of the reserve.
+    Reserve(Option<TierRule>),
+}
+
+impl Tier {
+    /// Where compaction writes what belongs here, while there is no room.
+    pub(crate) fn reserve(self) -> Self {
+        match self {
+            Self::All => Self::Reserve(None),
+            Self::Of(rule) => Self::Reserve(Some(rule)),
+            Self::Warm => Self::Reserve(Some(WARM)),
+            Self::Reserve(_) => self,
+        }
+    }
+
+    /// The tier whose reserve this is.
+    pub(crate) fn home(self) -> Option<Self> {
+        match self {
+            Self::Reserve(rule) => Some(rule.map_or(Self::All, Self::Of)),
+            Self::All | Self::Of(_) | Self::Warm => None,
+        }
+    }
+
+    /// Which room its volumes take.
+    pub(crate) fn room(self) -> Room {
+        if self.home().is_some() { Room::Reserve } else { Room::Free }
+    }
 }
 
 /// The code of new volumes of a store that is not tiered, while all drives are usable.
@@ -125,10 +153,10 @@ impl Tiers {
     /// What the drives of a tier are; of a store with one kind of drives, which these are.
     pub(crate) fn drives_of(&self, tier: Tier) -> DriveClass {
         match tier {
-            Tier::Of(rule) => rule.drives,
+            Tier::Of(rule) | Tier::Reserve(Some(rule)) => rule.drives,
             Tier::Warm => WARM.drives,
-            Tier::All if self.drives.count_of(DriveClass::Ssd) == 0 => DriveClass::Hdd,
-            Tier::All => DriveClass::Ssd,
+            Tier::All | Tier::Reserve(None) if self.drives.count_of(DriveClass::Ssd) == 0 => DriveClass::Hdd,
+            Tier::All | Tier::Reserve(None) => DriveClass::Ssd,
         }
     }
 
@@ -187,8 +215,8 @@ impl Tiers {
     /// The code of new volumes while all drives are usable.
     pub(crate) fn code(&self, tier: Tier) -> Redundancy {
         let rule = match tier {
-            Tier::All => return self.code_of_all(),
-            Tier::Of(rule) => rule,
+            Tier::All | Tier::Reserve(None) => return self.code_of_all(),
+            Tier::Of(rule) | Tier::Reserve(Some(rule)) => rule,
             Tier::Warm => WARM,
         };
         let count = self.drives.count_of(rule.drives);
@@ -225,8 +253,12 @@ impl Tiers {
     /// Whether volumes of the tier are still opened.
     pub(crate) fn is_current(&self, tier: Tier) -> bool {
         match tier {
-            Tier::All => DriveClass::ALL.into_iter().any(|class| self.drives.count_of(class) == 0),
-            Tier::Of(rule) => self.is_tiered() && self.drives.count_of(rule.drives) > 0,
+            Tier::All | Tier::Reserve(None) => {
+                DriveClass::ALL.into_iter().any(|class| self.drives.count_of(class) == 0)
+            }
+            Tier::Of(rule) | Tier::Reserve(Some(rule)) => {
+                self.is_tiered() && self.drives.count_of(rule.drives) > 0
+            }
             Tier::Warm => self.is_tiered() && self.drives.count_of(WARM.drives) > 0,
         }
     }
@@ -234,8 +266,8 @@ impl Tiers {
     /// Whether drives of a class take shards of the tier.
     pub(crate) fn takes(tier: Tier, class: DriveClass) -> bool {
         match tier {
-            Tier::All => true,
-            Tier::Of(rule) => rule.drives == class,
+            Tier::All | Tier::Reserve(None) => true,
+            Tier::Of(rule) | Tier::Reserve(Some(rule)) => rule.drives == class,
             Tier::Warm => WARM.drives == class,
         }
     }
@@ -250,8 +282,8 @@ impl Tiers {
     /// Whether a volume lies where `tier` places its volumes, with the code that the tier is there for.
     pub(crate) fn is_in(&self, row: &VolumeRow, tier: Tier) -> bool {
         let rule = match tier {
-            Tier::All => return true,
-            Tier::Of(rule) => rule,
+            Tier::All | Tier::Reserve(None) => return true,
+            Tier::Of(rule) | Tier::Reserve(Some(rule)) => rule,
             Tier::Warm => WARM,
         };
         let fits = match rule.code {

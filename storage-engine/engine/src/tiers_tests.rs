@@ -74,3 +74,18 @@ fn what_the_operator_says_counts() {
     assert_eq!(none.for_keeping(StorageClass::Glacier), Tier::All);
     assert_eq!(code(&none, StorageClass::Standard), (4, 2));
 }
+
+#[test]
+fn the_reserve_of_a_tier_lies_where_the_tier_does() {
+    let tiers = tiers(6, 12, None, Vec::new());
+    for class in [StorageClass::Standard, StorageClass::StandardIa, StorageClass::Glacier] {
+        let tier = tiers.for_writing(class).unwrap();
+        let reserve = tier.reserve();
+        assert_eq!((reserve.home(), reserve.reserve()), (Some(tier), reserve));
+        assert_eq!((tier.room(), reserve.room()), (Room::Free, Room::Reserve));
+        assert_eq!(tiers.code(reserve).data, tiers.code(tier).data);
+        assert_eq!(tiers.drives_of(reserve), tiers.drives_of(tier));
+        assert!(tiers.is_current(reserve) && tiers.spill(reserve).is_none());
+    }
+    assert_eq!(Tier::All.reserve().home(), Some(Tier::All));
+}

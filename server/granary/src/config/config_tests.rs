@@ -30,6 +30,8 @@ fn drives_may_be_given_a_class() {
     let (ssd, hdd) = (Some(DriveClass::Ssd), Some(DriveClass::Hdd));
     assert_eq!(classes.collect::<Vec<_>>(), [ssd, hdd, hdd, None]);
     assert!(message(with_data(&["hdd:/mnt/h", "/mnt/h"])).contains("twice"));
+    assert!(message(with_data(&["sdd:/mnt/h"])).contains("no class of drives"));
+    assert!(Config::validate(with_data(&["./sdd:/mnt/h", "a:b"])).is_ok());
 }
 
 #[test]

@@ -376,7 +376,7 @@ fn expand_classed(patterns: &[String]) -> Result<(Vec<PathBuf>, HashMap<PathBuf,
     let mut drives: Vec<PathBuf> = Vec::new();
     let mut classes = HashMap::new();
     for pattern in patterns {
-        let (class, pattern) = tier::classed(pattern);
+        let (class, pattern) = tier::classed(pattern)?;
         for path in brace::expand(pattern)? {
             let path = PathBuf::from(path);
             ensure!(!path.as_os_str().is_empty(), "an empty path was given as a drive");

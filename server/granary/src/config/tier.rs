@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use anyhow::{Result, ensure};
 use granary_types::{DriveClass, StorageClass};
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +10,21 @@ use super::ErasureSetting;
 
 /// What is said of the class of the drives in a pattern: `hdd:/mnt/h{1...6}`. A relative path that begins so is given as
 /// `./hdd:…`.
-pub(super) fn classed(pattern: &str) -> (Option<DriveClass>, &str) {
-    let said = pattern.split_once(':').and_then(|(class, path)| Some((class.parse().ok()?, path)));
-    said.map_or((None, pattern), |(class, path)| (Some(class), path))
+///
+/// # Errors
+/// A word before an absolute path that is no class of drives: taken for a part of the path, a mistyped class would put the
+/// drive into the working directory.
+pub(super) fn classed(pattern: &str) -> Result<(Option<DriveClass>, &str)> {
+    let Some((word, path)) = pattern.split_once(':') else { return Ok((None, pattern)) };
+    if let Ok(class) = word.parse() {
+        return Ok((Some(class), path));
+    }
+    let is_word = word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    ensure!(
+        !(is_word && path.starts_with('/')),
+        "{word:?} is no class of drives: ssd or hdd (a path that begins so is given as ./{pattern})"
+    );
+    Ok((None, pattern))
 }
 
 /// What becomes of writes to SSDs that are full.

@@ -3,11 +3,14 @@
 use serde::Serialize;
 
 use super::PlanArgs;
-use super::training::Saved;
+use super::training::{BytesPerParameter, Optimizer, Saved};
 
 /// What needs no source: it is what the words say.
 pub(super) const DEFINITION: &str = "by definition";
 const ZERO: &str = "Rajbhandari et al., ZeRO, 2020, section 3.1, https://arxiv.org/abs/1910.02054";
+const ADAM: &str = "Kingma and Ba, 2014, https://arxiv.org/abs/1412.6980";
+const ADAM8BIT: &str = "Dettmers et al., 2021, https://arxiv.org/abs/2110.02861";
+const LION: &str = "Chen et al., 2023, https://arxiv.org/abs/2302.06675";
 const YOUNG: &str = "Young, 1974, https://doi.org/10.1145/361147.361115";
 
 /// What a number is computed by.
@@ -23,13 +26,18 @@ pub struct Formula {
 
 /// The formulas of a plan, in the order in which one needs the other.
 pub(super) fn formulas(args: &PlanArgs) -> Vec<Formula> {
+    let BytesPerParameter { weights, gradients, master, optimizer } =
+        BytesPerParameter::of(args.precision, args.optimizer);
+    let held = format!("weights {weights} + gradients {gradients} + master {master} + optimizer {optimizer}");
     let saved = match args.save {
-        Saved::All => "weights + master + optimizer",
-        Saved::Weights => "weights",
+        Saved::All => format!("weights {weights} + master {master} + optimizer {optimizer}"),
+        Saved::Weights => format!("weights {weights}"),
     };
+    let (state, state_source) = state(args.optimizer);
     let all = [
-        ("bytes per parameter in memory", "weights + gradients + master + optimizer", ZERO),
-        ("bytes per parameter saved", saved, ZERO),
+        ("bytes per parameter of the optimizer", state, state_source),
+        ("bytes per parameter in memory", held.as_str(), ZERO),
+        ("bytes per parameter saved", saved.as_str(), ZERO),
         ("checkpoint", "parameters x bytes saved", DEFINITION),
         ("upload needed", "checkpoint / pause", DEFINITION),
         ("training waits", "pause / interval", DEFINITION),
@@ -55,4 +63,15 @@ pub(super) fn formulas(args: &PlanArgs) -> Vec<Formula> {
     // Without failures no interval is the best.
     formulas.retain(|formula| formula.name != "best interval" || args.mtbf.is_some());
     formulas
+}
+
+/// What an optimizer keeps of each parameter, and where that is from.
+fn state(optimizer: Optimizer) -> (&'static str, &'static str) {
+    match optimizer {
+        Optimizer::Adam => ("two moments x 4", ADAM),
+        Optimizer::Adam8bit => ("two moments x 1", ADAM8BIT),
+        Optimizer::Lion => ("momentum x 4", LION),
+        Optimizer::Momentum => ("momentum x 4", DEFINITION),
+        Optimizer::Sgd => ("nothing", DEFINITION),
+    }
 }

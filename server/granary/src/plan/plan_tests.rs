@@ -58,7 +58,11 @@ fn failures_tell_how_often_to_save() {
 
 #[test]
 fn both_reports_cite_the_same_formulas() {
-    const SOURCES: [&str; 2] = ["https://arxiv.org/abs/1910.02054", "https://doi.org/10.1145/361147.361115"];
+    const SOURCES: [&str; 3] = [
+        "https://arxiv.org/abs/1412.6980",
+        "https://arxiv.org/abs/1910.02054",
+        "https://doi.org/10.1145/361147.361115",
+    ];
     let args = args("--params 70B --mtbf 3h --archive-every 48 --archive-keep 100 --fill-percent 70");
     let plan = Plan::of(&args);
     let json = serde_json::to_value(&plan).unwrap();
@@ -72,9 +76,17 @@ fn both_reports_cite_the_same_formulas() {
             assert!(text.contains(formula[field].as_str().unwrap()), "{formula} is not in\n{text}");
         }
     }
-    assert!(text.contains("size x 70 %") && listed.len() == 10);
+    assert!(text.contains("size x 70 %") && listed.len() == 11);
+    assert!(text.contains("weights 2 + gradients 2 + master 4 + optimizer 8"), "{text}");
     // Without failures there is no interval that is the best.
-    assert_eq!(self::plan("--params 70B").formulas.len(), 9);
+    assert_eq!(self::plan("--params 70B").formulas.len(), 10);
+}
+
+#[test]
+fn sizes_that_no_count_of_bytes_holds_are_told_as_they_are() {
+    let args = args("--params 70e9 --keep 4294967295");
+    let text = report::text(&args, &Plan::of(&args));
+    assert!(text.contains("4209.1 EB") && text.contains("6313.6 EB"), "{text}");
 }
 
 #[test]

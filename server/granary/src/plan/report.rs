@@ -38,6 +38,7 @@ pub(super) fn text(args: &PlanArgs, plan: &Plan) -> String {
 fn value(args: &PlanArgs, plan: &Plan, name: &str) -> Option<String> {
     let bytes = plan.bytes_per_parameter;
     match name {
+        "bytes per parameter of the optimizer" => Some(bytes.optimizer.to_string()),
         "bytes per parameter in memory" => Some(bytes.in_memory().to_string()),
         "bytes per parameter saved" => Some(bytes.in_checkpoint(args.save).to_string()),
         "checkpoint" => Some(size(plan.checkpoint_bytes)),
@@ -71,6 +72,11 @@ fn tier(class: &str, tier: &TierPlan) -> Vec<String> {
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate")]
 fn size(bytes: f64) -> String {
+    const EXABYTE: f64 = 1e18;
+    // A count of bytes ends at 18 EB.
+    if bytes >= 10.0 * EXABYTE {
+        return format!("{:.1} EB", bytes / EXABYTE);
+    }
     ByteSize::b(bytes.round() as u64).display().si().to_string()
 }
 

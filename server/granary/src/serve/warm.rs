@@ -20,7 +20,11 @@ pub(super) async fn answer(engine: &Engine, request: WarmRequest) -> Result<Warm
             Ok(WarmAnswer { started: Some(job.0), ..nothing() })
         }
         WarmRequest::Unpin { bucket, prefix } => {
-            let count = engine.unpin(&name(&bucket)?, &prefix).await.map_err(refused)?;
+            let name = name(&bucket)?;
+            if !engine.is_pinned(&name, &prefix).await.map_err(refused)? {
+                return Err(AdminError::NotFound(format!("s3://{bucket}/{prefix} is not pinned")));
+            }
+            let count = engine.unpin(&name, &prefix).await.map_err(refused)?;
             Ok(WarmAnswer { unpinned: Some(count), ..nothing() })
         }
         WarmRequest::Pins => {

@@ -17,8 +17,6 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// The longest time of an action, in days.
 const DAYS_MAX: u32 = 2_147_483_647;
 const NEWER_MAX: u32 = 100;
-/// Objects of these classes stay so long where they were before.
-const INFREQUENT_DAYS_MIN: u32 = 30;
 /// An object has no more than 50 TB, and no limit is above it.
 const SIZE_MAX: u64 = 50 << 40;
 
@@ -259,27 +257,11 @@ fn class(element: Option<&Element>) -> S3Result<StorageClass> {
     }
 }
 
-fn check_class_days(class: StorageClass, days: u32, action: &str) -> S3Result<()> {
-    let infrequent = matches!(class, StorageClass::StandardIa | StorageClass::OnezoneIa);
-    if !infrequent || days >= INFREQUENT_DAYS_MIN {
-        return Ok(());
-    }
-    let message = format!(
-        "'Days' in {action} action must be greater than or equal to {INFREQUENT_DAYS_MIN} for storageClass '{}'",
-        class.as_str()
-    );
-    Err(S3Error::invalid_argument("Days", days.to_string(), message))
-}
-
 fn parse_transition(element: &Element) -> S3Result<Transition> {
     let [after, on, to] = children(element, ["Days", "Date", "StorageClass"])?;
     let class = class(to)?;
     let at = match (after, on) {
-        (Some(element), None) => {
-            let days = days(element, 0, "Transition")?;
-            check_class_days(class, days, "Transition")?;
-            TransitionTime::Days(days)
-        }
+        (Some(element), None) => TransitionTime::Days(days(element, 0, "Transition")?),
         (None, Some(element)) => TransitionTime::Date(date(element)?),
         _ => return Err(malformed()),
     };
@@ -291,7 +273,6 @@ fn parse_noncurrent_transition(element: &Element) -> S3Result<NoncurrentTransiti
     let [after, kept, to] = children(element, allowed)?;
     let class = class(to)?;
     let days = days(after.ok_or_else(malformed)?, 0, "NoncurrentVersionTransition")?;
-    check_class_days(class, days, "NoncurrentVersionTransition")?;
     Ok(NoncurrentTransition { days, newer: newer(kept)?, class })
 }
 
@@ -324,22 +305,57 @@ fn check_rule(rule: &LifecycleRule) -> S3Result<()> {
     check_transitions(rule)
 }
 
+/// A step of a rule: to which class, and when.
+type Step = (StorageClass, i64);
+
 fn check_transitions(rule: &LifecycleRule) -> S3Result<()> {
-    let classes: Vec<StorageClass> = rule.transitions.iter().map(|transition| transition.class).collect();
-    let older: Vec<StorageClass> =
-        rule.noncurrent_transitions.iter().map(|transition| transition.class).collect();
-    for classes in [&classes, &older] {
-        if classes
-            .iter()
-            .enumerate()
-            .any(|(index, class)| classes.iter().take(index).any(|other| other == class))
-        {
-            return Err(S3Error::invalid_request(
-                "'StorageClass' must be different for 'Transition' actions in same 'Rule'",
-            ));
+    let prefix = rule.filter.prefix();
+    let is_dated = |transition: &&Transition| matches!(transition.at, TransitionTime::Date(_));
+    let dated = rule.transitions.iter().filter(is_dated).count();
+    if dated > 0 && dated < rule.transitions.len() {
+        return Err(S3Error::invalid_request(format!(
+            "Found mixed 'Date' and 'Days' based Transition actions in lifecycle rule for prefix '{prefix}'"
+        )));
+    }
+    let step = |transition: &Transition| match transition.at {
+        TransitionTime::Days(days) => (transition.class, i64::from(days)),
+        TransitionTime::Date(date) => (transition.class, date.0),
+    };
+    let steps: Vec<Step> = rule.transitions.iter().map(step).collect();
+    check_steps(&steps, ("Transition", if dated > 0 { "Date" } else { "Days" }), prefix)?;
+    let older = rule.noncurrent_transitions.iter();
+    let steps: Vec<Step> = older.map(|transition| (transition.class, i64::from(transition.days))).collect();
+    check_steps(&steps, ("NoncurrentVersionTransition", "NoncurrentDays"), prefix)?;
+    check_expiry(rule, prefix)
+}
+
+/// Each class once, and the colder ones later.
+fn check_steps(steps: &[Step], (action, time): (&str, &'static str), prefix: &str) -> S3Result<()> {
+    for (index, (class, at)) in steps.iter().enumerate() {
+        for (other, other_at) in steps.iter().take(index) {
+            if class == other {
+                return Err(S3Error::invalid_request(
+                    "'StorageClass' must be different for 'Transition' actions in same 'Rule'",
+                ));
+            }
+            let (cold, warm) = match (other.may_become(*class), class.may_become(*other)) {
+                (true, _) if at <= other_at => (class, other),
+                (_, true) if other_at <= at => (other, class),
+                _ => continue,
+            };
+            let message = format!(
+                "'{time}' in the '{action}' action for StorageClass '{}' for prefix '{prefix}' must be greater than \
+                 '{time}' in the '{action}' action for StorageClass '{}'",
+                cold.as_str(),
+                warm.as_str()
+            );
+            return Err(S3Error::invalid_argument(time, "", message));
         }
     }
-    let prefix = rule.filter.prefix();
+    Ok(())
+}
+
+fn check_expiry(rule: &LifecycleRule, prefix: &str) -> S3Result<()> {
     for transition in &rule.transitions {
         let later = match (transition.at, rule.expiration) {
             (TransitionTime::Days(move_days), Some(Expiration::Days(days))) => days > move_days,

@@ -22,9 +22,10 @@ fn rules_are_written_as_they_were_read() {
         "<NoncurrentVersionExpiration><NoncurrentDays>3</NoncurrentDays><NewerNoncurrentVersions>2\
          </NewerNoncurrentVersions></NoncurrentVersionExpiration>",
         "<AbortIncompleteMultipartUpload><DaysAfterInitiation>2</DaysAfterInitiation></AbortIncompleteMultipartUpload>",
+        "<Transition><Days>0</Days><StorageClass>STANDARD_IA</StorageClass></Transition>",
         "<Transition><Days>0</Days><StorageClass>GLACIER</StorageClass></Transition><Transition><Days>90</Days>\
          <StorageClass>DEEP_ARCHIVE</StorageClass></Transition><Expiration><Days>91</Days></Expiration>",
-        "<NoncurrentVersionTransition><NoncurrentDays>30</NoncurrentDays><StorageClass>STANDARD_IA</StorageClass>\
+        "<NoncurrentVersionTransition><NoncurrentDays>1</NoncurrentDays><StorageClass>STANDARD_IA</StorageClass>\
          </NoncurrentVersionTransition>",
     ] {
         let rules = rule(inner).expect(inner);
@@ -68,7 +69,28 @@ fn rules_that_make_no_sense_are_refused_as_aws_refuses_them() {
         ("<Expiration><Date>20300101</Date></Expiration>", MalformedXML),
         ("<Expiration><Days>1</Days><Date>2030-01-01T00:00:00Z</Date></Expiration>", MalformedXML),
         ("<Transition><Days>1</Days><StorageClass>STANDARD</StorageClass></Transition>", MalformedXML),
-        ("<Transition><Days>1</Days><StorageClass>STANDARD_IA</StorageClass></Transition>", InvalidArgument),
+        ("<Transition><Days>-1</Days><StorageClass>STANDARD_IA</StorageClass></Transition>", InvalidArgument),
+        (
+            "<Transition><Days>9</Days><StorageClass>GLACIER</StorageClass></Transition><Transition><Days>9</Days>\
+             <StorageClass>STANDARD_IA</StorageClass></Transition>",
+            InvalidArgument,
+        ),
+        (
+            "<Transition><Date>2030-01-02T00:00:00Z</Date><StorageClass>STANDARD_IA</StorageClass></Transition>\
+             <Transition><Date>2030-01-01T00:00:00Z</Date><StorageClass>GLACIER</StorageClass></Transition>",
+            InvalidArgument,
+        ),
+        (
+            "<Transition><Days>9</Days><StorageClass>STANDARD_IA</StorageClass></Transition><Transition>\
+             <Date>2030-01-01T00:00:00Z</Date><StorageClass>GLACIER</StorageClass></Transition>",
+            InvalidRequest,
+        ),
+        (
+            "<NoncurrentVersionTransition><NoncurrentDays>9</NoncurrentDays><StorageClass>DEEP_ARCHIVE</StorageClass>\
+             </NoncurrentVersionTransition><NoncurrentVersionTransition><NoncurrentDays>10</NoncurrentDays>\
+             <StorageClass>GLACIER</StorageClass></NoncurrentVersionTransition>",
+            InvalidArgument,
+        ),
         (
             "<Transition><Days>9</Days><StorageClass>GLACIER</StorageClass></Transition><Expiration><Days>9</Days>\
              </Expiration>",

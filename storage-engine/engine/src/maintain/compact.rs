@@ -172,8 +172,10 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
         let data = entries_of(&stripe, &view)?;
         unread.pass(stripe.header.kind, data.unread);
         blobs.extend(data.blobs);
-        let moves =
-            data.packed.into_iter().map(|(at, entry, bytes)| move_packed(inner, at, entry, bytes, backup_ms));
+        let moves = data
+            .packed
+            .into_iter()
+            .map(|(at, entry, bytes)| move_packed(inner, &row, at, (entry, bytes), backup_ms));
         let mut moves = futures::stream::iter(moves).buffer_unordered(MOVES_IN_FLIGHT_MAX);
         while let Some(result) = moves.next().await {
             moved_bytes += result?;
@@ -190,7 +192,7 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
     }
     let may_be_warm = inner.pool.tiers.class_of(&row) == Some(DriveClass::Ssd);
     for (id, record) in blobs.iter().filter(|_| may_be_warm) {
-        moved_bytes += crate::warm::move_parts(inner, (*id, record), row.volume.id).await?;
+        moved_bytes += crate::warm::move_parts(inner, (*id, record), &row).await?;
     }
     crash_point("compact.after_move_before_free");
     if !unread.may_be_given_up(inner, row.volume.id, backup_ms) {
@@ -299,24 +301,24 @@ async fn read_columns(
 /// Moves one object if it still lives where it was found. Returns the bytes moved.
 async fn move_packed(
     inner: &Inner,
+    victim: &VolumeRow,
     from: PackedLocation,
-    entry: PackedEntry,
-    bytes: bytes::Bytes,
+    (entry, bytes): (PackedEntry, bytes::Bytes),
     backup_ms: Option<i64>,
 ) -> Result<u64> {
     let record = ObjectRecord::decode(&entry.record)
         .ok_or_else(|| EngineError::Unreadable { context: format!("a record in volume {}", from.volume) })?;
     if entry.length_bytes == 0 {
-        return move_manifest(inner, &record, entry.record, backup_ms).await;
+        return move_manifest(inner, victim, (&record, entry.record), backup_ms).await;
     }
     let version = record.object.version;
     let Some(row) = inner.store.object(record.bucket, &record.key, Some(version)).await? else {
         return Ok(0);
     };
     if row.object.content.packed() != Some(&from) {
-        return crate::warm::move_packed(inner, (&record, &row), from, (entry.record, bytes)).await;
+        return crate::warm::move_packed(inner, (&record, &row), (from, victim), (entry.record, bytes)).await;
     }
-    let tier = inner.pool.tiers.for_keeping(row.object.storage_class);
+    let tier = inner.pool.for_compacting(inner.pool.tiers.for_keeping(row.object.storage_class), victim);
     let length = u64::from(from.length_bytes);
     crash_point("compact.after_copy_before_move");
     let moved = ObjectMove { bucket: record.bucket, key: record.key, version, to: from.clone(), from };

@@ -74,8 +74,8 @@ pub(super) async fn awaits_backup(inner: &Inner, volume: VolumeId) -> bool {
 /// Writes a record again that nothing refers to, if what it tells still matters.
 pub(super) async fn move_manifest(
     inner: &Inner,
-    told: &ObjectRecord,
-    record: Vec<u8>,
+    victim: &VolumeRow,
+    (told, record): (&ObjectRecord, Vec<u8>),
     backup_ms: Option<i64>,
 ) -> Result<u64> {
     if !still_tells(inner, told, &record, backup_ms).await? {
@@ -83,7 +83,7 @@ pub(super) async fn move_manifest(
     }
     let length = record.len() as u64;
     let kept = Recorded { stamping: Stamping::Kept, ..Recorded::default() };
-    inner.packer.record(vec![record], kept).await?;
+    inner.packer.record_in(inner.pool.for_records(victim), vec![record], kept).await?;
     Ok(length)
 }
 

@@ -49,6 +49,7 @@ pub(crate) async fn move_blob(
         Some(class) => inner.pool.tiers.for_keeping(class),
         None => inner.pool.tiers.of_unknown(victim),
     };
+    let tier = inner.pool.for_compacting(tier, victim);
     let rewritten = rewrite(inner, blob, (tier, record), is_there, None).await?;
     let moved = BlobMove { blob: blob.id, from: blob.extents.clone(), to: rewritten.extents };
     let commit = Commit { advances: rewritten.advances, writes: vec![Write::MoveBlob(Box::new(moved))] };

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::volume::{Space, with_room};
+use crate::volume::{Room, Space, with_room};
 
 /// How old a survey may be for those who can do with one that was taken for others: of a thousand volumes that are
 /// compacted each asks.
@@ -161,7 +161,7 @@ fn choose(
     turn: u64,
 ) -> Result<(Vec<DriveId>, Profile)> {
     let too_few = || EngineError::Unavailable { context: "backing the metadata up: too few drives answer" };
-    let candidates = with_room(usable, wanted, site)?;
+    let candidates = with_room(usable, (wanted, Room::Free), site)?;
     let code = degraded(wanted, candidates.len()).ok_or_else(too_few)?;
     if code.parity < wanted.parity && all > usize::from(wanted.parity) {
         return Err(too_few());

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::book::RecordBook;
 use super::open::{OpenColumn, OpenVolume};
-use super::room::{Space, has_room, with_room};
+use super::room::{Space, with_room};
 use crate::drives::DriveSet;
 use crate::error::{EngineError, Result};
 use crate::tiers::{Tier, Tiers};
@@ -152,7 +152,8 @@ impl VolumePool {
     pub(crate) async fn retire_unfit(&self) {
         let is_unfit = |volume: &Arc<OpenVolume>| {
             let is_leaving = |column: &OpenColumn| self.drives.is_leaving(column.drive.id());
-            self.fit(Some(volume)).is_none() || volume.columns().iter().any(is_leaving)
+            let is_needless = volume.slot.tier.home().is_some_and(|home| self.has_room_in(home));
+            is_needless || self.fit(Some(volume)).is_none() || volume.columns().iter().any(is_leaving)
         };
         self.retire_if(|volume| is_unfit(volume)).await;
     }
@@ -225,9 +226,10 @@ impl VolumePool {
     /// The volume, if it may be appended to: not full, all its drives well and with room, and no safer one to be had.
     fn fit(&self, volume: Option<&Arc<OpenVolume>>) -> Option<Arc<OpenVolume>> {
         let volume = volume.filter(|volume| volume.has_room())?;
+        let room = volume.slot.tier.room();
         let unfit = |column: &OpenColumn| {
             let (free_bytes, total_bytes) = column.drive.space_bytes();
-            !column.drive.is_usable() || !has_room(free_bytes, total_bytes)
+            !column.drive.is_usable() || !room.is_left(free_bytes, total_bytes)
         };
         let is_fit = !volume.columns().iter().any(unfit)
             && !self.is_outgrown(volume)
@@ -347,15 +349,17 @@ impl VolumePool {
     fn candidates(&self, tier: Tier) -> Result<(Vec<Candidate>, Redundancy)> {
         let wanted = self.tiers.code(tier);
         let spaces: Vec<Space> = self.usable(tier).iter().map(Space::of).collect();
-        let candidates = with_room(&spaces, wanted, |drive| self.drives.site(drive))?;
+        let candidates = with_room(&spaces, (wanted, tier.room()), |drive| self.drives.site(drive))?;
         let code = degraded(wanted, candidates.len())
             .ok_or(EngineError::Unavailable { context: "placing a volume: no drive is usable" })?;
         // A node that is cut off from most others must not keep its clients' data for itself: the others go on with it.
         let all = match tier {
-            Tier::All => self.drives.active_count().unwrap_or(0),
-            Tier::Of(rule) if self.drives.is_shared() => self.drives.count_of(rule.drives),
+            Tier::All | Tier::Reserve(None) => self.drives.active_count().unwrap_or(0),
+            Tier::Of(rule) | Tier::Reserve(Some(rule)) if self.drives.is_shared() => {
+                self.drives.count_of(rule.drives)
+            }
             Tier::Warm if self.drives.is_shared() => self.drives.count_of(DriveClass::Ssd),
-            Tier::Of(_) | Tier::Warm => 0,
+            Tier::Of(_) | Tier::Warm | Tier::Reserve(_) => 0,
         };
         if code.parity < wanted.parity && all > usize::from(wanted.parity) {
             return Err(EngineError::Unavailable { context: "placing a volume: too few drives answer" });

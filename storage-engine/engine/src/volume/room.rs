@@ -4,13 +4,37 @@ use std::sync::Arc;
 
 use granary_cluster::access::DriveAccess;
 use granary_cluster::{Candidate, Redundancy, Site};
+use granary_metadata::VolumeRow;
 use granary_types::DriveId;
 
+use super::pool::VolumePool;
 use crate::error::{EngineError, Result};
+use crate::tiers::Tier;
 
-/// Room that no object data is written into: metadata must still grow on a full drive, so that deletes, compaction
+/// Room that no new data is written into: metadata must still grow on a full drive, so that deletes, compaction
 /// and restarts work. A tenth of small drives, this much of large ones.
 const RESERVE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The part of the reserve that compaction leaves to the metadata.
+const METADATA_PART: u64 = 4;
+
+/// Which room on a drive may be written into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// What is above the reserve.
+    Free,
+    /// The reserve too, but for what is the metadata's.
+    Reserve,
+}
+
+impl Room {
+    /// Whether a drive has such room.
+    pub(crate) fn is_left(self, free_bytes: u64, total_bytes: u64) -> bool {
+        match self {
+            Self::Free => has_room(free_bytes, total_bytes),
+            Self::Reserve => free_bytes > reserve_bytes(total_bytes) / METADATA_PART,
+        }
+    }
+}
 
 /// A drive and its room, as last heard.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +58,10 @@ impl Space {
 /// redundancy because of them would hide the need for room.
 pub(crate) fn with_room(
     usable: &[Space],
-    wanted: Redundancy,
+    (wanted, room): (Redundancy, Room),
     site: impl Fn(DriveId) -> Site,
 ) -> Result<Vec<Candidate>> {
-    let roomy = usable.iter().filter(|space| has_room(space.free_bytes, space.total_bytes));
+    let roomy = usable.iter().filter(|space| room.is_left(space.free_bytes, space.total_bytes));
     let candidate = |space: &Space| Candidate {
         drive: space.drive,
         free_bytes: space.free_bytes,
@@ -55,5 +79,31 @@ pub(crate) fn has_room(free_bytes: u64, total_bytes: u64) -> bool {
 
 /// How much object data may be written to a drive.
 pub(crate) fn room_bytes(free_bytes: u64, total_bytes: u64) -> u64 {
-    free_bytes.saturating_sub(RESERVE_BYTES_MAX.min(total_bytes / 10))
+    free_bytes.saturating_sub(reserve_bytes(total_bytes))
 }
+
+fn reserve_bytes(total_bytes: u64) -> u64 {
+    RESERVE_BYTES_MAX.min(total_bytes / 10)
+}
+
+impl VolumePool {
+    /// Where compaction writes what belongs to a tier and lies in `victim`. On full drives only volumes in which nothing lives
+    /// would ever be freed if it needed the room that clients need; what it takes of the reserve, it gives back with the victim.
+    pub(crate) fn for_compacting(&self, tier: Tier, victim: &VolumeRow) -> Tier {
+        let gives_back = tier == Tier::All || self.tiers.class_of(victim) == Some(self.tiers.drives_of(tier));
+        if gives_back && !self.has_room_in(tier) { tier.reserve() } else { tier }
+    }
+
+    /// Where compaction writes a record again that was found in `victim`, and that nothing refers to.
+    pub(crate) fn for_records(&self, victim: &VolumeRow) -> Tier {
+        let usual = self.tiers.usual();
+        if self.has_room_in(usual) {
+            return usual;
+        }
+        self.for_compacting(self.tiers.of_unknown(victim), victim)
+    }
+}
+
+#[cfg(test)]
+#[path = "room_tests.rs"]
+mod tests;

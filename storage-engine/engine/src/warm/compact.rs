@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use granary_metadata::{
-    BlobRow, Commit, ObjectRow, PackedLocation, WarmChange, WarmPlace, WarmRow, WarmStep, Write,
+    BlobRow, Commit, ObjectRow, PackedLocation, VolumeRow, WarmChange, WarmPlace, WarmRow, WarmStep, Write,
 };
-use granary_types::{BlobId, VolumeId};
+use granary_types::BlobId;
 
 use super::room::is_done;
 use crate::engine::Inner;
@@ -20,7 +20,7 @@ use crate::write::PackWrite;
 pub(crate) async fn move_packed(
     inner: &Inner,
     (record, row): (&ObjectRecord, &ObjectRow),
-    from: PackedLocation,
+    (from, victim): (PackedLocation, &VolumeRow),
     (told, bytes): (Vec<u8>, Bytes),
 ) -> Result<u64> {
     let (bucket, key, write) = (record.bucket, record.key.clone(), row.object.write);
@@ -35,7 +35,8 @@ pub(crate) async fn move_packed(
     let step = WarmStep::MovePacked { to: from.clone(), from };
     let change = WarmChange { bucket, key, version: found.version, write, step };
     let moved = PackWrite::Warm(Box::new(change), Vec::new());
-    let outcome = inner.packer.write(Tier::Warm, bytes, told, moved).await?;
+    let outcome =
+        inner.packer.write(inner.pool.for_compacting(Tier::Warm, victim), bytes, told, moved).await?;
     Ok(if is_done(&outcome) { length_bytes } else { 0 })
 }
 
@@ -43,7 +44,7 @@ pub(crate) async fn move_packed(
 pub(crate) async fn move_parts(
     inner: &Arc<Inner>,
     (blob, record): (BlobId, &[u8]),
-    victim: VolumeId,
+    victim: &VolumeRow,
 ) -> Result<u64> {
     let Some(BlobRecord { bucket, key, version, part: None }) = BlobRecord::decode(record) else {
         return Ok(0);
@@ -59,13 +60,14 @@ pub(crate) async fn move_parts(
     // Of a copy that was begun, those that are there.
     let parts = object.content.parts().iter().zip(place.parts().to_vec());
     for (index, (_, from)) in (0_u32..).zip(parts).filter(|(_, (part, _))| part.blob == blob) {
-        let lies_there = |extent: &granary_metadata::Extent| extent.volume == victim;
+        let lies_there = |extent: &granary_metadata::Extent| extent.volume == victim.volume.id;
         let bytes: u64 = from.iter().filter(|e| lies_there(e)).map(|extent| extent.length_bytes).sum();
         if bytes == 0 {
             continue;
         }
         let copy = BlobRow { id: blob, extents: from.clone(), references: 0 };
-        let copied = rewrite(inner, &copy, (Tier::Warm, record.to_vec()), lies_there, None).await?;
+        let to = (inner.pool.for_compacting(Tier::Warm, victim), record.to_vec());
+        let copied = rewrite(inner, &copy, to, lies_there, None).await?;
         let Rewritten { extents: to, advances, volumes } = copied;
         let step = WarmStep::MovePart { index, from, to };
         let change = WarmChange { bucket, key: key.clone(), version, write: object.write, step };

@@ -8,7 +8,7 @@ use granary_types::{BucketId, BucketName, UnixMillis};
 use super::board::Told;
 use super::copy::Pace;
 use super::jobs::{WarmJob, WarmJobId, WarmJobKind, WarmJobState};
-use super::pins::{Pin, PinStatus, all, set};
+use super::pins::{Pin, PinStatus, all, prefixes, set};
 use super::room::account_of;
 use super::walk::{Walk, unpin};
 use crate::engine::{Engine, Inner};
@@ -102,6 +102,15 @@ impl Engine {
     /// As [`Engine::prefetch`].
     pub async fn pin(&self, bucket: &BucketName, prefix: &str) -> Result<WarmJobId> {
         self.start_warming(bucket, prefix, WarmJobKind::Pin).await
+    }
+
+    /// Whether this very prefix is pinned, and not only what it is part of.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchBucket`].
+    pub async fn is_pinned(&self, bucket: &BucketName, prefix: &str) -> Result<bool> {
+        let id = self.bucket(bucket).await?.id;
+        Ok(prefixes(&self.inner, id).await?.iter().any(|pinned| pinned == prefix))
     }
 
     /// Pins a prefix no longer. The copies that no other pin covers stay as long as nothing else needs their room; returns how

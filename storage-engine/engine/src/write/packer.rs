@@ -134,10 +134,19 @@ impl Packer {
 
     /// Makes records durable and then the writes true; one outcome for each write.
     pub(crate) async fn record(&self, records: Vec<Vec<u8>>, recorded: Recorded) -> Result<Vec<Outcome>> {
+        self.record_in(self.shared.pool.tiers.usual(), records, recorded).await
+    }
+
+    /// As [`Packer::record`], in this tier.
+    pub(crate) async fn record_in(
+        &self,
+        tier: Tier,
+        records: Vec<Vec<u8>>,
+        recorded: Recorded,
+    ) -> Result<Vec<Outcome>> {
         let hash = *blake3::hash(&[]).as_bytes();
         let items = records.into_iter().map(|record| Item { bytes: Bytes::new(), hash, record });
-        self.send(self.shared.pool.tiers.usual(), items.collect(), (PackWrite::Recorded(recorded), None))
-            .await
+        self.send(tier, items.collect(), (PackWrite::Recorded(recorded), None)).await
     }
 
     /// Queues items that belong together and waits until they and their write are durable.
