@@ -47,6 +47,16 @@ async fn what_is_put_through_one_node_is_there_on_every_other() {
     }
     let volumes = cluster.nodes[3].admin(&["volume", "list", "--json"]).await.unwrap();
     assert!(volumes.contains("4+2"), "{volumes}");
+    // A request asks the metadata for its object alone: the bucket is known, with all that is configured for it.
+    let buckets = "granary_metadata_questions_total{of=\"Bucket\"}";
+    let objects = "granary_metadata_questions_total{of=\"Current\"}";
+    let before = (metric(&cluster, buckets).await, metric(&cluster, objects).await);
+    for number in 0..40 {
+        put(&clients[4], &format!("counted/{number}"), number, 1000).await;
+        assert!(get(&clients[4], &format!("counted/{number}")).await == seeded_bytes(number, 1000));
+    }
+    let asked = (metric(&cluster, buckets).await - before.0, metric(&cluster, objects).await - before.1);
+    assert!(asked.0 < 10.0 && (40.0..50.0).contains(&asked.1), "{asked:?}");
     // A bucket that one node deletes is gone on all, and one made again is another.
     clients[1].create_bucket().bucket("passing").send().await.unwrap();
     for client in &clients {

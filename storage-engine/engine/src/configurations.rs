@@ -108,14 +108,15 @@ impl Inner {
 }
 
 impl Engine {
-    /// A configuration of a bucket: as it is known, or as `ask` finds it. What other nodes changed counts within a second.
+    /// A configuration of a bucket: as it is known, or as `ask` finds it. What other nodes changed counts within a second,
+    /// also which bucket has the name: looking that up would cost every request a question of the metadata.
     pub(crate) async fn cached<T>(
         &self,
         bucket: &BucketName,
         cache: &OneConfiguration<T>,
         ask: impl Future<Output = Result<Option<T>>>,
     ) -> Result<Option<Arc<T>>> {
-        let id = self.bucket(bucket).await?.id;
+        let id = self.believed_bucket(bucket).await?.id;
         self.inner.cached_of(id, cache, ask).await
     }
 }

@@ -1,17 +1,13 @@
 //! Bodies whose progress is seen.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use futures::future::poll_fn;
+use h2::SendStream;
 
-/// A body is handed to the connection in pieces of this length: each that is taken is progress.
+/// A body that is longer is handed to the connection in pieces of this length: each that is taken is progress.
 const PIECE_LENGTH_BYTES: usize = 128 * 1024;
 
 /// When something last moved.
@@ -22,8 +18,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { begun: Instant::now(), moved_ms: AtomicU64::new(0) })
+    pub(super) fn new() -> Self {
+        Self { begun: Instant::now(), moved_ms: AtomicU64::new(0) }
     }
 
     pub(super) fn note(&self) {
@@ -51,15 +47,14 @@ impl Progress {
 /// The body of a request: buffers in order, sent as they are.
 #[derive(Debug)]
 pub(super) struct Pieces {
-    buffers: VecDeque<Bytes>,
-    left_bytes: u64,
-    progress: Arc<Progress>,
+    buffers: Vec<Bytes>,
+    length_bytes: usize,
 }
 
 impl Pieces {
-    pub(super) fn new(buffers: Vec<Bytes>, progress: Arc<Progress>) -> Self {
-        let left_bytes = buffers.iter().map(|buffer| buffer.len() as u64).sum();
-        Self { buffers: buffers.into(), left_bytes, progress }
+    pub(super) fn new(buffers: Vec<Bytes>) -> Self {
+        let length_bytes = buffers.iter().map(Bytes::len).sum();
+        Self { buffers, length_bytes }
     }
 
     /// The BLAKE3 of all of it.
@@ -71,34 +66,51 @@ impl Pieces {
         hasher.finalize()
     }
 
-    pub(super) fn length_bytes(&self) -> u64 {
-        self.left_bytes
+    pub(super) fn length_bytes(&self) -> usize {
+        self.length_bytes
     }
-}
 
-impl Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.progress.note();
-        while self.buffers.front().is_some_and(Bytes::is_empty) {
-            self.buffers.pop_front();
+    /// Hands the body to its stream. A short one goes at once, so that it leaves with the head of its request in one write; each
+    /// piece of a longer one waits until the stream has room.
+    ///
+    /// # Errors
+    /// When the stream or its connection ended.
+    pub(super) async fn send(
+        self,
+        stream: &mut SendStream<Bytes>,
+        progress: &Progress,
+    ) -> Result<(), h2::Error> {
+        let waits = self.length_bytes > PIECE_LENGTH_BYTES;
+        let mut left_bytes = self.length_bytes;
+        for mut buffer in self.buffers {
+            while !buffer.is_empty() {
+                let piece = buffer.split_to(buffer.len().min(PIECE_LENGTH_BYTES));
+                left_bytes -= piece.len();
+                if waits {
+                    room(stream).await?;
+                    progress.note();
+                }
+                stream.send_data(piece, left_bytes == 0)?;
+            }
         }
-        let Some(front) = self.buffers.front_mut() else { return Poll::Ready(None) };
-        let piece = front.split_to(front.len().min(PIECE_LENGTH_BYTES));
-        self.left_bytes = self.left_bytes.saturating_sub(piece.len() as u64);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left_bytes == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left_bytes)
+        Ok(())
     }
 }
+
+/// Waits until the stream takes something. Of the windows no more is claimed than a byte: what is sent asks for the rest, and
+/// streams that wait must not keep from each other what they do not use.
+async fn room(stream: &mut SendStream<Bytes>) -> Result<(), h2::Error> {
+    stream.reserve_capacity(1);
+    while stream.capacity() == 0 {
+        match poll_fn(|context| stream.poll_capacity(context)).await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(error),
+            None => return Err(h2::Reason::STREAM_CLOSED.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

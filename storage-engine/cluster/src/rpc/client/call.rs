@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use granary_drive::DriveError;
 use granary_types::NodeId;
-use http::Request;
+use h2::RecvStream;
 use http::header::CONTENT_LENGTH;
-use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderMap, Request};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -246,18 +245,9 @@ impl Shared {
         let _turn = turn.map_err(|_| CallError::Stalled)?.map_err(|_| closed())?;
         let connection = link.connection(&self.options).await?;
         let progress = Progress::new();
-        let pieces = Pieces::new(body, std::sync::Arc::clone(&progress));
-        let (request, verified) = self.sign(&connection, operation, life, pieces)?;
-        let mut sender = connection.sender.clone();
-        let exchange = async {
-            sender.ready().await.map_err(|error| CallError::CutOff(error.to_string()))?;
-            let answer = sender.send_request(request).await;
-            progress.note();
-            let answer = answer.map_err(|error| CallError::CutOff(error.to_string()))?;
-            let (parts, body) = answer.into_parts();
-            let body = collect(body, ANSWER_LENGTH_BYTES_MAX, &progress).await?;
-            Ok::<_, CallError>((parts, body))
-        };
+        let pieces = Pieces::new(body);
+        let (request, verified) = self.sign(&connection, operation, life, &pieces)?;
+        let exchange = round_trip(&connection, request, pieces, &progress);
         let (parts, body) = progress.watch(deadline, exchange).await.ok_or(CallError::Stalled)??;
         let status = parts.status.as_u16();
         if !verified.vouches(&self.options.secret, status, &parts.headers, &body) {
@@ -277,8 +267,8 @@ impl Shared {
         connection: &Connection,
         operation: Operation,
         life: LifeId,
-        body: Pieces,
-    ) -> Result<(Request<Pieces>, Verified), CallError> {
+        body: &Pieces,
+    ) -> Result<(Request<()>, Verified), CallError> {
         let head = RequestHead {
             cluster: self.options.cluster,
             sender: self.options.node,
@@ -295,7 +285,7 @@ impl Shared {
         let request = Request::post(format!("{scheme}://granary{}", operation.path()))
             .header(HEADER, value)
             .header(CONTENT_LENGTH, body.length_bytes())
-            .body(body)
+            .body(())
             .map_err(|_| unsigned())?;
         Ok((request, verified))
     }
@@ -334,25 +324,54 @@ impl Shared {
     }
 }
 
-async fn collect(mut body: Incoming, length_max: usize, progress: &Progress) -> Result<Bytes, CallError> {
-    let too_long = || CallError::Refused(format!("an answer of more than {length_max} bytes"));
-    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if expected > length_max {
+/// Sends a request and takes its answer. What is on its way when this is dropped is called off.
+async fn round_trip(
+    connection: &Connection,
+    request: Request<()>,
+    body: Pieces,
+    progress: &Progress,
+) -> Result<(http::response::Parts, Bytes), CallError> {
+    let cut_off = |error: h2::Error| CallError::CutOff(error.to_string());
+    let is_empty = body.length_bytes() == 0;
+    let (mut answer, mut stream) =
+        connection.sender.clone().send_request(request, is_empty).map_err(cut_off)?;
+    let answer = tokio::select! {
+        biased;
+        // Why it could not be sent, or that it need not be, is what the answer says.
+        _sent = body.send(&mut stream, progress) => answer.await,
+        answer = &mut answer => answer,
+    };
+    let (parts, body) = answer.map_err(cut_off)?.into_parts();
+    let came = || {
+        progress.note();
+        connection.hear();
+    };
+    came();
+    let body = collect(body, &parts.headers, came).await?;
+    Ok((parts, body))
+}
+
+async fn collect(mut body: RecvStream, headers: &HeaderMap, came: impl Fn()) -> Result<Bytes, CallError> {
+    let too_long = || CallError::Refused(format!("an answer of more than {ANSWER_LENGTH_BYTES_MAX} bytes"));
+    let cut_off = |error: h2::Error| CallError::CutOff(error.to_string());
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let expected: usize = announced.unwrap_or(0);
+    if expected > ANSWER_LENGTH_BYTES_MAX {
         return Err(too_long());
     }
-    let mut collected = BytesMut::with_capacity(expected);
-    while let Some(frame) = body.frame().await {
-        progress.note();
-        let frame = frame.map_err(|error| CallError::CutOff(error.to_string()))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if collected.len() + data.len() > length_max {
+    let mut collected = BytesMut::new();
+    while let Some(data) = body.data().await {
+        let data = data.map_err(cut_off)?;
+        came();
+        body.flow_control().release_capacity(data.len()).map_err(cut_off)?;
+        if collected.len() + data.len() > ANSWER_LENGTH_BYTES_MAX {
             return Err(too_long());
         }
-        if collected.is_empty() && data.len() == expected {
+        if collected.is_empty() && data.len() == expected && body.is_end_stream() {
             // An answer that came in one frame is handed on as it is.
-            collected = BytesMut::from(data);
-            continue;
+            return Ok(data);
         }
+        collected.reserve(expected.saturating_sub(collected.len()).max(data.len()));
         collected.extend_from_slice(&data);
     }
     Ok(collected.freeze())

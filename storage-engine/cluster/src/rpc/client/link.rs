@@ -1,12 +1,18 @@
 //! One connection to another node, made anew when it is gone.
+//!
+//! It is the `h2` that hyper speaks with, without hyper's client: that one sends the head of a request by itself and has a task
+//! send the body after it, so that each request was two packets and two wakings on either side.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use bytes::Bytes;
+use futures::future::poll_fn;
+use h2::client::{Builder, SendRequest};
+use h2::{Ping, PingPong};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -14,7 +20,6 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::PeerOptions;
-use super::body::Pieces;
 use super::call::CallError;
 use crate::rpc::limits;
 use crate::rpc::wire::SessionId;
@@ -43,13 +48,30 @@ struct Slot {
 /// A connection that is up, as far as is known.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) sender: SendRequest<Pieces>,
+    pub(super) sender: SendRequest<Bytes>,
     pub(super) session: SessionId,
     number: AtomicU64,
+    /// Whether an answer came over it.
+    is_proven: AtomicBool,
+    /// Whether something came since this was last looked at.
+    is_heard: Arc<AtomicBool>,
     driver: JoinHandle<()>,
 }
 
 impl Connection {
+    /// Whether it takes another request, as far as is known.
+    fn is_open(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        // The other side may have said that it ends, while answers to what it took are still coming.
+        !self.driver.is_finished()
+            && matches!(self.sender.clone().poll_ready(&mut context), Poll::Ready(Ok(())))
+    }
+
+    /// Something came over it.
+    pub(super) fn hear(&self) {
+        self.is_heard.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn next_number(&self) -> u64 {
         self.number.fetch_add(1, Ordering::Relaxed)
     }
@@ -71,7 +93,7 @@ impl Link {
     /// The connection; a new one if there is none.
     pub(super) async fn connection(&self, options: &PeerOptions) -> Result<Arc<Connection>, CallError> {
         let mut slot = self.slot.lock().await;
-        if let Some(connection) = slot.connection.as_ref().filter(|it| !it.sender.is_closed()) {
+        if let Some(connection) = slot.connection.as_ref().filter(|it| it.is_open()) {
             return Ok(Arc::clone(connection));
         }
         slot.connection = None;
@@ -90,6 +112,9 @@ impl Link {
 
     /// An answer came: the next attempt, when this connection ends, need not wait.
     pub(super) async fn proven(&self, connection: &Arc<Connection>) {
+        if connection.is_proven.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let mut slot = self.slot.lock().await;
         if slot.connection.as_ref().is_some_and(|it| Arc::ptr_eq(it, connection)) {
             slot.retry = None;
@@ -125,23 +150,54 @@ async fn shake_hands<T>(stream: T) -> io::Result<Connection>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
+    let (sender, mut connection) = Builder::new()
+        .enable_push(false)
         .max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
         .max_frame_size(limits::FRAME_LENGTH_BYTES_MAX)
-        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .initial_window_size(limits::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(limits::SEND_BUFFER_BYTES)
-        .keep_alive_interval(limits::PING_INTERVAL)
-        .keep_alive_timeout(limits::PING_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .handshake(TokioIo::new(stream))
+        .initial_max_send_streams(IN_FLIGHT_MAX)
+        .max_send_buffer_size(limits::SEND_BUFFER_BYTES)
+        .handshake::<T, Bytes>(stream)
         .await
         .map_err(io::Error::other)?;
+    let (pings, is_heard) = (connection.ping_pong(), Arc::new(AtomicBool::new(false)));
+    let heard = Arc::clone(&is_heard);
     let driver = tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        // Whoever waits for an answer over a connection that is dropped is told that it ended.
+        let ended = tokio::select! {
+            ended = connection => ended.map_err(io::Error::other),
+            () = silence(pings, &heard) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "a connection to another node ended");
         }
     });
-    Ok(Connection { sender, session: SessionId::random()?, number: AtomicU64::new(1), driver })
+    let (session, number, is_proven) = (SessionId::random()?, AtomicU64::new(1), AtomicBool::new(false));
+    Ok(Connection { sender, session, number, is_proven, is_heard, driver })
+}
+
+/// Ends when nothing comes from the other side, not even the answer to a ping.
+async fn silence(pings: Option<PingPong>, is_heard: &AtomicBool) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(limits::PING_INTERVAL).await;
+        if is_heard.swap(false, Ordering::Relaxed) {
+            continue;
+        }
+        if pings.send_ping(Ping::opaque()).is_err() {
+            // The connection tells by itself why it ended.
+            return std::future::pending().await;
+        }
+        loop {
+            let pong = poll_fn(|context| pings.poll_pong(context));
+            match tokio::time::timeout(limits::PING_TIMEOUT, pong).await {
+                Ok(Ok(_pong)) => break,
+                Ok(Err(_)) => return std::future::pending().await,
+                // It may be on its way behind a long answer.
+                Err(_) if is_heard.swap(false, Ordering::Relaxed) => {}
+                Err(_) => return,
+            }
+        }
+    }
 }

@@ -54,19 +54,36 @@ impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
         Ok(())
     }
 
+    /// The next `length_bytes`, wherever they lie: mostly where they were received.
+    async fn take_anywhere(&mut self, length_bytes: usize) -> Result<Bytes, Refusal> {
+        if length_bytes > self.left_bytes {
+            return Err(Refusal::malformed("the body is shorter than its message says"));
+        }
+        if length_bytes > 0 {
+            self.fill().await?;
+        }
+        if length_bytes > self.frame.len() {
+            return self.take(length_bytes).await;
+        }
+        let taken = self.frame.split_to(length_bytes);
+        self.left_bytes -= length_bytes;
+        self.hasher.update(&taken);
+        Ok(taken)
+    }
+
     /// The control message in front of bytes to be written.
     pub(super) async fn take_control(&mut self) -> Result<Bytes, Refusal> {
-        let length_bytes = self.take(4).await?.get_u32_le();
+        let length_bytes = self.take_anywhere(4).await?.get_u32_le();
         let length_bytes = usize::try_from(length_bytes).unwrap_or(usize::MAX);
         if length_bytes > CONTROL_LENGTH_BYTES_MAX {
             return Err(Refusal::malformed("the control message is too long"));
         }
-        self.take(length_bytes).await
+        self.take_anywhere(length_bytes).await
     }
 
     /// Everything else there is.
     pub(super) async fn take_rest(&mut self) -> Result<Bytes, Refusal> {
-        self.take(self.left_bytes).await
+        self.take_anywhere(self.left_bytes).await
     }
 
     /// Says that everything was taken and is what the sender signed.

@@ -14,7 +14,8 @@ use super::{events, identities, usage};
 
 const CONTEXT: &str = "reading";
 
-/// Takes the reads of one kind out of those that wait.
+/// Takes the reads of one kind out of those that wait, and counts them: what a request asks for without need shows nowhere
+/// else.
 macro_rules! take {
     ($waiting:ident, $kind:ident) => {{
         let mut taken = Vec::new();
@@ -26,6 +27,10 @@ macro_rules! take {
             }
         }
         *$waiting = others;
+        if !taken.is_empty() {
+            let count = u64::try_from(taken.len()).unwrap_or(u64::MAX);
+            metrics::counter!("granary_metadata_questions_total", "of" => stringify!($kind)).increment(count);
+        }
         taken
     }};
 }
