@@ -3,12 +3,14 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use granary_engine::{Digests, ObjectStream, PutSource, SourceError};
+use granary_engine::{Digests, ObjectInfo, ObjectStream, PutSource, SharedBlobs, SourceError};
 use granary_types::{Checksum, ChecksumAlgorithm, ChecksumKind, Etag};
 
 use crate::checksum::Hasher;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::md5_pool::{BodyMd5, Md5Pool};
+
+const MD5_HEX_LENGTH: usize = 32;
 
 /// Reads an object, and computes the entity tag and the checksum of its copy.
 pub(crate) struct CopyBody {
@@ -69,3 +71,47 @@ impl PutSource for CopyBody {
         Some(self.length_bytes)
     }
 }
+
+/// The digests of bytes that are shared and not copied: those of the source where it is shared as a whole and has them, otherwise
+/// the bytes are read.
+///
+/// # Errors
+/// When they cannot be read.
+pub(crate) async fn digests_of(
+    source: &ObjectInfo,
+    shared: &SharedBlobs,
+    algorithm: ChecksumAlgorithm,
+    pool: &Md5Pool,
+) -> S3Result<Digests> {
+    if shared.length_bytes() == source.length_bytes
+        && let Some(known) = known_digests(source, algorithm)
+    {
+        return Ok(known);
+    }
+    let mut body = CopyBody::new(shared.read(), shared.length_bytes(), algorithm, pool)?;
+    let read = async {
+        while body.next().await?.is_some() {}
+        body.finish().await
+    };
+    read.await.map_err(|error: SourceError| match error.downcast::<S3Error>() {
+        Ok(own) => *own,
+        Err(other) => S3Error::new(ErrorCode::InternalError).because(other),
+    })
+}
+
+/// The digests of an object whose tag is the MD5 of its bytes, as it is if it was put whole, and whose checksum is of all of them.
+fn known_digests(source: &ObjectInfo, algorithm: ChecksumAlgorithm) -> Option<Digests> {
+    let is_md5 = source.parts.is_none()
+        && source.encryption.is_none()
+        && source.etag.as_str().len() == MD5_HEX_LENGTH
+        && source.etag.as_str().bytes().all(|byte| byte.is_ascii_hexdigit());
+    let checksum = source
+        .checksum
+        .as_ref()
+        .filter(|checksum| checksum.algorithm == algorithm && checksum.kind == ChecksumKind::FullObject)?;
+    is_md5.then(|| Digests { etag: source.etag.clone(), checksum: Some(checksum.clone()) })
+}
+
+#[cfg(test)]
+#[path = "copy_body_tests.rs"]
+mod tests;

@@ -51,6 +51,9 @@ pub enum EngineError {
     /// The upload is not in progress for that key.
     #[error("the upload does not exist")]
     NoSuchUpload,
+    /// What was to refer to the bytes of another object came when these were gone.
+    #[error("the bytes that were to be shared are gone")]
+    BlobsGone,
     /// A part named by a completion is gone or was replaced meanwhile.
     #[error("part {} is missing or was replaced", .0.get())]
     InvalidPart(PartNumber),

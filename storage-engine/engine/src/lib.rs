@@ -37,6 +37,7 @@ mod read;
 mod receive;
 mod record;
 pub mod recover;
+mod refer;
 mod rename;
 mod restore;
 mod sealing;

@@ -115,6 +115,19 @@ impl Engine {
         self.inner.store.upload(bucket, key, upload).await?.ok_or(EngineError::NoSuchUpload)
     }
 
+    /// An upload in progress whose parts are kept as they come.
+    pub(crate) async fn unsealed_upload(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        upload: UploadId,
+    ) -> Result<()> {
+        match upload_seal(&self.upload_row(bucket, key, upload).await?.attributes)? {
+            None => Ok(()),
+            Some(_) => Err(EngineError::Internal("a part of an encrypted upload was to share its bytes")),
+        }
+    }
+
     /// Stores a part, in place of an earlier one of the same number. `customer` is the key of an upload that is encrypted
     /// with one.
     ///

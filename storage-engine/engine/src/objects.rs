@@ -198,7 +198,7 @@ impl Engine {
             }
             Outcome::NoSuchUpload => Err(EngineError::NoSuchUpload),
             Outcome::InvalidPart(number) => Err(EngineError::InvalidPart(*number)),
-            Outcome::Moved => Err(EngineError::Internal("a write was taken for a move")),
+            Outcome::Moved => Err(EngineError::BlobsGone),
         }
     }
 

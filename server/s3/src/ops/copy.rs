@@ -1,7 +1,10 @@
 //! CopyObject.
 
-use granary_engine::{ByteRange, ObjectHandle, ObjectInfo, PutOptions, Tag, Tags, Written, check_readable};
-use granary_types::{Attributes, VersionId};
+use granary_engine::{
+    ByteRange, Encryption, EngineError, ObjectHandle, ObjectInfo, PutOptions, Tag, Tags, Written,
+    check_readable,
+};
+use granary_types::{Attributes, ChecksumAlgorithm, VersionId};
 
 use super::attributes::checksum_elements;
 use super::put::{DEFAULT_CHECKSUM, check_early, write_error};
@@ -11,7 +14,7 @@ use crate::attributes;
 use crate::checksum::{names, request};
 use crate::conditions;
 use crate::context::Context;
-use crate::copy_body::CopyBody;
+use crate::copy_body::{CopyBody, digests_of};
 use crate::copy_source::CopySourceHeader;
 use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -85,18 +88,43 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let of_source = info.checksum.as_ref().map(|checksum| checksum.algorithm);
     let algorithm = wanted_algorithm.or(of_source).unwrap_or(DEFAULT_CHECKSUM);
     check_early(context, object, &conditions).await?;
-    let length_bytes = info.length_bytes;
-    let reader = opened.read(ByteRange { start: 0, end: length_bytes });
-    let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
     let acl = access::of_new_object(context)?;
     let kept = tags.clone();
     let options = PutOptions { attributes, storage_class, conditions, tags, lock, encryption, acl };
-    let result = context.writer().put_object(&object.bucket, &object.key, options, &mut body).await;
-    let written = result.map_err(|error| write_error(error, context, object))?;
+    let written = write(context, object, options, (opened, algorithm)).await?;
     let mut response = answer(context, &written, source_version);
     let (place, size) = ((&object.bucket, &object.key), (written.length_bytes, written.modified));
     lifecycle::describe(context, response.headers_mut(), place, size, Tags::Known(&kept)).await;
     Ok(response)
+}
+
+/// Stores the copy: as a reference to the bytes of its source where that can be, so that nothing is written, and nothing read whose
+/// digests are known.
+async fn write(
+    context: &Context<'_>,
+    object: &ObjectAddress,
+    options: PutOptions,
+    (opened, algorithm): (ObjectHandle, ChecksumAlgorithm),
+) -> S3Result<Written> {
+    let (engine, pool) = (context.writer(), &context.shared.md5_pool);
+    let (bucket, key) = (&object.bucket, &object.key);
+    let length_bytes = opened.info().length_bytes;
+    let whole = ByteRange { start: 0, end: length_bytes };
+    let shared = match options.encryption {
+        Encryption::None => engine.shared_blobs(&opened, whole, options.storage_class),
+        _ => None,
+    };
+    if let Some(shared) = shared {
+        let digests = digests_of(opened.info(), &shared, algorithm, pool).await?;
+        match engine.put_shared(bucket, key, options.clone(), &shared, digests).await {
+            // It was deleted meanwhile. Who has it open can still read it.
+            Err(EngineError::BlobsGone) => {}
+            result => return result.map_err(|error| write_error(error, context, object)),
+        }
+    }
+    let mut body = CopyBody::new(opened.read(whole), length_bytes, algorithm, pool)?;
+    let result = engine.put_object(bucket, key, options, &mut body).await;
+    result.map_err(|error| write_error(error, context, object))
 }
 
 /// What tells of the copy.

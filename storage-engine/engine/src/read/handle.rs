@@ -171,6 +171,19 @@ impl ObjectHandle {
         self
     }
 
+    /// The same version again, locked if it is encrypted with a customer's key.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            reader: Arc::clone(&self.reader),
+            guard: Arc::clone(&self.guard),
+            bucket: self.bucket,
+            key: self.key.clone(),
+            row: self.row.clone(),
+            info: self.info.clone(),
+            unlocked: None,
+        }
+    }
+
     /// What HEAD shows.
     #[must_use]
     pub fn info(&self) -> &ObjectInfo {

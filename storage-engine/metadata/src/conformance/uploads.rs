@@ -6,7 +6,7 @@ use super::sample::{
     advance, blob_id, bucket, bucket_id, commit, complete, delete, done, etag, key, live, new_blob, number,
     object, one, open_written, put, put_blob, put_empty, put_part, upload, upload_id, volume_id, w,
 };
-use crate::model::{BlobMove, Commit, Content, Outcome, PartQuery, PutPart, TagMatch, Write};
+use crate::model::{BlobMove, Commit, Content, Outcome, PartQuery, PutPart, ReferPart, TagMatch, Write};
 use crate::store::MetadataStore;
 
 async fn begin(store: &dyn MetadataStore) {
@@ -52,6 +52,39 @@ pub async fn parts_come_and_go(store: &dyn MetadataStore) {
     assert_eq!(one(store, abort).await, Outcome::NoSuchUpload);
     assert_eq!(one(store, part(1, 120, 1)).await, Outcome::NoSuchUpload);
     assert_eq!(live(store, 1).await, 0);
+}
+
+/// A part may refer to a blob that something else refers to, and keeps it; one that nothing refers to any more is not brought back.
+pub async fn parts_refer_to_blobs_that_are_there(store: &dyn MetadataStore) {
+    begin(store).await;
+    let refer = |n: u32, tag: u64, blob: u64| {
+        let part = PartRow { blob: blob_id(blob), ..put_part(1, "a", 1, n, (tag, 1, 70)).row() };
+        let (bucket, upload) = (bucket_id(1), upload_id(1));
+        Write::ReferPart(Box::new(ReferPart { bucket, key: key("a"), upload, part }))
+    };
+    done(store, w(put_blob(1, "source", 50, 1, 70))).await;
+    done(store, refer(1, 101, 50)).await;
+    done(store, refer(2, 102, 50)).await;
+    // The same write again (its answer was lost) changes nothing.
+    done(store, refer(2, 102, 50)).await;
+    assert_eq!(parts(store, 0, 10).await, (vec![(1, 70), (2, 70)], false));
+    assert_eq!((references(store, &[50]).await, live(store, 1).await), (vec![3], 70));
+    done(store, Write::Delete(delete(1, "source"))).await;
+    assert_eq!((references(store, &[50]).await, live(store, 1).await), (vec![2], 70));
+    // In place of a part with bytes of its own, and the other way round.
+    done(store, part(2, 112, 25)).await;
+    assert_eq!((references(store, &[50, 112]).await, live(store, 1).await), (vec![1, 1], 95));
+    done(store, refer(2, 122, 50)).await;
+    assert_eq!((references(store, &[50, 112]).await, live(store, 1).await), (vec![2, 0], 70));
+    assert_eq!(one(store, refer(3, 103, 112)).await, Outcome::Moved);
+    let mut complete = complete(1, "a", 1, 200, &[(1, 101, 70), (2, 122, 70)]);
+    let Content::Blobs { parts: refs, .. } = &mut complete.object.content else { unreachable!() };
+    refs.iter_mut().for_each(|part| part.blob = blob_id(50));
+    done(store, Write::CompleteUpload(Box::new(complete))).await;
+    assert_eq!((references(store, &[50]).await, live(store, 1).await), (vec![2], 70));
+    assert_eq!(one(store, refer(1, 104, 50)).await, Outcome::NoSuchUpload);
+    done(store, Write::Delete(delete(1, "a"))).await;
+    assert_eq!((references(store, &[50]).await, live(store, 1).await), (vec![0], 0));
 }
 
 /// An upload belongs to its key and bucket.

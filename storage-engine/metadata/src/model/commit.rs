@@ -11,6 +11,7 @@ use super::lock::{EraseObject, ExpireObject, Locking};
 use super::object::{Content, Extent, NewBlob, NewObject, ObjectRow, PackedLocation, VersionKind};
 use super::settings::{BucketSettings, Versioning};
 use super::side::{AclChange, RestoreChange, Tagging};
+use super::upload::PartRow;
 use super::warm_step::WarmChange;
 
 /// Which entity tags satisfy a condition.
@@ -175,6 +176,35 @@ pub struct PutPart {
     pub blob: NewBlob,
 }
 
+impl PutPart {
+    /// The part as it is stored.
+    pub(crate) fn row(&self) -> PartRow {
+        PartRow {
+            number: self.number,
+            write: self.write,
+            modified: self.modified,
+            length_bytes: self.length_bytes,
+            etag: self.etag.clone(),
+            checksum: self.checksum.clone(),
+            blob: self.blob.id,
+        }
+    }
+}
+
+/// Store or replace one part whose bytes are those of a blob that something else refers to already; if nothing does any more, the
+/// outcome is [`Outcome::Moved`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReferPart {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key the upload is for.
+    pub key: ObjectKey,
+    /// The upload.
+    pub upload: UploadId,
+    /// The part.
+    pub part: PartRow,
+}
+
 /// Make an object of an upload's parts. Parts not named are dropped; the upload is gone afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompleteUpload {
@@ -276,6 +306,7 @@ pub enum Write {
     Transition(Box<Transition>),
     Restore(Box<RestoreChange>),
     Warm(Box<WarmChange>),
+    ReferPart(Box<ReferPart>),
 }
 
 /// Moves a volume's committed end forward, if the volume is still open at `epoch`.
@@ -331,7 +362,8 @@ pub enum Outcome {
     NoSuchUpload,
     /// A part named by a completion is gone or was replaced.
     InvalidPart(PartNumber),
-    /// A move or a rename came too late: the version or blob is not where it was.
+    /// A move or a rename came too late: the version or blob is not where it was. Or what was to refer to blobs that are there came
+    /// when one was gone.
     Moved,
     /// A retention or a legal hold forbids it.
     Locked,

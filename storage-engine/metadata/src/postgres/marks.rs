@@ -93,6 +93,7 @@ impl Marks {
             Write::CreateUpload(upload) => Some(of_key("an upload was begun", upload.bucket, &upload.key)),
             Write::AbortUpload { bucket, key, .. } => Some(of_key("an upload was aborted", *bucket, key)),
             Write::PutPart(part) => Some(of_key("a part of an upload", part.bucket, &part.key)),
+            Write::ReferPart(refer) => Some(of_key("a part of an upload", refer.bucket, &refer.key)),
             Write::Restore(change) => Some(of_key("an object was restored", change.bucket, &change.key)),
             _ => None,
         });

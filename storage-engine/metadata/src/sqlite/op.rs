@@ -97,7 +97,8 @@ fn write_weight(write: &Write) -> usize {
         | Write::Lock(_)
         | Write::Erase(_)
         | Write::Expire(_)
-        | Write::Event(_) => 0,
+        | Write::Event(_)
+        | Write::ReferPart(_) => 0,
     };
     (parts / PARTS_PER_WRITE).saturating_add(1)
 }

@@ -1,11 +1,12 @@
 //! UploadPartCopy.
 
-use granary_engine::ByteRange;
+use granary_engine::{ByteRange, EngineError, ObjectHandle, UploadInfo, UploadedPart};
+use granary_types::{PartNumber, UploadId};
 
 use super::part::kept_algorithm;
 use super::{PART_BYTES_MAX, upload_id};
 use crate::context::Context;
-use crate::copy_body::CopyBody;
+use crate::copy_body::{CopyBody, digests_of};
 use crate::encryption;
 use crate::error::{S3Error, S3Result};
 use crate::ops::attributes::checksum_elements;
@@ -35,12 +36,17 @@ pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) 
             "The specified copy source is larger than the maximum allowable size for a copy source: {PART_BYTES_MAX}"
         )));
     }
-    let (reader, length_bytes) = (opened.read(range), range.length_bytes());
-    let algorithm = kept_algorithm(&upload_info);
-    let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
-    let (bucket, name) = (&object.bucket, &object.key);
-    let part = engine.put_part(bucket, name, (upload, number), key.as_ref(), &mut body).await;
-    let part = part.map_err(encryption::part_error)?;
+    let part = match share(context, object, (upload, number), &upload_info, (&opened, range)).await? {
+        Some(part) => part,
+        None => {
+            let (reader, length_bytes) = (opened.read(range), range.length_bytes());
+            let algorithm = kept_algorithm(&upload_info);
+            let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
+            let (bucket, name) = (&object.bucket, &object.key);
+            let part = engine.put_part(bucket, name, (upload, number), key.as_ref(), &mut body).await;
+            part.map_err(encryption::part_error)?
+        }
+    };
     let mut xml = XmlWriter::document("CopyPartResult");
     xml.time("LastModified", part.modified);
     xml.etag(part.etag.as_str());
@@ -51,4 +57,28 @@ pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) 
     version::show(response.headers_mut(), version::SOURCE_VERSION, source_version);
     encryption::describe(response.headers_mut(), upload_info.encryption.as_ref(), context.headers());
     Ok(response)
+}
+
+/// The part as a reference to the bytes of the source, if that can be: then nothing is written, and nothing read whose digests are
+/// known.
+async fn share(
+    context: &Context<'_>,
+    object: &ObjectAddress,
+    (upload, number): (UploadId, PartNumber),
+    info: &UploadInfo,
+    (opened, range): (&ObjectHandle, ByteRange),
+) -> S3Result<Option<UploadedPart>> {
+    let engine = &context.shared.engine;
+    if info.encryption.is_some() {
+        return Ok(None);
+    }
+    let shared = engine.shared_blobs(opened, range, info.storage_class).filter(|shared| shared.is_one());
+    let Some(shared) = shared else { return Ok(None) };
+    let digests = digests_of(opened.info(), &shared, kept_algorithm(info), &context.shared.md5_pool).await?;
+    let (bucket, name) = (&object.bucket, &object.key);
+    match engine.refer_part(bucket, name, (upload, number), &shared, digests).await {
+        // It was deleted meanwhile. Who has it open can still read it.
+        Err(EngineError::BlobsGone) => Ok(None),
+        part => Ok(Some(part.map_err(encryption::part_error)?)),
+    }
 }

@@ -113,6 +113,11 @@ impl<'c> Wanted<'c> {
                 self.key(change.bucket, &change.key).versions.insert(change.version);
                 self.warmth.insert((change.bucket, &change.key, change.write));
             }
+            Write::ReferPart(refer) => {
+                self.uploads.insert((refer.bucket, refer.upload));
+                self.parts.insert((refer.bucket, refer.upload, refer.part.number.get()));
+                self.blobs.insert(refer.part.blob);
+            }
         }
     }
 

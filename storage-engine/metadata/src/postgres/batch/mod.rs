@@ -192,6 +192,7 @@ impl Batch {
             Write::Transition(transition) => self.transition_object(transition),
             Write::Restore(change) => self.restore_object(change),
             Write::Warm(change) => self.warm_object(change),
+            Write::ReferPart(refer) => self.refer_part(refer),
         }
     }
 
@@ -220,6 +221,7 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::Transition(transition) => Some((transition.bucket, &transition.key)),
         Write::Restore(change) => Some((change.bucket, &change.key)),
         Write::Warm(change) => Some((change.bucket, &change.key)),
+        Write::ReferPart(refer) => Some((refer.bucket, &refer.key)),
         Write::MoveBlob(_) | Write::Event(_) => None,
     }
 }

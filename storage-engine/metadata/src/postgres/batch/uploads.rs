@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use granary_types::{BucketId, ObjectKey, PartNumber, UploadId};
 
 use super::{Batch, PartState, UploadState};
-use crate::model::{CompleteUpload, NewUpload, Outcome, PartRow, PutPart, fits};
+use crate::model::{CompleteUpload, NewUpload, Outcome, PartRow, PutPart, ReferPart, fits};
 use crate::sqlite::apply::blobs::{object_referrer, part_referrer};
 use crate::sqlite::apply::commit::refused;
 use crate::sqlite::apply::objects::next_order;
@@ -38,20 +38,34 @@ impl Batch {
         if !self.upload_exists(part.bucket, &part.key, part.upload) {
             return Outcome::NoSuchUpload;
         }
-        let referrer = part_referrer(part.upload, part.number);
         self.add_blob(&part.blob);
-        self.add_reference(part.blob.id, referrer);
-        let fresh = PartRecord::of(part);
-        let record = encode(&fresh).unwrap_or_default();
-        let row = fresh.numbered(part.number.get()).ok();
-        let place = (part.bucket, part.upload, part.number.get());
-        let old = self.parts.insert(place, PartState { changed: true, row, record });
-        self.used.part_put(part.bucket, part.length_bytes);
+        self.store_part(part.bucket, part.upload, part.row())
+    }
+
+    pub(super) fn refer_part(&mut self, refer: &ReferPart) -> Outcome {
+        if !self.upload_exists(refer.bucket, &refer.key, refer.upload) {
+            return Outcome::NoSuchUpload;
+        }
+        if !self.blob_exists(refer.part.blob) {
+            return Outcome::Moved;
+        }
+        self.store_part(refer.bucket, refer.upload, refer.part.clone())
+    }
+
+    /// Stores a part whose blob is there, in place of the one of its number.
+    fn store_part(&mut self, bucket: BucketId, upload: UploadId, part: PartRow) -> Outcome {
+        let referrer = part_referrer(upload, part.number);
+        let (blob, length_bytes) = (part.blob, part.length_bytes);
+        self.add_reference(blob, referrer);
+        let record = encode(&PartRecord::of(&part)).unwrap_or_default();
+        let place = (bucket, upload, part.number.get());
+        let old = self.parts.insert(place, PartState { changed: true, row: Some(part), record });
+        self.used.part_put(bucket, length_bytes);
         if let Some(old) = old.as_ref().and_then(|old| old.row.as_ref()) {
-            self.used.part_gone(part.bucket, old.length_bytes);
+            self.used.part_gone(bucket, old.length_bytes);
         }
         // The same part written again by the same request still refers to the same blob.
-        if let Some(old) = old.and_then(|old| old.row).filter(|old| old.blob != part.blob.id) {
+        if let Some(old) = old.and_then(|old| old.row).filter(|old| old.blob != blob) {
             self.drop_reference(old.blob, referrer);
         }
         DONE

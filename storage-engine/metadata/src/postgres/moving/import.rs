@@ -358,7 +358,7 @@ fn upload_rows(rows: &[&NewUpload]) -> Result<Statement<'static>, Failure> {
 fn part_rows(rows: &[([u8; 16], [u8; 16], &PartRow)]) -> Result<Statement<'static>, Failure> {
     let (mut hashes, mut records) = (Vec::new(), Vec::new());
     for (_, upload, part) in rows {
-        let record = encode(&PartRecord::again(part))?;
+        let record = encode(&PartRecord::of(part))?;
         hashes.push(row_hash("parts", &[upload, &part.number.get().to_be_bytes()], &record));
         records.push(record);
     }

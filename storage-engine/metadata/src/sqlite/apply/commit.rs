@@ -61,6 +61,7 @@ impl Batch<'_> {
             Write::Transition(transition) => self.transition_object(transition),
             Write::Restore(change) => self.restore_object(change),
             Write::Warm(change) => self.warm_object(change),
+            Write::ReferPart(refer) => self.refer_part(refer),
         }
     }
 }
@@ -151,7 +152,8 @@ pub(crate) fn new_places<'w, E>(
         | Write::Lock(_)
         | Write::Erase(_)
         | Write::Expire(_)
-        | Write::Event(_) => Ok(()),
+        | Write::Event(_)
+        | Write::ReferPart(_) => Ok(()),
     }
 }
 

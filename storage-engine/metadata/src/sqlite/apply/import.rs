@@ -87,7 +87,7 @@ impl Batch<'_> {
     }
 
     fn import_part(&self, upload: UploadId, part: &PartRow) -> Result<(), Failure> {
-        let record = encode(&PartRecord::again(part))?;
+        let record = encode(&PartRecord::of(part))?;
         let number = part.number.get();
         let hash = row_hash("parts", &[upload.as_bytes(), &number.to_be_bytes()], &record);
         self.connection

@@ -10,7 +10,7 @@ use super::Batch;
 use super::blobs::{object_referrer, part_referrer};
 use super::commit::refused;
 use super::objects::{load_current, next_order};
-use crate::model::{CompleteUpload, NewUpload, ObjectLock, Outcome, PartRow, PutPart, fits};
+use crate::model::{CompleteUpload, NewUpload, ObjectLock, Outcome, PartRow, PutPart, ReferPart, fits};
 use crate::sqlite::codec::{blob, decode_checked, encode, row_hash};
 use crate::sqlite::failure::Failure;
 
@@ -28,19 +28,7 @@ pub(crate) struct PartRecord {
 }
 
 impl PartRecord {
-    pub(crate) fn of(part: &PutPart) -> Self {
-        Self {
-            write: part.write,
-            modified: part.modified,
-            length_bytes: part.length_bytes,
-            etag: part.etag.clone(),
-            checksum: part.checksum.clone(),
-            blob: part.blob.id,
-        }
-    }
-
-    /// The record of a part that is stored as it was elsewhere.
-    pub(crate) fn again(part: &PartRow) -> Self {
+    pub(crate) fn of(part: &PartRow) -> Self {
         Self {
             write: part.write,
             modified: part.modified,
@@ -152,30 +140,54 @@ impl Batch<'_> {
     }
 
     pub(super) fn put_part(&mut self, part: &PutPart) -> Result<Outcome, Failure> {
-        if !self.bucket_exists(part.bucket)? {
-            return Ok(Outcome::NoSuchBucket);
+        if let Some(refused) = self.refuses_part(part.bucket, &part.key, part.upload)? {
+            return Ok(refused);
         }
-        if !self.upload_exists(part.bucket, &part.key, part.upload)? {
-            return Ok(Outcome::NoSuchUpload);
-        }
-        let old = self.part(part.upload, part.number)?;
-        let referrer = part_referrer(part.upload, part.number);
         self.add_blob(&part.blob)?;
-        self.add_reference(part.blob.id, &referrer)?;
+        self.store_part(part.bucket, part.upload, &part.row())
+    }
+
+    pub(super) fn refer_part(&mut self, refer: &ReferPart) -> Result<Outcome, Failure> {
+        if let Some(refused) = self.refuses_part(refer.bucket, &refer.key, refer.upload)? {
+            return Ok(refused);
+        }
+        if !self.blob_exists(refer.part.blob)? {
+            return Ok(Outcome::Moved);
+        }
+        self.store_part(refer.bucket, refer.upload, &refer.part)
+    }
+
+    fn refuses_part(
+        &self,
+        bucket: BucketId,
+        key: &ObjectKey,
+        upload: UploadId,
+    ) -> Result<Option<Outcome>, Failure> {
+        if !self.bucket_exists(bucket)? {
+            return Ok(Some(Outcome::NoSuchBucket));
+        }
+        Ok((!self.upload_exists(bucket, key, upload)?).then_some(Outcome::NoSuchUpload))
+    }
+
+    /// Stores a part whose blob is there, in place of the one of its number.
+    fn store_part(&mut self, bucket: BucketId, upload: UploadId, part: &PartRow) -> Result<Outcome, Failure> {
+        let old = self.part(upload, part.number)?;
+        let referrer = part_referrer(upload, part.number);
+        self.add_reference(part.blob, &referrer)?;
         let record = encode(&PartRecord::of(part))?;
         let number = part.number.get();
-        let hash = row_hash("parts", &[part.upload.as_bytes(), &number.to_be_bytes()], &record);
+        let hash = row_hash("parts", &[upload.as_bytes(), &number.to_be_bytes()], &record);
         self.connection
             .prepare_cached(
                 "REPLACE INTO parts (upload_id, number, row_hash, record) VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute((part.upload.as_bytes(), number, hash, record))?;
-        self.used.part_put(part.bucket, part.length_bytes);
+            .execute((upload.as_bytes(), number, hash, record))?;
+        self.used.part_put(bucket, part.length_bytes);
         if let Some(old) = &old {
-            self.used.part_gone(part.bucket, old.length_bytes);
+            self.used.part_gone(bucket, old.length_bytes);
         }
         // The same part written again by the same request still refers to the same blob.
-        if let Some(old) = old.filter(|old| old.blob != part.blob.id) {
+        if let Some(old) = old.filter(|old| old.blob != part.blob) {
             self.drop_reference(old.blob, &referrer)?;
         }
         Ok(DONE)

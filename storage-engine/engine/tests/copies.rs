@@ -1,0 +1,153 @@
+//! Copies by reference: they share the bytes of their source, and keep them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use granary_engine::{
+    ByteRange, CompleteOptions, Digests, Engine, EngineError, PutOptions, TaskKind, UploadOptions, Written,
+};
+use granary_types::{Etag, PartNumber, StorageClass};
+
+use crate::common::{Store, bucket, bytes, entry, files_below, key, read, until};
+
+const LENGTH: usize = 2_500_000;
+
+fn digests() -> Digests {
+    Digests { etag: Etag::new("etag"), checksum: None }
+}
+
+fn whole(length: usize) -> ByteRange {
+    ByteRange { start: 0, end: length as u64 }
+}
+
+/// Copies by reference; whoever comes too late says so.
+async fn copy(engine: &Engine, from: &str, to: &str) -> Result<Written, EngineError> {
+    let opened = engine.open_object(&bucket(), &key(from), None).await?;
+    let range = whole(usize::try_from(opened.info().length_bytes).unwrap());
+    let shared = engine.shared_blobs(&opened, range, StorageClass::Standard).expect("a large object");
+    engine.put_shared(&bucket(), &key(to), PutOptions::default(), &shared, digests()).await
+}
+
+async fn delete(engine: &Engine, name: &str) {
+    engine.delete_object(&bucket(), entry(name)).await.unwrap();
+}
+
+/// The bytes of all shard files.
+fn stored_bytes(store: &Store) -> u64 {
+    let files = files_below(store.dir.path());
+    let shards = files.iter().filter(|path| path.components().any(|part| part.as_os_str() == "volumes"));
+    shards.filter_map(|path| path.metadata().ok()).map(|file| file.len()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_and_copied_parts_take_no_room_and_outlive_their_source() {
+    let mut store = Store::open(6).await;
+    let body = bytes(LENGTH, 1);
+    store.put("source", &body).await;
+    let before = stored_bytes(&store);
+    for n in 0..20 {
+        assert_eq!(copy(&store.engine, "source", &format!("copy-{n}")).await.unwrap().length_bytes, LENGTH as u64);
+    }
+    let options = UploadOptions::default();
+    let (upload, _) = store.engine.create_upload(&bucket(), &key("twice"), options).await.unwrap();
+    let opened = store.engine.open_object(&bucket(), &key("source"), None).await.unwrap();
+    let shared = store.engine.shared_blobs(&opened, whole(LENGTH), StorageClass::Standard).unwrap();
+    assert!(shared.is_one());
+    assert!(read(shared.read()).await.unwrap() == body);
+    let mut parts = Vec::new();
+    for number in [1, 2] {
+        let place = (upload, PartNumber::new(number).unwrap());
+        parts.push(store.engine.refer_part(&bucket(), &key("twice"), place, &shared, digests()).await.unwrap());
+    }
+    drop((shared, opened));
+    let options =
+        CompleteOptions { parts, etag: Etag::new("x-2"), checksum: None, conditions: Default::default() };
+    store.engine.complete_upload(&bucket(), &key("twice"), upload, options).await.unwrap();
+    // What is written is their records.
+    let grown = stored_bytes(&store) - before;
+    assert!(grown < LENGTH as u64, "{grown} of {before}");
+    delete(&store.engine, "source").await;
+    store.task(TaskKind::Compact).await;
+    store.restart().await;
+    for n in 0..20 {
+        assert!(store.get(&format!("copy-{n}")).await.unwrap() == body, "{n}");
+    }
+    let twice = Bytes::from([&body[..], &body[..]].concat());
+    assert!(store.get("twice").await.unwrap() == twice);
+    for n in 0..20 {
+        delete(&store.engine, &format!("copy-{n}")).await;
+    }
+    assert!(store.get("twice").await.unwrap() == twice);
+    delete(&store.engine, "twice").await;
+    until("the room of what nothing refers to is given back", || {
+        std::future::ready(stored_bytes(&store) < LENGTH as u64)
+    })
+    .await;
+    assert_eq!(store.task(TaskKind::Scrub).await.findings, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_what_is_gone_says_so_and_can_be_made_of_what_is_open() {
+    let store = Store::open(4).await;
+    let body = bytes(LENGTH, 2);
+    store.put("source", &body).await;
+    let opened = store.engine.open_object(&bucket(), &key("source"), None).await.unwrap();
+    let shared = store.engine.shared_blobs(&opened, whole(LENGTH), StorageClass::Standard).unwrap();
+    delete(&store.engine, "source").await;
+    let late = store.engine.put_shared(&bucket(), &key("k"), PutOptions::default(), &shared, digests()).await;
+    assert!(matches!(late, Err(EngineError::BlobsGone)), "{late:?}");
+    assert!(matches!(store.get("k").await, Err(EngineError::NoSuchKey)));
+    assert!(read(shared.read()).await.unwrap() == body);
+    // Small objects are copied by value.
+    store.put("small", &bytes(1000, 3)).await;
+    let small = store.engine.open_object(&bucket(), &key("small"), None).await.unwrap();
+    assert!(store.engine.shared_blobs(&small, whole(1000), StorageClass::Standard).is_none());
+}
+
+/// Sources come and go while they are copied, and volumes are compacted: what was acknowledged stays whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_race_deletes_and_compaction() {
+    const ROUNDS: u64 = 12;
+    const COPIERS: u64 = 3;
+    let store = Arc::new(Store::open(6).await);
+    let copiers = (0..COPIERS).map(|copier| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            let mut made = Vec::new();
+            for n in 0..ROUNDS * 8 {
+                let (from, to) = (format!("s{}", n % 3), format!("c{copier}-{n}"));
+                match copy(&store.engine, &from, &to).await {
+                    Ok(_) => made.push((n % 3, to)),
+                    Err(EngineError::BlobsGone | EngineError::NoSuchKey) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+                // Most copies go again, so that there is something to compact.
+                if n % 4 != 0 && let Some((_, gone)) = made.pop() {
+                    delete(&store.engine, &gone).await;
+                }
+            }
+            made
+        })
+    });
+    let copiers: Vec<_> = copiers.collect();
+    for round in 0..ROUNDS {
+        for n in 0..3 {
+            let body = bytes(LENGTH / 2 + usize::try_from(n).unwrap(), n);
+            store.put(&format!("s{n}"), &body).await;
+            if (round + n) % 2 == 0 {
+                delete(&store.engine, &format!("s{n}")).await;
+            }
+        }
+        store.task(TaskKind::Compact).await;
+    }
+    let mut copies = 0;
+    for copier in copiers {
+        for (n, name) in copier.await.unwrap() {
+            let body = bytes(LENGTH / 2 + usize::try_from(n).unwrap(), n);
+            assert!(store.get(&name).await.unwrap() == body, "{name}");
+            copies += 1;
+        }
+    }
+    assert!(copies > 0, "nothing was copied in time");
+    assert_eq!(store.task(TaskKind::Scrub).await.findings, 0);
+}
