@@ -257,3 +257,54 @@ def test_metrics_tell_where_the_time_of_large_objects_went_by_operation(server, 
             break
         time.sleep(0.05)
     assert told == expected
+
+
+def drive_bytes_written(server):
+    context = ssl.create_default_context(cafile=server.certificate) if server.tls else None
+    with urllib.request.urlopen(f"{server.endpoint}/metrics", context=context) as answer:
+        counts = re.findall(r"^granary_drive_written_bytes_total(?:{[^}]*})? (\d+)$", answer.read().decode(), re.MULTILINE)
+    return sum(int(count) for count in counts)
+
+
+def test_copies_of_large_objects_move_no_data_and_are_as_at_aws(server, bucket):
+    s3, part_bytes = server.boto3(), 8 * MIB
+    body = seeded_bytes(21, 3 * part_bytes + 5)
+    pieces = [body[at:at + part_bytes] for at in range(0, len(body), part_bytes)]
+
+    def multipart(key, send):
+        upload = {"Bucket": bucket, "Key": key, "UploadId": s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]}
+        tags = [send({**upload, "PartNumber": number}, number) for number in range(1, len(pieces) + 1)]
+        parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
+        return s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})["ETag"]
+
+    put = s3.put_object(Bucket=bucket, Key="whole", Body=body)
+    tag = multipart("parts", lambda place, number: s3.upload_part(**place, Body=pieces[number - 1])["ETag"])
+    before = drive_bytes_written(server)
+
+    # One request makes one object: its tag is the MD5 of all bytes, however the source was uploaded.
+    for source in ["whole", "parts"]:
+        copied = s3.copy_object(Bucket=bucket, Key=f"copy-{source}", CopySource=f"{bucket}/{source}")["CopyObjectResult"]
+        assert copied["ETag"] == put["ETag"]
+        assert "PartsCount" not in s3.head_object(Bucket=bucket, Key=f"copy-{source}", PartNumber=1)
+    s3.copy_object(Bucket=bucket, Key="whole", CopySource=f"{bucket}/whole", MetadataDirective="REPLACE", Metadata={"a": "b"})
+
+    # Ranges that are parts of the source become parts of the copy; others are copied as they are.
+    def copy_part(place, number):
+        start = (number - 1) * part_bytes
+        span = f"bytes={start}-{start + len(pieces[number - 1]) - 1}"
+        return s3.upload_part_copy(**place, CopySource=f"{bucket}/parts", CopySourceRange=span)["CopyPartResult"]["ETag"]
+
+    assert multipart("copied-parts", copy_part) == tag
+    assert drive_bytes_written(server) - before < part_bytes, "copies wrote the bytes again"
+    unaligned = {"Bucket": bucket, "Key": "unaligned"}
+    unaligned["UploadId"] = s3.create_multipart_upload(**unaligned)["UploadId"]
+    copied = s3.upload_part_copy(**unaligned, PartNumber=1, CopySource=f"{bucket}/parts", CopySourceRange=f"bytes=1-{2 * part_bytes}")
+    parts = [{"PartNumber": 1, "ETag": copied["CopyPartResult"]["ETag"]}]
+    s3.complete_multipart_upload(**unaligned, MultipartUpload={"Parts": parts})
+
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "whole"}, {"Key": "parts"}]})
+    for key in ["copy-whole", "copy-parts", "copied-parts"]:
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == body, key
+    assert s3.get_object(Bucket=bucket, Key="unaligned")["Body"].read() == body[1:2 * part_bytes + 1]
+    part = s3.get_object(Bucket=bucket, Key="copied-parts", PartNumber=4)
+    assert (part["PartsCount"], part["Body"].read()) == (4, pieces[3])

@@ -46,7 +46,10 @@ async fn copies_and_copied_parts_take_no_room_and_outlive_their_source() {
     store.put("source", &body).await;
     let before = stored_bytes(&store);
     for n in 0..20 {
-        assert_eq!(copy(&store.engine, "source", &format!("copy-{n}")).await.unwrap().length_bytes, LENGTH as u64);
+        assert_eq!(
+            copy(&store.engine, "source", &format!("copy-{n}")).await.unwrap().length_bytes,
+            LENGTH as u64
+        );
     }
     let options = UploadOptions::default();
     let (upload, _) = store.engine.create_upload(&bucket(), &key("twice"), options).await.unwrap();
@@ -57,7 +60,9 @@ async fn copies_and_copied_parts_take_no_room_and_outlive_their_source() {
     let mut parts = Vec::new();
     for number in [1, 2] {
         let place = (upload, PartNumber::new(number).unwrap());
-        parts.push(store.engine.refer_part(&bucket(), &key("twice"), place, &shared, digests()).await.unwrap());
+        parts.push(
+            store.engine.refer_part(&bucket(), &key("twice"), place, &shared, digests()).await.unwrap(),
+        );
     }
     drop((shared, opened));
     let options =
@@ -122,7 +127,9 @@ async fn copies_race_deletes_and_compaction() {
                     Err(error) => panic!("{error:?}"),
                 }
                 // Most copies go again, so that there is something to compact.
-                if n % 4 != 0 && let Some((_, gone)) = made.pop() {
+                if n % 4 != 0
+                    && let Some((_, gone)) = made.pop()
+                {
                     delete(&store.engine, &gone).await;
                 }
             }

@@ -67,7 +67,7 @@ macro_rules! conformance_tests {
                 writers_that_do_not_know_the_bucket_are_refused, deleting_a_marker_brings_the_key_back,
                 version_pages_equal_the_reference, listing_goes_on_behind_versions_that_are_gone;
             renames: the_old_key_goes_with_the_new_one, refused_renames_change_nothing, renames_leave_versions;
-            uploads: parts_come_and_go, uploads_belong_to_their_key, completion_hands_the_parts_over,
+            uploads: parts_come_and_go, parts_refer_to_blobs_that_are_there, uploads_belong_to_their_key, completion_hands_the_parts_over,
                 refused_completions_change_nothing, blobs_live_with_their_references,
                 blobs_are_moved_by_comparison, ten_thousand_parts;
             side: acls_live_with_their_version, tags_live_with_their_version, tags_are_for_one_write, older_versions_keep_their_tags,

@@ -6,7 +6,9 @@ use super::sample::{
     advance, blob_id, bucket, bucket_id, commit, complete, delete, done, etag, key, live, new_blob, number,
     object, one, open_written, put, put_blob, put_empty, put_part, upload, upload_id, volume_id, w,
 };
-use crate::model::{BlobMove, Commit, Content, Outcome, PartQuery, PutPart, ReferPart, TagMatch, Write};
+use crate::model::{
+    BlobMove, Commit, Content, Outcome, PartQuery, PartRow, PutPart, ReferPart, TagMatch, Write,
+};
 use crate::store::MetadataStore;
 
 async fn begin(store: &dyn MetadataStore) {
