@@ -8,7 +8,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use granary_metadata::{Commit, Content, PartRef, PartRow, ReferPart, Write};
-use granary_types::{BucketName, ObjectKey, PartNumber, StorageClass, UnixMillis, UploadId, WriteId};
+use granary_types::{
+    BucketName, ObjectKey, PartNumber, StorageClass, UnixMillis, UploadId, WriteId, crash_point,
+};
 
 use crate::api::{ByteRange, Digests, PutOptions, PutSource, SourceError, UploadedPart, Written};
 use crate::append::Beginning;
@@ -128,6 +130,7 @@ impl Engine {
         let refer = ReferPart { bucket: found.id, key: key.clone(), upload, part: row };
         let commit = Commit { advances: Vec::new(), writes: vec![Write::ReferPart(Box::new(refer))] };
         let outcome = self.commit_one(commit).await?;
+        crash_point("part.after_commit_before_ack");
         self.accepted(bucket, &outcome)?;
         Ok(part)
     }

@@ -158,7 +158,7 @@ impl Batch<'_> {
     }
 
     fn refuses_part(
-        &self,
+        &mut self,
         bucket: BucketId,
         key: &ObjectKey,
         upload: UploadId,
