@@ -90,6 +90,7 @@ pub use options::{EngineOptions, MetadataChoice};
 pub use owners::{OwnerDirectory, OwnerLimits};
 pub use quota::{BUCKET_LIMITS, BucketLimits, Quota};
 pub use read::{ObjectHandle, ObjectStream};
+pub use refer::SharedBlobs;
 pub use rename::RenameConditions;
 pub use restore::check_readable;
 pub use sealing::{BucketEncryption, CustomerKeyUse, DefaultEncryption, Encryption, EncryptionInfo};
