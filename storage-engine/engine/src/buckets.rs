@@ -80,6 +80,8 @@ impl Engine {
             settings,
         };
         self.inner.store.create_bucket(bucket.clone()).await?;
+        // Another node may have deleted the one that had the name, and here it is still believed to be there.
+        self.inner.configured.forget_all();
         self.tell_bucket(&bucket, Deed::Bucket(Box::new(bucket.clone()))).await;
         Ok(bucket)
     }

@@ -88,6 +88,13 @@ impl From<Failure> for CallError {
     }
 }
 
+impl From<h2::Error> for CallError {
+    /// What the other side says of the end of a connection is as long as it likes.
+    fn from(error: h2::Error) -> Self {
+        Self::CutOff(text(error.to_string().as_bytes()))
+    }
+}
+
 /// Which connection takes a request: small appends and heartbeats never wait behind runs of large objects.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Way {
@@ -331,17 +338,15 @@ async fn round_trip(
     body: Pieces,
     progress: &Progress,
 ) -> Result<(http::response::Parts, Bytes), CallError> {
-    let cut_off = |error: h2::Error| CallError::CutOff(error.to_string());
     let is_empty = body.length_bytes() == 0;
-    let (mut answer, mut stream) =
-        connection.sender.clone().send_request(request, is_empty).map_err(cut_off)?;
+    let (mut answer, mut stream) = connection.sender.clone().send_request(request, is_empty)?;
     let answer = tokio::select! {
         biased;
         // Why it could not be sent, or that it need not be, is what the answer says.
         _sent = body.send(&mut stream, progress) => answer.await,
         answer = &mut answer => answer,
     };
-    let (parts, body) = answer.map_err(cut_off)?.into_parts();
+    let (parts, body) = answer?.into_parts();
     let came = || {
         progress.note();
         connection.hear();
@@ -353,7 +358,6 @@ async fn round_trip(
 
 async fn collect(mut body: RecvStream, headers: &HeaderMap, came: impl Fn()) -> Result<Bytes, CallError> {
     let too_long = || CallError::Refused(format!("an answer of more than {ANSWER_LENGTH_BYTES_MAX} bytes"));
-    let cut_off = |error: h2::Error| CallError::CutOff(error.to_string());
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let expected: usize = announced.unwrap_or(0);
     if expected > ANSWER_LENGTH_BYTES_MAX {
@@ -361,9 +365,9 @@ async fn collect(mut body: RecvStream, headers: &HeaderMap, came: impl Fn()) -> 
     }
     let mut collected = BytesMut::new();
     while let Some(data) = body.data().await {
-        let data = data.map_err(cut_off)?;
+        let data = data?;
         came();
-        body.flow_control().release_capacity(data.len()).map_err(cut_off)?;
+        body.flow_control().release_capacity(data.len())?;
         if collected.len() + data.len() > ANSWER_LENGTH_BYTES_MAX {
             return Err(too_long());
         }

@@ -166,6 +166,8 @@ where
     let driver = tokio::spawn(async move {
         // Whoever waits for an answer over a connection that is dropped is told that it ended.
         let ended = tokio::select! {
+            // What has come is read before silence is judged: after a hold-up of this process it was this side that was deaf.
+            biased;
             ended = connection => ended.map_err(io::Error::other),
             () = silence(pings, &heard) => Err(io::ErrorKind::TimedOut.into()),
         };
