@@ -67,7 +67,8 @@ impl BadPages {
 
     /// The right to look for a page, if nobody does.
     pub(crate) fn turn(&self) -> Option<Turn<'_>> {
-        (!self.is_looking.swap(true, Ordering::AcqRel)).then_some(Turn(&self.is_looking))
+        // Made only when it is there: one that is dropped gives the turn of whoever has it away.
+        (!self.is_looking.swap(true, Ordering::AcqRel)).then(|| Turn(&self.is_looking))
     }
 
     pub(crate) fn note(&self, page: BadPage, now: Instant) {
