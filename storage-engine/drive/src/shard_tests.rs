@@ -125,6 +125,24 @@ async fn a_late_error_of_a_drive_that_then_reads_well_is_no_bad_sector() {
 }
 
 #[tokio::test]
+async fn a_bad_sector_that_is_read_well_once_more_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shard");
+    std::fs::write(&path, [7; 10_000]).unwrap();
+    let shard = Arc::new(ShardFile::of(File::open(&path).unwrap(), OnceLock::new(), &path, Arc::default()));
+    let inode = shard.file.metadata().unwrap().ino();
+    for offset in [0, 4096] {
+        let page = BadPage { path: path.clone(), inode, offset, errno: 5 };
+        shard.health.bad_pages.note(page, Instant::now());
+    }
+    let read = shard.read_apart((0, 100), PATIENCE, |shard| {
+        read_full(&shard.file, &mut [0; 100], 0).map(|length| Bytes::from(vec![7; length]))
+    });
+    assert_eq!(read.await.unwrap().len(), 100);
+    assert!(shard.check_readable(0, 4096).is_ok() && shard.check_readable(0, 4097).is_err());
+}
+
+#[tokio::test]
 async fn a_drive_that_hung_is_not_asked_again_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("shard");
