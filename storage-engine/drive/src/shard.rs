@@ -68,15 +68,30 @@ impl ShardFile {
             .write(true)
             .open(path)
             .map_err(|e| DriveError::io("opening", path, e))?;
-        let shard = Self::of(file, OnceLock::new(), path, health);
-        shard.check_header(expected)?;
-        Ok(shard)
+        let (shard, began) = (Self::of(file, OnceLock::new(), path, health), Instant::now());
+        match shard.check_header(expected) {
+            Ok(()) => Ok(shard),
+            Err(error) => {
+                if error.is_of_sector() && began.elapsed() >= PATIENCE.again {
+                    shard.look_for_bad_header();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whoever asks for the file again, for each stripe say, is spared the wait. Whoever asked now has waited long enough: that is
+    /// looked for on a thread of its own. Without one nothing is noted.
+    fn look_for_bad_header(self) {
+        let patience = Patience { witness: PAGE_LENGTH_BYTES as u64, ..PATIENCE };
+        let look = move || self.look_for_bad_page(0, PAGE_LENGTH_BYTES, patience);
+        let _looking = std::thread::Builder::new().name("bad-header".to_owned()).spawn(look);
     }
 
     /// Fails if the header is another than the one expected. That it cannot be read says nothing of what it is.
     fn check_header(&self, expected: FileHeader) -> Result<(), DriveError> {
         self.check_readable(0, PAGE_LENGTH_BYTES)?;
-        let (mut page, began) = ([0; PAGE_LENGTH_BYTES], Instant::now());
+        let mut page = [0; PAGE_LENGTH_BYTES];
         match self.file.read_exact_at(&mut page, 0) {
             Ok(()) if FileHeader::read(&page).is_some_and(|found| found == expected) => {
                 self.found_well(0, PAGE_LENGTH_BYTES);
@@ -84,11 +99,6 @@ impl ShardFile {
             }
             // A file that is shorter than its header has none.
             Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
-                if is_of_sector(&error) && began.elapsed() >= PATIENCE.again {
-                    // Whoever asks for the file again, for each stripe say, is spared the wait.
-                    let patience = Patience { witness: PAGE_LENGTH_BYTES as u64, ..PATIENCE };
-                    self.look_for_bad_page(0, PAGE_LENGTH_BYTES, patience);
-                }
                 Err(DriveError::io("reading", &self.path, error))
             }
             _ => {
