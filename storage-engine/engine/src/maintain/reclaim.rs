@@ -326,7 +326,8 @@ async fn cut_tail(
 /// Frees a volume in which nothing lives, after the records in it that are still true were written again.
 async fn free(inner: &Arc<Inner>, row: &VolumeRow) -> Result<Freeing> {
     if awaits_backup(inner, row.volume.id).await {
-        if !inner.pool.is_full(inner.pool.tiers.of_unknown(row)) {
+        let tiers = &inner.pool.tiers;
+        if !inner.pool.is_full(tiers.drives_of(tiers.of_unknown(row))) {
             return Ok(Freeing::Waits);
         }
         give_up_records(row);

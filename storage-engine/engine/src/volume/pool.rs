@@ -314,11 +314,6 @@ impl VolumePool {
         self.candidates(tier).is_ok()
     }
 
-    /// Whether no volume of a tier can be opened now because drives are full, and not because some are away.
-    pub(crate) fn is_full(&self, tier: Tier) -> bool {
-        matches!(self.candidates(tier), Err(EngineError::NoSpace))
-    }
-
     /// Whether a volume could be opened now.
     pub(crate) fn can_place(&self) -> bool {
         matches!(self.candidates(self.tiers.usual()), Ok(_) | Err(EngineError::NoSpace))
