@@ -14,8 +14,8 @@ use granary_tests::{Server, ServerConfig, sound};
 
 const BUCKET: &str = "full";
 const DRIVE_BYTES: u64 = 40 << 20;
-/// Volumes of smaller drives are so small that nobody compacts them by himself.
-const COMPACTED_DRIVE_BYTES: u64 = 48 << 20;
+/// Volumes of smaller drives hold less than the background work compacts.
+const COMPACTED_DRIVE_BYTES: u64 = 64 << 20;
 const OBJECT_BYTES: usize = 300_000;
 const SMALL_BYTES: usize = 20_000;
 /// So many small objects, which are packed, lie among the others.
