@@ -22,6 +22,10 @@ use crate::error::is_of_sector;
 const PAGES_MAX: usize = 256;
 /// For how long. A volume with many bad sectors is healed in as many attempts, an hour apart in the end.
 const REMEMBERED: Duration = Duration::from_hours(12);
+/// How long nobody reads a page that is remembered. Then one reader does, as what nothing else has may be readable once more.
+const TRIED_AFTER: Duration = Duration::from_mins(10);
+/// How long none of a drive's pages is tried after one was, as each try keeps all readers of the drive waiting.
+const TRIES_APART: Duration = Duration::from_mins(1);
 /// How long the pages of one read are looked through.
 const LOOK_MAX: Duration = Duration::from_mins(2);
 
@@ -43,11 +47,19 @@ impl BadPage {
     }
 }
 
+/// A page, and when it was noted and read last.
+#[derive(Debug)]
+struct Known {
+    noted: Instant,
+    tried: Instant,
+    page: BadPage,
+}
+
 /// The pages of one drive.
 #[derive(Debug, Default)]
 pub(crate) struct BadPages {
     /// The oldest first.
-    pages: Mutex<VecDeque<(Instant, BadPage)>>,
+    pages: Mutex<VecDeque<Known>>,
     is_looking: AtomicBool,
 }
 
@@ -61,27 +73,29 @@ impl Drop for Turn<'_> {
 }
 
 impl BadPages {
-    fn pages(&self) -> MutexGuard<'_, VecDeque<(Instant, BadPage)>> {
+    fn pages(&self) -> MutexGuard<'_, VecDeque<Known>> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The right to look for a page, if nobody does.
     pub(crate) fn turn(&self) -> Option<Turn<'_>> {
-        (!self.is_looking.swap(true, Ordering::AcqRel)).then_some(Turn(&self.is_looking))
+        // Made only when it is there: one that is dropped gives the turn of whoever has it away.
+        (!self.is_looking.swap(true, Ordering::AcqRel)).then(|| Turn(&self.is_looking))
     }
 
     pub(crate) fn note(&self, page: BadPage, now: Instant) {
         let mut pages = self.pages();
-        pages.retain(|(_, known)| {
+        pages.retain(|Known { page: known, .. }| {
             (&known.path, known.inode, known.offset) != (&page.path, page.inode, page.offset)
         });
         if pages.len() >= PAGES_MAX {
             pages.pop_front();
         }
-        pages.push_back((now, page));
+        pages.push_back(Known { noted: now, tried: now, page });
     }
 
-    /// What the drive said of a page that a read between two places of the file needs.
+    /// What the drive said of a page that a read between two places of the file needs. `None` as well if it is this read that
+    /// tries it again; whoever reads well tells it by [`BadPages::forget`].
     pub(crate) fn error_within(
         &self,
         path: &Path,
@@ -89,24 +103,33 @@ impl BadPages {
         span: (u64, u64),
         now: Instant,
     ) -> Option<io::Error> {
-        let found: Vec<BadPage> = {
+        {
             let mut pages = self.pages();
-            while pages.front().is_some_and(|(since, _)| now.duration_since(*since) >= REMEMBERED) {
+            while pages.front().is_some_and(|known| now.duration_since(known.noted) >= REMEMBERED) {
                 pages.pop_front();
             }
-            pages.iter().filter(|(_, page)| page.is_in(path, span)).map(|(_, page)| page.clone()).collect()
-        };
-        if found.is_empty() {
-            return None;
+            if !pages.iter().any(|known| known.page.is_in(path, span)) {
+                return None;
+            }
         }
         let inode = file.metadata().ok()?.ino();
-        let page = found.into_iter().find(|page| page.inode == inode)?;
-        Some(io::Error::from_raw_os_error(page.errno))
+        let mut pages = self.pages();
+        let is_tired = pages.iter().any(|known| now.duration_since(known.tried) < TRIES_APART);
+        let found =
+            pages.iter_mut().filter(|known| known.page.inode == inode && known.page.is_in(path, span));
+        let mut found: Vec<&mut Known> = found.collect();
+        let errno = found.first()?.page.errno;
+        let is_due = |known: &&mut Known| now.duration_since(known.tried) >= TRIED_AFTER;
+        if !is_tired && found.iter().all(is_due) {
+            found.iter_mut().for_each(|known| known.tried = now);
+            return None;
+        }
+        Some(io::Error::from_raw_os_error(errno))
     }
 
-    /// What lies between two places of a file was written anew.
+    /// What lies between two places of a file was written anew, or read well.
     pub(crate) fn forget(&self, path: &Path, span: (u64, u64)) {
-        self.pages().retain(|(_, page)| !page.is_in(path, span));
+        self.pages().retain(|known| !known.page.is_in(path, span));
     }
 
     /// Another file is there, or none.

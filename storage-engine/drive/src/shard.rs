@@ -68,24 +68,37 @@ impl ShardFile {
             .write(true)
             .open(path)
             .map_err(|e| DriveError::io("opening", path, e))?;
-        let shard = Self::of(file, OnceLock::new(), path, health);
-        shard.check_header(expected)?;
-        Ok(shard)
+        let (shard, began) = (Self::of(file, OnceLock::new(), path, health), Instant::now());
+        match shard.check_header(expected) {
+            Ok(()) => Ok(shard),
+            Err(error) => {
+                if error.is_of_sector() && began.elapsed() >= PATIENCE.again {
+                    shard.look_for_bad_header();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whoever asks for the file again, for each stripe say, is spared the wait. Whoever asked now has waited long enough: that is
+    /// looked for on a thread of its own. Without one nothing is noted.
+    fn look_for_bad_header(self) {
+        let patience = Patience { witness: PAGE_LENGTH_BYTES as u64, ..PATIENCE };
+        let look = move || self.look_for_bad_page(0, PAGE_LENGTH_BYTES, patience);
+        let _looking = std::thread::Builder::new().name("bad-header".to_owned()).spawn(look);
     }
 
     /// Fails if the header is another than the one expected. That it cannot be read says nothing of what it is.
     fn check_header(&self, expected: FileHeader) -> Result<(), DriveError> {
         self.check_readable(0, PAGE_LENGTH_BYTES)?;
-        let (mut page, began) = ([0; PAGE_LENGTH_BYTES], Instant::now());
+        let mut page = [0; PAGE_LENGTH_BYTES];
         match self.file.read_exact_at(&mut page, 0) {
-            Ok(()) if FileHeader::read(&page).is_some_and(|found| found == expected) => Ok(()),
+            Ok(()) if FileHeader::read(&page).is_some_and(|found| found == expected) => {
+                self.found_well(0, PAGE_LENGTH_BYTES);
+                Ok(())
+            }
             // A file that is shorter than its header has none.
             Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
-                if is_of_sector(&error) && began.elapsed() >= PATIENCE.again {
-                    // Whoever asks for the file again, for each stripe say, is spared the wait.
-                    let patience = Patience { witness: PAGE_LENGTH_BYTES as u64, ..PATIENCE };
-                    self.look_for_bad_page(0, PAGE_LENGTH_BYTES, patience);
-                }
                 Err(DriveError::io("reading", &self.path, error))
             }
             _ => {
@@ -159,9 +172,13 @@ impl ShardFile {
         let (shard, began) = (Arc::clone(self), Instant::now());
         let read = tokio::task::spawn_blocking(move || {
             let done = run(&shard);
-            if done.as_ref().is_err_and(is_of_sector) && began.elapsed() >= patience.read {
+            match &done {
+                Ok(bytes) => shard.found_well(offset, bytes.len()),
                 // Nobody is told any more.
-                shard.look_for_bad_page(offset, length_bytes, patience);
+                Err(error) if is_of_sector(error) && began.elapsed() >= patience.read => {
+                    shard.look_for_bad_page(offset, length_bytes, patience);
+                }
+                Err(_) => {}
             }
             done.map_err(|error| DriveError::io("reading", &shard.path, error))
         });
@@ -215,12 +232,12 @@ impl ShardFile {
             Cache::Keep => self.file.write_all_at(bytes, offset),
             Cache::Bypass => self.write_past_the_cache(offset, bytes),
         })?;
-        self.written(offset, bytes.len());
+        self.found_well(offset, bytes.len());
         Ok(())
     }
 
-    /// A drive has another sector in the place of a bad one that is written.
-    fn written(&self, offset: u64, length_bytes: usize) {
+    /// These bytes were read, or written: a drive has another sector in the place of a bad one then.
+    fn found_well(&self, offset: u64, length_bytes: usize) {
         let span = (offset, offset.saturating_add(length_bytes as u64));
         self.health.bad_pages.forget(&self.path, span);
     }
@@ -268,7 +285,7 @@ impl ShardFile {
             }
             Ok(())
         })?;
-        self.written(offset, pieces.iter().map(Bytes::len).sum());
+        self.found_well(offset, pieces.iter().map(Bytes::len).sum());
         Ok(())
     }
 

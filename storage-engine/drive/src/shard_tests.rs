@@ -61,6 +61,14 @@ fn a_header_that_cannot_be_read_is_no_wrong_header() {
     }
 }
 
+async fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_mins(1), "waited for {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// Such a disk only ever stalled, so that what was in the sector was never known to be lost.
 #[tokio::test]
 async fn a_bad_sector_that_is_told_too_late_is_known_to_the_next_reader() {
@@ -81,9 +89,7 @@ async fn a_bad_sector_that_is_told_too_late_is_known_to_the_next_reader() {
     let is_known = || shard.check_readable(0, 1 << 20).is_err();
     assert!(!is_known());
     told.send(()).unwrap();
-    while !is_known() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    wait_for("the bad sector to be known", is_known).await;
     // Other reads of the drive are still avoided; this one is answered.
     for length_bytes in [1, LONG_READ_BYTES] {
         let error = shard.read(4096 + 5, length_bytes).await.unwrap_err();
@@ -114,10 +120,26 @@ async fn a_late_error_of_a_drive_that_then_reads_well_is_no_bad_sector() {
     assert!(is_done.recv().is_err());
     // When it has the turn again, nobody looks any more, or nobody has begun to.
     std::thread::sleep(Duration::from_millis(50));
-    while shard.health.bad_pages.turn().is_none() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    wait_for("the look for a bad sector to end", || shard.health.bad_pages.turn().is_some()).await;
     assert!(shard.check_readable(0, 10_000).is_ok());
+}
+
+#[tokio::test]
+async fn a_bad_sector_that_is_read_well_once_more_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shard");
+    std::fs::write(&path, [7; 10_000]).unwrap();
+    let shard = Arc::new(ShardFile::of(File::open(&path).unwrap(), OnceLock::new(), &path, Arc::default()));
+    let inode = shard.file.metadata().unwrap().ino();
+    for offset in [0, 4096] {
+        let page = BadPage { path: path.clone(), inode, offset, errno: 5 };
+        shard.health.bad_pages.note(page, Instant::now());
+    }
+    let read = shard.read_apart((0, 100), PATIENCE, |shard| {
+        read_full(&shard.file, &mut [0; 100], 0).map(|length| Bytes::from(vec![7; length]))
+    });
+    assert_eq!(read.await.unwrap().len(), 100);
+    assert!(shard.check_readable(0, 4096).is_ok() && shard.check_readable(0, 4097).is_err());
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ pub enum EngineError {
     },
     /// A heal or scrub went over all volumes and had to leave some as they are; the same task may succeed later.
     #[error(
-        "{volumes} volumes were left out because they cannot be read whole now; the first: {first_reason}"
+        "{volumes} volumes were left out, as they cannot be read whole or find no room now; the first: {first_reason}"
     )]
     Skipped {
         /// How many.

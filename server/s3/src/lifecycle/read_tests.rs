@@ -109,6 +109,12 @@ fn rules_that_make_no_sense_are_refused_as_aws_refuses_them() {
     ] {
         assert_eq!(rule(inner).err(), Some(code), "{inner}");
     }
+}
+
+#[test]
+fn filters_that_an_action_does_not_take_are_refused_as_aws_refuses_them() {
+    use ErrorCode::{InvalidRequest, MalformedXML};
+    let days = "<Expiration><Days>1</Days></Expiration>";
     let tag = "<Tag><Key>k</Key><Value>v</Value></Tag>";
     let filtered = |filter: &str, action: &str| {
         read(&format!("<Rule><Filter>{filter}</Filter><Status>Enabled</Status>{action}</Rule>")).err()

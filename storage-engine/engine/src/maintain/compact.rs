@@ -45,10 +45,13 @@ pub(crate) fn is_wasteful(row: &VolumeRow, book: &RecordBook, percent: u8) -> bo
 
 /// How long a volume that could not be compacted is left alone, so that others get their turn.
 const COMPACT_PAUSE: Duration = Duration::from_mins(10);
+/// How long one is that there was no room for in the end: room may come back, and each attempt reads it through.
+const FULL_PAUSE: Duration = Duration::from_secs(30);
 
 /// The background compaction: one volume at a time, the worst first.
 #[derive(Default)]
 pub(crate) struct Compactor {
+    /// Until when they are left alone.
     failed: HashMap<VolumeId, Instant>,
     /// The most wasteful volumes that were met, and whether that was since the turn over all volumes began.
     candidates: HashMap<VolumeId, (VolumeRow, bool)>,
@@ -96,8 +99,10 @@ impl Compactor {
     pub(crate) async fn compact_worst(&mut self, inner: &Arc<Inner>) -> Result<()> {
         // Two compactions of one volume would write everything twice, and one copy would be dead at once.
         let Some(_turn) = inner.tasks.try_turn() else { return Ok(()) };
-        self.failed.retain(|_, since| since.elapsed() < COMPACT_PAUSE);
-        let volumes: Vec<VolumeRow> = self.candidates.values().map(|(row, _)| row.clone()).collect();
+        let now = Instant::now();
+        self.failed.retain(|_, until| now < *until);
+        let fitting = self.candidates.values().filter(|(row, _)| inner.pool.has_room_to_compact(row));
+        let volumes: Vec<VolumeRow> = fitting.map(|(row, _)| row.clone()).collect();
         let worst = self.least_safe(inner, &volumes);
         let percent = inner.options.compact_dead_percent;
         let worst = worst.or_else(|| self.worst(&volumes, &inner.pool.records, percent));
@@ -110,11 +115,9 @@ impl Compactor {
         }
         let Some(_task) = inner.claim(TASK_LEASE).await? else { return Ok(()) };
         let compacted = compact_volume(inner, &row).await;
-        // A volume that still has something living in it (moved objects lost a race) waits its turn as well; want of room
-        // ends as soon as something is freed, and is met again before anything is read.
-        if !matches!(compacted, Err(EngineError::NoSpace)) {
-            self.failed.insert(row.volume.id, Instant::now());
-        }
+        // A volume that still has something living in it (moved objects lost a race) waits its turn as well.
+        let pause = if matches!(compacted, Err(EngineError::NoSpace)) { FULL_PAUSE } else { COMPACT_PAUSE };
+        self.failed.insert(row.volume.id, Instant::now() + pause);
         compacted.map(|_| ())
     }
 
@@ -150,6 +153,9 @@ impl Compactor {
 pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<u64> {
     if awaits_backup(inner, row.volume.id).await {
         return Ok(0);
+    }
+    if !inner.pool.has_room_to_compact(row) {
+        return Err(EngineError::NoSpace);
     }
     let Some(claim) = inner.claim(&volume_lease(row.volume.id)).await? else { return Ok(0) };
     // It may have been freed, or its columns moved, since it was met.

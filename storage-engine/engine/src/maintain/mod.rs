@@ -138,6 +138,8 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
             inner.damage.resume();
         }
         background.answering = answering;
+    } else {
+        inner.pool.retire_needless().await;
     }
     said("seal", inner.pool.seal_retired().await);
     said("heal", heal::heal_reported(inner).await);

@@ -326,16 +326,16 @@ async fn cut_tail(
 /// Frees a volume in which nothing lives, after the records in it that are still true were written again.
 async fn free(inner: &Arc<Inner>, row: &VolumeRow) -> Result<Freeing> {
     if awaits_backup(inner, row.volume.id).await {
-        return Ok(Freeing::Waits);
-    }
-    if may_hold_records(inner, row).await? {
+        let tiers = &inner.pool.tiers;
+        if !inner.pool.is_full(tiers.drives_of(tiers.of_unknown(row))) {
+            return Ok(Freeing::Waits);
+        }
+        give_up_records(row);
+    } else if may_hold_records(inner, row).await? {
         let Some(_turn) = inner.tasks.try_turn() else { return Ok(Freeing::Done) };
         match compact::compact_volume(inner, row).await {
             Ok(_) => return Ok(Freeing::Compacted),
-            // On full drives room is dearer than records: the metadata and its copies have what they tell.
-            Err(EngineError::NoSpace) => {
-                tracing::warn!(volume = %row.volume.id, "the drives are full: records of changes are given up for room");
-            }
+            Err(EngineError::NoSpace) => give_up_records(row),
             Err(error) => return Err(error),
         }
     }
@@ -344,6 +344,11 @@ async fn free(inner: &Arc<Inner>, row: &VolumeRow) -> Result<Freeing> {
     claim.check()?;
     inner.store.free_volume(row.volume.id, UnixMillis::now()).await?;
     Ok(Freeing::Done)
+}
+
+/// On full drives room is dearer than records: the metadata and its copies have what they tell.
+fn give_up_records(row: &VolumeRow) {
+    tracing::warn!(volume = %row.volume.id, "the drives are full: records of changes are given up for room");
 }
 
 async fn remove_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Result<()> {

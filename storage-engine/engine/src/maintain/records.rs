@@ -42,9 +42,15 @@ impl Unread {
     }
 
     /// Whether nothing was lost that could still be needed: there is nothing, or the backup knows it. If not, that is noted, and
-    /// nobody reads the volume through again before it can be freed.
+    /// nobody reads the volume through again before it can be freed. Where no backups are made none would ever know it, and a
+    /// rebuild has nothing to begin with.
     pub(super) fn may_be_given_up(&self, inner: &Inner, volume: VolumeId, backup_ms: Option<i64>) -> bool {
         if self.places == 0 || self.is_of_blobs {
+            return true;
+        }
+        let places = self.places;
+        if !inner.makes_backups() {
+            tracing::error!(%volume, places, "some of a volume cannot be read, and what changes it told of is given up: no backups of the metadata are made");
             return true;
         }
         let (met, now) = (inner.pool.records.unread(volume), UnixMillis::now());
@@ -52,7 +58,6 @@ impl Unread {
         if met.is_some_and(|met| is_told(met, backup_ms)) {
             return true;
         }
-        let places = self.places;
         tracing::error!(%volume, places, "some of a volume cannot be read: it stays until a backup of the metadata that is begun later knows what it told");
         false
     }

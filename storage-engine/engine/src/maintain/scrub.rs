@@ -48,9 +48,15 @@ pub(crate) async fn run(inner: &Arc<Inner>, claim: &Claim, kind: TaskKind, task:
             }
             TaskKind::Compact => {
                 if compact::is_wasteful(&row, &inner.pool.records, 5) {
-                    let moved = compact::compact_volume(inner, &row).await?;
-                    task.add_bytes(moved);
-                    task.add_repaired(1);
+                    match compact::compact_volume(inner, &row).await {
+                        Ok(moved) => {
+                            task.add_bytes(moved);
+                            task.add_repaired(1);
+                        }
+                        // Others, of which less lives, may find room.
+                        Err(error @ EngineError::NoSpace) => skipped.skip(&error),
+                        Err(error) => return Err(error),
+                    }
                 }
             }
         }
@@ -107,16 +113,20 @@ impl Skipped {
     fn pass(&mut self, outcome: Result<()>) -> Result<()> {
         match outcome {
             Err(error @ (EngineError::Drive(_) | EngineError::Unavailable { .. })) => {
-                tracing::warn!(%error, source = error.source(), "a volume cannot be examined now");
-                if self.volumes == 0 {
-                    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-                    self.first_reason = format!("{error}{source}");
-                }
-                self.volumes += 1;
+                self.skip(&error);
                 Ok(())
             }
             other => other,
         }
+    }
+
+    fn skip(&mut self, error: &EngineError) {
+        tracing::warn!(%error, source = error.source(), "a volume cannot be examined now");
+        if self.volumes == 0 {
+            let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+            self.first_reason = format!("{error}{source}");
+        }
+        self.volumes += 1;
     }
 
     fn result(self) -> Result<()> {

@@ -169,7 +169,7 @@ pub async fn restore_metadata(
 /// Backs up the metadata of a running store to its drives whenever it is time, until it is aborted.
 pub(crate) async fn back_up_forever(inner: Arc<Inner>) {
     let every = inner.options.backup_interval;
-    if every == Duration::ZERO || inner.options.backups_kept == 0 {
+    if !inner.makes_backups() {
         return;
     }
     loop {
@@ -221,6 +221,11 @@ fn until_due(survey: &Survey, every: Duration) -> Duration {
 }
 
 impl Inner {
+    /// Whether the metadata is backed up to the drives by itself.
+    pub(crate) fn makes_backups(&self) -> bool {
+        self.options.backup_interval > Duration::ZERO && self.options.backups_kept > 0
+    }
+
     /// When the newest backup in the store was begun that was as safe as the data within the last minute, in milliseconds since
     /// 1970.
     pub(crate) async fn trusted_backup_ms(&self) -> Option<i64> {

@@ -138,7 +138,16 @@ async fn census(
         for drive in &drives {
             report.quarantined_files += drive.quarantined()?;
             for (name, length_bytes) in drive.census()? {
-                let Some(header) = drive.shard_header(name)? else { continue };
+                let header = match drive.shard_header(name) {
+                    Ok(Some(header)) => header,
+                    Ok(None) => continue,
+                    // Of a drive that answers so for all its files nothing is used; what is missing then is told.
+                    Err(error) if error.is_of_sector() => {
+                        tracing::warn!(%error, "the header of a column cannot be read: the column counts as missing");
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
                 found.entry(name.volume).or_default().add(&header, name, drive.id(), length_bytes);
             }
         }

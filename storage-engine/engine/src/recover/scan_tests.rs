@@ -1,4 +1,8 @@
-use granary_drive::BLOCK_ALIGNMENT_BYTES;
+use std::path::Path;
+use std::time::Duration;
+
+use granary_drive::{BLOCK_ALIGNMENT_BYTES, Drive, Member, write_identity};
+use granary_types::ClusterId;
 
 use super::*;
 use crate::maintain::sample::Sample;
@@ -33,4 +37,34 @@ async fn a_volume_ends_no_earlier_than_it_is_known_to_and_what_is_missing_there_
     // Of a volume that nothing is known of, nothing is.
     let unknown = read(&sample, end, 0).await;
     assert_eq!((unknown.end, unknown.lost_stripes), (last, 0));
+}
+
+/// Nothing was recovered then.
+#[tokio::test]
+async fn a_header_that_cannot_be_read_ended_the_census() {
+    let (dir, cluster) = (tempfile::tempdir().unwrap(), ClusterId::from_bytes([1; 16]));
+    let volume = VolumeId::from_bytes([0xab; 16]);
+    let members: Vec<Member> = (0..3)
+        .map(|slot| Member { slot, drive: DriveId::from_bytes([7 + u8::try_from(slot).unwrap(); 16]) })
+        .collect();
+    let mut drives = Vec::new();
+    for (column, member) in (0_u8..).zip(&members) {
+        let path = dir.path().join(column.to_string());
+        std::fs::create_dir(&path).unwrap();
+        let identity = granary_drive::Identity::new(cluster, member, &members, "2+1");
+        write_identity(&path, &identity).unwrap();
+        let drive = Drive::open(&path, identity, Duration::from_mins(1)).unwrap();
+        let shard = drive.create_shard(column, volume, (2, 1)).unwrap();
+        if column == 1 {
+            // Nothing is mapped at its begin: reading there is answered as a medium error is.
+            std::fs::remove_file(shard.path()).unwrap();
+            std::os::unix::fs::symlink(Path::new("/proc/self/mem"), shard.path()).unwrap();
+        }
+        drives.push(drive);
+    }
+    let opened = OpenDrives { cluster, drives, lost: BTreeMap::new(), nodes: 1 };
+    let (found, _) = census(&opened, None).await.unwrap();
+    let [(found, _)] = found.as_slice() else { panic!("{found:?}") };
+    let (first, third) = (Some(members[0].drive), Some(members[2].drive));
+    assert_eq!((found.profile, found.columns.clone()), ((2, 1), vec![first, None, third]));
 }

@@ -152,10 +152,20 @@ impl VolumePool {
     pub(crate) async fn retire_unfit(&self) {
         let is_unfit = |volume: &Arc<OpenVolume>| {
             let is_leaving = |column: &OpenColumn| self.drives.is_leaving(column.drive.id());
-            let is_needless = volume.slot.tier.home().is_some_and(|home| self.has_room_in(home));
-            is_needless || self.fit(Some(volume)).is_none() || volume.columns().iter().any(is_leaving)
+            self.is_needless(volume)
+                || self.fit(Some(volume)).is_none()
+                || volume.columns().iter().any(is_leaving)
         };
         self.retire_if(|volume| is_unfit(volume)).await;
+    }
+
+    /// Stops appending to volumes in the reserve of drives that have room again: nobody would, and they could not be compacted.
+    pub(crate) async fn retire_needless(&self) {
+        self.retire_if(|volume| self.is_needless(volume)).await;
+    }
+
+    fn is_needless(&self, volume: &OpenVolume) -> bool {
+        volume.slot.tier.home().is_some_and(|home| self.has_room_in(home))
     }
 
     /// Stops appending to the volume that a commit was refused for: another node took this one for dead and sealed it, so
@@ -246,7 +256,7 @@ impl VolumePool {
     }
 
     /// The drives that may take new volumes of a tier.
-    fn usable(&self, tier: Tier) -> Vec<Arc<dyn DriveAccess>> {
+    pub(super) fn usable(&self, tier: Tier) -> Vec<Arc<dyn DriveAccess>> {
         let mut usable = self.drives.usable();
         usable.retain(|drive| Tiers::takes(tier, self.drives.class(drive.id())));
         usable

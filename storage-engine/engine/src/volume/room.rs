@@ -5,7 +5,7 @@ use std::sync::Arc;
 use granary_cluster::access::DriveAccess;
 use granary_cluster::{Candidate, Redundancy, Site};
 use granary_metadata::VolumeRow;
-use granary_types::DriveId;
+use granary_types::{DriveClass, DriveId};
 
 use super::pool::VolumePool;
 use crate::error::{EngineError, Result};
@@ -29,10 +29,21 @@ pub(crate) enum Room {
 impl Room {
     /// Whether a drive has such room.
     pub(crate) fn is_left(self, free_bytes: u64, total_bytes: u64) -> bool {
+        self.bytes(free_bytes, total_bytes) > 0
+    }
+
+    fn bytes(self, free_bytes: u64, total_bytes: u64) -> u64 {
         match self {
-            Self::Free => has_room(free_bytes, total_bytes),
-            Self::Reserve => free_bytes > reserve_bytes(total_bytes) / METADATA_PART,
+            Self::Free => room_bytes(free_bytes, total_bytes),
+            Self::Reserve => free_bytes.saturating_sub(reserve_bytes(total_bytes) / METADATA_PART),
         }
+    }
+
+    /// Whether as many of the drives as there are columns, or all of fewer, have more than so many bytes of it.
+    fn has(self, spaces: &[Space], columns: usize, each_bytes: u64) -> bool {
+        let left = |space: &&Space| self.bytes(space.free_bytes, space.total_bytes);
+        let roomy = spaces.iter().filter(|space| left(space) > each_bytes).count();
+        roomy >= columns.min(spaces.len())
     }
 }
 
@@ -91,7 +102,29 @@ impl VolumePool {
     /// would ever be freed if it needed the room that clients need; what it takes of the reserve, it gives back with the victim.
     pub(crate) fn for_compacting(&self, tier: Tier, victim: &VolumeRow) -> Tier {
         let gives_back = tier == Tier::All || self.tiers.class_of(victim) == Some(self.tiers.drives_of(tier));
-        if gives_back && !self.has_room_in(tier) { tier.reserve() } else { tier }
+        // Not only when there is none: what began above the reserve would end where that begins.
+        let takes_reserve = gives_back && !self.fits(victim, tier) && self.has_room_in(tier.reserve());
+        // What has no room in the reserve either may still spill.
+        if takes_reserve { tier.reserve() } else { tier }
+    }
+
+    /// Whether what lives in `victim` finds room. Compaction that ends half-way on full drives would have used the reserve up, and
+    /// gives nothing back.
+    pub(crate) fn has_room_to_compact(&self, victim: &VolumeRow) -> bool {
+        let may_spill = self.tiers.spill(self.tiers.on(DriveClass::Ssd)).is_some();
+        let has_elsewhere = may_spill && DriveClass::ALL.into_iter().any(|class| !self.is_full(class));
+        has_elsewhere || self.fits(victim, self.tiers.of_unknown(victim).reserve())
+    }
+
+    /// Whether a tier has room for all that lives in `victim`.
+    fn fits(&self, victim: &VolumeRow, tier: Tier) -> bool {
+        let code = self.tiers.code(tier);
+        let live_bytes = victim.live_bytes.saturating_add(self.records.bytes(victim.volume.id).unwrap_or(0));
+        let each_bytes = live_bytes / u64::from(code.data.max(1));
+        let spaces: Vec<Space> = self.usable(tier).iter().map(Space::of).collect();
+        let columns = usize::from(code.data) + usize::from(code.parity);
+        // Headers, and stripes that are not full, take some as well.
+        tier.room().has(&spaces, columns, each_bytes.saturating_add(each_bytes / 4))
     }
 
     /// Where compaction writes a record again that was found in `victim`, and that nothing refers to.

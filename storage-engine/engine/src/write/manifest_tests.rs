@@ -56,10 +56,14 @@ async fn open(dir: &Path) -> Engine {
 }
 
 async fn open_maintained(dir: &Path, maintenance_interval: Duration) -> Engine {
+    Engine::open(options(dir, maintenance_interval)).await.unwrap()
+}
+
+fn options(dir: &Path, maintenance_interval: Duration) -> EngineOptions {
     let mut options = EngineOptions::new((0..6).map(|slot| dir.join(format!("d{slot}"))).collect());
     options.grace = Duration::from_millis(300);
     options.maintenance_interval = maintenance_interval;
-    Engine::open(options).await.unwrap()
+    options
 }
 
 async fn put(engine: &Engine, name: &str, length: usize) {
@@ -216,6 +220,15 @@ async fn state_of(engine: &Engine, volume: VolumeId) -> VolumeState {
     engine.inner.store.volume(volume).await.unwrap().unwrap().state
 }
 
+/// A sealed volume in which nothing lives, and something was written.
+async fn dead_volume(engine: &Engine) -> VolumeRow {
+    let rows = all_rows(engine.inner.store.as_ref()).await.unwrap();
+    let is_dead = |row: &VolumeRow| row.live_bytes == 0 && row.committed_end > FileHeader::LENGTH_BYTES;
+    let row = rows.into_iter().find(is_dead).unwrap();
+    assert_eq!(row.state, VolumeState::Sealed);
+    row
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_was_freed_though_the_record_of_a_delete_in_it_could_not_be_read() {
     let dir = tempfile::tempdir().unwrap();
@@ -226,11 +239,8 @@ async fn a_volume_was_freed_though_the_record_of_a_delete_in_it_could_not_be_rea
     engine.close().await.unwrap();
     // Nothing is freed in the background: the test does it.
     let engine = open_maintained(dir.path(), Duration::from_hours(1)).await;
-    let rows = all_rows(engine.inner.store.as_ref()).await.unwrap();
-    let is_packed = |row: &&VolumeRow| row.live_bytes == 0 && row.committed_end > FileHeader::LENGTH_BYTES;
-    let row = rows.iter().find(is_packed).unwrap();
+    let row = &dead_volume(&engine).await;
     let id = row.volume.id;
-    assert_eq!(row.state, VolumeState::Sealed);
     wipe(dir.path(), row);
     assert!(may_hold_records(&engine.inner, row).await.unwrap(), "nothing says that it holds none");
     assert_eq!(compact_volume(&engine.inner, row).await.unwrap(), 0);
@@ -247,6 +257,24 @@ async fn a_volume_was_freed_though_the_record_of_a_delete_in_it_could_not_be_rea
     engine.inner.pool.records.note_unread(id, UnixMillis(0));
     compact_volume(&engine.inner, row).await.unwrap();
     assert_eq!(state_of(&engine, id).await, VolumeState::Freed);
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_cannot_be_read_stayed_for_ever_where_no_backups_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path(), Duration::from_hours(1));
+    options.backups_kept = 0;
+    let engine = Engine::open(options.clone()).await.unwrap();
+    engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
+    put(&engine, "small", 50_000).await;
+    delete(&engine, "small").await;
+    engine.close().await.unwrap();
+    let engine = Engine::open(options).await.unwrap();
+    let row = dead_volume(&engine).await;
+    wipe(dir.path(), &row);
+    compact_volume(&engine.inner, &row).await.unwrap();
+    assert_eq!(state_of(&engine, row.volume.id).await, VolumeState::Freed);
     engine.close().await.unwrap();
 }
 
