@@ -82,21 +82,15 @@ pub(crate) async fn digests_of(
     shared: &SharedBlobs,
     algorithm: ChecksumAlgorithm,
     pool: &Md5Pool,
-) -> S3Result<Digests> {
+) -> Result<Digests, SourceError> {
     if shared.length_bytes() == source.length_bytes
         && let Some(known) = known_digests(source, algorithm)
     {
         return Ok(known);
     }
     let mut body = CopyBody::new(shared.read(), shared.length_bytes(), algorithm, pool)?;
-    let read = async {
-        while body.next().await?.is_some() {}
-        body.finish().await
-    };
-    read.await.map_err(|error: SourceError| match error.downcast::<S3Error>() {
-        Ok(own) => *own,
-        Err(other) => S3Error::new(ErrorCode::InternalError).because(other),
-    })
+    while body.next().await?.is_some() {}
+    body.finish().await
 }
 
 /// The digests of an object whose tag is the MD5 of its bytes, as it is if it was put whole, and whose checksum is of all of them.

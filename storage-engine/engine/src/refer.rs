@@ -2,8 +2,8 @@
 //! are moved.
 //!
 //! The commit makes the reference only if the blobs are still there, and with the last reference they become garbage: a delete or
-//! a compaction that races with a copy never frees what the copy has. Whoever comes too late gets [`EngineError::BlobsGone`], and can
-//! still read the bytes by the handle, for as long as any read may go on.
+//! a compaction that races with a copy never frees what the copy has. Whoever comes too late gets [`EngineError::BlobsGone`], and looks
+//! at the source again.
 
 use async_trait::async_trait;
 use bytes::Bytes;

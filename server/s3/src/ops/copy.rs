@@ -52,8 +52,26 @@ impl MetadataDirective {
     }
 }
 
+/// How often a source is looked at that changes while it is copied.
+pub(super) const TRIES: u32 = 4;
+
 /// `PUT /bucket/key` with `x-amz-copy-source`.
 pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    for _ in 0..TRIES {
+        if let Some(response) = copy_once(context, object).await? {
+            return Ok(response);
+        }
+    }
+    Err(source_changes())
+}
+
+/// What is answered when the source was another one each time it was looked at.
+pub(super) fn source_changes() -> S3Error {
+    S3Error::new(ErrorCode::ServiceUnavailable).because("the source of a copy keeps changing")
+}
+
+/// Copies the source as it is now; `None` if the bytes that were to be shared went meanwhile.
+async fn copy_once(context: &Context<'_>, object: &ObjectAddress) -> S3Result<Option<S3Response>> {
     let headers = context.headers();
     unsupported::check_write(headers)?;
     let directive = MetadataDirective::of(context)?;
@@ -91,11 +109,14 @@ pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -
     let acl = access::of_new_object(context)?;
     let kept = tags.clone();
     let options = PutOptions { attributes, storage_class, conditions, tags, lock, encryption, acl };
-    let written = write(context, object, options, (opened, algorithm)).await?;
+    let written = match write(context, object, options, (opened, algorithm)).await {
+        Err(EngineError::BlobsGone) => return Ok(None),
+        written => written.map_err(|error| write_error(error, context, object))?,
+    };
     let mut response = answer(context, &written, source_version);
     let (place, size) = ((&object.bucket, &object.key), (written.length_bytes, written.modified));
     lifecycle::describe(context, response.headers_mut(), place, size, Tags::Known(&kept)).await;
-    Ok(response)
+    Ok(Some(response))
 }
 
 /// Stores the copy: as a reference to the bytes of its source where that can be, so that nothing is written, and nothing read whose
@@ -105,7 +126,7 @@ async fn write(
     object: &ObjectAddress,
     options: PutOptions,
     (opened, algorithm): (ObjectHandle, ChecksumAlgorithm),
-) -> S3Result<Written> {
+) -> Result<Written, EngineError> {
     let (engine, pool) = (context.writer(), &context.shared.md5_pool);
     let (bucket, key) = (&object.bucket, &object.key);
     let length_bytes = opened.info().length_bytes;
@@ -115,16 +136,13 @@ async fn write(
         _ => None,
     };
     if let Some(shared) = shared {
-        let digests = digests_of(opened.info(), &shared, algorithm, pool).await?;
-        match engine.put_shared(bucket, key, options.clone(), &shared, digests).await {
-            // It was deleted meanwhile. Who has it open can still read it.
-            Err(EngineError::BlobsGone) => {}
-            result => return result.map_err(|error| write_error(error, context, object)),
-        }
+        let digests =
+            digests_of(opened.info(), &shared, algorithm, pool).await.map_err(EngineError::Source)?;
+        return engine.put_shared(bucket, key, options, &shared, digests).await;
     }
-    let mut body = CopyBody::new(opened.read(whole), length_bytes, algorithm, pool)?;
-    let result = engine.put_object(bucket, key, options, &mut body).await;
-    result.map_err(|error| write_error(error, context, object))
+    let body = CopyBody::new(opened.read(whole), length_bytes, algorithm, pool);
+    let mut body = body.map_err(|error| EngineError::Source(error.into()))?;
+    engine.put_object(bucket, key, options, &mut body).await
 }
 
 /// What tells of the copy.

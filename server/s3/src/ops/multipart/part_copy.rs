@@ -1,7 +1,6 @@
 //! UploadPartCopy.
 
-use granary_engine::{ByteRange, EngineError, ObjectHandle, UploadInfo, UploadedPart};
-use granary_types::{PartNumber, UploadId};
+use granary_engine::{ByteRange, EngineError, ObjectHandle, SharedBlobs, UploadInfo};
 
 use super::part::kept_algorithm;
 use super::{PART_BYTES_MAX, upload_id};
@@ -18,6 +17,16 @@ use crate::xml::XmlWriter;
 
 /// `PUT /bucket/key?partNumber=&uploadId=` with `x-amz-copy-source`.
 pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    for _ in 0..copy::TRIES {
+        if let Some(response) = copy_once(context, object).await? {
+            return Ok(response);
+        }
+    }
+    Err(copy::source_changes())
+}
+
+/// Copies the source as it is now; `None` if the bytes that were to be shared went meanwhile.
+async fn copy_once(context: &Context<'_>, object: &ObjectAddress) -> S3Result<Option<S3Response>> {
     let upload = upload_id(context)?;
     let number = context.part_number()?;
     unsupported::check_write(context.headers())?;
@@ -36,16 +45,23 @@ pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) 
             "The specified copy source is larger than the maximum allowable size for a copy source: {PART_BYTES_MAX}"
         )));
     }
-    let part = match share(context, object, (upload, number), &upload_info, (&opened, range)).await? {
-        Some(part) => part,
-        None => {
-            let (reader, length_bytes) = (opened.read(range), range.length_bytes());
-            let algorithm = kept_algorithm(&upload_info);
-            let mut body = CopyBody::new(reader, length_bytes, algorithm, &context.shared.md5_pool)?;
-            let (bucket, name) = (&object.bucket, &object.key);
-            let part = engine.put_part(bucket, name, (upload, number), key.as_ref(), &mut body).await;
-            part.map_err(encryption::part_error)?
+    let (bucket, name, pool) = (&object.bucket, &object.key, &context.shared.md5_pool);
+    let algorithm = kept_algorithm(&upload_info);
+    let part = match shared_blob(context, &upload_info, &opened, range) {
+        // Nothing is written, and nothing read whose digests are known.
+        Some(shared) => {
+            let digests = digests_of(opened.info(), &shared, algorithm, pool).await;
+            let digests = digests.map_err(EngineError::Source)?;
+            engine.refer_part(bucket, name, (upload, number), &shared, digests).await
         }
+        None => {
+            let mut body = CopyBody::new(opened.read(range), range.length_bytes(), algorithm, pool)?;
+            engine.put_part(bucket, name, (upload, number), key.as_ref(), &mut body).await
+        }
+    };
+    let part = match part {
+        Err(EngineError::BlobsGone) => return Ok(None),
+        part => part.map_err(encryption::part_error)?,
     };
     let mut xml = XmlWriter::document("CopyPartResult");
     xml.time("LastModified", part.modified);
@@ -56,29 +72,19 @@ pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) 
     let mut response = respond::xml(xml.finish("CopyPartResult"));
     version::show(response.headers_mut(), version::SOURCE_VERSION, source_version);
     encryption::describe(response.headers_mut(), upload_info.encryption.as_ref(), context.headers());
-    Ok(response)
+    Ok(Some(response))
 }
 
-/// The part as a reference to the bytes of the source, if that can be: then nothing is written, and nothing read whose digests are
-/// known.
-async fn share(
+/// The blob that holds the range, if the part may refer to it.
+fn shared_blob(
     context: &Context<'_>,
-    object: &ObjectAddress,
-    (upload, number): (UploadId, PartNumber),
     info: &UploadInfo,
-    (opened, range): (&ObjectHandle, ByteRange),
-) -> S3Result<Option<UploadedPart>> {
-    let engine = &context.shared.engine;
+    opened: &ObjectHandle,
+    range: ByteRange,
+) -> Option<SharedBlobs> {
     if info.encryption.is_some() {
-        return Ok(None);
+        return None;
     }
-    let shared = engine.shared_blobs(opened, range, info.storage_class).filter(|shared| shared.is_one());
-    let Some(shared) = shared else { return Ok(None) };
-    let digests = digests_of(opened.info(), &shared, kept_algorithm(info), &context.shared.md5_pool).await?;
-    let (bucket, name) = (&object.bucket, &object.key);
-    match engine.refer_part(bucket, name, (upload, number), &shared, digests).await {
-        // It was deleted meanwhile. Who has it open can still read it.
-        Err(EngineError::BlobsGone) => Ok(None),
-        part => Ok(Some(part.map_err(encryption::part_error)?)),
-    }
+    let shared = context.shared.engine.shared_blobs(opened, range, info.storage_class)?;
+    shared.is_one().then_some(shared)
 }
