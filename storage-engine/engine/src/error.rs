@@ -174,7 +174,7 @@ impl EngineError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Unreadable { .. } | Self::NoSpace => true,
+            Self::Unavailable { .. } | Self::Unreadable { .. } | Self::NoSpace | Self::BlobsGone => true,
             // Another node may have a newer key ring than this one has loaded so far.
             Self::Keys(error) => matches!(error, KeyError::NoSuchVersion(_)),
             Self::Metadata(error) => {

@@ -140,9 +140,10 @@ impl Engine {
 fn parts_of(parts: &[PartRef], range: ByteRange) -> Option<Vec<PartRef>> {
     let mut at = 0_u64;
     let mut found = Vec::new();
-    for part in parts {
+    // Nothing refers to a part without bytes.
+    for part in parts.iter().filter(|part| part.length_bytes > 0) {
         let end = at.checked_add(part.length_bytes)?;
-        if at >= range.start && end <= range.end && part.length_bytes > 0 {
+        if at >= range.start && end <= range.end {
             found.push(part.clone());
         } else if at < range.end && end > range.start {
             // A part of which only some is in the range.

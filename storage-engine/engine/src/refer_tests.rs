@@ -29,7 +29,6 @@ fn only_ranges_of_whole_parts_are_shared() {
     for (start, end) in [(0, 4), (0, 6), (1, 5), (4, 15), (5, 14), (6, 15), (5, 19), (18, 20), (0, 0)] {
         assert_eq!(found(&lengths, start, end), None, "{start}..{end}");
     }
-    // Nothing refers to a blob without bytes.
     assert_eq!(found(&[0, 5, 0, 7], 0, 12), Some(vec![2, 4]));
     assert_eq!(found(&[0], 0, 0), None);
     assert_eq!(found(&[], 0, 0), None);
