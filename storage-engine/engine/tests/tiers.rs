@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::tiered::{SSDS, live, put, put_parts, tiered, tiered_with};
-use common::{Body, Store, bucket, bytes, entry, key, read, reopen, until};
+use common::{Body, PATIENCE, Store, bucket, bytes, entry, is_locked, key, read, reopen, until};
 use granary_engine::recover::{
     BeginWith, Candidates, Existing, FindingKind, MissingDrives, RecoverOptions, recover_from_drives,
 };
@@ -279,7 +279,15 @@ async fn found_on_drives(store: &Store) -> (u64, u64) {
         list: None,
     };
     std::fs::create_dir_all(&options.work).unwrap();
-    let report = recover_from_drives(&options, |_| {}).await.unwrap().report;
+    let begun = Instant::now();
+    let report = loop {
+        match recover_from_drives(&options, |_| {}).await {
+            Err(error) if is_locked(&error) && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            done => break done.unwrap().report,
+        }
+    };
     (report.objects, report.findings.get(&FindingKind::Lost).copied().unwrap_or(0))
 }
 
@@ -287,7 +295,7 @@ async fn found_on_drives(store: &Store) -> (u64, u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_moves_leaves_the_bytes_that_it_shares_to_the_others() {
     // Short volumes, so that the copies of the shared parts count one after the other.
-    let mut store = tiered_with(|options| options.volume_limit_bytes = 1 << 20).await;
+    let mut store = tiered_with(|options| options.volume_limit_bytes = 1 << 19).await;
     let engine = store.engine.clone();
     engine.change_bucket(&bucket(), BucketChange::EnableVersioning).await.unwrap();
     let first = put_parts(&engine, "k", StorageClass::Standard).await;

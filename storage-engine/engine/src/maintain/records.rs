@@ -158,3 +158,7 @@ pub(crate) async fn records_in(inner: &Arc<Inner>, row: &VolumeRow) -> Result<Ve
     }
     Ok(found)
 }
+
+#[cfg(test)]
+#[path = "records_tests.rs"]
+mod tests;

@@ -292,3 +292,7 @@ impl Apart<'_> {
         own.ok_or_else(|| EngineError::Unreadable { context: format!("the record of blob {}", blob.id) })
     }
 }
+
+#[cfg(test)]
+#[path = "large_tests.rs"]
+mod tests;
