@@ -77,3 +77,7 @@ pub(crate) async fn move_parts(inner: &Arc<Inner>, record: &[u8], victim: Volume
     }
     Ok(moved_bytes)
 }
+
+#[cfg(test)]
+#[path = "compact_tests.rs"]
+mod tests;
