@@ -94,12 +94,18 @@ impl ObjectRecord {
         object: &NewObject,
         class: StorageClass,
     ) -> Result<Vec<Vec<u8>>> {
-        let object = NewObject {
-            storage_class: class,
-            content: Content::Empty,
-            attributes: Attributes::default(),
-            ..object.clone()
-        };
+        let object = NewObject { content: Content::Empty, ..object.clone() };
+        Self::of_class_and_blobs(bucket, key, &object, class)
+    }
+
+    /// As [`Self::of_class`], of a version that refers to the blobs of `object` from then on.
+    pub(crate) fn of_class_and_blobs(
+        bucket: &Bucket,
+        key: &ObjectKey,
+        object: &NewObject,
+        class: StorageClass,
+    ) -> Result<Vec<Vec<u8>>> {
+        let object = NewObject { storage_class: class, attributes: Attributes::default(), ..object.clone() };
         Self::manifest(bucket.id, key, &object, &Told::of(bucket, Deed::Retiered))
     }
 

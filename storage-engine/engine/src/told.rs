@@ -26,7 +26,8 @@ pub(crate) enum Deed {
     /// The bucket was deleted; the record is of no object.
     BucketGone,
     /// The write that the record's object names has the class that the object has, from then on. Its bytes, and all else
-    /// that is told of it, are where they were told; releases that do not know this pass over it.
+    /// that is told of it, are where they were told, unless the object has a content: the blobs it refers to from then on
+    /// instead of those that it shared with others. Releases that do not know this pass over it, or take the class alone.
     Retiered,
 }
 

@@ -7,6 +7,9 @@
 //! several parts move one after the other, so that little is lost of the work when it is cut off. What was packed is read
 //! back by the packer. What is left behind is garbage like any other, freed after the grace.
 //!
+//! Blobs that others refer to as well (other versions, copies, parts of uploads) stay where they are: their bytes are copied to
+//! blobs of their own, to which the version refers from then on.
+//!
 //! The record of a packed object is written again with its new class. What has no bytes of its own in packed blocks, and what
 //! only changes its class, gets a record of that beside it, so that the blocks tell its class too.
 
@@ -122,7 +125,7 @@ pub(crate) async fn transit(inner: &Arc<Inner>, bucket: &Bucket, dues: Vec<Due>)
     label(inner, labels, &mut moved).await?;
     move_all_packed(inner, packed, &mut moved).await;
     let large = in_order(inner, large).await?;
-    let moves = large.into_iter().map(|large| move_one_large(inner, large));
+    let moves = large.into_iter().map(|large| move_one_large(inner, bucket, large));
     let mut moves = stream::iter(moves).buffer_unordered(LARGE_TOGETHER);
     while let Some(done) = moves.next().await {
         moved.left += done.left;
@@ -130,13 +133,13 @@ pub(crate) async fn transit(inner: &Arc<Inner>, bucket: &Bucket, dues: Vec<Due>)
     Ok(moved)
 }
 
-async fn move_one_large(inner: &Arc<Inner>, large: Large) -> Moved {
+async fn move_one_large(inner: &Arc<Inner>, bucket: &Bucket, large: Large) -> Moved {
     if !inner.does_shared_work() {
         return Moved { left: 1 };
     }
     let (mut moved, key) = (Moved::default(), large.told.transition.key.clone());
     let mut throttle = Throttle::new(inner);
-    match move_large(inner, large, &mut throttle).await {
+    match move_large(inner, bucket, large, &mut throttle).await {
         Ok(outcome) => moved.count(&outcome),
         Err(error) => {
             moved.add("failed");

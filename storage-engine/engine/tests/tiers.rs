@@ -4,14 +4,18 @@ use crate::common;
 
 use std::time::{Duration, Instant};
 
-use common::tiered::{SSDS, live, put, put_parts, tiered};
-use common::{Store, bucket, bytes, entry, key, reopen, until};
-use granary_engine::{
-    DeleteEntry, Engine, EngineError, EngineOptions, LifecycleFilter, LifecycleRule, LifecycleRules,
-    RestoreState, RuleStatus, TaskKind, TierRule, Transition, TransitionTime, UploadOptions, Urgency,
-    VolumeState,
+use bytes::Bytes;
+use common::tiered::{SSDS, live, put, put_parts, tiered, tiered_with};
+use common::{Body, PATIENCE, Store, bucket, bytes, entry, is_locked, key, read, reopen, until};
+use granary_engine::recover::{
+    BeginWith, Candidates, Existing, FindingKind, MissingDrives, RecoverOptions, recover_from_drives,
 };
-use granary_types::{DriveClass, StorageClass};
+use granary_engine::{
+    BucketChange, ByteRange, DeleteEntry, Engine, EngineError, EngineOptions, LifecycleFilter, LifecycleRule,
+    LifecycleRules, ObjectHandle, RestoreState, RuleStatus, TaskKind, TierRule, Transition, TransitionTime,
+    UploadOptions, Urgency, VolumeState, WriteConditions,
+};
+use granary_types::{DriveClass, StorageClass, VersionId};
 
 const LENGTHS: [usize; 7] = [0, 1, 10_000, 131_072, 131_073, 700_000, 5_000_000];
 
@@ -250,4 +254,91 @@ async fn writers_and_readers_race_the_moves() {
     }
     let lives = live(engine).await;
     assert_eq!((lives[&DriveClass::Ssd], lives[&DriveClass::Hdd]), (0, KEYS * 50_000));
+}
+
+/// Appends to what is current, which was opened before.
+async fn append(engine: &Engine, name: &str, body: &Bytes) {
+    let opened = engine.open_object(&bucket(), &key(name), None).await.unwrap();
+    let mut body = Body::new(body.clone());
+    let conditions = WriteConditions::default();
+    engine.append_object(&bucket(), &key(name), opened, conditions, &mut body).await.unwrap();
+}
+
+/// How many versions a rebuild of the metadata would find on the drives of a store that is closed, and how many whose bytes it
+/// would miss.
+async fn found_on_drives(store: &Store) -> (u64, u64) {
+    let options = RecoverOptions {
+        data: store.options.data.clone(),
+        to: None,
+        work: store.dir.path().join("work"),
+        missing: MissingDrives::Refused,
+        existing: Existing::Refused,
+        begin_with: BeginWith::Nothing,
+        candidates: Candidates::Undecided,
+        decisions: Default::default(),
+        list: None,
+    };
+    std::fs::create_dir_all(&options.work).unwrap();
+    let begun = Instant::now();
+    let report = loop {
+        match recover_from_drives(&options, |_| {}).await {
+            Err(error) if is_locked(&error) && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            done => break done.unwrap().report,
+        }
+    };
+    (report.objects, report.findings.get(&FindingKind::Lost).copied().unwrap_or(0))
+}
+
+/// A version that goes on another moves to disks: the older one stays on SSDs, whole, and each goes by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_moves_leaves_the_bytes_that_it_shares_to_the_others() {
+    // Short volumes, so that the copies of the shared parts count one after the other.
+    let mut store = tiered_with(|options| options.volume_limit_bytes = 1 << 19).await;
+    let engine = store.engine.clone();
+    engine.change_bucket(&bucket(), BucketChange::EnableVersioning).await.unwrap();
+    let first = put_parts(&engine, "k", StorageClass::Standard).await;
+    let older = engine.open_object(&bucket(), &key("k"), None).await.unwrap().info().version;
+    let added = bytes(500_000, 5);
+    append(&engine, "k", &added).await;
+    let (whole, own) = ([first.clone(), added].concat(), first.len() as u64);
+    let all = whole.len() as u64;
+    let open = async |version: Option<VersionId>| -> ObjectHandle {
+        engine.open_object(&bucket(), &key("k"), version).await.unwrap()
+    };
+    let read_all = async |opened: ObjectHandle| {
+        let end = opened.info().length_bytes;
+        read(opened.read(ByteRange { start: 0, end })).await.unwrap()
+    };
+    let lives = async || {
+        let lives = live(&engine).await;
+        engine.recount().await.unwrap();
+        assert_eq!(live(&engine).await, lives, "the accounting was exact");
+        (lives[&DriveClass::Ssd], lives[&DriveClass::Hdd])
+    };
+    assert_eq!(lives().await, (all, 0), "they share the parts");
+    let opened = open(None).await;
+    engine.set_lifecycle(&bucket(), Some(&rules(&[(1, StorageClass::StandardIa)]))).await.unwrap();
+    until("it moves", || async { class_of(&engine, "k").await == StorageClass::StandardIa }).await;
+    engine.set_lifecycle(&bucket(), None).await.unwrap();
+    assert_eq!(lives().await, (own, all));
+    assert_eq!(open(older).await.info().storage_class, StorageClass::Standard);
+    assert!(read_all(open(older).await).await == first);
+    assert!(read_all(open(None).await).await == whole);
+    let gone = DeleteEntry { version: older, ..entry("k") };
+    engine.delete_object(&bucket(), gone).await.unwrap();
+    assert_eq!(lives().await, (0, all));
+    assert!(read_all(opened).await == whole, "who opened it before reads on");
+    drop(engine);
+    store.restart().await;
+    until("the volumes that were left are removed", || async {
+        let rows = store.engine.volume_status(None, 1000).await.unwrap();
+        dead_on_ssds(&store.engine).await == 0 && rows.iter().all(|row| row.state != VolumeState::Freed)
+    })
+    .await;
+    assert!(store.get("k").await.unwrap() == whole);
+    // The blocks tell which bytes are its own now: those that it shared are gone.
+    store.engine.close().await.unwrap();
+    assert_eq!(found_on_drives(&store).await, (1, 0));
 }

@@ -5,7 +5,7 @@ use crate::common;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::tiered::{HDDS, SSDS, live, options, put, put_parts, tiered};
+use common::tiered::{HDDS, SSDS, live, put, put_parts, tiered, tiered_with};
 use common::{PATIENCE, Store, bucket, bytes, entry, key, until};
 use granary_engine::{
     Engine, EngineError, RestoreState, TaskKind, Urgency, WarmJob, WarmJobId, WarmJobState, WarmStatus,
@@ -13,15 +13,6 @@ use granary_engine::{
 use granary_types::{DriveClass, StorageClass};
 
 const LENGTHS: [usize; 5] = [1, 10_000, 131_072, 700_000, 5_000_000];
-
-async fn tiered_with(change: impl FnOnce(&mut granary_engine::EngineOptions)) -> Store {
-    let dir = tempfile::tempdir().unwrap();
-    let mut options = options(dir.path());
-    change(&mut options);
-    let engine = Engine::open(options.clone()).await.unwrap();
-    engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
-    Store { dir, options, engine }
-}
 
 /// Objects of all lengths and one of parts, under a prefix. Returns what they hold.
 async fn put_all(store: &Store, prefix: &str, class: StorageClass) -> Vec<(String, Bytes)> {

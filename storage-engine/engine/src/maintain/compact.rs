@@ -3,7 +3,7 @@
 //! Whether something lives is asked by its exact place (packed objects) or its blob id, never by key alone. The move is
 //! a compare-and-swap in the metadata: an object that was overwritten meanwhile is simply not moved.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -167,6 +167,9 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
     let mut walk = Walk::new(Arc::clone(&view), row.committed_end);
     // The record of each blob, to be written with its bytes again.
     let mut blobs: BTreeMap<BlobId, Vec<u8>> = BTreeMap::new();
+    // Those of warm copies. Of a blob that several versions share there may be as many.
+    let mut warm: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let may_be_warm = inner.pool.tiers.class_of(&row) == Some(DriveClass::Ssd);
     let mut moved_bytes = 0;
     let mut unread = Unread::default();
     let backup_ms = inner.trusted_backup_ms().await;
@@ -177,6 +180,9 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
         };
         let data = entries_of(&stripe, &view)?;
         unread.pass(stripe.header.kind, data.unread);
+        if may_be_warm {
+            warm.extend(data.blobs.iter().map(|(_, record)| record.clone()));
+        }
         blobs.extend(data.blobs);
         let moves = data
             .packed
@@ -196,9 +202,8 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
                     .await?;
         }
     }
-    let may_be_warm = inner.pool.tiers.class_of(&row) == Some(DriveClass::Ssd);
-    for (id, record) in blobs.iter().filter(|_| may_be_warm) {
-        moved_bytes += crate::warm::move_parts(inner, (*id, record), &row).await?;
+    for record in &warm {
+        moved_bytes += crate::warm::move_parts(inner, record, &row).await?;
     }
     crash_point("compact.after_move_before_free");
     if !unread.may_be_given_up(inner, row.volume.id, backup_ms) {

@@ -5,11 +5,12 @@
 //! say, without which an older record of the deleted object, in a volume that stays, would be taken for true. A backup of the
 //! metadata that was begun later knows what became of all of it: until there is one the volume stays.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use granary_drive::BlockKind;
-use granary_metadata::VolumeRow;
-use granary_types::{UnixMillis, VolumeId};
+use granary_metadata::{NewObject, VolumeRow};
+use granary_types::{BlobId, UnixMillis, VolumeId};
 
 #[cfg(test)]
 use super::compact::entries_of;
@@ -92,7 +93,7 @@ pub(super) async fn move_manifest(
     Ok(length)
 }
 
-/// Of a version: whether it is still there, and has the class that is told. Of a delete or a refusal: whether no backup of the metadata can tell of it,
+/// Of a version: whether it is still there, and has the class or the blobs that are told. Of a delete or a refusal: whether no backup of the metadata can tell of it,
 /// so that the older record it speaks of could be taken for true.
 async fn still_tells(
     inner: &Inner,
@@ -111,14 +112,22 @@ async fn still_tells(
         }
         Some((Told { deed: Deed::Retiered, .. }, _)) => {
             let row = inner.store.object(told.bucket, &told.key, Some(told.object.version)).await?;
-            let (write, class) = (told.object.write, told.object.storage_class);
-            Ok(row.is_some_and(|row| row.object.write == write && row.object.storage_class == class))
+            Ok(row.is_some_and(|row| still_has(&row.object, &told.object)))
         }
         Some((Told { deed: Deed::Put, .. }, _)) | None => {
             let row = inner.store.object(told.bucket, &told.key, Some(told.object.version)).await?;
             Ok(row.is_some_and(|row| row.object.write == told.object.write))
         }
     }
+}
+
+/// Whether a version still has the class that was told of it later, or the blobs: those are told only once, and stay through
+/// other classes.
+fn still_has(object: &NewObject, told: &NewObject) -> bool {
+    let blobs: HashSet<BlobId> = object.content.parts().iter().map(|part| part.blob).collect();
+    let mut told_blobs = told.content.parts().iter().map(|part| part.blob).peekable();
+    let has_blobs = told_blobs.peek().is_some() && told_blobs.all(|blob| blobs.contains(&blob));
+    object.write == told.write && (object.storage_class == told.storage_class || has_blobs)
 }
 
 /// Whether records may lie in a volume in which nothing lives. Volumes of large objects have none.
@@ -154,3 +163,7 @@ pub(crate) async fn records_in(inner: &Arc<Inner>, row: &VolumeRow) -> Result<Ve
     }
     Ok(found)
 }
+
+#[cfg(test)]
+#[path = "records_tests.rs"]
+mod tests;

@@ -25,7 +25,7 @@ use crate::api::ByteRange;
 use crate::error::{EngineError, Result};
 use crate::layout::{BLOB_HEAD_BYTES, BlobBlock, BlobStripe};
 use crate::volume::VolumeView;
-use crate::warm::count_part;
+use crate::warm::{WarmRead, count_part};
 
 /// How often one read may find that its bytes were moved.
 pub(crate) const RELOCATIONS_MAX: usize = 8;
@@ -75,7 +75,7 @@ impl Sink<'_> {
 }
 
 async fn send_range(
-    handle: ObjectHandle,
+    mut handle: ObjectHandle,
     range: ByteRange,
     key: Option<DataKey>,
     chunks: &mpsc::Sender<Result<Bytes>>,
@@ -83,11 +83,13 @@ async fn send_range(
     let Some((parts, multipart)) = handle.row.object.content.blobs() else {
         return Err(EngineError::Internal("a large object became something else"));
     };
+    let count = begun_before(parts, range.end).len();
     let warm = handle.warm_read(range).await;
     let mut places = Places::default();
-    let parts = begun_before(parts, range.end);
     let mut start = 0_u64;
-    for (index, part) in parts.iter().enumerate() {
+    for index in 0..count {
+        let parts = parts_of(&handle, count);
+        let part = parts.get(index).ok_or(EngineError::Internal("no part is left to be read"))?;
         let end = start + part.length_bytes;
         if end > range.start && start < range.end {
             let (mut from, mut to) = (range.start.max(start) - start, range.end.min(end) - start);
@@ -110,8 +112,8 @@ async fn send_range(
             let is_listening = if let Some(is_listening) = sent {
                 is_listening
             } else {
-                let extents = places.of_part(&handle.reader, (parts, index), &warm).await?;
-                send_blob(&handle.reader, (part.blob, extents), (at, to), &mut sink).await?
+                let own = OwnPlace { places: &mut places, warm: &warm, part: (count, index) };
+                own.send(&mut handle, (&mut at, to), &mut sink).await?
             };
             if !is_listening {
                 return Ok(());
@@ -124,6 +126,46 @@ async fn send_range(
     }
     drop(handle.guard);
     Ok(())
+}
+
+/// The first parts of an object.
+fn parts_of(handle: &ObjectHandle, count: usize) -> &[PartRef] {
+    let parts = handle.row.object.content.parts();
+    parts.get(..count).unwrap_or(parts)
+}
+
+/// A part that is read from the place of its object, not from a warm copy.
+struct OwnPlace<'a> {
+    places: &'a mut Places,
+    warm: &'a WarmRead,
+    /// Of how many parts that are read, and which of them.
+    part: (usize, usize),
+}
+
+impl OwnPlace<'_> {
+    /// Sends the part's bytes up to `to`; `false` if nobody listens any more. If its blob is gone because the version refers to
+    /// another one by now, which holds the same bytes, the rest comes from there.
+    async fn send(
+        self,
+        handle: &mut ObjectHandle,
+        (at, to): (&mut u64, u64),
+        sink: &mut Sink<'_>,
+    ) -> Result<bool> {
+        let (count, index) = self.part;
+        for _ in 0..RELOCATIONS_MAX {
+            let parts = parts_of(handle, count);
+            let part = parts.get(index).ok_or(EngineError::Internal("no part is left to be read"))?;
+            let sent = match self.places.of_part(&handle.reader, (parts, index), self.warm).await {
+                Ok(extents) => send_blob(&handle.reader, (part.blob, extents), (&mut *at, to), sink).await,
+                Err(error) => Err(error),
+            };
+            match sent {
+                Err(error @ EngineError::Unreadable { .. }) => handle.relocate(error).await?,
+                sent => return sent,
+            }
+        }
+        Err(EngineError::Unavailable { context: "reading an object whose blobs keep changing" })
+    }
 }
 
 /// The parts that have any of the first `end` bytes of their object.
@@ -154,16 +196,16 @@ async fn send_warm(
     sent.ok()
 }
 
-/// Sends bytes `from..to` of a blob as they are stored, from where it was seen; `false` if nobody listens any more.
+/// Sends bytes from `at` to `to` of a blob as they are stored, from where it was seen; `false` if nobody listens any more.
 async fn send_blob(
     reader: &Arc<Reader>,
     (blob, seen): (BlobId, Vec<Extent>),
-    (from, to): (u64, u64),
+    (at, to): (&mut u64, u64),
     sink: &mut Sink<'_>,
 ) -> Result<bool> {
-    let (mut at, mut extents) = (from, seen);
+    let mut extents = seen;
     for _ in 0..RELOCATIONS_MAX {
-        let error = match send_extents(reader, &extents, &mut at, to, sink).await {
+        let error = match send_extents(reader, &extents, at, to, sink).await {
             Ok(listening) => return Ok(listening),
             Err(error) => error,
         };

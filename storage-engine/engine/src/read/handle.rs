@@ -252,7 +252,7 @@ impl ObjectHandle {
     }
 
     /// The warm copy of this version, if there is one; `range` is what is read of it.
-    pub(super) async fn warm_read(&self, range: ByteRange) -> WarmRead {
+    pub(crate) async fn warm_read(&self, range: ByteRange) -> WarmRead {
         WarmRead::of(&self.reader, (self.bucket, &self.key), &self.row, range).await
     }
 

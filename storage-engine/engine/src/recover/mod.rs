@@ -13,6 +13,7 @@ mod assemble;
 mod blobs;
 mod buckets;
 mod drives;
+mod later;
 mod replay;
 mod report;
 mod resolve;

@@ -14,6 +14,7 @@ use granary_metadata::{
 use granary_types::{BlobId, BucketId, ObjectKey, StorageClass, VersionId, WriteId};
 use serde::{Deserialize, Serialize};
 
+use super::later::{Later, joined};
 use super::report::{Finding, FindingKind};
 use super::{Candidates, Verdict};
 use crate::record::Piece;
@@ -237,8 +238,8 @@ pub(super) struct Known {
     /// The records of each write that count: those of its last try.
     pub(super) puts: BTreeMap<WriteId, Vec<Record>>,
     pub(super) erased: BTreeMap<WriteId, Record>,
-    /// The coldest class that each write was given after it was put.
-    pub(super) classes: HashMap<WriteId, StorageClass>,
+    /// What was told of each write after it was put.
+    pub(super) later: HashMap<WriteId, Later>,
 }
 
 impl Known {
@@ -255,11 +256,7 @@ impl Known {
                         known.puts.entry(record.object.write).or_default().push(record);
                     }
                     Some(Deed::Retiered) => {
-                        let class = record.object.storage_class;
-                        let told = known.classes.entry(record.object.write).or_insert(class);
-                        if told.may_become(class) {
-                            *told = class;
-                        }
+                        known.later.entry(record.object.write).or_default().learn(record);
                     }
                     Some(Deed::Erased) => drop(known.erased.insert(record.object.write, record)),
                     Some(Deed::Refused(write)) => {
@@ -287,6 +284,10 @@ impl Known {
             let records = self.puts.remove(write);
             let mut object = entry.row.object.clone();
             let place = records.as_ref().and_then(|records| best_place(records));
+            let later = self.later.get(write);
+            if let Some(content) = blobs_of(later, &object, rules) {
+                object.content = content;
+            }
             let is_lost = match (object.content.packed().is_some(), place) {
                 (false, _) => !has_all(&object.content, rules),
                 (true, Some(place)) => {
@@ -297,7 +298,7 @@ impl Known {
             };
             let told = records.as_ref().and_then(|records| coldest(records));
             cool(&mut object, told.map(|told| told.object.storage_class));
-            cool(&mut object, self.classes.get(write).copied());
+            cool(&mut object, later.and_then(|later| later.class));
             let stamp = told.map(|record| record.stamp);
             let guess = Stamp { at_us: micros(object.modified.0), life: 0 };
             let version = Version {
@@ -338,10 +339,8 @@ impl Known {
             outdated
         };
         for (write, records) in self.puts {
-            let class = self.classes.get(&write).copied();
-            if let Some(event) = put_event(&records, class, rules).filter(|event| !is_outdated(event.stamp)) {
-                events.push(event);
-            }
+            let event = put_event(&records, self.later.get(&write), rules);
+            events.extend(event.filter(|event| !is_outdated(event.stamp)));
         }
         for (write, record) in self.erased {
             if !is_outdated(record.stamp) {
@@ -378,20 +377,27 @@ fn cool(object: &mut NewObject, told: Option<StorageClass>) {
     }
 }
 
-pub(super) fn put_event(records: &[Record], class: Option<StorageClass>, rules: &Rules<'_>) -> Option<Event> {
+/// The blobs that a version was told to refer to later.
+fn blobs_of(later: Option<&Later>, object: &NewObject, rules: &Rules<'_>) -> Option<Content> {
+    later?.content(&object.content, object.storage_class, rules)
+}
+
+pub(super) fn put_event(records: &[Record], later: Option<&Later>, rules: &Rules<'_>) -> Option<Event> {
     let standing = records.iter().map(|record| record.standing).max()?;
     let place = best_place(records);
     let pieces: BTreeMap<u32, &Record> = records.iter().map(|record| (record.piece.index, record)).collect();
     let first = coldest(records)?;
     let is_whole = usize::try_from(first.piece.of).is_ok_and(|of| of == pieces.len());
     let mut object = first.object.clone();
-    cool(&mut object, class);
     if let Some(place) = place {
         object.content = Content::Packed(place).sealed_like(&first.object.content);
-    } else if let Some((_, multipart)) = first.object.content.blobs() {
-        let parts = pieces.values().flat_map(|record| record.object.content.parts()).cloned().collect();
-        object.content = Content::Blobs { parts, multipart }.sealed_like(&first.object.content);
+    } else if let Some(content) = joined(&pieces) {
+        object.content = content;
+        if let Some(content) = blobs_of(later, &object, rules) {
+            object.content = content;
+        }
     }
+    cool(&mut object, later.and_then(|later| later.class));
     let has_place = object.content.packed().is_some() || object.content.blobs().is_some();
     let is_empty = !has_place && object.length_bytes > 0;
     let is_lost = !is_whole || is_empty || !has_all(&object.content, rules);
@@ -418,7 +424,7 @@ pub(crate) fn stored_length(content: &Content, part: &PartRef) -> u64 {
     }
 }
 
-fn has_all(content: &Content, rules: &Rules<'_>) -> bool {
+pub(super) fn has_all(content: &Content, rules: &Rules<'_>) -> bool {
     content.parts().iter().all(|part| (rules.has_blob)(part.blob, stored_length(content, part)))
 }
 

@@ -149,7 +149,7 @@ pub(crate) fn late_writes(tails: Vec<Tail>) -> Vec<Late> {
     let has_blob: &dyn Fn(BlobId, u64) -> bool = &|_, _| true;
     let rules = Rules { backup_ms: None, candidates: Candidates::All, decisions: &decisions, has_blob };
     for (write, records) in &known.puts {
-        let event = put_event(records, known.classes.get(write).copied(), &rules);
+        let event = put_event(records, known.later.get(write), &rules);
         let (Some(first), Some(event)) = (records.first(), event) else { continue };
         let Act::Put(version, conditions) = event.act else { continue };
         let is_new = new.contains(&first.object.write);

@@ -1,20 +1,27 @@
-//! Moving large objects: blob by blob, each copied, read back on all columns, and then swapped.
+//! Moving large objects: blob by blob, each copied, read back on all columns, and then swapped. Shared ones are left to the others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use granary_metadata::{BlobMove, BlobRow, Commit, Extent, NewObject, Outcome, Write};
-use granary_types::{BlobId, VolumeId, crash_point};
+use granary_metadata::{
+    BlobApart, BlobMove, BlobRow, Bucket, Commit, Content, Extent, NewBlob, NewObject, Outcome, Transition,
+    TransitionApart, Write,
+};
+use granary_types::{BlobId, StorageClass, VolumeId, crash_point};
 
 use super::Told;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::maintain::{Rewritten, Throttle, entries_of, rewrite, verify_extent};
 use crate::read::{Found, read_stripe};
+use crate::record::{BlobRecord, ObjectRecord};
 use crate::tiers::Tier;
 use crate::write::Recorded;
 
 const BLOBS_PAGE: usize = 1_000;
+/// Copies of shared blobs count when there is so much of them, or as much as a volume takes: no more is lost of the work when it is cut
+/// off, and no more waits for its commit.
+const STEP_BYTES: u64 = 4 << 30;
 
 /// A large object to be moved.
 pub(super) struct Large {
@@ -49,58 +56,175 @@ fn begin_of(blob: &BlobRow) -> Option<(VolumeId, u64)> {
     blob.extents.first().map(|extent| (extent.volume, extent.offset))
 }
 
-/// Moves the blobs of a large object that do not lie in the tier yet, and then gives it its class.
-pub(super) async fn move_large(inner: &Arc<Inner>, large: Large, throttle: &mut Throttle) -> Result<Outcome> {
+/// Moves the blobs of a large object that do not lie in the tier yet, and then gives it its class. What others refer to as well
+/// stays where it is for them: the object gets copies of its own. If others refer to a blob only since it was looked at, the
+/// object has to be looked at again.
+pub(super) async fn move_large(
+    inner: &Arc<Inner>,
+    bucket: &Bucket,
+    large: Large,
+    throttle: &mut Throttle,
+) -> Result<Outcome> {
     let Large { object, told: Told { record, mut transition, events }, tier } = large;
-    let mut apart = Apart { inner, tier, volumes: HashMap::new() };
-    let mut ids: Vec<BlobId> = object.content.parts().iter().map(|part| part.blob).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let mut left = Vec::new();
-    for ids in ids.chunks(BLOBS_PAGE) {
-        for blob in inner.store.blobs(ids).await? {
-            if apart.must_move(&blob).await? {
-                left.push(blob);
-            }
-        }
-    }
-    left.sort_by_key(begin_of);
-    let last = left.pop();
-    for blob in left {
-        let Rewritten { extents, advances, volumes } = apart.copy(&blob, throttle).await?;
-        let moved = BlobMove { blob: blob.id, from: blob.extents, to: extents };
-        let writes = vec![Write::MoveBlob(Box::new(moved))];
-        let outcome = inner.commit_one(Commit { advances, writes }).await?;
-        drop(volumes);
+    let mut apart = Apart { inner, tier, named: named(&object.content), volumes: HashMap::new() };
+    let (mut own, shared) = apart.out_of_place(&object.content).await?;
+    let last = if shared.is_empty() { own.pop() } else { None };
+    for blob in own {
+        let outcome = apart.move_own(blob, throttle).await?;
         crash_point("tier.after_blob");
         if !matches!(outcome, Outcome::Done { .. }) {
             return Ok(outcome);
         }
     }
+    if !shared.is_empty() {
+        let copying = Copying { bucket, object, transition, made: Made::default() };
+        return copying.copy_all(&apart, shared, events, throttle).await;
+    }
     let mut recorded = Recorded::default();
     if let Some(blob) = last {
-        let copy = apart.copy(&blob, throttle).await?;
-        transition.moves.push(BlobMove { blob: blob.id, from: blob.extents, to: copy.extents });
-        (recorded.advances, recorded.volumes) = (copy.advances, copy.volumes);
+        let Rewritten { extents, advances, volumes } = apart.copy(&blob, throttle).await?;
+        if apart.is_shared_by_now(blob.id).await? {
+            return Ok(Outcome::Moved);
+        }
+        transition.moves.push(BlobMove { blob: blob.id, from: blob.extents, to: extents });
+        (recorded.advances, recorded.volumes) = (advances, volumes);
     }
-    crash_point("tier.after_verify_before_commit");
     recorded.writes.push(Write::Transition(Box::new(transition)));
     recorded.writes.extend(events);
+    commit_last(inner, record, recorded).await
+}
+
+/// Commits what gives an object its class.
+async fn commit_last(inner: &Inner, record: Vec<Vec<u8>>, recorded: Recorded) -> Result<Outcome> {
+    crash_point("tier.after_verify_before_commit");
     let outcome = crate::objects::first(inner.commit_recorded(record, recorded).await?)?;
     inner.wake_for_events();
     crash_point("tier.after_commit");
     Ok(outcome)
 }
 
-/// What lies in a tier, and what does not.
+/// An object that gets copies of the blobs that it shares.
+struct Copying<'a> {
+    bucket: &'a Bucket,
+    /// As it is when the copies that were made count.
+    object: NewObject,
+    transition: Transition,
+    made: Made,
+}
+
+/// Copies that are durable, and that nothing refers to yet.
+#[derive(Default)]
+struct Made {
+    apart: Vec<BlobApart>,
+    bytes: u64,
+    recorded: Recorded,
+}
+
+impl Copying<'_> {
+    /// Copies the blobs, and lets the object refer to the copies: now and then to those that were made, and with the last of
+    /// them it gets its class.
+    async fn copy_all(
+        mut self,
+        apart: &Apart<'_>,
+        shared: Vec<BlobRow>,
+        events: Vec<Write>,
+        throttle: &mut Throttle,
+    ) -> Result<Outcome> {
+        let (inner, to) = (apart.inner, self.transition.to);
+        let step_bytes = STEP_BYTES.min(inner.options.volume_limit_bytes);
+        for blob in shared {
+            if self.made.bytes >= step_bytes {
+                let (record, recorded) = self.so_far(self.transition.from)?;
+                let outcome = crate::objects::first(inner.commit_recorded(record, recorded).await?)?;
+                crash_point("tier.after_blob");
+                if !matches!(outcome, Outcome::Done { .. }) {
+                    return Ok(outcome);
+                }
+            }
+            self.copy(apart, blob, throttle).await?;
+        }
+        let (record, mut recorded) = self.so_far(to)?;
+        recorded.writes.extend(events);
+        commit_last(inner, record, recorded).await
+    }
+
+    /// Copies a blob whole to one of the object's own.
+    async fn copy(&mut self, apart: &Apart<'_>, blob: BlobRow, throttle: &mut Throttle) -> Result<()> {
+        let id = BlobId::random().map_err(EngineError::drawing)?;
+        let (bucket, key) = (self.bucket.id, self.transition.key.clone());
+        let record = BlobRecord { bucket, key, version: self.object.version, part: None }.encode()?;
+        let from = blob.id;
+        let of_its_own = BlobRow { id, references: 0, ..blob };
+        let copy = apart.copy_extents(&of_its_own, record, |_| true, throttle).await?;
+        self.made.bytes += copy.extents.iter().map(|extent| extent.length_bytes).sum::<u64>();
+        self.made.recorded.advances.extend(copy.advances);
+        self.made.recorded.volumes.extend(copy.volumes);
+        self.made.apart.push(BlobApart { from, to: NewBlob { id, extents: copy.extents } });
+        let parts = self.object.content.parts_mut().iter_mut();
+        parts.filter(|part| part.blob == from).for_each(|part| part.blob = id);
+        Ok(())
+    }
+
+    /// What makes the copies count that were made: the record, which tells of them, and what is to be committed.
+    fn so_far(&mut self, class: StorageClass) -> Result<(Vec<Vec<u8>>, Recorded)> {
+        let Made { apart, mut recorded, .. } = std::mem::take(&mut self.made);
+        let transition = Transition { to: class, ..self.transition.clone() };
+        let key = &transition.key;
+        let record = ObjectRecord::of_class_and_blobs(self.bucket, key, &self.object, class)?;
+        recorded.writes.push(Write::TransitionApart(Box::new(TransitionApart { transition, apart })));
+        Ok((record, recorded))
+    }
+}
+
+/// How often the parts of an object name each of its blobs. Nothing of one whose blobs cannot be read under other ids: those of an
+/// encrypted upload, as the key of each part is made of its blob's id. They are moved for all who refer to them.
+fn named(content: &Content) -> HashMap<BlobId, u64> {
+    let is_bound = content.seal().is_some() && content.blobs().is_some_and(|(_, multipart)| multipart);
+    let mut named = HashMap::new();
+    for part in content.parts().iter().filter(|_| !is_bound) {
+        *named.entry(part.blob).or_default() += 1;
+    }
+    named
+}
+
+/// What lies in a tier and what does not, of the blobs of an object.
 struct Apart<'a> {
     inner: &'a Arc<Inner>,
     tier: Tier,
+    /// How often the object names blobs that it can leave to others.
+    named: HashMap<BlobId, u64>,
     /// Whether volumes that were asked for lie there.
     volumes: HashMap<VolumeId, bool>,
 }
 
 impl Apart<'_> {
+    /// The blobs that do not lie in the tier, in the order in which they begin in the volumes: those of the object alone, and
+    /// those that others refer to as well.
+    async fn out_of_place(&mut self, content: &Content) -> Result<(Vec<BlobRow>, Vec<BlobRow>)> {
+        let mut ids: Vec<BlobId> = content.parts().iter().map(|part| part.blob).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut left = Vec::new();
+        for ids in ids.chunks(BLOBS_PAGE) {
+            for blob in self.inner.store.blobs(ids).await? {
+                if self.must_move(&blob).await? {
+                    left.push(blob);
+                }
+            }
+        }
+        left.sort_by_key(begin_of);
+        Ok(left.into_iter().partition(|blob| !self.is_shared(blob)))
+    }
+
+    fn is_shared(&self, blob: &BlobRow) -> bool {
+        self.named.get(&blob.id).is_some_and(|named| blob.references > *named)
+    }
+
+    /// Asked when a blob was copied, which may take long.
+    async fn is_shared_by_now(&self, blob: BlobId) -> Result<bool> {
+        Ok(self.inner.store.blobs(&[blob]).await?.iter().any(|blob| self.is_shared(blob)))
+    }
+
     async fn must_move(&mut self, blob: &BlobRow) -> Result<bool> {
         let mut must_move = false;
         for extent in &blob.extents {
@@ -119,11 +243,33 @@ impl Apart<'_> {
         Ok(is_in)
     }
 
+    /// Moves a blob that nobody shares.
+    async fn move_own(&self, blob: BlobRow, throttle: &mut Throttle) -> Result<Outcome> {
+        let Rewritten { extents, advances, volumes } = self.copy(&blob, throttle).await?;
+        if self.is_shared_by_now(blob.id).await? {
+            return Ok(Outcome::Moved);
+        }
+        let moved = BlobMove { blob: blob.id, from: blob.extents, to: extents };
+        let writes = vec![Write::MoveBlob(Box::new(moved))];
+        let outcome = self.inner.commit_one(Commit { advances, writes }).await?;
+        drop(volumes);
+        Ok(outcome)
+    }
+
     /// Copies the extents of a blob that do not lie in the tier, and reads the copies back.
     async fn copy(&self, blob: &BlobRow, throttle: &mut Throttle) -> Result<Rewritten> {
         let is_in = |extent: &Extent| self.volumes.get(&extent.volume).copied().unwrap_or(false);
         let record = self.record_of(blob).await?;
-        let must_move = |extent: &Extent| !is_in(extent);
+        self.copy_extents(blob, record, |extent| !is_in(extent), throttle).await
+    }
+
+    async fn copy_extents(
+        &self,
+        blob: &BlobRow,
+        record: Vec<u8>,
+        must_move: impl Fn(&Extent) -> bool,
+        throttle: &mut Throttle,
+    ) -> Result<Rewritten> {
         let copy = rewrite(self.inner, blob, (self.tier, record), must_move, Some(throttle)).await?;
         crash_point("tier.after_copy_before_verify");
         for extent in copy.extents.iter().filter(|extent| !blob.extents.contains(extent)) {
@@ -146,3 +292,7 @@ impl Apart<'_> {
         own.ok_or_else(|| EngineError::Unreadable { context: format!("the record of blob {}", blob.id) })
     }
 }
+
+#[cfg(test)]
+#[path = "large_tests.rs"]
+mod tests;

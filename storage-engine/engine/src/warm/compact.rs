@@ -6,7 +6,6 @@ use bytes::Bytes;
 use granary_metadata::{
     BlobRow, Commit, ObjectRow, PackedLocation, VolumeRow, WarmChange, WarmPlace, WarmRow, WarmStep, Write,
 };
-use granary_types::BlobId;
 
 use super::room::is_done;
 use crate::engine::Inner;
@@ -40,12 +39,9 @@ pub(crate) async fn move_packed(
     Ok(if is_done(&outcome) { length_bytes } else { 0 })
 }
 
-/// Moves the parts of large objects' copies that lie in `victim` and were written for this blob. Returns the bytes moved.
-pub(crate) async fn move_parts(
-    inner: &Arc<Inner>,
-    (blob, record): (BlobId, &[u8]),
-    victim: &VolumeRow,
-) -> Result<u64> {
+/// Moves the parts that lie in `victim` of the copy of a large object, one of whose blobs has this record. Under which id they
+/// were written does not matter: their version may refer to other blobs of the same bytes since. Returns the bytes moved.
+pub(crate) async fn move_parts(inner: &Arc<Inner>, record: &[u8], victim: &VolumeRow) -> Result<u64> {
     let Some(BlobRecord { bucket, key, version, part: None }) = BlobRecord::decode(record) else {
         return Ok(0);
     };
@@ -59,13 +55,13 @@ pub(crate) async fn move_parts(
     let mut moved_bytes = 0;
     // Of a copy that was begun, those that are there.
     let parts = object.content.parts().iter().zip(place.parts().to_vec());
-    for (index, (_, from)) in (0_u32..).zip(parts).filter(|(_, (part, _))| part.blob == blob) {
+    for (index, (part, from)) in (0_u32..).zip(parts) {
         let lies_there = |extent: &granary_metadata::Extent| extent.volume == victim.volume.id;
         let bytes: u64 = from.iter().filter(|e| lies_there(e)).map(|extent| extent.length_bytes).sum();
         if bytes == 0 {
             continue;
         }
-        let copy = BlobRow { id: blob, extents: from.clone(), references: 0 };
+        let copy = BlobRow { id: part.blob, extents: from.clone(), references: 0 };
         let to = (inner.pool.for_compacting(Tier::Warm, victim), record.to_vec());
         let copied = rewrite(inner, &copy, to, lies_there, None).await?;
         let Rewritten { extents: to, advances, volumes } = copied;
@@ -82,3 +78,7 @@ pub(crate) async fn move_parts(
     }
     Ok(moved_bytes)
 }
+
+#[cfg(test)]
+#[path = "compact_tests.rs"]
+mod tests;

@@ -96,7 +96,7 @@ pub(crate) async fn reopen(options: &EngineOptions) -> Engine {
     }
 }
 
-fn is_locked(error: &granary_engine::EngineError) -> bool {
+pub(crate) fn is_locked(error: &granary_engine::EngineError) -> bool {
     let text = format!("{error:?}");
     text.contains("another granary process") || text.contains("in use by another process")
 }

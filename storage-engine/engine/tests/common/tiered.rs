@@ -28,8 +28,13 @@ pub(crate) fn options(dir: &std::path::Path) -> EngineOptions {
 }
 
 pub(crate) async fn tiered() -> Store {
+    tiered_with(|_| {}).await
+}
+
+pub(crate) async fn tiered_with(change: impl FnOnce(&mut EngineOptions)) -> Store {
     let dir = tempfile::tempdir().unwrap();
-    let options = options(dir.path());
+    let mut options = options(dir.path());
+    change(&mut options);
     let engine = Engine::open(options.clone()).await.unwrap();
     engine.create_bucket(&bucket(), "us-east-1", "root").await.unwrap();
     Store { dir, options, engine }

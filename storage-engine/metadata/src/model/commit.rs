@@ -272,6 +272,26 @@ pub struct Transition {
     pub moves: Vec<BlobMove>,
 }
 
+/// A blob that a version shares with others, and the copy of its bytes that is the version's own from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobApart {
+    /// The blob that the version names; who else refers to it keeps it.
+    pub from: BlobId,
+    /// What the version names instead.
+    pub to: NewBlob,
+}
+
+/// As [`Transition`], of a version that shares blobs: it refers to copies of its own from now on, and leaves the blobs to the
+/// others. Applied only if the version names each of them still; otherwise the outcome is [`Outcome::Moved`]. A class that stays
+/// the same is allowed: what was copied so far counts then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransitionApart {
+    /// The class, and the blobs that are moved because nobody shares them.
+    pub transition: Transition,
+    /// The blobs that are shared, each of them once, and their copies.
+    pub apart: Vec<BlobApart>,
+}
+
 /// Give a version another key, in one step: nobody sees both or neither. The bytes stay where they are if the new version
 /// refers to the blobs of the old one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -307,6 +327,7 @@ pub enum Write {
     Restore(Box<RestoreChange>),
     Warm(Box<WarmChange>),
     ReferPart(Box<ReferPart>),
+    TransitionApart(Box<TransitionApart>),
 }
 
 /// Moves a volume's committed end forward, if the volume is still open at `epoch`.

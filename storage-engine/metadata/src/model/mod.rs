@@ -21,8 +21,9 @@ mod warm_step;
 pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket};
 pub(crate) use commit::fits;
 pub use commit::{
-    BlobMove, Commit, CompleteUpload, DeleteObject, NewUpload, ObjectMove, Outcome, PutObject, PutPart,
-    ReferPart, RemoveObject, RenameObject, TagMatch, Transition, VolumeAdvance, Write, WriteConditions,
+    BlobApart, BlobMove, Commit, CompleteUpload, DeleteObject, NewUpload, ObjectMove, Outcome, PutObject,
+    PutPart, ReferPart, RemoveObject, RenameObject, TagMatch, Transition, TransitionApart, VolumeAdvance,
+    Write, WriteConditions,
 };
 pub(crate) use event::{Causes, event_outcome};
 pub use event::{EventCause, EventPlace, NewEvent, QueuedEvent};

@@ -162,6 +162,14 @@ impl Content {
         self.blobs().map_or(&[], |(parts, _)| parts)
     }
 
+    /// As [`Content::parts`], to be changed.
+    pub fn parts_mut(&mut self) -> &mut [PartRef] {
+        match self {
+            Self::Blobs { parts, .. } | Self::SealedBlobs { parts, .. } => parts,
+            _ => &mut [],
+        }
+    }
+
     /// What is told of it where its place is not: the encryption alone.
     #[must_use]
     pub fn without_place(&self) -> Self {

@@ -85,6 +85,11 @@ fn write_weight(write: &Write) -> usize {
         Write::PutPart(part) => part.blob.extents.len(),
         Write::MoveBlob(moved) => moved.to.len(),
         Write::Transition(transition) => transition.moves.iter().map(|moved| moved.to.len()).sum(),
+        // As many parts get a reference and lose one as blobs are copied, or more.
+        Write::TransitionApart(apart) => {
+            let moved = apart.transition.moves.iter().map(|moved| moved.to.len());
+            moved.chain(apart.apart.iter().map(|apart| apart.to.extents.len().saturating_add(2))).sum()
+        }
         Write::Warm(change) => change.step.extents().count(),
         Write::Delete(_)
         | Write::Remove(_)

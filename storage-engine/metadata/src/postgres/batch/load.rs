@@ -6,7 +6,7 @@ use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VersionId, Vol
 use sqlx::Row;
 
 use super::{Batch, BlobState, Key, KeyState, OlderState, PartState, Presence, UploadState, Volume, touched};
-use crate::model::{Bucket, Commit, DeleteObject, PartRow, PutObject, RemoveObject, Write};
+use crate::model::{Bucket, Commit, DeleteObject, PartRow, PutObject, RemoveObject, Transition, Write};
 use crate::postgres::connect::Session;
 use crate::postgres::failure::Failure;
 use crate::postgres::rows;
@@ -102,9 +102,11 @@ impl<'c> Wanted<'c> {
                 self.blobs.insert(moved.blob);
             }
             Write::Event(_) => {}
-            Write::Transition(transition) => {
-                self.key(transition.bucket, &transition.key).versions.insert(transition.version);
-                self.blobs.extend(transition.moves.iter().map(|moved| moved.blob));
+            Write::Transition(transition) => self.add_transition(transition),
+            // The blobs that are left are loaded with the version, which refers to them.
+            Write::TransitionApart(apart) => {
+                self.add_transition(&apart.transition);
+                self.blobs.extend(apart.apart.iter().map(|apart| apart.to.id));
             }
             Write::Restore(change) => {
                 self.key(change.bucket, &change.key).versions.insert(change.version);
@@ -125,6 +127,11 @@ impl<'c> Wanted<'c> {
         let key = self.key(put.bucket, &put.key);
         key.versions.insert(put.object.version);
         self.blobs.extend(parts_of(&put.object).iter().map(|part| part.blob));
+    }
+
+    fn add_transition(&mut self, transition: &'c Transition) {
+        self.key(transition.bucket, &transition.key).versions.insert(transition.version);
+        self.blobs.extend(transition.moves.iter().map(|moved| moved.blob));
     }
 
     fn add_delete(&mut self, delete: &'c DeleteObject) {

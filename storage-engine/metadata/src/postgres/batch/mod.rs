@@ -166,9 +166,11 @@ impl Batch {
             },
         };
         // What is left behind by a bucket that is gone is moved and dropped all the same.
-        if !matches!(write, Write::MoveObject(_) | Write::Transition(_) | Write::Warm(_))
-            && !self.buckets.contains_key(&bucket)
-        {
+        let moves = matches!(
+            write,
+            Write::MoveObject(_) | Write::Transition(_) | Write::TransitionApart(_) | Write::Warm(_)
+        );
+        if !moves && !self.buckets.contains_key(&bucket) {
             return Outcome::NoSuchBucket;
         }
         match write {
@@ -189,7 +191,8 @@ impl Batch {
             Write::Rename(rename) => self.rename_object(rename),
             // Whether it is queued depends on the writes before it.
             Write::Event(_) => event_outcome(false),
-            Write::Transition(transition) => self.transition_object(transition),
+            Write::Transition(transition) => self.transition_object(transition, &[]),
+            Write::TransitionApart(apart) => self.transition_object(&apart.transition, &apart.apart),
             Write::Restore(change) => self.restore_object(change),
             Write::Warm(change) => self.warm_object(change),
             Write::ReferPart(refer) => self.refer_part(refer),
@@ -219,6 +222,7 @@ fn touched(write: &Write) -> Option<(BucketId, &ObjectKey)> {
         Write::Expire(expire) => Some((expire.remove.bucket, &expire.remove.key)),
         Write::Rename(rename) => Some((rename.put.bucket, &rename.put.key)),
         Write::Transition(transition) => Some((transition.bucket, &transition.key)),
+        Write::TransitionApart(apart) => Some((apart.transition.bucket, &apart.transition.key)),
         Write::Restore(change) => Some((change.bucket, &change.key)),
         Write::Warm(change) => Some((change.bucket, &change.key)),
         Write::ReferPart(refer) => Some((refer.bucket, &refer.key)),

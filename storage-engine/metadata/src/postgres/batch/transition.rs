@@ -1,23 +1,31 @@
 //! Another storage class for a version.
 
 use super::Batch;
-use crate::model::{Outcome, Transition};
-use crate::sqlite::apply::transition::retier;
+use crate::model::{BlobApart, Outcome, Transition};
+use crate::sqlite::apply::blobs::object_referrer;
+use crate::sqlite::apply::transition::{Swap, ends_restore, retier, swap, swaps};
 
 impl Batch {
-    pub(super) fn transition_object(&mut self, transition: &Transition) -> Outcome {
+    pub(super) fn transition_object(&mut self, transition: &Transition, apart: &[BlobApart]) -> Outcome {
         let is_there = |blob: &crate::model::BlobMove| {
             self.blobs.get(&blob.blob).is_some_and(|known| known.extents.as_ref() == Some(&blob.from))
         };
         if !transition.moves.iter().all(is_there) {
             return Outcome::Moved;
         }
-        let state = self.key(transition.bucket, &transition.key);
+        let (bucket, key) = (transition.bucket, &transition.key);
+        let state = self.key(bucket, key);
         let Some((stored, changed)) = state.version_mut(transition.version) else { return Outcome::Moved };
+        let swaps = match swaps(&stored.row.object.content, apart) {
+            Ok(swaps) => swaps,
+            Err(outcome) => return outcome,
+        };
         let left = match retier(&mut stored.row, transition) {
             Ok(left) => left,
             Err(outcome) => return outcome,
         };
+        swap(&mut stored.row.object.content, &swaps);
+        let order = stored.row.order;
         *changed = true;
         if let Some((from, to)) = left.zip(transition.place.as_ref()) {
             self.add_live(to.volume, u64::from(to.length_bytes));
@@ -26,8 +34,16 @@ impl Batch {
         for moved in &transition.moves {
             self.move_blob(moved);
         }
-        if transition.from.is_archive() {
-            self.drop_restore(transition.bucket, &transition.key, transition.write);
+        for blob in apart {
+            self.add_blob(&blob.to);
+        }
+        for Swap { index, from, to } in swaps {
+            let referrer = object_referrer(bucket, key, order, index);
+            self.add_reference(to, referrer);
+            self.drop_reference(from, referrer);
+        }
+        if ends_restore(transition) {
+            self.drop_restore(bucket, key, transition.write);
         }
         Outcome::Done { replaced: None, order: 0 }
     }

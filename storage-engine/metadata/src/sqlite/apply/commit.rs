@@ -6,8 +6,8 @@ use super::Batch;
 use super::events::store_event;
 use crate::error::MetadataError;
 use crate::model::{
-    Causes, Commit, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch, VersionKind,
-    VolumeAdvance, VolumeState, Write, WriteConditions, event_outcome,
+    BlobApart, Causes, Commit, EraseTerms, Extent, NewBlob, ObjectRow, Outcome, PackedLocation, TagMatch,
+    Transition, VersionKind, VolumeAdvance, VolumeState, Write, WriteConditions, event_outcome,
 };
 use crate::sqlite::failure::Failure;
 
@@ -58,7 +58,8 @@ impl Batch<'_> {
             Write::Rename(rename) => self.rename_object(rename),
             // Whether it is queued depends on the writes before it.
             Write::Event(_) => Ok(event_outcome(false)),
-            Write::Transition(transition) => self.transition_object(transition),
+            Write::Transition(transition) => self.transition_object(transition, &[]),
+            Write::TransitionApart(apart) => self.transition_object(&apart.transition, &apart.apart),
             Write::Restore(change) => self.restore_object(change),
             Write::Warm(change) => self.warm_object(change),
             Write::ReferPart(refer) => self.refer_part(refer),
@@ -131,10 +132,8 @@ pub(crate) fn new_places<'w, E>(
         Write::PutPart(part) => extents(&part.blob.extents),
         Write::MoveObject(moved) => visit(Place::Packed(&moved.to)),
         Write::MoveBlob(moved) => extents(&moved.to),
-        Write::Transition(transition) => {
-            transition.moves.iter().try_for_each(|moved| extents(&moved.to))?;
-            transition.place.as_ref().map_or(Ok(()), |place| visit(Place::Packed(place)))
-        }
+        Write::Transition(transition) => new_places_of(transition, &[], visit),
+        Write::TransitionApart(apart) => new_places_of(&apart.transition, &apart.apart, visit),
         Write::Warm(change) => {
             change.step.extents().map(Place::Extent).try_for_each(&mut *visit)?;
             change.step.packed().map_or(Ok(()), |at| visit(Place::Packed(at)))
@@ -155,6 +154,17 @@ pub(crate) fn new_places<'w, E>(
         | Write::Event(_)
         | Write::ReferPart(_) => Ok(()),
     }
+}
+
+fn new_places_of<'w, E>(
+    transition: &'w Transition,
+    apart: &'w [BlobApart],
+    visit: &mut impl FnMut(Place<'w>) -> Result<(), E>,
+) -> Result<(), E> {
+    let moved = transition.moves.iter().flat_map(|moved| &moved.to);
+    let copied = apart.iter().flat_map(|apart| &apart.to.extents);
+    moved.chain(copied).map(Place::Extent).try_for_each(&mut *visit)?;
+    transition.place.as_ref().map_or(Ok(()), |place| visit(Place::Packed(place)))
 }
 
 /// What a condition makes of the current version; `None` if all hold. A delete marker is no current object.

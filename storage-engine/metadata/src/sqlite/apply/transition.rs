@@ -1,12 +1,14 @@
 //! Another storage class for a version.
 
-use granary_types::{BucketId, ObjectKey, VersionId};
+use std::collections::{HashMap, HashSet};
+
+use granary_types::{BlobId, BucketId, ObjectKey, VersionId};
 
 use super::Batch;
-use super::blobs::load_extents;
+use super::blobs::{load_extents, object_referrer};
 use super::objects::{REPLACE_CURRENT, REPLACE_VERSION, load_current, load_older, store};
 use super::side::{Beside, drop_beside};
-use crate::model::{ObjectRow, Outcome, PackedLocation, Transition};
+use crate::model::{BlobApart, Content, ObjectRow, Outcome, PackedLocation, Transition};
 use crate::sqlite::codec::{ObjectColumns, StoredObject};
 use crate::sqlite::failure::Failure;
 
@@ -33,6 +35,47 @@ pub(crate) fn retier(
     Ok(left)
 }
 
+/// A part that names another blob now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Swap {
+    pub(crate) index: u32,
+    pub(crate) from: BlobId,
+    pub(crate) to: BlobId,
+}
+
+/// The parts of a version that are to name other blobs.
+///
+/// # Errors
+/// [`Outcome::Moved`] if it does not name all of the blobs any more.
+pub(crate) fn swaps(content: &Content, apart: &[BlobApart]) -> Result<Vec<Swap>, Outcome> {
+    if apart.is_empty() {
+        return Ok(Vec::new());
+    }
+    let copies: HashMap<BlobId, BlobId> = apart.iter().map(|apart| (apart.from, apart.to.id)).collect();
+    let named = (0_u32..).zip(content.parts()).filter_map(|(index, part)| {
+        let to = copies.get(&part.blob)?;
+        Some(Swap { index, from: part.blob, to: *to })
+    });
+    let swaps: Vec<Swap> = named.collect();
+    let found: HashSet<BlobId> = swaps.iter().map(|swap| swap.from).collect();
+    if found.len() == copies.len() { Ok(swaps) } else { Err(Outcome::Moved) }
+}
+
+/// Lets the parts name the other blobs.
+pub(crate) fn swap(content: &mut Content, swaps: &[Swap]) {
+    let mut left = swaps.iter().peekable();
+    for (index, part) in (0_u32..).zip(content.parts_mut()) {
+        if let Some(swap) = left.next_if(|swap| swap.index == index) {
+            part.blob = swap.to;
+        }
+    }
+}
+
+/// Whether a restore of an archived version ends with its transition.
+pub(crate) fn ends_restore(transition: &Transition) -> bool {
+    transition.from.is_archive() && transition.from != transition.to
+}
+
 impl Batch<'_> {
     /// A version, and the statement that stores it again.
     pub(super) fn version(
@@ -51,7 +94,11 @@ impl Batch<'_> {
         })
     }
 
-    pub(super) fn transition_object(&mut self, transition: &Transition) -> Result<Outcome, Failure> {
+    pub(super) fn transition_object(
+        &mut self,
+        transition: &Transition,
+        apart: &[BlobApart],
+    ) -> Result<Outcome, Failure> {
         let (bucket, key) = (transition.bucket, &transition.key);
         let Some((statement, mut stored)) = self.version(bucket, key, transition.version)? else {
             return Ok(Outcome::Moved);
@@ -61,10 +108,15 @@ impl Batch<'_> {
                 return Ok(Outcome::Moved);
             }
         }
+        let swaps = match swaps(&stored.row.object.content, apart) {
+            Ok(swaps) => swaps,
+            Err(outcome) => return Ok(outcome),
+        };
         let left = match retier(&mut stored.row, transition) {
             Ok(left) => left,
             Err(outcome) => return Ok(outcome),
         };
+        swap(&mut stored.row.object.content, &swaps);
         let row = &stored.row;
         let columns = ObjectColumns::new(bucket, key, &row.object, (row.order, stored.top_order), row.lock)?;
         store(self.connection, statement, bucket, key, &columns)?;
@@ -75,7 +127,15 @@ impl Batch<'_> {
         for moved in &transition.moves {
             self.move_blob(moved)?;
         }
-        if transition.from.is_archive() {
+        for blob in apart {
+            self.add_blob(&blob.to)?;
+        }
+        for Swap { index, from, to } in swaps {
+            let referrer = object_referrer(bucket, key, row.order, index);
+            self.add_reference(to, &referrer)?;
+            self.drop_reference(from, &referrer)?;
+        }
+        if ends_restore(transition) {
             drop_beside(self.connection, Beside::Restore, (bucket, key, transition.write))?;
         }
         Ok(Outcome::Done { replaced: None, order: 0 })

@@ -1,0 +1,115 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use granary_metadata::{BlobApart, NewBlob, Transition, TransitionApart, VolumeState};
+use granary_types::{BlobId, BucketName, DriveClass, Etag, ObjectKey, StorageClass};
+
+use super::*;
+use crate::api::{ByteRange, Digests, PutOptions, PutSource, SourceError};
+use crate::maintain::compact_volume;
+use crate::rename::whole;
+use crate::warm::WarmJobState;
+use crate::{Engine, EngineOptions};
+
+const LENGTH: usize = 300_000;
+
+struct Body(Option<Bytes>);
+
+#[async_trait]
+impl PutSource for Body {
+    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
+        Ok(self.0.take())
+    }
+
+    async fn finish(&mut self) -> Result<Digests, SourceError> {
+        Ok(Digests { etag: Etag::new("etag"), checksum: None })
+    }
+
+    fn length_hint_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+fn place() -> (BucketName, ObjectKey) {
+    (BucketName::new("bucket").unwrap(), ObjectKey::new("k").unwrap())
+}
+
+/// A store on an SSD and a disk, in which nothing happens by itself.
+async fn open(dir: &Path) -> Engine {
+    let data = [dir.join("d0"), dir.join("d1")];
+    let mut options = EngineOptions::new(data.to_vec());
+    options.drive_classes = data.into_iter().zip([DriveClass::Ssd, DriveClass::Hdd]).collect();
+    options.maintenance_interval = Duration::from_hours(1);
+    Engine::open(options).await.unwrap()
+}
+
+/// Stores a large object on the disk and has it copied to the SSD.
+async fn put_warm(engine: &Engine) {
+    let (bucket, key) = place();
+    engine.create_bucket(&bucket, "us-east-1", "root").await.unwrap();
+    let options = PutOptions { storage_class: StorageClass::StandardIa, ..PutOptions::default() };
+    let mut body = Body(Some(Bytes::from(vec![7; LENGTH])));
+    engine.put_object(&bucket, &key, options, &mut body).await.unwrap();
+    let (job, begun) = (engine.prefetch(&bucket, "").await.unwrap(), Instant::now());
+    while engine.warm_job(job).unwrap().state == WarmJobState::Running {
+        assert!(begun.elapsed() < Duration::from_mins(1), "it is not copied");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Where the copy lies.
+async fn copy_of(engine: &Engine, row: &ObjectRow) -> Vec<VolumeId> {
+    let (bucket, key) = place();
+    let id = engine.bucket(&bucket).await.unwrap().id;
+    let found = engine.inner.store.object_warmth(id, &key, row.object.write).await.unwrap().unwrap();
+    let place = found.place.unwrap();
+    place.parts().iter().flatten().map(|extent| extent.volume).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_compacted_whose_version_refers_to_another_blob_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bucket, key) = place();
+    let engine = open(dir.path()).await;
+    put_warm(&engine).await;
+    let row = engine.open_object(&bucket, &key, None).await.unwrap().row.clone();
+    let (object, from) = (&row.object, row.object.content.parts()[0].blob);
+    let store = &engine.inner.store;
+    let extents = store.blobs(&[from]).await.unwrap().remove(0).extents;
+    let transition = Transition {
+        bucket: engine.bucket(&bucket).await.unwrap().id,
+        key: key.clone(),
+        version: object.version,
+        write: object.write,
+        from: object.storage_class,
+        to: object.storage_class,
+        place: None,
+        moves: Vec::new(),
+    };
+    // The same bytes under another id are enough here.
+    let to = NewBlob { id: BlobId::random().unwrap(), extents };
+    let apart = TransitionApart { transition, apart: vec![BlobApart { from, to }] };
+    let writes = vec![Write::TransitionApart(Box::new(apart))];
+    let outcome = store.commit(Commit { advances: Vec::new(), writes }).await.unwrap().remove(0);
+    assert!(is_done(&outcome), "{outcome:?}");
+    engine.close().await.unwrap();
+    // Closed, the volumes take no more.
+    let engine = open(dir.path()).await;
+    let left = copy_of(&engine, &row).await;
+    for id in &left {
+        let volume = engine.inner.store.volume(*id).await.unwrap().unwrap();
+        compact_volume(&engine.inner, &volume).await.unwrap();
+        let now = engine.inner.store.volume(*id).await.unwrap().unwrap();
+        assert_eq!((now.live_bytes, now.state), (0, VolumeState::Freed));
+    }
+    assert!(copy_of(&engine, &row).await.iter().all(|id| !left.contains(id)));
+    let opened = engine.open_object(&bucket, &key, None).await.unwrap();
+    let warm = opened.warm_read(ByteRange { start: 0, end: LENGTH as u64 }).await;
+    assert!(warm.part(0).is_some());
+    assert_eq!(whole(opened).await.unwrap(), vec![7; LENGTH]);
+    engine.close().await.unwrap();
+}
