@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use granary_metadata::{BlobApart, NewBlob, Transition, TransitionApart, VolumeState};
-use granary_types::{BlobId, BucketName, DriveClass, Etag, ObjectKey, StorageClass};
+use granary_types::{BlobId, BucketName, DriveClass, Etag, ObjectKey, StorageClass, VolumeId};
 
 use super::*;
 use crate::api::{ByteRange, Digests, PutOptions, PutSource, SourceError};
