@@ -72,25 +72,47 @@ impl PutSource for CopyBody {
     }
 }
 
-/// The digests of bytes that are shared and not copied: those of the source where it is shared as a whole and has them, otherwise
-/// the bytes are read.
-///
-/// # Errors
-/// When they cannot be read.
-pub(crate) async fn digests_of(
-    source: &ObjectInfo,
-    shared: &SharedBlobs,
+/// Bytes that are shared and not copied: none of them come, and their digests at the end. Those are the source's where it is shared as
+/// a whole and has them; otherwise the bytes are read then.
+pub(crate) struct SharedBody<'a> {
+    source: &'a ObjectInfo,
+    shared: &'a SharedBlobs,
     algorithm: ChecksumAlgorithm,
-    pool: &Md5Pool,
-) -> Result<Digests, SourceError> {
-    if shared.length_bytes() == source.length_bytes
-        && let Some(known) = known_digests(source, algorithm)
-    {
-        return Ok(known);
+    pool: &'a Md5Pool,
+}
+
+impl<'a> SharedBody<'a> {
+    pub(crate) fn new(
+        source: &'a ObjectInfo,
+        shared: &'a SharedBlobs,
+        algorithm: ChecksumAlgorithm,
+        pool: &'a Md5Pool,
+    ) -> Self {
+        Self { source, shared, algorithm, pool }
     }
-    let mut body = CopyBody::new(shared.read(), shared.length_bytes(), algorithm, pool)?;
-    while body.next().await?.is_some() {}
-    body.finish().await
+}
+
+#[async_trait]
+impl PutSource for SharedBody<'_> {
+    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
+        Ok(None)
+    }
+
+    async fn finish(&mut self) -> Result<Digests, SourceError> {
+        if self.shared.length_bytes() == self.source.length_bytes
+            && let Some(known) = known_digests(self.source, self.algorithm)
+        {
+            return Ok(known);
+        }
+        let (reader, length_bytes) = (self.shared.read(), self.shared.length_bytes());
+        let mut body = CopyBody::new(reader, length_bytes, self.algorithm, self.pool)?;
+        while body.next().await?.is_some() {}
+        body.finish().await
+    }
+
+    fn length_hint_bytes(&self) -> Option<u64> {
+        Some(self.shared.length_bytes())
+    }
 }
 
 /// The digests of an object whose tag is the MD5 of its bytes, as it is if it was put whole, and whose checksum is of all of them.

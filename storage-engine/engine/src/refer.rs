@@ -5,11 +5,13 @@
 //! a compaction that races with a copy never frees what the copy has. Whoever comes too late gets [`EngineError::BlobsGone`], and looks
 //! at the source again.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use granary_metadata::{Commit, Content, PartRef, PartRow, ReferPart, Write};
 use granary_types::{
-    BucketName, ObjectKey, PartNumber, StorageClass, UnixMillis, UploadId, WriteId, crash_point,
+    BlobId, BucketName, ObjectKey, PartNumber, StorageClass, UnixMillis, UploadId, WriteId, crash_point,
 };
 
 use crate::api::{ByteRange, Digests, PutOptions, PutSource, SourceError, UploadedPart, Written};
@@ -19,6 +21,10 @@ use crate::error::{EngineError, Result};
 use crate::quota::Amount;
 use crate::read::{ObjectHandle, ObjectStream};
 use crate::sealing::Encryption;
+use crate::tiers::Tier;
+
+/// Blobs asked for together.
+const BLOBS_PAGE: usize = 1_000;
 
 /// Whole blobs of an object that is opened, which another one may refer to.
 pub struct SharedBlobs {
@@ -50,24 +56,48 @@ impl SharedBlobs {
 impl Engine {
     /// The blobs that hold `range` of an object, if an unencrypted object of `class` may refer to them: if the range consists of whole
     /// ones, they are not encrypted, and bytes of that class belong where they lie.
-    #[must_use]
-    pub fn shared_blobs(
+    ///
+    /// # Errors
+    /// [`EngineError::NoDrivesForClass`], and when the metadata fails.
+    pub async fn shared_blobs(
         &self,
         opened: &ObjectHandle,
         range: ByteRange,
         class: StorageClass,
-    ) -> Option<SharedBlobs> {
-        let object = &opened.row.object;
-        let Content::Blobs { parts, .. } = &object.content else { return None };
-        let tiers = &self.inner.pool.tiers;
-        if tiers.for_writing(class).ok()? != tiers.for_keeping(object.storage_class) {
-            return None;
+    ) -> Result<Option<SharedBlobs>> {
+        let Content::Blobs { parts, .. } = &opened.row.object.content else { return Ok(None) };
+        let Some(parts) = parts_of(parts, range) else { return Ok(None) };
+        if !self.lie_in(&parts, self.inner.pool.tiers.for_writing(class)?).await? {
+            return Ok(None);
         }
-        let parts = parts_of(parts, range)?;
-        Some(SharedBlobs { opened: opened.again(), range, parts })
+        Ok(Some(SharedBlobs { opened: opened.again(), range, parts }))
     }
 
-    /// Stores an object that consists of these blobs; `digests` are of its bytes.
+    /// Whether all bytes of these parts lie in the tier. What spilled, is on its way to another class or was written under other rules
+    /// does not, whatever the class of its object says.
+    async fn lie_in(&self, parts: &[PartRef], tier: Tier) -> Result<bool> {
+        if !self.inner.pool.tiers.is_tiered() {
+            return Ok(true);
+        }
+        let mut ids: Vec<BlobId> = parts.iter().map(|part| part.blob).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut volumes = BTreeSet::new();
+        for ids in ids.chunks(BLOBS_PAGE) {
+            let blobs = self.inner.store.blobs(ids).await?;
+            volumes.extend(blobs.iter().flat_map(|blob| &blob.extents).map(|extent| extent.volume));
+        }
+        for volume in volumes {
+            let row = self.inner.store.volume(volume).await?;
+            if !row.is_some_and(|row| self.inner.pool.tiers.is_in(&row, tier)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Stores an object that consists of these blobs. `source` gives no bytes, and at its end the digests of theirs: it is asked when
+    /// it is known that there is room for the object.
     ///
     /// # Errors
     /// [`EngineError::BlobsGone`] if the object they were found at was deleted or changed meanwhile; and as [`Engine::put_object`].
@@ -77,7 +107,7 @@ impl Engine {
         key: &ObjectKey,
         options: PutOptions,
         shared: &SharedBlobs,
-        digests: Digests,
+        source: &mut dyn PutSource,
     ) -> Result<Written> {
         if !matches!(options.encryption, Encryption::None) {
             return Err(EngineError::Internal("an encrypted object was to share its bytes"));
@@ -87,11 +117,12 @@ impl Engine {
         let number = parts.last().map(|part| part.number);
         let number = number.ok_or(EngineError::Internal("a copy of no blobs"))?;
         let beginning = Beginning { parts, multipart: false, length_bytes, number };
-        let mut nothing_more = NothingMore { digests: Some(digests), length_bytes };
+        let mut nothing_more = NothingMore { source, length_bytes };
         self.put_behind(bucket, key, options, &mut nothing_more, Some(beginning)).await
     }
 
-    /// Stores a part of an upload without encryption that consists of these blobs, of which there must be one.
+    /// Stores a part of an upload without encryption that consists of these blobs, of which there must be one. `source` is as for
+    /// [`Engine::put_shared`].
     ///
     /// # Errors
     /// [`EngineError::BlobsGone`] as for [`Engine::put_shared`]; and as [`Engine::put_part`].
@@ -101,7 +132,7 @@ impl Engine {
         key: &ObjectKey,
         (upload, number): (UploadId, PartNumber),
         shared: &SharedBlobs,
-        digests: Digests,
+        source: &mut dyn PutSource,
     ) -> Result<UploadedPart> {
         let [blob] = shared.parts.as_slice() else {
             return Err(EngineError::Internal("a part was to refer to several blobs"));
@@ -110,6 +141,7 @@ impl Engine {
         self.unsealed_upload(found.id, key, upload).await?;
         let length_bytes = shared.length_bytes();
         let _room = self.room(&found, Amount { bytes: length_bytes, objects: 0 }).await?;
+        let digests = source.finish().await.map_err(EngineError::Source)?;
         let part = UploadedPart {
             number,
             write: WriteId::random().map_err(EngineError::drawing)?,
@@ -165,19 +197,19 @@ fn renumbered(parts: &[PartRef]) -> Result<Vec<PartRef>> {
 }
 
 /// The body behind blobs that are the whole object.
-struct NothingMore {
-    digests: Option<Digests>,
+struct NothingMore<'s> {
+    source: &'s mut dyn PutSource,
     length_bytes: u64,
 }
 
 #[async_trait]
-impl PutSource for NothingMore {
+impl PutSource for NothingMore<'_> {
     async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
         Ok(None)
     }
 
     async fn finish(&mut self) -> Result<Digests, SourceError> {
-        self.digests.take().ok_or_else(|| "a copy was finished twice".into())
+        self.source.finish().await
     }
 
     /// Of the object, as its quota counts it.

@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use granary_engine::{
-    ByteRange, CompleteOptions, Digests, Engine, EngineError, PutOptions, TaskKind, UploadOptions, Written,
+    ByteRange, CompleteOptions, Engine, EngineError, PutOptions, TaskKind, UploadOptions, Written,
 };
 use granary_types::{Etag, PartNumber, StorageClass};
 
-use crate::common::{Store, bucket, bytes, entry, files_below, key, read, until};
+use crate::common::{Body, Store, bucket, bytes, entry, files_below, key, read, until};
 
 const LENGTH: usize = 2_500_000;
 /// How many come and go in a race.
 const SOURCES: u64 = 3;
 
-fn digests() -> Digests {
-    Digests { etag: Etag::new("etag"), checksum: None }
+/// A body without bytes, whose digests are always the same.
+fn digests() -> Body {
+    Body::new(Bytes::new())
 }
 
 fn whole(length: usize) -> ByteRange {
@@ -28,8 +29,8 @@ fn whole(length: usize) -> ByteRange {
 async fn copy(engine: &Engine, from: &str, to: &str) -> Result<Written, EngineError> {
     let opened = engine.open_object(&bucket(), &key(from), None).await?;
     let range = whole(usize::try_from(opened.info().length_bytes).unwrap());
-    let shared = engine.shared_blobs(&opened, range, StorageClass::Standard).expect("a large object");
-    engine.put_shared(&bucket(), &key(to), PutOptions::default(), &shared, digests()).await
+    let shared = engine.shared_blobs(&opened, range, StorageClass::Standard).await?.expect("a large object");
+    engine.put_shared(&bucket(), &key(to), PutOptions::default(), &shared, &mut digests()).await
 }
 
 async fn delete(engine: &Engine, name: &str) {
@@ -58,14 +59,15 @@ async fn copies_and_copied_parts_take_no_room_and_outlive_their_source() {
     let options = UploadOptions::default();
     let (upload, _) = store.engine.create_upload(&bucket(), &key("twice"), options).await.unwrap();
     let opened = store.engine.open_object(&bucket(), &key("source"), None).await.unwrap();
-    let shared = store.engine.shared_blobs(&opened, whole(LENGTH), StorageClass::Standard).unwrap();
+    let shared =
+        store.engine.shared_blobs(&opened, whole(LENGTH), StorageClass::Standard).await.unwrap().unwrap();
     assert!(shared.is_one());
     assert!(read(shared.read()).await.unwrap() == body);
     let mut parts = Vec::new();
     for number in [1, 2] {
         let place = (upload, PartNumber::new(number).unwrap());
         parts.push(
-            store.engine.refer_part(&bucket(), &key("twice"), place, &shared, digests()).await.unwrap(),
+            store.engine.refer_part(&bucket(), &key("twice"), place, &shared, &mut digests()).await.unwrap(),
         );
     }
     drop((shared, opened));
@@ -100,15 +102,17 @@ async fn a_copy_of_what_is_gone_says_so() {
     let store = Store::open(4).await;
     store.put("source", &bytes(LENGTH, 2)).await;
     let opened = store.engine.open_object(&bucket(), &key("source"), None).await.unwrap();
-    let shared = store.engine.shared_blobs(&opened, whole(LENGTH), StorageClass::Standard).unwrap();
+    let shared =
+        store.engine.shared_blobs(&opened, whole(LENGTH), StorageClass::Standard).await.unwrap().unwrap();
     delete(&store.engine, "source").await;
-    let late = store.engine.put_shared(&bucket(), &key("k"), PutOptions::default(), &shared, digests()).await;
+    let late =
+        store.engine.put_shared(&bucket(), &key("k"), PutOptions::default(), &shared, &mut digests()).await;
     assert!(matches!(late, Err(EngineError::BlobsGone)), "{late:?}");
     assert!(matches!(store.get("k").await, Err(EngineError::NoSuchKey)));
     // Small objects are copied by value.
     store.put("small", &bytes(1000, 3)).await;
     let small = store.engine.open_object(&bucket(), &key("small"), None).await.unwrap();
-    assert!(store.engine.shared_blobs(&small, whole(1000), StorageClass::Standard).is_none());
+    assert!(store.engine.shared_blobs(&small, whole(1000), StorageClass::Standard).await.unwrap().is_none());
 }
 
 /// The body of the source of that number.

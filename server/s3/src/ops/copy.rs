@@ -14,7 +14,7 @@ use crate::attributes;
 use crate::checksum::{names, request};
 use crate::conditions;
 use crate::context::Context;
-use crate::copy_body::{CopyBody, digests_of};
+use crate::copy_body::{CopyBody, SharedBody};
 use crate::copy_source::CopySourceHeader;
 use crate::encryption;
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -132,13 +132,12 @@ async fn write(
     let length_bytes = opened.info().length_bytes;
     let whole = ByteRange { start: 0, end: length_bytes };
     let shared = match options.encryption {
-        Encryption::None => engine.shared_blobs(&opened, whole, options.storage_class),
+        Encryption::None => engine.shared_blobs(&opened, whole, options.storage_class).await?,
         _ => None,
     };
     if let Some(shared) = shared {
-        let digests =
-            digests_of(opened.info(), &shared, algorithm, pool).await.map_err(EngineError::Source)?;
-        return engine.put_shared(bucket, key, options, &shared, digests).await;
+        let mut body = SharedBody::new(opened.info(), &shared, algorithm, pool);
+        return engine.put_shared(bucket, key, options, &shared, &mut body).await;
     }
     let body = CopyBody::new(opened.read(whole), length_bytes, algorithm, pool);
     let mut body = body.map_err(|error| EngineError::Source(error.into()))?;

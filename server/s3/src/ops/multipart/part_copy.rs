@@ -5,7 +5,7 @@ use granary_engine::{ByteRange, EngineError, ObjectHandle, SharedBlobs, UploadIn
 use super::part::kept_algorithm;
 use super::{PART_BYTES_MAX, upload_id};
 use crate::context::Context;
-use crate::copy_body::{CopyBody, digests_of};
+use crate::copy_body::{CopyBody, SharedBody};
 use crate::encryption;
 use crate::error::{S3Error, S3Result};
 use crate::ops::attributes::checksum_elements;
@@ -47,12 +47,11 @@ async fn copy_once(context: &Context<'_>, object: &ObjectAddress) -> S3Result<Op
     }
     let (bucket, name, pool) = (&object.bucket, &object.key, &context.shared.md5_pool);
     let algorithm = kept_algorithm(&upload_info);
-    let part = match shared_blob(context, &upload_info, &opened, range) {
+    let part = match shared_blob(context, &upload_info, &opened, range).await? {
         // Nothing is written, and nothing read whose digests are known.
         Some(shared) => {
-            let digests = digests_of(opened.info(), &shared, algorithm, pool).await;
-            let digests = digests.map_err(EngineError::Source)?;
-            engine.refer_part(bucket, name, (upload, number), &shared, digests).await
+            let mut body = SharedBody::new(opened.info(), &shared, algorithm, pool);
+            engine.refer_part(bucket, name, (upload, number), &shared, &mut body).await
         }
         None => {
             let mut body = CopyBody::new(opened.read(range), range.length_bytes(), algorithm, pool)?;
@@ -76,15 +75,15 @@ async fn copy_once(context: &Context<'_>, object: &ObjectAddress) -> S3Result<Op
 }
 
 /// The blob that holds the range, if the part may refer to it.
-fn shared_blob(
+async fn shared_blob(
     context: &Context<'_>,
     info: &UploadInfo,
     opened: &ObjectHandle,
     range: ByteRange,
-) -> Option<SharedBlobs> {
+) -> S3Result<Option<SharedBlobs>> {
     if info.encryption.is_some() {
-        return None;
+        return Ok(None);
     }
-    let shared = context.shared.engine.shared_blobs(opened, range, info.storage_class)?;
-    shared.is_one().then_some(shared)
+    let shared = context.shared.engine.shared_blobs(opened, range, info.storage_class).await?;
+    Ok(shared.filter(SharedBlobs::is_one))
 }
