@@ -274,7 +274,8 @@ async fn found_on_drives(store: &Store) -> (u64, u64) {
         missing: MissingDrives::Refused,
         existing: Existing::Refused,
         begin_with: BeginWith::Nothing,
-        candidates: Candidates::Undecided,
+        // An append is a conditional write: whether it was done is not in the blocks.
+        candidates: Candidates::All,
         decisions: Default::default(),
         list: None,
     };
