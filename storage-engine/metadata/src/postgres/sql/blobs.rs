@@ -3,9 +3,11 @@
 pub(in crate::postgres) const LOCK: &str =
     "SELECT id, row_hash, record FROM blobs WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
-/// How many references each of these blobs has, counted no further than the number beside it.
+/// How many references each of these blobs has, counted no further than the number beside it. The order keeps the planner to the
+/// primary key: when one blob has nearly all the references, it would rather scan the table for each.
 pub(in crate::postgres) const COUNT_REFERENCES: &str = "SELECT u.blob_id, (SELECT count(*) FROM \
-     (SELECT 1 FROM blob_refs r WHERE r.blob_id = u.blob_id LIMIT u.most) AS few) \
+     (SELECT 1 FROM blob_refs r WHERE r.blob_id = u.blob_id \
+     ORDER BY r.blob_id, r.referrer LIMIT u.most) AS few) \
      FROM UNNEST($1::bytea[], $2::int8[]) AS u (blob_id, most)";
 
 /// Which of these references exist.
