@@ -1,8 +1,8 @@
 //! Objects that are encrypted: their rows tell how, and count what is really stored.
 
 use super::sample::{
-    bucket, bucket_id, complete, delete, done, key, live, location, new_blob, one, open_written, put_blob,
-    put_empty, put_packed, put_part, references, seal, upload, version_id, w,
+    bucket, bucket_id, complete, delete, done, key, live, location, one, open_written, put_blob, put_empty,
+    put_packed, put_part, references, seal, upload, version_id, w,
 };
 use crate::model::{ObjectMove, Outcome, Write};
 use crate::store::MetadataStore;
