@@ -138,6 +138,10 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// The blobs of these ids that exist, in no particular order. At most 10,000.
     async fn blobs(&self, ids: &[BlobId]) -> Result<Vec<BlobRow>>;
 
+    /// How many versions and parts refer to each of these blobs, in their order, counted no further than the number that
+    /// stands beside it: one blob may have millions of references. At most 10,000.
+    async fn count_references(&self, limits: &[(BlobId, u32)]) -> Result<Vec<u32>>;
+
     /// One page of a bucket's current objects (no delete markers).
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage>;
 

@@ -224,7 +224,7 @@ impl Engine {
             Finished::Rewrite(blob) => blob,
         };
         tracing::warn!(blob = %blob.id, "a drive failed under an upload; it is written again to healthy ones");
-        let row = BlobRow { id: blob.id, extents: blob.extents, references: 0 };
+        let row = BlobRow { id: blob.id, extents: blob.extents };
         let rewritten = rewrite(&self.inner, &row, (tier, record.encode()?), |_| true, None).await?;
         Ok(WrittenBlob {
             id: blob.id,

@@ -126,8 +126,11 @@ impl Places {
             *before = before.saturating_add(part.length_bytes);
             is_near.then_some(part.blob)
         });
-        let blobs: Vec<BlobId> = ahead.collect();
+        let mut blobs: Vec<BlobId> = ahead.collect();
         let parts = from..from.saturating_add(blobs.len());
+        // Copies by reference may name one blob in every part.
+        blobs.sort_unstable();
+        blobs.dedup();
         Lookup { reader: Arc::clone(reader), volumes: warm.volumes(parts.clone()), blobs, parts }
     }
 }

@@ -1,6 +1,6 @@
 //! Moving large objects: blob by blob, each copied, read back on all columns, and then swapped. Shared ones are left to the others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use granary_metadata::{
@@ -154,7 +154,7 @@ impl Copying<'_> {
         let (bucket, key) = (self.bucket.id, self.transition.key.clone());
         let record = BlobRecord { bucket, key, version: self.object.version, part: None }.encode()?;
         let from = blob.id;
-        let of_its_own = BlobRow { id, references: 0, ..blob };
+        let of_its_own = BlobRow { id, ..blob };
         let copy = apart.copy_extents(&of_its_own, record, |_| true, throttle).await?;
         self.made.bytes += copy.extents.iter().map(|extent| extent.length_bytes).sum::<u64>();
         self.made.recorded.advances.extend(copy.advances);
@@ -178,7 +178,7 @@ impl Copying<'_> {
 
 /// How often the parts of an object name each of its blobs. Nothing of one whose blobs cannot be read under other ids: those of an
 /// encrypted upload, as the key of each part is made of its blob's id. They are moved for all who refer to them.
-fn named(content: &Content) -> HashMap<BlobId, u64> {
+fn named(content: &Content) -> HashMap<BlobId, u32> {
     let is_bound = content.seal().is_some() && content.blobs().is_some_and(|(_, multipart)| multipart);
     let mut named = HashMap::new();
     for part in content.parts().iter().filter(|_| !is_bound) {
@@ -192,7 +192,7 @@ struct Apart<'a> {
     inner: &'a Arc<Inner>,
     tier: Tier,
     /// How often the object names blobs that it can leave to others.
-    named: HashMap<BlobId, u64>,
+    named: HashMap<BlobId, u32>,
     /// Whether volumes that were asked for lie there.
     volumes: HashMap<VolumeId, bool>,
 }
@@ -213,16 +213,27 @@ impl Apart<'_> {
             }
         }
         left.sort_by_key(begin_of);
-        Ok(left.into_iter().partition(|blob| !self.is_shared(blob)))
+        let shared = self.shared_of(left.iter().map(|blob| blob.id)).await?;
+        Ok(left.into_iter().partition(|blob| !shared.contains(&blob.id)))
     }
 
-    fn is_shared(&self, blob: &BlobRow) -> bool {
-        self.named.get(&blob.id).is_some_and(|named| blob.references > *named)
+    /// Those of these blobs that others refer to as well, and that the object can leave to them: those with one reference more
+    /// than the object holds.
+    async fn shared_of(&self, blobs: impl Iterator<Item = BlobId>) -> Result<HashSet<BlobId>> {
+        let limit = |id| self.named.get(&id).map(|named| (id, named.saturating_add(1)));
+        let limits: Vec<(BlobId, u32)> = blobs.filter_map(limit).collect();
+        let mut shared = HashSet::new();
+        for limits in limits.chunks(BLOBS_PAGE) {
+            let counts = self.inner.store.count_references(limits).await?;
+            let counted = limits.iter().zip(counts);
+            shared.extend(counted.filter(|((_, limit), count)| count >= limit).map(|((id, _), _)| *id));
+        }
+        Ok(shared)
     }
 
     /// Asked when a blob was copied, which may take long.
     async fn is_shared_by_now(&self, blob: BlobId) -> Result<bool> {
-        Ok(self.inner.store.blobs(&[blob]).await?.iter().any(|blob| self.is_shared(blob)))
+        Ok(self.shared_of(std::iter::once(blob)).await?.contains(&blob))
     }
 
     async fn must_move(&mut self, blob: &BlobRow) -> Result<bool> {

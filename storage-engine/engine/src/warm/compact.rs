@@ -61,7 +61,7 @@ pub(crate) async fn move_parts(inner: &Arc<Inner>, record: &[u8], victim: &Volum
         if bytes == 0 {
             continue;
         }
-        let copy = BlobRow { id: part.blob, extents: from.clone(), references: 0 };
+        let copy = BlobRow { id: part.blob, extents: from.clone() };
         let to = (inner.pool.for_compacting(Tier::Warm, victim), record.to_vec());
         let copied = rewrite(inner, &copy, to, lies_there, None).await?;
         let Rewritten { extents: to, advances, volumes } = copied;

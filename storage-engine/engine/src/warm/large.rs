@@ -74,8 +74,11 @@ fn piece_bytes(volume_limit_bytes: u64, total: u64) -> u64 {
 /// The blobs of a large object, one for each of its parts; `None` if it is gone.
 async fn blobs_of(inner: &Inner, row: &ObjectRow) -> Result<Option<Vec<BlobRow>>> {
     let ids: Vec<BlobId> = row.object.content.parts().iter().map(|part| part.blob).collect();
-    let mut found: HashMap<BlobId, BlobRow> = HashMap::with_capacity(ids.len());
-    for ids in ids.chunks(BLOBS_PAGE) {
+    let mut once = ids.clone();
+    once.sort_unstable();
+    once.dedup();
+    let mut found: HashMap<BlobId, BlobRow> = HashMap::with_capacity(once.len());
+    for ids in once.chunks(BLOBS_PAGE) {
         found.extend(inner.store.blobs(ids).await?.into_iter().map(|blob| (blob.id, blob)));
     }
     Ok(ids.iter().map(|id| found.get(id).cloned()).collect())

@@ -299,6 +299,13 @@ pub async fn open_written(store: &dyn MetadataStore, v: u64) {
     store.commit(commit).await.expect("the end advances");
 }
 
+/// How many refer to blob `n`; `None` if it is gone.
+pub async fn references(store: &dyn MetadataStore, n: u64) -> Option<u32> {
+    let is_there = !store.blobs(&[blob_id(n)]).await.expect("blobs are readable").is_empty();
+    let counts = store.count_references(&[(blob_id(n), 100)]).await.expect("references are counted");
+    is_there.then(|| counts[0])
+}
+
 /// Bytes that live in volume `v`.
 pub async fn live(store: &dyn MetadataStore, v: u64) -> u64 {
     store.volume(volume_id(v)).await.expect("volumes are readable").expect("the volume exists").live_bytes

@@ -3,8 +3,8 @@
 use granary_types::{BlobId, StorageClass, UnixMillis, WriteId};
 
 use super::sample::{
-    blob_id, bucket, bucket_id, commit, delete, done, id, key, live, location, new_blob, number, object, one,
-    open_written, put, put_blob, put_empty, put_packed, version_id, w,
+    self, blob_id, bucket, bucket_id, commit, delete, done, id, key, live, location, new_blob, number,
+    object, one, open_written, put, put_blob, put_empty, put_packed, version_id, w,
 };
 use crate::error::MetadataError;
 use crate::model::{
@@ -179,11 +179,12 @@ async fn seen(store: &dyn MetadataStore, k: &str, version: u64) -> (StorageClass
 }
 
 /// How many refer to each of these blobs; those that are gone are left out.
-async fn references(store: &dyn MetadataStore, blobs: &[u64]) -> Vec<(u64, u64)> {
-    let ids: Vec<BlobId> = blobs.iter().map(|n| blob_id(*n)).collect();
-    let found = store.blobs(&ids).await.unwrap();
-    let count = |n: &u64| found.iter().find(|blob| blob.id == blob_id(*n)).map(|blob| (*n, blob.references));
-    blobs.iter().filter_map(count).collect()
+async fn references(store: &dyn MetadataStore, blobs: &[u64]) -> Vec<(u64, u32)> {
+    let mut found = Vec::new();
+    for n in blobs {
+        found.extend(sample::references(store, *n).await.map(|count| (*n, count)));
+    }
+    found
 }
 
 async fn lives(store: &dyn MetadataStore) -> (u64, u64) {

@@ -1,10 +1,8 @@
 //! Multipart uploads, their parts and the blobs behind them.
 
-use granary_types::BlobId;
-
 use super::sample::{
-    advance, blob_id, bucket, bucket_id, commit, complete, delete, done, etag, key, live, new_blob, number,
-    object, one, open_written, put, put_blob, put_empty, put_part, upload, upload_id, volume_id, w,
+    self, advance, blob_id, bucket, bucket_id, commit, complete, delete, done, etag, key, live, new_blob,
+    number, object, one, open_written, put, put_blob, put_empty, put_part, upload, upload_id, volume_id, w,
 };
 use crate::model::{
     BlobMove, Commit, Content, Outcome, PartQuery, PartRow, PutPart, ReferPart, TagMatch, Write,
@@ -22,10 +20,12 @@ fn part(number: u32, tag: u64, length_bytes: u64) -> Write {
     Write::PutPart(Box::new(put_part(1, "a", 1, number, (tag, 1, length_bytes))))
 }
 
-async fn references(store: &dyn MetadataStore, blobs: &[u64]) -> Vec<u64> {
-    let ids: Vec<BlobId> = blobs.iter().map(|n| blob_id(*n)).collect();
-    let rows = store.blobs(&ids).await.unwrap();
-    ids.iter().map(|id| rows.iter().find(|row| row.id == *id).map_or(0, |row| row.references)).collect()
+async fn references(store: &dyn MetadataStore, blobs: &[u64]) -> Vec<u32> {
+    let mut found = Vec::new();
+    for n in blobs {
+        found.push(sample::references(store, *n).await.unwrap_or(0));
+    }
+    found
 }
 
 async fn parts(store: &dyn MetadataStore, after: u16, limit: u32) -> (Vec<(u16, u64)>, bool) {

@@ -235,6 +235,4 @@ pub struct BlobRow {
     pub id: BlobId,
     /// Its bytes, in order.
     pub extents: Vec<Extent>,
-    /// How many object versions and parts refer to it.
-    pub references: u64,
 }

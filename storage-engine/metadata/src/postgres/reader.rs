@@ -59,6 +59,8 @@ reads! {
     Volume(VolumeId) -> Option<VolumeRow>;
     /// Some blobs.
     Blobs(Vec<BlobId>) -> Vec<BlobRow>;
+    /// How many refer to some blobs.
+    ReferenceCounts(Vec<(BlobId, u32)>) -> Vec<u32>;
     /// A page of objects.
     Objects(ListQuery) -> ListPage;
     /// A page of buckets.

@@ -254,6 +254,10 @@ impl MetadataStore for PostgresStore {
         self.read(Read::Blobs, ids.to_vec()).await
     }
 
+    async fn count_references(&self, limits: &[(BlobId, u32)]) -> Result<Vec<u32>> {
+        self.read(Read::ReferenceCounts, limits.to_vec()).await
+    }
+
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage> {
         self.read(Read::Objects, query).await
     }

@@ -297,6 +297,11 @@ impl MetadataStore for SqliteStore {
         self.read(lane, move |c| read::blobs(c, &ids)).await
     }
 
+    async fn count_references(&self, limits: &[(BlobId, u32)]) -> Result<Vec<u32>> {
+        let limits = limits.to_vec();
+        self.read(Lane::Long, move |c| read::count_references(c, &limits)).await
+    }
+
     async fn list_objects(&self, query: ListQuery) -> Result<ListPage> {
         self.read(Lane::Long, move |c| read::list_objects(c, &query)).await
     }

@@ -98,6 +98,7 @@ forward! {
     delete_bucket(name: &BucketName) -> ();
     object(bucket: BucketId, key: &ObjectKey, version: Option<VersionId>) -> Option<ObjectRow>;
     blobs(ids: &[BlobId]) -> Vec<BlobRow>;
+    count_references(limits: &[(BlobId, u32)]) -> Vec<u32>;
     bucket_usage(bucket: BucketId) -> BucketUsage;
     events(after: Option<EventPlace>, limit: u32) -> Vec<QueuedEvent>;
     count_events(target: &str, limit: u32) -> u32;

@@ -1,10 +1,25 @@
 //! Blobs and the rows that refer to them.
 
+use std::collections::BTreeMap;
+
 use granary_types::BlobId;
 
 use super::Batch;
 use crate::model::{BlobMove, NewBlob, Outcome};
 use crate::sqlite::apply::blobs::Referrer;
+
+/// How far the references have to be counted of each blob of which the batch holds some; of every other, to the first.
+///
+/// A batch drops references that it holds or that it added itself, and counts those that it adds. So if a blob has one more
+/// than are held, it outlives the batch, and how many more there are does not matter.
+pub(super) fn countable(held: &[(BlobId, Referrer)]) -> BTreeMap<BlobId, i64> {
+    let mut most = BTreeMap::new();
+    for (blob, _) in held {
+        let most = most.entry(*blob).or_insert(1_i64);
+        *most = most.saturating_add(1);
+    }
+    most
+}
 
 impl Batch {
     pub(super) fn blob_exists(&self, id: BlobId) -> bool {
@@ -72,3 +87,7 @@ impl Batch {
         Outcome::Done { replaced: None, order: 0 }
     }
 }
+
+#[cfg(test)]
+#[path = "blobs_tests.rs"]
+mod tests;

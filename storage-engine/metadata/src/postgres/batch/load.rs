@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VersionId, VolumeId, WriteId};
 use sqlx::Row;
 
+use super::blobs::countable;
 use super::{Batch, BlobState, Key, KeyState, OlderState, PartState, Presence, UploadState, Volume, touched};
 use crate::model::{Bucket, Commit, DeleteObject, PartRow, PutObject, RemoveObject, Transition, Write};
 use crate::postgres::connect::Session;
@@ -340,17 +341,20 @@ impl Batch {
             return Ok(());
         }
         let named = ids(named.iter().map(BlobId::as_bytes));
-        let mut found = Vec::new();
+        let most = countable(&held);
+        let (mut found, mut limits) = (Vec::new(), Vec::new());
         for row in session.fetch(sqlx::query(sql::blobs::LOCK).bind(named)).await? {
             let (id, extents) = rows::blob(&row)?;
             found.push(*id.as_bytes());
+            limits.push(most.get(&id).copied().unwrap_or(1));
             let state = BlobState { found: true, extents: Some(extents), ..BlobState::default() };
             self.blobs.insert(id, state);
         }
         if found.is_empty() {
             return Ok(());
         }
-        for row in session.fetch(sqlx::query(sql::blobs::COUNT_REFERENCES).bind(found)).await? {
+        let count = sqlx::query(sql::blobs::COUNT_REFERENCES).bind(found).bind(limits);
+        for row in session.fetch(count).await? {
             if let Some(state) = self.blobs.get_mut(&BlobId::from_bytes(rows::id(&row, 0)?)) {
                 state.references = row.try_get(1)?;
             }

@@ -110,6 +110,7 @@ struct BlobState {
     found: bool,
     changed: bool,
     extents: Option<Vec<Extent>>,
+    /// Counted no further than to one more than the batch can drop.
     references: i64,
 }
 

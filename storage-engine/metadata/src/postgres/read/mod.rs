@@ -84,6 +84,7 @@ pub(super) async fn answer(session: &mut Session, waiting: &mut Vec<Read>) -> Re
     together!(session, waiting, Upload, point::upload);
     together!(session, waiting, Volume, point::volume);
     together!(session, waiting, Blobs, point::blobs);
+    apart!(session, waiting, ReferenceCounts, point::count_references);
     apart!(session, waiting, Tags, side::tags);
     apart!(session, waiting, Acl, side::acl);
     apart!(session, waiting, Restore, side::restore);

@@ -139,13 +139,28 @@ pub(super) async fn blobs(
     }
     let blob = |row: &PgRow| {
         let (id, extents) = rows::blob(row)?;
-        Ok(BlobRow { id, extents, references: rows::unsigned(row, 3)? })
+        Ok(BlobRow { id, extents })
     };
     let decoded = asked.iter().map(|asked| {
         let rows = asked.question.iter().filter_map(|id| by_id.get(id.as_bytes()));
         rows.map(|row| blob(row)).collect()
     });
     Ok(decoded.collect())
+}
+
+pub(super) async fn count_references(
+    session: &mut Session,
+    limits: &[(BlobId, u32)],
+) -> Result<Vec<u32>, Failure> {
+    let (ids, most): (Vec<_>, Vec<_>) =
+        limits.iter().map(|(id, limit)| (*id.as_bytes(), i64::from(*limit))).unzip();
+    let query = sqlx::query(sql::blobs::COUNT_REFERENCES).bind(ids).bind(most);
+    let mut counts = HashMap::with_capacity(limits.len());
+    for row in session.fetch(query).await? {
+        let most = counts.entry(BlobId::from_bytes(rows::id(&row, 0)?)).or_default();
+        *most = u32::try_from(rows::unsigned(&row, 1)?).unwrap_or(u32::MAX).max(*most);
+    }
+    Ok(limits.iter().map(|(id, limit)| counts.get(id).map_or(0, |count| *count.min(limit))).collect())
 }
 
 pub(super) async fn drives(session: &mut Session, (): &()) -> Result<Vec<DriveRow>, Failure> {

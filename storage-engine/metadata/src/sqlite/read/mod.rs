@@ -14,7 +14,7 @@ mod warm;
 pub(super) use events::{bucket_usage, count_events, event, events};
 pub(super) use identities::{identities, identity_generation};
 pub(super) use list::list_objects;
-pub(super) use point::{blobs, bucket, drives, list_buckets, list_parts, object, volumes};
+pub(super) use point::{blobs, bucket, count_references, drives, list_buckets, list_parts, object, volumes};
 pub(super) use side::{bucket_documents, configuration_generation, object_acl, object_restore, object_tags};
 pub(super) use uploads::list_uploads;
 pub(super) use versions::list_versions;

@@ -76,12 +76,22 @@ pub(in crate::sqlite) fn blobs(connection: &Connection, ids: &[BlobId]) -> Resul
             check_blob(connection, *id)?;
             continue;
         };
-        let references: i64 = connection
-            .prepare_cached("SELECT count(*) FROM blob_refs WHERE blob_id = ?1")?
-            .query_row([id.as_bytes()], |row| row.get(0))?;
-        found.push(BlobRow { id: *id, extents, references: references.cast_unsigned() });
+        found.push(BlobRow { id: *id, extents });
     }
     Ok(found)
+}
+
+pub(in crate::sqlite) fn count_references(
+    connection: &Connection,
+    limits: &[(BlobId, u32)],
+) -> Result<Vec<u32>, Failure> {
+    let mut statement = connection
+        .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM blob_refs WHERE blob_id = ?1 LIMIT ?2)")?;
+    let mut counts = Vec::with_capacity(limits.len());
+    for (id, limit) in limits {
+        counts.push(statement.query_row((id.as_bytes(), limit), |row| row.get(0))?);
+    }
+    Ok(counts)
 }
 
 pub(in crate::sqlite) fn list_parts(connection: &Connection, query: &PartQuery) -> Result<PartPage, Failure> {
