@@ -91,11 +91,6 @@ pub(super) async fn move_large(
     }
     recorded.writes.push(Write::Transition(Box::new(transition)));
     recorded.writes.extend(events);
-    commit_last(inner, record, recorded).await
-}
-
-/// Commits what gives an object its class.
-async fn commit_last(inner: &Inner, record: Vec<Vec<u8>>, recorded: Recorded) -> Result<Outcome> {
     crash_point("tier.after_verify_before_commit");
     let outcome = crate::objects::first(inner.commit_recorded(record, recorded).await?)?;
     inner.wake_for_events();
@@ -130,12 +125,12 @@ impl Copying<'_> {
         events: Vec<Write>,
         throttle: &mut Throttle,
     ) -> Result<Outcome> {
-        let (inner, to) = (apart.inner, self.transition.to);
-        let step_bytes = STEP_BYTES.min(inner.options.volume_limit_bytes);
+        let to = self.transition.to;
+        let step_bytes = STEP_BYTES.min(apart.inner.options.volume_limit_bytes);
         for blob in shared {
             if self.made.bytes >= step_bytes {
                 let (record, recorded) = self.so_far(self.transition.from)?;
-                let outcome = crate::objects::first(inner.commit_recorded(record, recorded).await?)?;
+                let outcome = apart.commit(record, recorded).await?;
                 crash_point("tier.after_blob");
                 if !matches!(outcome, Outcome::Done { .. }) {
                     return Ok(outcome);
@@ -145,7 +140,11 @@ impl Copying<'_> {
         }
         let (record, mut recorded) = self.so_far(to)?;
         recorded.writes.extend(events);
-        commit_last(inner, record, recorded).await
+        crash_point("tier.after_verify_before_commit");
+        let outcome = apart.commit(record, recorded).await?;
+        apart.inner.wake_for_events();
+        crash_point("tier.after_commit");
+        Ok(outcome)
     }
 
     /// Copies a blob whole to one of the object's own.
@@ -241,6 +240,12 @@ impl Apart<'_> {
         let is_in = row.is_some_and(|row| self.inner.pool.tiers.is_in(&row, self.tier));
         self.volumes.insert(volume, is_in);
         Ok(is_in)
+    }
+
+    /// Lets an object refer to copies. Their record goes where they found room, and without it nothing changes: from blocks that
+    /// tell of the shared blobs alone, which may be freed by then, the object could not be rebuilt.
+    async fn commit(&self, record: Vec<Vec<u8>>, recorded: Recorded) -> Result<Outcome> {
+        crate::objects::first(self.inner.packer.record_in(self.tier, record, recorded).await?)
     }
 
     /// Moves a blob that nobody shares.
