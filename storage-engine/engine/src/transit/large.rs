@@ -12,8 +12,7 @@ use granary_types::{BlobId, StorageClass, VolumeId, crash_point};
 use super::Told;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::maintain::{Rewritten, Throttle, entries_of, rewrite, verify_extent};
-use crate::read::{Found, read_stripe};
+use crate::maintain::{Rewritten, Throttle, rewrite, verify_extent};
 use crate::record::{BlobRecord, ObjectRecord};
 use crate::tiers::Tier;
 use crate::write::Recorded;
@@ -66,7 +65,10 @@ pub(super) async fn move_large(
     throttle: &mut Throttle,
 ) -> Result<Outcome> {
     let Large { object, told: Told { record, mut transition, events }, tier } = large;
-    let mut apart = Apart { inner, tier, named: named(&object.content), volumes: HashMap::new() };
+    let key = transition.key.clone();
+    let tells = BlobRecord { bucket: bucket.id, key, version: object.version, part: None }.encode()?;
+    let named = named(&object.content);
+    let mut apart = Apart { inner, tier, record: tells, named, volumes: HashMap::new() };
     let (mut own, shared) = apart.out_of_place(&object.content).await?;
     let last = if shared.is_empty() { own.pop() } else { None };
     for blob in own {
@@ -150,11 +152,9 @@ impl Copying<'_> {
     /// Copies a blob whole to one of the object's own.
     async fn copy(&mut self, apart: &Apart<'_>, blob: BlobRow, throttle: &mut Throttle) -> Result<()> {
         let id = BlobId::random().map_err(EngineError::drawing)?;
-        let (bucket, key) = (self.bucket.id, self.transition.key.clone());
-        let record = BlobRecord { bucket, key, version: self.object.version, part: None }.encode()?;
         let from = blob.id;
         let of_its_own = BlobRow { id, references: 0, ..blob };
-        let copy = apart.copy_extents(&of_its_own, record, |_| true, throttle).await?;
+        let copy = apart.copy_extents(&of_its_own, |_| true, throttle).await?;
         self.made.bytes += copy.extents.iter().map(|extent| extent.length_bytes).sum::<u64>();
         self.made.recorded.advances.extend(copy.advances);
         self.made.recorded.volumes.extend(copy.volumes);
@@ -190,6 +190,8 @@ fn named(content: &Content) -> HashMap<BlobId, u64> {
 struct Apart<'a> {
     inner: &'a Arc<Inner>,
     tier: Tier,
+    /// What is copied tells of the version that moves: what it was written for may be gone, and compaction asks for its class.
+    record: Vec<u8>,
     /// How often the object names blobs that it can leave to others.
     named: HashMap<BlobId, u64>,
     /// Whether volumes that were asked for lie there.
@@ -264,37 +266,22 @@ impl Apart<'_> {
     /// Copies the extents of a blob that do not lie in the tier, and reads the copies back.
     async fn copy(&self, blob: &BlobRow, throttle: &mut Throttle) -> Result<Rewritten> {
         let is_in = |extent: &Extent| self.volumes.get(&extent.volume).copied().unwrap_or(false);
-        let record = self.record_of(blob).await?;
-        self.copy_extents(blob, record, |extent| !is_in(extent), throttle).await
+        self.copy_extents(blob, |extent| !is_in(extent), throttle).await
     }
 
     async fn copy_extents(
         &self,
         blob: &BlobRow,
-        record: Vec<u8>,
         must_move: impl Fn(&Extent) -> bool,
         throttle: &mut Throttle,
     ) -> Result<Rewritten> {
-        let copy = rewrite(self.inner, blob, (self.tier, record), must_move, Some(throttle)).await?;
+        let to = (self.tier, self.record.clone());
+        let copy = rewrite(self.inner, blob, to, must_move, Some(throttle)).await?;
         crash_point("tier.after_copy_before_verify");
         for extent in copy.extents.iter().filter(|extent| !blob.extents.contains(extent)) {
             verify_extent(self.inner, extent, Some(throttle)).await?;
         }
         Ok(copy)
-    }
-
-    /// The record that stands in the blocks of a blob.
-    async fn record_of(&self, blob: &BlobRow) -> Result<Vec<u8>> {
-        let Some(extent) = blob.extents.first() else { return Ok(Vec::new()) };
-        let view = self.inner.map.view(extent.volume).await?;
-        let Found::Stripe(stripe) = read_stripe(&self.inner.map, &view, extent.offset).await else {
-            return Err(EngineError::Unavailable {
-                context: "moving a blob: its first stripe cannot be read",
-            });
-        };
-        let records = entries_of(&stripe, &view)?.blobs.into_iter();
-        let own = records.filter(|(id, _)| *id == blob.id).map(|(_, record)| record).next();
-        own.ok_or_else(|| EngineError::Unreadable { context: format!("the record of blob {}", blob.id) })
     }
 }
 
