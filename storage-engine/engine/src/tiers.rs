@@ -293,12 +293,15 @@ impl Tiers {
         fits && self.class_of(row) == Some(rule.drives)
     }
 
-    /// Where the bytes in a volume go of which nothing else is known: to where they are, as far as that is one tier.
+    /// Where the bytes in a volume go of which nothing else is known: to where they are. Of several tiers on the same drives, to
+    /// the one that has the volume's code: what is in an archive stays in one.
     pub(crate) fn of_unknown(&self, row: &VolumeRow) -> Tier {
-        match self.class_of(row) {
-            Some(_) => self.of_volume(row).first().copied().unwrap_or(Tier::All),
-            None => self.usual(),
+        if self.class_of(row).is_none() {
+            return self.usual();
         }
+        let tiers = self.of_volume(row);
+        let same_code = tiers.iter().find(|tier| self.code(**tier).data == row.volume.data_columns);
+        same_code.or(tiers.first()).copied().unwrap_or(Tier::All)
     }
 
     /// The tiers that a volume may be one of, by where it lies.

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
-use granary_types::DriveId;
+use granary_metadata::{NewVolume, VolumeState};
+use granary_types::{DriveId, Epoch, UnixMillis, VolumeId};
 
 use super::*;
 
@@ -88,4 +89,29 @@ fn the_reserve_of_a_tier_lies_where_the_tier_does() {
         assert!(tiers.is_current(reserve) && tiers.spill(reserve).is_none());
     }
     assert_eq!(Tier::All.reserve().home(), Some(Tier::All));
+}
+
+#[test]
+fn what_nothing_is_known_of_stays_with_the_code_that_it_has() {
+    let tiers = tiers(6, 12, None, Vec::new());
+    let volume = |data_columns: u8, parity_columns: u8, first: u8| VolumeRow {
+        volume: NewVolume {
+            id: VolumeId::from_bytes([1; 16]),
+            data_columns,
+            parity_columns,
+            drives: (first..).take(6).map(|n| DriveId::from_bytes([n; 16])).collect(),
+            opened: UnixMillis(0),
+        },
+        state: VolumeState::Sealed,
+        epoch: Epoch::FIRST,
+        committed_end: 1,
+        live_bytes: 1,
+        stored_bytes: 1,
+        freed: None,
+    };
+    let of = |class| tiers.for_writing(class).unwrap();
+    assert_eq!(tiers.of_unknown(&volume(9, 3, 6)), of(StorageClass::Glacier));
+    assert_eq!(tiers.of_unknown(&volume(8, 4, 6)), of(StorageClass::StandardIa));
+    assert_eq!(tiers.of_unknown(&volume(5, 1, 6)), of(StorageClass::StandardIa), "no tier has this code");
+    assert_eq!(tiers.of_unknown(&volume(9, 3, 0)), of(StorageClass::Standard));
 }

@@ -8,11 +8,12 @@
 //! back by the packer. What is left behind is garbage like any other, freed after the grace.
 //!
 //! Blobs that others refer to as well (other versions, copies, parts of uploads) stay where they are: their bytes are copied to
-//! blobs of their own, to which the version refers from then on.
+//! other blobs, to which the version refers from then on. Those who share a blob and move together share its copy too.
 //!
 //! The record of a packed object is written again with its new class. What has no bytes of its own in packed blocks, and what
 //! only changes its class, gets a record of that beside it, so that the blocks tell its class too.
 
+mod copies;
 mod large;
 mod packed;
 
@@ -29,6 +30,7 @@ use crate::maintain::Throttle;
 use crate::record::ObjectRecord;
 use crate::write::Recorded;
 
+use copies::Copies;
 use large::{Large, in_order, move_large};
 use packed::{Packed, Stripes, move_all_packed};
 
@@ -125,7 +127,8 @@ pub(crate) async fn transit(inner: &Arc<Inner>, bucket: &Bucket, dues: Vec<Due>)
     label(inner, labels, &mut moved).await?;
     move_all_packed(inner, packed, &mut moved).await;
     let large = in_order(inner, large).await?;
-    let moves = large.into_iter().map(|large| move_one_large(inner, bucket, large));
+    let copies = Copies::default();
+    let moves = large.into_iter().map(|large| move_one_large(inner, bucket, large, &copies));
     let mut moves = stream::iter(moves).buffer_unordered(LARGE_TOGETHER);
     while let Some(done) = moves.next().await {
         moved.left += done.left;
@@ -133,13 +136,13 @@ pub(crate) async fn transit(inner: &Arc<Inner>, bucket: &Bucket, dues: Vec<Due>)
     Ok(moved)
 }
 
-async fn move_one_large(inner: &Arc<Inner>, bucket: &Bucket, large: Large) -> Moved {
+async fn move_one_large(inner: &Arc<Inner>, bucket: &Bucket, large: Large, copies: &Copies) -> Moved {
     if !inner.does_shared_work() {
         return Moved { left: 1 };
     }
     let (mut moved, key) = (Moved::default(), large.told.transition.key.clone());
     let mut throttle = Throttle::new(inner);
-    match move_large(inner, bucket, large, &mut throttle).await {
+    match move_large(inner, bucket, large, copies, &mut throttle).await {
         Ok(outcome) => moved.count(&outcome),
         Err(error) => {
             moved.add("failed");

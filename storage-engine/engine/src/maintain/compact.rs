@@ -217,7 +217,7 @@ pub(crate) async fn compact_volume(inner: &Arc<Inner>, row: &VolumeRow) -> Resul
 
 /// What the data blocks of a stripe hold.
 #[derive(Default)]
-pub(crate) struct StripeData {
+pub(super) struct StripeData {
     pub(crate) packed: Vec<(PackedLocation, PackedEntry, bytes::Bytes)>,
     pub(crate) blobs: Vec<(BlobId, Vec<u8>)>,
     /// Blocks, and objects in them, that can neither be read nor rebuilt.
@@ -225,7 +225,7 @@ pub(crate) struct StripeData {
 }
 
 /// What the data blocks of a stripe hold; lost blocks are rebuilt.
-pub(crate) fn entries_of(stripe: &Stripe, view: &VolumeView) -> Result<StripeData> {
+pub(super) fn entries_of(stripe: &Stripe, view: &VolumeView) -> Result<StripeData> {
     let mut found = StripeData::default();
     let data = (0_u8..).take(view.codec.profile().data());
     let written: Vec<u8> = data.filter(|column| stripe.is_written(*column)).collect();

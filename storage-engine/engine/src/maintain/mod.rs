@@ -38,7 +38,7 @@ use crate::tier_status::show_tiers;
 
 #[cfg(test)]
 pub(crate) use compact::compact_volume;
-pub(crate) use compact::{entries_of, packed_entries};
+pub(crate) use compact::packed_entries;
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::{has_regressed, remembered_ends};
 pub(crate) use healed::RecentHeals;

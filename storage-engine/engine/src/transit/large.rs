@@ -10,10 +10,10 @@ use granary_metadata::{
 use granary_types::{BlobId, StorageClass, VolumeId, crash_point};
 
 use super::Told;
+use super::copies::{Copied, Copies};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::maintain::{Rewritten, Throttle, entries_of, rewrite, verify_extent};
-use crate::read::{Found, read_stripe};
+use crate::maintain::{Rewritten, Throttle, rewrite, verify_extent};
 use crate::record::{BlobRecord, ObjectRecord};
 use crate::tiers::Tier;
 use crate::write::Recorded;
@@ -57,16 +57,20 @@ fn begin_of(blob: &BlobRow) -> Option<(VolumeId, u64)> {
 }
 
 /// Moves the blobs of a large object that do not lie in the tier yet, and then gives it its class. What others refer to as well
-/// stays where it is for them: the object gets copies of its own. If others refer to a blob only since it was looked at, the
-/// object has to be looked at again.
+/// stays where it is for them: the object gets copies. If others refer to a blob only since it was looked at, the object has to
+/// be looked at again.
 pub(super) async fn move_large(
     inner: &Arc<Inner>,
     bucket: &Bucket,
     large: Large,
+    copies: &Copies,
     throttle: &mut Throttle,
 ) -> Result<Outcome> {
     let Large { object, told: Told { record, mut transition, events }, tier } = large;
-    let mut apart = Apart { inner, tier, named: named(&object.content), volumes: HashMap::new() };
+    let key = transition.key.clone();
+    let tells = BlobRecord { bucket: bucket.id, key, version: object.version, part: None }.encode()?;
+    let named = named(&object.content);
+    let mut apart = Apart { inner, tier, record: tells, copies, named, volumes: HashMap::new() };
     let (mut own, shared) = apart.out_of_place(&object.content).await?;
     let last = if shared.is_empty() { own.pop() } else { None };
     for blob in own {
@@ -91,11 +95,6 @@ pub(super) async fn move_large(
     }
     recorded.writes.push(Write::Transition(Box::new(transition)));
     recorded.writes.extend(events);
-    commit_last(inner, record, recorded).await
-}
-
-/// Commits what gives an object its class.
-async fn commit_last(inner: &Inner, record: Vec<Vec<u8>>, recorded: Recorded) -> Result<Outcome> {
     crash_point("tier.after_verify_before_commit");
     let outcome = crate::objects::first(inner.commit_recorded(record, recorded).await?)?;
     inner.wake_for_events();
@@ -112,7 +111,7 @@ struct Copying<'a> {
     made: Made,
 }
 
-/// Copies that are durable, and that nothing refers to yet.
+/// Copies that are durable, and that the object is to refer to.
 #[derive(Default)]
 struct Made {
     apart: Vec<BlobApart>,
@@ -130,12 +129,11 @@ impl Copying<'_> {
         events: Vec<Write>,
         throttle: &mut Throttle,
     ) -> Result<Outcome> {
-        let (inner, to) = (apart.inner, self.transition.to);
-        let step_bytes = STEP_BYTES.min(inner.options.volume_limit_bytes);
+        let _turn = apart.copies.turn.lock().await;
+        let step_bytes = STEP_BYTES.min(apart.inner.options.volume_limit_bytes);
         for blob in shared {
             if self.made.bytes >= step_bytes {
-                let (record, recorded) = self.so_far(self.transition.from)?;
-                let outcome = crate::objects::first(inner.commit_recorded(record, recorded).await?)?;
+                let outcome = self.commit(apart, self.transition.from, Vec::new()).await?;
                 crash_point("tier.after_blob");
                 if !matches!(outcome, Outcome::Done { .. }) {
                     return Ok(outcome);
@@ -143,26 +141,47 @@ impl Copying<'_> {
             }
             self.copy(apart, blob, throttle).await?;
         }
-        let (record, mut recorded) = self.so_far(to)?;
-        recorded.writes.extend(events);
-        commit_last(inner, record, recorded).await
+        crash_point("tier.after_verify_before_commit");
+        let outcome = self.commit(apart, self.transition.to, events).await?;
+        apart.inner.wake_for_events();
+        crash_point("tier.after_commit");
+        Ok(outcome)
     }
 
-    /// Copies a blob whole to one of the object's own.
+    /// Copies a blob whole to another one, unless another version has done that.
     async fn copy(&mut self, apart: &Apart<'_>, blob: BlobRow, throttle: &mut Throttle) -> Result<()> {
-        let id = BlobId::random().map_err(EngineError::drawing)?;
-        let (bucket, key) = (self.bucket.id, self.transition.key.clone());
-        let record = BlobRecord { bucket, key, version: self.object.version, part: None }.encode()?;
         let from = blob.id;
-        let of_its_own = BlobRow { id, ..blob };
-        let copy = apart.copy_extents(&of_its_own, record, |_| true, throttle).await?;
-        self.made.bytes += copy.extents.iter().map(|extent| extent.length_bytes).sum::<u64>();
-        self.made.recorded.advances.extend(copy.advances);
-        self.made.recorded.volumes.extend(copy.volumes);
-        self.made.apart.push(BlobApart { from, to: NewBlob { id, extents: copy.extents } });
+        let to = match apart.copies.of(apart.tier, from) {
+            Some(id) => NewBlob { id, extents: Vec::new() },
+            None => {
+                let id = BlobId::random().map_err(EngineError::drawing)?;
+                let copied = BlobRow { id, ..blob };
+                let copy = apart.copy_extents(&copied, |_| true, throttle).await?;
+                self.made.bytes += copy.extents.iter().map(|extent| extent.length_bytes).sum::<u64>();
+                self.made.recorded.advances.extend(copy.advances);
+                self.made.recorded.volumes.extend(copy.volumes);
+                NewBlob { id, extents: copy.extents }
+            }
+        };
         let parts = self.object.content.parts_mut().iter_mut();
-        parts.filter(|part| part.blob == from).for_each(|part| part.blob = id);
+        parts.filter(|part| part.blob == from).for_each(|part| part.blob = to.id);
+        self.made.apart.push(BlobApart { from, to });
         Ok(())
+    }
+
+    /// Lets the object refer to the copies that were made, and have a class.
+    async fn commit(
+        &mut self,
+        apart: &Apart<'_>,
+        class: StorageClass,
+        events: Vec<Write>,
+    ) -> Result<Outcome> {
+        let copied: Vec<Copied> = self.made.apart.iter().map(|apart| (apart.from, apart.to.id)).collect();
+        let (record, mut recorded) = self.so_far(class)?;
+        recorded.writes.extend(events);
+        let outcome = apart.commit(record, recorded).await?;
+        apart.copies.learn(apart.tier, &copied, &outcome);
+        Ok(outcome)
     }
 
     /// What makes the copies count that were made: the record, which tells of them, and what is to be committed.
@@ -191,6 +210,9 @@ fn named(content: &Content) -> HashMap<BlobId, u32> {
 struct Apart<'a> {
     inner: &'a Arc<Inner>,
     tier: Tier,
+    /// What is copied tells of the version that moves: what it was written for may be gone, and compaction asks for its class.
+    record: Vec<u8>,
+    copies: &'a Copies,
     /// How often the object names blobs that it can leave to others.
     named: HashMap<BlobId, u32>,
     /// Whether volumes that were asked for lie there.
@@ -199,7 +221,7 @@ struct Apart<'a> {
 
 impl Apart<'_> {
     /// The blobs that do not lie in the tier, in the order in which they begin in the volumes: those of the object alone, and
-    /// those that others refer to as well.
+    /// those that others refer to as well, or did until they took the copy that there is.
     async fn out_of_place(&mut self, content: &Content) -> Result<(Vec<BlobRow>, Vec<BlobRow>)> {
         let mut ids: Vec<BlobId> = content.parts().iter().map(|part| part.blob).collect();
         ids.sort_unstable();
@@ -214,7 +236,11 @@ impl Apart<'_> {
         }
         left.sort_by_key(begin_of);
         let shared = self.shared_of(left.iter().map(|blob| blob.id)).await?;
-        Ok(left.into_iter().partition(|blob| !shared.contains(&blob.id)))
+        Ok(left.into_iter().partition(|blob| !shared.contains(&blob.id) && !self.has_copy(blob)))
+    }
+
+    fn has_copy(&self, blob: &BlobRow) -> bool {
+        self.named.contains_key(&blob.id) && self.copies.of(self.tier, blob.id).is_some()
     }
 
     /// Those of these blobs that others refer to as well, and that the object can leave to them: those with one reference more
@@ -254,6 +280,12 @@ impl Apart<'_> {
         Ok(is_in)
     }
 
+    /// Lets an object refer to copies. Their record goes where they found room, and without it nothing changes: from blocks that
+    /// tell of the shared blobs alone, which may be freed by then, the object could not be rebuilt.
+    async fn commit(&self, record: Vec<Vec<u8>>, recorded: Recorded) -> Result<Outcome> {
+        crate::objects::first(self.inner.packer.record_in(self.tier, record, recorded).await?)
+    }
+
     /// Moves a blob that nobody shares.
     async fn move_own(&self, blob: BlobRow, throttle: &mut Throttle) -> Result<Outcome> {
         let Rewritten { extents, advances, volumes } = self.copy(&blob, throttle).await?;
@@ -270,37 +302,22 @@ impl Apart<'_> {
     /// Copies the extents of a blob that do not lie in the tier, and reads the copies back.
     async fn copy(&self, blob: &BlobRow, throttle: &mut Throttle) -> Result<Rewritten> {
         let is_in = |extent: &Extent| self.volumes.get(&extent.volume).copied().unwrap_or(false);
-        let record = self.record_of(blob).await?;
-        self.copy_extents(blob, record, |extent| !is_in(extent), throttle).await
+        self.copy_extents(blob, |extent| !is_in(extent), throttle).await
     }
 
     async fn copy_extents(
         &self,
         blob: &BlobRow,
-        record: Vec<u8>,
         must_move: impl Fn(&Extent) -> bool,
         throttle: &mut Throttle,
     ) -> Result<Rewritten> {
-        let copy = rewrite(self.inner, blob, (self.tier, record), must_move, Some(throttle)).await?;
+        let to = (self.tier, self.record.clone());
+        let copy = rewrite(self.inner, blob, to, must_move, Some(throttle)).await?;
         crash_point("tier.after_copy_before_verify");
         for extent in copy.extents.iter().filter(|extent| !blob.extents.contains(extent)) {
             verify_extent(self.inner, extent, Some(throttle)).await?;
         }
         Ok(copy)
-    }
-
-    /// The record that stands in the blocks of a blob.
-    async fn record_of(&self, blob: &BlobRow) -> Result<Vec<u8>> {
-        let Some(extent) = blob.extents.first() else { return Ok(Vec::new()) };
-        let view = self.inner.map.view(extent.volume).await?;
-        let Found::Stripe(stripe) = read_stripe(&self.inner.map, &view, extent.offset).await else {
-            return Err(EngineError::Unavailable {
-                context: "moving a blob: its first stripe cannot be read",
-            });
-        };
-        let records = entries_of(&stripe, &view)?.blobs.into_iter();
-        let own = records.filter(|(id, _)| *id == blob.id).map(|(_, record)| record).next();
-        own.ok_or_else(|| EngineError::Unreadable { context: format!("the record of blob {}", blob.id) })
     }
 }
 

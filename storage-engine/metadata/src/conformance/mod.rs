@@ -81,7 +81,7 @@ macro_rules! conformance_tests {
                 a_retired_drive_stays_so_and_takes_nothing, listed_in_pages, drives_by_slot;
             transitions: packed_objects_change_class_and_place, large_objects_change_class_with_their_blobs,
                 older_versions_change_class, restores_live_with_their_version, shared_blobs_are_left_to_the_others,
-                blobs_are_left_only_by_who_names_them, class_and_restore_stay_while_blobs_are_left_one_by_one;
+                copies_are_shared_while_they_are_there, blobs_are_left_only_by_who_names_them, class_and_restore_stay_while_blobs_are_left_one_by_one;
             warm: packed_copies_are_accounted, large_copies_are_accounted, large_copies_grow_part_by_part,
                 begun_copies_are_restored_or_dropped, copies_outlive_their_version_until_dropped,
                 restores_are_wanted_and_done, rows_are_found_by_kind_and_place, copies_need_their_volumes;

@@ -225,6 +225,33 @@ pub async fn shared_blobs_are_left_to_the_others(store: &dyn MetadataStore) {
     assert_eq!((references(store, &[10, 30]).await, lives(store).await), (vec![(30, 1)], (0, 100)));
 }
 
+/// A copy that one version took is taken by others too, as long as somebody refers to it.
+pub async fn copies_are_shared_while_they_are_there(store: &dyn MetadataStore) {
+    begin(store).await;
+    done(store, w(of_new_blobs("a", 0, 1, &[10]))).await;
+    done(store, w(of_blobs("b", 0, 2, &[10, 10]))).await;
+    done(store, w(of_blobs("c", 0, 3, &[10]))).await;
+    let taking = |k: &str, tag| {
+        let mut write = apart(transition(k, 0, tag, StorageClass::Glacier), &[(10, 20)]);
+        if let Write::TransitionApart(write) = &mut write {
+            write.apart.iter_mut().for_each(|apart| apart.to.extents.clear());
+        }
+        write
+    };
+    assert_eq!(one(store, taking("b", 2)).await, Outcome::Moved, "nobody made it");
+    assert_eq!(seen(store, "b", 0).await, (StorageClass::StandardIa, vec![blob_id(10); 2]));
+    done(store, apart(transition("a", 0, 1, StorageClass::Glacier), &[(10, 20)])).await;
+    done(store, taking("b", 2)).await;
+    assert_eq!(seen(store, "b", 0).await, (StorageClass::Glacier, vec![blob_id(20); 2]));
+    assert_eq!(references(store, &[10, 20]).await, [(10, 1), (20, 3)]);
+    assert_eq!(lives(store).await, (100, 100));
+    let gone = |k| Write::Delete(delete(1, k));
+    let outcomes = commit(store, vec![gone("a"), gone("b"), taking("c", 3)]).await;
+    assert_eq!(outcomes.last(), Some(&Outcome::Moved), "it went with the last who referred to it");
+    assert_eq!(seen(store, "c", 0).await, (StorageClass::StandardIa, vec![blob_id(10)]));
+    assert_eq!((references(store, &[10, 20]).await, lives(store).await), (vec![(10, 1)], (100, 0)));
+}
+
 /// What is not the version that was looked at, or names other blobs by now, stays as it is, and no copy counts.
 pub async fn blobs_are_left_only_by_who_names_them(store: &dyn MetadataStore) {
     begin(store).await;

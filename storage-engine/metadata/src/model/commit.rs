@@ -272,16 +272,17 @@ pub struct Transition {
     pub moves: Vec<BlobMove>,
 }
 
-/// A blob that a version shares with others, and the copy of its bytes that is the version's own from now on.
+/// A blob that a version shares with others, and the copy of its bytes that the version refers to from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobApart {
     /// The blob that the version names; who else refers to it keeps it.
     pub from: BlobId,
-    /// What the version names instead.
+    /// What the version names instead. Without extents it must be there already, as others refer to it: a blob that has none
+    /// never needs a copy. If it is gone, the outcome is [`Outcome::Moved`].
     pub to: NewBlob,
 }
 
-/// As [`Transition`], of a version that shares blobs: it refers to copies of its own from now on, and leaves the blobs to the
+/// As [`Transition`], of a version that shares blobs: it refers to copies of them from now on, and leaves the blobs to the
 /// others. Applied only if the version names each of them still; otherwise the outcome is [`Outcome::Moved`]. A class that stays
 /// the same is allowed: what was copied so far counts then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

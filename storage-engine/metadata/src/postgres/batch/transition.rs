@@ -3,14 +3,15 @@
 use super::Batch;
 use crate::model::{BlobApart, Outcome, Transition};
 use crate::sqlite::apply::blobs::object_referrer;
-use crate::sqlite::apply::transition::{Swap, ends_restore, retier, swap, swaps};
+use crate::sqlite::apply::transition::{Swap, copies_needed, ends_restore, retier, swap, swaps};
 
 impl Batch {
     pub(super) fn transition_object(&mut self, transition: &Transition, apart: &[BlobApart]) -> Outcome {
         let is_there = |blob: &crate::model::BlobMove| {
             self.blobs.get(&blob.blob).is_some_and(|known| known.extents.as_ref() == Some(&blob.from))
         };
-        if !transition.moves.iter().all(is_there) {
+        if !transition.moves.iter().all(is_there) || !copies_needed(apart).all(|copy| self.blob_exists(copy))
+        {
             return Outcome::Moved;
         }
         let (bucket, key) = (transition.bucket, &transition.key);
@@ -37,10 +38,12 @@ impl Batch {
         for blob in apart {
             self.add_blob(&blob.to);
         }
-        for Swap { index, from, to } in swaps {
-            let referrer = object_referrer(bucket, key, order, index);
-            self.add_reference(to, referrer);
-            self.drop_reference(from, referrer);
+        let referrer = |index| object_referrer(bucket, key, order, index);
+        for Swap { index, to, .. } in &swaps {
+            self.add_reference(*to, referrer(*index));
+        }
+        for Swap { index, from, .. } in &swaps {
+            self.drop_reference(*from, referrer(*index));
         }
         if ends_restore(transition) {
             self.drop_restore(bucket, key, transition.write);

@@ -76,6 +76,11 @@ pub(crate) fn ends_restore(transition: &Transition) -> bool {
     transition.from.is_archive() && transition.from != transition.to
 }
 
+/// The copies that must be there already.
+pub(crate) fn copies_needed(apart: &[BlobApart]) -> impl Iterator<Item = BlobId> {
+    apart.iter().filter(|apart| apart.to.extents.is_empty()).map(|apart| apart.to.id)
+}
+
 impl Batch<'_> {
     /// A version, and the statement that stores it again.
     pub(super) fn version(
@@ -108,6 +113,11 @@ impl Batch<'_> {
                 return Ok(Outcome::Moved);
             }
         }
+        for copy in copies_needed(apart) {
+            if !self.blob_exists(copy)? {
+                return Ok(Outcome::Moved);
+            }
+        }
         let swaps = match swaps(&stored.row.object.content, apart) {
             Ok(swaps) => swaps,
             Err(outcome) => return Ok(outcome),
@@ -130,10 +140,12 @@ impl Batch<'_> {
         for blob in apart {
             self.add_blob(&blob.to)?;
         }
-        for Swap { index, from, to } in swaps {
-            let referrer = object_referrer(bucket, key, row.order, index);
-            self.add_reference(to, &referrer)?;
-            self.drop_reference(from, &referrer)?;
+        let referrer = |index| object_referrer(bucket, key, row.order, index);
+        for Swap { index, to, .. } in &swaps {
+            self.add_reference(*to, &referrer(*index))?;
+        }
+        for Swap { index, from, .. } in &swaps {
+            self.drop_reference(*from, &referrer(*index))?;
         }
         if ends_restore(transition) {
             drop_beside(self.connection, Beside::Restore, (bucket, key, transition.write))?;
