@@ -111,9 +111,11 @@ impl VolumePool {
     /// Whether what lives in `victim` finds room. Compaction that ends half-way on full drives would have used the reserve up, and
     /// gives nothing back.
     pub(crate) fn has_room_to_compact(&self, victim: &VolumeRow) -> bool {
-        let may_spill = self.tiers.spill(self.tiers.on(DriveClass::Ssd)).is_some();
-        let has_elsewhere = may_spill && DriveClass::ALL.into_iter().any(|class| !self.is_full(class));
-        has_elsewhere || self.fits(victim, self.tiers.of_unknown(victim).reserve())
+        // Only what lies on SSDs goes elsewhere.
+        let spills = self.tiers.class_of(victim) == Some(DriveClass::Ssd)
+            && self.tiers.spill(self.tiers.on(DriveClass::Ssd)).is_some();
+        (spills && !self.is_full(DriveClass::Hdd))
+            || self.fits(victim, self.tiers.of_unknown(victim).reserve())
     }
 
     /// Whether a tier has room for all that lives in `victim`.
