@@ -230,6 +230,11 @@ async fn ensure_sound(server: &Server, point: &str) -> Result<()> {
 }
 
 async fn die_under_load(server: &mut Server, point: &str, ledger: &Arc<Ledger>) -> Result<()> {
+    // It comes to that by itself. A load and compactions would only take the volumes away whose files are to be cut.
+    if point == "reclaim.after_cut" {
+        ensure!(!server.wait_exit(DEATH_DEADLINE).await?.success(), "it ended by itself");
+        return Ok(());
+    }
     let load = Load::start(&server.client()?, ledger, WORKERS, 1, OnFailure::Stop);
     let deadline = Instant::now() + DEATH_DEADLINE;
     tokio::time::sleep(QUIET).await;
