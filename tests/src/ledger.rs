@@ -73,6 +73,16 @@ impl Ledger {
         self.lock().values().map(length).sum()
     }
 
+    /// How many bytes they take at least, as far as that is settled: copies of large objects share theirs.
+    pub fn distinct_bytes(&self) -> u64 {
+        let content = |holding: &Holding| match holding.settled {
+            Content::Absent => None,
+            Content::Seeded { seed, length_bytes } => Some((seed, length_bytes)),
+        };
+        let contents: BTreeSet<(u64, usize)> = self.lock().values().filter_map(content).collect();
+        contents.iter().map(|(_, length_bytes)| *length_bytes as u64).sum()
+    }
+
     /// What is known of the key.
     pub(crate) fn holding(&self, key: &str) -> Holding {
         let none = Holding { settled: Content::Absent, unknown: Vec::new() };
