@@ -53,21 +53,24 @@ impl MetadataDirective {
 }
 
 /// How often a source is looked at that changes while it is copied.
-pub(super) const TRIES: u32 = 4;
+const TRIES: u32 = 4;
 
 /// `PUT /bucket/key` with `x-amz-copy-source`.
 pub(super) async fn copy_object(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
+    until_it_stays(|| copy_once(context, object)).await
+}
+
+/// Copies a source again, as it is then, when the bytes that were to be shared went meanwhile.
+pub(super) async fn until_it_stays<F>(mut copy: impl FnMut() -> F) -> S3Result<S3Response>
+where
+    F: Future<Output = S3Result<Option<S3Response>>>,
+{
     for _ in 0..TRIES {
-        if let Some(response) = copy_once(context, object).await? {
+        if let Some(response) = copy().await? {
             return Ok(response);
         }
     }
-    Err(source_changes())
-}
-
-/// What is answered when the source was another one each time it was looked at.
-pub(super) fn source_changes() -> S3Error {
-    S3Error::new(ErrorCode::ServiceUnavailable).because("the source of a copy keeps changing")
+    Err(S3Error::new(ErrorCode::ServiceUnavailable).because("the source of a copy keeps changing"))
 }
 
 /// Copies the source as it is now; `None` if the bytes that were to be shared went meanwhile.

@@ -17,12 +17,7 @@ use crate::xml::XmlWriter;
 
 /// `PUT /bucket/key?partNumber=&uploadId=` with `x-amz-copy-source`.
 pub(in crate::ops) async fn copy(context: &Context<'_>, object: &ObjectAddress) -> S3Result<S3Response> {
-    for _ in 0..copy::TRIES {
-        if let Some(response) = copy_once(context, object).await? {
-            return Ok(response);
-        }
-    }
-    Err(copy::source_changes())
+    copy::until_it_stays(|| copy_once(context, object)).await
 }
 
 /// Copies the source as it is now; `None` if the bytes that were to be shared went meanwhile.
