@@ -40,6 +40,8 @@ pub mod recover;
 mod refer;
 mod rename;
 mod restore;
+#[cfg(test)]
+mod sample_body;
 mod sealing;
 #[cfg(test)]
 mod simulated;

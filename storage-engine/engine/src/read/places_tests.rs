@@ -1,29 +1,12 @@
-use async_trait::async_trait;
 use bytes::Bytes;
 use granary_types::{BucketName, Etag, ObjectKey, PartNumber};
 
 use super::*;
-use crate::api::{ByteRange, CompleteOptions, Digests, PutSource, SourceError, UploadOptions};
+use crate::api::{ByteRange, CompleteOptions, UploadOptions};
+use crate::sample_body::SampleBody;
 use crate::{Engine, EngineOptions, ObjectHandle};
 
 const PARTS: u32 = 5;
-
-struct Body(Option<Bytes>);
-
-#[async_trait]
-impl PutSource for Body {
-    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
-        Ok(self.0.take())
-    }
-
-    async fn finish(&mut self) -> Result<Digests, SourceError> {
-        Ok(Digests { etag: Etag::new("etag"), checksum: None })
-    }
-
-    fn length_hint_bytes(&self) -> Option<u64> {
-        None
-    }
-}
 
 /// A store with an object of many parts, opened.
 async fn opened(dir: &std::path::Path) -> (Engine, ObjectHandle) {
@@ -34,7 +17,7 @@ async fn opened(dir: &std::path::Path) -> (Engine, ObjectHandle) {
     let mut parts = Vec::new();
     for number in 1..=PARTS {
         let number = PartNumber::new(number).unwrap();
-        let mut body = Body(Some(Bytes::from(vec![7; 200_000])));
+        let mut body = SampleBody(Some(Bytes::from(vec![7; 200_000])));
         parts.push(engine.put_part(&bucket, &key, (upload, number), None, &mut body).await.unwrap());
     }
     let options =

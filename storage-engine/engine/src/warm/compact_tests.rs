@@ -3,36 +3,19 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use granary_metadata::{BlobApart, NewBlob, Transition, TransitionApart, VolumeState};
-use granary_types::{BlobId, BucketName, DriveClass, Etag, ObjectKey, StorageClass, VolumeId};
+use granary_types::{BlobId, BucketName, DriveClass, ObjectKey, StorageClass, VolumeId};
 
 use super::*;
-use crate::api::{ByteRange, Digests, PutOptions, PutSource, SourceError};
+use crate::api::{ByteRange, PutOptions};
 use crate::maintain::compact_volume;
 use crate::rename::whole;
+use crate::sample_body::SampleBody;
 use crate::warm::WarmJobState;
 use crate::{Engine, EngineOptions};
 
 const LENGTH: usize = 300_000;
-
-struct Body(Option<Bytes>);
-
-#[async_trait]
-impl PutSource for Body {
-    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
-        Ok(self.0.take())
-    }
-
-    async fn finish(&mut self) -> Result<Digests, SourceError> {
-        Ok(Digests { etag: Etag::new("etag"), checksum: None })
-    }
-
-    fn length_hint_bytes(&self) -> Option<u64> {
-        None
-    }
-}
 
 fn place() -> (BucketName, ObjectKey) {
     (BucketName::new("bucket").unwrap(), ObjectKey::new("k").unwrap())
@@ -52,7 +35,7 @@ async fn put_warm(engine: &Engine) {
     let (bucket, key) = place();
     engine.create_bucket(&bucket, "us-east-1", "root").await.unwrap();
     let options = PutOptions { storage_class: StorageClass::StandardIa, ..PutOptions::default() };
-    let mut body = Body(Some(Bytes::from(vec![7; LENGTH])));
+    let mut body = SampleBody(Some(Bytes::from(vec![7; LENGTH])));
     engine.put_object(&bucket, &key, options, &mut body).await.unwrap();
     let (job, begun) = (engine.prefetch(&bucket, "").await.unwrap(), Instant::now());
     while engine.warm_job(job).unwrap().state == WarmJobState::Running {

@@ -5,42 +5,22 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use granary_drive::FileHeader;
 use granary_metadata::{VersionKind, VolumeRow, VolumeState};
 use granary_types::{BucketName, Etag, ObjectKey, PartNumber, UnixMillis, VolumeId};
 
-use crate::api::{
-    BucketChange, CompleteOptions, DeleteEntry, Deleted, Digests, PutOptions, PutSource, SourceError,
-    UploadOptions,
-};
+use crate::api::{BucketChange, CompleteOptions, DeleteEntry, Deleted, PutOptions, UploadOptions};
 use crate::maintain::{compact_volume, may_hold_records, records_in};
 use crate::record::ObjectRecord;
+use crate::sample_body::SampleBody;
 use crate::told::{Deed, Told};
 use crate::volume::all_rows;
 use crate::{Engine, EngineOptions};
 
-struct Body(Vec<Bytes>);
-
-#[async_trait]
-impl PutSource for Body {
-    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
-        Ok(self.0.pop())
-    }
-
-    async fn finish(&mut self) -> Result<Digests, SourceError> {
-        Ok(Digests { etag: Etag::new("etag"), checksum: None })
-    }
-
-    fn length_hint_bytes(&self) -> Option<u64> {
-        None
-    }
-}
-
-fn body(length: usize) -> Body {
+fn body(length: usize) -> SampleBody {
     let filled = Bytes::from(vec![7; length]);
-    Body(if filled.is_empty() { Vec::new() } else { vec![filled] })
+    SampleBody(Some(filled).filter(|filled| !filled.is_empty()))
 }
 
 fn key(name: &str) -> ObjectKey {
