@@ -97,6 +97,15 @@ impl Tier {
         }
     }
 
+    /// How many full stripes a run of a large object has at most, each of 128 KiB in each shard file. A disk spends on finding the
+    /// place of a write what it spends on a MiB of it, so it gets longer ones.
+    pub(crate) fn run_stripes_max(self) -> usize {
+        match self {
+            Self::Of(rule) | Self::Reserve(Some(rule)) if rule.drives == DriveClass::Hdd => 16,
+            Self::All | Self::Of(_) | Self::Warm | Self::Reserve(_) => 8,
+        }
+    }
+
     /// Which room its volumes take.
     pub(crate) fn room(self) -> Room {
         if self.home().is_some() { Room::Reserve } else { Room::Free }

@@ -1,7 +1,7 @@
 //! Streaming a large body into runs of full stripes.
 //!
 //! Bytes are copied once, from the body into the buffers of the columns. A full stripe is hashed and encoded while
-//! it is warm in the cache; a full run (1 MiB a shard file) is handed to the drives while the next one fills.
+//! it is warm in the cache; a full run (1 MiB a shard file, 2 MiB on disks) is handed to the drives while the next one fills.
 //! Buffers count against a budget that all uploads share, so memory is bounded however many there are.
 //!
 //! Nothing is flushed until the end, but every [`FLUSH_EVERY_BYTES`] a flush is started in the background, so
@@ -17,7 +17,7 @@ use granary_types::{BlobId, crash_point};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::filling::{Filling, RUN_STRIPES_MAX, data_of, stripe_units};
+use super::filling::{Filling, data_of, stripe_units};
 use crate::error::{EngineError, Result};
 use crate::layout::{extent_end, full_stripe_bytes};
 use crate::tiers::Tier;
@@ -101,7 +101,7 @@ impl BlobWriter {
             self.length_bytes += taken as u64;
             if filling.stripe_is_full() {
                 filling.seal(self.id, &self.record)?;
-                let grown = filling.stripes.len() < RUN_STRIPES_MAX && filling.grow(&self.budget);
+                let grown = !filling.is_long() && filling.grow(&self.budget);
                 if !grown {
                     self.submit(filling).await?;
                     continue;
@@ -165,7 +165,8 @@ impl BlobWriter {
             .await
             .map_err(|_| EngineError::Unavailable { context: "waiting for buffers" })?;
         self.stripe_begun = Instant::now();
-        Ok(Filling::new(codec, self.base_bytes + self.length_bytes, vec![permit]))
+        let at = self.base_bytes + self.length_bytes;
+        Ok(Filling::new(codec, at, self.tier.run_stripes_max(), vec![permit]))
     }
 
     /// Hands a run to the drives; waits only if too many are on their way already.
@@ -288,7 +289,8 @@ async fn append_anew(
     blob_offset: u64,
     rerun: &Rerun,
 ) -> Result<Vec<Appended>> {
-    let mut filling = Filling::new(Arc::clone(&volume.codec), blob_offset, Vec::new());
+    let mut filling =
+        Filling::new(Arc::clone(&volume.codec), blob_offset, rerun.tier.run_stripes_max(), Vec::new());
     while !bytes.is_empty() {
         let taken = filling.fill(bytes);
         bytes = bytes.get(taken..).unwrap_or_default();

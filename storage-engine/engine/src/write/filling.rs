@@ -12,8 +12,6 @@ use crate::error::{EngineError, Result};
 use crate::layout::{BLOB_BLOCK_BYTES, BLOB_HEAD_BYTES, BLOB_RECORDS_BYTES, BlobStripe};
 use crate::volume::{Run, RunStripe, seal_stripe};
 
-/// Full stripes in a run: 1 MiB of data in each shard file.
-pub(crate) const RUN_STRIPES_MAX: usize = 8;
 /// The budget for buffers is counted in units of this.
 pub(crate) const BUDGET_UNIT_BYTES: usize = 64 * 1024;
 
@@ -32,6 +30,8 @@ pub(crate) struct Filling {
     blob_offset: u64,
     /// Bytes of the blob in the sealed stripes.
     pub(crate) sealed_bytes: u64,
+    /// How many stripes it is to have at most.
+    stripes_max: usize,
     permits: Vec<OwnedSemaphorePermit>,
 }
 
@@ -45,8 +45,14 @@ const BLOCK: usize = BLOB_BLOCK_BYTES as usize;
 const HEAD: usize = BLOB_HEAD_BYTES as usize;
 
 impl Filling {
-    pub(crate) fn new(codec: Arc<Codec>, blob_offset: u64, permits: Vec<OwnedSemaphorePermit>) -> Self {
-        let columns = (0..codec.profile().columns()).map(|_| Some(first_stripe(blob_offset))).collect();
+    pub(crate) fn new(
+        codec: Arc<Codec>,
+        blob_offset: u64,
+        stripes_max: usize,
+        permits: Vec<OwnedSemaphorePermit>,
+    ) -> Self {
+        let first = || first_stripe(blob_offset, stripes_max);
+        let columns = (0..codec.profile().columns()).map(|_| Some(first())).collect();
         let mut filling = Self {
             codec,
             columns,
@@ -55,10 +61,16 @@ impl Filling {
             filled: 0,
             blob_offset,
             sealed_bytes: 0,
+            stripes_max,
             permits,
         };
         filling.extend();
         filling
+    }
+
+    /// Whether it has as many full stripes as it is to have.
+    pub(crate) fn is_long(&self) -> bool {
+        self.stripes.len() >= self.stripes_max
     }
 
     pub(crate) fn stripe_is_full(&self) -> bool {
@@ -99,7 +111,7 @@ impl Filling {
         for (column, slot) in self.columns.iter_mut().enumerate() {
             let Some(buffer) = slot else { continue };
             if buffer.capacity() < length {
-                let mut larger = aligned_buffer(length.max(RUN_STRIPES_MAX * (HEAD + BLOCK)));
+                let mut larger = aligned_buffer(length.max(self.stripes_max * (HEAD + BLOCK)));
                 larger.extend_from_slice(buffer);
                 *buffer = larger;
             }
@@ -158,6 +170,7 @@ impl Filling {
             filled: std::mem::take(&mut self.filled),
             blob_offset: self.blob_offset,
             sealed_bytes: 0,
+            stripes_max: self.stripes_max,
             permits: self.permits.pop().into_iter().collect(),
         })
     }
@@ -230,8 +243,8 @@ impl Filling {
 /// One column's buffer for a run. A run that does not begin its blob is likely to become full, and
 /// gets room for that at once; a buffer that doubled instead would copy the run once more, to pages that the kernel has
 /// to clear first.
-fn first_stripe(blob_offset: u64) -> BytesMut {
-    let stripes = if blob_offset > 0 { RUN_STRIPES_MAX } else { 1 };
+fn first_stripe(blob_offset: u64, stripes_max: usize) -> BytesMut {
+    let stripes = if blob_offset > 0 { stripes_max } else { 1 };
     aligned_buffer(stripes * (HEAD + BLOCK))
 }
 
