@@ -8,4 +8,5 @@ mod pg;
 mod postgres_conformance;
 mod postgres_fail_over;
 mod postgres_faults;
+mod postgres_foreseen;
 mod postgres_nodes;

@@ -3,6 +3,7 @@
 use crate::pg;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use granary_metadata::conformance::sample::{bucket, bucket_id, etag, key, one, put_empty, w};
@@ -85,8 +86,11 @@ async fn commits_whose_answer_is_lost_are_read_back() {
     let (done, unavailable) = load.finish(&stores[1]).await;
     assert!(done > 1000 && unavailable == 0, "{done} commits, {unavailable} refused");
     let read_backs = cluster.sql("granary", "SELECT sum(read_backs) FROM writers").unwrap();
-    let cuts = proxy.commits.load(std::sync::atomic::Ordering::SeqCst) / 5;
+    let cuts = proxy.commits.load(Ordering::SeqCst) / 5;
     assert!(read_backs.parse::<u64>().unwrap() >= 10, "{read_backs} read back of {cuts}");
+    let (commits, wholes) = (&proxy.commits, &proxy.wholes);
+    let (commits, wholes) = (commits.load(Ordering::SeqCst), wholes.load(Ordering::SeqCst));
+    assert!(wholes > commits / 2, "{wholes} of {commits} batches were stored by one statement");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -181,8 +181,13 @@ impl Session {
 
     /// Runs a statement and returns how many rows it changed.
     pub(super) async fn execute(&mut self, statement: Statement<'_>) -> Result<u64, Failure> {
+        Ok(self.call(statement).await?)
+    }
+
+    /// As [`Self::execute`], for a statement that is a transaction of its own.
+    pub(super) async fn call(&mut self, statement: Statement<'_>) -> Result<u64, CallFailure> {
         let call = statement.execute(&mut self.connection);
-        Ok(timed(self.call_timeout, call).await.map(|result: PgQueryResult| result.rows_affected())?)
+        timed(self.call_timeout, call).await.map(|result: PgQueryResult| result.rows_affected())
     }
 
     /// Runs a statement and returns its rows.

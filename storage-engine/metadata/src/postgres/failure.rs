@@ -92,6 +92,11 @@ pub(super) fn is_rolled_back(error: &sqlx::Error) -> bool {
     (code.starts_with("40") && code != "40003") || code.starts_with("23") || code == "25P02"
 }
 
+/// Whether a statement undid itself, by a division by zero.
+pub(super) fn is_undone(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("22012")
+}
+
 #[cfg(test)]
 #[path = "failure_tests.rs"]
 mod tests;

@@ -16,6 +16,7 @@ use std::time::Instant;
 use granary_types::{NodeId, VolumeId, WriteId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::batch::foreseen::{Memory, Stored};
 use super::batch::{Batch, BatchName};
 use super::connect::{Backoff, CallFailure, Locator, Session};
 use super::fail_overs::put_tail;
@@ -48,6 +49,7 @@ pub(super) struct Writer {
     id: WriteId,
     batch: u64,
     marks: Marks,
+    memory: Memory,
     /// The timeline up to which nodes have dealt with what was lost, as last read.
     settled: Option<Timeline>,
 }
@@ -70,7 +72,8 @@ impl Writer {
     pub(super) fn new(locator: Arc<Locator>) -> Result<Self> {
         let id = WriteId::random()
             .map_err(|source| MetadataError::Io { context: "drawing the writer's id".to_owned(), source })?;
-        Ok(Self { locator, session: None, id, batch: 0, marks: Marks::default(), settled: None })
+        let (marks, memory) = (Marks::default(), Memory::default());
+        Ok(Self { locator, session: None, id, batch: 0, marks, memory, settled: None })
     }
 
     /// Runs until the queue is closed and drained.
@@ -147,9 +150,18 @@ impl Writer {
         let session = self.session.as_mut().ok_or_else(|| Failure::Lost("there is no session".to_owned()))?;
         let name = BatchName { writer: self.id, number: self.batch };
         let deletes = settled(session, &mut self.settled).await?;
+        let foreseen = all_commits(ops).and_then(|commits| self.memory.foresee(&commits));
+        if let Some((batch, outcomes)) = foreseen {
+            let answers = outcomes.into_iter().map(|outcomes| Ok(Reply::Outcomes(outcomes))).collect();
+            match self.memory.store(&batch, session, name).await? {
+                Stored::Committed => return Ok(answers),
+                Stored::Doubtful(failure) => return Err(Attempt { failure, doubtful: Some(answers) }),
+                Stored::Unforeseen => {}
+            }
+        }
         session.run(sql::BEGIN).await.map_err(Failure::from)?;
-        let answers = match apply(session, ops, name, (self.locator.options.node, deletes)).await {
-            Ok(answers) => answers,
+        let (answers, batch) = match apply(session, ops, name, (self.locator.options.node, deletes)).await {
+            Ok(applied) => applied,
             Err(failure) => {
                 if !matches!(failure, Failure::Lost(_)) && session.run(sql::ROLLBACK).await.is_err() {
                     self.session = None;
@@ -158,7 +170,10 @@ impl Writer {
             }
         };
         match session.run(sql::COMMIT).await {
-            Ok(()) => Ok(answers),
+            Ok(()) => {
+                batch.iter().for_each(|batch| self.memory.learn(batch));
+                Ok(answers)
+            }
             Err(CallFailure::Answered(error)) if is_rolled_back(&error) => {
                 Err(Failure::Conflict(error.to_string()).into())
             }
@@ -177,6 +192,7 @@ impl Writer {
     /// Connects, and finds out whether the database still knows what it answered before.
     async fn connect(&mut self, deadline: Instant) -> std::result::Result<(), Failure> {
         self.session = None;
+        self.memory = Memory::default();
         let mut session = self.locator.connect_by(deadline).await?;
         let found = session.fetch(sqlx::query(statements::LAST_BATCH).bind(*self.id.as_bytes())).await?;
         let found = found.first().map(|row| rows::unsigned(row, 0)).transpose()?;
@@ -292,17 +308,22 @@ fn is_delete(op: &Op) -> bool {
     }
 }
 
+/// The commits, if there is nothing else.
+fn all_commits(ops: &[Op]) -> Option<Vec<&Commit>> {
+    ops.iter().map(commit_of).collect()
+}
+
 fn commit_of(op: &Op) -> Option<&Commit> {
     if let Op::Commit(commit) = op { Some(commit) } else { None }
 }
 
-/// Everything between BEGIN and COMMIT.
+/// Everything between BEGIN and COMMIT; gives back the batch too, if it was one of commits.
 async fn apply(
     session: &mut Session,
     ops: &[Op],
     name: BatchName,
     (node, deletes): (Option<NodeId>, Deletes),
-) -> std::result::Result<Vec<Answer>, Failure> {
+) -> std::result::Result<(Vec<Answer>, Option<Batch>), Failure> {
     let is_refused = |op: &Op| deletes == Deletes::Refused && is_delete(op);
     let refused = || Err(unavailable("deleting", "the database failed over just now"));
     if ops.iter().all(|op| matches!(op, Op::Commit(_))) {
@@ -316,7 +337,7 @@ async fn apply(
         };
         let answers = commits.iter().map(answer).collect();
         batch.store(session, name).await?;
-        return Ok(answers);
+        return Ok((answers, Some(batch)));
     }
     let mut answers = Vec::with_capacity(ops.len());
     for op in ops {
@@ -324,5 +345,5 @@ async fn apply(
     }
     let mark = sqlx::query(sql::MARK_BATCH).bind(*name.writer.as_bytes()).bind(name.number.cast_signed());
     session.execute(mark).await?;
-    Ok(answers)
+    Ok((answers, None))
 }

@@ -1,4 +1,5 @@
-//! A wire between a store and its database that is cut when a COMMIT passes.
+//! A wire between a store and its database that is cut when a transaction is committed: by a COMMIT, or by the statement that is
+//! a transaction of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,34 +10,72 @@ use tokio::net::{TcpListener, TcpStream};
 /// COMMIT as a simple query: its tag, its length with the zero at the end, and the text.
 const COMMIT: &[u8] = b"Q\0\0\0\x0BCOMMIT\0";
 
-/// How often a COMMIT meets a cut.
+/// What only the statement has that is a transaction of its own.
+const WHOLE: &[u8] = b"WITH held AS";
+
+/// How often a commit meets a cut.
 const CUT_EVERY: u64 = 5;
 
-/// A listener that forwards to a database, and cuts every fifth COMMIT: in turn after the database has it, so that it is
+/// A listener that forwards to a database, and cuts every fifth commit: in turn after the database has it, so that it is
 /// committed and nobody is told, and before, so that it is not.
 pub struct Proxy {
     pub host: String,
     pub commits: Arc<AtomicU64>,
+    /// Of these, how many were statements that are transactions of their own.
+    pub wholes: Arc<AtomicU64>,
 }
 
 impl Proxy {
     pub async fn start(to: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let commits = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&commits);
+        let (commits, wholes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let counters = (Arc::clone(&commits), Arc::clone(&wholes));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(&to).await else { continue };
-                tokio::spawn(forward(client, server, Arc::clone(&counter)));
+                let asked = Asked { whole: None, wholes: Arc::clone(&counters.1) };
+                tokio::spawn(forward(client, server, asked, Arc::clone(&counters.0)));
             }
         });
-        Self { host, commits }
+        Self { host, commits, wholes }
+    }
+}
+
+/// What a client asks on one connection.
+struct Asked {
+    /// The name that the statement got that is a transaction of its own.
+    whole: Option<Vec<u8>>,
+    wholes: Arc<AtomicU64>,
+}
+
+impl Asked {
+    /// Whether the message commits. A Bind names the portal, which has none, and then the statement; a Parse the statement and its text.
+    fn commits(&mut self, message: &[u8]) -> bool {
+        let [kind, _, _, _, _, rest @ ..] = message else { return false };
+        let first = rest.split(|byte| *byte == 0).next().unwrap_or_default();
+        match kind {
+            b'P' if message.windows(WHOLE.len()).any(|text| text == WHOLE) => {
+                self.whole = Some(first.to_vec());
+                false
+            }
+            b'B' => {
+                let is_whole = rest.split(|byte| *byte == 0).nth(1) == self.whole.as_deref();
+                self.wholes.fetch_add(u64::from(is_whole), Ordering::SeqCst);
+                is_whole
+            }
+            _ => message == COMMIT,
+        }
     }
 }
 
 /// Returns, and so closes both ends, when either ends or the wire is cut.
-async fn forward(mut client: TcpStream, mut server: TcpStream, commits: Arc<AtomicU64>) {
+async fn forward(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    mut statements: Asked,
+    commits: Arc<AtomicU64>,
+) {
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
@@ -45,7 +84,7 @@ async fn forward(mut client: TcpStream, mut server: TcpStream, commits: Arc<Atom
             read = client.read(&mut asked) => {
                 let Ok(length @ 1..) = read else { return };
                 let message = &asked[..length];
-                let cut = message == COMMIT && (commits.fetch_add(1, Ordering::SeqCst) + 1).is_multiple_of(CUT_EVERY);
+                let cut = statements.commits(message) && (commits.fetch_add(1, Ordering::SeqCst) + 1).is_multiple_of(CUT_EVERY);
                 let turn = commits.load(Ordering::SeqCst) / CUT_EVERY;
                 if cut && turn.is_multiple_of(2) {
                     return;

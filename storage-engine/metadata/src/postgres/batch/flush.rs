@@ -202,6 +202,17 @@ impl Batch {
         Ok(())
     }
 
+    /// Volumes, and the bytes and items that live in them from now on.
+    pub(super) fn lived(&self) -> (Vec<[u8; 16]>, Vec<i64>, Vec<i64>) {
+        let (mut lived, mut bytes, mut items) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, delta) in self.deltas.iter().filter(|(_, delta)| **delta != (0, 0)) {
+            lived.push(*id.as_bytes());
+            bytes.push(delta.0);
+            items.push(delta.1);
+        }
+        (lived, bytes, items)
+    }
+
     /// How far volumes have come, what was added to them and to buckets, and the mark of the batch, in one statement.
     async fn finish(&self, session: &mut Session, name: BatchName) -> Result<(), Failure> {
         let (mut advanced, mut ends, mut stored) = (Vec::new(), Vec::new(), Vec::new());
@@ -210,12 +221,7 @@ impl Batch {
             ends.push(volume.committed_end.cast_signed());
             stored.push(volume.stored_bytes.cast_signed());
         }
-        let (mut lived, mut bytes, mut items) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, delta) in self.deltas.iter().filter(|(_, delta)| **delta != (0, 0)) {
-            lived.push(*id.as_bytes());
-            bytes.push(delta.0);
-            items.push(delta.1);
-        }
+        let (lived, bytes, items) = self.lived();
         let (used, used_bytes, used_objects) = usage::columns(&self.used);
         let query = sqlx::query(sql::FINISH_BATCH)
             .bind(*name.writer.as_bytes())

@@ -6,7 +6,10 @@ use granary_types::{BlobId, BucketId, Epoch, ObjectKey, UploadId, VersionId, Vol
 use sqlx::Row;
 
 use super::blobs::countable;
-use super::{Batch, BlobState, Key, KeyState, OlderState, PartState, Presence, UploadState, Volume, touched};
+use super::{
+    Batch, BlobState, Key, KeyState, KnownBucket, OlderState, PartState, Presence, UploadState, Volume,
+    touched,
+};
 use crate::model::{Bucket, Commit, DeleteObject, PartRow, PutObject, RemoveObject, Transition, Write};
 use crate::postgres::connect::Session;
 use crate::postgres::failure::Failure;
@@ -18,9 +21,9 @@ use crate::sqlite::apply::objects::parts_of;
 
 /// What the writes name.
 #[derive(Default)]
-struct Wanted<'c> {
-    buckets: BTreeSet<BucketId>,
-    volumes: BTreeSet<VolumeId>,
+pub(super) struct Wanted<'c> {
+    pub(super) buckets: BTreeSet<BucketId>,
+    pub(super) volumes: BTreeSet<VolumeId>,
     keys: BTreeMap<(BucketId, &'c ObjectKey), KeyWanted>,
     uploads: BTreeSet<(BucketId, UploadId)>,
     /// Uploads that may end, so that all their parts matter.
@@ -40,7 +43,7 @@ struct KeyWanted {
 }
 
 impl<'c> Wanted<'c> {
-    fn of(commits: &[&'c Commit]) -> Self {
+    pub(super) fn of(commits: &[&'c Commit]) -> Self {
         let mut wanted = Self::default();
         for commit in commits {
             wanted.volumes.extend(commit.advances.iter().map(|advance| advance.volume));
@@ -188,7 +191,8 @@ impl Batch {
         let named = ids(wanted.buckets.iter().map(BucketId::as_bytes));
         for row in session.fetch(sqlx::query(sql::buckets::LOCK).bind(named)).await? {
             let bucket: Bucket = rows::record("buckets", &row, 1)?;
-            self.buckets.insert(bucket.id, bucket.settings);
+            let known = KnownBucket { row_hash: rows::id(&row, 2)?, settings: bucket.settings };
+            self.buckets.insert(bucket.id, known);
         }
         Ok(())
     }

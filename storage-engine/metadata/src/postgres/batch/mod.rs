@@ -6,10 +6,13 @@
 //! deadlock. What is not there cannot be locked: if another writer makes the same key meanwhile, the insert finds it, the
 //! transaction is rolled back, and the batch is tried again from its beginning, this time seeing that key.
 //!
+//! A batch of new keys in volumes of its writer's own is not even loaded: see `foreseen`.
+//!
 //! Refused commits leave no trace: everything that can refuse one whole is checked before it changes anything.
 
 mod blobs;
 mod flush;
+pub(super) mod foreseen;
 mod load;
 mod locks;
 mod objects;
@@ -32,7 +35,7 @@ use crate::model::{
 };
 use crate::sqlite::apply::blobs::Referrer;
 use crate::sqlite::apply::commit::new_places;
-use crate::sqlite::codec::StoredObject;
+use crate::sqlite::codec::{RowHash, StoredObject};
 
 /// A key of a bucket.
 type Key = (BucketId, ObjectKey);
@@ -40,8 +43,8 @@ type Key = (BucketId, ObjectKey);
 /// What a batch knows of the rows it may touch.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// The settings of the buckets that exist.
-    buckets: HashMap<BucketId, BucketSettings>,
+    /// The buckets that exist.
+    buckets: HashMap<BucketId, KnownBucket>,
     volumes: HashMap<VolumeId, Volume>,
     /// Bytes and items added to what lives in volumes.
     deltas: BTreeMap<VolumeId, (i64, i64)>,
@@ -64,7 +67,15 @@ pub(super) struct Batch {
     warmth: BTreeMap<(BucketId, ObjectKey, WriteId), warm::WarmState>,
 }
 
+/// A bucket's row that is locked.
+#[derive(Debug, Clone, Copy)]
+struct KnownBucket {
+    row_hash: RowHash,
+    settings: BucketSettings,
+}
+
 /// A volume's row that is locked.
+#[derive(Debug, Clone, Copy)]
 struct Volume {
     state: VolumeState,
     epoch: Epoch,
@@ -201,7 +212,7 @@ impl Batch {
     }
 
     fn settings(&self, bucket: BucketId) -> BucketSettings {
-        self.buckets.get(&bucket).copied().unwrap_or_default()
+        self.buckets.get(&bucket).map(|bucket| bucket.settings).unwrap_or_default()
     }
 }
 

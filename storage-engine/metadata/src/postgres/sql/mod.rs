@@ -8,6 +8,7 @@ pub(super) mod blobs;
 pub(super) mod buckets;
 pub(super) mod events;
 pub(super) mod fail_overs;
+pub(super) mod foreseen;
 pub(super) mod identities;
 pub(super) mod moving;
 pub(super) mod nodes;

@@ -46,6 +46,7 @@ macro_rules! names {
          version_id, ord, top_ord, write_id, lock_mode, lock_until_ms, legal_hold, row_hash, record"
     };
 }
+pub(super) use names;
 
 macro_rules! arrays {
     () => {
@@ -54,6 +55,7 @@ macro_rules! arrays {
          $17::bytea[], $18::bytea[]"
     };
 }
+pub(super) use arrays;
 
 macro_rules! assignments {
     ($from:literal) => {
