@@ -9,13 +9,15 @@ use granary_metadata::{
     PackedLocation, PutObject, Tag, Timeline, Write, WriteConditions,
 };
 use granary_types::{BlobId, BucketId, BucketName, ObjectKey, UnixMillis, VersionId, WriteId, crash_point};
+use tokio::sync::Mutex;
 
 use super::decide::{Decision, Refusal, Rows, decide_put, is_undone};
+use super::tails::Tails;
 use crate::acls::acl_write;
 use crate::engine::Inner;
 use crate::error::Result;
 use crate::locks::lock_write;
-use crate::recover::{Blobs, Late, LateDeed, stored_length};
+use crate::recover::{Late, LateDeed, stored_length};
 use crate::tags::tag_write;
 
 /// Keys at the same time.
@@ -42,27 +44,9 @@ impl Recommitted {
 /// What is needed to make writes true again.
 pub(super) struct Recommit<'r> {
     pub(super) inner: &'r Arc<Inner>,
-    /// The bytes of large objects that lie where the late writes do.
-    pub(super) blobs: &'r Blobs,
+    /// Where the late writes lie, and bytes of large objects.
+    pub(super) tails: Mutex<Tails>,
     pub(super) timeline: Option<Timeline>,
-}
-
-/// The blobs of the writes that the metadata does not know, each with the length that is stored of it.
-pub(super) async fn unknown_blobs(inner: &Inner, late: &[Late]) -> Result<BTreeMap<BlobId, u64>> {
-    let mut wanted = BTreeMap::new();
-    for late in late {
-        if let LateDeed::Put { object, .. } = &late.deed {
-            let lengths = object.content.parts().iter();
-            wanted.extend(lengths.map(|part| (part.blob, stored_length(&object.content, part))));
-        }
-    }
-    let ids: Vec<BlobId> = wanted.keys().copied().collect();
-    for ids in ids.chunks(BLOBS_PER_QUERY) {
-        for known in inner.store.blobs(ids).await? {
-            wanted.remove(&known.id);
-        }
-    }
-    Ok(wanted)
 }
 
 impl Recommit<'_> {
@@ -238,7 +222,8 @@ impl Recommit<'_> {
         let mut new = BTreeMap::new();
         for part in object.content.parts().iter().filter(|part| !known.contains(&part.blob)) {
             let length = stored_length(&object.content, part);
-            match self.blobs.extents(part.blob, length) {
+            let found = self.tails.lock().await.extents(self.inner, part.blob, length).await?;
+            match found {
                 Some(extents) => drop(new.insert(part.blob, NewBlob { id: part.blob, extents })),
                 None => return Ok(None),
             }
@@ -303,3 +288,7 @@ fn refused(refusal: Refusal) -> Made {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "recommit_tests.rs"]
+mod tests;

@@ -3,12 +3,13 @@
 //! A volume has one writer, who goes on behind what it wrote, or is dead; so nothing is written over what is read here. The
 //! committed end is raised first: what lies below it is no tail any more that could be cut.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use granary_cluster::access::{DriveAccess, ShardAccess};
 use granary_drive::{DriveError, FileHeader, ShardName};
-use granary_metadata::{FailOvers, LostTail, MetadataError, NewVolume, VolumeRow, VolumeState};
+use granary_metadata::{Extent, FailOvers, LostTail, MetadataError, NewVolume, VolumeRow, VolumeState};
 use granary_types::{BlobId, DriveId, UnixMillis, VolumeId, crash_point};
 
 use crate::engine::Inner;
@@ -71,8 +72,10 @@ async fn look_behind(inner: &Inner, row: &VolumeRow, from: u64) -> Result<Tail> 
 #[derive(Default)]
 pub(super) struct Tails {
     pub(super) tails: Vec<Tail>,
-    pub(super) blobs: Blobs,
+    blobs: Blobs,
     volumes: BTreeSet<VolumeId>,
+    /// Volumes that were not searched for bytes of large objects, the next one last; `None` before the first was.
+    unsearched: Option<Vec<VolumeRow>>,
 }
 
 impl Tails {
@@ -105,33 +108,46 @@ impl Tails {
         Ok(())
     }
 
-    /// Looks for bytes of large objects that began before what was forgotten: first in the same volumes, then in those that
-    /// are like them and still known.
-    pub(super) async fn find_blobs(
+    /// The extents of a large object's bytes that the metadata does not know; `None` if some are not to be found. What does not lie
+    /// in the tails is looked for in the same volumes, and then in all others that there are: it was begun before, or what referred
+    /// to it was deleted meanwhile. Each volume is read once, and only if something is missing that the others do not have.
+    pub(super) async fn extents(
         &mut self,
-        inner: &Arc<Inner>,
-        wanted: &BTreeMap<BlobId, u64>,
-    ) -> Result<()> {
-        let is_missing =
-            |blobs: &Blobs| wanted.iter().any(|(id, length)| blobs.extents(*id, *length).is_none());
-        if !is_missing(&self.blobs) {
-            return Ok(());
-        }
-        let mut rows = crate::volume::all_rows(inner.store.as_ref()).await?;
-        rows.retain(|row| row.state != VolumeState::Freed);
-        // The newest first: an upload goes from one volume to the next.
-        rows.sort_by_key(|row| {
-            (!self.volumes.contains(&row.volume.id), std::cmp::Reverse(row.volume.opened))
-        });
-        for row in rows {
-            if !is_missing(&self.blobs) {
-                break;
+        inner: &Inner,
+        blob: BlobId,
+        length_bytes: u64,
+    ) -> Result<Option<Vec<Extent>>> {
+        loop {
+            if let Some(extents) = self.blobs.extents(blob, length_bytes) {
+                return Ok(Some(extents));
             }
+            let unsearched = match &mut self.unsearched {
+                Some(unsearched) => unsearched,
+                None => {
+                    let rows = by_promise(inner, &self.volumes).await?;
+                    self.unsearched.insert(rows)
+                }
+            };
+            let Some(row) = unsearched.pop() else { return Ok(None) };
             let view = Arc::new(VolumeView::of(&row)?);
             read_segments(&inner.map, view, row.committed_end, &mut self.blobs).await?;
         }
-        Ok(())
     }
+
+    /// Whether volumes were searched.
+    #[cfg(test)]
+    pub(super) fn has_searched(&self) -> bool {
+        self.unsearched.is_some()
+    }
+}
+
+/// The volumes that there are, those last in which bytes are most likely that are missed.
+async fn by_promise(inner: &Inner, tails: &BTreeSet<VolumeId>) -> Result<Vec<VolumeRow>> {
+    let mut rows = crate::volume::all_rows(inner.store.as_ref()).await?;
+    rows.retain(|row| row.state != VolumeState::Freed);
+    // An upload goes from one volume to the next.
+    rows.sort_by_key(|row| (tails.contains(&row.volume.id), row.volume.opened));
+    Ok(rows)
 }
 
 fn unopened(volume: NewVolume) -> VolumeRow {
@@ -167,43 +183,76 @@ pub(super) async fn seal(inner: &Inner, id: VolumeId) -> Result<()> {
 /// Which drive has which column. A column that is nowhere is on a drive that does not answer, or to be healed on another.
 async fn find_columns(inner: &Inner, id: VolumeId, codes: (u8, u8)) -> Result<Vec<DriveId>> {
     let all = inner.drives.active();
-    let count = codes.0.saturating_add(codes.1);
+    // What they have is not known.
+    let mut silent: Vec<DriveId> =
+        all.iter().filter(|drive| !inner.drives.can_read(**drive)).copied().collect();
     let mut found: Vec<Option<DriveId>> = Vec::new();
-    for column in 0..count {
+    for column in 0..codes.0.saturating_add(codes.1) {
         let mut place = None;
         for drive in all.iter().filter_map(|drive| inner.drives.get(*drive)) {
-            if place.is_none() && has_column(drive.as_ref(), ShardName { volume: id, column }, codes).await {
-                place = Some(drive.id());
+            if place.is_some() {
+                break;
+            }
+            match has_column(drive.as_ref(), ShardName { volume: id, column }, codes).await {
+                Ok(has) => place = has.then(|| drive.id()),
+                Err(error) => {
+                    tracing::warn!(volume = %id, column, %error, "it is not known whether a drive has a column");
+                    silent.push(drive.id());
+                }
             }
         }
         found.push(place);
     }
-    let is_free = |drive: &DriveId, found: &[Option<DriveId>]| !found.contains(&Some(*drive));
-    for column in 0..usize::from(count) {
-        if found.get(column).copied().flatten().is_some() {
-            continue;
+    let mut drives = Vec::with_capacity(found.len());
+    let places = guess(&found, usize::from(codes.1), (&silent, &all))?;
+    for (column, (place, found)) in (0_u8..).zip(places.into_iter().zip(&found)) {
+        if found.is_none() {
+            inner.damage.report(id, column);
         }
-        let away = all.iter().filter(|drive| !inner.drives.can_read(**drive));
-        let next = away.chain(all.iter()).copied().find(|drive| is_free(drive, &found));
-        let drive = match next {
+        drives.push(match place {
             Some(drive) => drive,
             None => DriveId::random().map_err(EngineError::drawing)?,
-        };
-        if let Some(slot) = found.get_mut(column) {
-            *slot = Some(drive);
-        }
-        inner.damage.report(id, u8::try_from(column).unwrap_or(u8::MAX));
+        });
     }
-    Ok(found.into_iter().flatten().collect())
+    Ok(drives)
 }
 
-async fn has_column(drive: &dyn DriveAccess, name: ShardName, codes: (u8, u8)) -> bool {
-    match drive.open_shard(name, codes).await {
-        Ok(shard) => shard.read(0, 1).await.is_ok_and(|first| !first.is_empty()),
-        Err(error) => {
-            tracing::debug!(volume = %name.volume, column = name.column, %error, "no column here");
-            false
-        }
+/// Where columns are said to be that were not found: on the drives that do not tell, then on any that has none; `None` if
+/// there are none left.
+fn guess(
+    found: &[Option<DriveId>],
+    parity: usize,
+    (silent, all): (&[DriveId], &[DriveId]),
+) -> Result<Vec<Option<DriveId>>> {
+    let missing = found.iter().filter(|place| place.is_none()).count();
+    let mut free = silent.iter().chain(all).copied().filter(|drive| !found.contains(&Some(*drive)));
+    // Guessed wrong, so many would count as lost, and the volume with them, though they are only on drives that do not answer.
+    if missing > parity && silent.iter().any(|drive| !found.contains(&Some(*drive))) {
+        return Err(EngineError::Unavailable { context: "a fail-over: too many drives do not answer" });
+    }
+    let mut places = found.to_vec();
+    let mut taken = BTreeSet::new();
+    for place in places.iter_mut().filter(|place| place.is_none()) {
+        *place = free.find(|drive| taken.insert(*drive));
+    }
+    Ok(places)
+}
+
+/// Whether a drive has a column.
+///
+/// # Errors
+/// When it does not tell.
+async fn has_column(drive: &dyn DriveAccess, name: ShardName, codes: (u8, u8)) -> Result<bool, DriveError> {
+    let first = async { drive.open_shard(name, codes).await?.read(0, 1).await };
+    is_there(first.await)
+}
+
+/// Whether a file is there, of which the first byte was read.
+fn is_there(first: Result<Bytes, DriveError>) -> Result<bool, DriveError> {
+    match first {
+        Ok(first) => Ok(!first.is_empty()),
+        Err(error) if error.is_lost() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -25,3 +25,33 @@ async fn columns_that_are_lost_count_beside_those_that_do_not_answer() {
     }
     assert!(length_behind(&sample, known).await.is_ok());
 }
+
+fn drives(numbers: &[u8]) -> Vec<DriveId> {
+    numbers.iter().map(|number| DriveId::from_bytes([*number; 16])).collect()
+}
+
+/// A drive that was only asked at a bad moment counted as one without the column, and the volume's row named others.
+#[test]
+fn a_drive_that_does_not_tell_whether_it_has_a_column_is_not_taken_to_have_none() {
+    let path = std::path::PathBuf::from("memory");
+    assert!(is_there(Ok(Bytes::from_static(b"g"))).unwrap() && !is_there(Ok(Bytes::new())).unwrap());
+    let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+    let gone = DriveError::Io { context: "opening", path: path.clone(), source: gone };
+    assert!(!is_there(Err(gone)).unwrap());
+    assert!(is_there(Err(DriveError::Stalled { path: path.clone() })).is_err());
+    assert!(is_there(Err(DriveError::Peer { place: path, reason: "away".to_owned() })).is_err());
+
+    let all = drives(&[1, 2, 3, 4, 5, 6, 7]);
+    let found = |numbers: &[u8]| -> Vec<Option<DriveId>> {
+        drives(numbers).into_iter().map(|drive| Some(drive).filter(|_| drive != drives(&[0])[0])).collect()
+    };
+    // Of 4+2: what is missing is said to be where nobody answers, before it is said to be anywhere else.
+    let places = guess(&found(&[1, 0, 3, 4, 0, 6]), 2, (&drives(&[7, 3]), &all)).unwrap();
+    assert_eq!(places, found(&[1, 7, 3, 4, 2, 6]));
+    // More is missing than can be rebuilt, and may be on a drive that does not answer: it is asked again.
+    let few = found(&[1, 0, 3, 0, 0, 6]);
+    assert!(matches!(guess(&few, 2, (&drives(&[7]), &all)), Err(EngineError::Unavailable { .. })));
+    // Those that do not answer have columns of their own: nobody waits for anything.
+    assert_eq!(guess(&few, 2, (&drives(&[6]), &all)).unwrap(), found(&[1, 2, 3, 4, 5, 6]));
+    assert_eq!(guess(&few, 2, (&[], &all[..4])).unwrap(), found(&[1, 2, 3, 4, 0, 6]));
+}

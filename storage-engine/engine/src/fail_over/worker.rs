@@ -13,8 +13,9 @@ use granary_metadata::{
     VolumeState,
 };
 use granary_types::{BucketId, NodeId, ObjectKey, UnixMillis, VolumeId, crash_point};
+use tokio::sync::Mutex;
 
-use super::recommit::{Recommit, Recommitted, unknown_blobs};
+use super::recommit::{Recommit, Recommitted};
 use super::tails::{Tails, abandoned, seal, unknown};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
@@ -116,9 +117,8 @@ impl Worker {
 
     async fn recommit(&self, mut tails: Tails) -> Result<()> {
         let late = late_writes(std::mem::take(&mut tails.tails));
-        let wanted = unknown_blobs(&self.inner, &late).await?;
-        tails.find_blobs(&self.inner, &wanted).await?;
-        let recommit = Recommit { inner: &self.inner, blobs: &tails.blobs, timeline: self.known.newest() };
+        let recommit =
+            Recommit { inner: &self.inner, tails: Mutex::new(tails), timeline: self.known.newest() };
         let Recommitted { writes, losses } = recommit.all(late).await?;
         crash_point("fail_over.after_recommit");
         if writes > 0 {
