@@ -32,7 +32,7 @@ use crate::start::{
 };
 use crate::tiers::{Tiers, Wanted};
 use crate::upkeep::Upkeep;
-use crate::volume::{VolumeMap, VolumePool, all_rows};
+use crate::volume::{VolumeLimit, VolumeMap, VolumePool, all_rows};
 use crate::warm::Warm;
 use crate::write::{BUDGET_UNIT_BYTES, Packer};
 
@@ -157,8 +157,8 @@ impl Engine {
         let nodes = served.as_ref().map(|served| Arc::clone(&served.nodes));
         seal_former_volumes(store.as_ref(), nodes.as_deref(), &fail_over).await?;
         let tiers = tiers_of(&options, &drives, wanted(&options, nodes.as_deref(), profile))?;
-        let (grace, limit_bytes) = (options.grace, options.volume_limit_bytes);
-        let pool = Arc::new(VolumePool::new(tiers, Arc::clone(&store), cluster, grace, limit_bytes));
+        let (grace, limit) = (options.grace, VolumeLimit(options.volume_limit_bytes));
+        let pool = Arc::new(VolumePool::new(tiers, Arc::clone(&store), cluster, grace, limit));
         let map = Arc::new(VolumeMap::new(Arc::clone(&drives), Arc::clone(&store)));
         let (damage, upkeep) = (Arc::new(DamageLog::default()), Arc::new(Upkeep::start()?));
         let warm = Arc::new(Warm::new(Arc::clone(&pool), &options.warm));

@@ -21,7 +21,7 @@ use super::walk::Step;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::nodes::{Claim, volume_lease};
-use crate::volume::{VolumeView, has_room};
+use crate::volume::VolumeView;
 
 /// How long a heal waits for uploads that still write to the volume.
 const SEAL_PATIENCE: Duration = Duration::from_secs(10);
@@ -361,7 +361,7 @@ fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<dyn Dr
     let heir = inner.nodes.as_ref().and_then(|nodes| nodes.heir(own));
     free.retain(|drive| {
         let (free_bytes, total_bytes) = drive.space_bytes();
-        has_room(free_bytes.saturating_sub(row.committed_end), total_bytes)
+        inner.pool.limit.room_bytes(free_bytes.saturating_sub(row.committed_end), total_bytes) > 0
     });
     let nodes: Vec<_> = row.volume.drives.iter().map(|drive| inner.drives.site(*drive).node).collect();
     let beside = |drive: &Arc<dyn DriveAccess>| {

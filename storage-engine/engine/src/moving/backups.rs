@@ -261,7 +261,7 @@ async fn begin(inner: &Inner, created_ms: i64) -> Result<ShardSink> {
     loop {
         let turn = u64::try_from(created_ms).unwrap_or(0);
         let (drives, profile) = place_columns(inner, &refused, turn)?;
-        match ShardSink::create(&drives, profile, inner.cluster, created_ms).await {
+        match ShardSink::create(&drives, profile, inner.pool.limit, inner.cluster, created_ms).await {
             Ok(sink) => return Ok(sink),
             // Perhaps its node is of a version that knows of no backups but its own.
             Err(NotBegun::Refused(drive, error)) => {

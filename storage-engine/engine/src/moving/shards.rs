@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-use crate::volume::has_room;
+use crate::volume::VolumeLimit;
 
 const FORMAT: u32 = 1;
 /// In front of each block: the length of the frame it is a part of.
@@ -66,6 +66,8 @@ impl From<io::Error> for NotBegun {
 pub(super) struct ShardSink {
     codec: Codec,
     columns: Vec<Column>,
+    /// What is kept of the drives follows from it.
+    limit: VolumeLimit,
     /// Frames come on threads that may block; the drives are asked on those that may not.
     runtime: Handle,
 }
@@ -84,6 +86,7 @@ impl ShardSink {
     pub(super) async fn create(
         drives: &[Arc<dyn DriveAccess>],
         profile: Profile,
+        limit: VolumeLimit,
         cluster: ClusterId,
         created_ms: i64,
     ) -> Result<Self, NotBegun> {
@@ -104,14 +107,15 @@ impl ShardSink {
             encoder.append(&postcard::to_stdvec(&header).map_err(invalid)?, &mut bytes)?;
             columns.push(Column { drive: Arc::clone(drive), shard, encoder, bytes, sent_bytes: 0 });
         }
-        Ok(Self { codec: Codec::new(profile).map_err(invalid)?, columns, runtime: Handle::current() })
+        Ok(Self { codec: Codec::new(profile).map_err(invalid)?, columns, limit, runtime: Handle::current() })
     }
 
     /// Sends to all drives at once what was encoded. Blocks.
     fn send(&mut self) -> io::Result<()> {
+        let limit = self.limit;
         let is_full = |drive: &Arc<dyn DriveAccess>| {
             let (free_bytes, total_bytes) = drive.space_bytes();
-            !has_room(free_bytes, total_bytes)
+            limit.room_bytes(free_bytes, total_bytes) == 0
         };
         // What is left there is for the metadata itself.
         if let Some(full) = self.columns.iter().find(|column| is_full(&column.drive)) {

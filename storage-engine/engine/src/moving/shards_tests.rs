@@ -8,6 +8,7 @@ use super::*;
 use crate::drives::DriveSet;
 
 const CLUSTER: ClusterId = ClusterId::from_bytes([7; 16]);
+const LIMIT: VolumeLimit = VolumeLimit(1 << 30);
 
 /// Drives in use, and what asks them.
 pub(in crate::moving) struct Drives {
@@ -45,7 +46,8 @@ fn frames() -> Vec<Vec<u8>> {
 impl Drives {
     pub(in crate::moving) fn begin(&self, created_ms: i64) -> Box<ShardSink> {
         let profile = Profile::new(4, 2).unwrap();
-        let begun = self.runtime.block_on(ShardSink::create(&self.drives, profile, CLUSTER, created_ms));
+        let begun =
+            self.runtime.block_on(ShardSink::create(&self.drives, profile, LIMIT, CLUSTER, created_ms));
         Box::new(begun.map_err(|_| "a drive refuses").unwrap())
     }
 
@@ -124,7 +126,7 @@ fn a_drive_that_refuses_is_named() {
     let drives = drives(6);
     fs::remove_dir_all(drives.paths[4].join("volumes")).unwrap();
     let profile = Profile::new(4, 2).unwrap();
-    let begun = drives.runtime.block_on(ShardSink::create(&drives.drives, profile, CLUSTER, 1));
+    let begun = drives.runtime.block_on(ShardSink::create(&drives.drives, profile, LIMIT, CLUSTER, 1));
     assert!(matches!(begun, Err(NotBegun::Refused(id, _)) if id == drives.drives[4].id()));
     assert_eq!(fs::read_dir(drives.paths[0].join(BACKUPS_FOLDER)).unwrap().count(), 0);
 }

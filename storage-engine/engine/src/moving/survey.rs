@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::volume::{Room, Space, with_room};
+use crate::volume::{Room, Space, VolumeLimit, with_room};
 
 /// How old a survey may be for those who can do with one that was taken for others: of a thousand volumes that are
 /// compacted each asks.
@@ -147,21 +147,22 @@ pub(super) fn place_columns(
     let spaces: Vec<Space> = drives.iter().map(Space::of).collect();
     let all = inner.drives.active_count().unwrap_or(0);
     let site = |drive| inner.drives.site(drive);
-    let (placed, profile) = choose(&spaces, all, inner.pool.wanted_code(), site, turn)?;
+    let (placed, profile) =
+        choose((&spaces[..], inner.pool.limit), all, inner.pool.wanted_code(), site, turn)?;
     let find = |id: DriveId| drives.iter().find(|drive| drive.id() == id).map(Arc::clone);
     Ok((placed.into_iter().filter_map(find).collect(), profile))
 }
 
 /// As [`place_columns`], of the drives that can be used, of a store that has `all`.
 fn choose(
-    usable: &[Space],
+    (usable, limit): (&[Space], VolumeLimit),
     all: usize,
     wanted: Redundancy,
     site: impl Fn(DriveId) -> Site,
     turn: u64,
 ) -> Result<(Vec<DriveId>, Profile)> {
     let too_few = || EngineError::Unavailable { context: "backing the metadata up: too few drives answer" };
-    let candidates = with_room(usable, (wanted, Room::Free), site)?;
+    let candidates = with_room(usable, (wanted, Room::Free, limit), site)?;
     let code = degraded(wanted, candidates.len()).ok_or_else(too_few)?;
     if code.parity < wanted.parity && all > usize::from(wanted.parity) {
         return Err(too_few());

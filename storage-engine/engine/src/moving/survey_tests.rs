@@ -77,6 +77,7 @@ fn space(drive: u8, free_bytes: u64) -> Space {
     Space { drive: DriveId::from_bytes([drive; 16]), free_bytes, total_bytes: 1 << 40 }
 }
 
+const LIMIT: VolumeLimit = VolumeLimit(1 << 30);
 const WANTED: Redundancy = Redundancy { data: 4, parity: 2 };
 
 #[test]
@@ -85,16 +86,16 @@ fn a_full_drive_is_given_no_column_of_a_backup() {
     // Less than is left to the metadata.
     drives[3].free_bytes = 1 << 20;
     for turn in 0..20 {
-        let (placed, profile) = choose(&drives, 7, WANTED, |_| Site::default(), turn).unwrap();
+        let (placed, profile) = choose((&drives[..], LIMIT), 7, WANTED, |_| Site::default(), turn).unwrap();
         assert_eq!((placed.len(), profile.columns()), (6, 6));
         assert!(!placed.contains(&drives[3].drive), "{placed:?}");
     }
     // With six left of which one is full, none is made with less: it is no lost drive.
-    let refused = choose(&drives[..6], 7, WANTED, |_| Site::default(), 0);
+    let refused = choose((&drives[..6], LIMIT), 7, WANTED, |_| Site::default(), 0);
     assert!(matches!(refused, Err(EngineError::NoSpace)), "{refused:?}");
     drives.remove(3);
-    let (placed, profile) = choose(&drives[..5], 7, WANTED, |_| Site::default(), 0).unwrap();
+    let (placed, profile) = choose((&drives[..5], LIMIT), 7, WANTED, |_| Site::default(), 0).unwrap();
     assert_eq!((placed.len(), profile.data(), profile.parity()), (5, 3, 2));
-    let too_few = choose(&drives[..2], 7, WANTED, |_| Site::default(), 0);
+    let too_few = choose((&drives[..2], LIMIT), 7, WANTED, |_| Site::default(), 0);
     assert!(matches!(too_few, Err(EngineError::Unavailable { .. })), "{too_few:?}");
 }

@@ -15,5 +15,5 @@ pub(crate) use open::OpenVolume;
 #[cfg(test)]
 pub(crate) use pool::Slot;
 pub(crate) use pool::VolumePool;
-pub(crate) use room::{Room, Space, has_room, room_bytes, with_room};
+pub(crate) use room::{Room, Space, VolumeLimit, with_room};
 pub(crate) use run::{Run, RunStripe, seal_stripe};

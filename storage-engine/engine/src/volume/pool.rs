@@ -16,14 +16,12 @@ use parking_lot::Mutex;
 
 use super::book::RecordBook;
 use super::open::{OpenColumn, OpenVolume};
-use super::room::{Space, with_room};
+use super::room::{Space, VolumeLimit, with_room};
 use crate::drives::DriveSet;
 use crate::error::{EngineError, Result};
 use crate::tiers::{Tier, Tiers};
 
 const ATTEMPTS_MAX: usize = 8;
-const VOLUMES_PER_DRIVE_MIN: u64 = 32;
-const VOLUME_LIMIT_BYTES_MIN: u64 = 1024 * 1024;
 
 /// What a volume is open for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,7 +41,7 @@ pub(crate) struct VolumePool {
     cluster: ClusterId,
     /// How long files that no row names are safe from those who look after the drives.
     grace: Duration,
-    limit_bytes: u64,
+    pub(crate) limit: VolumeLimit,
     turn: AtomicU64,
     slots: Mutex<HashMap<Slot, Opened>>,
     retiring: Mutex<Vec<Arc<OpenVolume>>>,
@@ -59,7 +57,7 @@ impl VolumePool {
         store: Arc<dyn MetadataStore>,
         cluster: ClusterId,
         grace: Duration,
-        limit_bytes: u64,
+        limit: VolumeLimit,
     ) -> Self {
         Self {
             drives: Arc::clone(&tiers.drives),
@@ -67,7 +65,7 @@ impl VolumePool {
             store,
             cluster,
             grace,
-            limit_bytes,
+            limit,
             turn: AtomicU64::new(0),
             slots: Mutex::default(),
             retiring: Mutex::default(),
@@ -239,7 +237,7 @@ impl VolumePool {
         let room = volume.slot.tier.room();
         let unfit = |column: &OpenColumn| {
             let (free_bytes, total_bytes) = column.drive.space_bytes();
-            !column.drive.is_usable() || !room.is_left(free_bytes, total_bytes)
+            !column.drive.is_usable() || !room.is_left(self.limit, free_bytes, total_bytes)
         };
         let is_fit = !volume.columns().iter().any(unfit)
             && !self.is_outgrown(volume)
@@ -329,11 +327,10 @@ impl VolumePool {
         matches!(self.candidates(self.tiers.usual()), Ok(_) | Err(EngineError::NoSpace))
     }
 
-    /// Where a volume on these drives ends: a small drive holds several volumes, so that deleting can empty some and
-    /// compacting the others does not need room for all that lives.
+    /// Where a volume on these drives ends.
     fn limit_for(&self, drives: &[Arc<dyn DriveAccess>]) -> u64 {
         let smallest_bytes = drives.iter().map(|drive| drive.space_bytes().1).min().unwrap_or(u64::MAX);
-        self.limit_bytes.min((smallest_bytes / VOLUMES_PER_DRIVE_MIN).max(VOLUME_LIMIT_BYTES_MIN))
+        self.limit.on(smallest_bytes)
     }
 
     /// The drives for a new volume, and the code: the wanted one while enough drives are usable.
@@ -359,7 +356,8 @@ impl VolumePool {
     fn candidates(&self, tier: Tier) -> Result<(Vec<Candidate>, Redundancy)> {
         let wanted = self.tiers.code(tier);
         let spaces: Vec<Space> = self.usable(tier).iter().map(Space::of).collect();
-        let candidates = with_room(&spaces, (wanted, tier.room()), |drive| self.drives.site(drive))?;
+        let candidates =
+            with_room(&spaces, (wanted, tier.room(), self.limit), |drive| self.drives.site(drive))?;
         let code = degraded(wanted, candidates.len())
             .ok_or(EngineError::Unavailable { context: "placing a volume: no drive is usable" })?;
         // A node that is cut off from most others must not keep its clients' data for itself: the others go on with it.

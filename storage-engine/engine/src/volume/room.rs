@@ -12,10 +12,53 @@ use crate::error::{EngineError, Result};
 use crate::tiers::Tier;
 
 /// Room that no new data is written into: metadata must still grow on a full drive, so that deletes, compaction
-/// and restarts work. A tenth of small drives, this much of large ones.
-const RESERVE_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// The part of the reserve that compaction leaves to the metadata.
+/// and restarts work. At least a tenth of small drives, and this much of others.
+const RESERVE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+/// The part of that which compaction leaves to the metadata.
 const METADATA_PART: u64 = 4;
+/// The most of a drive that is kept.
+const RESERVE_PART_MAX: u64 = 10;
+const VOLUMES_PER_DRIVE_MIN: u64 = 32;
+const VOLUME_LIMIT_BYTES_MIN: u64 = 1024 * 1024;
+
+/// How long the shard files of new volumes may become, on drives that are large enough. What is kept of a drive follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct VolumeLimit(pub(crate) u64);
+
+impl VolumeLimit {
+    /// Where a volume ends of whose drives this is the smallest: a small drive holds several volumes, so that deleting can empty
+    /// some and compacting the others does not need room for all that lives.
+    pub(super) fn on(self, total_bytes: u64) -> u64 {
+        self.0.min((total_bytes / VOLUMES_PER_DRIVE_MIN).max(VOLUME_LIMIT_BYTES_MIN))
+    }
+
+    /// How much object data may be written to a drive.
+    pub(crate) fn room_bytes(self, free_bytes: u64, total_bytes: u64) -> u64 {
+        free_bytes.saturating_sub(self.reserve_bytes(total_bytes))
+    }
+
+    /// What is kept: compaction of a volume of which all lives has to find its room there, or a drive whose volumes are all
+    /// half dead would stay full.
+    fn reserve_bytes(self, total_bytes: u64) -> u64 {
+        let least = least_reserve_bytes(total_bytes);
+        let volume = with_slack(self.on(total_bytes)).saturating_add(metadata_bytes(total_bytes));
+        least.max(volume.min(total_bytes / RESERVE_PART_MAX))
+    }
+}
+
+fn least_reserve_bytes(total_bytes: u64) -> u64 {
+    RESERVE_BYTES_MIN.min(total_bytes / RESERVE_PART_MAX)
+}
+
+/// What compaction leaves to the metadata.
+fn metadata_bytes(total_bytes: u64) -> u64 {
+    least_reserve_bytes(total_bytes) / METADATA_PART
+}
+
+/// What so many live bytes take when they are written again: headers, and stripes that are not full, take some as well.
+fn with_slack(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 4)
+}
 
 /// Which room on a drive may be written into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,20 +71,20 @@ pub(crate) enum Room {
 
 impl Room {
     /// Whether a drive has such room.
-    pub(crate) fn is_left(self, free_bytes: u64, total_bytes: u64) -> bool {
-        self.bytes(free_bytes, total_bytes) > 0
+    pub(crate) fn is_left(self, limit: VolumeLimit, free_bytes: u64, total_bytes: u64) -> bool {
+        self.bytes(limit, free_bytes, total_bytes) > 0
     }
 
-    fn bytes(self, free_bytes: u64, total_bytes: u64) -> u64 {
+    fn bytes(self, limit: VolumeLimit, free_bytes: u64, total_bytes: u64) -> u64 {
         match self {
-            Self::Free => room_bytes(free_bytes, total_bytes),
-            Self::Reserve => free_bytes.saturating_sub(reserve_bytes(total_bytes) / METADATA_PART),
+            Self::Free => limit.room_bytes(free_bytes, total_bytes),
+            Self::Reserve => free_bytes.saturating_sub(metadata_bytes(total_bytes)),
         }
     }
 
     /// Whether as many of the drives as there are columns, or all of fewer, have more than so many bytes of it.
-    fn has(self, spaces: &[Space], columns: usize, each_bytes: u64) -> bool {
-        let left = |space: &&Space| self.bytes(space.free_bytes, space.total_bytes);
+    fn has(self, limit: VolumeLimit, spaces: &[Space], columns: usize, each_bytes: u64) -> bool {
+        let left = |space: &&Space| self.bytes(limit, space.free_bytes, space.total_bytes);
         let roomy = spaces.iter().filter(|space| left(space) > each_bytes).count();
         roomy >= columns.min(spaces.len())
     }
@@ -69,10 +112,10 @@ impl Space {
 /// redundancy because of them would hide the need for room.
 pub(crate) fn with_room(
     usable: &[Space],
-    (wanted, room): (Redundancy, Room),
+    (wanted, room, limit): (Redundancy, Room, VolumeLimit),
     site: impl Fn(DriveId) -> Site,
 ) -> Result<Vec<Candidate>> {
-    let roomy = usable.iter().filter(|space| room.is_left(space.free_bytes, space.total_bytes));
+    let roomy = usable.iter().filter(|space| room.is_left(limit, space.free_bytes, space.total_bytes));
     let candidate = |space: &Space| Candidate {
         drive: space.drive,
         free_bytes: space.free_bytes,
@@ -81,20 +124,6 @@ pub(crate) fn with_room(
     let candidates: Vec<Candidate> = roomy.map(candidate).collect();
     let needed = (usize::from(wanted.data) + usize::from(wanted.parity)).min(usable.len());
     if candidates.len() < needed { Err(EngineError::NoSpace) } else { Ok(candidates) }
-}
-
-/// Whether object data may be written to a drive with this much room.
-pub(crate) fn has_room(free_bytes: u64, total_bytes: u64) -> bool {
-    room_bytes(free_bytes, total_bytes) > 0
-}
-
-/// How much object data may be written to a drive.
-pub(crate) fn room_bytes(free_bytes: u64, total_bytes: u64) -> u64 {
-    free_bytes.saturating_sub(reserve_bytes(total_bytes))
-}
-
-fn reserve_bytes(total_bytes: u64) -> u64 {
-    RESERVE_BYTES_MAX.min(total_bytes / 10)
 }
 
 impl VolumePool {
@@ -125,8 +154,7 @@ impl VolumePool {
         let each_bytes = live_bytes / u64::from(code.data.max(1));
         let spaces: Vec<Space> = self.usable(tier).iter().map(Space::of).collect();
         let columns = usize::from(code.data) + usize::from(code.parity);
-        // Headers, and stripes that are not full, take some as well.
-        tier.room().has(&spaces, columns, each_bytes.saturating_add(each_bytes / 4))
+        tier.room().has(self.limit, &spaces, columns, with_slack(each_bytes))
     }
 
     /// Where compaction writes a record again that was found in `victim`, and that nothing refers to.

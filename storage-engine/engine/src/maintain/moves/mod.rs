@@ -22,7 +22,7 @@ use super::compact::compact_volume;
 use crate::engine::Inner;
 use crate::error::Result;
 use crate::nodes::{Claim, Nodes, volume_lease};
-use crate::volume::{all_rows, room_bytes};
+use crate::volume::all_rows;
 pub(crate) use api::named_node;
 pub use api::{DrainPlan, Fate, Leaving, MoveStep};
 pub use board::{DrainStatus, RebalanceStatus};
@@ -223,7 +223,7 @@ fn plan_drives(inner: &Inner, nodes: &Nodes) -> BTreeMap<DriveId, PlanDrive> {
         let drive = PlanDrive {
             site: inner.drives.site(id),
             capacity_bytes: total_bytes,
-            room_bytes: room_bytes(free_bytes, total_bytes),
+            room_bytes: inner.pool.limit.room_bytes(free_bytes, total_bytes),
             takes_shards: usable.contains_key(&id),
             is_leaving: drains.iter().any(|drain| drain.drive == id),
             kind: inner.pool.tiers.is_tiered().then(|| inner.drives.class(id)),
