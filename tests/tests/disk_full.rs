@@ -57,6 +57,7 @@ async fn a_full_disk_refuses_cleanly_and_recovers() {
     assert!(put(&client, "tiny-or-refused", 7, 10).await.is_ok_or_full());
     // Taken or refused: what was begun and refused may be given back meanwhile.
     upload.part(&client, 2).await;
+    takes_nothing_without_a_record(&server, &client).await;
 
     server.kill_and_restart().await.unwrap();
     let client = server.client().unwrap();
@@ -135,6 +136,16 @@ async fn one_full_disk_of_six_refuses_cleanly_and_recovers() {
     sound::scrub(&server).await.unwrap();
     drop(server);
     drop(mounts);
+}
+
+/// A copy by reference, which needs no room but that of its record, was made without one: lost with the metadata.
+async fn takes_nothing_without_a_record(server: &Server, client: &Client) {
+    let copy = client.copy_object().bucket(BUCKET).key("copy-or-refused").copy_source(format!("{BUCKET}/0"));
+    if let Err(refusal) = decided(copy.send().await).unwrap() {
+        assert!(matches!(refusal.status, 503 | 507), "a full disk is {refusal:?}");
+    }
+    assert!(put(client, "empty-or-refused", 7, 0).await.is_ok_or_full());
+    assert_eq!(server.metric("granary_records_left_out_total").await.unwrap(), 0.0);
 }
 
 /// Puts objects from number `next` on until five in a row are refused. Gives back whether they were, and the number behind the

@@ -58,6 +58,8 @@ async fn full_ssds_refuse_or_spill_and_corrupt_nothing() {
         if !fits_all {
             needs_room_for_expedited_restores(&client).await;
         }
+        // What went to the disks has its record there.
+        assert_eq!(server.metric("granary_records_left_out_total").await.unwrap(), 0.0);
         drop(server);
         drop(mounts);
     }

@@ -214,7 +214,7 @@ impl Inner {
         if count == 0 {
             return;
         }
-        if let Err(error) = self.packer.record(records, Recorded::default()).await {
+        if let Err(error) = self.record_where_room_is(&records, &Recorded::default()).await {
             metrics::counter!("granary_records_left_out_total").increment(count as u64);
             tracing::warn!(%error, count, "a change could not be recorded in the blocks: the metadata alone knows it");
         }

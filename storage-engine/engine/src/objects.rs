@@ -32,7 +32,7 @@ use crate::tags::tag_write;
 use crate::tiers::Tier;
 use crate::told::Told;
 use crate::waits::Waits;
-use crate::write::{Draft, PackWrite, Recorded, WrittenBlob, placeholder};
+use crate::write::{Draft, PackWrite, Recorded, Unrecorded, WrittenBlob, placeholder};
 
 /// How often a write is tried whose bucket's versioning changed under it.
 pub(crate) const VERSIONING_TRIES_MAX: u32 = 3;
@@ -138,7 +138,7 @@ impl Engine {
         let behind = behind.chain(acl_write(bucket, key, object, acl.clone()));
         let subject = Subject::created(self.origin.created(), key, object);
         let behind = behind.chain(self.event_writes(found, subject).await?);
-        let mut recorded = Recorded::default();
+        let mut recorded = Recorded { unrecorded: Unrecorded::Refused, ..Recorded::default() };
         match stored {
             Stored::Small(bytes, hashing) => {
                 let record = ObjectRecord::encode(bucket, key, object, &told)?;

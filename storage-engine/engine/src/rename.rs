@@ -18,7 +18,7 @@ use crate::read::ObjectHandle;
 use crate::record::ObjectRecord;
 use crate::tags::tag_write;
 use crate::told::Told;
-use crate::write::Recorded;
+use crate::write::{Recorded, Unrecorded};
 
 /// How often a call begins anew when the object is replaced or moved meanwhile.
 const TRIES: u32 = 8;
@@ -109,7 +109,9 @@ impl Engine {
         }
         records.extend(ObjectRecord::manifest(put.bucket, &put.key, &put.object, told)?);
         let writes = std::iter::once(Write::Rename(Box::new(rename))).chain(behind).collect();
-        first(self.commit_recorded(records, Recorded { writes, ..Recorded::default() }).await?)
+        // Like what is packed, which would find no room either.
+        let unrecorded = Unrecorded::Refused;
+        first(self.commit_recorded(records, Recorded { unrecorded, writes, ..Recorded::default() }).await?)
     }
 
     /// Lets the blocks tell what became of the old key, where no marker was recorded before; or that both were refused.

@@ -24,10 +24,22 @@ pub(crate) enum Stamping {
     Kept,
 }
 
+/// What becomes of writes whose records find no room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Unrecorded {
+    /// They are made true all the same, and the metadata and its copies alone know of them: deletes make room, and completions
+    /// and moves are of bytes that are there.
+    #[default]
+    MadeTrue,
+    /// They are refused like all that is new: a copy would be lost with the metadata, its bytes being there.
+    Refused,
+}
+
 /// Writes, and what has to be true for them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recorded {
     pub(crate) stamping: Stamping,
+    pub(crate) unrecorded: Unrecorded,
     pub(crate) writes: Vec<Write>,
     /// Of the volumes that hold their bytes.
     pub(crate) advances: Vec<VolumeAdvance>,
@@ -36,26 +48,50 @@ pub(crate) struct Recorded {
 }
 
 impl Inner {
-    /// Makes writes true whose records are `records`. On full drives without the records: deletes and completions make
-    /// room or need none, and the metadata and its copies have them.
+    /// Makes writes true whose records are `records`. On drives that are all full it becomes of them what [`Unrecorded`] says.
     pub(crate) async fn commit_recorded(
         &self,
         records: Vec<Vec<u8>>,
         recorded: Recorded,
     ) -> Result<Vec<Outcome>> {
-        let again = Commit { advances: recorded.advances.clone(), writes: recorded.writes.clone() };
-        let volumes = recorded.volumes.clone();
-        match self.packer.record(records, recorded).await {
+        match self.record_where_room_is(&records, &recorded).await {
+            Err(EngineError::NoSpace) => self.commit_unrecorded(recorded).await,
+            result => result,
+        }
+    }
+
+    /// Makes records durable and then the writes true: where records lie or, if that is full, on drives that have room, whatever
+    /// their class is.
+    pub(crate) async fn record_where_room_is(
+        &self,
+        records: &[Vec<u8>],
+        recorded: &Recorded,
+    ) -> Result<Vec<Outcome>> {
+        match self.packer.record(records.to_vec(), recorded.clone()).await {
             Err(EngineError::NoSpace) => {}
             result => return result,
         }
-        metrics::counter!("granary_records_left_out_total").increment(again.writes.len() as u64);
+        for tier in self.pool.tiers.all().into_iter().filter(|tier| self.pool.has_room_in(*tier)) {
+            match self.packer.record_in(tier, records.to_vec(), recorded.clone()).await {
+                Err(EngineError::NoSpace) => {}
+                result => return result,
+            }
+        }
+        Err(EngineError::NoSpace)
+    }
+
+    async fn commit_unrecorded(&self, recorded: Recorded) -> Result<Vec<Outcome>> {
+        let Recorded { unrecorded, writes, advances, volumes: _held, .. } = recorded;
+        if unrecorded == Unrecorded::Refused {
+            self.pool.note_refused(self.pool.tiers.usual(), 1);
+            return Err(EngineError::NoSpace);
+        }
+        metrics::counter!("granary_records_left_out_total").increment(writes.len() as u64);
         tracing::warn!(
-            writes = again.writes.len(),
+            writes = writes.len(),
             "the drives are full: a change is recorded in the metadata alone"
         );
-        let committed = self.store.commit(again).await;
-        drop(volumes);
+        let committed = self.store.commit(Commit { advances, writes }).await;
         if let Err(error) = &committed {
             self.pool.leave_fenced(error).await;
         }

@@ -16,7 +16,7 @@ pub(crate) use blob::{BlobWriter, Finished, WrittenBlob};
 pub(crate) use etags::{Draft, placeholder};
 pub(crate) use filling::BUDGET_UNIT_BYTES;
 pub(crate) use incoming::{GROUP_WRITES_MAX, lot_bytes};
-pub(crate) use manifest::{Recorded, Stamping};
+pub(crate) use manifest::{Recorded, Stamping, Unrecorded};
 pub(crate) use pack::PACKED_LENGTH_BYTES_MAX;
 pub(crate) use pack_write::PackWrite;
 pub(crate) use packer::Packer;
