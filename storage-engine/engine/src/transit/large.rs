@@ -74,7 +74,7 @@ pub(super) async fn move_large(
     let (mut own, shared) = apart.out_of_place(&object.content).await?;
     let last = if shared.is_empty() { own.pop() } else { None };
     for blob in own {
-        let outcome = apart.move_own(blob, throttle).await?;
+        let outcome = apart.move_own(blob.id, throttle).await?;
         crash_point("tier.after_blob");
         if !matches!(outcome, Outcome::Done { .. }) {
             return Ok(outcome);
@@ -86,12 +86,11 @@ pub(super) async fn move_large(
     }
     let mut recorded = Recorded::default();
     if let Some(blob) = last {
-        let Rewritten { extents, advances, volumes } = apart.copy(&blob, throttle).await?;
-        if apart.is_shared_by_now(blob.id).await? {
+        let Some((moved, copy)) = apart.copy_own(blob.id, throttle).await? else {
             return Ok(Outcome::Moved);
-        }
-        transition.moves.push(BlobMove { blob: blob.id, from: blob.extents, to: extents });
-        (recorded.advances, recorded.volumes) = (advances, volumes);
+        };
+        transition.moves.push(moved);
+        (recorded.advances, recorded.volumes) = (copy.advances, copy.volumes);
     }
     recorded.writes.push(Write::Transition(Box::new(transition)));
     recorded.writes.extend(events);
@@ -139,7 +138,9 @@ impl Copying<'_> {
                     return Ok(outcome);
                 }
             }
-            self.copy(apart, blob, throttle).await?;
+            if !self.copy(apart, blob.id, throttle).await? {
+                return Ok(Outcome::Moved);
+            }
         }
         crash_point("tier.after_verify_before_commit");
         let outcome = self.commit(apart, self.transition.to, events).await?;
@@ -148,12 +149,12 @@ impl Copying<'_> {
         Ok(outcome)
     }
 
-    /// Copies a blob whole to another one, unless another version has done that.
-    async fn copy(&mut self, apart: &Apart<'_>, blob: BlobRow, throttle: &mut Throttle) -> Result<()> {
-        let from = blob.id;
+    /// Copies a blob whole to another one, unless another version has done that; `false` if it is gone.
+    async fn copy(&mut self, apart: &Apart<'_>, from: BlobId, throttle: &mut Throttle) -> Result<bool> {
         let to = match apart.copies.of(apart.tier, from) {
             Some(id) => NewBlob { id, extents: Vec::new() },
             None => {
+                let Some(blob) = apart.now(from).await? else { return Ok(false) };
                 let id = BlobId::random().map_err(EngineError::drawing)?;
                 let copied = BlobRow { id, ..blob };
                 let copy = apart.copy_extents(&copied, |_| true, throttle).await?;
@@ -166,7 +167,7 @@ impl Copying<'_> {
         let parts = self.object.content.parts_mut().iter_mut();
         parts.filter(|part| part.blob == from).for_each(|part| part.blob = to.id);
         self.made.apart.push(BlobApart { from, to });
-        Ok(())
+        Ok(true)
     }
 
     /// Lets the object refer to the copies that were made, and have a class.
@@ -286,23 +287,41 @@ impl Apart<'_> {
         crate::objects::first(self.inner.packer.record_in(self.tier, record, recorded).await?)
     }
 
+    /// A blob as it is now: since the object was looked at others had their turn, for hours maybe, and compaction too. `None` if
+    /// it is gone.
+    async fn now(&self, blob: BlobId) -> Result<Option<BlobRow>> {
+        Ok(self.inner.store.blobs(&[blob]).await?.pop())
+    }
+
     /// Moves a blob that nobody shares.
-    async fn move_own(&self, blob: BlobRow, throttle: &mut Throttle) -> Result<Outcome> {
-        let Rewritten { extents, advances, volumes } = self.copy(&blob, throttle).await?;
-        if self.is_shared_by_now(blob.id).await? {
-            return Ok(Outcome::Moved);
-        }
-        let moved = BlobMove { blob: blob.id, from: blob.extents, to: extents };
+    async fn move_own(&mut self, blob: BlobId, throttle: &mut Throttle) -> Result<Outcome> {
+        let Some((moved, copy)) = self.copy_own(blob, throttle).await? else { return Ok(Outcome::Moved) };
+        let Rewritten { advances, volumes, .. } = copy;
         let writes = vec![Write::MoveBlob(Box::new(moved))];
         let outcome = self.inner.commit_one(Commit { advances, writes }).await?;
         drop(volumes);
         Ok(outcome)
     }
 
-    /// Copies the extents of a blob that do not lie in the tier, and reads the copies back.
-    async fn copy(&self, blob: &BlobRow, throttle: &mut Throttle) -> Result<Rewritten> {
-        let is_in = |extent: &Extent| self.volumes.get(&extent.volume).copied().unwrap_or(false);
-        self.copy_extents(blob, |extent| !is_in(extent), throttle).await
+    /// Copies the extents of a blob that do not lie in the tier, and reads the copies back; `None` if it is gone by now, or others
+    /// refer to it as well.
+    async fn copy_own(
+        &mut self,
+        blob: BlobId,
+        throttle: &mut Throttle,
+    ) -> Result<Option<(BlobMove, Rewritten)>> {
+        let Some(blob) = self.now(blob).await? else { return Ok(None) };
+        let mut in_place = HashSet::new();
+        for extent in &blob.extents {
+            if self.is_in(extent.volume).await? {
+                in_place.insert(extent.volume);
+            }
+        }
+        let copy = self.copy_extents(&blob, |extent| !in_place.contains(&extent.volume), throttle).await?;
+        if self.is_shared_by_now(blob.id).await? {
+            return Ok(None);
+        }
+        Ok(Some((BlobMove { blob: blob.id, from: blob.extents, to: copy.extents.clone() }, copy)))
     }
 
     async fn copy_extents(
