@@ -43,16 +43,16 @@ pub(crate) fn is_wasteful(row: &VolumeRow, book: &RecordBook, percent: u8) -> bo
     row.state == VolumeState::Sealed && needed * 100 < stored * u128::from(100 - percent.min(100))
 }
 
-/// How long a volume that could not be compacted is left alone, so that others get their turn.
+/// How long a volume that was compacted or could not be is left alone, so that others get their turn.
 const COMPACT_PAUSE: Duration = Duration::from_mins(10);
-/// How long one is that there was no room for in the end: room may come back, and each attempt reads it through.
+/// How long one is at first that there was no room for in the end: room may come back. Each attempt reads it through, so the pause
+/// doubles from one to the next.
 const FULL_PAUSE: Duration = Duration::from_secs(30);
 
 /// The background compaction: one volume at a time, the worst first.
 #[derive(Default)]
 pub(crate) struct Compactor {
-    /// Until when they are left alone.
-    failed: HashMap<VolumeId, Instant>,
+    pauses: Pauses,
     /// The most wasteful volumes that were met, and whether that was since the turn over all volumes began.
     candidates: HashMap<VolumeId, (VolumeRow, bool)>,
 }
@@ -100,12 +100,13 @@ impl Compactor {
         // Two compactions of one volume would write everything twice, and one copy would be dead at once.
         let Some(_turn) = inner.tasks.try_turn() else { return Ok(()) };
         let now = Instant::now();
-        self.failed.retain(|_, until| now < *until);
+        self.pauses.forget_old(now);
         let fitting = self.candidates.values().filter(|(row, _)| inner.pool.has_room_to_compact(row));
-        let volumes: Vec<VolumeRow> = fitting.map(|(row, _)| row.clone()).collect();
-        let worst = self.least_safe(inner, &volumes);
+        let rested = fitting.filter(|(row, _)| !self.pauses.rests(row.volume.id, now));
+        let volumes: Vec<VolumeRow> = rested.map(|(row, _)| row.clone()).collect();
+        let worst = least_safe(inner, &volumes);
         let percent = inner.options.compact_dead_percent;
-        let worst = worst.or_else(|| self.worst(&volumes, &inner.pool.records, percent));
+        let worst = worst.or_else(|| worst_of(&volumes, &inner.pool.records, percent));
         let Some(met) = worst else { return Ok(()) };
         // It was met some time ago.
         self.candidates.remove(&met.volume.id);
@@ -116,36 +117,67 @@ impl Compactor {
         let Some(_task) = inner.claim(TASK_LEASE).await? else { return Ok(()) };
         let compacted = compact_volume(inner, &row).await;
         // A volume that still has something living in it (moved objects lost a race) waits its turn as well.
-        let pause = if matches!(compacted, Err(EngineError::NoSpace)) { FULL_PAUSE } else { COMPACT_PAUSE };
-        self.failed.insert(row.volume.id, Instant::now() + pause);
+        let was_full = matches!(compacted, Err(EngineError::NoSpace));
+        self.pauses.begin(row.volume.id, if was_full { Pause::Full } else { Pause::Usual }, Instant::now());
         compacted.map(|_| ())
     }
+}
 
-    /// Of several nodes the first begins alone: what it wrote with less parity than the store can have now goes first.
-    fn least_safe(&self, inner: &Inner, volumes: &[VolumeRow]) -> Option<VolumeRow> {
-        inner.nodes.as_ref()?;
-        let is_short = |row: &&VolumeRow| {
-            inner.pool.placeable_parity(row).is_some_and(|parity| row.volume.parity_columns < parity)
+/// Why a volume is left alone for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// It was compacted, or could not be.
+    Usual,
+    /// There was no room.
+    Full,
+}
+
+/// The volumes that are left alone: how long each is, and until when.
+#[derive(Debug, Default)]
+struct Pauses(HashMap<VolumeId, (Duration, Instant)>);
+
+impl Pauses {
+    /// A pause is known for a while after its end: who fails again then rests for longer.
+    fn forget_old(&mut self, now: Instant) {
+        self.0.retain(|_, (_, until)| now < *until + COMPACT_PAUSE);
+    }
+
+    fn rests(&self, volume: VolumeId, now: Instant) -> bool {
+        self.0.get(&volume).is_some_and(|(_, until)| now < *until)
+    }
+
+    fn begin(&mut self, volume: VolumeId, pause: Pause, now: Instant) {
+        let length = match (pause, self.0.get(&volume)) {
+            (Pause::Usual, _) => COMPACT_PAUSE,
+            (Pause::Full, None) => FULL_PAUSE,
+            (Pause::Full, Some((last, _))) => (*last * 2).min(COMPACT_PAUSE),
         };
-        volumes
-            .iter()
-            .filter(|row| !self.failed.contains_key(&row.volume.id))
-            .filter(|row| row.state == VolumeState::Sealed && row.live_bytes > 0)
-            .filter(is_short)
-            .min_by_key(|row| row.volume.parity_columns)
-            .cloned()
+        self.0.insert(volume, (length, now + length));
     }
+}
 
-    fn worst(&self, volumes: &[VolumeRow], book: &RecordBook, percent: u8) -> Option<VolumeRow> {
-        volumes
-            .iter()
-            .filter(|row| !self.failed.contains_key(&row.volume.id))
-            .filter(|row| {
-                row.live_bytes > 0 && row.stored_bytes >= STORED_BYTES_MIN && is_wasteful(row, book, percent)
-            })
-            .max_by_key(|row| row.stored_bytes.saturating_sub(row.live_bytes))
-            .cloned()
-    }
+/// Of several nodes the first begins alone: what it wrote with less parity than the store can have now goes first.
+fn least_safe(inner: &Inner, volumes: &[VolumeRow]) -> Option<VolumeRow> {
+    inner.nodes.as_ref()?;
+    let is_short = |row: &&VolumeRow| {
+        inner.pool.placeable_parity(row).is_some_and(|parity| row.volume.parity_columns < parity)
+    };
+    volumes
+        .iter()
+        .filter(|row| row.state == VolumeState::Sealed && row.live_bytes > 0)
+        .filter(is_short)
+        .min_by_key(|row| row.volume.parity_columns)
+        .cloned()
+}
+
+fn worst_of(volumes: &[VolumeRow], book: &RecordBook, percent: u8) -> Option<VolumeRow> {
+    volumes
+        .iter()
+        .filter(|row| {
+            row.live_bytes > 0 && row.stored_bytes >= STORED_BYTES_MIN && is_wasteful(row, book, percent)
+        })
+        .max_by_key(|row| row.stored_bytes.saturating_sub(row.live_bytes))
+        .cloned()
 }
 
 /// Moves everything that lives in a volume elsewhere and frees it. Returns the bytes moved; 0 also if another node is at
@@ -339,3 +371,7 @@ async fn move_packed(
         _ => Ok(0),
     }
 }
+
+#[cfg(test)]
+#[path = "compact_tests.rs"]
+mod tests;
