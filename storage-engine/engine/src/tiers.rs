@@ -288,7 +288,8 @@ impl Tiers {
         classes.all(|class| class == first).then_some(first)
     }
 
-    /// Whether a volume lies where `tier` places its volumes, with the code that the tier is there for.
+    /// Whether a volume lies where `tier` places its volumes, with the code that the tier is there for. One with a code that no
+    /// tier has any more, as there are more drives by now or were fewer then, is in the usual tier of its drives.
     pub(crate) fn is_in(&self, row: &VolumeRow, tier: Tier) -> bool {
         let rule = match tier {
             Tier::All | Tier::Reserve(None) => return true,
@@ -296,7 +297,10 @@ impl Tiers {
             Tier::Warm => WARM,
         };
         let fits = match rule.code {
-            CodeRule::Usual => true,
+            CodeRule::Usual => {
+                let code = Redundancy { data: row.volume.data_columns, parity: row.volume.parity_columns };
+                self.code(tier) == code || !self.of_volume(row).iter().any(|other| self.code(*other) == code)
+            }
             CodeRule::Archive | CodeRule::Fixed(_) => row.volume.data_columns == self.code(tier).data,
         };
         fits && self.class_of(row) == Some(rule.drives)

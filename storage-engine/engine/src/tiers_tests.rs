@@ -91,10 +91,9 @@ fn the_reserve_of_a_tier_lies_where_the_tier_does() {
     assert_eq!(Tier::All.reserve().home(), Some(Tier::All));
 }
 
-#[test]
-fn what_nothing_is_known_of_stays_with_the_code_that_it_has() {
-    let tiers = tiers(6, 12, None, Vec::new());
-    let volume = |data_columns: u8, parity_columns: u8, first: u8| VolumeRow {
+/// A volume on six drives from `first` on.
+fn volume(data_columns: u8, parity_columns: u8, first: u8) -> VolumeRow {
+    VolumeRow {
         volume: NewVolume {
             id: VolumeId::from_bytes([1; 16]),
             data_columns,
@@ -108,10 +107,27 @@ fn what_nothing_is_known_of_stays_with_the_code_that_it_has() {
         live_bytes: 1,
         stored_bytes: 1,
         freed: None,
-    };
+    }
+}
+
+#[test]
+fn what_nothing_is_known_of_stays_with_the_code_that_it_has() {
+    let tiers = tiers(6, 12, None, Vec::new());
     let of = |class| tiers.for_writing(class).unwrap();
     assert_eq!(tiers.of_unknown(&volume(9, 3, 6)), of(StorageClass::Glacier));
     assert_eq!(tiers.of_unknown(&volume(8, 4, 6)), of(StorageClass::StandardIa));
     assert_eq!(tiers.of_unknown(&volume(5, 1, 6)), of(StorageClass::StandardIa), "no tier has this code");
     assert_eq!(tiers.of_unknown(&volume(9, 3, 0)), of(StorageClass::Standard));
+}
+
+/// A copy of a restored object shared its bytes, and a class that is read at once lay in the archive's volumes for good.
+#[test]
+fn what_lies_on_the_same_drives_with_the_code_of_another_tier_is_not_in_the_usual_one() {
+    let tiers = tiers(6, 12, None, Vec::new());
+    let is_in = |volume: &VolumeRow, class| tiers.is_in(volume, tiers.for_writing(class).unwrap());
+    let (usual, archive, former) = (volume(8, 4, 6), volume(9, 3, 6), volume(5, 1, 6));
+    assert!(is_in(&usual, StorageClass::StandardIa) && !is_in(&archive, StorageClass::StandardIa));
+    assert!(is_in(&archive, StorageClass::Glacier) && !is_in(&usual, StorageClass::Glacier));
+    assert!(is_in(&former, StorageClass::StandardIa), "no tier has this code");
+    assert!(!is_in(&usual, StorageClass::Standard), "it lies on other drives");
 }
