@@ -235,3 +235,11 @@ def test_what_would_only_seem_secure_is_refused(server, bucket):
     s3 = server.boto3()
     replication = {"Role": "r", "Rules": [{"Status": "Enabled", "Destination": {"Bucket": "arn:aws:s3:::b"}}]}
     assert code(s3.put_bucket_replication, Bucket=bucket, ReplicationConfiguration=replication)[0] == 501
+
+
+def test_a_bucket_that_is_not_replicated_says_so(server, bucket):
+    """It answered that this was not implemented, and programs that look at all configurations gave up."""
+    s3 = server.boto3()
+    assert code(s3.get_bucket_replication, Bucket=bucket) == (404, "ReplicationConfigurationNotFoundError")
+    s3.delete_bucket(Bucket=bucket)
+    assert code(s3.get_bucket_replication, Bucket=bucket) == (404, "NoSuchBucket")

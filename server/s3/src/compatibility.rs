@@ -51,11 +51,11 @@ const BESIDE: &str = "
   (`aws:kms:dsse`) is not implemented, nor are appends to encrypted objects. Keys of SSE-KMS are shown by their names, not by ARNs.
   Another SSE-C key than the object's is `InvalidRequest` (400); `aws:kms` without a key's name takes the default key.
   See [encryption.md](encryption.md).
-- **Where AWS does not say** what it answers, others' tests decide: a part number beyond the last is `InvalidPart` (400), a range of
-  UploadPartCopy beyond its source `InvalidRange` (416), a checksum that is none `BadDigest`; a presigned URL with `X-Amz-Expires` of zero or less
-  has expired (`AccessDenied`), one for more than a week is `AuthorizationQueryParametersError`; CompleteMultipartUpload need not
-  repeat the checksums of parts, and compares those that it is given; with `NoSuchKey` stands `x-amz-delete-marker: false`
-  unless a delete marker hides the key.
+- **Where AWS does not say** what it answers, others' tests decide: a part number beyond the last is `InvalidPart` (400), where clients of
+  AWS have reported `InvalidPartNumber` (416); a range of UploadPartCopy beyond its source is `InvalidRange` (416), a checksum that is none
+  `BadDigest`; a presigned URL with `X-Amz-Expires` of zero or less has expired (`AccessDenied`), one for more than a week is
+  `AuthorizationQueryParametersError`; CompleteMultipartUpload need not repeat the checksums of parts, and compares those that it is
+  given; with `NoSuchKey` stands `x-amz-delete-marker: false` unless a delete marker hides the key.
 ";
 
 /// The text of the page.
@@ -63,12 +63,14 @@ const BESIDE: &str = "
 pub fn page() -> String {
     let count = |status| Operation::ALL.iter().filter(|op| op.status() == status).count();
     let (implemented, stored) = (count(Status::Implemented), count(Status::Stored));
+    let absent = count(Status::Absent);
     let mut out = format!(
         "# Compatibility with Amazon S3\n\n\
          Generated from the table of operations in `server/s3`; a test checks that it is current, and \
          another one calls every operation and checks that it is true.\n\n\
          {implemented} of the {} operations in botocore's model of S3 are implemented. {stored} more are stored and \
-         returned: the configuration is checked and kept, and has no other effect on this server. Every other one \
+         returned: the configuration is checked and kept, and has no other effect on this server. {absent} more \
+         answers as for a bucket without a configuration, as none can be put. Every other one \
          answers `501 NotImplemented` with its name.\n\n\
          | Operation | Request | Status |\n|---|---|---|\n",
         Operation::ALL.len()
@@ -78,6 +80,7 @@ pub fn page() -> String {
             (Selector::Elsewhere(place), _) => format!("see {place}"),
             (_, Status::Implemented) => "implemented".to_owned(),
             (_, Status::Stored) => "stored and returned".to_owned(),
+            (_, Status::Absent) => "answers that there is none".to_owned(),
             (_, Status::Missing) => "not implemented".to_owned(),
         };
         // Writing to a String cannot fail.

@@ -127,6 +127,7 @@ error_codes! {
     OwnershipControlsNotFoundError = NOT_FOUND, "The bucket ownership controls were not found";
     PreconditionFailed = PRECONDITION_FAILED, "At least one of the pre-conditions you specified did not hold";
     QuotaExceeded = FORBIDDEN, "The quota is exceeded.";
+    ReplicationConfigurationNotFoundError = NOT_FOUND, "The replication configuration was not found";
     RequestHeaderSectionTooLarge = BAD_REQUEST, "Your request header section exceeds the maximum allowed size.";
     RequestTimeTooSkewed = FORBIDDEN, "The difference between the request time and the server's time is too large.";
     RequestTimeout = BAD_REQUEST, "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.";

@@ -55,6 +55,8 @@ pub enum Status {
     Implemented,
     /// What is put is checked, kept and returned, and has no other effect here.
     Stored,
+    /// It answers that there is none of what it reads: none can be put here.
+    Absent,
     /// It answers `NotImplemented`.
     Missing,
 }
@@ -154,7 +156,7 @@ operations! {
     GetBucketOwnershipControls: GET Bucket Subresource("ownershipControls") Implemented;
     GetBucketPolicy: GET Bucket Subresource("policy") Implemented;
     GetBucketPolicyStatus: GET Bucket Subresource("policyStatus") Implemented;
-    GetBucketReplication: GET Bucket Subresource("replication") Missing;
+    GetBucketReplication: GET Bucket Subresource("replication") Absent;
     GetBucketRequestPayment: GET Bucket Subresource("requestPayment") Implemented;
     GetBucketTagging: GET Bucket Subresource("tagging") Implemented;
     GetBucketVersioning: GET Bucket Subresource("versioning") Implemented;

@@ -80,6 +80,11 @@ pub(crate) async fn run(
             Operation::PutBucketPolicy => policy::put(context, &bucket, body).await,
             Operation::DeleteBucketPolicy => policy::delete(context, &bucket).await,
             Operation::GetBucketPolicyStatus => policy::status(context, &bucket).await,
+            // None can be put here.
+            Operation::GetBucketReplication => {
+                context.shared.engine.bucket(&bucket).await?;
+                Err(ErrorCode::ReplicationConfigurationNotFoundError.into())
+            }
             other => match configs::of(other) {
                 Some(found) => configs::run(context, found, &bucket, body).await,
                 None => Err(unrouted(other)),
