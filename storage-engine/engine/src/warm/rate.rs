@@ -1,4 +1,4 @@
-//! How fast something is.
+//! How fast something is, while it is done.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,33 +8,45 @@ use tokio::time::Instant;
 
 /// What was done longer ago says little about how fast it goes now.
 const WINDOW: Duration = Duration::from_mins(5);
-/// Sightings that are kept apart; what comes closer together is one.
+/// Pieces of work that are kept apart; what ends closer together is one.
 const STEP: Duration = Duration::from_secs(1);
 
-/// Bytes, and when they were done.
+/// Pieces of work that were done lately. What lies between them, when there was nothing to do, does not count.
 #[derive(Default)]
-pub(super) struct Rate(Mutex<VecDeque<(Instant, u64)>>);
+pub(super) struct Rate(Mutex<VecDeque<Piece>>);
+
+struct Piece {
+    ended: Instant,
+    took: Duration,
+    length_bytes: u64,
+}
 
 impl Rate {
-    pub(super) fn add(&self, length_bytes: u64) {
+    /// Notes work that ends now: so many bytes since `began`.
+    pub(super) fn add(&self, length_bytes: u64, began: Instant) {
         let (mut seen, now) = (self.0.lock(), Instant::now());
-        match seen.back_mut().filter(|(at, _)| now.duration_since(*at) < STEP) {
-            Some((_, bytes)) => *bytes = bytes.saturating_add(length_bytes),
-            None => seen.push_back((now, length_bytes)),
+        let took = now.duration_since(began);
+        match seen.back_mut().filter(|last| now.duration_since(last.ended) < STEP) {
+            Some(last) => {
+                last.took += took;
+                last.length_bytes = last.length_bytes.saturating_add(length_bytes);
+            }
+            None => seen.push_back(Piece { ended: now, took, length_bytes }),
         }
-        while seen.front().is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
+        while seen.front().is_some_and(|first| now.duration_since(first.ended) > WINDOW) {
             seen.pop_front();
         }
     }
 
-    /// Bytes in a second; 0 if nothing was done lately. How long the first of them took is not known: they are left out.
+    /// Bytes in a second of work; 0 if nothing was done lately.
     pub(super) fn bytes_per_second(&self) -> u64 {
         let (seen, now) = (self.0.lock(), Instant::now());
-        let recent = || seen.iter().filter(|(at, _)| now.duration_since(*at) <= WINDOW);
-        let Some((first, _)) = recent().next() else { return 0 };
-        let bytes: u64 = recent().skip(1).map(|(_, bytes)| *bytes).sum();
-        let took_ms = now.duration_since(*first).as_millis().max(1);
-        u64::try_from(u128::from(bytes) * 1_000 / took_ms).unwrap_or(u64::MAX)
+        let (mut bytes, mut took) = (0_u128, Duration::ZERO);
+        for piece in seen.iter().filter(|piece| now.duration_since(piece.ended) <= WINDOW) {
+            bytes += u128::from(piece.length_bytes);
+            took += piece.took;
+        }
+        u64::try_from(bytes * 1_000 / took.as_millis().max(1)).unwrap_or(u64::MAX)
     }
 }
 

@@ -101,8 +101,9 @@ async fn restore_all(
         inner.store.commit(Commit { advances: Vec::new(), writes: at_once }).await?;
     }
     let mut homeless = Vec::new();
+    let (began, mut restored_bytes) = (tokio::time::Instant::now(), 0_u64);
     let mut tell = |made| match made {
-        Made::Copy(bytes) => inner.warm.restored.add(bytes),
+        Made::Copy(bytes) => restored_bytes = restored_bytes.saturating_add(bytes),
         Made::Changed => {}
         Made::Failed(wish) => {
             let place = (wish.bucket, wish.key.clone(), wish.row.object.write);
@@ -110,7 +111,9 @@ async fn restore_all(
         }
         Made::NoRoom(wish) => homeless.push(*wish),
     };
-    make_copies(inner, wishes, (pace, Claims::Kept), &mut tell).await?;
+    let made = make_copies(inner, wishes, (pace, Claims::Kept), &mut tell).await;
+    inner.warm.restored.add(restored_bytes, began);
+    made?;
     restore_in_place(inner, homeless).await
 }
 
