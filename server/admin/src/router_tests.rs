@@ -58,6 +58,8 @@ fn tier_job() -> TierJobReport {
         objects_done: 2,
         objects_found: 3,
         listed: true,
+        objects_failed: 1,
+        last_failure: Some("k: why".to_owned()),
         bytes_copied: 4,
         bytes_left: 5,
         seconds_left: None,

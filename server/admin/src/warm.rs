@@ -114,6 +114,8 @@ pub enum TierJobKind {
     Pin,
     /// Archived objects are restored.
     Restore,
+    /// The lifecycle of a bucket moves its objects to their classes.
+    Move,
 }
 
 /// How it is with it.
@@ -159,7 +161,13 @@ pub struct TierJobReport {
     pub objects_found: u64,
     /// Whether there are no more.
     pub listed: bool,
-    /// Bytes that were copied.
+    /// Objects of which something failed; it is tried again. Of restores, as the node that was asked saw it.
+    #[serde(default)]
+    pub objects_failed: u64,
+    /// The last of these, and why.
+    #[serde(default)]
+    pub last_failure: Option<String>,
+    /// Bytes that were copied; of moves 0.
     pub bytes_copied: u64,
     /// Bytes of what was found and is not copied yet. Of very many restores it is reckoned from the first.
     pub bytes_left: u64,

@@ -26,6 +26,7 @@ use granary_types::{ObjectKey, StorageClass, crash_point};
 use crate::engine::Inner;
 use crate::error::Result;
 use crate::events::without_events;
+use crate::failures::{Failures, reason};
 use crate::maintain::Throttle;
 use crate::record::ObjectRecord;
 use crate::write::Recorded;
@@ -50,10 +51,14 @@ pub(crate) struct Due {
 }
 
 /// What became of versions that were due.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Moved {
+    /// How many have their new class.
+    pub(crate) done: u64,
     /// How many are due still: they could not be moved, or changed meanwhile and have to be looked at again.
     pub(crate) left: u64,
+    /// Those that could not be moved.
+    pub(crate) failures: Failures,
 }
 
 impl Moved {
@@ -65,6 +70,18 @@ impl Moved {
     fn add(&mut self, outcome: &'static str) {
         metrics::counter!("granary_lifecycle_total", "outcome" => outcome).increment(1);
         self.left += u64::from(outcome != "transitioned");
+        self.done += u64::from(outcome == "transitioned");
+    }
+
+    fn fail(&mut self, outcome: &'static str, reason: String) {
+        self.add(outcome);
+        self.failures.add(reason);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.done += other.done;
+        self.left += other.left;
+        self.failures.merge(other.failures);
     }
 }
 
@@ -91,7 +108,7 @@ impl Work {
         let tier = match tiers.for_writing(to) {
             Ok(tier) => tier,
             Err(error) => {
-                self.moved.add("no_drives");
+                self.moved.fail("no_drives", reason(&key, &error));
                 tracing::warn!(%key, %error, "a lifecycle cannot move an object");
                 return Ok(());
             }
@@ -131,21 +148,21 @@ pub(crate) async fn transit(inner: &Arc<Inner>, bucket: &Bucket, dues: Vec<Due>)
     let moves = large.into_iter().map(|large| move_one_large(inner, bucket, large, &copies));
     let mut moves = stream::iter(moves).buffer_unordered(LARGE_TOGETHER);
     while let Some(done) = moves.next().await {
-        moved.left += done.left;
+        moved.merge(done);
     }
     Ok(moved)
 }
 
 async fn move_one_large(inner: &Arc<Inner>, bucket: &Bucket, large: Large, copies: &Copies) -> Moved {
     if !inner.does_shared_work() {
-        return Moved { left: 1 };
+        return Moved { left: 1, ..Moved::default() };
     }
     let (mut moved, key) = (Moved::default(), large.told.transition.key.clone());
     let mut throttle = Throttle::new(inner);
     match move_large(inner, bucket, large, copies, &mut throttle).await {
         Ok(outcome) => moved.count(&outcome),
         Err(error) => {
-            moved.add("failed");
+            moved.fail("failed", reason(&key, &error));
             tracing::warn!(%key, %error, "an object could not be moved to its class and will be tried again");
         }
     }

@@ -8,7 +8,8 @@ use granary_admin::{TierJobKind, TierJobReport, WarmRequest};
 use super::{Target, size, word};
 use crate::output::{OutputFormat, print_json, print_line, table};
 
-const HEADER: [&str; 8] = ["JOB", "OBJECTS", "STATE", "DONE", "COPIED", "LEFT", "TIME LEFT", "HOLDER"];
+const HEADER: [&str; 9] =
+    ["JOB", "OBJECTS", "STATE", "DONE", "FAILED", "COPIED", "LEFT", "TIME LEFT", "HOLDER"];
 
 /// `granary tier jobs`.
 ///
@@ -19,35 +20,56 @@ pub async fn tier_jobs(target: &Target, format: OutputFormat) -> Result<()> {
     let jobs = answer.jobs.unwrap_or_default();
     match format {
         OutputFormat::Json => print_json(&jobs),
-        OutputFormat::Text if jobs.is_empty() => print_line("nothing is prefetched, pinned or restored now"),
-        OutputFormat::Text => print_line(&table(&HEADER, &jobs.iter().map(row).collect::<Vec<_>>())),
+        OutputFormat::Text if jobs.is_empty() => {
+            print_line("nothing is prefetched, pinned, restored or moved now")
+        }
+        OutputFormat::Text => print_line(&text(&jobs)),
+    }
+}
+
+/// A row for each job, and below why something of them failed.
+fn text(jobs: &[TierJobReport]) -> String {
+    let mut lines = vec![table(&HEADER, &jobs.iter().map(row).collect::<Vec<_>>())];
+    lines.extend(jobs.iter().filter_map(|job| {
+        let why = job.last_failure.as_ref()?;
+        Some(format!("last failure of {} {}: {why}", name(job), objects(job)))
+    }));
+    lines.join("\n")
+}
+
+fn name(job: &TierJobReport) -> String {
+    match (job.kind, job.tier, job.job) {
+        (TierJobKind::Restore, Some(tier), _) => format!("restore {}", word(&tier)),
+        (_, _, Some(number)) => format!("{} {number}", word(&job.kind)),
+        _ => word(&job.kind),
+    }
+}
+
+fn objects(job: &TierJobReport) -> String {
+    match (&job.bucket, &job.prefix) {
+        (Some(bucket), Some(prefix)) => format!("s3://{bucket}/{prefix}"),
+        _ => "archived objects".to_owned(),
     }
 }
 
 fn row(job: &TierJobReport) -> Vec<String> {
     let dash = || "-".to_owned();
-    let what = match (job.kind, job.tier, job.job) {
-        (TierJobKind::Restore, Some(tier), _) => format!("restore {}", word(&tier)),
-        (_, _, Some(number)) => format!("{} {number}", word(&job.kind)),
-        _ => word(&job.kind),
-    };
-    let objects = match (&job.bucket, &job.prefix) {
-        (Some(bucket), Some(prefix)) => format!("s3://{bucket}/{prefix}"),
-        _ => "archived objects".to_owned(),
-    };
     // What is not listed yet may be more.
     let at_least = if job.listed { "" } else { "at least " };
+    // How many there are of what is moved is not known.
+    let bytes = |shown: String| if job.kind == TierJobKind::Move { dash() } else { shown };
     let time_left = job.seconds_left.map(|seconds| indicatif::HumanDuration(Duration::from_secs(seconds)));
     vec![
-        what,
-        objects,
+        name(job),
+        objects(job),
         match &job.reason {
             Some(reason) => format!("{}: {reason}", word(&job.state)),
             None => word(&job.state),
         },
         format!("{} of {at_least}{}", job.objects_done, job.objects_found),
-        size(job.bytes_copied),
-        format!("{at_least}{}", size(job.bytes_left)),
+        job.objects_failed.to_string(),
+        bytes(size(job.bytes_copied)),
+        bytes(format!("{at_least}{}", size(job.bytes_left))),
         time_left.map_or_else(dash, |left| format!("{at_least}{left}")),
         job.holder.clone().unwrap_or_else(dash),
     ]

@@ -9,6 +9,7 @@ pub(super) fn report(job: TierJob) -> TierJobReport {
         TierWork::Prefetch => (TierJobKind::Prefetch, None),
         TierWork::Pin => (TierJobKind::Pin, None),
         TierWork::Restore(urgency) => (TierJobKind::Restore, Some(tier(urgency))),
+        TierWork::Move => (TierJobKind::Move, None),
     };
     let (state, reason) = match job.state {
         granary_engine::TierJobState::Waiting => (TierJobState::Waiting, None),
@@ -31,6 +32,8 @@ pub(super) fn report(job: TierJob) -> TierJobReport {
         objects_done: job.done,
         objects_found: job.found,
         listed: job.is_listed,
+        objects_failed: job.failures.count,
+        last_failure: job.failures.last,
         bytes_copied: job.copied_bytes,
         bytes_left: job.left_bytes,
         seconds_left: job.time_left.map(|left| left.as_secs()),

@@ -18,12 +18,13 @@ use crate::api::{ObjectInfo, Tag};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 
+pub(crate) use place::MoveProgress;
 use rules::Age;
 pub use rules::{
     DayLength, Expiration, FilterShape, LifecycleFilter, LifecycleRule, LifecycleRules, NoncurrentExpiration,
     NoncurrentTransition, RuleStatus, Subject, Transition, TransitionTime,
 };
-pub(crate) use worker::follow_forever;
+pub(crate) use worker::{follow_forever, move_progress};
 
 /// The name of the rules among the configurations of a bucket.
 const RULES: &str = "lifecycle/";

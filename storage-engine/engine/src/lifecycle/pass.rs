@@ -203,9 +203,7 @@ impl Pass<'_> {
         let bucket = self.inner.store.bucket(&self.bucket.name).await?;
         let Some(bucket) = bucket.filter(|bucket| bucket.id == self.bucket.id) else { return Ok(()) };
         let moved = transit(self.inner, &bucket, dues).await?;
-        if moved.left > 0 {
-            self.place.note_left(&began);
-        }
+        self.place.note_moved(moved, &began);
         Ok(())
     }
 

@@ -10,6 +10,8 @@ use super::worker::document;
 use super::{DayLength, RULES};
 use crate::engine::Inner;
 use crate::error::Result;
+use crate::failures::Failures;
+use crate::transit::Moved;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// How many walks there are in a debugged day.
@@ -67,6 +69,24 @@ pub(super) struct Place {
     /// What was left behind waits for a walk of moves that began then or later.
     #[serde(default)]
     waits_ms: Option<i64>,
+    /// What this walk has moved so far, and could not move, or the last one, if that is done.
+    #[serde(default)]
+    moved: u64,
+    #[serde(default)]
+    failures: Failures,
+}
+
+/// How far the moves of a bucket's versions are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MoveProgress {
+    /// Whether a walk is under way; otherwise what failed waits for the next.
+    pub(crate) is_running: bool,
+    /// When a walk over all keys began last.
+    pub(crate) since: UnixMillis,
+    /// How many versions were moved.
+    pub(crate) moved: u64,
+    /// Those that could not be.
+    pub(crate) failures: Failures,
 }
 
 /// A place between keys: the prefix that is walked, and the last key before it.
@@ -115,6 +135,30 @@ impl Place {
         let to = self.spot();
         let from = self.left.take().map_or_else(|| before.spot(), |left| left.from);
         self.left = Some(Left { from, to });
+    }
+
+    /// Notes what became of the moves between `before` and here.
+    pub(super) fn note_moved(&mut self, moved: Moved, before: &Self) {
+        if moved.left > 0 {
+            self.note_left(before);
+        }
+        self.moved = self.moved.saturating_add(moved.done);
+        self.failures.merge(moved.failures);
+    }
+
+    /// Whether this walk of moves failed in something, or has moved something and goes on.
+    pub(super) fn has_progress(&self) -> bool {
+        self.failures.count > 0 || (self.stage != Stage::Done && self.moved > 0)
+    }
+
+    /// How far this walk of moves is, if there is something to tell and it follows `rules`.
+    pub(super) fn progress(self, rules: &str) -> Option<MoveProgress> {
+        (self.has_progress() && self.rules == rules).then_some(MoveProgress {
+            is_running: self.stage != Stage::Done,
+            since: UnixMillis(self.began_ms),
+            moved: self.moved,
+            failures: self.failures,
+        })
     }
 
     /// Notes that between `before` and here something is to be moved, by a walk that begins at `since` or later, before it expires.
@@ -171,6 +215,8 @@ impl Place {
                 left: None,
                 retry_ms: None,
                 waits_ms: None,
+                moved: 0,
+                failures: Failures::default(),
                 ..self
             },
             _ => {

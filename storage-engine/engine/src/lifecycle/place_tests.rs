@@ -164,3 +164,25 @@ fn a_place_of_an_older_release_is_understood() {
     let place: Place = serde_json::from_str(stored).unwrap();
     assert_eq!((place.after.as_deref(), place.left, place.retries), (Some("k"), None, 0));
 }
+
+#[test]
+fn what_could_not_be_moved_is_told_until_it_is_moved_or_the_rules_are_others() {
+    let failures = |count| Failures { count, last: (count > 0).then(|| "k: why".to_owned()) };
+    let moved = |done, failed| Moved { done, left: failed, failures: failures(failed) };
+    let mut place = Place { rules: "a".into(), began_ms: 5 * DAY_MS, ..at_key("d") };
+    assert_eq!(place.clone().progress("a"), None, "nothing became of it yet");
+    place.note_moved(moved(3, 0), &at_key("b"));
+    assert!(place.clone().progress("a").is_some_and(|told| told.is_running && told.moved == 3));
+    place.note_moved(moved(4, 2), &at_key("b"));
+    place.begin(Stage::Done);
+    place.end(UnixMillis(5 * DAY_MS));
+    let told = place.clone().progress("a").unwrap();
+    assert_eq!((told.is_running, told.moved, told.failures), (false, 7, failures(2)));
+    assert_eq!(place.clone().progress("b"), None);
+    let mut retry = place.next_walk("a".into(), DayLength::Real, UnixMillis(5 * DAY_MS + 300_000));
+    assert!(retry.is_retry());
+    retry.note_moved(moved(2, 0), &at_key("b"));
+    retry.begin(Stage::Done);
+    retry.end(UnixMillis(5 * DAY_MS + 300_000));
+    assert_eq!(retry.progress("a"), None);
+}

@@ -12,7 +12,7 @@ use granary_metadata::{Bucket, BucketDocument, BucketQuery, DocumentQuery};
 use granary_types::UnixMillis;
 
 use super::pass::{Batch, Pass};
-use super::place::{Place, WALKS_PER_DEBUG_DAY, hash_of};
+use super::place::{MoveProgress, Place, WALKS_PER_DEBUG_DAY, hash_of};
 use super::{Aim, DayLength, RULES, decode};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
@@ -98,6 +98,17 @@ async fn document_place(inner: &Inner, bucket: &Bucket, aim: Aim) -> Result<Plac
     let stored = document(inner, bucket, aim.place()).await?;
     let place = stored.and_then(|stored| serde_json::from_slice(&stored).ok());
     Ok(place.unwrap_or_else(Place::none))
+}
+
+/// How far the moves of a bucket's versions are, if there is something to tell.
+pub(crate) async fn move_progress(inner: &Inner, bucket: &Bucket) -> Result<Option<MoveProgress>> {
+    let place = document_place(inner, bucket, Aim::Move).await?;
+    if !place.has_progress() {
+        return Ok(None);
+    }
+    // Those of rules that were taken back are not moved any more.
+    let Some(rules) = document(inner, bucket, RULES).await? else { return Ok(None) };
+    Ok(place.progress(&hash_of(&rules)))
 }
 
 /// Keeps the place. Returns `false` if the bucket is gone.

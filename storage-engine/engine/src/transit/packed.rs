@@ -12,6 +12,7 @@ use granary_types::{ObjectKey, VolumeId, crash_point};
 use super::Moved;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::failures::reason;
 use crate::maintain::{Throttle, packed_entries};
 use crate::record::ObjectRecord;
 use crate::tiers::Tier;
@@ -75,7 +76,7 @@ pub(super) async fn move_all_packed(inner: &Arc<Inner>, packed: Stripes, moved: 
     let moves = lots.map(|lot| move_lot(inner, lot));
     let mut moves = stream::iter(moves).buffer_unordered(LOTS_TOGETHER);
     while let Some(done) = moves.next().await {
-        moved.left += done.left;
+        moved.merge(done);
     }
 }
 
@@ -86,7 +87,8 @@ fn writes_of((_, objects): &Stripe) -> usize {
 
 async fn move_lot(inner: &Arc<Inner>, lot: Vec<Stripe>) -> Moved {
     if !inner.does_shared_work() {
-        return Moved { left: lot.iter().map(|(_, objects)| objects.len() as u64).sum() };
+        let left = lot.iter().map(|(_, objects)| objects.len() as u64).sum();
+        return Moved { left, ..Moved::default() };
     }
     let (mut throttle, mut moved) = (Throttle::new(inner), Moved::default());
     let began = throttle.begin();
@@ -94,7 +96,7 @@ async fn move_lot(inner: &Arc<Inner>, lot: Vec<Stripe>) -> Moved {
         .buffer_unordered(STRIPES_TOGETHER);
     let mut ready = Vec::new();
     while let Some((left, objects)) = reads.next().await {
-        moved.left += left.left;
+        moved.merge(left);
         ready.extend(objects);
     }
     let bytes = ready.iter().map(|object| object.bytes.len() as u64).sum();
@@ -105,14 +107,15 @@ async fn move_lot(inner: &Arc<Inner>, lot: Vec<Stripe>) -> Moved {
 
 /// Reads what is to be moved of a stripe; tells what is not to be had.
 async fn read_stripe_of(inner: &Arc<Inner>, ((volume, offset), objects): Stripe) -> (Moved, Vec<Ready>) {
-    let (waiting, mut moved) = (objects.len(), Moved::default());
+    let keys: Vec<ObjectKey> = objects.iter().map(|packed| packed.transition.key.clone()).collect();
+    let mut moved = Moved::default();
     match read_objects(inner, volume, offset, objects).await {
         Ok(ready) => {
-            (ready.len()..waiting).for_each(|_| moved.add("changed"));
+            (ready.len()..keys.len()).for_each(|_| moved.add("changed"));
             (moved, ready)
         }
         Err(error) => {
-            (0..waiting).for_each(|_| moved.add("failed"));
+            keys.iter().for_each(|key| moved.fail("failed", reason(key, &error)));
             tracing::warn!(%volume, offset, %error, "packed objects could not be moved to their class and will be tried again");
             (moved, Vec::new())
         }
@@ -157,7 +160,7 @@ async fn pack_again(inner: &Arc<Inner>, ready: Vec<Ready>, moved: &mut Moved) {
         match result {
             Ok(outcome) => moved.count(&outcome),
             Err(error) => {
-                moved.add("failed");
+                moved.fail("failed", reason(&key, &error));
                 tracing::warn!(%key, %error, "a packed object could not be moved to its class and will be tried again");
             }
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use granary_metadata::{Bucket, BucketDocument, DocumentQuery, WarmKind, WarmQuery, WarmUsage, WarmVersion};
+use granary_metadata::{BucketDocument, DocumentQuery, WarmKind, WarmQuery, WarmUsage, WarmVersion};
 use granary_types::{BucketId, BucketName, NodeId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,8 @@ use super::jobs::{JobHandle, WarmJob, WarmJobId, WarmJobKind, WarmJobState};
 use crate::api::Urgency;
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
+use crate::failures::Failures;
+use crate::lifecycle::{MoveProgress, move_progress};
 
 /// What stands before the node and the number in the name.
 const NAME: &str = "worker/warm/";
@@ -148,6 +150,8 @@ pub enum TierWork {
     Pin,
     /// Archived objects are restored that were asked for with this urgency.
     Restore(Urgency),
+    /// The lifecycle of a bucket moves its objects to their classes.
+    Move,
 }
 
 /// How it is with it.
@@ -186,9 +190,11 @@ pub struct TierJob {
     pub found: u64,
     /// Whether there are no more.
     pub is_listed: bool,
-    /// Bytes that were copied.
+    /// What could not be done now.
+    pub failures: Failures,
+    /// Bytes that were copied; of moves, 0.
     pub copied_bytes: u64,
-    /// Bytes of what was found and is not copied yet.
+    /// Bytes of what was found and is not copied yet; of moves, 0.
     pub left_bytes: u64,
     /// How long these take at the rate that was seen, if any was.
     pub time_left: Option<Duration>,
@@ -221,9 +227,30 @@ impl TierJob {
             done: job.copied + job.warm + job.changed + job.failed + job.no_room,
             found: job.found,
             is_listed: job.is_listed,
+            failures: Failures { count: job.failed, last: job.failure },
             copied_bytes: job.bytes,
             left_bytes: job.left_bytes,
             time_left: rate.and_then(|rate| time_for(job.left_bytes, rate)).filter(|_| is_running),
+        }
+    }
+
+    /// The moves of a bucket. What failed waits for the next walk.
+    fn of_moves(moves: MoveProgress, bucket: BucketName, holder: Option<NodeId>) -> Self {
+        let MoveProgress { is_running, since, moved, failures } = moves;
+        Self {
+            work: TierWork::Move,
+            number: None,
+            objects: Some((bucket, String::new())),
+            state: if is_running { TierJobState::Running } else { TierJobState::Waiting },
+            holder,
+            since,
+            done: moved,
+            found: moved.saturating_add(failures.count),
+            is_listed: !is_running,
+            failures,
+            copied_bytes: 0,
+            left_bytes: 0,
+            time_left: None,
         }
     }
 
@@ -246,18 +273,24 @@ fn time_for(bytes: u64, bytes_per_second: u64) -> Option<Duration> {
 }
 
 impl Engine {
-    /// The work on warm copies of all nodes: jobs that were asked for lately, and restores that are not done yet. What
-    /// other nodes do is as they told it last, some seconds ago.
+    /// The work on warm copies of all nodes: jobs that were asked for lately, and restores that are not done yet; and moves between
+    /// classes that are under way, or failed. What other nodes do is as they told it last, some seconds ago.
     ///
     /// # Errors
     /// When the metadata cannot be read.
     pub async fn tier_jobs(&self) -> Result<Vec<TierJob>> {
         let inner = &self.inner;
         let (own, now) = (inner.nodes.as_ref().map(|nodes| nodes.id), UnixMillis::now());
-        let mut jobs = restores(inner).await?;
+        let holder = match &inner.nodes {
+            Some(nodes) => nodes.leader().await?,
+            None => None,
+        };
+        let mut jobs = restores(inner, holder).await?;
         let mut buckets = pin!(inner.all_buckets());
-        while let Some(Bucket { id, .. }) = buckets.try_next().await? {
-            for (_, mut record) in records(inner, id).await? {
+        while let Some(bucket) = buckets.try_next().await? {
+            let moves = move_progress(inner, &bucket).await?;
+            jobs.extend(moves.map(|moves| TierJob::of_moves(moves, bucket.name.clone(), holder)));
+            for (_, mut record) in records(inner, bucket.id).await? {
                 let known = inner.warm.jobs.get(record.number);
                 let known = known.filter(|job| job.asked == record.job.asked && record.node == own);
                 let is_known = record.node != own || known.is_some();
@@ -274,17 +307,13 @@ impl Engine {
 }
 
 /// The restores that are not done yet, by their urgency.
-async fn restores(inner: &Arc<Inner>) -> Result<Vec<TierJob>> {
+async fn restores(inner: &Arc<Inner>, holder: Option<NodeId>) -> Result<Vec<TierJob>> {
     let kinds = [
         (WarmKind::WantedExpedited, Urgency::Expedited),
         (WarmKind::WantedStandard, Urgency::Standard),
         (WarmKind::WantedBulk, Urgency::Bulk),
     ];
     let usage = inner.store.warm_usage().await?;
-    let holder = match &inner.nodes {
-        Some(nodes) => nodes.leader().await?,
-        None => None,
-    };
     let rate = inner.warm.restored.bytes_per_second();
     let (mut jobs, mut before_bytes) = (Vec::<TierJob>::new(), 0_u64);
     for (kind, urgency) in kinds {
@@ -308,6 +337,7 @@ async fn restores(inner: &Arc<Inner>) -> Result<Vec<TierJob>> {
             done: 0,
             found: versions,
             is_listed: true,
+            failures: inner.warm.not_restored.of(kind),
             copied_bytes: begun_bytes,
             left_bytes,
             time_left: time_for(before_bytes, rate),

@@ -18,7 +18,8 @@ fn record(state: WarmJobState, told: UnixMillis) -> Record {
         bytes: 3_000,
         warm: 1,
         changed: 1,
-        failed: 0,
+        failed: 2,
+        failure: Some("k: why".to_owned()),
         no_room: 1,
         on_ssd: 5,
         archived: 5,
@@ -35,8 +36,9 @@ fn a_job_tells_how_long_it_takes() {
     let job = TierJob::of(record(WarmJobState::Running, NOW), true, NOW);
     assert_eq!(
         (job.work, job.state.clone(), job.done, job.found),
-        (TierWork::Pin, TierJobState::Running, 7, 10)
+        (TierWork::Pin, TierJobState::Running, 9, 10)
     );
+    assert_eq!(job.failures, Failures { count: 2, last: Some("k: why".to_owned()) });
     assert_eq!(job.time_left, Some(Duration::from_secs(5)), "500 bytes at 100 bytes a second");
     let mut waiting = record(WarmJobState::Running, NOW);
     (waiting.job.began, waiting.job.bytes) = (None, 0);

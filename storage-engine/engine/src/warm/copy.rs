@@ -19,6 +19,7 @@ use super::room::{Claims, is_done, make_room};
 use super::under_way::HeldRoom;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
+use crate::failures::reason;
 use crate::maintain::{Throttle, packed_entries};
 use crate::tiers::Tier;
 use crate::write::PackWrite;
@@ -109,8 +110,8 @@ pub(super) enum Made {
     Copy(u64),
     /// Its version was replaced meanwhile, or has a copy already.
     Changed,
-    /// It could not be read or written now.
-    Failed(Box<Wish>),
+    /// It could not be read or written now, and why.
+    Failed(Box<Wish>, String),
     /// There was no room for it.
     NoRoom(Box<Wish>),
 }
@@ -121,7 +122,7 @@ impl Made {
         let outcome = match self {
             Self::Copy(_) => copied,
             Self::Changed => "changed",
-            Self::Failed(_) => "failed",
+            Self::Failed(..) => "failed",
             Self::NoRoom(_) => "no_room",
         };
         metrics::counter!("granary_warm_copies_total", "outcome" => outcome).increment(1);
@@ -239,7 +240,8 @@ pub(super) fn failed(wish: Wish, error: &EngineError) -> Made {
         return Made::NoRoom(Box::new(wish));
     }
     tracing::warn!(key = %wish.key, %error, "a warm copy could not be made");
-    Made::Failed(Box::new(wish))
+    let reason = reason(&wish.key, error);
+    Made::Failed(Box::new(wish), reason)
 }
 
 /// Copies packed objects of one stripe.
@@ -279,7 +281,9 @@ async fn copy_stripe(
     // What is not where it was has been moved: it is looked for again another time.
     made.extend(wanted.into_values().map(|wish| {
         wish.let_go_of_room();
-        Made::Failed(Box::new(wish))
+        let moved = EngineError::Unavailable { context: "copying: it was moved meanwhile" };
+        let reason = reason(&wish.key, &moved);
+        Made::Failed(Box::new(wish), reason)
     }));
     made
 }

@@ -57,6 +57,9 @@ pub struct WarmJob {
     pub changed: u64,
     /// What could not be copied now.
     pub failed: u64,
+    /// Which of that was the last, and why.
+    #[serde(default)]
+    pub failure: Option<String>,
     /// What there was no room for.
     pub no_room: u64,
     /// Objects that lie on SSDs anyway.
@@ -114,6 +117,7 @@ impl WarmJobs {
             warm: 0,
             changed: 0,
             failed: 0,
+            failure: None,
             no_room: 0,
             on_ssd: 0,
             archived: 0,

@@ -47,6 +47,7 @@ pub use jobs::{WarmJob, WarmJobId, WarmJobKind, WarmJobState};
 pub use pins::PinStatus;
 use rate::Rate;
 pub(crate) use read::{WarmRead, count_part};
+use restore::NotRestored;
 pub use status::WarmStatus;
 use under_way::UnderWay;
 
@@ -94,6 +95,7 @@ pub(crate) struct Warm {
     under_way: Arc<UnderWay>,
     /// How fast this process restores.
     restored: Rate,
+    not_restored: NotRestored,
     /// Something is wanted: the worker need not wait for its next round.
     wake: Notify,
 }
@@ -108,6 +110,7 @@ impl Warm {
             jobs: WarmJobs::default(),
             under_way: Arc::default(),
             restored: Rate::default(),
+            not_restored: NotRestored::default(),
             wake: Notify::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Restores: copies of archived versions for as long as they are readable.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use granary_metadata::{
     Bucket, Commit, RestoreChange, Restored, WarmKind, WarmQuery, WarmStep, WarmVersion, Write,
 };
 use granary_types::{BucketId, ObjectKey, UnixMillis, WriteId, crash_point};
+use parking_lot::Mutex;
 
 use super::copy::{Made, Pace, Wish, make_copies};
 use super::room::{Claims, change_of, drop_and_tell, drop_of};
@@ -16,6 +17,7 @@ use super::{next_round, said};
 use crate::engine::Inner;
 use crate::error::Result;
 use crate::events::Origin;
+use crate::failures::Failures;
 
 /// Restores that are done together.
 const PAGE: u32 = 2_000;
@@ -41,6 +43,24 @@ impl Failed {
     }
 }
 
+/// What this process could not restore, by what it is wanted as, as long as something is.
+#[derive(Default)]
+pub(super) struct NotRestored(Mutex<BTreeMap<WarmKind, Failures>>);
+
+impl NotRestored {
+    fn add(&self, kind: WarmKind, reason: String) {
+        self.0.lock().entry(kind).or_default().add(reason);
+    }
+
+    fn forget(&self, kind: WarmKind) {
+        self.0.lock().remove(&kind);
+    }
+
+    pub(super) fn of(&self, kind: WarmKind) -> Failures {
+        self.0.lock().get(&kind).cloned().unwrap_or_default()
+    }
+}
+
 /// Does what is wanted of these kinds, the first of them first, until it is aborted.
 pub(super) async fn restore_forever(inner: &Arc<Inner>, kinds: &[WarmKind], pace: Pace) {
     let mut failed = Failed::default();
@@ -59,26 +79,29 @@ async fn restore_wanted(
     while inner.does_shared_work() {
         let resting = failed.rested();
         let limit = PAGE.saturating_add(u32::try_from(resting).unwrap_or(u32::MAX));
-        let mut wanted = Vec::new();
+        let mut next = None;
         for kind in kinds {
             let (from, until) = (UnixMillis(i64::MIN), UnixMillis(i64::MAX));
-            wanted = inner.store.warm_of_kind(WarmQuery { kind: *kind, from, until, limit }).await?;
+            let query = WarmQuery { kind: *kind, from, until, limit };
+            let mut wanted = inner.store.warm_of_kind(query).await?;
+            if wanted.is_empty() {
+                inner.warm.not_restored.forget(*kind);
+            }
             wanted.retain(|found| !failed.0.contains_key(&(found.bucket, found.key.clone(), found.write)));
             if !wanted.is_empty() {
+                next = Some((*kind, wanted));
                 break;
             }
         }
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        restore_all(inner, wanted, pace, failed).await?;
+        let Some(next) = next else { return Ok(()) };
+        restore_all(inner, next, pace, failed).await?;
     }
     Ok(())
 }
 
 async fn restore_all(
     inner: &Arc<Inner>,
-    wanted: Vec<WarmVersion>,
+    (kind, wanted): (WarmKind, Vec<WarmVersion>),
     pace: Pace,
     failed: &mut Failed,
 ) -> Result<()> {
@@ -105,7 +128,8 @@ async fn restore_all(
     let mut tell = |made| match made {
         Made::Copy(bytes) => restored_bytes = restored_bytes.saturating_add(bytes),
         Made::Changed => {}
-        Made::Failed(wish) => {
+        Made::Failed(wish, reason) => {
+            inner.warm.not_restored.add(kind, reason);
             let place = (wish.bucket, wish.key.clone(), wish.row.object.write);
             failed.0.insert(place, Instant::now());
         }

@@ -182,8 +182,9 @@ impl Walk<'_> {
                         job.changed += 1;
                         0
                     }
-                    Made::Failed(wish) => {
+                    Made::Failed(wish, reason) => {
                         job.failed += 1;
+                        job.failure = Some(reason);
                         wish.row.object.length_bytes
                     }
                     Made::NoRoom(wish) => {
