@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test helper that panics fails its test.
 
 use granary_auth::policy::{
-    Caller, Context, Decision, Grant, Policy, PolicyError, PolicyKind, PolicyRequest, ResourceDecision,
+    Caller, Context, Decision, Grant, Policy, PolicyError, PolicyKind, PolicyRequest, ResourceDecision, Sids,
     evaluate,
 };
 
@@ -182,6 +182,20 @@ fn what_aws_refuses_is_refused_with_its_message() {
     assert_eq!(condition(r#"{"StringIs":{"s3:prefix":"a"}}"#), "Invalid Condition type : StringIs");
     assert_eq!(condition(r#"{"StringEquals":{"s3:colour":"a"}}"#), "Policy has an invalid condition key");
     assert_eq!(condition(r#"{"StringEquals":"a"}"#), "Invalid policy syntax.");
+}
+
+#[test]
+fn statements_have_ids_of_their_own_unless_that_does_not_count() {
+    let text = |other: &str| {
+        let one = r#"{"Sid":"a","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}"#;
+        format!(r#"{{"Statement":[{one},{}]}}"#, one.replace(r#""a""#, other))
+    };
+    assert!(Policy::parse(text(r#""b""#).as_bytes(), BUCKET).is_ok());
+    let same = text(r#""a""#);
+    let error = Policy::parse(same.as_bytes(), BUCKET).unwrap_err();
+    assert_eq!(error.to_string(), "Duplicate statement ID: a");
+    assert!(Policy::parse_with(same.as_bytes(), BUCKET, Sids::Any).is_ok());
+    assert!(Policy::parse_with(text("1").as_bytes(), BUCKET, Sids::Any).is_err());
 }
 
 #[test]

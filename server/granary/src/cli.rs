@@ -10,7 +10,7 @@ use granary_admin::{Fate, Leaving, TaskKind};
 use granary_s3::{ObjectOwnership, TransitionMinimum};
 use serde::Serialize;
 
-use crate::config::{self, Config, ErasureSetting, FullSetting, WarmSettings};
+use crate::config::{self, Config, DialectSettings, ErasureSetting, FullSetting, WarmSettings};
 use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::recover::{RecoverArgs, recover};
@@ -272,15 +272,9 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     allow_sse_c_over_http: bool,
-    /// Take requests that are signed with Signature Version 2, which AWS has retired: it covers less of a request, and not
-    /// its body. For old clients.
-    #[arg(long)]
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    allow_signature_v2: bool,
-    /// Take objects and parts that are sent without their length (Transfer-Encoding: chunked), which AWS refuses.
-    #[arg(long)]
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    allow_unknown_length: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    dialect: DialectSettings,
     /// Who owns the objects of new buckets: BucketOwnerEnforced (there are no ACLs), BucketOwnerPreferred or ObjectWriter
     /// [default: BucketOwnerEnforced].
     #[arg(long, value_name = "OWNERSHIP")]

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(unreachable_pub, reason = "only fuzz targets reach it from outside"))]
 
 use crate::access::acl::Acl;
+use crate::dialect::Dialect;
 use crate::{lifecycle, locks, ops};
 
 pub use crate::encryption::configuration::check_encryption;
@@ -22,8 +23,8 @@ pub fn check_documents(text: &[u8]) {
         format!("made-{made}")
     };
     // Characters that XML cannot carry are written all the same, as S3 does, and are not read again.
-    if let Ok(rules) = lifecycle::parse_rules(text, new_id)
-        && let Ok(again) = lifecycle::parse_rules(&lifecycle::document(&rules), String::new)
+    if let Ok(rules) = lifecycle::parse_rules(text, Dialect::Ceph, new_id)
+        && let Ok(again) = lifecycle::parse_rules(&lifecycle::document(&rules), Dialect::Aws, String::new)
     {
         assert_eq!(again, rules);
     }

@@ -22,6 +22,7 @@ mod copy_body;
 pub mod copy_source;
 mod cors;
 pub mod dates;
+mod dialect;
 pub mod encoding;
 mod encryption;
 pub mod error;
@@ -55,6 +56,7 @@ mod website;
 pub mod xml;
 
 pub use access::owner::account_of_owner;
+pub use dialect::Dialect;
 pub use encryption::CustomerKeyTransport;
 pub use lifecycle::TransitionMinimum;
 pub use new_buckets::{ObjectOwnership, PublicAccess};

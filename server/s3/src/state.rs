@@ -9,6 +9,7 @@ use granary_engine::{DefaultEncryption, Engine};
 use http::HeaderValue;
 
 use crate::address::VirtualHostDomains;
+use crate::dialect::Dialect;
 use crate::encryption::CustomerKeyTransport;
 use crate::lifecycle::TransitionMinimum;
 use crate::logs::AccessLogs;
@@ -49,6 +50,8 @@ pub struct S3Config {
     pub signature_v2: SignatureV2,
     /// Whether the bodies of objects and parts may come without their length.
     pub unknown_length: UnknownLength,
+    /// Whose rules hold where Amazon S3 and others disagree.
+    pub dialect: Dialect,
     /// Where grants find accounts; without it there is only the account of the root user.
     pub accounts: Option<Accounts>,
     /// The names of the targets that buckets may have their events told to.
@@ -73,6 +76,7 @@ impl Default for S3Config {
             transition_minimum: TransitionMinimum::default(),
             signature_v2: SignatureV2::default(),
             unknown_length: UnknownLength::default(),
+            dialect: Dialect::default(),
             accounts: None,
             notification_targets: Vec::new(),
         }

@@ -49,6 +49,15 @@ pub enum PolicyKind<'a> {
     Trust,
 }
 
+/// Which ids the statements of a policy may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sids {
+    /// Each its own, as AWS wants it.
+    Unique,
+    /// Any: they mean nothing.
+    Any,
+}
+
 /// A policy that was read and understood.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {

@@ -6,7 +6,7 @@ use super::error::PolicyError;
 use super::json::{self, Json};
 use super::pattern::{Pattern, Syntax};
 use super::principal::PrincipalPattern;
-use super::{Effect, Listed, POLICY_BYTES_MAX, Policy, PolicyKind, Statement};
+use super::{Effect, Listed, POLICY_BYTES_MAX, Policy, PolicyKind, Sids, Statement};
 
 type Members = [(String, Json)];
 
@@ -23,6 +23,14 @@ impl Policy {
     /// # Errors
     /// Whatever AWS refuses.
     pub fn parse(text: &[u8], kind: PolicyKind<'_>) -> Result<Self, PolicyError> {
+        Self::parse_with(text, kind, Sids::Unique)
+    }
+
+    /// As [`Policy::parse`], where the ids of statements are checked or not.
+    ///
+    /// # Errors
+    /// Whatever else AWS refuses.
+    pub fn parse_with(text: &[u8], kind: PolicyKind<'_>, allowed: Sids) -> Result<Self, PolicyError> {
         if text.len() > POLICY_BYTES_MAX {
             return Err(PolicyError::TooLarge);
         }
@@ -47,7 +55,7 @@ impl Policy {
             let members = one.members()?;
             if let Some(sid) = member(members, "Sid") {
                 let sid = sid.text()?;
-                if !sid.is_empty() && sids.contains(&sid) {
+                if allowed == Sids::Unique && !sid.is_empty() && sids.contains(&sid) {
                     return Err(PolicyError::DuplicateSid(sid.to_owned()));
                 }
                 sids.push(sid);

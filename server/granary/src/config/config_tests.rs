@@ -78,13 +78,15 @@ fn a_file_is_read_and_unknown_keys_in_it_are_refused() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     write!(
         file,
-        "data = [\"/a\", \"/b\"]\nerasure = \"1+1\"\nlisten = \"127.0.0.1:1\"\ndomain = \"s3.example\"\n"
+        "data = [\"/a\", \"/b\"]\nerasure = \"1+1\"\nlisten = \"127.0.0.1:1\"\ndomain = \"s3.example\"\n\
+         dialect = \"ceph\"\n"
     )
     .unwrap();
     let config = Config::load(Some(file.path()), &None_ {}).unwrap();
     assert_eq!(config.drives.len(), 2);
     assert_eq!(config.settings.domain, ["s3.example"]);
     assert_eq!(config.settings.listen.port(), 1);
+    assert_eq!(config.settings.dialect, Dialect::Ceph);
     writeln!(file, "relaxed = true").unwrap();
     assert!(format!("{:#}", Config::load(Some(file.path()), &None_ {}).unwrap_err()).contains("relaxed"));
     assert!(Config::load(Some(Path::new("/no/such/file")), &None_ {}).is_err());

@@ -4,6 +4,7 @@
 //! the command line. Everything is validated before anything is started; `granary config check` does only that.
 
 mod brace;
+mod dialect;
 mod erasure;
 mod lists;
 mod metadata;
@@ -19,12 +20,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
-use granary_s3::{ObjectOwnership, TransitionMinimum};
+use granary_s3::{Dialect, ObjectOwnership, TransitionMinimum};
 use granary_types::DriveClass;
 use serde::{Deserialize, Serialize};
 
 use crate::notify::TargetSetting;
 use crate::telemetry::LogFormat;
+pub use dialect::DialectSettings;
 pub use erasure::ErasureSetting;
 pub use metadata::MetadataSetting;
 pub use node::NodeConfig;
@@ -82,6 +84,7 @@ const KEYS: &[&str] = &[
     "allow_sse_c_over_http",
     "allow_signature_v2",
     "allow_unknown_length",
+    "dialect",
     "default_object_ownership",
     "default_block_public_access",
     "transition_default_minimum_object_size",
@@ -199,6 +202,8 @@ pub struct Settings {
     pub allow_signature_v2: bool,
     /// Whether objects and parts may be sent without their length, in chunks of HTTP, which AWS refuses.
     pub allow_unknown_length: bool,
+    /// Whose rules hold where Amazon S3 and Ceph's object gateway disagree.
+    pub dialect: Dialect,
     /// Who owns the objects of new buckets, and whether access control lists count there.
     pub default_object_ownership: ObjectOwnership,
     /// Whether public access to new buckets is blocked.
@@ -275,6 +280,7 @@ impl Default for Settings {
             allow_sse_c_over_http: false,
             allow_signature_v2: false,
             allow_unknown_length: false,
+            dialect: Dialect::default(),
             default_object_ownership: ObjectOwnership::default(),
             default_block_public_access: true,
             transition_default_minimum_object_size: TransitionMinimum::default(),

@@ -94,6 +94,7 @@ pub async fn open(config: &Config, root: Root, keyring: Option<LoadedKeyRing>) -
             false => SignatureV2::Refused,
         },
         unknown_length: unknown_length(config),
+        dialect: config.settings.dialect,
         notification_targets: notify::target_names(&config.settings),
         default_encryption: config.settings.encrypt_by_default.then_some(DefaultEncryption::Managed),
         ownership: config.settings.default_object_ownership,

@@ -120,6 +120,13 @@ impl<'a> Requester<'a> {
         matches!(self.principal, Principal::Root { .. })
     }
 
+    /// Whether who did not sign asks for a list of buckets, and gets one that is empty.
+    fn may_list_nothing(&self) -> bool {
+        matches!(self.principal, Principal::Anonymous)
+            && self.sent.operation == Operation::ListBuckets
+            && self.shared.config.dialect.lists_buckets_of_nobody()
+    }
+
     /// Refuses to go on with another version than the one whose access control list was looked at.
     ///
     /// # Errors
@@ -310,6 +317,8 @@ pub(crate) async fn authorise(
     let version = context.query.get("versionId");
     let action = actions::of(operation, version.is_some());
     let target = match address {
+        // It lists nothing.
+        Address::Service if requester.may_list_nothing() => return Ok(()),
         Address::Service => return requester.require_by_identity(action, ALL_BUCKETS, &|_values| {}),
         Address::Bucket(bucket) if operation == Operation::CreateBucket => {
             return create::authorise(context, bucket);

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use granary_auth::policy::{Policy, PolicyKind};
+use granary_auth::policy::{Policy, PolicyKind, Sids};
 use granary_engine::{BUCKET_LIMITS, BucketLimits, ConfiguredBucket, NOTIFICATIONS};
 use granary_types::BucketName;
 
@@ -102,7 +102,8 @@ impl Rules {
         let document = |index: usize| configured.documents.get(index).and_then(Option::as_deref);
         let policy = match document(0) {
             None => Stored::Absent,
-            Some(text) => match Policy::parse(text, PolicyKind::Bucket(name.as_str())) {
+            // The ids of its statements were checked when it was put, by the rules that held then.
+            Some(text) => match Policy::parse_with(text, PolicyKind::Bucket(name.as_str()), Sids::Any) {
                 Ok(policy) => Stored::Present(policy),
                 Err(error) => {
                     tracing::error!(bucket = name.as_str(), %error, "the policy of a bucket cannot be read");

@@ -1,6 +1,6 @@
 //! What the services of this server may do on behalf of buckets: what the target of theirs lets them.
 
-use granary_auth::policy::{Caller, Context as Values, PolicyRequest, ResourceDecision};
+use granary_auth::policy::{Caller, Context as Values, Grant, PolicyRequest, ResourceDecision};
 use granary_types::ObjectKey;
 
 use super::acl::Permission;
@@ -14,24 +14,7 @@ pub(crate) const INVENTORY: &str = "s3.amazonaws.com";
 /// Whether a service may write that key on behalf of a bucket: by the target's policy or, for access logs and where lists
 /// count, by its list.
 pub(crate) fn may_write(service: &str, source: &Rules, (target, key): (&Rules, &ObjectKey)) -> bool {
-    let mut values = Values::new();
-    values.set("aws:PrincipalIsAWSService", "true");
-    values.set("aws:PrincipalServiceName", service);
-    values.set("aws:SecureTransport", "true");
-    values.set("aws:SourceAccount", source.owner.account.as_str());
-    values.set("aws:SourceArn", format!("arn:aws:s3:::{}", source.bucket));
-    values.set("s3:ResourceAccount", target.owner.account.as_str());
-    values.set("aws:ResourceAccount", target.owner.account.as_str());
-    // As AWS sends it, so that its own example of a policy holds.
-    values.set("s3:x-amz-acl", "bucket-owner-full-control");
-    let resource = format!("arn:aws:s3:::{}/{}", target.bucket, key.as_str());
-    let request = PolicyRequest { action: "s3:PutObject", resource: &resource, context: &values };
-    let by_policy = match &target.policy {
-        Stored::Absent => ResourceDecision::ImplicitDeny,
-        Stored::Unreadable => ResourceDecision::ExplicitDeny,
-        Stored::Present(policy) => policy.decide(&Caller::Service(service), &request),
-    };
-    match by_policy {
+    match by_policy(service, (source, &source.owner.account), (target, key.as_str())) {
         ResourceDecision::Allow(_) => true,
         ResourceDecision::ExplicitDeny => false,
         ResourceDecision::ImplicitDeny => {
@@ -40,3 +23,40 @@ pub(crate) fn may_write(service: &str, source: &Rules, (target, key): (&Rules, &
         }
     }
 }
+
+/// Whether the logs of a bucket may be written below a prefix, as Ceph's object gateway decides it: by the target's policy alone,
+/// which names the service, and is asked of the prefix. It may name the source's account by its number or its canonical id.
+pub(crate) fn may_log_below(source: &Rules, (target, prefix): (&Rules, &str)) -> bool {
+    let accounts = [&source.owner.account, &source.owner.canonical];
+    let said = accounts.map(|account| by_policy(LOGGING, (source, account), (target, prefix)));
+    !said.contains(&ResourceDecision::ExplicitDeny) && said.contains(&ResourceDecision::Allow(Grant::Caller))
+}
+
+/// What the target's policy says of a service that writes there on behalf of a bucket of an account.
+fn by_policy(
+    service: &str,
+    (source, account): (&Rules, &str),
+    (target, key): (&Rules, &str),
+) -> ResourceDecision {
+    let mut values = Values::new();
+    values.set("aws:PrincipalIsAWSService", "true");
+    values.set("aws:PrincipalServiceName", service);
+    values.set("aws:SecureTransport", "true");
+    values.set("aws:SourceAccount", account);
+    values.set("aws:SourceArn", format!("arn:aws:s3:::{}", source.bucket));
+    values.set("s3:ResourceAccount", target.owner.account.as_str());
+    values.set("aws:ResourceAccount", target.owner.account.as_str());
+    // As AWS sends it, so that its own example of a policy holds.
+    values.set("s3:x-amz-acl", "bucket-owner-full-control");
+    let resource = format!("arn:aws:s3:::{}/{key}", target.bucket);
+    let request = PolicyRequest { action: "s3:PutObject", resource: &resource, context: &values };
+    match &target.policy {
+        Stored::Absent => ResourceDecision::ImplicitDeny,
+        Stored::Unreadable => ResourceDecision::ExplicitDeny,
+        Stored::Present(policy) => policy.decide(&Caller::Service(service), &request),
+    }
+}
+
+#[cfg(test)]
+#[path = "services_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use granary_types::{StorageClass, UnixMillis};
 
 use super::{LIMITS, RULES_MAX};
 use crate::dates::parse_iso_millis;
+use crate::dialect::Dialect;
 use crate::error::{S3Error, S3Result};
 use crate::tags;
 use crate::xml::read::{Element, malformed, parse};
@@ -24,7 +25,11 @@ const SIZE_MAX: u64 = 50 << 40;
 ///
 /// # Errors
 /// `MalformedXML`, `InvalidRequest` and `InvalidArgument` as AWS gives them.
-pub(crate) fn parse_rules(document: &[u8], mut new_id: impl FnMut() -> String) -> S3Result<LifecycleRules> {
+pub(crate) fn parse_rules(
+    document: &[u8],
+    dialect: Dialect,
+    mut new_id: impl FnMut() -> String,
+) -> S3Result<LifecycleRules> {
     let root = parse(document, &LIMITS)?;
     if root.name != "LifecycleConfiguration" || root.children.is_empty() {
         return Err(malformed());
@@ -37,7 +42,7 @@ pub(crate) fn parse_rules(document: &[u8], mut new_id: impl FnMut() -> String) -
         if child.name != "Rule" {
             return Err(malformed());
         }
-        let rule = parse_rule(child, &mut new_id)?;
+        let rule = parse_rule(child, dialect, &mut new_id)?;
         if rules.iter().any(|other| other.id == rule.id) {
             let message = "Rule ID must be unique. Found same ID for more than one rule";
             return Err(S3Error::invalid_argument("ID", rule.id, message));
@@ -47,7 +52,11 @@ pub(crate) fn parse_rules(document: &[u8], mut new_id: impl FnMut() -> String) -
     Ok(LifecycleRules { rules, transition_minimum: None })
 }
 
-fn parse_rule(element: &Element, new_id: &mut impl FnMut() -> String) -> S3Result<LifecycleRule> {
+fn parse_rule(
+    element: &Element,
+    dialect: Dialect,
+    new_id: &mut impl FnMut() -> String,
+) -> S3Result<LifecycleRule> {
     let mut rule = LifecycleRule {
         id: String::new(),
         status: RuleStatus::Disabled,
@@ -77,7 +86,7 @@ fn parse_rule(element: &Element, new_id: &mut impl FnMut() -> String) -> S3Resul
                 let shape = FilterShape::RulePrefix;
                 filter = Some(LifecycleFilter { shape, prefix, ..LifecycleFilter::default() });
             }
-            "Filter" => filter = Some(parse_filter(child)?),
+            "Filter" => filter = Some(parse_filter(child, dialect)?),
             "Expiration" => rule.expiration = Some(parse_expiration(child)?),
             "NoncurrentVersionExpiration" => rule.noncurrent = Some(parse_noncurrent(child)?),
             "AbortIncompleteMultipartUpload" => rule.abort_days = Some(parse_abort(child)?),
@@ -109,26 +118,23 @@ fn parse_status(element: &Element) -> S3Result<RuleStatus> {
     }
 }
 
-fn parse_filter(element: &Element) -> S3Result<LifecycleFilter> {
-    match element.children.as_slice() {
-        [] => Ok(LifecycleFilter::default()),
-        [and] if and.name == "And" => {
-            let mut filter = LifecycleFilter { shape: FilterShape::And, ..LifecycleFilter::default() };
-            for child in &and.children {
-                add_condition(&mut filter, child)?;
-            }
-            if and.children.len() < 2 {
-                return Err(malformed());
-            }
-            check_filter(filter)
+fn parse_filter(element: &Element, dialect: Dialect) -> S3Result<LifecycleFilter> {
+    let is_and = |child: &&Element| child.name == "And";
+    let (shape, conditions) = match element.children.as_slice() {
+        [and] if is_and(&and) => (FilterShape::And, and.children.as_slice()),
+        bare @ ([] | [_]) => (FilterShape::Plain, bare),
+        bare if dialect.takes_bare_conditions() => {
+            let and = bare.iter().find(is_and);
+            (FilterShape::And, and.map_or(bare, |and| and.children.as_slice()))
         }
-        [one] => {
-            let mut filter = LifecycleFilter::default();
-            add_condition(&mut filter, one)?;
-            check_filter(filter)
-        }
-        _ => Err(malformed()),
+        _ => return Err(malformed()),
+    };
+    if shape == FilterShape::And && conditions.len() < 2 {
+        return Err(malformed());
     }
+    let mut filter = LifecycleFilter { shape, ..LifecycleFilter::default() };
+    conditions.iter().try_for_each(|condition| add_condition(&mut filter, condition))?;
+    check_filter(filter)
 }
 
 fn add_condition(filter: &mut LifecycleFilter, element: &Element) -> S3Result<()> {

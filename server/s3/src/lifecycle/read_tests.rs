@@ -4,7 +4,7 @@ use crate::error::ErrorCode;
 
 fn read(rules: &str) -> Result<LifecycleRules, ErrorCode> {
     let xml = format!("<LifecycleConfiguration>{rules}</LifecycleConfiguration>");
-    parse_rules(xml.as_bytes(), || "new".to_owned()).map_err(|error| error.code())
+    parse_rules(xml.as_bytes(), Dialect::Aws, || "new".to_owned()).map_err(|error| error.code())
 }
 
 fn rule(inner: &str) -> Result<LifecycleRules, ErrorCode> {
@@ -29,7 +29,8 @@ fn rules_are_written_as_they_were_read() {
          </NoncurrentVersionTransition>",
     ] {
         let rules = rule(inner).expect(inner);
-        let again = parse_rules(&document(&rules), || unreachable!("it has an id")).expect(inner);
+        let again =
+            parse_rules(&document(&rules), Dialect::Aws, || unreachable!("it has an id")).expect(inner);
         assert_eq!(again, rules, "{inner}");
     }
     let and = "<Rule><Filter><And><Prefix>p</Prefix><Tag><Key>k</Key><Value>v</Value></Tag>\
@@ -37,12 +38,12 @@ fn rules_are_written_as_they_were_read() {
                </Filter><Status>Disabled</Status><Expiration><Days>1</Days></Expiration></Rule>";
     let rules = read(and).expect("valid");
     assert_eq!(rules.rules[0].id, "new");
-    assert_eq!(parse_rules(&document(&rules), String::new).expect("valid"), rules);
+    assert_eq!(parse_rules(&document(&rules), Dialect::Aws, String::new).expect("valid"), rules);
     let old = read(
         "<Rule><ID>o</ID><Prefix/><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>",
     );
     let old = old.expect("valid");
-    assert_eq!(parse_rules(&document(&old), String::new).expect("valid"), old);
+    assert_eq!(parse_rules(&document(&old), Dialect::Aws, String::new).expect("valid"), old);
 }
 
 #[test]
@@ -127,4 +128,29 @@ fn filters_that_an_action_does_not_take_are_refused_as_aws_refuses_them() {
     assert_eq!(filtered(&format!("<And>{tag}{tag}</And>"), days), Some(InvalidRequest));
     assert_eq!(filtered(&format!("<And>{tag}</And>"), days), Some(MalformedXML));
     assert_eq!(filtered(&format!("<Prefix>a</Prefix>{tag}"), days), Some(MalformedXML));
+}
+
+#[test]
+fn conditions_beside_each_other_are_kept_in_an_and_where_ceph_s_rules_hold() {
+    let tag = "<Tag><Key>k</Key><Value>v</Value></Tag>";
+    let read_as = |dialect: Dialect, filter: &str| {
+        let xml = format!(
+            "<LifecycleConfiguration><Rule><Filter>{filter}</Filter><Status>Enabled</Status><Expiration><Days>1</Days>\
+             </Expiration></Rule></LifecycleConfiguration>"
+        );
+        parse_rules(xml.as_bytes(), dialect, || "r".to_owned()).map_err(|error| error.code())
+    };
+    let expected = read_as(Dialect::Aws, &format!("<And><Prefix>a</Prefix>{tag}</And>"));
+    assert!(expected.is_ok());
+    assert_eq!(read_as(Dialect::Ceph, &format!("<Prefix>a</Prefix>{tag}")), expected);
+    // What stands beside an And does not count.
+    let beside = format!("<ObjectSizeLessThan>9</ObjectSizeLessThan><And><Prefix>a</Prefix>{tag}</And>");
+    assert_eq!(read_as(Dialect::Ceph, &beside), expected);
+    for filter in [
+        "<Prefix>a</Prefix><Prefix>b</Prefix>".to_owned(),
+        "<Prefix>a</Prefix><Unknown/>".to_owned(),
+        format!("<Prefix>a</Prefix><And>{tag}</And>"),
+    ] {
+        assert_eq!(read_as(Dialect::Ceph, &filter), Err(ErrorCode::MalformedXML), "{filter}");
+    }
 }

@@ -9,6 +9,7 @@ use super::{KeyFormat, LogTarget, Waiting, grants};
 use crate::access;
 use crate::access::rules::Rules;
 use crate::access::services;
+use crate::dialect::Dialect;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::state::{S3State, Shared};
 use crate::text_body::TextBody;
@@ -44,9 +45,7 @@ async fn deliver(shared: &Shared, waiting: &Waiting) -> S3Result<()> {
     let Some(target) = &source.logging else { return Ok(()) };
     let key = key(source, target, UnixMillis::now())?;
     let rules = access::rules(shared, &target.bucket, Freshness::Current).await?;
-    if rules.owner.account != source.owner.account
-        || !services::may_write(services::LOGGING, source, (&*rules, &key))
-    {
+    if !lets_in(shared.config.dialect, (source, target), (&rules, &key)) {
         return Err(S3Error::with_message(
             ErrorCode::AccessDenied,
             "The target bucket does not let logging.s3.amazonaws.com write",
@@ -58,6 +57,19 @@ async fn deliver(shared: &Shared, waiting: &Waiting) -> S3Result<()> {
     let options = PutOptions { attributes, acl, ..PutOptions::default() };
     shared.engine.put_object(&target.bucket, &key, options, &mut body).await?;
     Ok(())
+}
+
+/// Whether the target of a bucket's logs lets one in. Logs of another account's bucket are let in by a policy for their prefix only.
+fn lets_in(
+    dialect: Dialect,
+    (source, target): (&Rules, &LogTarget),
+    (rules, key): (&Rules, &ObjectKey),
+) -> bool {
+    if dialect.asks_policy_of_log_prefix() {
+        return services::may_log_below(source, (rules, &target.prefix));
+    }
+    rules.owner.account == source.owner.account
+        && services::may_write(services::LOGGING, source, (rules, key))
 }
 
 /// `prefix2019-02-06-00-00-38-` and something unique, or with what it is of before.

@@ -13,9 +13,11 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use crate::access::rules::Rules;
 use crate::context::Context;
+use crate::dialect::Dialect;
 use crate::operation::{Operation, Scope, Selector};
 use crate::request_id::RequestId;
 use crate::state::Shared;
+use crate::xml::requests::DeleteTarget;
 
 /// The longest text of a client's that a line quotes: it is cut behind it.
 const QUOTED_CHARS_MAX: usize = 2_048;
@@ -36,6 +38,8 @@ pub(crate) struct Trail {
     pub(crate) needs_list: OnceLock<()>,
     /// What it copies, if that is in a bucket that has logging.
     pub(crate) source: OnceLock<Source>,
+    /// The keys and versions that it deleted, if each has a line.
+    deleted: OnceLock<Vec<(String, Option<String>)>>,
 }
 
 /// What a request copies.
@@ -78,6 +82,17 @@ pub(crate) fn saw_source(
     let _first = trail.source.set(Source { rules: Arc::clone(rules), key, version });
 }
 
+/// Remembers what a request for several keys deleted, if each has a line.
+pub(crate) fn saw_deleted<'a>(context: &Context<'_>, targets: impl Iterator<Item = &'a DeleteTarget>) {
+    let trail = context.parts.extensions.get::<Arc<Trail>>();
+    if let Some(trail) = trail.filter(|trail| trail.rules.get().is_some())
+        && context.shared.config.dialect.logs_each_key()
+    {
+        let deleted = targets.map(|target| (target.key.clone(), target.version_id.clone())).collect();
+        let _first = trail.deleted.set(deleted);
+    }
+}
+
 /// Remembers that nothing but an access control list allows a request.
 pub(crate) fn saw_need_of_list(context: &Context<'_>) {
     if let Some(trail) = context.parts.extensions.get::<Arc<Trail>>() {
@@ -99,6 +114,7 @@ pub(crate) struct Answered<'a> {
 }
 
 /// What a line is about.
+#[derive(Clone)]
 struct Subject<'a> {
     rules: &'a Rules,
     operation: String,
@@ -111,7 +127,9 @@ struct Subject<'a> {
 /// Leaves a line about a request, if its bucket has logging, and one about what it copies, if the bucket of that has.
 pub(crate) fn leave(shared: &Shared, parts: &Parts, answered: &Answered<'_>) {
     let Some(trail) = parts.extensions.get::<Arc<Trail>>() else { return };
-    let operation = || answered.operation.map_or_else(|| "-".to_owned(), name);
+    let dialect = shared.config.dialect;
+    let named = |operation| name(dialect, operation);
+    let operation = || answered.operation.map_or_else(|| "-".to_owned(), named);
     if let Some(rules) = trail.rules.get() {
         let query = crate::query::Query::parse(parts.uri.query()).ok();
         let subject = Subject {
@@ -122,9 +140,22 @@ pub(crate) fn leave(shared: &Shared, parts: &Parts, answered: &Answered<'_>) {
             size: object_size(parts, answered),
             needs_list: trail.needs_list.get().is_some(),
         };
-        shared.access_logs.add(rules, &line(shared, (trail, &subject), parts, answered));
+        let lines: String = match trail.deleted.get() {
+            None => line(shared, (trail, &subject), parts, answered),
+            Some(deleted) => deleted
+                .iter()
+                .map(|(key, version)| Subject {
+                    key: Some(key),
+                    version: version.as_deref(),
+                    ..subject.clone()
+                })
+                .map(|subject| line(shared, (trail, &subject), parts, answered))
+                .collect(),
+        };
+        shared.access_logs.add(rules, &lines);
     }
-    if let Some(Source { rules, key, version }) = trail.source.get() {
+    let source = trail.source.get().filter(|_| !dialect.logs_each_key());
+    if let Some(Source { rules, key, version }) = source {
         let subject = Subject {
             rules,
             operation: operation() + "_GET",
@@ -287,7 +318,14 @@ fn object_size(parts: &Parts, answered: &Answered<'_>) -> Option<u64> {
 }
 
 /// The operation as logs name it: `REST.PUT.OBJECT`.
-fn name(operation: Operation) -> String {
+fn name(dialect: Dialect, operation: Operation) -> String {
+    match operation {
+        Operation::CopyObject if dialect.logs_each_key() => return "REST.PUT.OBJECT".to_owned(),
+        Operation::DeleteObjects if dialect.logs_each_key() => {
+            return "REST.POST.DELETE_MULTI_OBJECT".to_owned();
+        }
+        _ => {}
+    }
     let method = match operation {
         Operation::CopyObject | Operation::UploadPartCopy => "COPY".to_owned(),
         other => other.method().to_string(),

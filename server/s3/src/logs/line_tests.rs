@@ -15,7 +15,14 @@ fn operations_have_their_names_in_logs() {
         (Operation::GetBucketPolicy, "REST.GET.BUCKETPOLICY"),
         (Operation::PutObjectTagging, "REST.PUT.OBJECT_TAGGING"),
     ] {
-        assert_eq!(name(operation), expected);
+        assert_eq!(name(Dialect::Aws, operation), expected);
+    }
+    for (operation, expected) in [
+        (Operation::CopyObject, "REST.PUT.OBJECT"),
+        (Operation::DeleteObjects, "REST.POST.DELETE_MULTI_OBJECT"),
+        (Operation::UploadPart, "REST.PUT.PART"),
+    ] {
+        assert_eq!(name(Dialect::Ceph, operation), expected);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::access::rules::Rules;
 use crate::xml::read::Element;
 
 pub(crate) use grants::{TargetGrant, check as check_grants};
-pub(crate) use line::{Answered, Trail, leave, saw, saw_need_of_list, saw_source};
+pub(crate) use line::{Answered, Trail, leave, saw, saw_deleted, saw_need_of_list, saw_source};
 
 /// The name of the configuration.
 pub(crate) const DOCUMENT: &str = "logging/";
@@ -75,15 +75,16 @@ struct Waiting {
 pub(crate) struct AccessLogs(Mutex<HashMap<BucketName, Waiting>>);
 
 impl AccessLogs {
-    /// Adds a line about a bucket that has logging.
-    fn add(&self, rules: &Arc<Rules>, line: &str) {
+    /// Adds lines about a bucket that has logging.
+    fn add(&self, rules: &Arc<Rules>, lines: &str) {
         let mut waiting = self.0.lock();
         let all: usize = waiting.values().map(|waiting| waiting.lines.len()).sum();
         let own = waiting.get(&rules.bucket).map_or(0, |waiting| waiting.lines.len());
-        if all.saturating_add(line.len()) > WAITING_BYTES_MAX
-            || own.saturating_add(line.len()) > ONE_BYTES_MAX
+        if all.saturating_add(lines.len()) > WAITING_BYTES_MAX
+            || own.saturating_add(lines.len()) > ONE_BYTES_MAX
         {
-            metrics::counter!("granary_access_log_lines_total", "outcome" => "dropped").increment(1);
+            metrics::counter!("granary_access_log_lines_total", "outcome" => "dropped")
+                .increment(lines.lines().count() as u64);
             return;
         }
         let entry = waiting
@@ -91,7 +92,7 @@ impl AccessLogs {
             .or_insert_with(|| Waiting { rules: Arc::clone(rules), lines: String::new() });
         // What counts for delivery is the newest configuration.
         entry.rules = Arc::clone(rules);
-        entry.lines.push_str(line);
+        entry.lines.push_str(lines);
     }
 
     fn take(&self) -> Vec<Waiting> {

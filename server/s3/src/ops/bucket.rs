@@ -12,6 +12,7 @@ use crate::access::owner::Owner;
 use crate::access::rules;
 use crate::body::Protection;
 use crate::context::Context;
+use crate::dialect::Dialect;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::new_buckets::{ObjectOwnership, PublicAccess};
 use crate::respond::{self, S3Response};
@@ -29,6 +30,9 @@ const OWNERSHIP: &str = "x-amz-object-ownership";
 /// `PUT /bucket`.
 pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Body) -> S3Result<S3Response> {
     unsupported::check_write(context.headers())?;
+    if !context.shared.config.dialect.takes_bucket_name(bucket.as_str()) {
+        return Err(S3Error::new(ErrorCode::InvalidBucketName).field("BucketName", bucket.as_str()));
+    }
     let document = context.document(body, Limits::SMALL.length_bytes, Protection::Optional).await?;
     let request = parse_create_bucket(&document)?;
     access::authorise_new_bucket(context, bucket, &request)?;
@@ -64,19 +68,22 @@ pub(super) async fn create(context: &Context<'_>, bucket: &BucketName, body: Bod
 
 /// Who may do what with a new bucket.
 struct NewAccess {
-    ownership: ObjectOwnership,
+    /// What is stored of who owns its objects.
+    controls: Option<Vec<u8>>,
     acl: Option<Acl>,
 }
 
 impl NewAccess {
     fn of_request(context: &Context<'_>, owner: &Owner) -> S3Result<Self> {
         let config = &context.shared.config;
-        let ownership = match context.header(OWNERSHIP) {
-            None => config.ownership,
-            Some(text) => {
-                text.parse().map_err(|error: String| S3Error::invalid_argument(OWNERSHIP, text, error))?
-            }
+        let asked: Option<ObjectOwnership> = match context.header(OWNERSHIP) {
+            None => None,
+            Some(text) => Some(
+                text.parse().map_err(|error: String| S3Error::invalid_argument(OWNERSHIP, text, error))?,
+            ),
         };
+        let ownership = asked.unwrap_or(config.ownership);
+        let controls = controls_of(asked, config.ownership, config.dialect);
         let owners = Owners { own: owner, of_bucket: owner };
         let acl = canned::of_headers(context.shared, context.headers(), owners)?;
         let grants = acl.as_ref().is_some_and(Acl::grants_to_others);
@@ -86,7 +93,7 @@ impl NewAccess {
         if config.public_access == PublicAccess::Blocked && acl.as_ref().is_some_and(Acl::is_public) {
             return Err(ErrorCode::InvalidBucketAclWithBlockPublicAccessError.into());
         }
-        Ok(Self { ownership, acl: acl.filter(|_| grants) })
+        Ok(Self { controls, acl: acl.filter(|_| grants) })
     }
 
     /// To make one's bucket anew changes nothing but its list, as in AWS.
@@ -102,9 +109,8 @@ impl NewAccess {
     /// Stores what is not as it is where nothing is stored.
     async fn store(self, context: &Context<'_>, bucket: &BucketName) -> S3Result<()> {
         let engine = &context.shared.engine;
-        if self.ownership != ObjectOwnership::BucketOwnerEnforced {
-            let content = format!("<Rule><ObjectOwnership>{}</ObjectOwnership></Rule>", self.ownership);
-            engine.put_bucket_document(bucket, rules::OWNERSHIP, Some(content.into_bytes())).await?;
+        if let Some(controls) = self.controls {
+            engine.put_bucket_document(bucket, rules::OWNERSHIP, Some(controls)).await?;
         }
         if let Some(acl) = self.acl {
             engine.put_bucket_document(bucket, rules::ACL, Some(acl.document().into_bytes())).await?;
@@ -114,6 +120,20 @@ impl NewAccess {
             engine.put_bucket_document(bucket, rules::BLOCK, Some(Vec::new())).await?;
         }
         Ok(())
+    }
+}
+
+/// What is stored of a new bucket's ownership: nothing where it is as in a bucket of which nothing is stored. Controls that are
+/// left out are as if they had been removed, after which objects belong to their writers.
+fn controls_of(
+    asked: Option<ObjectOwnership>,
+    by_default: ObjectOwnership,
+    dialect: Dialect,
+) -> Option<Vec<u8>> {
+    match asked.unwrap_or(by_default) {
+        ObjectOwnership::BucketOwnerEnforced => None,
+        ObjectOwnership::ObjectWriter if asked.is_none() && dialect.leaves_controls_out() => Some(Vec::new()),
+        other => Some(format!("<Rule><ObjectOwnership>{other}</ObjectOwnership></Rule>").into_bytes()),
     }
 }
 
@@ -184,6 +204,11 @@ pub(super) async fn head(context: &Context<'_>, bucket: &BucketName) -> S3Result
     respond::set(headers, HeaderName::from_static("x-amz-bucket-region"), region);
     respond::set(headers, HeaderName::from_static("x-amz-access-point-alias"), "false");
     respond::set(headers, header::CONTENT_TYPE, "application/xml");
+    if context.shared.config.dialect.tells_usage() && context.query.get("read-stats") == Some("true") {
+        let usage = context.shared.engine.bucket_usage(bucket).await?;
+        respond::set(headers, HeaderName::from_static("x-rgw-object-count"), usage.objects.to_string());
+        respond::set(headers, HeaderName::from_static("x-rgw-bytes-used"), usage.bytes.to_string());
+    }
     Ok(response)
 }
 

@@ -24,3 +24,18 @@ fn a_bucket_is_made_in_the_store_s_region_only() {
         assert_eq!(code(Some(none), "us-east-1"), INVALID, "{none}");
     }
 }
+
+#[test]
+fn controls_are_left_out_only_where_that_changes_nothing() {
+    use ObjectOwnership::{BucketOwnerEnforced, BucketOwnerPreferred, ObjectWriter};
+    let told =
+        |name: &str| Some(format!("<Rule><ObjectOwnership>{name}</ObjectOwnership></Rule>").into_bytes());
+    for dialect in [Dialect::Aws, Dialect::Ceph] {
+        assert_eq!(controls_of(None, BucketOwnerEnforced, dialect), None);
+        assert_eq!(controls_of(Some(BucketOwnerEnforced), ObjectWriter, dialect), None);
+        assert_eq!(controls_of(None, BucketOwnerPreferred, dialect), told("BucketOwnerPreferred"));
+        assert_eq!(controls_of(Some(ObjectWriter), ObjectWriter, dialect), told("ObjectWriter"));
+    }
+    assert_eq!(controls_of(None, ObjectWriter, Dialect::Aws), told("ObjectWriter"));
+    assert_eq!(controls_of(None, ObjectWriter, Dialect::Ceph), Some(Vec::new()));
+}

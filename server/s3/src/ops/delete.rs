@@ -6,6 +6,7 @@ use granary_types::{BucketName, ObjectKey};
 use http::{HeaderValue, StatusCode};
 
 use super::ObjectAddress;
+use super::delete_absent::{self, Settled};
 use super::put::write_error;
 use super::version;
 use crate::access::{self, Target};
@@ -14,6 +15,7 @@ use crate::body::Protection;
 use crate::conditions::{self, tag_match};
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::logs;
 use crate::respond::{self, S3Response};
 use crate::xml::XmlWriter;
 use crate::xml::read::Limits;
@@ -27,7 +29,11 @@ pub(super) async fn delete_object(context: &Context<'_>, object: &ObjectAddress)
     access::authorise_tags_compared(context, target, &conditions).await?;
     let bypass = access::bypass(context, target).await?;
     let entry = DeleteEntry { key: object.key.clone(), version, bypass, conditions };
-    let deleted = context.writer().delete_object(&object.bucket, entry).await;
+    let deleted = match delete_absent::settle(context, &object.bucket, entry).await {
+        Ok(Settled::Nothing) => Ok(Deleted::Gone),
+        Ok(Settled::Delete(entry)) => context.writer().delete_object(&object.bucket, entry).await,
+        Err(error) => Err(error),
+    };
     let deleted = deleted.map_err(|error| write_error(error, context, object))?;
     let mut response = respond::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
@@ -53,6 +59,8 @@ pub(super) async fn delete_objects(
     let document = context.document(body, Limits::DELETE.length_bytes, Protection::Required).await?;
     let request = parse_delete(&document)?;
     let outcomes = delete_targets(context, bucket, &request.targets).await?;
+    let deleted = request.targets.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
+    logs::saw_deleted(context, deleted.map(|(target, _)| target));
     let mut xml = XmlWriter::document_with_capacity("DeleteResult", 256 + request.targets.len() * 96);
     for (target, outcome) in request.targets.iter().zip(&outcomes) {
         match outcome {
@@ -104,10 +112,11 @@ async fn delete_targets(
     let mut entries = Vec::with_capacity(targets.len());
     for target in targets {
         match authorised_entry(context, bucket, target).await {
-            Ok(entry) => {
+            Ok(Settled::Delete(entry)) => {
                 entries.push(entry);
                 outcomes.push(None);
             }
+            Ok(Settled::Nothing) => outcomes.push(Some(Ok(Deleted::Gone))),
             Err(error) => outcomes.push(Some(Err(error))),
         }
     }
@@ -121,12 +130,12 @@ async fn delete_targets(
     Ok(outcomes.into_iter().map(settle).collect())
 }
 
-/// The engine's form of a target that may be deleted.
+/// What is to do about a target that may be deleted.
 async fn authorised_entry(
     context: &Context<'_>,
     bucket: &BucketName,
     target: &DeleteTarget,
-) -> S3Result<DeleteEntry> {
+) -> S3Result<Settled> {
     let entry = entry_of(target, Bypass::Nothing)?;
     let version = target.version_id.as_deref().filter(|id| !id.is_empty());
     let object = Target::object(bucket, &entry.key, version);
@@ -135,7 +144,7 @@ async fn authorised_entry(
     context.requester.require_with(action, object, &add).await?;
     access::authorise_tags_compared(context, object, &entry.conditions).await?;
     let bypass = access::bypass(context, object).await?;
-    Ok(DeleteEntry { bypass, ..entry })
+    Ok(delete_absent::settle(context, bucket, DeleteEntry { bypass, ..entry }).await?)
 }
 
 /// The engine's form of a target.

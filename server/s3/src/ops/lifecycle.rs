@@ -26,7 +26,7 @@ pub(super) async fn put(context: &Context<'_>, bucket: &BucketName, body: Body) 
     let minimum = lifecycle::minimum(context.headers(), context.shared.config.transition_minimum)?;
     let document = context.document(body, lifecycle::LIMITS.length_bytes, Protection::Required).await?;
     let new_id = || WriteId::random().map(|id| id.to_string()).unwrap_or_default();
-    let mut rules = lifecycle::parse_rules(&document, new_id)?;
+    let mut rules = lifecycle::parse_rules(&document, context.shared.config.dialect, new_id)?;
     // Kept with the rules even where it is the default: another default is for what comes after it, as at AWS.
     rules.transition_minimum = Some(minimum.as_str().to_owned());
     engine.set_lifecycle(bucket, Some(&rules)).await?;

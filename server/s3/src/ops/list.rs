@@ -7,6 +7,7 @@ use super::restore;
 use super::service::owner;
 use crate::checksum::names;
 use crate::context::Context;
+use crate::dialect::Dialect;
 use crate::encoding::url_encode;
 use crate::error::{S3Error, S3Result};
 use crate::respond::{self, S3Response};
@@ -95,13 +96,27 @@ pub(super) fn page_limit(context: &Context<'_>, name: &'static str) -> S3Result<
     }
 }
 
+/// Refuses a listing in any order that is to be folded at a delimiter. Others have the order that all have.
+fn check_order(dialect: Dialect, unordered: Option<&str>, delimiter: Option<&str>) -> S3Result<()> {
+    let is_asked = unordered.is_some_and(|text| text.eq_ignore_ascii_case("true"));
+    match delimiter {
+        Some(delimiter) if is_asked && dialect.lists_unordered() => {
+            let message = "allow-unordered cannot be used with a delimiter";
+            Err(S3Error::invalid_argument("delimiter", delimiter, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl<'a> Listing<'a> {
     fn new(context: &'a Context<'a>, bucket: &'a BucketName, version: ListVersion) -> S3Result<Self> {
+        let delimiter = context.query.non_empty("delimiter");
+        check_order(context.shared.config.dialect, context.query.get("allow-unordered"), delimiter)?;
         Ok(Self {
             context,
             bucket,
             prefix: context.query.get("prefix").unwrap_or_default(),
-            delimiter: context.query.non_empty("delimiter"),
+            delimiter,
             limit: page_limit(context, "max-keys")?,
             encoding: KeyEncoding::of(context)?,
             version,
@@ -257,3 +272,7 @@ pub(super) async fn list_objects_v2(context: &Context<'_>, bucket: &BucketName) 
     listing.entries(&mut xml, &page, owners, &restores);
     Ok(respond::xml(xml.finish("ListBucketResult")))
 }
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

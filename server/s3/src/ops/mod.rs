@@ -7,6 +7,7 @@ mod bucket;
 mod configs;
 mod copy;
 mod delete;
+mod delete_absent;
 mod encryption;
 mod get;
 mod lifecycle;

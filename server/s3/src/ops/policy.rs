@@ -40,7 +40,8 @@ pub(super) async fn put(context: &Context<'_>, bucket: &BucketName, body: Body) 
     // That a policy is too long has an error of its own, unless it is much too long.
     let document = context.document(body, 2 * POLICY_BYTES_MAX, Protection::Optional).await?;
     let document = numbered(context.shared, &document);
-    let policy = Policy::parse(&document, PolicyKind::Bucket(bucket.as_str())).map_err(|error| {
+    let (kind, sids) = (PolicyKind::Bucket(bucket.as_str()), context.shared.config.dialect.sids());
+    let policy = Policy::parse_with(&document, kind, sids).map_err(|error| {
         S3Error::with_message(ErrorCode::MalformedPolicy, error.to_string()).because(error)
     })?;
     let block = access::rules(context.shared, bucket, Freshness::Current).await?.block;

@@ -55,8 +55,11 @@ pub(super) async fn list_buckets(context: &Context<'_>) -> S3Result<S3Response> 
     Ok(respond::xml(xml.finish("ListAllMyBucketsResult")))
 }
 
-/// The buckets of the account that the request acts for.
+/// The buckets of the account that the request acts for, which one of nobody has none of.
 async fn own_buckets(context: &Context<'_>, mut query: BucketQuery) -> S3Result<BucketPage> {
+    if context.requester.own().is_none() {
+        return Ok(BucketPage { buckets: Vec::new(), more: false });
+    }
     let wanted = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let mut own = Vec::new();
     // One more than is wanted tells whether more follow.

@@ -1,17 +1,13 @@
 //! What the schemas do not say.
 
-use granary_engine::{Bucket, EngineError, Freshness};
 use granary_types::BucketName;
 
-use super::Kind;
-use crate::access;
-use crate::access::owner::Owner;
+use super::{Kind, logging};
 use crate::access::rules;
 use crate::context::Context;
 use crate::cors::Rules;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::inventory::Inventory;
-use crate::logs::{TargetGrant, check_grants};
 use crate::new_buckets::ObjectOwnership;
 use crate::tags;
 use crate::xml::read::{Element, malformed};
@@ -105,24 +101,11 @@ pub(super) async fn of_store(
     if kind.name == rules::OWNERSHIP {
         return no_grants_left(context, root);
     }
-    let Some(logging) = root.child("LoggingEnabled").filter(|_| kind.name == crate::logs::DOCUMENT) else {
+    let Some(enabled) = root.child("LoggingEnabled").filter(|_| kind.name == crate::logs::DOCUMENT) else {
         return Ok(());
     };
     let target = logging.child("TargetBucket").map(|target| target.text.trim()).unwrap_or_default();
-    let missing = || S3Error::new(ErrorCode::InvalidTargetBucketForLogging).field("TargetBucket", target);
-    let name = BucketName::new(target).map_err(|error| missing().because(error))?;
-    let owner = |found: &Bucket| Owner::of_bucket(found, &context.shared.config).account;
-    match context.shared.engine.bucket(&name).await {
-        // Logs are written to buckets of the same account only.
-        Ok(found) if context.owner().is_some_and(|own| own.account == owner(&found)) => {
-            let grants = TargetGrant::all(logging)?;
-            let target = access::rules(context.shared, &name, Freshness::Current).await?;
-            check_grants(context.shared, &grants, &target)
-        }
-        Ok(_) => Err(missing()),
-        Err(EngineError::NoSuchBucket(_)) => Err(missing()),
-        Err(error) => Err(error.into()),
-    }
+    logging::check(context, enabled).await
 }
 
 /// Lists that grant something to others must be gone before lists do not count any more.

@@ -52,6 +52,25 @@ fn what_does_not_follow_the_schema_is_malformed() {
 }
 
 #[test]
+fn logging_is_completed_as_ceph_keeps_it() {
+    let completed = |inside: &str| {
+        let kind = kinds::ALL.iter().find(|kind| kind.name == crate::logs::DOCUMENT).unwrap();
+        let document = format!("<{0}>{inside}</{0}>", kind.root);
+        let root = logging::completed(read::parse(document.as_bytes(), &LIMITS).unwrap());
+        schema::check(&root, kind.schema).unwrap()
+    };
+    assert_eq!(completed(""), "");
+    let begin = "<LoggingEnabled><TargetBucket>b</TargetBucket><TargetPrefix>p</TargetPrefix>";
+    let grants = "<TargetGrants><Grant><Grantee><ID>a</ID></Grantee><Permission>READ</Permission></Grant></TargetGrants>";
+    let simple =
+        "<TargetObjectKeyFormat><SimplePrefix></SimplePrefix></TargetObjectKeyFormat></LoggingEnabled>";
+    assert_eq!(completed(&format!("{begin}{grants}</LoggingEnabled>")), format!("{begin}{simple}"));
+    let parts = "<TargetObjectKeyFormat><PartitionedPrefix><PartitionDateSource>EventTime</PartitionDateSource>\
+                 </PartitionedPrefix></TargetObjectKeyFormat></LoggingEnabled>";
+    assert_eq!(completed(&format!("{begin}{parts}")), format!("{begin}{parts}"));
+}
+
+#[test]
 fn what_is_kept_is_taken_again() {
     for document in [
         "<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>",

@@ -5,6 +5,7 @@
 
 mod checks;
 mod kinds;
+mod logging;
 mod schema;
 
 use axum::body::Body;
@@ -106,6 +107,8 @@ async fn put(context: &Context<'_>, kind: &Kind, bucket: &BucketName, body: Body
     if root.name != kind.root {
         return Err(malformed());
     }
+    let completes = kind.name == crate::logs::DOCUMENT && context.shared.config.dialect.completes_logging();
+    let root = if completes { logging::completed(root) } else { root };
     let content = schema::check(&root, kind.schema)?;
     (kind.check)(&root)?;
     checks::of_store(context, kind, bucket, &root).await?;
