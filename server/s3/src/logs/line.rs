@@ -140,7 +140,7 @@ pub(crate) fn leave(shared: &Shared, parts: &Parts, answered: &Answered<'_>) {
             size: object_size(parts, answered),
             needs_list: trail.needs_list.get().is_some(),
         };
-        let lines: String = match trail.deleted.get() {
+        let lines: String = match trail.deleted.get().filter(|deleted| !deleted.is_empty()) {
             None => line(shared, (trail, &subject), parts, answered),
             Some(deleted) => deleted
                 .iter()

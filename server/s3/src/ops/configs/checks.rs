@@ -104,7 +104,6 @@ pub(super) async fn of_store(
     let Some(enabled) = root.child("LoggingEnabled").filter(|_| kind.name == crate::logs::DOCUMENT) else {
         return Ok(());
     };
-    let target = logging.child("TargetBucket").map(|target| target.text.trim()).unwrap_or_default();
     logging::check(context, enabled).await
 }
 
