@@ -12,6 +12,10 @@ pub(super) const GROUP_LENGTH_BYTES: usize = 4 * 1024 * 1024;
 pub(super) const GROUP_COUNT_MAX: usize = 512;
 /// The longest control message.
 pub(super) const CONTROL_LENGTH_BYTES_MAX: usize = 256 * 1024;
+/// What one hand-over carries at most: who has more at once packs it without help.
+pub const HAND_OVER_LENGTH_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Its pieces.
+pub const HAND_OVER_PIECES_MAX: usize = 513;
 /// The longest body of a request that carries bytes to be written.
 pub(super) const BULK_LENGTH_BYTES_MAX: usize =
     4 + CONTROL_LENGTH_BYTES_MAX + APPEND_LENGTH_BYTES_MAX + GROUP_LENGTH_BYTES;

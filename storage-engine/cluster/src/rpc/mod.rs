@@ -9,6 +9,8 @@
 //! * A node that appends has a handle of the shard, which it got by creating the shard, which is its own, and which dies
 //!   with the process that serves it. Appends of one lane of a drive are sent in order, all that wait as one request, so
 //!   that the drive flushes them together; the next group forms meanwhile.
+//! * What one node hands to the packer of another ([`Peer::hand_over`], [`TakesOver`]) is pieces of bytes in one request, and
+//!   bytes that come back when it is done. Whether it was taken is known, or the error says that it is not.
 //! * What is waited for is progress, not the end: a connection, a frame, a heartbeat.
 //! * TLS ([`Tls`]) is mutual. It comes in addition to the secret, or in its place ([`Tls::authority_secret`]).
 
@@ -23,12 +25,14 @@ mod tls;
 mod wire;
 mod wire_error;
 
-pub use client::{Peer, PeerOptions, PeerState, RemoteDrive, Timing};
+pub use client::{HandOverError, Peer, PeerOptions, PeerState, RemoteDrive, Timing};
 pub use error::RpcError;
-pub use limits::{APPEND_LENGTH_BYTES_MAX, READ_LENGTH_BYTES_MAX};
+pub use limits::{
+    APPEND_LENGTH_BYTES_MAX, HAND_OVER_LENGTH_BYTES_MAX, HAND_OVER_PIECES_MAX, READ_LENGTH_BYTES_MAX,
+};
 pub use secret::{ClusterSecret, SECRET_LENGTH_BYTES_MIN};
 /// For fuzz targets only.
 #[cfg(any(test, fuzzing))]
 pub use server::fuzzing;
-pub use server::{LocalDrives, RpcServerOptions, serve};
+pub use server::{LocalDrives, NotTaken, RpcServerOptions, TakesOver, serve};
 pub use tls::Tls;

@@ -6,6 +6,7 @@ use granary_types::{ClusterId, DriveId, NodeId, VolumeId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::limits::{HAND_OVER_LENGTH_BYTES_MAX, HAND_OVER_PIECES_MAX};
 use super::wire_error::WireError;
 use crate::access::LaneKind;
 
@@ -55,10 +56,11 @@ pub(super) enum Operation {
     CreateBackup,
     ListBackups,
     RemoveBackups,
+    HandOver,
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Hello,
         Self::Create,
         Self::Open,
@@ -72,6 +74,7 @@ impl Operation {
         Self::CreateBackup,
         Self::ListBackups,
         Self::RemoveBackups,
+        Self::HandOver,
     ];
 
     pub(super) const fn path(self) -> &'static str {
@@ -89,6 +92,7 @@ impl Operation {
             Self::CreateBackup => "/granary/backup/create",
             Self::ListBackups => "/granary/backup/list",
             Self::RemoveBackups => "/granary/backup/remove",
+            Self::HandOver => "/granary/pack",
         }
     }
 
@@ -96,9 +100,9 @@ impl Operation {
         Self::ALL.into_iter().find(|operation| operation.path() == path)
     }
 
-    /// Whether bytes to be written follow the control message.
+    /// Whether bytes follow the control message.
     pub(super) const fn carries_bulk(self) -> bool {
-        matches!(self, Self::Append | Self::WriteReplacement)
+        matches!(self, Self::Append | Self::WriteReplacement | Self::HandOver)
     }
 }
 
@@ -202,6 +206,24 @@ pub(super) struct RemoveBackups {
     pub(super) before_ms: i64,
 }
 
+/// What is handed over to be packed: so many pieces of bytes follow. What they are is between the engines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HandOver {
+    pub(super) lengths_bytes: Vec<u32>,
+}
+
+impl HandOver {
+    /// The lengths of the pieces, if they are within bounds.
+    pub(super) fn lengths(&self) -> Result<Vec<usize>, DecodeError> {
+        let lengths = self.lengths_bytes.iter().map(|length| usize::try_from(*length));
+        let lengths: Vec<usize> = lengths.collect::<Result<_, _>>().map_err(|_| DecodeError::Malformed)?;
+        let sum = lengths.iter().try_fold(0_usize, |sum, length| sum.checked_add(*length));
+        let is_bounded =
+            lengths.len() <= HAND_OVER_PIECES_MAX && sum.is_some_and(|sum| sum <= HAND_OVER_LENGTH_BYTES_MAX);
+        if is_bounded { Ok(lengths) } else { Err(DecodeError::Malformed) }
+    }
+}
+
 /// Why an operation that was understood was not done.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Failure {
@@ -210,6 +232,8 @@ pub(super) enum Failure {
     NoHandle,
     /// The request was for another life of this process.
     OtherLife,
+    /// Nothing is taken over, now.
+    NotTaken,
 }
 
 /// The results of a group of appends, in order.

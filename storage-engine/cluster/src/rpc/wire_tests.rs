@@ -23,3 +23,15 @@ fn every_operation_has_a_path_of_its_own() {
         assert_eq!(Operation::of_path(operation.path()), Some(operation));
     }
 }
+
+#[test]
+fn what_is_handed_over_is_within_bounds() {
+    let lengths = |lengths_bytes: Vec<u32>| HandOver { lengths_bytes }.lengths();
+    assert_eq!(lengths(vec![3, 0, 5]).unwrap(), [3, 0, 5]);
+    assert!(lengths(vec![1; HAND_OVER_PIECES_MAX]).is_ok());
+    assert!(lengths(vec![1; HAND_OVER_PIECES_MAX + 1]).is_err());
+    let longest = u32::try_from(HAND_OVER_LENGTH_BYTES_MAX).unwrap();
+    assert!(lengths(vec![longest]).is_ok());
+    assert!(lengths(vec![longest, 1]).is_err());
+    assert!(lengths(vec![u32::MAX; 3]).is_err());
+}

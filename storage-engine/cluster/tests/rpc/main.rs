@@ -10,6 +10,7 @@
 mod conformance;
 mod faults;
 mod guard;
+mod hand_over;
 mod load;
 mod secrecy;
 mod support;

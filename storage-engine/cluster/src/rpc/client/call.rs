@@ -1,9 +1,9 @@
 //! One request to another node, and what is known of that node.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use granary_drive::DriveError;
 use granary_types::NodeId;
 use h2::RecvStream;
 use http::header::CONTENT_LENGTH;
@@ -14,86 +14,24 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use super::body::{Pieces, Progress};
+use super::call_error::{CallError, text};
 use super::link::{Connection, Link};
 use super::{PeerOptions, PeerState};
 use crate::rpc::auth::{self, HEADER, RequestHead, Verified};
 use crate::rpc::error::RpcError;
 use crate::rpc::limits::{CONTROL_LENGTH_BYTES_MAX, READ_LENGTH_BYTES_MAX};
 use crate::rpc::wire::{self, Failure, Handle, HelloAnswer, LifeId, Operation};
-use crate::rpc::wire_error::peer_error;
 
 const ANSWER_LENGTH_BYTES_MAX: usize = if READ_LENGTH_BYTES_MAX > CONTROL_LENGTH_BYTES_MAX {
     READ_LENGTH_BYTES_MAX
 } else {
     CONTROL_LENGTH_BYTES_MAX
 };
-const REASON_LENGTH_BYTES_MAX: usize = 300;
 /// Handles that wait to be closed. Beyond that the other side closes them by itself, when they are idle.
 const CLOSING_MAX: usize = 65_536;
 
-/// Why a call gave nothing.
-#[derive(Debug)]
-pub(super) enum CallError {
-    /// Nothing was sent.
-    Unreachable(String),
-    /// No progress within the deadline. It may have been done.
-    Stalled,
-    /// The connection ended. It may have been done.
-    CutOff(String),
-    /// The node refuses the request, or its answer cannot be used.
-    Refused(String),
-    /// The process there is another than the one that was asked.
-    OtherLife,
-    /// The handle was closed there.
-    NoHandle,
-    /// The drive said so.
-    Drive(crate::rpc::wire_error::WireError),
-}
-
-impl CallError {
-    /// The error for whoever asked for something of the drive at `place` of `node`.
-    pub(super) fn into_drive_error(self, node: &str, place: &str) -> DriveError {
-        match self {
-            Self::Stalled => DriveError::Stalled { path: place.into() },
-            Self::Unreachable(reason) | Self::CutOff(reason) | Self::Refused(reason) => {
-                peer_error(place, reason)
-            }
-            Self::OtherLife => {
-                peer_error(place, "the node was started anew, and what was open there is closed")
-            }
-            Self::NoHandle => peer_error(place, "the node has closed the shard"),
-            Self::Drive(error) => error.into_drive_error(node),
-        }
-    }
-
-    /// Text for the log.
-    pub(super) fn reason(&self) -> &str {
-        match self {
-            Self::Unreachable(reason) | Self::CutOff(reason) | Self::Refused(reason) => reason,
-            Self::Stalled => "no answer in time",
-            Self::OtherLife => "another life",
-            Self::NoHandle => "no such handle",
-            Self::Drive(_) => "an error of a drive",
-        }
-    }
-}
-
-impl From<Failure> for CallError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Drive(error) => Self::Drive(error),
-            Failure::NoHandle => Self::NoHandle,
-            Failure::OtherLife => Self::OtherLife,
-        }
-    }
-}
-
-impl From<h2::Error> for CallError {
-    /// What the other side says of the end of a connection is as long as it likes.
-    fn from(error: h2::Error) -> Self {
-        Self::CutOff(text(error.to_string().as_bytes()))
-    }
-}
+/// The answer to what is handed over comes within this: a node that waits for the database gives up before.
+const HAND_OVER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Which connection takes a request: small appends and heartbeats never wait behind runs of large objects.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +46,10 @@ struct Ask {
     way: Way,
     operation: Operation,
     life: LifeId,
+    /// How long nothing may move.
     deadline: Duration,
+    /// How long an answer is waited for that does not come while the node gives signs of life.
+    patience: Duration,
 }
 
 /// What a node is known to be.
@@ -187,7 +128,8 @@ impl Shared {
         // So that several are missed, on connections of their own, before the node is suspected.
         let deadline = self.options.timing.suspect_after / 3;
         let body = vec![Bytes::from(encode(&())?)];
-        let ask = Ask { way: Way::Control, operation: Operation::Hello, life: LifeId::ANY, deadline };
+        let (way, operation, life) = (Way::Control, Operation::Hello, LifeId::ANY);
+        let ask = Ask { way, operation, life, deadline, patience: Duration::ZERO };
         let answer = self.exchange(ask, body).await;
         if matches!(answer, Err(CallError::Stalled)) {
             self.link(Way::Control).give_up().await;
@@ -226,16 +168,35 @@ impl Shared {
         body: Vec<Bytes>,
     ) -> Result<Bytes, CallError> {
         self.check_alive()?;
+        let deadline = self.options.timing.progress_deadline;
+        self.settle(Ask { way, operation, life, deadline, patience: Duration::ZERO }, body).await
+    }
+
+    /// Hands pieces of bytes over. The answer comes when they are durable: so long as the node gives signs of life, it is
+    /// waited for.
+    pub(super) async fn hand_over(&self, body: Vec<Bytes>) -> Result<Bytes, CallError> {
+        if !self.state().is_alive() {
+            return Err(CallError::Unreachable("the node does not answer".to_owned()));
+        }
+        let (way, operation, life) = (Way::Control, Operation::HandOver, self.known().life);
+        let (deadline, patience) = (self.options.timing.progress_deadline, HAND_OVER_PATIENCE);
+        self.settle(Ask { way, operation, life, deadline, patience }, body).await
+    }
+
+    /// Asks, and remembers what that tells of the node.
+    async fn settle(&self, ask: Ask, body: Vec<Bytes>) -> Result<Bytes, CallError> {
+        let life = ask.life;
         if life != self.known().life {
             return Err(CallError::OtherLife);
         }
-        let deadline = self.options.timing.progress_deadline;
-        let answer = self.exchange(Ask { way, operation, life, deadline }, body).await;
+        let answer = self.exchange(ask, body).await;
         let mut known = self.known.lock();
         match &answer {
-            Err(CallError::Stalled) => known.stalled = Some(Instant::now()),
+            Err(CallError::Stalled | CallError::Crowded) => known.stalled = Some(Instant::now()),
             // Whatever it answers to its own handles, it answers.
-            Ok(_) | Err(CallError::Drive(_) | CallError::NoHandle) if known.life == life => {
+            Ok(_) | Err(CallError::Drive(_) | CallError::NoHandle | CallError::NotTaken)
+                if known.life == life =>
+            {
                 known.heard = Some(Instant::now());
             }
             Err(CallError::OtherLife) => self.wake.notify_one(),
@@ -245,17 +206,24 @@ impl Shared {
     }
 
     async fn exchange(&self, ask: Ask, body: Vec<Bytes>) -> Result<Bytes, CallError> {
-        let Ask { way, operation, life, deadline } = ask;
+        let Ask { way, operation, life, deadline, patience } = ask;
         let link = self.link(way);
         let closed = || CallError::Unreachable("the link is closed".to_owned());
         let turn = tokio::time::timeout(deadline, link.in_flight.acquire()).await;
-        let _turn = turn.map_err(|_| CallError::Stalled)?.map_err(|_| closed())?;
+        let _turn = turn.map_err(|_| CallError::Crowded)?.map_err(|_| closed())?;
         let connection = link.connection(&self.options).await?;
         let progress = Progress::new();
         let pieces = Pieces::new(body);
         let (request, verified) = self.sign(&connection, operation, life, &pieces)?;
-        let exchange = round_trip(&connection, request, pieces, &progress);
-        let (parts, body) = progress.watch(deadline, exchange).await.ok_or(CallError::Stalled)??;
+        let begun = Instant::now();
+        let mut exchange = pin!(round_trip(&connection, request, pieces, &progress));
+        let (parts, body) = loop {
+            match progress.watch(deadline, exchange.as_mut()).await {
+                Some(done) => break done?,
+                None if begun.elapsed() < patience && self.state().is_alive() => progress.note(),
+                None => return Err(CallError::Stalled),
+            }
+        };
         let status = parts.status.as_u16();
         if !verified.vouches(&self.options.secret, status, &parts.headers, &body) {
             let said = if status == 200 { "nothing that can be believed".into() } else { text(&body) };
@@ -265,7 +233,10 @@ impl Shared {
         match status {
             200 => Ok(body),
             422 => Err(decode::<Failure>(&body)?.into()),
-            _ => Err(CallError::Refused(format!("refused ({status}): {}", text(&body)))),
+            _ => {
+                let reason = format!("refused ({status}): {}", text(&body));
+                Err(CallError::Declined { status, reason })
+            }
         }
     }
 
@@ -339,7 +310,9 @@ async fn round_trip(
     progress: &Progress,
 ) -> Result<(http::response::Parts, Bytes), CallError> {
     let is_empty = body.length_bytes() == 0;
-    let (mut answer, mut stream) = connection.sender.clone().send_request(request, is_empty)?;
+    let begun = connection.sender.clone().send_request(request, is_empty);
+    let unsent = |error: h2::Error| CallError::Unsent(text(error.to_string().as_bytes()));
+    let (mut answer, mut stream) = begun.map_err(unsent)?;
     let answer = tokio::select! {
         biased;
         // Why it could not be sent, or that it need not be, is what the answer says.
@@ -379,11 +352,6 @@ async fn collect(mut body: RecvStream, headers: &HeaderMap, came: impl Fn()) -> 
         collected.extend_from_slice(&data);
     }
     Ok(collected.freeze())
-}
-
-fn text(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body.get(..REASON_LENGTH_BYTES_MAX).unwrap_or(body));
-    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 pub(super) fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, CallError> {

@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{CallError, Shared};
+use super::call::Shared;
+use super::call_error::CallError;
 use super::lane::LaneQueue;
 use super::shard::{RemoteReplacement, RemoteShard};
 use crate::access::{DriveAccess, LaneKind, ReplacementAccess, ShardAccess};

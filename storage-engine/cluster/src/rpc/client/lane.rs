@@ -12,7 +12,8 @@ use granary_drive::{Cache, DriveError, Flush};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
-use super::call::{CallError, Way, decode, encode};
+use super::call::{Way, decode, encode};
+use super::call_error::CallError;
 use super::drive::Core;
 use super::shard::Writing;
 use crate::access::{LaneKind, ShardAppend};

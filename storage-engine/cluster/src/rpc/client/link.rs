@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::PeerOptions;
-use super::call::CallError;
+use super::call_error::CallError;
 use crate::rpc::limits;
 use crate::rpc::wire::SessionId;
 

@@ -2,7 +2,9 @@
 
 mod body;
 mod call;
+mod call_error;
 mod drive;
+mod hand_over;
 mod lane;
 mod link;
 mod peer;
@@ -16,6 +18,7 @@ use super::secret::ClusterSecret;
 use super::tls::Tls;
 
 pub use drive::RemoteDrive;
+pub use hand_over::HandOverError;
 pub use peer::Peer;
 
 /// How long things may take.

@@ -8,7 +8,8 @@ use granary_types::{DriveId, NodeId};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
-use super::call::{CallError, Shared};
+use super::call::Shared;
+use super::call_error::CallError;
 use super::drive::RemoteDrive;
 use super::{PeerOptions, PeerState};
 use crate::rpc::error::RpcError;
@@ -17,13 +18,13 @@ use crate::rpc::wire::HelloAnswer;
 /// Another node of the cluster and its drives. Dropped, it is no longer watched, and its drives soon count as dead.
 #[derive(Debug)]
 pub struct Peer {
-    watched: Arc<Watched>,
+    pub(super) watched: Arc<Watched>,
     heartbeat: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-struct Watched {
-    shared: Arc<Shared>,
+pub(super) struct Watched {
+    pub(super) shared: Arc<Shared>,
     drives: Mutex<BTreeMap<DriveId, Arc<RemoteDrive>>>,
     problem: Mutex<Option<String>>,
 }

@@ -9,7 +9,8 @@ use futures::future::BoxFuture;
 use granary_drive::DriveError;
 use parking_lot::Mutex;
 
-use super::call::{CallError, Way, encode};
+use super::call::{Way, encode};
+use super::call_error::CallError;
 use super::drive::{Core, Lanes, RemoteDrive};
 use crate::access::{ReplacementAccess, ShardAccess, ShardAppend};
 use crate::rpc::limits::READ_LENGTH_BYTES_MAX;
@@ -86,7 +87,9 @@ impl RemoteShard {
                 self.try_read(held, offset, length_bytes).await
             }
             // The connection ended, perhaps in good order. To read again does no harm.
-            Err(CallError::CutOff(_)) => self.try_read(held, offset, length_bytes).await,
+            Err(CallError::CutOff(_) | CallError::Unsent(_)) => {
+                self.try_read(held, offset, length_bytes).await
+            }
             other => other,
         }
         .map_err(|error| self.core.error(error))

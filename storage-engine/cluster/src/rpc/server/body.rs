@@ -55,7 +55,7 @@ impl<B: Body<Data = Bytes> + Unpin> BodyReader<B> {
     }
 
     /// The next `length_bytes`, wherever they lie: mostly where they were received.
-    async fn take_anywhere(&mut self, length_bytes: usize) -> Result<Bytes, Refusal> {
+    pub(super) async fn take_anywhere(&mut self, length_bytes: usize) -> Result<Bytes, Refusal> {
         if length_bytes > self.left_bytes {
             return Err(Refusal::malformed("the body is shorter than its message says"));
         }

@@ -16,7 +16,8 @@ use crate::rpc::auth::{self, HEADER};
 use crate::rpc::replay::ReplayGuard;
 use crate::rpc::secret::ClusterSecret;
 use crate::rpc::wire::{
-    self, AppendGroup, AppendResults, Failure, Handle, HelloAnswer, OnShard, ReadShard, WriteReplacement,
+    self, AppendGroup, AppendResults, Failure, HandOver, Handle, HelloAnswer, OnShard, ReadShard,
+    WriteReplacement,
 };
 
 /// Bodies are read within this; nothing is waited for, as all of them is there.
@@ -34,6 +35,7 @@ pub fn message(data: &[u8]) {
     again::<AppendGroup>(data);
     again::<AppendResults>(data);
     again::<WriteReplacement>(data);
+    again::<HandOver>(data);
     again::<Failure>(data);
 }
 

@@ -24,7 +24,7 @@ fn the_seeds_of_frames_are_messages_of_this_version() {
     }
 }
 
-fn seeds() -> [(&'static str, Vec<u8>); 3] {
+fn seeds() -> [(&'static str, Vec<u8>); 4] {
     let drive = DriveId::from_bytes([2; 16]);
     let hello = HelloAnswer {
         cluster: ClusterId::from_bytes([1; 16]),
@@ -50,12 +50,14 @@ fn seeds() -> [(&'static str, Vec<u8>); 3] {
     let group = wire::encode(&AppendGroup { drive, is_bulk_lane: false, appends: vec![head] }).unwrap();
     let name = granary_drive::ShardName { volume: VolumeId::from_bytes([5; 16]), column: 1 };
     let on_shard = wire::encode(&OnShard::new(drive, name, (4, 2))).unwrap();
-    let with_length = |control: &[u8]| [&wire::bulk_head(control).unwrap()[..], b"bytes"].concat();
+    let hand_over = wire::encode(&HandOver { lengths_bytes: vec![3, 5] }).unwrap();
+    let with_length = |control: &[u8], bytes: &[u8]| [&wire::bulk_head(control).unwrap()[..], bytes].concat();
     // The first byte is the length of the pieces.
     let seed = |message: &[u8]| [&[3], message].concat();
     [
         ("hello", seed(&wire::encode(&hello).unwrap())),
-        ("append", seed(&with_length(&group))),
+        ("append", seed(&with_length(&group, b"bytes"))),
+        ("hand_over", seed(&with_length(&hand_over, b"saybytes"))),
         ("shard", seed(&on_shard)),
     ]
 }

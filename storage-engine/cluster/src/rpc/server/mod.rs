@@ -6,6 +6,7 @@ mod connection;
 mod dispatch;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod hand_over;
 mod handles;
 mod shards;
 
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 use self::connection::serve_connection;
 use self::dispatch::Server;
+pub use self::hand_over::{NotTaken, TakesOver};
 use super::error::RpcError;
 use super::secret::ClusterSecret;
 use super::tls::Tls;
@@ -61,6 +63,8 @@ pub struct RpcServerOptions {
     pub node: NodeId,
     /// Mutual TLS, if it is on.
     pub tls: Option<Tls>,
+    /// Who takes what other nodes hand over; without it nothing is taken.
+    pub takes_over: Option<Arc<dyn TakesOver>>,
     /// Connections held at once.
     pub connections_max: usize,
     /// Bytes of request and answer bodies held at once.
@@ -81,6 +85,7 @@ impl RpcServerOptions {
             cluster,
             node,
             tls: None,
+            takes_over: None,
             connections_max: 512,
             bodies_bytes_max: 256 * 1024 * 1024,
             progress_deadline: Duration::from_secs(5),

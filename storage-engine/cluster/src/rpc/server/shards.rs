@@ -34,6 +34,7 @@ impl Server {
             Operation::CreateBackup => self.create_backup(call).await,
             Operation::ListBackups => self.list_backups(call).await,
             Operation::RemoveBackups => self.remove_backups(call).await,
+            Operation::HandOver => self.take_over(call).await,
             Operation::Close => {
                 let mut call = call;
                 let handles: Vec<Handle> = call.message().await?;
