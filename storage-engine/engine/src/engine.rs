@@ -21,7 +21,7 @@ use crate::fail_over::FailOver;
 use crate::lifecycle::LifecycleRules;
 use crate::maintain::{DamageLog, Maintenance, MoveBoard, Pacer, RecentHeals, Tasks, has_regressed};
 use crate::moving::Surveys;
-use crate::nodes::{Nodes, Served, Watching};
+use crate::nodes::{Nodes, Packing, Served, Watching};
 use crate::options::EngineOptions;
 use crate::quota::Quotas;
 use crate::read::{Reader, Room};
@@ -34,7 +34,7 @@ use crate::tiers::{Tiers, Wanted};
 use crate::upkeep::Upkeep;
 use crate::volume::{VolumeLimit, VolumeMap, VolumePool, all_rows};
 use crate::warm::Warm;
-use crate::write::{BUDGET_UNIT_BYTES, Packer};
+use crate::write::{BUDGET_UNIT_BYTES, Packer, Pool};
 
 /// A budget lets at least this much go on.
 const BUDGET_UNITS_MIN: usize = 256;
@@ -169,7 +169,9 @@ impl Engine {
             budget(options.read_budget_bytes),
             (options.keys.clone(), Arc::clone(&warm)),
         );
-        let packer = Packer::new(Arc::clone(&pool), Arc::clone(&store), new_life()?, Arc::clone(&upkeep));
+        let peers = pool_of(&options, nodes.as_ref());
+        let packer =
+            Packer::new(Arc::clone(&pool), Arc::clone(&store), new_life()?, Arc::clone(&upkeep), peers);
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
             maintenance_budget: budget(MAINTENANCE_WRITE_BYTES),
@@ -203,6 +205,9 @@ impl Engine {
             running: Mutex::new(None),
         });
         let engine = Self { _in_use: InUse::of(&inner), inner, origin: Arc::default() };
+        if let Some(served) = &served {
+            served.door.open(&engine.inner);
+        }
         let maintenance = Maintenance::start(&engine);
         let watching = nodes.map(|nodes| Watching::start(nodes, Arc::clone(&engine.inner.reader.running)));
         *engine.inner.running.lock() = Some(Running { maintenance, watching, served });
@@ -271,6 +276,12 @@ fn wanted(options: &EngineOptions, nodes: Option<&Nodes>, profile: Profile) -> W
         (None, Some(_)) => Wanted::ByDrives,
         _ => Wanted::Fixed(profile),
     }
+}
+
+/// Who may pack for this node.
+fn pool_of(options: &EngineOptions, nodes: Option<&Arc<Nodes>>) -> Option<Arc<dyn Pool>> {
+    let packing = options.node.as_ref()?.packing;
+    nodes.filter(|_| packing == Packing::Pooled).map(|nodes| Arc::clone(nodes) as Arc<dyn Pool>)
 }
 
 /// What tells this life of the process from others.

@@ -88,7 +88,7 @@ pub use maintain::{
     DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus, TaskId, TaskKind, TaskProgress,
     TaskState,
 };
-pub use nodes::{Join, NodeOptions, NodeStatus};
+pub use nodes::{Join, NodeOptions, NodeStatus, Packing};
 pub use options::{EngineOptions, MetadataChoice};
 pub use owners::{OwnerDirectory, OwnerLimits};
 pub use quota::{BUCKET_LIMITS, BucketLimits, Quota};

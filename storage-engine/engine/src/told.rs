@@ -140,6 +140,10 @@ impl Stamp {
 /// this much older than a backup is in it, or was deleted before.
 pub(crate) const BACKUP_MARGIN: Duration = Duration::from_mins(10);
 
+/// How far the stamps of another process may be ahead of this one's clock and be believed: more than nodes whose clocks differ as much
+/// as they may for speaking with each other.
+const STAMP_AHEAD_US_MAX: u64 = 120_000_000;
+
 /// Whether a backup begun at `backup_ms` surely knows what records tell that were written until then.
 pub(crate) fn is_ms_before(written: UnixMillis, backup_ms: i64) -> bool {
     let at_us = u64::try_from(written.0).unwrap_or(0).saturating_mul(1000);
@@ -162,6 +166,19 @@ pub(crate) struct Stamps {
 impl Stamps {
     pub(crate) fn new(life: u64) -> Self {
         Self { last: Stamp { at_us: 0, life } }
+    }
+
+    /// What was given last.
+    pub(crate) fn last_us(&self) -> u64 {
+        self.last.at_us
+    }
+
+    /// Has all that come from now on be later than what another process stamped, whose clock may be ahead: what it stamped for this one
+    /// comes before what is stamped here after it. Bounded, as a stamp from elsewhere may be of no time at all.
+    pub(crate) fn raise(&mut self, at_us: u64, now_ms: i64) {
+        let now_us = u64::try_from(now_ms).unwrap_or(0).saturating_mul(1000);
+        let bound_us = now_us.saturating_add(STAMP_AHEAD_US_MAX);
+        self.last.at_us = self.last.at_us.max(at_us.min(bound_us));
     }
 
     /// The next one.

@@ -9,6 +9,7 @@
 mod claim;
 mod lease;
 mod options;
+mod pools;
 mod reads;
 mod served;
 #[cfg(test)]
@@ -29,7 +30,7 @@ use tokio::time::Instant;
 use crate::drives::{DriveSet, Peers};
 
 pub(crate) use claim::{Claim, volume_lease};
-pub use options::{Join, NodeOptions};
+pub use options::{Join, NodeOptions, Packing};
 pub(crate) use served::Served;
 pub(crate) use watch::Watching;
 

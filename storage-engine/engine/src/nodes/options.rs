@@ -19,8 +19,20 @@ pub struct NodeOptions {
     pub tls: Option<Tls>,
     /// Whether empty drives may become drives of the store that the database belongs to.
     pub join: Join,
+    /// Who packs the small objects of this node's clients.
+    pub packing: Packing,
     /// The version of this binary, for people.
     pub version: String,
+}
+
+/// Who packs small objects. Whatever it is, a node packs what others hand it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Packing {
+    /// The head of a pool of nodes, where that makes longer groups.
+    #[default]
+    Pooled,
+    /// The node that has the client.
+    Alone,
 }
 
 /// What empty drives may become.

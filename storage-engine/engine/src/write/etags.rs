@@ -33,6 +33,12 @@ impl EtagRoom {
         let (tell, told) = oneshot::channel();
         Ok((Self { at, tell }, told))
     }
+
+    /// Tells the tag, which was written to a copy of the record.
+    pub(super) fn tell(self, etag: Etag) {
+        // Whoever asked may have gone.
+        let _gone = self.tell.send(etag);
+    }
 }
 
 /// The record of an object, complete or with room for its tag.
@@ -80,8 +86,7 @@ pub(super) fn tag(kernel: Kernel, mut group: Vec<Untagged<'_>>) {
             place.copy_from_slice(hex.as_bytes());
         }
         *etag = Etag::new(hex);
-        // Whoever asked may have gone.
-        let _gone = room.tell.send(etag.clone());
+        room.tell(etag.clone());
     }
 }
 

@@ -12,6 +12,7 @@ use granary_metadata::{
     Commit, MetadataError, MetadataStore, Outcome, PackedLocation, VolumeAdvance, Write, durable,
 };
 use granary_types::crash_point;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::lay::{Laying, Proof, lay};
@@ -28,7 +29,28 @@ const ATTEMPTS_MAX: usize = 3;
 const QUICK_FLUSH_MAX: Duration = Duration::from_millis(4);
 
 /// Gets the outcomes of a request's writes, and what they were waited for.
-pub(super) type Reply = oneshot::Sender<Result<(Vec<Outcome>, Waits)>>;
+pub(super) type Reply = oneshot::Sender<Result<(Vec<Outcome>, Waits), NotStored>>;
+
+/// Why a request has no outcome. Nodes tell each other: the order of the variants is part of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum NotStored {
+    /// Nothing of it was committed: the drives have no room.
+    NoSpace,
+    /// Nothing of it was committed: it could not be written to drives.
+    Drives,
+    /// It may have been committed.
+    Unknown,
+}
+
+impl From<NotStored> for EngineError {
+    fn from(why: NotStored) -> Self {
+        match why {
+            NotStored::NoSpace => Self::NoSpace,
+            NotStored::Drives => Self::Unavailable { context: "writing to the drives" },
+            NotStored::Unknown => Self::Unavailable { context: "committing" },
+        }
+    }
+}
 
 /// Requests that are packed together.
 #[derive(Default)]
@@ -142,12 +164,7 @@ impl Group {
             pool.note_refused(tier, self.writes.iter().filter(|(_, write)| write.is_new()).count() as u64);
         }
         for reply in self.replies {
-            let error = if full {
-                EngineError::NoSpace
-            } else {
-                EngineError::Unavailable { context: "writing to the drives" }
-            };
-            let _gone = reply.send(Err(error));
+            let _gone = reply.send(Err(if full { NotStored::NoSpace } else { NotStored::Drives }));
         }
     }
 }
@@ -246,7 +263,7 @@ impl Line {
                 tracing::error!(%error, objects = replies.len(), "a group of small objects could not be committed");
                 self.pool.leave_fenced(&error).await;
                 for reply in replies {
-                    let _gone = reply.send(Err(EngineError::Unavailable { context: "committing" }));
+                    let _gone = reply.send(Err(NotStored::Unknown));
                 }
                 return;
             }
@@ -283,7 +300,7 @@ async fn commit_apart(
         Err(error) => {
             tracing::error!(%error, "what was recorded could not be committed");
             pool.leave_fenced(&error).await;
-            Err(EngineError::Unavailable { context: "committing" })
+            Err(NotStored::Unknown)
         }
     };
     let _gone = reply.send(answer);

@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 
 use super::etags::{EtagRoom, Untagged};
 use super::group::Reply;
-use super::pack::Item;
+use super::pack::{Item, PACKED_LENGTH_BYTES_MAX};
 use super::pack_write::PackWrite;
+use super::pooling::BEHIND_MAX;
 
 const QUEUE_LENGTH_MAX: usize = 4096;
 /// Lots that wait beside the one that is packed: who moves reads the next one meanwhile.
@@ -50,7 +51,14 @@ impl Request {
         Some(Untagged { bytes, record, etag: &mut put.object.etag, room: self.room.take()? })
     }
 
-    fn length(&self) -> usize {
+    /// Whether another node may pack it: a plain put.
+    pub(super) fn may_be_handed_over(&self) -> bool {
+        let is_small = |item: &Item| (1..=PACKED_LENGTH_BYTES_MAX).contains(&item.bytes.len());
+        let is_plain = matches!(&self.write, PackWrite::Put(_, behind) if behind.len() <= BEHIND_MAX);
+        is_plain && self.items.len() == 1 && self.items.iter().all(is_small)
+    }
+
+    pub(super) fn length(&self) -> usize {
         self.items.iter().map(|item| item.bytes.len() + item.record.len()).sum()
     }
 }

@@ -11,6 +11,7 @@ mod manifest;
 mod pack;
 mod pack_write;
 mod packer;
+mod pooling;
 
 pub(crate) use blob::{BlobWriter, Finished, WrittenBlob};
 pub(crate) use etags::{Draft, placeholder};
@@ -20,3 +21,4 @@ pub(crate) use manifest::{Recorded, Stamping, Unrecorded};
 pub(crate) use pack::PACKED_LENGTH_BYTES_MAX;
 pub(crate) use pack_write::PackWrite;
 pub(crate) use packer::Packer;
+pub(crate) use pooling::{Door, Pool};

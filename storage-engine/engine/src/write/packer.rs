@@ -4,7 +4,8 @@
 //! commits them; meanwhile the next group queues. So a group costs one flush of each drive and one metadata commit, and grows
 //! with the load. Flushing the next group during the commit of this one was measured and is slower: the groups
 //! get smaller, and their flushes compete with the commit's for the same drives (docs/benchmarks.md). What becomes of
-//! one group is told in `group.rs`. Requests wait on a channel of their own: a client that hangs up disturbs nobody.
+//! one group is told in `group.rs`. Requests wait on a channel of their own: a client that hangs up disturbs nobody. On a cluster
+//! small puts may be packed by another node (`pooling`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,22 +18,35 @@ use granary_types::UnixMillis;
 use tokio::sync::oneshot;
 
 use super::etags::{Draft, EtagRoom, tag};
-use super::group::{Group, Line};
+use super::group::{Group, Line, NotStored};
 use super::incoming::{Entrance, Incoming, Request, Waiting};
 use super::manifest::{Recorded, Stamping};
 use super::pack::Item;
 use super::pack_write::PackWrite;
+use super::pooling::{Handing, Pool, Pooling};
 use crate::error::{EngineError, Result};
 use crate::tiers::Tier;
 use crate::told::Stamps;
 use crate::upkeep::Upkeep;
 use crate::volume::VolumePool;
+use crate::waits::Waits;
 
-/// The entrance to the queues: each tier has one, so that writes to disks are not waited for by those to SSDs.
+/// What a request gets in the end.
+pub(super) type Answered = Result<(Vec<Outcome>, Waits), NotStored>;
+
+const STOPPED: EngineError = EngineError::Unavailable { context: "packing: the store is shutting down" };
+
+/// The entrance to what packs, here or on another node.
 pub(crate) struct Packer {
-    shared: Shared,
+    queues: Arc<Queues>,
+    pooling: Pooling,
+}
+
+/// The queues of this node: each tier has one, so that writes to disks are not waited for by those to SSDs.
+pub(super) struct Queues {
+    pub(super) shared: Shared,
     /// `None` when nothing more is taken.
-    queues: parking_lot::RwLock<Option<HashMap<Tier, Entrance>>>,
+    entrances: parking_lot::RwLock<Option<HashMap<Tier, Entrance>>>,
     tasks: parking_lot::Mutex<Vec<tokio::task::JoinHandle<()>>>,
     /// How many requests of clients are queued.
     waiting: Arc<AtomicUsize>,
@@ -40,65 +54,61 @@ pub(crate) struct Packer {
 
 /// What the queues share.
 #[derive(Clone)]
-struct Shared {
-    pool: Arc<VolumePool>,
+pub(super) struct Shared {
+    pub(super) pool: Arc<VolumePool>,
     store: Arc<dyn MetadataStore>,
     /// One for all: what a client writes after it was answered has the later stamp, wherever it is packed.
-    stamps: Arc<parking_lot::Mutex<Stamps>>,
+    pub(super) stamps: Arc<parking_lot::Mutex<Stamps>>,
     kernel: Kernel,
     /// Lays down what moves, and knows where requests are served, whoever comes first to a queue.
     upkeep: Arc<Upkeep>,
 }
 
 impl Packer {
-    /// Nothing runs before there is something to pack; see [`Packer::close`].
+    /// Nothing runs before there is something to pack; see [`Packer::close`]. `peers` says who may pack for this node.
     pub(crate) fn new(
         pool: Arc<VolumePool>,
         store: Arc<dyn MetadataStore>,
         life: u64,
         upkeep: Arc<Upkeep>,
+        peers: Option<Arc<dyn Pool>>,
     ) -> Self {
         let stamps = Arc::new(parking_lot::Mutex::new(Stamps::new(life)));
-        Self {
+        let queues = Arc::new(Queues {
             shared: Shared { pool, store, stamps, kernel: Kernel::detect(), upkeep },
-            queues: parking_lot::RwLock::new(Some(HashMap::new())),
+            entrances: parking_lot::RwLock::new(Some(HashMap::new())),
             tasks: parking_lot::Mutex::default(),
             waiting: Arc::default(),
-        }
+        });
+        let pooling = Pooling::new(&queues, peers);
+        Self { queues, pooling }
+    }
+
+    pub(super) fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    pub(super) fn pooling(&self) -> &Pooling {
+        &self.pooling
     }
 
     /// Whether requests of clients wait to be packed. What is moved or copied does not count: it would keep itself from work.
     pub(crate) fn is_busy(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.queues.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Takes no more requests.
+    /// Takes no more requests, of clients or of other nodes.
     pub(crate) fn close(&self) {
-        self.queues.write().take();
+        self.pooling.close();
+        self.queues.entrances.write().take();
     }
 
     /// Waits until everything queued is committed, after [`Packer::close`].
     pub(crate) async fn ended(&self) {
-        let tasks = std::mem::take(&mut *self.tasks.lock());
+        let tasks = std::mem::take(&mut *self.queues.tasks.lock());
         for task in tasks {
             let _ended = task.await;
         }
-    }
-
-    /// The queue of a tier, which its first request starts; `None` if nothing more is taken.
-    fn queue(&self, tier: Tier) -> Option<Entrance> {
-        if let Some(queue) = self.queues.read().as_ref()?.get(&tier) {
-            return Some(queue.clone());
-        }
-        let mut queues = self.queues.write();
-        let queue = queues.as_mut()?.entry(tier).or_insert_with(|| {
-            let (queue, incoming) = Incoming::new();
-            let upkeep = &self.shared.upkeep;
-            let task = upkeep.spawn_serving(commit_groups(incoming, self.shared.clone(), tier));
-            self.tasks.lock().push(task);
-            queue
-        });
-        Some(queue.clone())
     }
 
     /// Stores one small object and returns what became of its write, after it is durable.
@@ -134,7 +144,7 @@ impl Packer {
 
     /// Makes records durable and then the writes true; one outcome for each write.
     pub(crate) async fn record(&self, records: Vec<Vec<u8>>, recorded: Recorded) -> Result<Vec<Outcome>> {
-        self.record_in(self.shared.pool.tiers.usual(), records, recorded).await
+        self.record_in(self.queues.shared.pool.tiers.usual(), records, recorded).await
     }
 
     /// As [`Packer::record`], in this tier.
@@ -157,15 +167,17 @@ impl Packer {
         (write, room): (PackWrite, Option<EtagRoom>),
     ) -> Result<Vec<Outcome>> {
         let (reply, answer) = oneshot::channel();
-        let stopped = EngineError::Unavailable { context: "packing: the store is shutting down" };
-        let waiting = (!write.is_upkeep()).then(|| Waiting::of(&self.waiting));
+        let waiting = (!write.is_upkeep()).then(|| self.queues.waiting());
         let request = Request { items, write, room, reply, _waiting: waiting };
-        let Some(queue) = self.queue(tier) else { return Err(stopped) };
-        if queue.requests.send(request).await.is_err() {
-            return Err(stopped);
+        let is_put = matches!(request.write, PackWrite::Put(..));
+        let _flight = is_put.then(|| self.pooling.begin(request.length()));
+        let kept = self.pooling.offer(Handing { tier, request }, || self.queues.shared.pool.tiers.usual());
+        if let Some(Handing { request, .. }) = kept
+            && !self.queues.send(tier, request).await
+        {
+            return Err(STOPPED);
         }
-        drop(queue);
-        let (outcomes, waits) = answer.await.unwrap_or(Err(stopped))?;
+        let (outcomes, waits) = answer.await.map_err(|_| STOPPED)??;
         waits.note();
         Ok(outcomes)
     }
@@ -183,17 +195,49 @@ impl Packer {
             (Request { items, write, room: None, reply, _waiting: None }, answer)
         };
         let (lot, answers): (Vec<_>, Vec<_>) = lot.into_iter().map(request).unzip();
-        if let Some(queue) = self.queue(tier) {
+        if let Some(queue) = self.queues.queue(tier) {
             // A lot that is not taken is dropped, and its answers with it.
             let _sent = queue.lots.send(lot).await;
         }
         let mut outcomes = Vec::with_capacity(answers.len());
         for answer in answers {
-            let stopped = EngineError::Unavailable { context: "packing: the store is shutting down" };
-            let answer = answer.await.unwrap_or(Err(stopped));
+            let answer = answer.await.map_err(|_| STOPPED).and_then(|answer| Ok(answer?));
             outcomes.push(answer.and_then(|(outcomes, _)| only(outcomes)));
         }
         outcomes
+    }
+}
+
+impl Queues {
+    /// The queue of a tier, which its first request starts; `None` if nothing more is taken.
+    pub(super) fn queue(&self, tier: Tier) -> Option<Entrance> {
+        if let Some(queue) = self.entrances.read().as_ref()?.get(&tier) {
+            return Some(queue.clone());
+        }
+        let mut entrances = self.entrances.write();
+        let queue = entrances.as_mut()?.entry(tier).or_insert_with(|| {
+            let (queue, incoming) = Incoming::new();
+            self.spawn(commit_groups(incoming, self.shared.clone(), tier));
+            queue
+        });
+        Some(queue.clone())
+    }
+
+    /// Queues a request; whether it was taken.
+    pub(super) async fn send(&self, tier: Tier, request: Request) -> bool {
+        let Some(queue) = self.queue(tier) else { return false };
+        queue.requests.send(request).await.is_ok()
+    }
+
+    /// Counts a request of a client until what this gives is dropped.
+    pub(super) fn waiting(&self) -> Waiting {
+        Waiting::of(&self.waiting)
+    }
+
+    /// Runs what has to end before the store is closed.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let task = self.shared.upkeep.spawn_serving(work);
+        self.tasks.lock().push(task);
     }
 }
 

@@ -1,0 +1,188 @@
+//! The way of small objects to the head of the pool.
+//!
+//! One task takes whatever has queued and has it handed over; while as many hand-overs are under way as may be, the next one
+//! forms. What comes back unpacked goes to the queues of this node.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use granary_cluster::rpc::HandOverError;
+use granary_types::{NodeId, UnixMillis};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use super::codec::{self, Answer, OBJECTS_MAX};
+use super::{Handing, Loads, Pool, UNDER_WAY_MAX};
+use crate::write::group::NotStored;
+use crate::write::packer::Queues;
+
+/// A hand-over takes no more once it has so many bytes; the last request comes on top.
+const HAND_OVER_BYTES: usize = 1024 * 1024;
+/// A head whose answers are waited for longer than this before another hand-over may begin is late: what waits is packed here.
+const TURN_MAX: Duration = Duration::from_millis(500);
+/// How long nothing is handed over after a head was late, refused or silent, or where this node is the head.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a node is not asked that does not understand.
+const STRANGER_PAUSE: Duration = Duration::from_mins(1);
+
+/// What the task of the lane shares with the hand-overs that are under way.
+pub(super) struct Lane {
+    pool: Arc<dyn Pool>,
+    queues: Arc<Queues>,
+    loads: Arc<Loads>,
+    under_way: Arc<Semaphore>,
+    /// Nodes that are not asked before.
+    strangers: Mutex<HashMap<NodeId, Instant>>,
+}
+
+impl Lane {
+    pub(super) fn new(pool: Arc<dyn Pool>, queues: Arc<Queues>, loads: Arc<Loads>) -> Self {
+        let under_way = Arc::new(Semaphore::new(UNDER_WAY_MAX as usize));
+        Self { pool, queues, loads, under_way, strangers: Mutex::default() }
+    }
+
+    /// Ends when the entrance is closed and all that came is answered.
+    pub(super) async fn run(self: Arc<Self>, mut handings: mpsc::Receiver<Handing>) {
+        while let Some(first) = handings.recv().await {
+            let turn = timeout(TURN_MAX, Arc::clone(&self.under_way).acquire_owned()).await;
+            let batch = batch(first, &mut handings);
+            match turn {
+                Ok(Ok(turn)) => {
+                    let lane = Arc::clone(&self);
+                    tokio::spawn(async move {
+                        lane.hand_over(batch).await;
+                        drop(turn);
+                    });
+                }
+                Ok(Err(_)) | Err(_) => {
+                    self.loads.fail(PAUSE);
+                    self.pack_here(batch).await;
+                }
+            }
+        }
+        let _ended = self.under_way.acquire_many(UNDER_WAY_MAX).await;
+    }
+
+    async fn hand_over(&self, batch: Vec<Handing>) {
+        let Some((id, head)) = self.pool.head().filter(|(id, _)| !self.is_stranger(*id)) else {
+            self.loads.fail(PAUSE);
+            return self.pack_here(batch).await;
+        };
+        let objects = batch.len() as u64;
+        let requests = batch.iter().map(|handing| &handing.request);
+        let stamp_us = self.queues.shared.stamps.lock().last_us();
+        let pieces = match codec::lot(requests, self.loads.own(), stamp_us) {
+            Ok(pieces) => pieces,
+            Err(error) => {
+                tracing::error!(%error, "small objects are packed here");
+                self.loads.fail(PAUSE);
+                return self.pack_here(batch).await;
+            }
+        };
+        let answered = head.hand_over(pieces).await;
+        let answered = answered.and_then(|bytes| {
+            let unreadable = || HandOverError::Unknown("the answer cannot be read".to_owned());
+            Answer::decode(&bytes, batch.len()).ok_or_else(unreadable)
+        });
+        let (answer, error) = match answered {
+            Ok(answer) => return self.settle(batch, answer).await,
+            Err(error) => (matches!(error, HandOverError::Unknown(_)), error),
+        };
+        self.loads.fail(PAUSE);
+        if answer {
+            tracing::warn!(node = %id, %error, objects, "small objects were handed to another node, and what became of them is not known");
+            count("unknown", objects);
+            for handing in batch {
+                let _gone = handing.request.reply.send(Err(NotStored::Unknown));
+            }
+            return;
+        }
+        tracing::debug!(node = %id, %error, objects, "small objects were not taken by another node");
+        if matches!(error, HandOverError::NotUnderstood(_)) {
+            let mut strangers = self.strangers.lock();
+            strangers.retain(|_, until| Instant::now() < *until);
+            strangers.insert(id, Instant::now() + STRANGER_PAUSE);
+        }
+        self.pack_here(batch).await;
+    }
+
+    fn is_stranger(&self, id: NodeId) -> bool {
+        self.strangers.lock().get(&id).is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// Tells each request what became of it. What the head could not write is tried here: it may be the head that is cut off.
+    async fn settle(&self, batch: Vec<Handing>, answer: Answer) {
+        let Answer { stamp_us, others, results } = answer;
+        // Before a client hears of it, and writes again.
+        self.queues.shared.stamps.lock().raise(stamp_us, UnixMillis::now().0);
+        self.loads.learn(others);
+        let (mut handed, mut unknown, mut back) = (0, 0, Vec::new());
+        for (handing, result) in batch.into_iter().zip(results) {
+            let stored = match result {
+                Err(NotStored::Drives) => {
+                    back.push(handing);
+                    continue;
+                }
+                other => other,
+            };
+            match stored {
+                Err(NotStored::Unknown) => unknown += 1,
+                _ => handed += 1,
+            }
+            handing.answer(stored);
+        }
+        count("handed_over", handed);
+        count("unknown", unknown);
+        if !back.is_empty() {
+            self.loads.fail(PAUSE);
+            self.pack_here(back).await;
+        }
+    }
+
+    async fn pack_here(&self, batch: Vec<Handing>) {
+        count("returned", batch.len() as u64);
+        for Handing { tier, request } in batch {
+            // One that is not taken is dropped, and its reply with it.
+            self.queues.send(tier, request).await;
+        }
+    }
+}
+
+impl Handing {
+    fn answer(self, stored: Result<codec::Stored, NotStored>) {
+        let Self { request, .. } = self;
+        let outcome = stored.map(|stored| {
+            let waits = stored.waits();
+            if let (Some(room), Some(etag)) = (request.room, stored.etag) {
+                room.tell(etag);
+            }
+            (vec![stored.fate.into()], waits)
+        });
+        let _gone = request.reply.send(outcome);
+    }
+}
+
+/// A request and those that wait behind it, as far as one hand-over takes them.
+fn batch(first: Handing, handings: &mut mpsc::Receiver<Handing>) -> Vec<Handing> {
+    let mut bytes = first.request.length();
+    let mut batch = vec![first];
+    while batch.len() < OBJECTS_MAX && bytes < HAND_OVER_BYTES {
+        let Ok(handing) = handings.try_recv() else { break };
+        bytes += handing.request.length();
+        batch.push(handing);
+    }
+    batch
+}
+
+fn count(outcome: &'static str, objects: u64) {
+    if objects > 0 {
+        metrics::counter!("granary_pool_objects_total", "outcome" => outcome).increment(objects);
+    }
+}
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;
