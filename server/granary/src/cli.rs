@@ -10,7 +10,7 @@ use granary_admin::{Fate, Leaving, TaskKind};
 use granary_s3::{ObjectOwnership, TransitionMinimum};
 use serde::Serialize;
 
-use crate::config::{self, Config, DialectSettings, ErasureSetting, FullSetting, WarmSettings};
+use crate::config::{self, Config, DialectSettings, ErasureSetting, FullSetting, NodeSettings, WarmSettings};
 use crate::keyring::command::{self as keyring, KeyringCommand};
 use crate::metadata::migrate::{MigrateArgs, migrate};
 use crate::metadata::recover::{RecoverArgs, recover};
@@ -334,46 +334,13 @@ struct ServeArgs {
     #[arg(long, value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     drain_timeout_ms: Option<u64>,
-    /// Makes this one of several nodes of a store: where the other nodes are listened to.
-    #[arg(long, value_name = "ADDRESS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_listen: Option<SocketAddr>,
-    /// What other nodes connect to [default: as --node-listen].
-    #[arg(long, value_name = "HOST:PORT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_address: Option<String>,
-    /// A file with the secret that all nodes share, if it is not in GRANARY_CLUSTER_SECRET.
-    #[arg(long, value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cluster_secret_file: Option<PathBuf>,
-    /// PEM file with this node's certificate for other nodes; with the two below, in place of a secret or beside it.
-    #[arg(long, value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_tls_cert: Option<PathBuf>,
-    /// PEM file with the private key of that certificate.
-    #[arg(long, value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_tls_key: Option<PathBuf>,
-    /// PEM file with the authority that signed the certificates of all nodes.
-    #[arg(long, value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_tls_ca: Option<PathBuf>,
-    /// The name that the certificates of all nodes carry [default: granary].
-    #[arg(long, value_name = "NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_tls_name: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    node: NodeSettings,
     /// Bytes a second that are moved at most to empty drives, to make them equally full, and between tiers [default: 500000000].
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     move_rate_bytes: Option<u64>,
-    /// What fails together with this node, a rack or a site.
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    zone: Option<String>,
-    /// Let empty drives join the store that the database belongs to.
-    #[arg(long)]
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    join: bool,
 }
 
 impl ServeArgs {

@@ -29,7 +29,7 @@ use crate::telemetry::LogFormat;
 pub use dialect::DialectSettings;
 pub use erasure::ErasureSetting;
 pub use metadata::MetadataSetting;
-pub use node::NodeConfig;
+pub use node::{NodeConfig, NodeSettings};
 pub use report::report;
 pub use tier::{FullSetting, TierSetting};
 pub use warm::{WarmSettings, warm_options};
@@ -76,6 +76,7 @@ const KEYS: &[&str] = &[
     "move_rate_bytes",
     "zone",
     "join",
+    "pack_alone",
     "metadata_backup_interval_ms",
     "metadata_backups_kept",
     "debug_lifecycle_day_seconds",
@@ -186,6 +187,8 @@ pub struct Settings {
     pub zone: String,
     /// Whether empty drives may join the store that the database belongs to.
     pub join: bool,
+    /// Whether small objects are packed on this node only.
+    pub pack_alone: bool,
     /// How often the metadata is backed up to the drives; 0 is never.
     pub metadata_backup_interval_ms: u64,
     /// How many of these backups are kept.
@@ -272,6 +275,7 @@ impl Default for Settings {
             move_rate_bytes: 500_000_000,
             zone: String::new(),
             join: false,
+            pack_alone: false,
             metadata_backup_interval_ms: 6 * 3_600_000,
             metadata_backups_kept: 4,
             debug_lifecycle_day_seconds: None,

@@ -4,14 +4,61 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use granary_engine::{ClusterSecret, Join, NodeOptions, SECRET_LENGTH_BYTES_MIN, Tls};
+use clap::Args;
+use granary_engine::{ClusterSecret, Join, NodeOptions, Packing, SECRET_LENGTH_BYTES_MIN, Tls};
 use granary_types::{Release, rehearsed_release};
+use serde::Serialize;
 
 use super::{MetadataSetting, Settings};
 
 /// The environment variable with the cluster's secret. It is no setting, so that it is never shown with the others.
 const SECRET_VARIABLE: &str = "GRANARY_CLUSTER_SECRET";
 const SECRET_LENGTH_BYTES_MAX: u64 = 4096;
+
+/// Settings of a node given on the command line.
+#[derive(Debug, Args, Serialize)]
+pub struct NodeSettings {
+    /// Makes this one of several nodes of a store: where the other nodes are listened to.
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_listen: Option<SocketAddr>,
+    /// What other nodes connect to [default: as --node-listen].
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_address: Option<String>,
+    /// A file with the secret that all nodes share, if it is not in GRANARY_CLUSTER_SECRET.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_secret_file: Option<PathBuf>,
+    /// PEM file with this node's certificate for other nodes; with the two below, in place of a secret or beside it.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of that certificate.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_tls_key: Option<PathBuf>,
+    /// PEM file with the authority that signed the certificates of all nodes.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_tls_ca: Option<PathBuf>,
+    /// The name that the certificates of all nodes carry [default: granary].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_tls_name: Option<String>,
+    /// What fails together with this node, a rack or a site.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
+    /// Let empty drives join the store that the database belongs to.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    join: bool,
+    /// Pack the small objects of this node's clients here, even where another node would pack them into longer groups.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pack_alone: bool,
+}
 
 /// Settings of a node that passed validation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +71,8 @@ pub struct NodeConfig {
     pub zone: String,
     /// Whether empty drives may join the store of the database.
     pub join: bool,
+    /// Who packs small objects.
+    pub packing: Packing,
     /// Where the cluster's secret is, unless it is in the environment.
     pub secret_file: Option<PathBuf>,
     /// The certificates shown to other nodes.
@@ -75,10 +124,12 @@ impl NodeConfig {
                 || settings.cluster_secret_file.is_some()
                 || NodeTls::of(settings)?.is_some()
                 || !settings.zone.is_empty()
-                || settings.join;
+                || settings.join
+                || settings.pack_alone;
             ensure!(
                 !others,
-                "--node-address, --cluster-secret-file, --node-tls-…, --zone and --join are for a node: give --node-listen"
+                "--node-address, --cluster-secret-file, --node-tls-…, --zone, --join and --pack-alone are for a node: \
+                 give --node-listen"
             );
             return Ok(None);
         };
@@ -110,7 +161,8 @@ impl NodeConfig {
         );
         let secret_file = settings.cluster_secret_file.clone();
         let tls = NodeTls::of(settings)?;
-        Ok(Some(Self { listen, address, zone, join: settings.join, secret_file, tls }))
+        let packing = if settings.pack_alone { Packing::Alone } else { Packing::Pooled };
+        Ok(Some(Self { listen, address, zone, join: settings.join, packing, secret_file, tls }))
     }
 
     /// What the engine is to open.
@@ -139,6 +191,7 @@ impl NodeConfig {
             secret,
             tls,
             join: if self.join { Join::Allowed } else { Join::Never },
+            packing: self.packing,
             version: version(),
         })
     }

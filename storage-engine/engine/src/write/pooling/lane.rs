@@ -71,40 +71,43 @@ impl Lane {
             self.loads.fail(PAUSE);
             return self.pack_here(batch).await;
         };
-        let objects = batch.len() as u64;
         let requests = batch.iter().map(|handing| &handing.request);
         let stamp_us = self.queues.shared.stamps.lock().last_us();
-        let pieces = match codec::lot(requests, self.loads.own(), stamp_us) {
-            Ok(pieces) => pieces,
-            Err(error) => {
-                tracing::error!(%error, "small objects are packed here");
-                self.loads.fail(PAUSE);
-                return self.pack_here(batch).await;
-            }
+        let handed = match codec::lot(requests, self.loads.own(), stamp_us) {
+            Ok(pieces) => head.hand_over(pieces).await,
+            Err(error) => Err(HandOverError::NotTaken(error.to_string())),
         };
-        let answered = head.hand_over(pieces).await;
-        let answered = answered.and_then(|bytes| {
-            let unreadable = || HandOverError::Unknown("the answer cannot be read".to_owned());
-            Answer::decode(&bytes, batch.len()).ok_or_else(unreadable)
-        });
-        let (answer, error) = match answered {
-            Ok(answer) => return self.settle(batch, answer).await,
-            Err(error) => (matches!(error, HandOverError::Unknown(_)), error),
-        };
-        self.loads.fail(PAUSE);
-        if answer {
-            tracing::warn!(node = %id, %error, objects, "small objects were handed to another node, and what became of them is not known");
-            count("unknown", objects);
-            for handing in batch {
-                let _gone = handing.request.reply.send(Err(NotStored::Unknown));
-            }
-            return;
+        let unreadable = || HandOverError::Unknown("the answer cannot be read".to_owned());
+        let answer = handed.and_then(|bytes| Answer::decode(&bytes, batch.len()).ok_or_else(unreadable));
+        match answer {
+            Ok(answer) => self.settle(batch, answer).await,
+            Err(error) => self.bear(batch, (id, error)).await,
         }
-        tracing::debug!(node = %id, %error, objects, "small objects were not taken by another node");
-        if matches!(error, HandOverError::NotUnderstood(_)) {
-            let mut strangers = self.strangers.lock();
-            strangers.retain(|_, until| Instant::now() < *until);
-            strangers.insert(id, Instant::now() + STRANGER_PAUSE);
+    }
+
+    /// Packs here what was not taken. What may have been taken is not tried again.
+    async fn bear(&self, batch: Vec<Handing>, (id, error): (NodeId, HandOverError)) {
+        self.loads.fail(PAUSE);
+        let objects = batch.len() as u64;
+        match &error {
+            HandOverError::NotTaken(_) => {
+                tracing::debug!(node = %id, %error, objects, "small objects are packed here");
+            }
+            HandOverError::NotUnderstood(_) => {
+                tracing::info!(node = %id, %error, objects, "small objects are packed here for a while");
+                let now = Instant::now();
+                let mut strangers = self.strangers.lock();
+                strangers.retain(|_, until| now < *until);
+                strangers.insert(id, now + STRANGER_PAUSE);
+            }
+            HandOverError::Unknown(_) => {
+                tracing::warn!(node = %id, %error, objects, "small objects were handed to another node, and nobody knows what became of them");
+                count("unknown", objects);
+                for handing in batch {
+                    handing.answer(Err(NotStored::Unknown));
+                }
+                return;
+            }
         }
         self.pack_here(batch).await;
     }
@@ -121,18 +124,17 @@ impl Lane {
         self.loads.learn(others);
         let (mut handed, mut unknown, mut back) = (0, 0, Vec::new());
         for (handing, result) in batch.into_iter().zip(results) {
-            let stored = match result {
-                Err(NotStored::Drives) => {
-                    back.push(handing);
-                    continue;
+            match result {
+                Err(NotStored::Drives) => back.push(handing),
+                Err(NotStored::Unknown) => {
+                    unknown += 1;
+                    handing.answer(result);
                 }
-                other => other,
-            };
-            match stored {
-                Err(NotStored::Unknown) => unknown += 1,
-                _ => handed += 1,
+                Ok(_) | Err(NotStored::NoSpace) => {
+                    handed += 1;
+                    handing.answer(result);
+                }
             }
-            handing.answer(stored);
         }
         count("handed_over", handed);
         count("unknown", unknown);
