@@ -3,6 +3,8 @@ use granary_types::{BucketId, UnixMillis};
 
 use super::*;
 
+const NOW_MS: i64 = 1_700_000_000_000;
+
 fn bucket() -> Bucket {
     Bucket {
         id: BucketId::from_bytes([1; 16]),
@@ -41,4 +43,21 @@ fn stamps_go_up_whatever_the_clock_does() {
     let mut stamps = Stamps::new(9);
     let given: Vec<u64> = [5, 5, 4, 6].into_iter().map(|now| stamps.next(now).at_us).collect();
     assert_eq!(given, [5000, 5001, 5002, 6000]);
+}
+
+#[test]
+fn stamps_come_after_those_that_another_process_gave_before() {
+    let (mut here, mut there) = (Stamps::new(1), Stamps::new(2));
+    // The other clock is a minute ahead.
+    let first = there.next(NOW_MS + 60_000);
+    here.raise(first.at_us, NOW_MS);
+    let second = here.next(NOW_MS + 1);
+    assert!(second > first);
+    there.raise(second.at_us, NOW_MS + 60_001);
+    assert!(there.next(NOW_MS + 60_000) > second);
+    // What is behind changes nothing, and what is of no time at all no more than clocks may differ.
+    here.raise(5, NOW_MS);
+    assert!(here.next(NOW_MS) > second);
+    here.raise(u64::MAX, NOW_MS);
+    assert_eq!(here.last_us(), NOW_MS.unsigned_abs() * 1000 + STAMP_AHEAD_US_MAX);
 }

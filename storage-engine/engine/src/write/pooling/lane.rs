@@ -23,6 +23,8 @@ use crate::write::packer::Queues;
 const HAND_OVER_BYTES: usize = 1024 * 1024;
 /// A head whose answers are waited for longer than this before another hand-over may begin is late: what waits is packed here.
 const TURN_MAX: Duration = Duration::from_millis(500);
+/// How long a node that stops waits for what it handed over.
+const END_MAX: Duration = Duration::from_secs(5);
 /// How long nothing is handed over after a head was late, refused or silent, or where this node is the head.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a node is not asked that does not understand.
@@ -44,7 +46,7 @@ impl Lane {
         Self { pool, queues, loads, under_way, strangers: Mutex::default() }
     }
 
-    /// Ends when the entrance is closed and all that came is answered.
+    /// Ends when the entrance is closed and all that came is answered, or will not be soon.
     pub(super) async fn run(self: Arc<Self>, mut handings: mpsc::Receiver<Handing>) {
         while let Some(first) = handings.recv().await {
             let turn = timeout(TURN_MAX, Arc::clone(&self.under_way).acquire_owned()).await;
@@ -63,7 +65,7 @@ impl Lane {
                 }
             }
         }
-        let _ended = self.under_way.acquire_many(UNDER_WAY_MAX).await;
+        let _ended = timeout(END_MAX, self.under_way.acquire_many(UNDER_WAY_MAX)).await;
     }
 
     async fn hand_over(&self, batch: Vec<Handing>) {
