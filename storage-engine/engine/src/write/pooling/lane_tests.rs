@@ -4,14 +4,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use granary_cluster::rpc::NotTaken;
+use granary_cluster::rpc::{
+    ClusterSecret, LocalDrives, NotTaken, Peer, PeerOptions, RpcServerOptions, TakesOver, serve,
+};
 use granary_metadata::{
     Bucket, Content, NewObject, Outcome, PutObject, TagMatch, VersionKind, WriteConditions,
 };
-use granary_types::{Attributes, BucketName, Etag, ObjectKey, StorageClass, UnixMillis, VersionId, WriteId};
+use granary_types::{
+    Attributes, BucketName, ClusterId, Etag, ObjectKey, StorageClass, UnixMillis, VersionId, WriteId,
+};
 
-use super::super::Head;
 use super::super::advice::Load;
+use super::super::{Door, Head};
 use super::*;
 use crate::error::{EngineError, Result};
 use crate::record::ObjectRecord;
@@ -24,6 +28,8 @@ use crate::{Engine, EngineOptions};
 enum Way {
     /// The store takes it.
     Through,
+    /// It goes over a connection.
+    Wire(Arc<Peer>),
     /// It is taken, and no answer comes back.
     Lost,
     NotTaken,
@@ -55,16 +61,17 @@ impl Head for ToRoad {
     async fn hand_over(&self, pieces: Vec<Bytes>) -> Result<Bytes, HandOverError> {
         let Self(road) = self;
         road.asked.fetch_add(1, Ordering::Relaxed);
-        let take = || road.engine.inner.packer.take_over(NodeId::from_bytes([2; 16]), pieces);
+        let take = |pieces| road.engine.inner.packer.take_over(NodeId::from_bytes([2; 16]), pieces);
         let unknown = || HandOverError::Unknown("lost".to_owned());
         let way = road.way.lock().clone();
         match way {
-            Way::Through => take().await.map_err(|error| match error {
+            Way::Through => take(pieces).await.map_err(|error| match error {
                 NotTaken::Closed => HandOverError::NotTaken("closed".to_owned()),
                 NotTaken::Malformed => HandOverError::NotUnderstood("malformed".to_owned()),
             }),
+            Way::Wire(peer) => peer.hand_over(pieces).await,
             Way::Lost => {
-                let _taken = take().await;
+                let _taken = take(pieces).await;
                 Err(unknown())
             }
             Way::NotTaken => Err(HandOverError::NotTaken("away".to_owned())),
@@ -280,5 +287,42 @@ async fn requests_that_wait_together_go_together() {
     let done = futures::future::join_all(puts).await;
     assert!(done.iter().all(is_done));
     assert!((1..15).contains(&setup.asked()), "{}", setup.asked());
+    setup.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_handed_over_by_another_node_comes_in_at_the_door() {
+    let setup = Setup::new(Way::NotTaken).await;
+    let (secret, cluster) = (ClusterSecret::new(&[7; 32]).unwrap(), ClusterId::from_bytes([1; 16]));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let door = Arc::new(Door::default());
+    let mut options = RpcServerOptions::new(secret.clone(), cluster, NodeId::from_bytes([1; 16]));
+    options.takes_over = Some(Arc::clone(&door) as Arc<dyn TakesOver>);
+    let drives: Arc<dyn LocalDrives> = Arc::new(Vec::new);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let served = tokio::spawn(serve(listener, options, drives, stopped));
+    let peer = Peer::new(PeerOptions::new(address, secret, cluster, NodeId::from_bytes([2; 16]))).unwrap();
+    let begun = Instant::now();
+    while !peer.state().is_alive() {
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let peer = Arc::new(peer);
+    setup.set(Way::Wire(Arc::clone(&peer)));
+    let stamped = || setup.road.engine.inner.packer.queues().shared.stamps.lock().last_us();
+    let before = stamped();
+    // Before the store is open nothing is taken: it is packed where it is.
+    assert!(is_done(&setup.put("early", WriteConditions::default()).await));
+    assert_eq!(stamped(), before);
+    door.open(&setup.road.engine.inner);
+    setup.join();
+    assert!(is_done(&setup.put("late", WriteConditions::default()).await));
+    assert!(stamped() > before);
+    assert!(setup.is_there("early").await && setup.is_there("late").await);
+    stop.send_replace(true);
+    setup.set(Way::NotTaken);
+    drop(peer);
+    served.await.unwrap().unwrap();
     setup.end().await;
 }
