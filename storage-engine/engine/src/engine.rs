@@ -170,8 +170,7 @@ impl Engine {
             (options.keys.clone(), Arc::clone(&warm)),
         );
         let peers = pool_of(&options, nodes.as_ref());
-        let packer =
-            Packer::new(Arc::clone(&pool), Arc::clone(&store), new_life()?, Arc::clone(&upkeep), peers);
+        let packer = Packer::new((&pool, &store), new_life()?, Arc::clone(&upkeep), peers);
         let inner = Arc::new(Inner {
             write_budget: budget(options.write_budget_bytes),
             maintenance_budget: budget(MAINTENANCE_WRITE_BYTES),
@@ -205,9 +204,7 @@ impl Engine {
             running: Mutex::new(None),
         });
         let engine = Self { _in_use: InUse::of(&inner), inner, origin: Arc::default() };
-        if let Some(served) = &served {
-            served.door.open(&engine.inner);
-        }
+        served.iter().for_each(|served| served.door.open(&engine.inner));
         let maintenance = Maintenance::start(&engine);
         let watching = nodes.map(|nodes| Watching::start(nodes, Arc::clone(&engine.inner.reader.running)));
         *engine.inner.running.lock() = Some(Running { maintenance, watching, served });

@@ -67,12 +67,12 @@ pub(super) struct Shared {
 impl Packer {
     /// Nothing runs before there is something to pack; see [`Packer::close`]. `peers` says who may pack for this node.
     pub(crate) fn new(
-        pool: Arc<VolumePool>,
-        store: Arc<dyn MetadataStore>,
+        (pool, store): (&Arc<VolumePool>, &Arc<dyn MetadataStore>),
         life: u64,
         upkeep: Arc<Upkeep>,
         peers: Option<Arc<dyn Pool>>,
     ) -> Self {
+        let (pool, store) = (Arc::clone(pool), Arc::clone(store));
         let stamps = Arc::new(parking_lot::Mutex::new(Stamps::new(life)));
         let queues = Arc::new(Queues {
             shared: Shared { pool, store, stamps, kernel: Kernel::detect(), upkeep },

@@ -2,8 +2,9 @@
 //!
 //! A hand-over costs a request between nodes, and spares a group: a flush of each column and a transaction. It is worth that if
 //! others write too, and not if one node alone has enough for long groups, or all have so much that the packer of one would be
-//! what they wait for. Each hand-over tells what its sender has in flight; each answer tells what the others of the pool have,
-//! as far as the head has heard. Whoever learns that it is not worth it packs for itself and asks again with one request a little later.
+//! what they wait for. And groups must be worth sparing: where drives and database are quick, several packers at once serve
+//! clients sooner than one does. Each hand-over tells what its sender has in flight; each answer tells what the others of the pool
+//! have, as far as the head has heard, and how long its group took. Whoever learns that it is not worth it packs for itself and asks again with one request a little later.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,12 +20,16 @@ const OTHERS_REQUESTS_MIN: u32 = 2;
 /// What is in flight is about two groups. Those that are longer than half of this gain nothing more.
 const POOL_REQUESTS_MAX: u32 = 128;
 const POOL_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Where the head's groups take less than this, nobody is short of what longer ones would spare.
+const GROUP_TIME_MIN: Duration = Duration::from_micros(2_500);
 /// How long a node packs for itself before it asks again.
 pub(super) const APART: Duration = Duration::from_millis(100);
 /// For so long an answer counts: after that one request asks first.
 const TOGETHER: Duration = Duration::from_secs(1);
 /// What a node told of itself counts for so long.
 const HEARD: Duration = Duration::from_millis(500);
+/// An answer comes, or is given up, before.
+const ASKING_MAX: Duration = Duration::from_mins(1);
 /// Nodes that are remembered; a pool has fewer.
 const SENDERS_MAX: usize = 64;
 
@@ -56,8 +61,10 @@ enum Stance {
     Apart {
         until: Instant,
     },
-    /// One request is on its way to ask. Whatever becomes of it is told.
-    Asking,
+    /// One request is on its way to ask. What becomes of it is told, sooner than `until`.
+    Asking {
+        until: Instant,
+    },
     Together {
         until: Instant,
     },
@@ -82,17 +89,17 @@ impl Advice {
         match self.stance {
             Stance::Together { until } if now < until => Choice::AtHead,
             Stance::Apart { until } if now < until => Choice::Here,
-            Stance::Asking => Choice::Here,
-            Stance::Apart { .. } | Stance::Together { .. } => {
-                self.stance = Stance::Asking;
+            Stance::Asking { until } if now < until => Choice::Here,
+            Stance::Apart { .. } | Stance::Together { .. } | Stance::Asking { .. } => {
+                self.stance = Stance::Asking { until: now + ASKING_MAX };
                 Choice::AtHead
             }
         }
     }
 
-    /// An answer came.
-    pub(super) fn learn(&mut self, now: Instant, own: Load, others: Load) {
-        self.stance = match is_worth(own, others) {
+    /// An answer came, of a head whose group took so long.
+    pub(super) fn learn(&mut self, now: Instant, own: Load, (others, took): (Load, Duration)) {
+        self.stance = match took >= GROUP_TIME_MIN && is_worth(own, others) {
             true => Stance::Together { until: now + TOGETHER },
             false => Stance::Apart { until: now + APART },
         };

@@ -1,6 +1,8 @@
 use super::*;
 
 const KIB: u64 = 1024;
+/// What a group takes where something is short.
+const SLOW: Duration = Duration::from_millis(8);
 
 fn load(requests: u32) -> Load {
     Load { requests, bytes: u64::from(requests) * 16 * KIB }
@@ -15,7 +17,7 @@ fn handed(millis: u64, own: Load, others: impl Fn(u64) -> Load) -> usize {
         let now = begin + Duration::from_millis(milli);
         if advice.choose(now, own) == Choice::AtHead {
             count += 1;
-            advice.learn(now, own, others(milli));
+            advice.learn(now, own, (others(milli), SLOW));
         }
     }
     count
@@ -52,6 +54,17 @@ fn large_own() -> Load {
 }
 
 #[test]
+fn where_groups_are_quick_each_node_packs_its_own() {
+    let now = Instant::now();
+    let mut advice = Advice::new(now);
+    advice.learn(now, load(5), (load(25), Duration::from_millis(2)));
+    assert!(!advice.is_together());
+    assert_eq!(advice.choose(now, load(5)), Choice::Here);
+    advice.learn(now, load(5), (load(25), Duration::from_millis(3)));
+    assert!(advice.is_together());
+}
+
+#[test]
 fn what_others_do_is_noticed_within_a_hundred_milliseconds() {
     let joined = handed(1_000, load(4), |milli| if milli < 500 { Load::default() } else { load(20) });
     assert_eq!(joined, 5 + 500);
@@ -67,10 +80,12 @@ fn while_one_request_asks_the_others_are_packed_here() {
     for _ in 0..3 {
         assert_eq!(advice.choose(now + TOGETHER * 3, load(3)), Choice::Here);
     }
+    // One that was forgotten is not waited for for ever.
+    assert_eq!(advice.choose(now + ASKING_MAX, load(3)), Choice::AtHead);
     advice.fail(now, Duration::from_secs(60));
     assert_eq!(advice.choose(now + Duration::from_secs(59), load(3)), Choice::Here);
     assert_eq!(advice.choose(now + Duration::from_secs(60), load(3)), Choice::AtHead);
-    advice.learn(now, load(3), load(9));
+    advice.learn(now, load(3), (load(9), SLOW));
     assert!(advice.is_together());
     // Nothing was handed over for long: one asks again.
     assert_eq!(advice.choose(now + TOGETHER, load(3)), Choice::AtHead);

@@ -50,6 +50,8 @@ impl Lane {
     pub(super) async fn run(self: Arc<Self>, mut handings: mpsc::Receiver<Handing>) {
         while let Some(first) = handings.recv().await {
             let turn = timeout(TURN_MAX, Arc::clone(&self.under_way).acquire_owned()).await;
+            // Clients that were answered together come back together: whoever is about to queue does so first.
+            tokio::task::yield_now().await;
             let batch = batch(first, &mut handings);
             match turn {
                 Ok(Ok(turn)) => {
@@ -123,7 +125,9 @@ impl Lane {
         let Answer { stamp_us, others, results } = answer;
         // Before a client hears of it, and writes again.
         self.queues.shared.stamps.lock().raise(stamp_us, UnixMillis::now().0);
-        self.loads.learn(others);
+        let waits = results.iter().flatten().map(codec::Stored::waits);
+        let took = waits.map(|waits| waits.flush + waits.metadata).max();
+        self.loads.learn(others, took.unwrap_or_default());
         let (mut handed, mut unknown, mut back) = (0, 0, Vec::new());
         for (handing, result) in batch.into_iter().zip(results) {
             match result {

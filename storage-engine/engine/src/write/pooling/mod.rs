@@ -8,7 +8,7 @@
 //!   decided where the client is; conditions are decided in the commit, as always. What goes over is the record, the body and its
 //!   hash, and what goes behind the put (`codec.rs`). The head checks all of it, or takes nothing. An MD5 that is still to come is
 //!   computed by the head, with its group.
-//! * Requests that wait together go in one hand-over; while [`UNDER_WAY_MAX`] are under way the next one forms (`lane.rs`).
+//! * Requests that wait together go in one hand-over; while [`UNDER_WAY_MAX`] of them are under way the next one forms (`lane.rs`).
 //! * Whether it is worth it is told by the answers (`advice.rs`): a lone client is asked for one hand-over in a tenth of a second.
 //! * What was surely not taken, or surely not committed, is packed here instead. What was sent and not answered is of unknown
 //!   outcome: its client gets 503, and nothing is tried again, or one put could be two. Who does not answer, or
@@ -46,8 +46,9 @@ use lane::Lane;
 
 /// Requests that wait for their turn; beyond, they are packed here.
 const QUEUE_LENGTH_MAX: usize = 1024;
-/// Hand-overs at once. With one, whoever comes while it is under way would wait for two groups of the head.
-const UNDER_WAY_MAX: u32 = 3;
+/// Hand-overs at once. An answer comes when the head's group is done: with few at once, who comes a little later than others would
+/// miss the next group too.
+const UNDER_WAY_MAX: u32 = 8;
 
 /// Who packs for this node.
 pub(crate) trait Pool: Send + Sync + 'static {
@@ -97,9 +98,10 @@ impl Loads {
         self.heard.lock().others(sender, Instant::now()).plus(self.own())
     }
 
-    fn learn(&self, others: Load) {
+    /// What an answer tells: what others have in flight, and how long the head's group took.
+    fn learn(&self, others: Load, took: Duration) {
         let mut advice = self.advice.lock();
-        advice.learn(Instant::now(), self.own(), others);
+        advice.learn(Instant::now(), self.own(), (others, took));
         metrics::gauge!("granary_pool_together").set(f64::from(u8::from(advice.is_together())));
     }
 
