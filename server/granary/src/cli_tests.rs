@@ -12,6 +12,7 @@ fn the_documented_commands_parse() {
     for line in [
         "granary serve --data /mnt/d{1...6} --erasure 4+2 --tls-cert c --tls-key k",
         "granary serve --data ./data",
+        "granary serve --data ./data --node-listen 10.0.0.1:9100 --zone rack1 --join --pack-alone",
         "granary config check --data ./data --json",
         "granary serve --data ssd:/mnt/s{1...6} --data hdd:/mnt/h{1...12} --tier GLACIER=hdd:8+3 --tier STANDARD_IA=hdd",
         "granary tier list --json",

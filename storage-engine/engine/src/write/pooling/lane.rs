@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::codec::{self, Answer, OBJECTS_MAX};
 use super::{Handing, Loads, Pool, UNDER_WAY_MAX};
 use crate::write::group::NotStored;
+use crate::write::incoming::Request;
 use crate::write::packer::Queues;
 
 /// A hand-over takes no more once it has so many bytes; the last request comes on top.
@@ -161,15 +162,18 @@ impl Lane {
 
 impl Handing {
     fn answer(self, stored: Result<codec::Stored, NotStored>) {
-        let Self { request, .. } = self;
-        let outcome = stored.map(|stored| {
+        let Request { room, reply, .. } = self.request;
+        let outcome = stored.and_then(|stored| {
             let waits = stored.waits();
-            if let (Some(room), Some(etag)) = (request.room, stored.etag) {
-                room.tell(etag);
+            match (room, stored.etag) {
+                (None, _) => {}
+                (Some(room), Some(etag)) => room.tell(etag),
+                // Its client cannot be told what it stored.
+                (Some(_), None) => return Err(NotStored::Unknown),
             }
-            (vec![stored.fate.into()], waits)
+            Ok((vec![stored.fate.into()], waits))
         });
-        let _gone = request.reply.send(outcome);
+        let _gone = reply.send(outcome);
     }
 }
 

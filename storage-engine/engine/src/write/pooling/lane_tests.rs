@@ -20,6 +20,7 @@ use super::*;
 use crate::error::{EngineError, Result};
 use crate::record::ObjectRecord;
 use crate::told::Told;
+use crate::waits::Waits;
 use crate::write::{Draft, PackWrite, Packer, placeholder};
 use crate::{Engine, EngineOptions};
 
@@ -232,7 +233,13 @@ async fn what_may_be_stored_is_not_tried_again() {
     let setup = Setup::new(Way::Lost).await;
     assert!(is_unavailable(&setup.put("lost", WriteConditions::default()).await));
     assert!(setup.is_there("lost").await);
-    let ways = [Way::Garbage, Way::Says(vec![Err(NotStored::Unknown)]), Way::Says(Vec::new())];
+    let tagless = codec::Stored::new(&Outcome::Done { replaced: None, order: 1 }, None, Waits::default());
+    let ways = [
+        Way::Garbage,
+        Way::Says(vec![Err(NotStored::Unknown)]),
+        Way::Says(Vec::new()),
+        Way::Says(vec![Ok(tagless.unwrap())]),
+    ];
     for (number, way) in (1..).zip(ways) {
         setup.set(way);
         setup.join();
@@ -244,7 +251,7 @@ async fn what_may_be_stored_is_not_tried_again() {
     setup.join();
     let full = setup.put("full", WriteConditions::default()).await;
     assert!(matches!(full, Err(EngineError::NoSpace)));
-    assert_eq!(setup.asked(), 5);
+    assert_eq!(setup.asked(), 6);
     setup.end().await;
 }
 
