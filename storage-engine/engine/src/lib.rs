@@ -70,6 +70,7 @@ pub use events::{
     CreatedBy, DestinationKind, Event, EventKind, NOTIFICATIONS, NotificationRule, NotificationRules, Origin,
     WaitingEvent,
 };
+pub use failures::Failures;
 pub use granary_cluster::rpc::{ClusterSecret, SECRET_LENGTH_BYTES_MIN, Tls};
 pub use granary_erasure::{Acceleration, Profile, measure_acceleration};
 pub use granary_keys::{
@@ -93,7 +94,6 @@ pub use options::{EngineOptions, MetadataChoice};
 pub use owners::{OwnerDirectory, OwnerLimits};
 pub use quota::{BUCKET_LIMITS, BucketLimits, Quota};
 pub use read::{ObjectHandle, ObjectStream};
-pub use failures::Failures;
 pub use refer::SharedBlobs;
 pub use rename::RenameConditions;
 pub use restore::check_readable;
