@@ -11,7 +11,7 @@ use crate::error::{MetadataError, Result};
 #[must_use]
 pub fn durable() -> (Promise, Durable) {
     let (told, waits) = oneshot::channel();
-    (Promise(told), Durable(waits))
+    (Promise(told), Durable(Waits::Thread(waits)))
 }
 
 /// Held by who writes the bytes. Dropping it says that they did not become durable.
@@ -28,7 +28,23 @@ impl Promise {
 
 /// Held by the store.
 #[derive(Debug)]
-pub struct Durable(oneshot::Receiver<()>);
+pub struct Durable(Waits);
+
+/// What waits: the ends for threads and for tasks are different, and there is no way back.
+#[derive(Debug)]
+enum Waits {
+    Thread(oneshot::Receiver<()>),
+    Task(oneshot::AsyncReceiver<()>),
+}
+
+impl Waits {
+    fn of_task(self) -> oneshot::AsyncReceiver<()> {
+        match self {
+            Self::Thread(waits) => waits.into_future(),
+            Self::Task(waits) => waits,
+        }
+    }
+}
 
 /// What a store knows of a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +63,22 @@ impl Durable {
     /// # Errors
     /// [`MetadataError::NotDurable`] if it is broken.
     pub async fn kept(self) -> Result<()> {
-        self.0.await.map_err(|_| MetadataError::NotDurable)
+        self.0.of_task().await.map_err(|_| MetadataError::NotDurable)
+    }
+
+    /// Waits for as long as `patience` at most. Gives itself back if nothing is known then; from then on it is for tasks.
+    pub(crate) async fn kept_within(self, patience: Duration) -> std::result::Result<Result<()>, Self> {
+        let mut waits = self.0.of_task();
+        match tokio::time::timeout(patience, &mut waits).await {
+            Ok(told) => Ok(told.map_err(|_| MetadataError::NotDurable)),
+            Err(_) => Err(Self(Waits::Task(waits))),
+        }
     }
 
     /// Blocks the thread for as long as `patience` at most.
     pub(crate) fn wait(&self, patience: Duration) -> Known {
-        match self.0.recv_timeout(patience) {
+        let Waits::Thread(waits) = &self.0 else { return Known::Open };
+        match waits.recv_timeout(patience) {
             Ok(()) => Known::Kept,
             Err(oneshot::RecvTimeoutError::Timeout) => Known::Open,
             Err(oneshot::RecvTimeoutError::Disconnected) => Known::Broken,

@@ -16,6 +16,7 @@ use super::options::PostgresOptions;
 use super::reader::{self, Asked, READS_PER_QUERY, Read};
 use super::writer::{Pending, Writer};
 use super::{moving, recount, schema, upkeep};
+use crate::durable::Durable;
 use crate::error::{MetadataError, Result};
 use crate::fail_over::FailOvers;
 use crate::membership::Membership;
@@ -116,10 +117,14 @@ impl PostgresStore {
     }
 
     async fn apply(&self, op: Op) -> Result<Reply> {
+        self.ask(op, None).await
+    }
+
+    async fn ask(&self, op: Op, durable: Option<Durable>) -> Result<Reply> {
         let (answer, answered) = oneshot::channel();
         let closed = || unavailable("writing", "the metadata store is closed");
         let queues = self.queues("writing")?;
-        queues.writes.send(Pending { op, answer }).await.map_err(|_| closed())?;
+        queues.writes.send(Pending { op, durable, answer }).await.map_err(|_| closed())?;
         drop(queues);
         answered.await.map_err(|_| MetadataError::OutcomeUnknown { context: "the metadata writer ended" })?
     }
@@ -158,6 +163,10 @@ impl MetadataStore for PostgresStore {
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Outcome>> {
         self.apply(Op::Commit(commit)).await?.outcomes()
+    }
+
+    async fn commit_once_durable(&self, commit: Commit, durable: Durable) -> Result<Vec<Outcome>> {
+        self.ask(Op::Commit(commit), Some(durable)).await?.outcomes_or_again(|op| self.apply(op)).await
     }
 
     async fn object(

@@ -9,6 +9,8 @@
 //! answered with the outcomes it computed, or tried again from its beginning. If it cannot be read back in time, every
 //! request of it is told that its outcome is unknown.
 
+mod early;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,6 +27,7 @@ use super::marks::Marks;
 use super::ops::{self, Answer};
 use super::sql::fail_overs as statements;
 use super::{rows, sql};
+use crate::durable::Durable;
 use crate::error::{MetadataError, Result};
 use crate::fail_over::Timeline;
 use crate::model::{Commit, Write};
@@ -39,6 +42,8 @@ const CONTEXT: &str = "committing";
 /// A change that waits for its answer.
 pub(super) struct Pending {
     pub(super) op: Op,
+    /// Of bytes that it refers to and that may not be durable yet.
+    pub(super) durable: Option<Durable>,
     pub(super) answer: oneshot::Sender<Result<Reply>>,
 }
 
@@ -85,8 +90,17 @@ impl Writer {
                 return;
             }
             waiting.extend(arrived.drain(..));
-            let group = next_group(&mut waiting);
-            self.process(group).await;
+            match waiting.pop_front() {
+                Some(Pending { op, durable: Some(durable), answer }) => {
+                    self.process_early(op, durable, answer).await;
+                }
+                Some(first) => {
+                    waiting.push_front(first);
+                    let group = next_group(&mut waiting);
+                    self.process(group).await;
+                }
+                None => {}
+            }
         }
     }
 
@@ -154,7 +168,10 @@ impl Writer {
         if let Some((batch, outcomes)) = foreseen {
             let answers = outcomes.into_iter().map(|outcomes| Ok(Reply::Outcomes(outcomes))).collect();
             match self.memory.store(&batch, session, name).await? {
-                Stored::Committed => return Ok(answers),
+                Stored::Applied => {
+                    self.memory.learn_ends(&batch);
+                    return Ok(answers);
+                }
                 Stored::Doubtful(failure) => return Err(Attempt { failure, doubtful: Some(answers) }),
                 Stored::Unforeseen => {}
             }
@@ -249,7 +266,7 @@ fn next_group(waiting: &mut VecDeque<Pending>) -> Vec<Pending> {
     let mut group = Vec::new();
     let mut weight = 0_usize;
     while let Some(next) = waiting.front() {
-        let alone = !matches!(next.op, Op::Commit(_));
+        let alone = !matches!(next.op, Op::Commit(_)) || next.durable.is_some();
         if !group.is_empty() && (alone || weight >= WRITES_PER_BATCH) {
             break;
         }

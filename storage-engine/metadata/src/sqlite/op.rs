@@ -127,6 +127,18 @@ impl Reply {
         if let Self::Done = self { Ok(()) } else { Err(mismatched()) }
     }
 
+    /// The outcomes of a commit. Where the drives took longer than other writes should wait for, it is applied again when they are
+    /// done.
+    pub(crate) async fn outcomes_or_again<A>(self, apply: impl FnOnce(Op) -> A) -> Result<Vec<Outcome>>
+    where
+        A: Future<Output = Result<Self>>,
+    {
+        let Self::TooEarly(early) = self else { return self.outcomes() };
+        let (op, durable) = *early;
+        durable.kept().await?;
+        apply(op).await?.outcomes()
+    }
+
     pub(crate) fn outcomes(self) -> Result<Vec<Outcome>> {
         if let Self::Outcomes(outcomes) = self { Ok(outcomes) } else { Err(mismatched()) }
     }

@@ -186,15 +186,7 @@ impl MetadataStore for SqliteStore {
     }
 
     async fn commit_once_durable(&self, commit: Commit, durable: Durable) -> Result<Vec<Outcome>> {
-        match self.ask(Op::Commit(commit), Some(durable)).await? {
-            // The drives took longer than other writes should wait for.
-            Reply::TooEarly(early) => {
-                let (op, durable) = *early;
-                durable.kept().await?;
-                self.apply(op).await?.outcomes()
-            }
-            reply => reply.outcomes(),
-        }
+        self.ask(Op::Commit(commit), Some(durable)).await?.outcomes_or_again(|op| self.apply(op)).await
     }
 
     async fn object(

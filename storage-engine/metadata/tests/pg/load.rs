@@ -8,7 +8,7 @@ use granary_metadata::conformance::sample::{
     advance, bucket, bucket_id, etag, key, open_written, put_packed, w,
 };
 use granary_metadata::postgres::PostgresStore;
-use granary_metadata::{Commit, MetadataError, MetadataStore, Outcome, TagMatch};
+use granary_metadata::{Commit, MetadataError, MetadataStore, Outcome, TagMatch, durable};
 
 /// What a writer was told of each key, by the number that made key and tag.
 #[derive(Debug, Default)]
@@ -33,7 +33,8 @@ fn name(n: u64) -> String {
 }
 
 impl Load {
-    /// Starts writers, each of keys of its own, all with `If-None-Match: *`. Each node has a volume.
+    /// Starts writers, each of keys of its own, all with `If-None-Match: *`, every other one before its bytes are durable. Each node
+    /// has a volume.
     pub async fn start(stores: &[Arc<PostgresStore>], writers: u64) -> Self {
         stores[0].create_bucket(bucket(1)).await.unwrap();
         for v in (1..).take(stores.len()) {
@@ -98,7 +99,17 @@ async fn write(store: &PostgresStore, v: u64, n: u64, told: &mut Told) {
     let mut put = put_packed(1, &name(n), n, v, 100);
     put.conditions.if_none_match = Some(TagMatch::Any);
     let commit = Commit { advances: vec![advance(v, n, 1)], writes: vec![w(put)] };
-    match store.commit(commit).await {
+    let committed = if n.is_multiple_of(2) {
+        store.commit(commit).await
+    } else {
+        let (promise, bytes) = durable();
+        let keeping = async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            promise.keep();
+        };
+        tokio::join!(store.commit_once_durable(commit, bytes), keeping).0
+    };
+    match committed {
         Ok(outcomes) => match outcomes.as_slice() {
             [Outcome::Done { .. }] => told.done.push(n),
             other => told.wrong.push((n, format!("{other:?}"))),

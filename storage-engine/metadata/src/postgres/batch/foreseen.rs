@@ -42,8 +42,8 @@ pub(in crate::postgres) struct Memory {
 
 /// What a foreseen batch came to.
 pub(in crate::postgres) enum Stored {
-    /// It is committed.
-    Committed,
+    /// It is stored; committed too, if no transaction was open.
+    Applied,
     /// Nothing is stored.
     Unforeseen,
     /// It got no answer.
@@ -112,7 +112,8 @@ impl Memory {
         (all_done && batch.has_only_new_keys()).then_some((batch, outcomes))
     }
 
-    /// Stores a foreseen batch.
+    /// Stores a foreseen batch: in the transaction that is open on `session`, or in one of its own. After anything but
+    /// [`Stored::Applied`] an open transaction is to be rolled back.
     pub(in crate::postgres) async fn store(
         &mut self,
         batch: &Batch,
@@ -126,8 +127,7 @@ impl Memory {
             }
             Ok(_) => {
                 self.last_rests = 0;
-                self.learn_ends(batch);
-                return Ok(Stored::Committed);
+                return Ok(Stored::Applied);
             }
             Err(failure) => failure,
         };
@@ -149,7 +149,8 @@ impl Memory {
         })
     }
 
-    fn learn_ends(&mut self, batch: &Batch) {
+    /// A foreseen batch is committed.
+    pub(in crate::postgres) fn learn_ends(&mut self, batch: &Batch) {
         for (id, stored) in &batch.volumes {
             if let Some(volume) = self.volumes.get_mut(id) {
                 volume.committed_end = stored.committed_end;
