@@ -146,10 +146,10 @@ impl Lane {
         }
         count("handed_over", handed);
         count("unknown", unknown);
-        if !back.is_empty() {
+        if unknown > 0 || !back.is_empty() {
             self.loads.fail(PAUSE);
-            self.pack_here(back).await;
         }
+        self.pack_here(back).await;
     }
 
     async fn pack_here(&self, batch: Vec<Handing>) {
