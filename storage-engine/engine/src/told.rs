@@ -173,6 +173,13 @@ impl Stamps {
         self.last.at_us
     }
 
+    /// What is stamped elsewhere for this process comes after this: after what it gave last, and after its clock. A row is compared with a
+    /// stamp by the time that it was modified (`fail_over/decide.rs`), which is this clock's.
+    pub(crate) fn reached_us(&self, now_ms: i64) -> u64 {
+        let now_us = u64::try_from(now_ms).unwrap_or(0).saturating_mul(1000);
+        self.last.at_us.max(now_us)
+    }
+
     /// Has all that come from now on be later than what another process stamped, whose clock may be ahead: what it stamped for this one
     /// comes before what is stamped here after it. Bounded, as a stamp from elsewhere may be of no time at all.
     pub(crate) fn raise(&mut self, at_us: u64, now_ms: i64) {

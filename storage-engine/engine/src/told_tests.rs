@@ -61,3 +61,15 @@ fn stamps_come_after_those_that_another_process_gave_before() {
     here.raise(u64::MAX, NOW_MS);
     assert_eq!(here.last_us(), NOW_MS.unsigned_abs() * 1000 + STAMP_AHEAD_US_MAX);
 }
+
+#[test]
+fn what_is_stamped_elsewhere_is_later_than_the_time_here() {
+    let mut here = Stamps::new(1);
+    let mut elsewhere = Stamps::new(2);
+    // Its clock is ten seconds behind.
+    let (now, behind) = (1_000_000, 990_000);
+    elsewhere.raise(here.reached_us(now), behind);
+    assert!(elsewhere.next(behind).at_us > 1_000_000_000);
+    let last = here.next(now + 5);
+    assert_eq!(here.reached_us(now), last.at_us, "a clock that goes back");
+}

@@ -3,12 +3,16 @@
 use crate::pg;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use granary_metadata::conformance::sample::{
     advance, bucket, bucket_id, etag, key, live, name, open_written, put_packed, volume_id, w,
 };
 use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{BucketChange, Commit, MetadataError, MetadataStore, Outcome, PutObject, TagMatch};
+use pg::proxy::Proxy;
+use sqlx::{Connection, Executor, PgConnection};
 
 /// Far beyond what is put here, and within what is committed.
 const END: u64 = 1 << 20;
@@ -18,13 +22,32 @@ const END: u64 = 1 << 20;
 async fn two_nodes() -> (Arc<PostgresStore>, Arc<PostgresStore>) {
     let url = tokio::task::spawn_blocking(pg::fresh_database).await.unwrap();
     let (ours, other) = (pg::open(&url).await, pg::open(&url).await);
-    ours.create_bucket(bucket(1)).await.unwrap();
-    open_written(&*ours, 1).await;
+    write_first(&ours).await;
+    (ours, other)
+}
+
+async fn write_first(store: &PostgresStore) {
+    store.create_bucket(bucket(1)).await.unwrap();
+    open_written(store, 1).await;
     for n in 1..3 {
         let put = put_packed(1, &format!("first-{n}"), n, 1, 100);
-        assert!(matches!(commit(&ours, put).await.unwrap(), Outcome::Done { .. }));
+        assert!(matches!(commit(store, put).await.unwrap(), Outcome::Done { .. }));
     }
-    (ours, other)
+}
+
+/// Waits until so many sessions wait for locks.
+async fn locked_out(database: &str, sessions: u64) {
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    for _ in 0..250 {
+        let database = database.to_owned();
+        let waiting = tokio::task::spawn_blocking(move || pg::shared().sql(&database, WAITING).unwrap());
+        if waiting.await.unwrap().parse::<u64>().unwrap() >= sessions {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no {sessions} sessions wait for locks");
 }
 
 async fn commit(store: &PostgresStore, put: PutObject) -> Result<Outcome, MetadataError> {
@@ -116,5 +139,34 @@ async fn keys_that_two_nodes_make_at_once_are_made_once() {
     }
     let [(ours, _), _] = &stores;
     assert_eq!(live(&**ours, 1).await + live(&**ours, 2).await, (20 * 8 + 2) * 100);
+    assert_eq!(ours.recount().await.unwrap(), [], "the accounting drifted");
+}
+
+/// A statement goes on when its client has gone. One that has not stored anything yet must not do so when its client has read back
+/// that it did not, and has tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_outlives_its_connection_stores_nothing() {
+    let (url, database) = tokio::task::spawn_blocking(pg::fresh_named_database).await.unwrap();
+    let host = pg::shared().host();
+    let proxy = Proxy::whole(host.clone()).await;
+    let ours = pg::open(&url.replace(&host, &proxy.host)).await;
+    write_first(&ours).await;
+    let foreseen = proxy.wholes.load(Ordering::SeqCst);
+    let mut lock = PgConnection::connect(&url).await.unwrap();
+    lock.execute("BEGIN").await.unwrap();
+    lock.execute("SELECT id FROM buckets FOR UPDATE").await.unwrap();
+    let mut put = put_packed(1, "k", 7, 1, 100);
+    put.conditions.if_none_match = Some(TagMatch::Any);
+    let store = Arc::clone(&ours);
+    let putting = tokio::spawn(async move { commit(&store, put).await });
+    locked_out(&database, 1).await;
+    assert_eq!(proxy.wholes.load(Ordering::SeqCst), foreseen + 1, "it is the statement that waits");
+    proxy.lose_clients();
+    // Now the batch that is tried again does too.
+    locked_out(&database, 2).await;
+    lock.execute("COMMIT").await.unwrap();
+    let outcome = putting.await.unwrap().unwrap();
+    assert!(matches!(outcome, Outcome::Done { replaced: None, .. }), "{outcome:?}");
+    assert_eq!(live(&*ours, 1).await, 300);
     assert_eq!(ours.recount().await.unwrap(), [], "the accounting drifted");
 }

@@ -97,6 +97,15 @@ pub(super) fn is_undone(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("22012")
 }
 
+/// Whether the server refused a statement that is a transaction of its own before it could be committed: it does not know it, has no
+/// room for it, or was not done in time.
+pub(super) fn is_refused(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+    // Classes of data, features, syntax and rights, resources, limits and states; query_canceled.
+    let is_of = |class: &&str| code.starts_with(*class);
+    ["0A", "21", "22", "42", "53", "54", "55"].iter().any(is_of) || code == "57014"
+}
+
 #[cfg(test)]
 #[path = "failure_tests.rs"]
 mod tests;

@@ -15,7 +15,9 @@
 //! **Unknown outcomes.** Each transaction stores its number in the node's row of `writers`. When a connection dies in
 //! COMMIT, that row is *updated* on a new connection, which waits until the old transaction has ended, shows whether it was
 //! committed, and, being itself committed synchronously, shows it for good. Only then is the batch answered or tried again;
-//! what cannot be found out is [`crate::MetadataError::OutcomeUnknown`], never a failed precondition.
+//! what cannot be found out is [`crate::MetadataError::OutcomeUnknown`], never a failed precondition. A batch that is one statement
+//! commits itself, whoever has gone: it locks the same row before it stores anything, and stores nothing once the row was read
+//! back, as each time is counted there (`batch::foreseen`).
 //!
 //! **Reads.** *Reader* tasks answer all point reads that wait with one query of each kind; listings walk the primary key
 //! in chunks. All connections belong to tasks, never to requests, so a caller that hangs up cannot leave a transaction half

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use granary_types::{NodeId, VolumeId, WriteId};
+use sqlx::postgres::PgRow;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::foreseen::{Memory, Stored};
@@ -209,10 +210,10 @@ impl Writer {
     /// Connects, and finds out whether the database still knows what it answered before.
     async fn connect(&mut self, deadline: Instant) -> std::result::Result<(), Failure> {
         self.session = None;
-        self.memory = Memory::default();
+        self.memory.forget();
         let mut session = self.locator.connect_by(deadline).await?;
-        let found = session.fetch(sqlx::query(statements::LAST_BATCH).bind(*self.id.as_bytes())).await?;
-        let found = found.first().map(|row| rows::unsigned(row, 0)).transpose()?;
+        let row = session.fetch(sqlx::query(statements::LAST_BATCH).bind(*self.id.as_bytes())).await?;
+        let found = self.noted(&row)?;
         if self.marks.are_beyond(found) {
             let ids: Vec<[u8; 16]> = self.marks.volumes().map(|id| *id.as_bytes()).collect();
             let mut ends = HashMap::with_capacity(ids.len());
@@ -256,8 +257,18 @@ impl Writer {
     async fn read_back(&mut self, deadline: Instant) -> std::result::Result<Option<u64>, Failure> {
         self.connect(deadline).await?;
         let session = self.session.as_mut().ok_or_else(|| Failure::Lost("there is no session".to_owned()))?;
-        let found = session.fetch(sqlx::query(sql::READ_BACK).bind(*self.id.as_bytes())).await?;
-        found.first().map(|row| rows::unsigned(row, 0)).transpose()
+        let row = session.fetch(sqlx::query(sql::READ_BACK).bind(*self.id.as_bytes())).await?;
+        self.noted(&row)
+    }
+
+    /// The last batch that the writer's row names, if there is one; how often it was read back is noted.
+    fn noted(&mut self, row: &[PgRow]) -> std::result::Result<Option<u64>, Failure> {
+        let Some(row) = row.first() else {
+            self.memory.note_read_backs(0);
+            return Ok(None);
+        };
+        self.memory.note_read_backs(rows::unsigned(row, 1)?);
+        rows::unsigned(row, 0).map(Some)
     }
 }
 

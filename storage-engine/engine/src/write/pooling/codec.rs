@@ -34,7 +34,7 @@ pub(in crate::write) const BEHIND_MAX: usize = 32;
 struct Lot<'a> {
     format: u16,
     load: Load,
-    /// What the sender stamped last: what is handed over comes after it.
+    /// What the sender's stamps have reached: what is handed over comes after it.
     stamp_us: u64,
     #[serde(borrow)]
     objects: Vec<Handed<'a>>,

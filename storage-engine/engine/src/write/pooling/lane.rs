@@ -77,7 +77,7 @@ impl Lane {
             return self.pack_here(batch).await;
         };
         let requests = batch.iter().map(|handing| &handing.request);
-        let stamp_us = self.queues.shared.stamps.lock().last_us();
+        let stamp_us = self.queues.shared.stamps.lock().reached_us(UnixMillis::now().0);
         let handed = match codec::lot(requests, self.loads.own(), stamp_us) {
             Ok(pieces) => head.hand_over(pieces).await,
             Err(error) => Err(HandOverError::NotTaken(error.to_string())),
@@ -121,7 +121,8 @@ impl Lane {
         self.strangers.lock().get(&id).is_some_and(|until| Instant::now() < *until)
     }
 
-    /// Tells each request what became of it. What the head could not write is tried here: it may be the head that is cut off.
+    /// Tells each request what became of it. What the head could not write, for drives that fail or are full, is tried here: it may be
+    /// the head that is cut off from others.
     async fn settle(&self, batch: Vec<Handing>, answer: Answer) {
         let Answer { stamp_us, others, results } = answer;
         // Before a client hears of it, and writes again.
@@ -132,12 +133,12 @@ impl Lane {
         let (mut handed, mut unknown, mut back) = (0, 0, Vec::new());
         for (handing, result) in batch.into_iter().zip(results) {
             match result {
-                Err(NotStored::Drives) => back.push(handing),
+                Err(NotStored::Drives | NotStored::NoSpace) => back.push(handing),
                 Err(NotStored::Unknown) => {
                     unknown += 1;
                     handing.answer(result);
                 }
-                Ok(_) | Err(NotStored::NoSpace) => {
+                Ok(_) => {
                     handed += 1;
                     handing.answer(result);
                 }
@@ -145,10 +146,10 @@ impl Lane {
         }
         count("handed_over", handed);
         count("unknown", unknown);
-        if !back.is_empty() {
+        if unknown > 0 || !back.is_empty() {
             self.loads.fail(PAUSE);
-            self.pack_here(back).await;
         }
+        self.pack_here(back).await;
     }
 
     async fn pack_here(&self, batch: Vec<Handing>) {

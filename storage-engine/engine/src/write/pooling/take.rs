@@ -46,13 +46,15 @@ impl Packer {
             requests.push(request);
             awaited.push(waits);
         }
-        let queue = queues.queue(usual).ok_or(NotTaken::Closed)?;
+        // One whose packer has panicked stores nothing more.
+        let queue = queues.queue(usual).filter(|queue| !queue.requests.is_closed());
+        let queue = queue.ok_or(NotTaken::Closed)?;
         let loads = &self.pooling().loads;
         loads.heard.lock().hear(sender, load, Instant::now());
         queues.shared.stamps.lock().raise(stamp_us, UnixMillis::now().0);
         metrics::counter!("granary_pool_taken_total").increment(count as u64);
         for request in requests {
-            // It can only fail if the packer has panicked: then the reply is dropped.
+            // It can only fail if the packer panics now: then the reply is dropped.
             let _sent = queue.requests.send(request).await;
         }
         drop(queue);

@@ -6,6 +6,9 @@
 //! stores nothing unless all was as foreseen: the buckets' rows are the same, the volumes are still open at their epochs, and no key
 //! is there. Otherwise the batch is loaded and applied like any other, so nothing depends on what is remembered but speed.
 //!
+//! A statement goes on when its client has gone. So one that got no answer is fenced before anybody believes that it came to nothing:
+//! reading the writer's row back waits for a statement that has begun to store, and keeps one that has not from storing anything.
+//!
 //! What is there already is found before anything is stored. What comes between, a key that another node makes at the same moment or
 //! a volume that is being sealed, makes the statement fail as a whole.
 
@@ -19,7 +22,7 @@ use super::{Batch, BatchName, KeyState, KnownBucket, Volume};
 use crate::error::MetadataError;
 use crate::model::{Commit, Outcome, PutObject, VolumeState, Write};
 use crate::postgres::connect::{CallFailure, Session, Statement};
-use crate::postgres::failure::{Failure, is_rolled_back, is_undone};
+use crate::postgres::failure::{Failure, is_refused, is_rolled_back, is_undone};
 use crate::postgres::{sql, usage};
 
 /// Buckets and volumes that are remembered; a node seldom writes to more at a time.
@@ -34,6 +37,8 @@ const RESTS_AFTER_REFUSALS_MAX: u32 = 1 << 16;
 pub(in crate::postgres) struct Memory {
     buckets: HashMap<BucketId, KnownBucket>,
     volumes: HashMap<VolumeId, Volume>,
+    /// How often the writer's row was read back, at least: statements of before are fenced by the times since.
+    read_backs: u64,
     /// Batches that are loaded before the next one is foreseen.
     rests: u32,
     /// How many were loaded between the last two that were not as foreseen.
@@ -51,6 +56,17 @@ pub(in crate::postgres) enum Stored {
 }
 
 impl Memory {
+    /// Nothing is remembered of rows any more, on a new session, but when the next batch is foreseen.
+    pub(in crate::postgres) fn forget(&mut self) {
+        self.buckets.clear();
+        self.volumes.clear();
+    }
+
+    /// The writer's row was read back so often.
+    pub(in crate::postgres) fn note_read_backs(&mut self, read_backs: u64) {
+        self.read_backs = read_backs;
+    }
+
     /// A batch was committed, and its rows are as it left them.
     pub(in crate::postgres) fn learn(&mut self, batch: &Batch) {
         if self.buckets.len() > REMEMBERED_MAX || self.volumes.len() > REMEMBERED_MAX {
@@ -120,7 +136,7 @@ impl Memory {
         session: &mut Session,
         name: BatchName,
     ) -> Result<Stored, Failure> {
-        let failure = match session.call(batch.foreseen(name)?).await {
+        let failure = match session.call(batch.foreseen(name, self.read_backs)?).await {
             Ok(0) => {
                 self.missed(RESTS_AFTER_KEYS_MAX);
                 return Ok(Stored::Unforeseen);
@@ -136,15 +152,15 @@ impl Memory {
                 self.missed(RESTS_AFTER_KEYS_MAX);
                 Stored::Unforeseen
             }
+            CallFailure::Answered(error) if is_refused(&error) => {
+                self.missed(RESTS_AFTER_REFUSALS_MAX);
+                tracing::warn!(%error, "the database does not take a batch in one statement");
+                Stored::Unforeseen
+            }
+            // It commits, too, and whatever else a server says may be of that.
             failure => {
                 self.missed(RESTS_AFTER_REFUSALS_MAX);
-                match Failure::from(failure) {
-                    lost @ Failure::Lost(_) => Stored::Doubtful(lost),
-                    refused => {
-                        tracing::warn!(?refused, "the database does not take a batch in one statement");
-                        Stored::Unforeseen
-                    }
-                }
+                Stored::Doubtful(failure.into())
             }
         })
     }
@@ -182,7 +198,7 @@ impl Batch {
     }
 
     /// The statement that stores it.
-    fn foreseen(&self, name: BatchName) -> Result<Statement<'static>, Failure> {
+    fn foreseen(&self, name: BatchName, read_backs: u64) -> Result<Statement<'static>, Failure> {
         let mut rows = Versions::default();
         for ((bucket, key), state) in &self.keys {
             if let Some(current) = &state.current {
@@ -216,7 +232,8 @@ impl Batch {
             .bind(items)
             .bind(used)
             .bind(used_bytes)
-            .bind(used_objects))
+            .bind(used_objects)
+            .bind(read_backs.cast_signed()))
     }
 }
 

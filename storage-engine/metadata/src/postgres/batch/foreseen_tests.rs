@@ -88,3 +88,17 @@ fn batches_after_one_that_was_not_as_foreseen_are_loaded() {
         assert!(is_foreseen(&mut memory, &commits), "after {rests}");
     }
 }
+
+#[test]
+fn a_new_session_does_not_make_a_writer_forget_that_it_was_refused() {
+    let mut memory = memory();
+    memory.missed(4);
+    memory.missed(4);
+    memory.forget();
+    let commits = [commit(vec![w(put_packed(1, "a", 1, 1, 100))])];
+    for _ in 0..2 {
+        assert!(!is_foreseen(&mut memory, &commits));
+    }
+    let Memory { rests, last_rests, .. } = memory;
+    assert_eq!((rests, last_rests), (0, 2));
+}

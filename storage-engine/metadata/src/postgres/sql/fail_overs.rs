@@ -3,7 +3,7 @@
 /// The timeline is the first eight hex digits. Databases other than Postgres do not know these functions.
 pub(in crate::postgres) const TIMELINE: &str = "SELECT pg_walfile_name(pg_current_wal_lsn())";
 
-pub(in crate::postgres) const LAST_BATCH: &str = "SELECT last_batch FROM writers WHERE id = $1";
+pub(in crate::postgres) const LAST_BATCH: &str = "SELECT last_batch, read_backs FROM writers WHERE id = $1";
 
 pub(in crate::postgres) const ENDS: &str = "SELECT id, committed_end FROM volumes WHERE id = ANY($1)";
 

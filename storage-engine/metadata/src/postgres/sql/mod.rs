@@ -52,9 +52,9 @@ pub(super) const FINISH_BATCH: &str = "WITH advanced AS ( \
 
 /// The last batch that was committed. It waits for the row's lock, so a transaction that is still being committed on a
 /// dying connection has ended when this answers; and as it is a write, its own synchronous commit tells that what
-/// it saw is durable too.
-pub(super) const READ_BACK: &str =
-    "UPDATE writers SET read_backs = read_backs + 1, seen = now() WHERE id = $1 RETURNING last_batch";
+/// it saw is durable too. Being counted, it keeps what has not begun to store from doing so later (`foreseen::STORE`).
+pub(super) const READ_BACK: &str = "UPDATE writers SET read_backs = read_backs + 1, seen = now() WHERE id = $1 \
+     RETURNING last_batch, read_backs";
 
 /// Forgets the writers of lives that ended long ago.
 pub(super) const FORGET_WRITERS: &str = "DELETE FROM writers WHERE seen < now() - INTERVAL '7 days'";
