@@ -29,6 +29,8 @@ pub(super) const OBJECTS_MAX: usize = 256;
 const _: () = assert!(OBJECTS_MAX < HAND_OVER_PIECES_MAX);
 /// Writes behind a put: its tags, its locks, its ACL, and events. A put with more is packed where it is.
 pub(in crate::write) const BEHIND_MAX: usize = 32;
+/// The longest record of an object. Headers and metadata of requests are bounded to much less.
+const RECORD_LENGTH_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Serialize, Deserialize)]
 struct Lot<'a> {
@@ -125,6 +127,7 @@ fn object(handed: Handed<'_>, bytes: Bytes) -> Option<TakenObject> {
     let Handed { record, hash, is_untagged, behind } = handed;
     let length_bytes = u32::try_from(bytes.len()).ok()?;
     let is_fit = (1..=PACKED_LENGTH_BYTES_MAX).contains(&bytes.len())
+        && record.len() <= RECORD_LENGTH_BYTES_MAX
         && behind.len() <= BEHIND_MAX
         && behind.iter().all(goes_behind)
         && blake3::hash(&bytes) == blake3::Hash::from(hash);

@@ -10,8 +10,9 @@ use super::objects::{arrays, names};
 /// Changes nothing if a bucket is not the same or a key is there (`fits` is empty then), or if the writer has read its row back since:
 /// unlike a transaction that gets no COMMIT, a statement whose client has gone goes on, and may come to its end after the client was
 /// told that it had not, and has tried again. The row is locked before anything is stored, so that whoever reads it back waits.
-/// A key that another writer makes meanwhile, and a
-/// volume that is not open at its epoch, are found when the others have been stored: the division by zero undoes all.
+///
+/// A key that another writer makes meanwhile, and a volume that is not open at its epoch, are found when the others have been
+/// stored: the division by zero undoes all.
 pub(in crate::postgres) const STORE: &str = concat!(
     "WITH held AS (SELECT b.id FROM buckets b \
      JOIN UNNEST($21::bytea[], $22::bytea[]) AS u (id, row_hash) ON b.id = u.id AND b.row_hash = u.row_hash \
