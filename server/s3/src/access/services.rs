@@ -10,6 +10,8 @@ use super::rules::{Rules, Stored};
 pub(crate) const LOGGING: &str = "logging.s3.amazonaws.com";
 /// Who delivers inventories.
 pub(crate) const INVENTORY: &str = "s3.amazonaws.com";
+/// Neither the number nor the canonical id of an account.
+const NO_ACCOUNT: &str = "none";
 
 /// Whether a service may write that key on behalf of a bucket: by the target's policy or, for access logs and where lists
 /// count, by its list.
@@ -27,9 +29,17 @@ pub(crate) fn may_write(service: &str, source: &Rules, (target, key): (&Rules, &
 /// Whether the logs of a bucket may be written below a prefix, as Ceph's object gateway decides it: by the target's policy alone,
 /// which names the service, and is asked of the prefix. It may name the source's account by its number or its canonical id.
 pub(crate) fn may_log_below(source: &Rules, (target, prefix): (&Rules, &str)) -> bool {
-    let accounts = [&source.owner.account, &source.owner.canonical];
-    let said = accounts.map(|account| by_policy(LOGGING, (source, account), (target, prefix)));
-    !said.contains(&ResourceDecision::ExplicitDeny) && said.contains(&ResourceDecision::Allow(Grant::Caller))
+    let said = |account: &str| by_policy(LOGGING, (source, account), (target, prefix));
+    let names = [said(&source.owner.account), said(&source.owner.canonical)];
+    let allows = |said: &ResourceDecision| *said == ResourceDecision::Allow(Grant::Caller);
+    // A policy that is for all but some accounts names one by one of its names only: the other must not pass for somebody else's.
+    match said(NO_ACCOUNT) {
+        ResourceDecision::Allow(_) => names.iter().all(allows),
+        ResourceDecision::ImplicitDeny => {
+            !names.contains(&ResourceDecision::ExplicitDeny) && names.iter().any(allows)
+        }
+        ResourceDecision::ExplicitDeny => names.iter().any(allows),
+    }
 }
 
 /// What the target's policy says of a service that writes there on behalf of a bucket of an account.

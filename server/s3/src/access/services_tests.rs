@@ -69,3 +69,24 @@ fn ceph_lets_logs_in_by_a_policy_for_their_prefix_alone() {
     assert!(by_aws(&allow("log/*", &number)));
     assert!(!by_aws(&allow("log/", &number)) && !by_aws(&allow("log/*", &canonical)));
 }
+
+/// Who was left out by one of its names was let in by the other.
+#[test]
+fn ceph_keeps_out_whom_a_policy_for_all_others_leaves_out() {
+    let source = rules("source", '1', "");
+    let other_than = |effect: &str, account: char, length| {
+        let account = std::iter::repeat_n(account, length).collect::<String>();
+        let equals = statement(effect, SERVICE, "log/*", &account);
+        equals.replace("StringEquals", "StringNotEquals")
+    };
+    let lets_in = |statements: &str| may_log_below(&source, (&rules("logs", '2', statements), "log/"));
+    for length in [12, 64] {
+        assert!(!lets_in(&other_than("Allow", '1', length)), "{length}");
+        assert!(lets_in(&other_than("Allow", '3', length)), "{length}");
+        let allow = other_than("Allow", '3', length);
+        assert!(lets_in(&format!("{allow},{}", other_than("Deny", '1', length))), "all but it are denied");
+        assert!(!lets_in(&format!("{allow},{}", other_than("Deny", '3', length))), "all but another are");
+        let denied = statement("Deny", SERVICE, "log/*", &"1".repeat(length));
+        assert!(!lets_in(&format!("{allow},{denied}")), "it is denied by name");
+    }
+}

@@ -202,6 +202,10 @@ impl Pass<'_> {
         // What the blocks are told of the bucket is to be what it is now, not what it was when a long walk began.
         let bucket = self.inner.store.bucket(&self.bucket.name).await?;
         let Some(bucket) = bucket.filter(|bucket| bucket.id == self.bucket.id) else { return Ok(()) };
+        let told = began.clone().while_moving(dues.len() as u64);
+        if !keep(self.inner, self.bucket, self.aim, &told).await? {
+            return Ok(());
+        }
         let moved = transit(self.inner, &bucket, dues).await?;
         self.place.note_moved(moved, &began);
         Ok(())

@@ -74,6 +74,9 @@ pub(super) struct Place {
     moved: u64,
     #[serde(default)]
     failures: Failures,
+    /// How many it moves now: these lie behind the place, which is kept again when they are moved.
+    #[serde(default)]
+    moving: u64,
 }
 
 /// How far the moves of a bucket's versions are.
@@ -87,6 +90,8 @@ pub(crate) struct MoveProgress {
     pub(crate) moved: u64,
     /// Those that could not be.
     pub(crate) failures: Failures,
+    /// How many are moved now.
+    pub(crate) moving: u64,
 }
 
 /// A place between keys: the prefix that is walked, and the last key before it.
@@ -146,9 +151,14 @@ impl Place {
         self.failures.merge(moved.failures);
     }
 
-    /// Whether this walk of moves failed in something, or has moved something and goes on.
+    /// The place while so many versions behind it are moved, which may take long.
+    pub(super) fn while_moving(self, moving: u64) -> Self {
+        Self { moving, ..self }
+    }
+
+    /// Whether this walk of moves failed in something, or moves something or has, and goes on.
     pub(super) fn has_progress(&self) -> bool {
-        self.failures.count > 0 || (self.stage != Stage::Done && self.moved > 0)
+        self.failures.count > 0 || (self.stage != Stage::Done && (self.moved > 0 || self.moving > 0))
     }
 
     /// How far this walk of moves is, if there is something to tell and it follows `rules`.
@@ -158,6 +168,7 @@ impl Place {
             since: UnixMillis(self.began_ms),
             moved: self.moved,
             failures: self.failures,
+            moving: self.moving,
         })
     }
 
@@ -229,6 +240,7 @@ impl Place {
     /// Begins the key anew within which a former walk was cut off: how many of its older versions there are now, and when
     /// each was replaced, is not what it was then.
     pub(super) fn resume(&mut self) {
+        self.moving = 0;
         if self.stage == Stage::Versions && self.order.is_some() {
             self.order = Some(ORDER_MAX);
             (self.older_met, self.replaced_ms) = (0, None);

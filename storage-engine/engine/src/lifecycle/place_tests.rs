@@ -171,6 +171,11 @@ fn what_could_not_be_moved_is_told_until_it_is_moved_or_the_rules_are_others() {
     let moved = |done, failed| Moved { done, left: failed, failures: failures(failed) };
     let mut place = Place { rules: "a".into(), began_ms: 5 * DAY_MS, ..at_key("d") };
     assert_eq!(place.clone().progress("a"), None, "nothing became of it yet");
+    // It was told of only when the first 16 GiB were moved.
+    let mut moving = place.clone().while_moving(9);
+    assert!(moving.clone().progress("a").is_some_and(|told| told.is_running && told.moving == 9));
+    moving.resume();
+    assert_eq!(moving, place, "a walk that was cut off counts them anew");
     place.note_moved(moved(3, 0), &at_key("b"));
     assert!(place.clone().progress("a").is_some_and(|told| told.is_running && told.moved == 3));
     place.note_moved(moved(4, 2), &at_key("b"));

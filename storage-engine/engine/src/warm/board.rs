@@ -236,7 +236,7 @@ impl TierJob {
 
     /// The moves of a bucket. What failed waits for the next walk.
     fn of_moves(moves: MoveProgress, bucket: BucketName, holder: Option<NodeId>) -> Self {
-        let MoveProgress { is_running, since, moved, failures } = moves;
+        let MoveProgress { is_running, since, moved, failures, moving } = moves;
         Self {
             work: TierWork::Move,
             number: None,
@@ -245,7 +245,7 @@ impl TierJob {
             holder,
             since,
             done: moved,
-            found: moved.saturating_add(failures.count),
+            found: moved.saturating_add(failures.count).saturating_add(moving),
             is_listed: !is_running,
             failures,
             copied_bytes: 0,

@@ -32,18 +32,22 @@ const FAILED_PAUSE: Duration = Duration::from_secs(30);
 
 type Place = (BucketId, ObjectKey, WriteId);
 
-/// Restores that failed lately.
+/// Restores that failed lately, and as what they are wanted.
 #[derive(Default)]
-pub(super) struct Failed(HashMap<Place, Instant>);
+pub(super) struct Failed(HashMap<Place, (WarmKind, Instant)>);
 
 impl Failed {
     fn rested(&mut self) -> usize {
-        self.0.retain(|_, since| since.elapsed() < FAILED_PAUSE);
+        self.0.retain(|_, (_, since)| since.elapsed() < FAILED_PAUSE);
         self.0.len()
+    }
+
+    fn count(&self, kind: WarmKind) -> u64 {
+        self.0.values().filter(|(of, _)| *of == kind).count() as u64
     }
 }
 
-/// What this process could not restore, by what it is wanted as, as long as something is.
+/// What this process could not restore when it tried last, by what it is wanted as.
 #[derive(Default)]
 pub(super) struct NotRestored(Mutex<BTreeMap<WarmKind, Failures>>);
 
@@ -52,8 +56,14 @@ impl NotRestored {
         self.0.lock().entry(kind).or_default().add(reason);
     }
 
-    fn forget(&self, kind: WarmKind) {
-        self.0.lock().remove(&kind);
+    /// So many are left alone for a while. Those that are not any more are tried again, and count anew if they fail.
+    fn set(&self, kind: WarmKind, count: u64) {
+        let mut all = self.0.lock();
+        if count == 0 {
+            all.remove(&kind);
+        } else if let Some(failures) = all.get_mut(&kind) {
+            failures.count = count;
+        }
     }
 
     pub(super) fn of(&self, kind: WarmKind) -> Failures {
@@ -79,14 +89,12 @@ async fn restore_wanted(
     while inner.does_shared_work() {
         let resting = failed.rested();
         let limit = PAGE.saturating_add(u32::try_from(resting).unwrap_or(u32::MAX));
+        kinds.iter().for_each(|kind| inner.warm.not_restored.set(*kind, failed.count(*kind)));
         let mut next = None;
         for kind in kinds {
             let (from, until) = (UnixMillis(i64::MIN), UnixMillis(i64::MAX));
             let query = WarmQuery { kind: *kind, from, until, limit };
             let mut wanted = inner.store.warm_of_kind(query).await?;
-            if wanted.is_empty() {
-                inner.warm.not_restored.forget(*kind);
-            }
             wanted.retain(|found| !failed.0.contains_key(&(found.bucket, found.key.clone(), found.write)));
             if !wanted.is_empty() {
                 next = Some((*kind, wanted));
@@ -131,7 +139,7 @@ async fn restore_all(
         Made::Failed(wish, reason) => {
             inner.warm.not_restored.add(kind, reason);
             let place = (wish.bucket, wish.key.clone(), wish.row.object.write);
-            failed.0.insert(place, Instant::now());
+            failed.0.insert(place, (kind, Instant::now()));
         }
         Made::NoRoom(wish) => homeless.push(*wish),
     };
@@ -258,3 +266,7 @@ async fn ended_events(
         None => Ok(Vec::new()),
     }
 }
+
+#[cfg(test)]
+#[path = "restore_tests.rs"]
+mod tests;
