@@ -285,22 +285,30 @@ async fn append(mut volume: Arc<OpenVolume>, filling: Filling, rerun: Rerun) -> 
 /// Lays bytes that were a run of another code out for this volume and appends them.
 async fn append_anew(
     volume: &Arc<OpenVolume>,
-    mut bytes: &[u8],
+    bytes: &[u8],
     blob_offset: u64,
     rerun: &Rerun,
 ) -> Result<Vec<Appended>> {
-    let mut filling =
-        Filling::new(Arc::clone(&volume.codec), blob_offset, rerun.tier.run_stripes_max(), Vec::new());
-    while !bytes.is_empty() {
-        let taken = filling.fill(bytes);
-        bytes = bytes.get(taken..).unwrap_or_default();
+    let start = |at: usize| {
+        let stripes_max = rerun.tier.run_stripes_max();
+        Filling::new(Arc::clone(&volume.codec), blob_offset + at as u64, stripes_max, Vec::new())
+    };
+    let (mut runs, mut filling, mut at) = (Vec::new(), start(0), 0);
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        at += filling.fill(rest);
         if filling.stripe_is_full() {
             filling.seal(rerun.blob, &rerun.record)?;
-            filling.extend();
+            // What was one run of a wide code is several of a narrow one.
+            if filling.is_long() {
+                runs.push(std::mem::replace(&mut filling, start(at)));
+            } else {
+                filling.extend();
+            }
         }
     }
-    let mut appended = Vec::new();
-    for run in filling.conclude(rerun.blob, &rerun.record)? {
+    runs.extend(filling.conclude(rerun.blob, &rerun.record)?);
+    let mut appended = Vec::with_capacity(runs.len());
+    for run in runs {
         let (mut run, length_bytes, _) = run.into_run();
         let offset = volume.append(&mut run, Flush::Later).await?;
         appended.push((Arc::clone(volume), offset, length_bytes));
