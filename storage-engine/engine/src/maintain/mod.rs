@@ -48,6 +48,8 @@ pub(crate) use rebuild::block_of;
 use reclaim::Reclaimer;
 #[cfg(test)]
 pub(crate) use records::{may_hold_records, records_in};
+#[cfg(test)]
+pub(crate) use rewrite::destination;
 pub(crate) use rewrite::{Rewritten, Span, copy_span, rewrite, verify_extent};
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};

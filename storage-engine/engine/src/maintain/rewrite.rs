@@ -1,13 +1,14 @@
 //! Writing a blob's extents again, to another volume: for compaction, and for uploads that met a failing drive.
 
-use std::slice;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::future::try_join_all;
 use futures::stream::FuturesOrdered;
-use granary_metadata::{BlobMove, BlobRow, Commit, Extent, Outcome, VolumeAdvance, VolumeRow, Write};
-use granary_types::{BlobId, StorageClass};
+use granary_metadata::{
+    BlobMove, BlobRow, Commit, Extent, Outcome, Transition, VolumeAdvance, VolumeRow, Write,
+};
+use granary_types::BlobId;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
@@ -22,6 +23,8 @@ use crate::volume::{OpenVolume, VolumeView};
 use crate::write::{BlobWriter, Finished, WrittenBlob};
 
 const ATTEMPTS_MAX: usize = 3;
+/// What is copied in one piece: so much is written once more if a drive fails under it.
+const PIECE_BYTES_MAX: u64 = 256 << 20;
 /// Stripes that are read back together: one long read of each disk.
 const STRIPES_VERIFIED: usize = 8;
 
@@ -44,34 +47,62 @@ pub(crate) async fn move_blob(
     if !blob.extents.iter().any(is_there) {
         return Ok(0);
     }
-    let bytes = blob.extents.iter().filter(|extent| is_there(extent)).map(|e| e.length_bytes).sum();
-    let tier = match class_of(inner, blob.id, &record).await? {
-        Some(class) => inner.pool.tiers.for_keeping(class),
-        None => inner.pool.tiers.of_unknown(victim),
-    };
+    let bytes = blob.extents.iter().filter(|extent| is_there(extent)).map(|extent| extent.length_bytes).sum();
+    let (tier, owner) = destination(inner, blob.id, victim, &record).await?;
     let tier = inner.pool.for_compacting(tier, victim);
     let rewritten = rewrite(inner, blob, (tier, record), is_there, None).await?;
     let moved = BlobMove { blob: blob.id, from: blob.extents.clone(), to: rewritten.extents };
-    let commit = Commit { advances: rewritten.advances, writes: vec![Write::MoveBlob(Box::new(moved))] };
-    let outcome = inner.commit_one(commit).await?;
+    let write = match owner {
+        Some(owner) => Write::Transition(Box::new(Transition { moves: vec![moved], ..owner })),
+        None => Write::MoveBlob(Box::new(moved)),
+    };
+    let outcome = inner.commit_one(Commit { advances: rewritten.advances, writes: vec![write] }).await?;
     drop(rewritten.volumes);
     Ok(if matches!(outcome, Outcome::Done { .. }) { bytes } else { 0 })
 }
 
-/// The class of what a blob was written for, if that is still there.
-async fn class_of(inner: &Inner, blob: BlobId, record: &[u8]) -> Result<Option<StorageClass>> {
-    let Some(BlobRecord { bucket, key, version, part }) = BlobRecord::decode(record) else { return Ok(None) };
+/// The tier that a blob belongs to, by the class of what it was written for. If that is another one than its volume's, the blob may be
+/// moved only with the version, as long as that keeps its class: it may be about to get the class of the tier where the blob lies.
+pub(crate) async fn destination(
+    inner: &Inner,
+    blob: BlobId,
+    victim: &VolumeRow,
+    record: &[u8],
+) -> Result<(Tier, Option<Transition>)> {
+    let tiers = &inner.pool.tiers;
+    let stays = (tiers.of_unknown(victim), None);
+    let Some(BlobRecord { bucket, key, version, part }) = BlobRecord::decode(record) else {
+        return Ok(stays);
+    };
     for version in [Some(version), None] {
         let found = inner.store.object(bucket, &key, version).await?.map(|row| row.object);
-        if let Some(object) = found.filter(|object| object.content.parts().iter().any(|p| p.blob == blob)) {
-            return Ok(Some(object.storage_class));
+        let Some(object) = found else { continue };
+        let named = object.content.parts().iter().filter(|part| part.blob == blob).count();
+        if named == 0 {
+            continue;
         }
+        let tier = tiers.for_keeping(object.storage_class);
+        if tiers.is_in(victim, tier) {
+            return Ok((tier, None));
+        }
+        // Others may have another class, and then it is right for one of them at the most.
+        let only_this = u32::try_from(named).unwrap_or(u32::MAX - 1);
+        let references = inner.store.count_references(&[(blob, only_this + 1)]).await?;
+        if references.first().is_none_or(|count| *count > only_this) {
+            return Ok(stays);
+        }
+        let class = object.storage_class;
+        let (version, write, place, moves) = (object.version, object.write, None, Vec::new());
+        let owner = Transition { bucket, key, version, write, from: class, to: class, place, moves };
+        return Ok((tier, Some(owner)));
     }
-    let Some((upload, _)) = part else { return Ok(None) };
-    Ok(inner.store.upload(bucket, &key, upload).await?.map(|row| row.storage_class))
+    let Some((upload, _)) = part else { return Ok(stays) };
+    let upload = inner.store.upload(bucket, &key, upload).await?;
+    Ok(upload.map_or(stays, |row| (tiers.for_keeping(row.storage_class), None)))
 }
 
-/// Copies the extents that `must_move` names to a tier, one by one, and keeps the others.
+/// Copies the extents that `must_move` names to a tier, and keeps the others. Those that follow each other are copied in one piece:
+/// uploads at the same time share a volume and leave short extents, and each piece ends with a flush.
 pub(crate) async fn rewrite(
     inner: &Arc<Inner>,
     blob: &BlobRow,
@@ -81,20 +112,43 @@ pub(crate) async fn rewrite(
 ) -> Result<Rewritten> {
     let mut result = Rewritten { extents: Vec::new(), advances: Vec::new(), volumes: Vec::new() };
     let mut at = 0;
-    for extent in &blob.extents {
-        if must_move(extent) {
-            let span = Span { extents: slice::from_ref(extent), range: (0, extent.length_bytes), at };
+    for extents in pieces(&blob.extents, &must_move) {
+        let length_bytes = length_of(extents);
+        if extents.first().is_some_and(&must_move) {
+            let span = Span { extents, range: (0, length_bytes), at };
             let copy =
                 copy_span(inner, blob.id, span, (tier, record.clone()), throttle.as_deref_mut()).await?;
             result.extents.extend(copy.extents);
             result.advances.extend(copy.advances);
             result.volumes.extend(copy.volumes);
         } else {
-            result.extents.push(extent.clone());
+            result.extents.extend_from_slice(extents);
         }
-        at += extent.length_bytes;
+        at += length_bytes;
     }
     Ok(result)
+}
+
+/// Extents that follow each other and are all to be moved, or all not: as much as is copied in one piece, or a single one.
+fn pieces<'e>(extents: &'e [Extent], must_move: impl Fn(&Extent) -> bool) -> Vec<&'e [Extent]> {
+    let mut pieces = Vec::new();
+    for mut alike in extents.chunk_by(|one, next| must_move(one) == must_move(next)) {
+        while !alike.is_empty() {
+            let mut length_bytes = 0;
+            let fitting = alike.iter().take_while(|extent| {
+                length_bytes += extent.length_bytes;
+                length_bytes <= PIECE_BYTES_MAX
+            });
+            let (piece, rest) = alike.split_at(fitting.count().max(1));
+            pieces.push(piece);
+            alike = rest;
+        }
+    }
+    pieces
+}
+
+fn length_of(extents: &[Extent]) -> u64 {
+    extents.iter().map(|extent| extent.length_bytes).sum()
 }
 
 /// Bytes of a blob.
@@ -235,3 +289,7 @@ impl Engine {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "rewrite_tests.rs"]
+mod tests;

@@ -22,6 +22,9 @@ const BLOBS_PAGE: usize = 1_000;
 /// Copies of shared blobs count when there is so much of them, or as much as a volume takes: no more is lost of the work when it is cut
 /// off, and no more waits for its commit.
 const STEP_BYTES: u64 = 4 << 30;
+/// Extents that an object's new class depends on, beside those that move with it: some megabytes in the commit. What was moved lies in
+/// long extents, so that more are in place only where a full tier's writes went elsewhere; the rest is then taken to lie there still.
+const EXTENTS_HELD_MAX: usize = 50_000;
 
 /// A large object to be moved.
 pub(super) struct Large {
@@ -57,8 +60,8 @@ fn begin_of(blob: &BlobRow) -> Option<(VolumeId, u64)> {
 }
 
 /// Moves the blobs of a large object that do not lie in the tier yet, and then gives it its class. What others refer to as well
-/// stays where it is for them: the object gets copies. If others refer to a blob only since it was looked at, the object has to
-/// be looked at again.
+/// stays where it is for them: the object gets copies. If others refer to a blob only since it was looked at, or a blob that was
+/// in place is no more, the object has to be looked at again.
 pub(super) async fn move_large(
     inner: &Arc<Inner>,
     bucket: &Bucket,
@@ -70,7 +73,15 @@ pub(super) async fn move_large(
     let key = transition.key.clone();
     let tells = BlobRecord { bucket: bucket.id, key, version: object.version, part: None }.encode()?;
     let named = named(&object.content);
-    let mut apart = Apart { inner, tier, record: tells, copies, named, volumes: HashMap::new() };
+    let mut apart = Apart {
+        inner,
+        tier,
+        record: tells,
+        copies,
+        named,
+        volumes: HashMap::new(),
+        in_place: HashMap::new(),
+    };
     let (mut own, shared) = apart.out_of_place(&object.content).await?;
     let last = if shared.is_empty() { own.pop() } else { None };
     for blob in own {
@@ -82,7 +93,7 @@ pub(super) async fn move_large(
     }
     if !shared.is_empty() {
         let copying = Copying { bucket, object, transition, made: Made::default() };
-        return copying.copy_all(&apart, shared, events, throttle).await;
+        return copying.copy_all(&mut apart, shared, events, throttle).await;
     }
     let mut recorded = Recorded::default();
     if let Some(blob) = last {
@@ -92,6 +103,7 @@ pub(super) async fn move_large(
         transition.moves.push(moved);
         (recorded.advances, recorded.volumes) = (copy.advances, copy.volumes);
     }
+    transition.moves.extend(apart.stays());
     recorded.writes.push(Write::Transition(Box::new(transition)));
     recorded.writes.extend(events);
     crash_point("tier.after_verify_before_commit");
@@ -123,12 +135,13 @@ impl Copying<'_> {
     /// them it gets its class.
     async fn copy_all(
         mut self,
-        apart: &Apart<'_>,
+        apart: &mut Apart<'_>,
         shared: Vec<BlobRow>,
         events: Vec<Write>,
         throttle: &mut Throttle,
     ) -> Result<Outcome> {
-        let _turn = apart.copies.turn.lock().await;
+        let copies = apart.copies;
+        let _turn = copies.turn.lock().await;
         let step_bytes = STEP_BYTES.min(apart.inner.options.volume_limit_bytes);
         for blob in shared {
             if self.made.bytes >= step_bytes {
@@ -143,16 +156,25 @@ impl Copying<'_> {
             }
         }
         crash_point("tier.after_verify_before_commit");
+        self.transition.moves.extend(apart.stays());
         let outcome = self.commit(apart, self.transition.to, events).await?;
         apart.inner.wake_for_events();
         crash_point("tier.after_commit");
         Ok(outcome)
     }
 
-    /// Copies a blob whole to another one, unless another version has done that; `false` if it is gone.
-    async fn copy(&mut self, apart: &Apart<'_>, from: BlobId, throttle: &mut Throttle) -> Result<bool> {
+    /// Copies a blob whole to another one, unless another version has done that; `false` if it is gone, or that copy not in its place.
+    async fn copy(&mut self, apart: &mut Apart<'_>, from: BlobId, throttle: &mut Throttle) -> Result<bool> {
         let to = match apart.copies.of(apart.tier, from) {
-            Some(id) => NewBlob { id, extents: Vec::new() },
+            Some(id) => {
+                // Who made it may have another class still, and compaction have put it there.
+                let Some(copy) = apart.now(id).await? else { return Ok(false) };
+                if apart.must_move(&copy).await? {
+                    return Ok(false);
+                }
+                apart.in_place.insert(id, copy.extents);
+                NewBlob { id, extents: Vec::new() }
+            }
             None => {
                 let Some(blob) = apart.now(from).await? else { return Ok(false) };
                 let id = BlobId::random().map_err(EngineError::drawing)?;
@@ -173,11 +195,13 @@ impl Copying<'_> {
     /// Lets the object refer to the copies that were made, and have a class.
     async fn commit(
         &mut self,
-        apart: &Apart<'_>,
+        apart: &mut Apart<'_>,
         class: StorageClass,
         events: Vec<Write>,
     ) -> Result<Outcome> {
         let copied: Vec<Copied> = self.made.apart.iter().map(|apart| (apart.from, apart.to.id)).collect();
+        let made = self.made.apart.iter().map(|apart| &apart.to).filter(|to| !to.extents.is_empty());
+        apart.in_place.extend(made.map(|to| (to.id, to.extents.clone())));
         let (record, mut recorded) = self.so_far(class)?;
         recorded.writes.extend(events);
         let outcome = apart.commit(record, recorded).await?;
@@ -218,6 +242,8 @@ struct Apart<'a> {
     named: HashMap<BlobId, u32>,
     /// Whether volumes that were asked for lie there.
     volumes: HashMap<VolumeId, bool>,
+    /// The blobs of the object that need not move, or not any more, with the extents in which they were found or put.
+    in_place: HashMap<BlobId, Vec<Extent>>,
 }
 
 impl Apart<'_> {
@@ -232,12 +258,25 @@ impl Apart<'_> {
             for blob in self.inner.store.blobs(ids).await? {
                 if self.must_move(&blob).await? {
                     left.push(blob);
+                } else {
+                    self.in_place.insert(blob.id, blob.extents);
                 }
             }
         }
         left.sort_by_key(begin_of);
         let shared = self.shared_of(left.iter().map(|blob| blob.id)).await?;
         Ok(left.into_iter().partition(|blob| !shared.contains(&blob.id) && !self.has_copy(blob)))
+    }
+
+    /// Moves of what is in place to where it is: with them the object gets its class only if all of it lies there still. Compaction puts
+    /// a blob back to the tier of the class that the object had before.
+    fn stays(&mut self) -> impl Iterator<Item = BlobMove> + use<> {
+        let in_place = std::mem::take(&mut self.in_place).into_iter();
+        let mut room = EXTENTS_HELD_MAX;
+        in_place.filter_map(move |(blob, extents)| {
+            room = room.checked_sub(extents.len())?;
+            Some(BlobMove { blob, from: extents.clone(), to: extents })
+        })
     }
 
     fn has_copy(&self, blob: &BlobRow) -> bool {
@@ -297,6 +336,7 @@ impl Apart<'_> {
     async fn move_own(&mut self, blob: BlobId, throttle: &mut Throttle) -> Result<Outcome> {
         let Some((moved, copy)) = self.copy_own(blob, throttle).await? else { return Ok(Outcome::Moved) };
         let Rewritten { advances, volumes, .. } = copy;
+        self.in_place.insert(moved.blob, moved.to.clone());
         let writes = vec![Write::MoveBlob(Box::new(moved))];
         let outcome = self.inner.commit_one(Commit { advances, writes }).await?;
         drop(volumes);

@@ -1,13 +1,14 @@
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use granary_metadata::conformance::sample;
 use granary_metadata::{PartRef, VolumeRow, VolumeState};
-use granary_types::{BucketName, DriveClass, ObjectKey};
+use granary_types::{BucketName, DriveClass, Etag, ObjectKey, PartNumber};
 
 use super::*;
-use crate::api::PutOptions;
-use crate::maintain::compact_volume;
+use crate::api::{CompleteOptions, PutOptions, UploadOptions};
+use crate::maintain::{compact_volume, destination};
 use crate::sample_body::SampleBody;
 use crate::{Engine, EngineOptions};
 
@@ -42,33 +43,121 @@ async fn sealed(engine: &Engine, id: VolumeId) -> VolumeRow {
     }
 }
 
-/// The blob was taken for where it had lain when the object was looked at: the move began again on another day.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_blob_is_moved_that_was_compacted_since_the_object_was_looked_at() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = [dir.path().join("d0"), dir.path().join("d1")];
+/// A store with one SSD and one disk in which nothing happens by itself.
+async fn open_tiered(dir: &Path) -> Engine {
+    let data = [dir.join("d0"), dir.join("d1")];
     let mut options = EngineOptions::new(data.to_vec());
     options.drive_classes = data.into_iter().zip([DriveClass::Ssd, DriveClass::Hdd]).collect();
     options.maintenance_interval = Duration::from_hours(1);
     let engine = Engine::open(options).await.unwrap();
-    let (bucket, key) = (BucketName::new("bucket").unwrap(), ObjectKey::new("k").unwrap());
-    engine.create_bucket(&bucket, "us-east-1", "root").await.unwrap();
-    let mut body = SampleBody(Some(Bytes::from(vec![7; 300_000])));
-    engine.put_object(&bucket, &key, PutOptions::default(), &mut body).await.unwrap();
-    let (inner, pool) = (&engine.inner, &engine.inner.pool);
-    let id = engine.bucket(&bucket).await.unwrap().id;
+    engine.create_bucket(&bucket_name(), "us-east-1", "root").await.unwrap();
+    engine
+}
+
+fn bucket_name() -> BucketName {
+    BucketName::new("bucket").unwrap()
+}
+
+fn body() -> SampleBody {
+    SampleBody(Some(Bytes::from(vec![7; 300_000])))
+}
+
+fn apart<'a>(inner: &'a Arc<Inner>, record: Vec<u8>, content: &Content, copies: &'a Copies) -> Apart<'a> {
+    let tier = inner.pool.tiers.for_writing(StorageClass::StandardIa).unwrap();
+    let named = named(content);
+    Apart { inner, tier, record, copies, named, volumes: HashMap::new(), in_place: HashMap::new() }
+}
+
+/// Writes what lives in a blob's volume elsewhere, and frees it.
+async fn compact_around(engine: &Engine, apart: &Apart<'_>, blob: BlobId) {
+    let before = apart.now(blob).await.unwrap().unwrap().extents;
+    let volume = sealed(engine, before[0].volume).await;
+    compact_volume(&engine.inner, &volume).await.unwrap();
+    assert_ne!(apart.now(blob).await.unwrap().unwrap().extents, before);
+}
+
+/// The blob was taken for where it had lain when the object was looked at: the move began again on another day.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_is_moved_that_was_compacted_since_the_object_was_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open_tiered(dir.path()).await;
+    let key = ObjectKey::new("k").unwrap();
+    engine.put_object(&bucket_name(), &key, PutOptions::default(), &mut body()).await.unwrap();
+    let (inner, copies) = (&engine.inner, Copies::default());
+    let id = engine.bucket(&bucket_name()).await.unwrap().id;
     let content = inner.store.object(id, &key, None).await.unwrap().unwrap().object.content;
-    let tier = pool.tiers.for_writing(StorageClass::StandardIa).unwrap();
-    let (record, copies, named) = (Vec::new(), &Copies::default(), named(&content));
-    let mut apart = Apart { inner, tier, record, copies, named, volumes: HashMap::new() };
+    let mut apart = apart(inner, Vec::new(), &content, &copies);
     let (own, shared) = apart.out_of_place(&content).await.unwrap();
     assert!(own.len() == 1 && shared.is_empty());
-    let volume = sealed(&engine, own[0].extents[0].volume).await;
-    compact_volume(inner, &volume).await.unwrap();
-    assert_ne!(apart.now(own[0].id).await.unwrap().unwrap().extents, own[0].extents);
+    compact_around(&engine, &apart, own[0].id).await;
 
     let outcome = apart.move_own(own[0].id, &mut Throttle::new(inner)).await.unwrap();
     assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
     assert!(apart.out_of_place(&content).await.unwrap().0.is_empty(), "it lies on the disk");
+    engine.close().await.unwrap();
+}
+
+/// Compaction put the part that had moved back to where the object's class was, and then the object got its new one: its bytes
+/// stayed on the SSDs for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_gets_no_class_where_a_part_of_it_was_compacted_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open_tiered(dir.path()).await;
+    let (name, key) = (bucket_name(), ObjectKey::new("k").unwrap());
+    let (upload, _) = engine.create_upload(&name, &key, UploadOptions::default()).await.unwrap();
+    let mut parts = Vec::new();
+    for number in [1, 2] {
+        let part = (upload, PartNumber::new(number).unwrap());
+        parts.push(engine.put_part(&name, &key, part, None, &mut body()).await.unwrap());
+    }
+    let options =
+        CompleteOptions { parts, etag: Etag::new("x-2"), checksum: None, conditions: Default::default() };
+    engine.complete_upload(&name, &key, upload, options).await.unwrap();
+    let (inner, copies) = (&engine.inner, Copies::default());
+    let bucket = engine.bucket(&name).await.unwrap();
+    let object = inner.store.object(bucket.id, &key, None).await.unwrap().unwrap().object;
+    let tells = BlobRecord { bucket: bucket.id, key: key.clone(), version: object.version, part: None }
+        .encode()
+        .unwrap();
+    let mut apart = apart(inner, tells, &object.content, &copies);
+    let (own, _) = apart.out_of_place(&object.content).await.unwrap();
+    assert!(own.len() == 2 && apart.in_place.is_empty());
+    for blob in &own {
+        apart.move_own(blob.id, &mut Throttle::new(inner)).await.unwrap();
+    }
+    // Compaction that asked for the class only now, and is slow.
+    let volume = inner.store.volume(apart.now(own[0].id).await.unwrap().unwrap().extents[0].volume);
+    let (_, owner) =
+        destination(inner, own[0].id, &volume.await.unwrap().unwrap(), &apart.record).await.unwrap();
+    let transition = |moves| Transition {
+        bucket: bucket.id,
+        key: key.clone(),
+        version: object.version,
+        write: object.write,
+        from: object.storage_class,
+        to: StorageClass::StandardIa,
+        place: None,
+        moves,
+    };
+    let record = ObjectRecord::of_class(&bucket, &key, &object, StorageClass::StandardIa).unwrap();
+    let moves: Vec<BlobMove> = apart.stays().collect();
+    assert_eq!(moves.len(), 2);
+    compact_around(&engine, &apart, own[0].id).await;
+    let writes = vec![Write::Transition(Box::new(transition(moves)))];
+    let recorded = Recorded { writes, ..Recorded::default() };
+    assert_eq!(inner.commit_recorded(record.clone(), recorded).await.unwrap(), [Outcome::Moved]);
+    assert_eq!(apart.out_of_place(&object.content).await.unwrap().0.len(), 2, "both are on the SSD again");
+
+    // It is looked at again.
+    let told = Told { record, transition: transition(Vec::new()), events: Vec::new() };
+    let large = Large { object: object.clone(), told, tier: apart.tier };
+    let moved = super::super::move_one_large(inner, &bucket, large, &copies).await;
+    assert_eq!(moved.done, 1, "{moved:?}");
+    apart.volumes.clear();
+    assert!(apart.out_of_place(&object.content).await.unwrap().0.is_empty(), "it lies on the disk");
+    let late = Transition { moves: apart.stays().collect(), ..owner.unwrap() };
+    let outcome =
+        inner.commit_one(Commit { advances: Vec::new(), writes: vec![Write::Transition(Box::new(late))] });
+    assert_eq!(outcome.await.unwrap(), Outcome::Moved, "it has another class by now");
     engine.close().await.unwrap();
 }

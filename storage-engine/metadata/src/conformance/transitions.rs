@@ -78,15 +78,23 @@ pub async fn large_objects_change_class_with_their_blobs(store: &dyn MetadataSto
         BlobMove { blob: blob_id(7), from: new_blob(7, 1, 100).extents, to: new_blob(7, 2, 100).extents };
     let wanted =
         Transition { moves: vec![moved.clone()], ..transition("a", 0, 7, StorageClass::DeepArchive) };
-    let elsewhere = BlobMove { from: new_blob(8, 1, 100).extents, ..moved };
+    let elsewhere = BlobMove { from: new_blob(8, 1, 100).extents, ..moved.clone() };
     let late = Transition { moves: vec![elsewhere], ..wanted.clone() };
     assert_eq!(one(store, write(&late)).await, Outcome::Moved);
     let row = store.object(bucket_id(1), &key("a"), None).await.unwrap().unwrap();
     assert_eq!(row.object.storage_class, StorageClass::StandardIa);
+    // What only has to be where it is stays there.
+    let held = BlobMove { to: moved.from.clone(), ..moved.clone() };
+    let holding = Transition { moves: vec![held], ..transition("a", 0, 7, StorageClass::StandardIa) };
+    assert_eq!(one(store, write(&holding)).await, DONE);
+    assert_eq!((live(store, 1).await, live(store, 2).await), (100, 0));
+    assert_eq!(store.recount().await.unwrap(), []);
     assert_eq!(one(store, write(&wanted)).await, DONE);
     let row = store.object(bucket_id(1), &key("a"), None).await.unwrap().unwrap();
     assert_eq!((row.object.storage_class, row.order), (StorageClass::DeepArchive, 1));
     assert_eq!((live(store, 1).await, live(store, 2).await), (0, 100));
+    let late = Transition { from: StorageClass::DeepArchive, ..holding };
+    assert_eq!(one(store, write(&late)).await, Outcome::Moved, "it lies elsewhere");
     done(store, Write::Delete(delete(1, "a"))).await;
     assert_eq!((live(store, 1).await, live(store, 2).await), (0, 0));
     assert_eq!(store.recount().await.unwrap(), []);

@@ -249,9 +249,17 @@ pub struct BlobMove {
     pub to: Vec<Extent>,
 }
 
+impl BlobMove {
+    /// Whether the blob only has to be where it is, for something else to be applied.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        self.from == self.to
+    }
+}
+
 /// Give a version another storage class, and its bytes the place that goes with it. Nothing else of it changes. Applied only
 /// if the version is the one that `write` made, has the class `from`, and its blobs lie where the moves say; otherwise the
-/// outcome is [`Outcome::Moved`].
+/// outcome is [`Outcome::Moved`]. To the class that it has, its blobs move only as long as it has that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
     /// The bucket.
@@ -268,7 +276,7 @@ pub struct Transition {
     pub to: StorageClass,
     /// Where a packed object lies from now on, if not where it lay.
     pub place: Option<PackedLocation>,
-    /// The blobs of a large object that lie elsewhere from now on.
+    /// The blobs of a large object that lie elsewhere from now on, and those that must lie where they are.
     pub moves: Vec<BlobMove>,
 }
 

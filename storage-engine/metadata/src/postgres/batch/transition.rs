@@ -3,7 +3,7 @@
 use super::Batch;
 use crate::model::{BlobApart, Outcome, Transition};
 use crate::sqlite::apply::blobs::object_referrer;
-use crate::sqlite::apply::transition::{Swap, copies_needed, ends_restore, retier, swap, swaps};
+use crate::sqlite::apply::transition::{Swap, changes_row, copies_needed, ends_restore, retier, swap, swaps};
 
 impl Batch {
     pub(super) fn transition_object(&mut self, transition: &Transition, apart: &[BlobApart]) -> Outcome {
@@ -27,12 +27,12 @@ impl Batch {
         };
         swap(&mut stored.row.object.content, &swaps);
         let order = stored.row.order;
-        *changed = true;
+        *changed |= changes_row(transition, apart);
         if let Some((from, to)) = left.zip(transition.place.as_ref()) {
             self.add_live(to.volume, u64::from(to.length_bytes));
             self.drop_live(from.volume, u64::from(from.length_bytes));
         }
-        for moved in &transition.moves {
+        for moved in transition.moves.iter().filter(|moved| !moved.stays()) {
             self.move_blob(moved);
         }
         for blob in apart {

@@ -161,7 +161,7 @@ fn new_places_of<'w, E>(
     apart: &'w [BlobApart],
     visit: &mut impl FnMut(Place<'w>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let moved = transition.moves.iter().flat_map(|moved| &moved.to);
+    let moved = transition.moves.iter().filter(|moved| !moved.stays()).flat_map(|moved| &moved.to);
     let copied = apart.iter().flat_map(|apart| &apart.to.extents);
     moved.chain(copied).map(Place::Extent).try_for_each(&mut *visit)?;
     transition.place.as_ref().map_or(Ok(()), |place| visit(Place::Packed(place)))

@@ -71,6 +71,11 @@ pub(crate) fn swap(content: &mut Content, swaps: &[Swap]) {
     }
 }
 
+/// Whether the row of a version changes. Of what is only moved because the version has a certain class it does not, and may be long.
+pub(crate) fn changes_row(transition: &Transition, apart: &[BlobApart]) -> bool {
+    transition.from != transition.to || transition.place.is_some() || !apart.is_empty()
+}
+
 /// Whether a restore of an archived version ends with its transition.
 pub(crate) fn ends_restore(transition: &Transition) -> bool {
     transition.from.is_archive() && transition.from != transition.to
@@ -128,13 +133,16 @@ impl Batch<'_> {
         };
         swap(&mut stored.row.object.content, &swaps);
         let row = &stored.row;
-        let columns = ObjectColumns::new(bucket, key, &row.object, (row.order, stored.top_order), row.lock)?;
-        store(self.connection, statement, bucket, key, &columns)?;
+        if changes_row(transition, apart) {
+            let order = (row.order, stored.top_order);
+            let columns = ObjectColumns::new(bucket, key, &row.object, order, row.lock)?;
+            store(self.connection, statement, bucket, key, &columns)?;
+        }
         if let Some((from, to)) = left.zip(transition.place.as_ref()) {
             self.add_live(to.volume, u64::from(to.length_bytes))?;
             self.drop_live(from.volume, u64::from(from.length_bytes))?;
         }
-        for moved in &transition.moves {
+        for moved in transition.moves.iter().filter(|moved| !moved.stays()) {
             self.move_blob(moved)?;
         }
         for blob in apart {
