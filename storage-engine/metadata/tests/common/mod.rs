@@ -22,6 +22,8 @@ use granary_types::DriveId;
 pub const DATABASE: &str = "granary.sqlite";
 /// How long something is waited for that has to happen by itself, on however loaded a machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
+/// What a log's segment begins with.
+const SEGMENT_HEADER_BYTES: u64 = 104;
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// Opens what was closed just now. A process that another test starts at that moment has the files of this one, and with them
@@ -109,6 +111,22 @@ impl Homes {
             .collect();
         files.sort();
         files
+    }
+
+    /// Flips a bit so many quarters down the log of a home. A log has a segment more from the moment on at which one was prepared:
+    /// where that is, is a matter of luck.
+    pub fn flip_log(&self, n: u8, quarters: u64) {
+        let segments = self.files(n, "log-", ".log");
+        let lengths: Vec<u64> = segments.iter().map(|path| std::fs::metadata(path).unwrap().len()).collect();
+        let mut at = lengths.iter().sum::<u64>() * quarters / 4;
+        for (path, length) in segments.iter().zip(lengths) {
+            // One of a frame: without its header nothing of a segment is found.
+            if at < length && length > SEGMENT_HEADER_BYTES {
+                return flip(path, at.max(SEGMENT_HEADER_BYTES));
+            }
+            at = at.saturating_sub(length);
+        }
+        unreachable!("a log of {n} is shorter than itself");
     }
 }
 
