@@ -1,6 +1,7 @@
-//! Reading a volume ahead of a walk: while one window is used, the next is checked and the one after it is read.
+//! Reading a volume ahead of a walk: while one window is used, the next is checked and the one after it is read. None of the three
+//! waits for the others' step, as long as there is one ready for it.
 //!
-//! So at most three windows are in memory, each of at most 8 MiB, whatever the code; checking has a thread of its own, beside
+//! So at most four windows are in memory, each of at most 8 MiB, whatever the code; checking has a thread of its own, beside
 //! the one that uses what was checked.
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::window::{Beyond, Checked, CheckedStripe, Window};
+use super::window::{Beyond, Checked, CheckedStripe, Outline, Window};
 use crate::volume::{VolumeMap, VolumeView};
 
 /// A volume that is read ahead. Dropped, the reading ends.
@@ -69,28 +70,33 @@ struct Source {
 
 impl Source {
     async fn read(self, from: u64, windows: mpsc::Sender<Checked>) {
-        let mut window = self.window(from).await;
-        // There is room as soon as the window before this one is in use.
-        while let Ok(room) = windows.reserve().await {
-            let outline = window.outline();
-            let next = outline.to;
-            let goes_on = outline.beyond == Beyond::Window && next < self.end;
-            let checking = spawn_blocking(move || window.check(outline));
-            let hand_on = async {
-                // Without its window, whoever walks asks the columns.
-                if let Ok(checked) = checking.await {
-                    room.send(checked);
-                }
-            };
-            let read_on = async { if goes_on { Some(self.window(next).await) } else { None } };
-            let ((), following) = tokio::join!(hand_on, read_on);
-            let Some(following) = following else { return };
-            window = following;
-        }
+        let (sender, outlined) = mpsc::channel(1);
+        tokio::join!(self.read_windows(from, sender), check_windows(outlined, windows));
     }
 
-    async fn window(&self, from: u64) -> Window {
-        let to = from.saturating_add(self.piece_bytes).min(self.end);
-        Window::read(&self.map, &self.view, (from, to)).await
+    /// Reads one window behind the other. There is room for one as soon as the one before it is being checked.
+    async fn read_windows(&self, from: u64, outlined: mpsc::Sender<(Window, Outline)>) {
+        let mut at = from;
+        while let Ok(room) = outlined.reserve().await {
+            let to = at.saturating_add(self.piece_bytes).min(self.end);
+            let window = Window::read(&self.map, &self.view, (at, to)).await;
+            let outline = window.outline();
+            let goes_on = outline.beyond == Beyond::Window && outline.to < self.end;
+            at = outline.to;
+            room.send((window, outline));
+            if !goes_on {
+                return;
+            }
+        }
+    }
+}
+
+/// Checks one window behind the other. There is room for one as soon as the one before it is in use.
+async fn check_windows(mut outlined: mpsc::Receiver<(Window, Outline)>, checked: mpsc::Sender<Checked>) {
+    while let Some((window, outline)) = outlined.recv().await {
+        let Ok(room) = checked.reserve().await else { return };
+        // Without its window, whoever walks asks the columns.
+        let Ok(window) = spawn_blocking(move || window.check(outline)).await else { return };
+        room.send(window);
     }
 }

@@ -19,11 +19,12 @@ const ELSEWHERE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs a task to its end.
 pub(crate) async fn run(inner: &Arc<Inner>, claim: &Claim, kind: TaskKind, task: &TaskHandle) -> Result<()> {
+    // What is healed in the background as soon as a new drive is there need not be read once more.
+    let asked = Asked::Since(Instant::now());
     if kind == TaskKind::Heal {
         watch::watch_drives(inner).await;
         watch::adopt_empty_drives(inner).await?;
     }
-    let asked = Asked::Since(Instant::now());
     let mut volumes = all_rows(inner.store.as_ref()).await?;
     volumes.retain(|row| row.state != VolumeState::Freed);
     task.begin(volumes.len() as u64);

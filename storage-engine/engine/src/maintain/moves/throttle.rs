@@ -4,6 +4,8 @@
 //! behind the other: a clock that runs ahead of the real one by what the moves owe. Sleeps are coarse (timers go by
 //! milliseconds), so nobody sleeps for less than [`DEBT_SLEPT_MIN`], and whoever slept too long is that much less in debt
 //! afterwards.
+//!
+//! Beside clients the moves of a node rest as well, and together: while one works, the time that the others have to rest goes on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +15,9 @@ use tokio::time::Instant;
 
 use crate::engine::Inner;
 
-/// While clients read or write through this node, a move works for one part of the time and rests for so many.
+/// While clients read or write through this node, its moves together work for one part of the time and rest for so many.
 const REST_PARTS: u32 = 3;
-/// The longest rest after one piece.
+/// The longest rest for one piece.
 const REST_MAX: Duration = Duration::from_secs(2);
 /// What is owed is slept off once it is as much.
 const DEBT_SLEPT_MIN: Duration = Duration::from_millis(20);
@@ -31,21 +33,34 @@ pub(crate) struct Pacer {
     rate_bytes: u64,
     /// When all that was moved would have been, at that rate.
     due: Mutex<Option<Instant>>,
+    /// When all that was done beside clients has had its rest.
+    rested: Mutex<Option<Instant>>,
 }
 
 impl Pacer {
     pub(crate) fn new(rate_bytes: u64) -> Self {
-        Self { rate_bytes: rate_bytes.max(1), due: Mutex::new(None) }
+        Self { rate_bytes: rate_bytes.max(1), due: Mutex::new(None), rested: Mutex::new(None) }
     }
 
     /// Rests as long as a piece that was begun at `began` asks for.
     async fn pace(&self, turn: &mut Turn, began: Instant, length_bytes: u64, is_busy: bool) {
         let owed = self.count(turn, length_bytes);
-        let polite = if is_busy { began.elapsed() * REST_PARTS } else { Duration::ZERO };
-        let rest = owed.max(polite.min(REST_MAX));
+        let polite = if is_busy { self.rest(began) } else { Duration::ZERO };
+        let rest = owed.max(polite);
         if !rest.is_zero() {
             tokio::time::sleep(rest).await;
         }
+    }
+
+    /// What is left until a piece that was begun at `began` has had its rest, behind those of other moves.
+    fn rest(&self, began: Instant) -> Duration {
+        let took = began.elapsed();
+        let takes = took + (took * REST_PARTS).min(REST_MAX);
+        let mut rested = self.rested.lock();
+        let begins = rested.map_or(began, |others| others.max(began));
+        let ends = begins + takes;
+        *rested = Some(ends);
+        ends.saturating_duration_since(Instant::now())
     }
 
     /// Counts what was moved. Returns what is to be slept off now, if it is so much: until this piece, and what all moves counted

@@ -86,6 +86,15 @@ async fn beside_clients_three_parts_of_four_are_rest() {
     assert_near(moved(&pacer, 5, long, true).await, (long + REST_MAX) * 2 * 5);
 }
 
+/// Several moves at the same time took several quarters.
+#[tokio::test(start_paused = true)]
+async fn beside_clients_moves_rest_together() {
+    let (pacer, work, begun) = (Pacer::new(500_000_000), Duration::from_millis(8), Instant::now());
+    let each = join_all((0..3).map(|_| moved(&pacer, 100, work, true))).await;
+    assert_near(begun.elapsed(), work * 2 * 100 * 4 * 3);
+    each.into_iter().for_each(|took| assert_near(took, work * 2 * 100 * 4 * 3));
+}
+
 /// The rest that the rate asks for is not added to the one that clients are left.
 #[tokio::test(start_paused = true)]
 async fn the_longer_rest_counts() {
