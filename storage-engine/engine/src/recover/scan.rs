@@ -313,7 +313,8 @@ fn take_stripe(
     let standing = if end <= volume.known_end { Standing::Before } else { Standing::Behind };
     match stripe.header.kind {
         BlockKind::Packed => {
-            let readable = stripe.blocks.iter().flatten().count();
+            // What cannot be healed is no match for a whole stripe of fewer columns.
+            let readable = if is_whole { stripe.blocks.iter().flatten().count() } else { 0 };
             let columns = u8::try_from(readable).unwrap_or(u8::MAX);
             for (column, block) in blocks {
                 take_packed(contents, stripe, column, &block, (standing, columns));
