@@ -42,6 +42,8 @@ pub(crate) struct Sample {
     /// Where each stripe begins and ends.
     pub(crate) stripes: Vec<(u64, u64)>,
     pub(crate) end: u64,
+    /// What is recorded of each object; if there is nothing, what nobody understands.
+    pub(crate) record: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl Sample {
             columns: vec![Some((header, Answers::Well)); usize::from(data + parity)],
             stripes: Vec::new(),
             end: FileHeader::LENGTH_BYTES,
+            record: None,
         }
     }
 
@@ -98,7 +101,8 @@ impl Sample {
                 let data = vec![self.stripes.len() as u8 ^ (*column << 5); length_bytes];
                 let hash = *blake3::hash(&data).as_bytes();
                 let length_bytes = length_bytes as u32;
-                let entry = PackedEntry { offset: 0, length_bytes, hash, record: vec![*column; 70] };
+                let record = self.record.clone().unwrap_or_else(|| vec![*column; 70]);
+                let entry = PackedEntry { offset: 0, length_bytes, hash, record };
                 let mut body = PackedRecords { entries: vec![entry] }.encode().unwrap();
                 let records_length_bytes = body.len() as u32;
                 body.extend_from_slice(&data);

@@ -22,6 +22,7 @@ mod scan;
 mod spool;
 mod tail;
 mod target;
+mod torn;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -47,7 +47,7 @@ pub(super) struct Record {
     /// Where the bytes are, of a packed object.
     pub(super) place: Option<PackedLocation>,
     pub(super) standing: Standing,
-    /// How many columns of its stripe are readable.
+    /// How many columns of its stripe are readable; none of one that cannot be rebuilt.
     pub(super) columns: u8,
 }
 

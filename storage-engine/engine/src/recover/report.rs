@@ -102,6 +102,9 @@ pub struct VolumesReport {
     pub degraded: u64,
     /// Stripes that too few columns are left of. What they held is not known; older versions may have come back for it.
     pub lost_stripes: u64,
+    /// Stripes that were being written when a process was killed, and those behind them. Nothing of them was acknowledged, and
+    /// nothing of them counts.
+    pub torn_stripes: u64,
     /// Records that cannot be understood.
     pub unreadable_records: u64,
     /// Bytes of shard files that were read.

@@ -17,6 +17,7 @@ use super::replay::{Item, Record, Standing};
 use super::report::VolumesReport;
 use super::resolve::Base;
 use super::spool::{Shares, Work};
+use super::torn::Tear;
 use crate::drives::DriveSet;
 use crate::error::{EngineError, Result};
 use crate::layout::BlobStripe;
@@ -38,10 +39,10 @@ pub(super) struct FoundVolume {
     pub(super) profile: (u8, u8),
     /// By column: the drive that has it.
     pub(super) columns: Vec<Option<DriveId>>,
-    /// The longest file.
-    length_bytes: u64,
+    /// By column: how long its file is, where there is one whose length is known.
+    pub(super) lengths: Vec<Option<u64>>,
     /// What is known to be committed of it.
-    known_end: u64,
+    pub(super) known_end: u64,
     /// One past the last stripe that something can be read of, and no less than what is known to be committed.
     pub(super) end: u64,
     pub(super) stored_bytes: u64,
@@ -49,6 +50,8 @@ pub(super) struct FoundVolume {
     /// The earliest record in it.
     pub(super) opened_ms: Option<i64>,
     pub(super) lost_stripes: u64,
+    /// Behind its end: stripes that were being written.
+    pub(super) torn_stripes: u64,
     pub(super) unreadable_records: u64,
 }
 
@@ -111,6 +114,7 @@ pub(super) async fn scan(
         report.found += 1;
         report.degraded += u64::from(volume.columns.iter().any(Option::is_none));
         report.lost_stripes += volume.lost_stripes;
+        report.torn_stripes += volume.torn_stripes;
         report.unreadable_records += volume.unreadable_records;
         report.read_bytes += bytes;
         watch(RecoverProgress::Reading { done_bytes: report.read_bytes, total_bytes });
@@ -181,9 +185,9 @@ impl Columns {
 
     fn volume(self, id: VolumeId, known_end: u64) -> FoundVolume {
         let count = self.profile.0.saturating_add(self.profile.1);
-        let columns = (0..count).map(|column| self.files.get(&column).map(|(_, drive)| *drive));
-        let length_bytes = self.files.values().map(|(length, _)| *length).max().unwrap_or(0);
-        FoundVolume { length_bytes, ..FoundVolume::new(id, self.profile, columns.collect(), known_end) }
+        let files = (0..count).map(|column| self.files.get(&column).copied());
+        let (lengths, columns) = files.map(Option::unzip).unzip();
+        FoundVolume { lengths, ..FoundVolume::new(id, self.profile, columns, known_end) }
     }
 }
 
@@ -193,7 +197,8 @@ async fn read_volume(map: &Arc<VolumeMap>, volume: FoundVolume) -> Result<Conten
     let nowhere = DriveId::from_bytes([0; 16]);
     let drives = volume.columns.iter().map(|drive| drive.unwrap_or(nowhere)).collect();
     let view = Arc::new(VolumeView { id: volume.id, codec: Codec::new(profile)?, drives });
-    let walk = Walk::new(Arc::clone(&view), volume.length_bytes);
+    let longest = volume.lengths.iter().flatten().max().copied();
+    let walk = Walk::new(Arc::clone(&view), longest.unwrap_or(0));
     read_walked(map, view, walk, volume).await
 }
 
@@ -206,19 +211,25 @@ pub(super) async fn read_walked(
 ) -> Result<Contents> {
     let mut contents = Contents { volume, records: Vec::new(), stripes: Vec::new(), segments: Vec::new() };
     let mut open: HashMap<BlobId, Segment> = HashMap::new();
-    let mut gap = false;
+    let (mut gap, mut tear) = (None, Tear::default());
     let mut reached = walk.at();
     while let Some(step) = walk.next(map).await? {
         match step {
             // A gap behind all that was committed is what was reserved and never written.
-            Step::Gap { .. } => gap = true,
+            Step::Gap { from, .. } => gap = Some(from),
             Step::Stripe(stripe) => {
-                contents.volume.lost_stripes += u64::from(std::mem::take(&mut gap));
+                if let Some(from) = gap.take() {
+                    tear.pass_gap(&contents, &open, from);
+                    contents.volume.lost_stripes += 1;
+                }
                 reached = stripe.header.stripe_offset.saturating_add(stripe.span_bytes());
-                take_stripe(&mut contents, &mut open, &view, &stripe)?;
+                let data = data_of(&view, &stripe)?;
+                tear.pass(&contents, &open, &stripe, data.is_whole);
+                take_stripe(&mut contents, &mut open, &view, &stripe, data);
             }
         }
     }
+    tear.cut(&mut contents, &mut open);
     map.forget(view.id);
     contents.volume.settle_end(reached);
     contents.segments.extend(open);
@@ -231,14 +242,15 @@ impl FoundVolume {
         Self {
             id,
             profile,
+            lengths: vec![None; columns.len()],
             columns,
-            length_bytes: 0,
             known_end,
             end: FileHeader::LENGTH_BYTES,
             stored_bytes: 0,
             epoch: 0,
             opened_ms: None,
             lost_stripes: 0,
+            torn_stripes: 0,
             unreadable_records: 0,
         }
     }
@@ -261,12 +273,13 @@ impl FoundVolume {
     }
 }
 
-fn take_stripe(
-    contents: &mut Contents,
-    open: &mut HashMap<BlobId, Segment>,
-    view: &VolumeView,
-    stripe: &Stripe,
-) -> Result<()> {
+/// What is left of the data of a stripe.
+struct Data {
+    blocks: Vec<(u8, VerifiedBlock)>,
+    is_whole: bool,
+}
+
+fn data_of(view: &VolumeView, stripe: &Stripe) -> Result<Data> {
     let mut blocks = Vec::new();
     let mut is_whole = true;
     for column in (0_u8..).take(view.codec.profile().data()).filter(|column| stripe.is_written(*column)) {
@@ -276,12 +289,22 @@ fn take_stripe(
             Err(error) => return Err(error),
         }
     }
+    Ok(Data { blocks, is_whole })
+}
+
+fn take_stripe(
+    contents: &mut Contents,
+    open: &mut HashMap<BlobId, Segment>,
+    view: &VolumeView,
+    stripe: &Stripe,
+    Data { blocks, is_whole }: Data,
+) {
     let volume = &mut contents.volume;
     let end = stripe.header.stripe_offset.saturating_add(stripe.span_bytes());
     // What is behind the known end and not whole was never acknowledged.
     volume.lost_stripes += u64::from(!is_whole && end <= volume.known_end);
     if blocks.is_empty() {
-        return Ok(());
+        return;
     }
     volume.end = volume.end.max(end);
     volume.epoch = volume.epoch.max(stripe.header.epoch.0);
@@ -290,7 +313,8 @@ fn take_stripe(
     let standing = if end <= volume.known_end { Standing::Before } else { Standing::Behind };
     match stripe.header.kind {
         BlockKind::Packed => {
-            let readable = stripe.blocks.iter().flatten().count();
+            // What cannot be healed is no match for a whole stripe of fewer columns.
+            let readable = if is_whole { stripe.blocks.iter().flatten().count() } else { 0 };
             let columns = u8::try_from(readable).unwrap_or(u8::MAX);
             for (column, block) in blocks {
                 take_packed(contents, stripe, column, &block, (standing, columns));
@@ -299,7 +323,6 @@ fn take_stripe(
         BlockKind::Blob if is_whole => take_blob(contents, open, view, stripe, &blocks),
         BlockKind::Blob => {}
     }
-    Ok(())
 }
 
 fn take_packed(

@@ -2,16 +2,67 @@ use std::path::Path;
 use std::time::Duration;
 
 use granary_drive::{BLOCK_ALIGNMENT_BYTES, Drive, Member, write_identity};
-use granary_types::ClusterId;
+use granary_metadata::{Bucket, BucketSettings, Content, NewObject, VersionKind};
+use granary_types::{
+    Attributes, BucketId, BucketName, ClusterId, Etag, ObjectKey, StorageClass, UnixMillis, VersionId,
+    WriteId,
+};
 
 use super::*;
 use crate::maintain::sample::Sample;
+use crate::told::Told;
 
-async fn read(sample: &Sample, length_bytes: u64, known_end: u64) -> FoundVolume {
+async fn contents(sample: &Sample, length_bytes: u64, known_end: u64) -> Contents {
     let (map, view) = (sample.map(), Arc::clone(&sample.view));
     let walk = Walk::new(Arc::clone(&view), length_bytes);
     let found = FoundVolume::of_view(&view, known_end);
-    read_walked(&map, view, walk, found).await.unwrap().volume
+    read_walked(&map, view, walk, found).await.unwrap()
+}
+
+async fn read(sample: &Sample, length_bytes: u64, known_end: u64) -> FoundVolume {
+    contents(sample, length_bytes, known_end).await.volume
+}
+
+fn record(length_bytes: u64) -> Vec<u8> {
+    let bucket = Bucket {
+        id: BucketId::from_bytes([7; 16]),
+        name: BucketName::new("corpus").unwrap(),
+        created: UnixMillis(1),
+        settings: BucketSettings::default(),
+        owner: String::new(),
+        region: String::new(),
+    };
+    let object = NewObject {
+        version: VersionId::NULL,
+        kind: VersionKind::Object,
+        write: WriteId::from_bytes([9; 16]),
+        modified: UnixMillis(1_700_000_000_000),
+        length_bytes,
+        etag: Etag::new("x"),
+        storage_class: StorageClass::Standard,
+        checksum: None,
+        attributes: Attributes::default(),
+        content: Content::Empty,
+    };
+    ObjectRecord::encode(bucket.id, &ObjectKey::new("k").unwrap(), &object, &Told::put(&bucket)).unwrap()
+}
+
+/// A copy in a wide stripe of which too little was left counted as much as what had fewer columns, all of them there.
+#[tokio::test]
+async fn what_cannot_be_rebuilt_counts_as_if_no_column_was_left() {
+    let mut sample = Sample::new();
+    sample.record = Some(record(9_000));
+    sample.add(9_000, &[0]);
+    sample.add(9_000, &[0, 1, 2]);
+    let (from, to) = sample.stripes[1];
+    for (bytes, _) in sample.columns[1..4].iter_mut().flatten() {
+        let to = bytes.len().min(usize::try_from(to).unwrap());
+        bytes[usize::try_from(from).unwrap()..to].fill(0);
+    }
+    let records = contents(&sample, to, 0).await.records;
+    let ranks: Vec<_> =
+        records.iter().map(|record| (record.place.as_ref().unwrap().stripe_offset, record.columns)).collect();
+    assert_eq!(ranks, [(sample.stripes[0].0, 3), (from, 0)]);
 }
 
 /// It ended at the last stripe that was readable, and what lay behind counted as never committed.
