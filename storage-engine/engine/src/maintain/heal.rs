@@ -157,7 +157,14 @@ pub(crate) async fn heal_volume(
     let mut recent = inner.heal_turn.lock().await;
     let done = match asked {
         Asked::ByReports => inner.damage.columns(id).is_empty().then(Healed::default),
-        Asked::Since(asked) => recent.since(id, asked).filter(|_| seems_whole(inner, &row)),
+        Asked::Since(asked) => match recent.since(id, asked) {
+            // The row that was met is from before that heal.
+            Some(done) => {
+                let now = inner.store.volume(id).await?;
+                now.is_some_and(|row| seems_whole(inner, &row)).then_some(done)
+            }
+            None => None,
+        },
     };
     if let Some(done) = done {
         progress(done.read_bytes);
@@ -379,3 +386,7 @@ fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<dyn Dr
     });
     free.into_iter().next()
 }
+
+#[cfg(test)]
+#[path = "heal_tests.rs"]
+mod tests;

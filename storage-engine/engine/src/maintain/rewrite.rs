@@ -130,7 +130,7 @@ pub(crate) async fn rewrite(
 }
 
 /// Extents that follow each other and are all to be moved, or all not: as much as is copied in one piece, or a single one.
-fn pieces<'e>(extents: &'e [Extent], must_move: impl Fn(&Extent) -> bool) -> Vec<&'e [Extent]> {
+fn pieces(extents: &[Extent], must_move: impl Fn(&Extent) -> bool) -> Vec<&[Extent]> {
     let mut pieces = Vec::new();
     for mut alike in extents.chunk_by(|one, next| must_move(one) == must_move(next)) {
         while !alike.is_empty() {

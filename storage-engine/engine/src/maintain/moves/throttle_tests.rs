@@ -86,7 +86,7 @@ async fn beside_clients_three_parts_of_four_are_rest() {
     assert_near(moved(&pacer, 5, long, true).await, (long + REST_MAX) * 2 * 5);
 }
 
-/// Several moves at the same time took several quarters.
+/// Several moves at the same time each took a part of the time for themselves.
 #[tokio::test(start_paused = true)]
 async fn beside_clients_moves_rest_together() {
     let (pacer, work, begun) = (Pacer::new(500_000_000), Duration::from_millis(8), Instant::now());
