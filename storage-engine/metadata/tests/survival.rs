@@ -108,8 +108,9 @@ async fn frames_of_different_copies_are_put_together() {
     let homes = filled(root.path()).await;
     std::fs::remove_file(homes.dir(0).join(DATABASE)).unwrap();
     // One copy has a hole early in its log, the other has one late.
-    homes.flip_log(1, 1);
-    homes.flip_log(2, 3);
+    let last = homes.batches(1).last().unwrap().0;
+    homes.flip_batch(1, last - 30);
+    homes.flip_batch(2, last - 10);
     assert_recovers(&homes).await;
 }
 
@@ -118,8 +119,9 @@ async fn a_known_newer_state_that_cannot_be_reached_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let homes = filled(root.path()).await;
     std::fs::remove_file(homes.dir(0).join(DATABASE)).unwrap();
+    let last = homes.batches(1).last().unwrap().0;
     for n in [1, 2] {
-        homes.flip_log(n, 2);
+        homes.flip_batch(n, last - 10);
     }
     let opened = when_free(|| homes.try_open(Expected));
     assert!(matches!(opened, Err(MetadataError::Corrupt { .. })), "{:?}", opened.err());

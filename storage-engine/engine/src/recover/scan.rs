@@ -43,7 +43,8 @@ pub(super) struct FoundVolume {
     pub(super) lengths: Vec<Option<u64>>,
     /// What is known to be committed of it.
     pub(super) known_end: u64,
-    /// One past the last stripe that something can be read of, and no less than what is known to be committed.
+    /// One past the last stripe that something can be read of and that nothing torn lies before, and no less than what is known to be
+    /// committed.
     pub(super) end: u64,
     pub(super) stored_bytes: u64,
     pub(super) epoch: u64,

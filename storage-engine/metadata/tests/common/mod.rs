@@ -22,8 +22,6 @@ use granary_types::DriveId;
 pub const DATABASE: &str = "granary.sqlite";
 /// How long something is waited for that has to happen by itself, on however loaded a machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
-/// What a log's segment begins with.
-const SEGMENT_HEADER_BYTES: u64 = 104;
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// Opens what was closed just now. A process that another test starts at that moment has the files of this one, and with them
@@ -113,20 +111,26 @@ impl Homes {
         files
     }
 
-    /// Flips a bit so many quarters down the log of a home. A log has a segment more from the moment on at which one was prepared:
-    /// where that is, is a matter of luck.
-    pub fn flip_log(&self, n: u8, quarters: u64) {
-        let segments = self.files(n, "log-", ".log");
-        let lengths: Vec<u64> = segments.iter().map(|path| std::fs::metadata(path).unwrap().len()).collect();
-        let mut at = lengths.iter().sum::<u64>() * quarters / 4;
-        for (path, length) in segments.iter().zip(lengths) {
-            // One of a frame: without its header nothing of a segment is found.
-            if at < length && length > SEGMENT_HEADER_BYTES {
-                return flip(path, at.max(SEGMENT_HEADER_BYTES));
-            }
-            at = at.saturating_sub(length);
+    /// The batches in the log of a home, with their segments and where they begin there. A log has a segment more from the moment on
+    /// at which one was prepared, so two logs with the same batches have them in different places.
+    pub fn batches(&self, n: u8) -> Vec<(u64, PathBuf, u64)> {
+        const MAGIC: &[u8; 4] = b"GRNF";
+        let mut found = Vec::new();
+        for path in self.files(n, "log-", ".log") {
+            let bytes = std::fs::read(&path).unwrap();
+            let begins = (0..bytes.len().saturating_sub(16)).filter(|at| bytes[*at..].starts_with(MAGIC));
+            found.extend(begins.map(|at| {
+                let seq = u64::from_le_bytes(bytes[at + 8..at + 16].try_into().unwrap());
+                (seq, path.clone(), at as u64)
+            }));
         }
-        unreachable!("a log of {n} is shorter than itself");
+        found
+    }
+
+    /// Flips a bit of a batch in the log of a home.
+    pub fn flip_batch(&self, n: u8, seq: u64) {
+        let (_, path, at) = self.batches(n).into_iter().find(|(found, ..)| *found == seq).unwrap();
+        flip(&path, at + 20);
     }
 }
 
