@@ -35,7 +35,9 @@ fn forget_metadata(drive: &Path) {
 async fn recovered(drives: &[PathBuf]) -> Value {
     let mut command = Command::new(binary().unwrap());
     command.args(["--json", "recover", "--from-drives", "--apply", "--candidates", "suggested"]);
-    drives.iter().for_each(|drive| drop(command.arg("--data").arg(drive)));
+    for drive in drives {
+        command.arg("--data").arg(drive);
+    }
     command.stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
