@@ -2,11 +2,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use granary_drive::{BLOCK_ALIGNMENT_BYTES, Drive, Member, write_identity};
-use granary_metadata::{Bucket, BucketSettings, Content, NewObject, VersionKind};
-use granary_types::{
-    Attributes, BucketId, BucketName, ClusterId, Etag, ObjectKey, StorageClass, UnixMillis, VersionId,
-    WriteId,
-};
+use granary_metadata::Content;
+use granary_metadata::conformance::sample;
+use granary_types::ClusterId;
 
 use super::*;
 use crate::maintain::sample::Sample;
@@ -24,27 +22,8 @@ async fn read(sample: &Sample, length_bytes: u64, known_end: u64) -> FoundVolume
 }
 
 fn record(length_bytes: u64) -> Vec<u8> {
-    let bucket = Bucket {
-        id: BucketId::from_bytes([7; 16]),
-        name: BucketName::new("corpus").unwrap(),
-        created: UnixMillis(1),
-        settings: BucketSettings::default(),
-        owner: String::new(),
-        region: String::new(),
-    };
-    let object = NewObject {
-        version: VersionId::NULL,
-        kind: VersionKind::Object,
-        write: WriteId::from_bytes([9; 16]),
-        modified: UnixMillis(1_700_000_000_000),
-        length_bytes,
-        etag: Etag::new("x"),
-        storage_class: StorageClass::Standard,
-        checksum: None,
-        attributes: Attributes::default(),
-        content: Content::Empty,
-    };
-    ObjectRecord::encode(bucket.id, &ObjectKey::new("k").unwrap(), &object, &Told::put(&bucket)).unwrap()
+    let (bucket, object) = (sample::bucket(7), sample::object(9, Content::Empty, length_bytes));
+    ObjectRecord::encode(bucket.id, &sample::key("k"), &object, &Told::put(&bucket)).unwrap()
 }
 
 /// A copy in a wide stripe of which too little was left counted as much as what had fewer columns, all of them there.
