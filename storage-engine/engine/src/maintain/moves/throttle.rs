@@ -52,15 +52,15 @@ impl Pacer {
         }
     }
 
-    /// What is left until a piece that was begun at `began` has had its rest, behind those of other moves. One that hung on a drive
-    /// keeps nobody for long.
+    /// What is left until a piece that was begun at `began` has had its rest, behind those of other moves.
     fn rest(&self, began: Instant) -> Duration {
-        let (now, took) = (Instant::now(), began.elapsed());
+        let took = began.elapsed();
+        let takes = took + (took * REST_PARTS).min(REST_MAX);
         let mut rested = self.rested.lock();
-        let behind = rested.map_or(now, |others| now.max(others + took.min(REST_MAX)));
-        let ends = behind + (took * REST_PARTS).min(REST_MAX);
+        let begins = rested.map_or(began, |others| others.max(began));
+        let ends = begins + takes;
         *rested = Some(ends);
-        ends.saturating_duration_since(now)
+        ends.saturating_duration_since(Instant::now())
     }
 
     /// Counts what was moved. Returns what is to be slept off now, if it is so much: until this piece, and what all moves counted
