@@ -43,6 +43,8 @@ mod rename;
 mod restore;
 #[cfg(test)]
 mod sample_body;
+#[cfg(test)]
+mod sample_store;
 mod sealing;
 #[cfg(test)]
 mod simulated;

@@ -1,16 +1,14 @@
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use granary_metadata::conformance::sample;
 use granary_metadata::{PartRef, VolumeRow, VolumeState};
-use granary_types::{BucketName, DriveClass, Etag, ObjectKey, PartNumber};
+use granary_types::{DriveClass, Etag, PartNumber};
 
 use super::*;
-use crate::api::{CompleteOptions, PutOptions, UploadOptions};
+use crate::Engine;
+use crate::api::{CompleteOptions, UploadOptions};
 use crate::maintain::{compact_volume, destination};
-use crate::sample_body::SampleBody;
-use crate::{Engine, EngineOptions};
+use crate::sample_store::{large_body, make, place, put_large};
 
 #[test]
 fn parts_of_encrypted_uploads_are_bound_to_their_blobs_and_others_are_not() {
@@ -43,24 +41,7 @@ async fn sealed(engine: &Engine, id: VolumeId) -> VolumeRow {
     }
 }
 
-/// A store with one SSD and one disk in which nothing happens by itself.
-async fn open_tiered(dir: &Path) -> Engine {
-    let data = [dir.join("d0"), dir.join("d1")];
-    let mut options = EngineOptions::new(data.to_vec());
-    options.drive_classes = data.into_iter().zip([DriveClass::Ssd, DriveClass::Hdd]).collect();
-    options.maintenance_interval = Duration::from_hours(1);
-    let engine = Engine::open(options).await.unwrap();
-    engine.create_bucket(&bucket_name(), "us-east-1", "root").await.unwrap();
-    engine
-}
-
-fn bucket_name() -> BucketName {
-    BucketName::new("bucket").unwrap()
-}
-
-fn body() -> SampleBody {
-    SampleBody(Some(Bytes::from(vec![7; 300_000])))
-}
+const TIERED: [DriveClass; 2] = [DriveClass::Ssd, DriveClass::Hdd];
 
 fn apart<'a>(inner: &'a Arc<Inner>, record: Vec<u8>, content: &Content, copies: &'a Copies) -> Apart<'a> {
     let tier = inner.pool.tiers.for_writing(StorageClass::StandardIa).unwrap();
@@ -80,11 +61,11 @@ async fn compact_around(engine: &Engine, apart: &Apart<'_>, blob: BlobId) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blob_is_moved_that_was_compacted_since_the_object_was_looked_at() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = open_tiered(dir.path()).await;
-    let key = ObjectKey::new("k").unwrap();
-    engine.put_object(&bucket_name(), &key, PutOptions::default(), &mut body()).await.unwrap();
+    let engine = make(dir.path(), &TIERED).await;
+    put_large(&engine, StorageClass::Standard).await;
+    let (name, key) = place();
     let (inner, copies) = (&engine.inner, Copies::default());
-    let id = engine.bucket(&bucket_name()).await.unwrap().id;
+    let id = engine.bucket(&name).await.unwrap().id;
     let content = inner.store.object(id, &key, None).await.unwrap().unwrap().object.content;
     let mut apart = apart(inner, Vec::new(), &content, &copies);
     let (own, shared) = apart.out_of_place(&content).await.unwrap();
@@ -102,13 +83,13 @@ async fn a_blob_is_moved_that_was_compacted_since_the_object_was_looked_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_gets_no_class_where_a_part_of_it_was_compacted_back() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = open_tiered(dir.path()).await;
-    let (name, key) = (bucket_name(), ObjectKey::new("k").unwrap());
+    let engine = make(dir.path(), &TIERED).await;
+    let (name, key) = place();
     let (upload, _) = engine.create_upload(&name, &key, UploadOptions::default()).await.unwrap();
     let mut parts = Vec::new();
     for number in [1, 2] {
         let part = (upload, PartNumber::new(number).unwrap());
-        parts.push(engine.put_part(&name, &key, part, None, &mut body()).await.unwrap());
+        parts.push(engine.put_part(&name, &key, part, None, &mut large_body()).await.unwrap());
     }
     let options =
         CompleteOptions { parts, etag: Etag::new("x-2"), checksum: None, conditions: Default::default() };

@@ -3,45 +3,29 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use granary_metadata::{BlobApart, NewBlob, Transition, TransitionApart, VolumeState};
-use granary_types::{BlobId, BucketName, DriveClass, ObjectKey, StorageClass, VolumeId};
+use granary_types::{BlobId, DriveClass, StorageClass, VolumeId};
 
 use super::*;
-use crate::api::{ByteRange, PutOptions};
+use crate::Engine;
+use crate::api::ByteRange;
 use crate::maintain::compact_volume;
 use crate::rename::whole;
-use crate::sample_body::SampleBody;
+use crate::sample_store::{LARGE_BYTES, make, open, place, put_large};
 use crate::warm::WarmJobState;
-use crate::{Engine, EngineOptions};
 
-const LENGTH: usize = 300_000;
+const TIERED: [DriveClass; 2] = [DriveClass::Ssd, DriveClass::Hdd];
 
-fn place() -> (BucketName, ObjectKey) {
-    (BucketName::new("bucket").unwrap(), ObjectKey::new("k").unwrap())
-}
-
-/// A store on an SSD and a disk, in which nothing happens by itself.
-async fn open(dir: &Path) -> Engine {
-    let data = [dir.join("d0"), dir.join("d1")];
-    let mut options = EngineOptions::new(data.to_vec());
-    options.drive_classes = data.into_iter().zip([DriveClass::Ssd, DriveClass::Hdd]).collect();
-    options.maintenance_interval = Duration::from_hours(1);
-    Engine::open(options).await.unwrap()
-}
-
-/// Stores a large object on the disk and has it copied to the SSD.
-async fn put_warm(engine: &Engine) {
-    let (bucket, key) = place();
-    engine.create_bucket(&bucket, "us-east-1", "root").await.unwrap();
-    let options = PutOptions { storage_class: StorageClass::StandardIa, ..PutOptions::default() };
-    let mut body = SampleBody(Some(Bytes::from(vec![7; LENGTH])));
-    engine.put_object(&bucket, &key, options, &mut body).await.unwrap();
-    let (job, begun) = (engine.prefetch(&bucket, "").await.unwrap(), Instant::now());
+/// A store on an SSD and a disk, with a large object on the disk that was copied to the SSD.
+async fn open_warm(dir: &Path) -> Engine {
+    let engine = make(dir, &TIERED).await;
+    put_large(&engine, StorageClass::StandardIa).await;
+    let (job, begun) = (engine.prefetch(&place().0, "").await.unwrap(), Instant::now());
     while engine.warm_job(job).unwrap().state == WarmJobState::Running {
         assert!(begun.elapsed() < Duration::from_mins(1), "it is not copied");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    engine
 }
 
 /// Where the copy lies.
@@ -57,8 +41,7 @@ async fn copy_of(engine: &Engine, row: &ObjectRow) -> Vec<VolumeId> {
 async fn a_copy_is_compacted_whose_version_refers_to_another_blob_since() {
     let dir = tempfile::tempdir().unwrap();
     let (bucket, key) = place();
-    let engine = open(dir.path()).await;
-    put_warm(&engine).await;
+    let engine = open_warm(dir.path()).await;
     let row = engine.open_object(&bucket, &key, None).await.unwrap().row.clone();
     let (object, from) = (&row.object, row.object.content.parts()[0].blob);
     let store = &engine.inner.store;
@@ -81,7 +64,7 @@ async fn a_copy_is_compacted_whose_version_refers_to_another_blob_since() {
     assert!(is_done(&outcome), "{outcome:?}");
     engine.close().await.unwrap();
     // Closed, the volumes take no more.
-    let engine = open(dir.path()).await;
+    let engine = open(dir.path(), &TIERED).await;
     let left = copy_of(&engine, &row).await;
     for id in &left {
         let volume = engine.inner.store.volume(*id).await.unwrap().unwrap();
@@ -91,8 +74,8 @@ async fn a_copy_is_compacted_whose_version_refers_to_another_blob_since() {
     }
     assert!(copy_of(&engine, &row).await.iter().all(|id| !left.contains(id)));
     let opened = engine.open_object(&bucket, &key, None).await.unwrap();
-    let warm = opened.warm_read(ByteRange { start: 0, end: LENGTH as u64 }).await;
+    let warm = opened.warm_read(ByteRange { start: 0, end: LARGE_BYTES as u64 }).await;
     assert!(warm.part(0).is_some());
-    assert_eq!(whole(opened).await.unwrap(), vec![7; LENGTH]);
+    assert_eq!(whole(opened).await.unwrap(), vec![7; LARGE_BYTES]);
     engine.close().await.unwrap();
 }
