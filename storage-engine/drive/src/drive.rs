@@ -46,6 +46,15 @@ pub struct Drive {
     pub(crate) backup_check: OnceLock<Arc<dyn BackupCheck>>,
 }
 
+/// What a probe does with a drive that failed, which is left alone for a while after each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rests {
+    /// Nothing, while it is left alone.
+    Respected,
+    /// What it does at any other time: somebody says that the drive was seen to.
+    Ignored,
+}
+
 impl Drive {
     /// Takes a drive into use: locks it, makes its folders, starts its threads. The identity was inspected before.
     ///
@@ -150,8 +159,8 @@ impl Drive {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn probe(&self) -> Result<(), DriveError> {
-        if !self.is_usable() && !self.health.may_retry() {
+    pub fn probe(&self, rests: Rests) -> Result<(), DriveError> {
+        if rests == Rests::Respected && !self.is_usable() && !self.health.may_retry() {
             return Ok(());
         }
         let result =

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use granary_drive::Rests;
 use granary_metadata::{VolumeRow, VolumeState};
 
 use super::healed::{Asked, Healed};
@@ -22,7 +23,8 @@ pub(crate) async fn run(inner: &Arc<Inner>, claim: &Claim, kind: TaskKind, task:
     // What is healed in the background as soon as a new drive is there need not be read once more.
     let asked = Asked::Since(Instant::now());
     if kind == TaskKind::Heal {
-        watch::watch_drives(inner).await;
+        // The drive that the operator replaced has failed just now, or again and again, and would be left alone for minutes.
+        watch::watch_drives(inner, Rests::Ignored).await;
         watch::adopt_empty_drives(inner).await?;
     }
     let mut volumes = all_rows(inner.store.as_ref()).await?;
