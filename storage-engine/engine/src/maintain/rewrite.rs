@@ -18,7 +18,7 @@ use crate::error::{EngineError, Result};
 use crate::layout::stripes;
 use crate::read::{Copying, WrittenStripe, read_back};
 use crate::record::BlobRecord;
-use crate::tiers::Tier;
+use crate::tiers::{Tier, Tiers};
 use crate::volume::{OpenVolume, VolumeView};
 use crate::write::{BlobWriter, Finished, WrittenBlob};
 
@@ -43,22 +43,47 @@ pub(crate) async fn move_blob(
     victim: &VolumeRow,
     record: Vec<u8>,
 ) -> Result<u64> {
+    let mut blob = blob.clone();
+    for _ in 0..ATTEMPTS_MAX {
+        if let Some(bytes) = try_move_blob(inner, &blob, victim, &record).await? {
+            return Ok(bytes);
+        }
+        // Who moved it was faster, or it belongs to another tier by now. What stays would keep the volume for longer.
+        let Some(now) = inner.store.blobs(&[blob.id]).await?.pop() else { return Ok(0) };
+        blob = now;
+    }
+    Ok(0)
+}
+
+/// `None` if what it went by is not so any more.
+async fn try_move_blob(
+    inner: &Arc<Inner>,
+    blob: &BlobRow,
+    victim: &VolumeRow,
+    record: &[u8],
+) -> Result<Option<u64>> {
     let is_there = |extent: &Extent| extent.volume == victim.volume.id;
     if !blob.extents.iter().any(is_there) {
-        return Ok(0);
+        return Ok(Some(0));
     }
     let bytes = blob.extents.iter().filter(|extent| is_there(extent)).map(|extent| extent.length_bytes).sum();
-    let (tier, owner) = destination(inner, blob.id, victim, &record).await?;
-    let tier = inner.pool.for_compacting(tier, victim);
-    let rewritten = rewrite(inner, blob, (tier, record), is_there, None).await?;
+    let wanted = destination(inner, blob.id, victim, record).await?;
+    let tier = inner.pool.for_compacting(wanted.0, victim);
+    let rewritten = rewrite(inner, blob, (tier, record.to_vec()), is_there, None).await?;
+    // That took a while, in which others may have come to refer to it, or an upload was completed.
+    if !inner.pool.tiers.is_in(victim, wanted.0)
+        && destination(inner, blob.id, victim, record).await? != wanted
+    {
+        return Ok(None);
+    }
     let moved = BlobMove { blob: blob.id, from: blob.extents.clone(), to: rewritten.extents };
-    let write = match owner {
+    let write = match wanted.1 {
         Some(owner) => Write::Transition(Box::new(Transition { moves: vec![moved], ..owner })),
         None => Write::MoveBlob(Box::new(moved)),
     };
     let outcome = inner.commit_one(Commit { advances: rewritten.advances, writes: vec![write] }).await?;
     drop(rewritten.volumes);
-    Ok(if matches!(outcome, Outcome::Done { .. }) { bytes } else { 0 })
+    Ok(matches!(outcome, Outcome::Done { .. }).then_some(bytes))
 }
 
 /// The tier that a blob belongs to, by the class of what it was written for. If that is another one than its volume's, the blob may be
@@ -85,15 +110,25 @@ pub(crate) async fn destination(
         if tiers.is_in(victim, tier) {
             return Ok((tier, None));
         }
-        // Others may have another class, and then it is right for one of them at the most.
+        let owner = Transition {
+            bucket,
+            version: object.version,
+            write: object.write,
+            from: object.storage_class,
+            to: object.storage_class,
+            place: None,
+            moves: Vec::new(),
+            key,
+        };
+        // Others may have another class, and then it is right for one of them at the most. On the same drives it is for all.
+        if tiers.class_of(victim).is_none_or(|class| Tiers::takes(tier, class)) {
+            return Ok((tier, Some(owner)));
+        }
         let only_this = u32::try_from(named).unwrap_or(u32::MAX - 1);
         let references = inner.store.count_references(&[(blob, only_this + 1)]).await?;
         if references.first().is_none_or(|count| *count > only_this) {
             return Ok(stays);
         }
-        let class = object.storage_class;
-        let (version, write, place, moves) = (object.version, object.write, None, Vec::new());
-        let owner = Transition { bucket, key, version, write, from: class, to: class, place, moves };
         return Ok((tier, Some(owner)));
     }
     let Some((upload, _)) = part else { return Ok(stays) };

@@ -28,17 +28,22 @@ impl Copies {
         self.known.lock().get(&(tier, blob)).copied()
     }
 
-    /// Notes what became of a commit that names these copies. If it was refused, one of them may be gone with all who referred
-    /// to it: then the next walk makes others.
+    /// Notes what became of a commit that names these copies. After one that was refused it is asked anew whether they are there.
     pub(super) fn learn(&self, tier: Tier, copied: &[Copied], outcome: &Outcome) {
+        if !matches!(outcome, Outcome::Done { .. }) {
+            return;
+        }
         let mut known = self.known.lock();
         for (from, to) in copied {
-            if !matches!(outcome, Outcome::Done { .. }) {
-                known.remove(&(tier, *from));
-            } else if known.len() < COPIES_MAX {
+            if known.len() < COPIES_MAX {
                 known.insert((tier, *from), *to);
             }
         }
+    }
+
+    /// Forgets the copy of a blob, which is gone with all who referred to it, or not in the tier any more: the next makes another.
+    pub(super) fn forget(&self, tier: Tier, blob: BlobId) {
+        self.known.lock().remove(&(tier, blob));
     }
 }
 

@@ -163,18 +163,10 @@ impl Copying<'_> {
         Ok(outcome)
     }
 
-    /// Copies a blob whole to another one, unless another version has done that; `false` if it is gone, or that copy not in its place.
+    /// Copies a blob whole to another one, unless another version has done that; `false` if it is gone.
     async fn copy(&mut self, apart: &mut Apart<'_>, from: BlobId, throttle: &mut Throttle) -> Result<bool> {
-        let to = match apart.copies.of(apart.tier, from) {
-            Some(id) => {
-                // Who made it may have another class still, and compaction have put it there.
-                let Some(copy) = apart.now(id).await? else { return Ok(false) };
-                if apart.must_move(&copy).await? {
-                    return Ok(false);
-                }
-                apart.in_place.insert(id, copy.extents);
-                NewBlob { id, extents: Vec::new() }
-            }
+        let to = match apart.copy_of(from).await? {
+            Some(copy) => copy,
             None => {
                 let Some(blob) = apart.now(from).await? else { return Ok(false) };
                 let id = BlobId::random().map_err(EngineError::drawing)?;
@@ -281,6 +273,20 @@ impl Apart<'_> {
 
     fn has_copy(&self, blob: &BlobRow) -> bool {
         self.named.contains_key(&blob.id) && self.copies.of(self.tier, blob.id).is_some()
+    }
+
+    /// The copy of a blob that another version took, if it lies in the tier still: that version may have another class yet, for which
+    /// compaction put it elsewhere.
+    async fn copy_of(&mut self, blob: BlobId) -> Result<Option<NewBlob>> {
+        let Some(id) = self.copies.of(self.tier, blob) else { return Ok(None) };
+        if let Some(copy) = self.now(id).await?
+            && !self.must_move(&copy).await?
+        {
+            self.in_place.insert(id, copy.extents);
+            return Ok(Some(NewBlob { id, extents: Vec::new() }));
+        }
+        self.copies.forget(self.tier, blob);
+        Ok(None)
     }
 
     /// Those of these blobs that others refer to as well, and that the object can leave to them: those with one reference more

@@ -52,15 +52,15 @@ impl Pacer {
         }
     }
 
-    /// What is left until a piece that was begun at `began` has had its rest, behind those of other moves.
+    /// What is left until a piece that was begun at `began` has had its rest, behind those of other moves. One that hung on a drive
+    /// keeps nobody for long.
     fn rest(&self, began: Instant) -> Duration {
-        let took = began.elapsed();
-        let takes = took + (took * REST_PARTS).min(REST_MAX);
+        let (now, took) = (Instant::now(), began.elapsed());
         let mut rested = self.rested.lock();
-        let begins = rested.map_or(began, |others| others.max(began));
-        let ends = begins + takes;
+        let behind = rested.map_or(now, |others| now.max(others + took.min(REST_MAX)));
+        let ends = behind + (took * REST_PARTS).min(REST_MAX);
         *rested = Some(ends);
-        ends.saturating_duration_since(Instant::now())
+        ends.saturating_duration_since(now)
     }
 
     /// Counts what was moved. Returns what is to be slept off now, if it is so much: until this piece, and what all moves counted

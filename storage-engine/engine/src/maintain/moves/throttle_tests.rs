@@ -95,6 +95,13 @@ async fn beside_clients_moves_rest_together() {
     each.into_iter().for_each(|took| assert_near(took, work * 2 * 100 * 4 * 3));
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_hung_on_a_drive_keeps_no_other_move_for_long() {
+    let (pacer, hung) = (Pacer::new(500_000_000), Duration::from_mins(1));
+    let each = join_all((0..2).map(|_| moved(&pacer, 1, hung, true))).await;
+    each.into_iter().for_each(|took| assert!(took <= hung * 2 + REST_MAX * 2 * 4, "{took:?}"));
+}
+
 /// The rest that the rate asks for is not added to the one that clients are left.
 #[tokio::test(start_paused = true)]
 async fn the_longer_rest_counts() {
