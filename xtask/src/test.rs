@@ -69,12 +69,15 @@ impl Totals {
 const WAITING: [&str; 4] =
     ["test_slow_clients.py", "test_tiers.py", "test_transitions.py", "test_walkthroughs.py"];
 
+/// Files of the client tests that upload tens of thousands of files, which takes a third of the time of all.
+const CORPUS: [&str; 1] = ["test_corpus.py"];
+
 /// Which client tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Clients {
     All,
-    /// Those of [`WAITING`].
-    Waiting,
+    Of(&'static [&'static str]),
+    /// Neither those of [`WAITING`] nor those of [`CORPUS`].
     Others,
 }
 
@@ -98,6 +101,13 @@ impl Output {
         self.totals.add_closing_line(line);
         self.lines.push(line.to_owned());
     }
+
+    /// What a runner keeps, and how it ended.
+    fn kept(run: impl FnOnce(&mut Self) -> Result<bool>) -> (Self, Result<bool>) {
+        let mut output = Self::default();
+        let ended = run(&mut output);
+        (output, ended)
+    }
 }
 
 /// What a test run needs, found or made.
@@ -113,38 +123,57 @@ struct Kit {
 }
 
 impl Kit {
+    /// What is fetched waits for the network and takes one core at the most: cargo has the others meanwhile.
     fn prepare() -> Result<Self> {
         let root = workspace_root()?;
         let target = target_dir()?;
-        let python_bin = python::ensure(&root, &target)?;
-        let Built { server: binary, programs } = programs::build(&mut cargo(&root))?;
+        let (python_bin, built) = std::thread::scope(|scope| {
+            let python = scope.spawn(|| python::ensure(&root, &target));
+            let built = programs::build(&mut cargo(&root));
+            (python.join(), built)
+        });
+        let python_bin = python_bin.map_err(|_| anyhow::anyhow!("installing the clients panicked"))??;
+        let Built { server: binary, programs } = built?;
         Ok(Self { root, target, binary, programs, python_bin })
     }
 }
 
 /// Unit tests and whole-system tests, and beside them the schedules and the clients: clusters wait for clocks, clients for
-/// their own interpreter. The clients take longer: those of them that wait for clocks, too, come when the others of these have ended.
+/// their own interpreter. The clients that wait for clocks, too, come when the programs have ended.
 pub(crate) fn run(filter: &[String]) -> Result<()> {
-    let kit = Kit::prepare()?;
-    let postgres_bin = postgres::ensure()?;
-    let (mut here, mut beside) = (Output::default(), Output::default());
-    let (here_ok, beside_ok) = std::thread::scope(|scope| {
-        let others = scope.spawn(|| {
-            let schedules_ok = run_schedules(&kit, filter, |line| beside.keep(line))?;
-            let clients_ok = run_pytest(&kit, Clients::Others, filter, |line| beside.keep(line))?;
-            Ok::<_, anyhow::Error>(schedules_ok && clients_ok)
-        });
+    let (kit, postgres_bin) = std::thread::scope(|scope| {
+        let postgres = scope.spawn(postgres::ensure);
+        (Kit::prepare(), postgres.join())
+    });
+    let postgres_bin = postgres_bin.map_err(|_| anyhow::anyhow!("installing Postgres panicked"))??;
+    let kit = kit?;
+    let mut here = Output::default();
+    let clients = |output: &mut Output, which| run_pytest(&kit, which, filter, |line| output.keep(line));
+    let others = || Output::kept(|output| clients(output, Clients::Others));
+    let corpus = || {
+        Output::kept(|output| {
+            let schedules_ok = run_schedules(&kit, filter, |line| output.keep(line))?;
+            Ok(clients(output, Clients::Of(&CORPUS))? && schedules_ok)
+        })
+    };
+    let (here_ok, beside) = std::thread::scope(|scope| {
+        let beside = [scope.spawn(others), scope.spawn(corpus)];
         let here_ok = run_programs(&kit, filter, &postgres_bin, &mut here).and_then(|programs_ok| {
-            Ok(run_pytest(&kit, Clients::Waiting, filter, |line| here.say(line))? && programs_ok)
+            let waiting = Clients::Of(&WAITING);
+            Ok(run_pytest(&kit, waiting, filter, |line| here.say(line))? && programs_ok)
         });
-        (here_ok, others.join())
+        (here_ok, beside.map(|runner| runner.join()))
     });
     println!("\nwhat ran beside these:");
-    beside.lines.iter().for_each(|line| println!("{line}"));
-    let beside_ok = beside_ok.map_err(|_| anyhow::anyhow!("running the clients panicked"))??;
-    here.totals.add(&beside.totals);
+    let mut all_ok = true;
+    for ran in beside {
+        let (output, ended) = ran.map_err(|_| anyhow::anyhow!("running the clients panicked"))?;
+        output.lines.iter().for_each(|line| println!("{line}"));
+        here.totals.add(&output.totals);
+        all_ok &= ended?;
+    }
     here.totals.conclude()?;
-    if !here_ok? || !beside_ok {
+    if !here_ok? || !all_ok {
         bail!("a test runner failed without counting a failed test; see above");
     }
     Ok(())
@@ -196,12 +225,12 @@ fn run_schedules(kit: &Kit, filter: &[String], on_line: impl FnMut(&str)) -> Res
 fn run_pytest(kit: &Kit, clients: Clients, filter: &[String], on_line: impl FnMut(&str)) -> Result<bool> {
     let Kit { root, binary, python_bin, .. } = kit;
     let tests = root.join("tests/clients");
-    let waiting = WAITING.iter().map(|file| tests.join(file));
     let selection: Vec<OsString> = match clients {
         Clients::All => vec![tests.into()],
-        Clients::Waiting => waiting.map(OsString::from).collect(),
+        Clients::Of(files) => files.iter().map(|file| tests.join(file).into()).collect(),
         Clients::Others => {
-            let ignored = waiting.flat_map(|file| [OsString::from("--ignore"), file.into()]);
+            let elsewhere = WAITING.iter().chain(&CORPUS).map(|file| tests.join(file));
+            let ignored = elsewhere.flat_map(|file| [OsString::from("--ignore"), file.into()]);
             std::iter::once(tests.clone().into()).chain(ignored).collect()
         }
     };
