@@ -112,15 +112,23 @@ DOCUMENTS = {
     "?versioning": ("PUT", b"<VersioningConfiguration/>"), "?lifecycle": ("PUT", b"<LifecycleConfiguration/>"),
     "?encryption": ("PUT", b"<ServerSideEncryptionConfiguration/>"), "?object-lock": ("PUT", b"<ObjectLockConfiguration/>"),
     "?publicAccessBlock": ("PUT", b"<PublicAccessBlockConfiguration/>"), "?notification": ("PUT", b"<NotificationConfiguration/>"),
+    "?website": ("PUT", b"<WebsiteConfiguration/>"), "?logging": ("PUT", b"<BucketLoggingStatus/>"),
+    "?ownershipControls": ("PUT", b"<OwnershipControls/>"), "?requestPayment": ("PUT", b"<RequestPaymentConfiguration/>"),
+    "?accelerate": ("PUT", b"<AccelerateConfiguration/>"), "?analytics&id=a": ("PUT", b"<AnalyticsConfiguration/>"),
+    "?metrics&id=a": ("PUT", b"<MetricsConfiguration/>"), "?inventory&id=a": ("PUT", b"<InventoryConfiguration/>"),
+    "?intelligent-tiering&id=a": ("PUT", b"<IntelligentTieringConfiguration/>"), "/kept?restore": ("POST", b"<RestoreRequest/>"),
+    "/kept": ("DELETE", b""), "?cors&x=1": ("DELETE", b""), "": ("DELETE", b""),
     "/kept?tagging": ("PUT", b"<Tagging/>"), "/kept?acl": ("PUT", b""), "/kept?retention": ("PUT", b"<Retention/>"),
     "/kept?legal-hold": ("PUT", b"<LegalHold/>"), "/new?uploads": ("POST", b""), "/new?renameObject": ("PUT", b""),
 }
 
 
-def write_routes(upload):
+def write_routes(bucket, upload):
     """Every way to write: its method, its target behind the bucket, its headers, its body."""
     headers, body = trailing()
     for target, more in [("/new", {}), ("/kept", {"x-amz-write-offset-bytes": "4"}),
+                         ("/new", {"x-amz-copy-source": f"/{bucket}/kept"}),
+                         (f"/multi?partNumber=1&uploadId={upload}", {"x-amz-copy-source": f"/{bucket}/kept"}),
                          (f"/multi?partNumber=1&uploadId={upload}", {}), (f"/multi?uploadId={upload}", {})]:
         yield ("POST" if "?uploadId" in target else "PUT"), target, {**headers, **more}, body
     for target, (method, document) in DOCUMENTS.items():
@@ -132,7 +140,7 @@ def test_unsigned_trailer_uploads_with_a_made_up_signature_on_every_write_route(
     """The weakness: the payload being unsigned, the signature of the head was not looked at either."""
     s3.put_object(Bucket=bucket, Key="kept", Body=b"kept")
     upload = s3.create_multipart_upload(Bucket=bucket, Key="multi")["UploadId"]
-    for method, target, headers, body in write_routes(upload):
+    for method, target, headers, body in write_routes(bucket, upload):
         names = ";".join(sorted({"host", "x-amz-content-sha256", "x-amz-date", *(n for n in headers if n.startswith("x-amz-"))}))
         sent = [*headers.items(), ("x-amz-content-sha256", UNSIGNED_TRAILER)]
         for signature in ["0" * 64, ""]:

@@ -5,6 +5,7 @@ import json
 import uuid
 
 import pytest
+from botocore.exceptions import ClientError
 
 from harness import running
 from test_protocol import Answer
@@ -69,6 +70,20 @@ def test_routing_rules_redirect_requests_and_errors(server, site):
     client.put_object(Bucket=bucket, Key="gone/page", Body=b"secret")
     gone = visit(server, host, "/gone/page")
     assert (gone.status, gone.headers["location"]) == (302, "http://archive.example/gone/page")
+
+
+def test_a_rule_that_cannot_be_followed_is_refused_and_the_site_stays_up(server, site):
+    """A number that was no redirect was kept, and every page of the site answered 400 from then on."""
+    client, bucket, host = site
+    configure(client, bucket, IndexDocument={"Suffix": "index.html"})
+    for rule in [{"Redirect": {"HostName": "h", "HttpRedirectCode": "5"}},
+                 {"Redirect": {"HostName": "h"}, "Condition": {"HttpErrorCodeReturnedEquals": "200"}},
+                 {"Redirect": {"ReplaceKeyWith": "a", "ReplaceKeyPrefixWith": "b"}}]:
+        with pytest.raises(ClientError) as refused:
+            configure(client, bucket, IndexDocument={"Suffix": "index.html"}, RoutingRules=[rule])
+        assert refused.value.response["Error"]["Code"] == "InvalidRequest", rule
+    # It is not public, which is not 400.
+    assert visit(server, host, "/").status == 403
 
 
 def test_what_is_not_public_is_not_shown(server, site):

@@ -55,7 +55,8 @@ const BESIDE: &str = "
   AWS have reported `InvalidPartNumber` (416); a range of UploadPartCopy beyond its source is `InvalidRange` (416), a checksum that is none
   `BadDigest`; a presigned URL with `X-Amz-Expires` of zero or less has expired (`AccessDenied`), one for more than a week is
   `AuthorizationQueryParametersError`; CompleteMultipartUpload need not repeat the checksums of parts, and compares those that it is
-  given; with `NoSuchKey` stands `x-amz-delete-marker: false` unless a delete marker hides the key.
+  given; the policy status of a bucket without a policy is that of its lists, where clients of
+  AWS have reported `NoSuchBucketPolicy`; with `NoSuchKey` stands `x-amz-delete-marker: false` unless a delete marker hides the key.
 ";
 
 /// The text of the page.

@@ -21,10 +21,19 @@ use crate::query::Query;
 use crate::respond::{self, S3Response};
 use crate::router;
 use crate::state::S3State;
+use crate::xml::read::Element;
 use rules::{Redirect, Website};
 
 /// The name of the configuration.
 const DOCUMENT: &str = "website/";
+
+/// Whether a configuration can be followed.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check(root: &Element) -> S3Result<()> {
+    Website::of_element(root).map(drop)
+}
 
 /// A request to a website.
 struct Visit<'a> {

@@ -1,15 +1,19 @@
 //! A website's configuration: what it redirects, and which objects are its index and its errors.
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html>
 
+use std::ops::RangeInclusive;
+
 use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::error::S3Result;
+use crate::error::{S3Error, S3Result};
 use crate::xml::read::{self, Element, Limits, malformed};
 
 const ROOT: &str = "WebsiteConfiguration";
 /// What was checked when it was put.
 const STORED: Limits = Limits { length_bytes: 1024 * 1024, depth: 8, elements: 16_000 };
+/// The most routing rules of a website.
+const RULES_MAX: usize = 50;
 /// What a path leaves as it is.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -36,7 +40,7 @@ pub(super) struct Target {
 struct Rule {
     prefix: String,
     /// The rule is for this error, and not for requests as they come.
-    error: Option<u16>,
+    error: Option<StatusCode>,
     target: Target,
     code: StatusCode,
     key: NewKey,
@@ -64,20 +68,51 @@ impl Website {
     pub(super) fn of_stored(content: &[u8]) -> S3Result<Self> {
         let document = [b"<", ROOT.as_bytes(), b">", content, b"</", ROOT.as_bytes(), b">"].concat();
         let root = read::parse(&document, &STORED)?;
+        Self::of_element(&root)
+    }
+
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// As AWS refuses it: `InvalidArgument` for what does not go together or names no index, `InvalidRequest` for a rule that could
+    /// not be followed, `MalformedXML` for what is empty.
+    /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketWebsite.html>
+    pub(super) fn of_element(root: &Element) -> S3Result<Self> {
         let text = |group: &str, name: &str| root.child(group).and_then(|group| text_of(group, name));
+        let redirects_all = root.child("RedirectAllRequestsTo");
+        if redirects_all.is_some() && root.children.len() > 1 {
+            let message = "RedirectAllRequestsTo cannot be provided in conjunction with other Routing Rules.";
+            return Err(S3Error::invalid_argument("RedirectAllRequestsTo", "not null", message));
+        }
+        let index = match text("IndexDocument", "Suffix") {
+            Some(suffix) if !suffix.is_empty() && !suffix.contains('/') => suffix,
+            None if redirects_all.is_some() => String::new(),
+            suffix => {
+                let message = "The IndexDocument Suffix is not well formed";
+                let suffix = suffix.unwrap_or_else(|| "null".to_owned());
+                return Err(S3Error::invalid_argument("IndexDocument", suffix, message));
+            }
+        };
+        let error = text("ErrorDocument", "Key");
+        if error.as_ref().is_some_and(String::is_empty) {
+            return Err(malformed());
+        }
         let rules = root.child("RoutingRules").map(|rules| rules.children.as_slice()).unwrap_or_default();
+        if rules.len() > RULES_MAX {
+            let message = "50 routing rules are the most a website configuration may have.";
+            return Err(S3Error::invalid_request(message));
+        }
         Ok(Self {
-            redirects_all: root.child("RedirectAllRequestsTo").map(Target::of_element),
-            index: text("IndexDocument", "Suffix").unwrap_or_default(),
-            error: text("ErrorDocument", "Key"),
+            redirects_all: redirects_all.map(Target::of_element).transpose()?,
+            index,
+            error,
             rules: rules.iter().map(Rule::of_element).collect::<S3Result<_>>()?,
         })
     }
 
     /// Where a request for `key` goes before the object is looked for, or because of the error `status`.
     pub(super) fn redirect(&self, key: &str, status: Option<StatusCode>, host: &str) -> Option<Redirect> {
-        let code = status.map(|status| status.as_u16());
-        let rule = self.rules.iter().find(|rule| rule.error == code && key.starts_with(&rule.prefix))?;
+        let rule = self.rules.iter().find(|rule| rule.error == status && key.starts_with(&rule.prefix))?;
         let key = match &rule.key {
             NewKey::Same => key.to_owned(),
             NewKey::Whole(key) => key.clone(),
@@ -88,8 +123,18 @@ impl Website {
 }
 
 impl Target {
-    fn of_element(element: &Element) -> Self {
-        Self { host: text_of(element, "HostName"), protocol: text_of(element, "Protocol") }
+    fn of_element(element: &Element) -> S3Result<Self> {
+        let host = text_of(element, "HostName");
+        if host.as_ref().is_some_and(String::is_empty) {
+            return Err(malformed());
+        }
+        // It is sent as a part of a header.
+        let is_of_an_address =
+            |at: char| at.is_ascii_graphic() && !matches!(at, '/' | '?' | '#' | '@' | '\\');
+        if !host.iter().flat_map(|host| host.chars()).all(is_of_an_address) {
+            return Err(S3Error::invalid_request("The HostName of a redirect is not valid."));
+        }
+        Ok(Self { host, protocol: text_of(element, "Protocol") })
     }
 
     /// The address of `key` there; `own_host` is what the request is for.
@@ -108,26 +153,49 @@ impl Target {
 
 impl Rule {
     fn of_element(rule: &Element) -> S3Result<Self> {
-        let condition = |name: &str| rule.child("Condition").and_then(|condition| text_of(condition, name));
-        let redirect = rule.child("Redirect").ok_or_else(malformed)?;
+        let condition = rule.child("Condition");
+        if condition.is_some_and(|condition| condition.children.is_empty()) {
+            return Err(S3Error::invalid_request(
+                "Condition cannot be empty. To redirect all requests without a condition, the condition element \
+                 shouldn't be present.",
+            ));
+        }
+        let condition = |name: &str| condition.and_then(|condition| text_of(condition, name));
+        let redirect = rule.child("Redirect").filter(|redirect| !redirect.children.is_empty());
+        let redirect = redirect.ok_or_else(malformed)?;
         let key = match (text_of(redirect, "ReplaceKeyWith"), text_of(redirect, "ReplaceKeyPrefixWith")) {
-            (Some(key), _) => NewKey::Whole(key),
+            (Some(_), Some(_)) => {
+                let message = "You can only define ReplaceKeyPrefix or ReplaceKey but not both.";
+                return Err(S3Error::invalid_request(message));
+            }
+            (Some(key), None) => NewKey::Whole(key),
             (None, Some(prefix)) => NewKey::Prefix(prefix),
             (None, None) => NewKey::Same,
         };
         let code = match text_of(redirect, "HttpRedirectCode") {
             None => StatusCode::MOVED_PERMANENTLY,
-            Some(code) => StatusCode::from_bytes(code.as_bytes()).map_err(|_| malformed())?,
+            Some(code) => status_among(&code, 301..=399).ok_or_else(|| {
+                S3Error::invalid_request(format!(
+                    "The provided HTTP redirect code ({code}) is not valid. Valid codes are 3XX except 300."
+                ))
+            })?,
         };
-        let error = condition("HttpErrorCodeReturnedEquals");
-        Ok(Self {
-            prefix: condition("KeyPrefixEquals").unwrap_or_default(),
-            error: error.map(|code| code.parse().map_err(|_| malformed())).transpose()?,
-            target: Target::of_element(redirect),
-            code,
-            key,
-        })
+        let error = match condition("HttpErrorCodeReturnedEquals") {
+            None => None,
+            Some(code) => Some(status_among(&code, 400..=599).ok_or_else(|| {
+                S3Error::invalid_request(format!(
+                    "The provided HTTP error code ({code}) is not valid. Valid codes are 4XX or 5XX."
+                ))
+            })?),
+        };
+        let prefix = condition("KeyPrefixEquals").unwrap_or_default();
+        Ok(Self { prefix, error, target: Target::of_element(redirect)?, code, key })
     }
+}
+
+fn status_among(code: &str, valid: RangeInclusive<u16>) -> Option<StatusCode> {
+    let code = code.trim().parse().ok().filter(|code| valid.contains(code))?;
+    StatusCode::from_u16(code).ok()
 }
 
 fn text_of(element: &Element, name: &str) -> Option<String> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::ErrorCode;
 
 const HOST: &str = "b.site.example";
 
@@ -68,4 +69,54 @@ fn all_requests_go_elsewhere() {
         "<RedirectAllRequestsTo><HostName>h</HostName><Protocol>https</Protocol></RedirectAllRequestsTo>",
     );
     assert_eq!(found.redirects_all.unwrap().location(HOST, "a/b\r\nc"), "https://h/a/b%0D%0Ac");
+}
+
+/// A code that was no redirect, or an error that was none, took the whole website down.
+#[test]
+fn what_could_not_be_followed_was_kept() {
+    let index = "<IndexDocument><Suffix>i.html</Suffix></IndexDocument>";
+    let to = "<HostName>h</HostName>";
+    let code = |code| format!("{to}<HttpRedirectCode>{code}</HttpRedirectCode>");
+    let refused = |rest: &str| {
+        let error = Website::of_stored(format!("{index}{rest}").as_bytes()).unwrap_err();
+        (error.code(), error.message().to_owned())
+    };
+    let refused_rule = |condition: &str, redirect: &str| {
+        refused(&format!("<RoutingRules>{}</RoutingRules>", rule(condition, redirect)))
+    };
+    for wrong in ["5", "100", "200", "300", "400", "404", "999", "99999"] {
+        let (error, message) = refused_rule("", &code(wrong));
+        assert_eq!(error, ErrorCode::InvalidRequest, "{wrong}");
+        assert!(
+            message.starts_with(&format!("The provided HTTP redirect code ({wrong}) is not valid")),
+            "{message}"
+        );
+    }
+    for wrong in ["0", "200", "302", "600", "99999999"] {
+        let condition = format!(
+            "<Condition><HttpErrorCodeReturnedEquals>{wrong}</HttpErrorCodeReturnedEquals></Condition>"
+        );
+        let (error, message) = refused_rule(&condition, to);
+        assert_eq!(error, ErrorCode::InvalidRequest, "{wrong}");
+        assert!(
+            message.starts_with(&format!("The provided HTTP error code ({wrong}) is not valid")),
+            "{message}"
+        );
+    }
+    let both = "<ReplaceKeyPrefixWith>a</ReplaceKeyPrefixWith><ReplaceKeyWith>b</ReplaceKeyWith>";
+    for (condition, redirect) in [
+        ("", both),
+        ("<Condition/>", to),
+        ("", "<HostName>a b</HostName>"),
+        ("", "<HostName>a&#13;&#10;b:c</HostName>"),
+    ] {
+        assert_eq!(refused_rule(condition, redirect).0, ErrorCode::InvalidRequest, "{condition} {redirect}");
+    }
+    assert_eq!(refused_rule("", "").0, ErrorCode::MalformedXML);
+    assert_eq!(refused_rule("", "<HostName/>").0, ErrorCode::MalformedXML);
+    assert_eq!(refused("<ErrorDocument><Key/></ErrorDocument>").0, ErrorCode::MalformedXML);
+    for right in ["301", "302", "304", "307", "399"] {
+        let rules = rule("", &code(right));
+        assert_eq!(redirected(&rules, "a", None), Some((right.parse().unwrap(), "http://h/a".to_owned())));
+    }
 }

@@ -12,10 +12,6 @@ use crate::new_buckets::ObjectOwnership;
 use crate::tags;
 use crate::xml::read::{Element, malformed};
 
-/// The most routing rules of a website.
-/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html>
-const ROUTING_RULES_MAX: usize = 50;
-
 #[allow(clippy::unnecessary_wraps, reason = "it stands beside checks that may fail")]
 pub(super) fn nothing(_root: &Element) -> S3Result<()> {
     Ok(())
@@ -58,28 +54,8 @@ pub(super) fn intelligent_tiering(root: &Element) -> S3Result<()> {
     Ok(())
 }
 
-/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketWebsite.html>
 pub(super) fn website(root: &Element) -> S3Result<()> {
-    let redirects_all = root.child("RedirectAllRequestsTo").is_some();
-    if redirects_all && root.children.len() > 1 {
-        let message = "RedirectAllRequestsTo cannot be provided in conjunction with other Routing Rules.";
-        return Err(S3Error::invalid_argument("RedirectAllRequestsTo", "not null", message));
-    }
-    let suffix = root.child("IndexDocument").and_then(|index| index.child("Suffix"));
-    match suffix.map(|suffix| suffix.text.as_str()) {
-        Some(suffix) if !suffix.is_empty() && !suffix.contains('/') => {}
-        None if redirects_all => {}
-        suffix => {
-            let message = "The IndexDocument Suffix is not well formed";
-            return Err(S3Error::invalid_argument("IndexDocument", suffix.unwrap_or("null"), message));
-        }
-    }
-    if root.child("RoutingRules").is_some_and(|rules| rules.children.len() > ROUTING_RULES_MAX) {
-        return Err(S3Error::invalid_request(
-            "50 routing rules are the most a website configuration may have.",
-        ));
-    }
-    Ok(())
+    crate::website::check(root)
 }
 
 pub(super) fn inventory(root: &Element) -> S3Result<()> {
