@@ -174,6 +174,15 @@ def test_the_end_of_a_restore_is_told_where_its_copy_is_removed(root):
         assert names(found) == ["ObjectRestore:Post", "ObjectRestore:Completed", "ObjectRestore:Delete"]
         assert (found[2]["eventVersion"], found[2]["s3"]["object"]["size"]) == ("2.3", 5)
         assert found[2]["userIdentity"]["principalId"] == "s3.amazonaws.com"
+        # A move to another archive ends a restore long before its time.
+        s3.put_object(Bucket=bucket, Key="b", Body=b"hello", StorageClass="GLACIER")
+        s3.restore_object(Bucket=bucket, Key="b", RestoreRequest={"Days": 100_000})
+        wait_for(receiver, bucket, 5, 60)
+        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [{
+            "ID": "r", "Status": "Enabled", "Filter": {"ObjectSizeGreaterThan": 1},
+            "Transitions": [{"Days": 1, "StorageClass": "DEEP_ARCHIVE"}]}]})
+        found = wait_for(receiver, bucket, 6, 60)
+        assert (names(found)[5], found[5]["s3"]["object"]["key"]) == ("ObjectRestore:Delete", "b")
     finally:
         server.kill()
         receiver.stop()

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from botocore.exceptions import ClientError
 
-from harness import running, seeded_bytes
-from tiering import SETTINGS, classes, is_restored, new_bucket, transition, until
+from harness import refusal, running, seeded_bytes
+from tiering import SETTINGS, classes, is_restored, live, new_bucket, tiers, transition, until
 
 
 @pytest.fixture(scope="module", name="server")
@@ -184,3 +184,36 @@ def test_the_newest_older_versions_stay_where_they_are(server):
     until(lambda: versions() == ["STANDARD", "STANDARD", "GLACIER_IR", "GLACIER_IR", "GLACIER"], "the older ones are moved")
     client.put_object(Bucket=bucket, Key="k", Body=b"newest")
     until(lambda: versions() == ["STANDARD", "STANDARD", "GLACIER_IR", "GLACIER_IR", "GLACIER", "GLACIER"], "all are behind one more")
+
+
+def test_a_move_to_another_archive_ends_a_restore_and_its_copy():
+    with running(settings=SETTINGS, drives=7, hdds=4) as server:
+        client, bucket = server.boto3(), new_bucket(server)
+        bodies = {f"k{length}": seeded_bytes(length, length) for length in (1000, 300_000, 3_000_000)}
+        again, *others = bodies
+
+        def restore(key):
+            client.restore_object(Bucket=bucket, Key=key, RestoreRequest={"Days": 100_000})
+
+        def on_ssds():
+            return tiers(server)["warm"]["restored"], live(server, "ssd")
+
+        for key, body in bodies.items():
+            client.put_object(Bucket=bucket, Key=key, Body=body, StorageClass="GLACIER")
+            restore(key)
+        until(lambda: all(is_restored(client, bucket, key) for key in bodies), "all are restored")
+        length = sum(map(len, bodies.values()))
+        assert on_ssds() == ({"copies": 3, "bytes": length}, length)
+        transition(server, bucket, (1, "DEEP_ARCHIVE"))
+        until(lambda: set(classes(server, bucket).values()) == {"DEEP_ARCHIVE"}, "all are moved")
+        # What is restored again at once is another restore, which has a copy of its own time.
+        restore(again)
+        until(lambda: is_restored(client, bucket, again), "it is restored again")
+        left = ({"copies": 1, "bytes": len(bodies[again])}, len(bodies[again]))
+        until(lambda: on_ssds() == left, "the other copies go")
+        for key in others:
+            assert "Restore" not in client.head_object(Bucket=bucket, Key=key)
+            assert refusal(client.get_object, Bucket=bucket, Key=key) == (403, "InvalidObjectState")
+        time.sleep(2)
+        assert on_ssds() == left
+        assert client.get_object(Bucket=bucket, Key=again)["Body"].read() == bodies[again]

@@ -343,3 +343,41 @@ async fn a_version_that_moves_leaves_the_bytes_that_it_shares_to_the_others() {
     store.engine.close().await.unwrap();
     assert_eq!(found_on_drives(&store).await, (1, 0));
 }
+
+/// A rule that moved restored objects to another archive ended their restores, and the copies stayed on the SSDs until those would
+/// have ended by themselves. What is restored again at once keeps its copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn restored_copies_go_when_their_objects_move_to_another_archive() {
+    let store = tiered().await;
+    put_all(&store, StorageClass::Glacier).await;
+    let names = LENGTHS.map(|length| format!("GLACIER/{length}"));
+    let restored = async |name: &str| {
+        let opened = store.engine.open_object(&bucket(), &key(name), None).await.unwrap();
+        matches!(opened.info().restored, Some(RestoreState::Done(_)))
+    };
+    let restore = async |name: &str| {
+        let asked = (100_000, Urgency::Standard);
+        store.engine.restore_object(&bucket(), &key(name), None, asked).await.unwrap()
+    };
+    for name in &names {
+        restore(name).await;
+        until(name, || restored(name)).await;
+    }
+    let on_ssds = async || live(&store.engine).await[&DriveClass::Ssd];
+    assert_eq!(on_ssds().await, total());
+    store.engine.set_lifecycle(&bucket(), Some(&rules(&[(1, StorageClass::DeepArchive)]))).await.unwrap();
+    for name in &names {
+        until(name, || async { class_of(&store.engine, name).await == StorageClass::DeepArchive }).await;
+    }
+    let (again, rest) = names.split_last().unwrap();
+    restore(again).await;
+    until("it is restored", || restored(again)).await;
+    until("the other copies go", || async { on_ssds().await == 5_000_000 }).await;
+    for name in rest {
+        assert!(!restored(name).await, "{name}");
+    }
+    // Some rounds more change nothing.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(on_ssds().await, 5_000_000);
+    assert!(store.get(again).await.unwrap() == bytes(5_000_000, 6));
+}

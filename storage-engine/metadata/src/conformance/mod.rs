@@ -84,7 +84,8 @@ macro_rules! conformance_tests {
                 copies_are_shared_while_they_are_there, blobs_are_left_only_by_who_names_them, class_and_restore_stay_while_blobs_are_left_one_by_one;
             warm: packed_copies_are_accounted, large_copies_are_accounted, large_copies_grow_part_by_part,
                 begun_copies_are_restored_or_dropped, copies_outlive_their_version_until_dropped,
-                restores_are_wanted_and_done, rows_are_found_by_kind_and_place, copies_need_their_volumes;
+                restores_are_wanted_and_done, restored_copies_end_with_the_class_that_was_restored,
+                rows_are_found_by_kind_and_place, copies_need_their_volumes;
             seals: encrypted_objects_are_kept_and_counted, moves_leave_the_encryption,
                 completions_may_be_encrypted;
             identities: changes_follow_each_other;

@@ -1,13 +1,14 @@
 //! Warm copies of versions, and how often versions are read.
 
-use granary_types::{UnixMillis, WriteId};
+use granary_types::{StorageClass, UnixMillis, WriteId};
 
 use super::sample::{
     bucket, bucket_id, commit, delete, done, id, key, live, location, new_blob, one, open_written, put_blob,
     put_packed, version_id, w,
 };
 use crate::model::{
-    Outcome, WarmAfter, WarmChange, WarmKind, WarmPlace, WarmQuery, WarmRow, WarmStep, WarmUsage, Write,
+    Outcome, Transition, WarmAfter, WarmChange, WarmKind, WarmPlace, WarmQuery, WarmRow, WarmStep, WarmUsage,
+    Write,
 };
 use crate::store::MetadataStore;
 
@@ -232,6 +233,62 @@ pub async fn restores_are_wanted_and_done(store: &dyn MetadataStore) {
     assert_eq!(one(store, want(WarmKind::WantedBulk, 30)).await, DONE);
     assert_eq!(one(store, keep(WarmKind::WantedBulk, 40)).await, DONE);
     assert_eq!(live(store, 2).await, 100);
+}
+
+/// The transition of what write `tag` put as key `k` from GLACIER to another class.
+fn from_glacier(k: &str, tag: u64, to: StorageClass) -> Write {
+    Write::Transition(Box::new(Transition {
+        bucket: bucket_id(1),
+        key: key(k),
+        version: version_id(0),
+        write: WriteId::from_bytes(id(tag)),
+        from: StorageClass::Glacier,
+        to,
+        place: None,
+        moves: Vec::new(),
+    }))
+}
+
+/// A move from one archive to another ended the restore, and its copy lived on until the restore would have ended by itself. It
+/// expires with the move; what is restored anew until the same time is nothing that has expired.
+pub async fn restored_copies_end_with_the_class_that_was_restored(store: &dyn MetadataStore) {
+    begin(store).await;
+    let want =
+        |k, tag| warm(k, tag, WarmStep::Want { kind: WarmKind::WantedBulk, at: UnixMillis(3), days: 2 });
+    let restored = |k, tag| warm(k, tag, packed(2, tag * 4096, WarmKind::Restored));
+    for (k, tag) in [("alone", 1), ("together", 2), ("wanted", 3), ("stays", 4)] {
+        let mut put = put_packed(1, k, tag, 1, 100);
+        put.object.storage_class = StorageClass::Glacier;
+        done(store, w(put)).await;
+        done(store, want(k, tag)).await;
+    }
+    done(store, restored("alone", 1)).await;
+    done(store, from_glacier("alone", 1, StorageClass::DeepArchive)).await;
+    let both = vec![restored("together", 2), from_glacier("together", 2, StorageClass::DeepArchive)];
+    assert_eq!(commit(store, both).await, [DONE, DONE]);
+    done(store, from_glacier("wanted", 3, StorageClass::DeepArchive)).await;
+    done(store, restored("stays", 4)).await;
+    done(store, from_glacier("stays", 4, StorageClass::Glacier)).await;
+    let seen = async |k, tag| read(store, k, tag).await.map(|row| (row.kind, row.at, row.length_bytes()));
+    let expired = Some((WarmKind::Restored, UnixMillis(0), 100));
+    assert_eq!((seen("alone", 1).await, seen("together", 2).await), (expired, expired));
+    assert_eq!(seen("wanted", 3).await, Some((WarmKind::WantedBulk, UnixMillis(3), 0)), "it is not done yet");
+    assert_eq!(seen("stays", 4).await, Some((WarmKind::Restored, UnixMillis(10), 100)));
+    let query =
+        WarmQuery { kind: WarmKind::Restored, from: UnixMillis(i64::MIN), until: UnixMillis(9), limit: 9 };
+    assert_eq!(store.warm_of_kind(query).await.unwrap().len(), 2);
+    assert_eq!((live(store, 2).await, store.recount().await.unwrap()), (300, vec![]));
+    done(store, want("alone", 1)).await;
+    let (from, kind) = (WarmKind::WantedBulk, WarmKind::Restored);
+    done(store, warm("alone", 1, WarmStep::Keep { from, kind, at: UnixMillis(10) })).await;
+    assert_eq!(
+        one(store, warm("alone", 1, drop_it(kind, 0))).await,
+        Outcome::Moved,
+        "it is another restore's"
+    );
+    assert_eq!(one(store, warm("together", 2, drop_it(kind, 10))).await, Outcome::Moved);
+    done(store, warm("together", 2, drop_it(kind, 0))).await;
+    assert_eq!((live(store, 2).await, store.recount().await.unwrap()), (200, vec![]));
 }
 
 /// Reads are added up, and rows are found by kind and time, by place, and counted.

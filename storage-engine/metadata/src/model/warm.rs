@@ -182,6 +182,12 @@ impl WarmRow {
             Some(WarmPlace::Packed(_) | WarmPlace::Parts(_)) | None => None,
         }
     }
+
+    /// A restored copy whose restore ends before its time: it has expired, and is dropped and told of like others that have. `None`
+    /// if it is there for something else; a restore that is only wanted is not over.
+    pub(crate) fn ended(self) -> Option<Self> {
+        (self.kind == WarmKind::Restored).then_some(Self { at: UnixMillis(0), ..self })
+    }
 }
 
 /// A row, and whose it is.

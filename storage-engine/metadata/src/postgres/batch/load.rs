@@ -18,6 +18,7 @@ use crate::postgres::sql;
 use crate::sqlite::apply::blobs::{Referrer, object_referrer, part_referrer};
 use crate::sqlite::apply::commit::new_places;
 use crate::sqlite::apply::objects::parts_of;
+use crate::sqlite::apply::transition::ends_restore;
 
 /// What the writes name.
 #[derive(Default)]
@@ -136,6 +137,9 @@ impl<'c> Wanted<'c> {
     fn add_transition(&mut self, transition: &'c Transition) {
         self.key(transition.bucket, &transition.key).versions.insert(transition.version);
         self.blobs.extend(transition.moves.iter().map(|moved| moved.blob));
+        if ends_restore(transition) {
+            self.warmth.insert((transition.bucket, &transition.key, transition.write));
+        }
     }
 
     fn add_delete(&mut self, delete: &'c DeleteObject) {

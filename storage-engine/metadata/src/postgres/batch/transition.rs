@@ -47,6 +47,7 @@ impl Batch {
         }
         if ends_restore(transition) {
             self.drop_restore(bucket, key, transition.write);
+            self.end_restored(bucket, key, transition.write);
         }
         Outcome::Done { replaced: None, order: 0 }
     }

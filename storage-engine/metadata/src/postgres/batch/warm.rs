@@ -66,6 +66,15 @@ impl Batch {
         Outcome::Done { replaced: None, order: 0 }
     }
 
+    /// Lets a restored copy expire whose restore has ended.
+    pub(super) fn end_restored(&mut self, bucket: BucketId, key: &ObjectKey, write: WriteId) {
+        let Some(state) = self.warmth.get_mut(&(bucket, key.clone(), write)) else { return };
+        if let Some(row) = state.row.clone().and_then(WarmRow::ended) {
+            state.row = Some(row);
+            state.changed = true;
+        }
+    }
+
     pub(super) async fn store_warmth(&self, session: &mut Session) -> Result<(), Failure> {
         let mut kept = WarmRows::default();
         let mut gone = Places::default();

@@ -156,7 +156,9 @@ impl Batch<'_> {
             self.drop_reference(*from, &referrer(*index))?;
         }
         if ends_restore(transition) {
-            drop_beside(self.connection, Beside::Restore, (bucket, key, transition.write))?;
+            let place = (bucket, key, transition.write);
+            drop_beside(self.connection, Beside::Restore, place)?;
+            self.end_restored(place)?;
         }
         Ok(Outcome::Done { replaced: None, order: 0 })
     }

@@ -50,6 +50,12 @@ impl Batch<'_> {
         Ok(Outcome::Done { replaced: None, order: 0 })
     }
 
+    /// Lets a restored copy expire whose restore has ended.
+    pub(super) fn end_restored(&self, place: Place<'_>) -> Result<(), Failure> {
+        let ended = load_warmth(self.connection, place)?.and_then(WarmRow::ended);
+        ended.map_or(Ok(()), |row| self.store_warmth(place, &row))
+    }
+
     pub(super) fn store_warmth(&self, (bucket, key, write): Place<'_>, row: &WarmRow) -> Result<(), Failure> {
         let (hash, record) = side_row("object_warmth", (bucket, key, write), row)?;
         self.connection
