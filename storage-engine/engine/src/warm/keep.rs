@@ -8,7 +8,7 @@ use granary_metadata::{WarmAfter, WarmKind, WarmQuery, WarmVersion};
 use granary_types::UnixMillis;
 
 use super::pins::Pins;
-use super::restore::expire;
+use super::restore::{end, expire};
 use super::room::{Claims, drop_copies, make_room};
 use super::{heat, is_due, next_round, pause, said, status, walk};
 use crate::engine::Inner;
@@ -100,10 +100,11 @@ impl Keeper {
         let pins = Pins::of_rows(inner, &page).await?;
         let looked = stream::iter(page).map(|found| look(inner, found, now)).buffered(LOOKS);
         let (mut orphans, mut faded, mut unpinned) = (Vec::new(), Vec::new(), Vec::new());
-        let mut abandoned = Vec::new();
+        let (mut abandoned, mut ended) = (Vec::new(), Vec::new());
         for (fate, found) in looked.try_collect::<Vec<_>>().await? {
             match fate {
                 Fate::Orphan => orphans.push(found),
+                Fate::Ended => ended.push(found),
                 Fate::Faded => faded.push(found),
                 Fate::Abandoned => abandoned.push(found),
                 Fate::Stays if found.row.kind == WarmKind::Pinned && !pins.cover(&found) => {
@@ -113,6 +114,7 @@ impl Keeper {
             }
         }
         drop_copies(inner, &orphans, "orphaned").await?;
+        end(inner, &ended, "orphaned").await?;
         drop_copies(inner, &faded, "faded").await?;
         drop_copies(inner, &abandoned, "abandoned").await?;
         walk::let_go(inner, &unpinned).await?;
@@ -127,6 +129,8 @@ enum Fate {
     Stays,
     /// Its version is gone, or archived since, so that nobody can read the copy.
     Orphan,
+    /// Its restore is not there any more. A move to another archive lets the copy expire as well, but did not always.
+    Ended,
     /// It tells of reads that do not matter any more.
     Faded,
     /// It tells of the beginning of a copy that nobody goes on with.
@@ -142,6 +146,7 @@ async fn look(inner: &Inner, found: WarmVersion, now: UnixMillis) -> Result<(Fat
         Some(row) if row.object.storage_class.is_archive() && is_readable_kind(found.row.kind) => {
             Fate::Orphan
         }
+        Some(_) if found.row.kind == WarmKind::Restored && !has_restore(inner, &found).await? => Fate::Ended,
         // A restore that is wanted is gone on with.
         Some(_) if found.row.kind == WarmKind::Read && found.row.begun().is_some() => {
             let idle_ms = i64::try_from(pause(inner, ABANDONED).max(ABANDONED_MIN).as_millis());
@@ -154,7 +159,16 @@ async fn look(inner: &Inner, found: WarmVersion, now: UnixMillis) -> Result<(Fat
     Ok((fate, found))
 }
 
+/// Whether a version's restore is there, be it over or not.
+async fn has_restore(inner: &Inner, found: &WarmVersion) -> Result<bool> {
+    Ok(inner.store.object_restore(found.bucket, &found.key, found.write).await?.is_some())
+}
+
 /// Whether copies of a kind are for what can be read at once.
 fn is_readable_kind(kind: WarmKind) -> bool {
     kind.is_evictable() || kind == WarmKind::Pinned
 }
+
+#[cfg(test)]
+#[path = "keep_tests.rs"]
+mod tests;

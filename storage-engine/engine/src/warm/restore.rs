@@ -242,15 +242,23 @@ pub(super) async fn expire(inner: &Inner, now: UnixMillis) -> Result<()> {
             return Ok(());
         }
         crash_point("warm.before_expire");
-        let buckets = buckets_to_tell_of(inner).await?;
-        let mut drops = Vec::with_capacity(over.len());
-        for version in &over {
-            drops.push((version, ended_events(inner, &buckets, version).await?));
-        }
-        if drop_and_tell(inner, drops, "expired").await? == 0 {
+        if end(inner, &over, "expired").await? == 0 {
             return Ok(());
         }
     }
+}
+
+/// Drops the copies of restores that are over, and tells of it. Returns the bytes of those that are gone.
+pub(super) async fn end(inner: &Inner, over: &[WarmVersion], reason: &'static str) -> Result<u64> {
+    if over.is_empty() {
+        return Ok(0);
+    }
+    let buckets = buckets_to_tell_of(inner).await?;
+    let mut drops = Vec::with_capacity(over.len());
+    for version in over {
+        drops.push((version, ended_events(inner, &buckets, version).await?));
+    }
+    drop_and_tell(inner, drops, reason).await
 }
 
 /// What is told when a restore ends.
