@@ -12,6 +12,7 @@ use aws_sdk_s3::types::{
     VersioningConfiguration,
 };
 use granary_tests::client::decided;
+use granary_tests::cluster::Cluster;
 use granary_tests::{PATIENCE, Server, ServerConfig};
 
 const BUCKET: &str = "lifecycle";
@@ -206,4 +207,47 @@ async fn futures_join<F: Future>(futures: impl Iterator<Item = F>) {
         if pinned.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
+}
+
+/// What the running nodes of a cluster have counted of an outcome of rules.
+async fn counted(cluster: &Cluster, outcome: &str) -> f64 {
+    let series = format!("granary_lifecycle_total{{outcome=\"{outcome}\"}}");
+    let mut sum = 0.0;
+    for node in cluster.running() {
+        sum += node.metric(&series).await.unwrap();
+    }
+    sum
+}
+
+/// One node at a time walks for all. Each object is looked at by one and marked once, and when that node dies another goes on.
+#[tokio::test]
+async fn one_node_of_several_walks_and_another_goes_on_when_it_dies() {
+    const OBJECTS: usize = 150;
+    let day = [("GRANARY_DEBUG_LIFECYCLE_DAY_SECONDS", "1")];
+    let mut cluster = Cluster::start_with(3, 1, &day).await.unwrap();
+    let client = cluster.nodes[2].client().unwrap();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    enable_versioning(&client).await;
+    set_rules(&client, vec![expire("", 1)]).await;
+    for lot in ["first", "second"] {
+        let client = cluster.running().next().unwrap().client().unwrap();
+        let before = counted(&cluster, "marked").await;
+        for number in 0..OBJECTS {
+            put(&client, &format!("{lot}/{number}")).await;
+        }
+        until("everything is over", async || keys(&client, lot).await.is_empty()).await;
+        assert_eq!(versions(&client, lot).await.1, OBJECTS);
+        let told = (counted(&cluster, "marked").await - before, counted(&cluster, "changed").await);
+        assert_eq!(
+            told,
+            (OBJECTS as f64, 0.0),
+            "{lot}: what two look at at once has changed for one of them"
+        );
+        for node in &mut cluster.nodes {
+            if lot == "first" && node.metric("granary_lifecycle_total").await.unwrap() > 0.0 {
+                node.kill().unwrap();
+                break;
+            }
+        }
+    }
 }
