@@ -12,6 +12,7 @@ pub mod load;
 pub mod network;
 pub mod raw;
 pub mod register;
+pub mod scenes;
 pub mod server;
 pub mod sound;
 pub mod tiers;

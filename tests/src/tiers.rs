@@ -1,6 +1,7 @@
 //! Objects that rules move from SSDs to disks: what is written, what the rules are, and what must be true in the end.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -20,10 +21,13 @@ use crate::{PATIENCE, Server, ServerConfig};
 pub const BUCKET: &str = "tiers";
 /// How many of a store's drives are disks, of [`config`].
 pub const HDDS: usize = 4;
-const SMALL: u64 = 60;
+/// How many of [`contents`] are packed.
+pub const SMALL: u64 = 60;
 const SMALL_BYTES: usize = 10_000;
-const LARGE_BYTES: usize = 3_000_000;
-const PART_BYTES: usize = 6 << 20;
+const LARGE: u64 = 6;
+const LARGE_BYTES: usize = 500_000;
+/// How long the parts are of what is uploaded in parts.
+pub const PART_BYTES: usize = 6 << 20;
 
 /// Three SSDs and four disks, a day of a second, and an impatient janitor. Reads that check what is there leave no copies.
 pub fn config() -> ServerConfig {
@@ -47,11 +51,11 @@ pub async fn set_rule(client: &Client, bucket: &str, class: TransitionStorageCla
     Ok(())
 }
 
-/// Keys and what they hold: many that are packed, one large one, and one of two parts.
+/// Keys and what they hold: many that are packed, some large ones, and one of two parts.
 pub fn contents() -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<_> =
         (0..SMALL).map(|n| (format!("small/{n:03}"), seeded_bytes(n, SMALL_BYTES))).collect();
-    all.push(("large".to_owned(), seeded_bytes(1_000, LARGE_BYTES)));
+    all.extend((0..LARGE).map(|n| (format!("large/{n}"), seeded_bytes(1_000 + n, LARGE_BYTES))));
     all.push(("parts".to_owned(), seeded_bytes(2_000, 2 * PART_BYTES)));
     all
 }
@@ -98,15 +102,25 @@ pub async fn put_parts(
 /// Reads all of [`contents`] and compares.
 pub async fn check_all(client: &Client) -> Result<()> {
     for (key, body) in contents() {
-        let got = client.get_object().bucket(BUCKET).key(&key).send().await.with_context(|| key.clone())?;
-        ensure!(got.body.collect().await?.into_bytes() == body, "{key} holds other bytes");
+        check(client, BUCKET, &key, &body).await?;
     }
     Ok(())
 }
 
+/// Reads an object and compares.
+pub async fn check(client: &Client, bucket: &str, key: &str, body: &[u8]) -> Result<()> {
+    let got = client.get_object().bucket(bucket).key(key).send().await.with_context(|| key.to_owned())?;
+    ensure!(got.body.collect().await?.into_bytes() == body, "{key} holds other bytes");
+    Ok(())
+}
+
 /// How many objects of a bucket the listing shows in each class, in the order of `classes`; others are a failure.
-pub async fn count_classes(client: &Client, bucket: &str, classes: &[&str]) -> Result<Vec<usize>> {
-    let mut counts = vec![0; classes.len()];
+pub async fn count_classes<const N: usize>(
+    client: &Client,
+    bucket: &str,
+    classes: [&str; N],
+) -> Result<[usize; N]> {
+    let mut counts = [0; N];
     let mut pages = client.list_objects_v2().bucket(bucket).into_paginator().send();
     while let Some(page) = pages.next().await {
         for object in page?.contents() {
@@ -122,8 +136,8 @@ pub async fn count_classes(client: &Client, bucket: &str, classes: &[&str]) -> R
 /// Waits until the listing shows every object of a bucket in a class.
 pub async fn wait_moved(client: &Client, bucket: &str, from: &str, to: &str) -> Result<()> {
     wait(&format!("everything in {bucket} is {to}"), PATIENCE, async || {
-        let counts = count_classes(client, bucket, &[from, to]).await?;
-        Ok(counts.first() == Some(&0) && counts.last() > Some(&0))
+        let [left, moved] = count_classes(client, bucket, [from, to]).await?;
+        Ok(left == 0 && moved > 0)
     })
     .await
 }
@@ -177,25 +191,30 @@ pub async fn wait_live(server: &Server, bytes: u64) -> Result<()> {
 
 /// Waits until exactly so many bytes live on the disks and none on the SSDs: nothing lost, nothing doubled.
 pub async fn wait_on_disks(server: &Server, bytes: u64) -> Result<()> {
-    wait_among_on_disks(server, bytes..=bytes).await
+    wait_lives(server, 0, bytes..=bytes).await
 }
 
-/// As [`wait_on_disks`], where some objects may share their bytes.
-pub async fn wait_among_on_disks(server: &Server, bytes: RangeInclusive<u64>) -> Result<()> {
+/// Waits until exactly so many bytes live on the SSDs and so many on the disks: a range where objects may share their bytes.
+pub async fn wait_lives(server: &Server, ssd: u64, hdd: RangeInclusive<u64>) -> Result<()> {
     let mut last = (0, 0);
     let waited = wait("nothing lives twice", PATIENCE, async || {
         last = (live_bytes(server, "ssd").await?, live_bytes(server, "hdd").await?);
-        Ok(last.0 == 0 && bytes.contains(&last.1))
+        Ok(last.0 == ssd && hdd.contains(&last.1))
     })
     .await;
-    waited.with_context(|| format!("{last:?} live on SSDs and disks, not 0 and {bytes:?}"))
+    waited.with_context(|| format!("{last:?} live on SSDs and disks, not {ssd} and {hdd:?}"))
 }
 
 /// Waits until volumes in which nothing lives are gone, but for those with records, and every other one has all its shards.
 pub async fn wait_collected(server: &Server, parity_min: usize) -> Result<()> {
+    wait_collected_on(server, server.drive_paths(), parity_min).await
+}
+
+/// As [`wait_collected`], of a store with these drives.
+pub async fn wait_collected_on(server: &Server, drives: &[PathBuf], parity_min: usize) -> Result<()> {
     let mut last = None;
     let waited = wait("the census is complete", PATIENCE, async || {
-        last = collected(server, parity_min).await.err();
+        last = collected(server, drives, parity_min).await.err();
         Ok(last.is_none())
     })
     .await;
@@ -209,9 +228,9 @@ pub async fn complete(server: &Server, parity_min: usize) -> Result<()> {
 }
 
 /// Whether every volume is complete, with so much parity at least, and nothing is left of those that were freed.
-pub async fn collected(server: &Server, parity_min: usize) -> Result<()> {
+async fn collected(server: &Server, drives: &[PathBuf], parity_min: usize) -> Result<()> {
     let volumes: Value = serde_json::from_str(&server.admin(&["volume", "list", "--json"]).await?)?;
-    let census = Census::take(server.drive_paths())?;
+    let census = Census::take(drives)?;
     let listed = volumes.as_array().context("a list of volumes")?;
     let of = |volume: &Value, name: &str| volume.get(name).and_then(Value::as_str).map(str::to_owned);
     let freed = listed.iter().filter(|volume| of(volume, "state").is_some_and(|state| state == "freed"));

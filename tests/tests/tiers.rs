@@ -191,7 +191,7 @@ async fn two_nodes_that_move_the_same_objects_at_once_lose_and_double_nothing() 
     let before = moved().await.unwrap();
     cluster.nodes[first].freeze().unwrap();
     wait("another node moves", PATIENCE, async || {
-        let counts = count_classes(&client, BUCKET, &["STANDARD", "GLACIER_IR"]).await?;
+        let counts = count_classes(&client, BUCKET, ["STANDARD", "GLACIER_IR"]).await?;
         Ok(moved().await? > before || counts[0] == 0)
     })
     .await

@@ -202,7 +202,7 @@ impl Stage {
             }
         });
         wait(&format!("everything is {to}"), self.scale.within, async || {
-            let counts = count_classes(&self.client, BUCKET, &[from, to]).await?;
+            let counts = count_classes(&self.client, BUCKET, [from, to]).await?;
             assert_eq!(counts.iter().sum::<usize>() as u64, self.scale.files + 1, "the listing is whole");
             tokio::time::sleep(Duration::from_secs(1)).await;
             Ok(counts[0] == 0)
