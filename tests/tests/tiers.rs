@@ -12,8 +12,8 @@ use granary_tests::cluster::Cluster;
 use granary_tests::content::seeded_bytes;
 use granary_tests::mount::Mount;
 use granary_tests::tiers::{
-    BUCKET, check_all, config, content_bytes, count_classes, live_bytes, put_all, set_rule, wait, wait_moved,
-    wait_on_disks, wait_restored,
+    BUCKET, SMALL, check_all, config, content_bytes, contents, count_classes, live_bytes, put_all, set_rule,
+    wait, wait_collected_on, wait_moved, wait_on_disks, wait_restored,
 };
 use granary_tests::{PATIENCE, Server, ServerConfig};
 
@@ -118,16 +118,54 @@ async fn needs_room_for_expedited_restores(client: &Client) {
     panic!("there was always room for an Expedited restore");
 }
 
-/// Three nodes, each with an SSD and a disk, of which the first leads: it holds the lease of what one does for all.
+/// Three nodes, each with an SSD and a disk, which move slowly: what is written takes some eight seconds.
 async fn three_nodes() -> Cluster {
     let mut cluster = Cluster::empty().unwrap();
     for _ in 0..3 {
         let mut node = ServerConfig { hdds: 1, ..cluster.node_config(2) };
         node.env.extend(config().env);
-        cluster.nodes.push(Server::start(node).await.unwrap());
+        cluster.nodes.push(Server::start(node.env("GRANARY_MOVE_RATE_BYTES", "2000000")).await.unwrap());
     }
     cluster.wait_for(3).await.unwrap();
     cluster
+}
+
+/// How many objects the nodes with these numbers have moved.
+async fn moved_by(cluster: &Cluster, numbers: &[usize]) -> anyhow::Result<f64> {
+    let mut moved = 0.0;
+    for number in numbers {
+        moved += cluster.nodes[*number].metric("granary_lifecycle_total{outcome=\"transitioned\"}").await?;
+    }
+    Ok(moved)
+}
+
+/// Writes what is moved, and waits until a node moves large objects, two at a time. Gives back which node that is, and the others.
+async fn begin_to_move(cluster: &Cluster) -> (usize, [usize; 2]) {
+    let client = cluster.nodes[1].client().unwrap();
+    put_all(&client).await.unwrap();
+    let (ssd, hdd) = (live_bytes(&cluster.nodes[2], "ssd").await, live_bytes(&cluster.nodes[2], "hdd").await);
+    assert_eq!((ssd.unwrap(), hdd.unwrap()), (content_bytes(), 0));
+    // One walk is to move all of it, and so all is to be due, after a day of a second: else nothing may be under way between two.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    set_rule(&client, BUCKET, TransitionStorageClass::GlacierIr).await.unwrap();
+    wait("a large object is moved", PATIENCE, async || {
+        let [_, moved] = count_classes(&client, BUCKET, ["STANDARD", "GLACIER_IR"]).await?;
+        Ok(moved as u64 > SMALL)
+    })
+    .await
+    .unwrap();
+    for first in 0..3 {
+        if moved_by(cluster, &[first]).await.unwrap() > 0.0 {
+            return (first, [1, 2].map(|step| (first + step) % 3));
+        }
+    }
+    panic!("no node has moved what was moved");
+}
+
+/// How many objects were not moved yet.
+async fn left(node: &Server) -> usize {
+    let counts = count_classes(&node.client().unwrap(), BUCKET, ["STANDARD", "GLACIER_IR"]).await;
+    counts.unwrap()[0]
 }
 
 /// What is true when everything was moved, asked at every node.
@@ -136,7 +174,7 @@ async fn is_whole(cluster: &Cluster) {
         check_all(&node.client().unwrap()).await.unwrap();
     }
     wait_on_disks(&cluster.nodes[2], content_bytes()).await.unwrap();
-    cluster.wait_complete(1).await.unwrap();
+    wait_collected_on(&cluster.nodes[2], &cluster.drives(), 1).await.unwrap();
     for node in &cluster.nodes {
         check_all(&node.client().unwrap()).await.unwrap();
     }
@@ -146,16 +184,15 @@ async fn is_whole(cluster: &Cluster) {
 #[tokio::test]
 async fn nodes_move_for_each_other() {
     let mut cluster = three_nodes().await;
-    let client = cluster.nodes[1].client().unwrap();
-    put_all(&client).await.unwrap();
-    let (ssd, hdd) = (live_bytes(&cluster.nodes[2], "ssd").await, live_bytes(&cluster.nodes[2], "hdd").await);
-    assert_eq!((ssd.unwrap(), hdd.unwrap()), (content_bytes(), 0));
-    set_rule(&client, BUCKET, TransitionStorageClass::GlacierIr).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1_300)).await;
-    cluster.nodes[0].kill().unwrap();
+    let (first, others) = begin_to_move(&cluster).await;
+    let before = moved_by(&cluster, &others).await.unwrap();
+    cluster.nodes[first].kill().unwrap();
+    let client = cluster.nodes[others[0]].client().unwrap();
+    assert!(left(&cluster.nodes[others[0]]).await > 0, "it died when all was moved");
     check_all(&client).await.unwrap();
     wait_moved(&client, BUCKET, "STANDARD", "GLACIER_IR").await.unwrap();
-    cluster.nodes[0].launch().await.unwrap();
+    assert!(moved_by(&cluster, &others).await.unwrap() > before, "no other has moved what was left");
+    cluster.nodes[first].launch().await.unwrap();
     cluster.wait_for(3).await.unwrap();
     is_whole(&cluster).await;
 }
@@ -164,43 +201,28 @@ async fn nodes_move_for_each_other() {
 /// both may copy, one of them commits.
 #[tokio::test]
 async fn two_nodes_that_move_the_same_objects_at_once_lose_and_double_nothing() {
-    const MOVED: &str = "granary_lifecycle_total";
+    const ENDED: &str = "granary_lifecycle_total";
     let mut cluster = three_nodes().await;
-    let client = cluster.nodes[1].client().unwrap();
-    put_all(&client).await.unwrap();
-    set_rule(&client, BUCKET, TransitionStorageClass::GlacierIr).await.unwrap();
-    // The first, unless its lease went to another meanwhile.
-    let mut first = 0;
-    wait("a node moves", PATIENCE, async || {
-        for (number, node) in cluster.nodes.iter().enumerate() {
-            if node.metric(MOVED).await? > 0.0 {
-                first = number;
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    })
-    .await
-    .unwrap();
-    let others = [1, 2].map(|step| (first + step) % 3);
-    let client = cluster.nodes[others[0]].client().unwrap();
-    let moved = async || -> anyhow::Result<f64> {
-        let [one, two] = others.map(|number| &cluster.nodes[number]);
-        Ok(one.metric(MOVED).await? + two.metric(MOVED).await?)
-    };
-    let before = moved().await.unwrap();
+    let (first, others) = begin_to_move(&cluster).await;
+    let told = cluster.nodes[first].metric(ENDED).await.unwrap();
+    let before = moved_by(&cluster, &others).await.unwrap();
     cluster.nodes[first].freeze().unwrap();
-    wait("another node moves", PATIENCE, async || {
-        let counts = count_classes(&client, BUCKET, ["STANDARD", "GLACIER_IR"]).await?;
-        Ok(moved().await? > before || counts[0] == 0)
-    })
-    .await
-    .unwrap();
+    let still = left(&cluster.nodes[others[0]]).await;
+    assert!(still >= 2, "it does not move two objects when it is stopped");
+    let ended = told.max(contents().len() as f64 - still as f64);
+    let taken = async || Ok(moved_by(&cluster, &others).await? > before);
+    wait("another node moves", PATIENCE, taken).await.unwrap();
+    assert!(left(&cluster.nodes[others[0]]).await > 0, "it goes on when all was moved");
     cluster.nodes[first].thaw().unwrap();
+    // What it was moving when it was stopped, it moves to the end, or finds that the other was faster.
+    let goes_on = async || Ok(cluster.nodes[first].metric(ENDED).await? > ended);
+    wait("the first node goes on", PATIENCE, goes_on).await.unwrap();
+    let client = cluster.nodes[others[0]].client().unwrap();
     check_all(&client).await.unwrap();
     wait_moved(&client, BUCKET, "STANDARD", "GLACIER_IR").await.unwrap();
     cluster.wait_for(3).await.unwrap();
     is_whole(&cluster).await;
+    assert!(moved_by(&cluster, &[0, 1, 2]).await.unwrap() <= contents().len() as f64, "moved twice");
 }
 
 /// Whether a GET is answered.
