@@ -233,9 +233,19 @@ async fn one_node_of_several_walks_and_another_goes_on_when_it_dies() {
         let client = cluster.running().next().unwrap().client().unwrap();
         let before = counted(&cluster, "marked").await;
         for number in 0..OBJECTS {
-            put(&client, &format!("{lot}/{number}")).await;
+            // What the node that was killed was writing may be refused for a moment.
+            until("it is written", async || {
+                let put = client.put_object().bucket(BUCKET).key(format!("{lot}/{number}"));
+                put.body(ByteStream::from_static(b"bytes")).send().await.is_ok()
+            })
+            .await;
         }
-        until("everything is over", async || keys(&client, lot).await.is_empty()).await;
+        // What was marked is counted after it can be seen.
+        until("everything is over and counted", async || {
+            let counted = counted(&cluster, "marked").await - before;
+            keys(&client, lot).await.is_empty() && counted >= OBJECTS as f64
+        })
+        .await;
         assert_eq!(versions(&client, lot).await.1, OBJECTS);
         let told = (counted(&cluster, "marked").await - before, counted(&cluster, "changed").await);
         assert_eq!(

@@ -145,8 +145,8 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
         let postgres = scope.spawn(postgres::ensure);
         (Kit::prepare(), postgres.join())
     });
-    let postgres_bin = postgres_bin.map_err(|_| anyhow::anyhow!("installing Postgres panicked"))??;
     let kit = kit?;
+    let postgres_bin = postgres_bin.map_err(|_| anyhow::anyhow!("installing Postgres panicked"))??;
     let mut here = Output::default();
     let clients = |output: &mut Output, which| run_pytest(&kit, which, filter, |line| output.keep(line));
     let others = || Output::kept(|output| clients(output, Clients::Others));
@@ -165,16 +165,19 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
         (here_ok, beside.map(|runner| runner.join()))
     });
     println!("\nwhat ran beside these:");
-    let mut all_ok = true;
+    let mut ended = vec![here_ok];
     for ran in beside {
-        let (output, ended) = ran.map_err(|_| anyhow::anyhow!("running the clients panicked"))?;
+        let panicked = |_| (Output::default(), Err(anyhow::anyhow!("running the clients panicked")));
+        let (output, ok) = ran.unwrap_or_else(panicked);
         output.lines.iter().for_each(|line| println!("{line}"));
         here.totals.add(&output.totals);
-        all_ok &= ended?;
+        ended.push(ok);
     }
     here.totals.conclude()?;
-    if !here_ok? || !all_ok {
-        bail!("a test runner failed without counting a failed test; see above");
+    for ok in ended {
+        if !ok? {
+            bail!("a test runner failed without counting a failed test; see above");
+        }
     }
     Ok(())
 }

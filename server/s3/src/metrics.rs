@@ -1,7 +1,8 @@
 //! Counters and histograms of requests, by operation and by where the time went.
 //!
-//! The handles are taken once: looking a metric up by its labels costs more than counting. They are taken with the first request of
-//! an operation: the histograms of all operations are half a megabyte of zeros, which takes milliseconds to write out each time.
+//! The handles are taken once: looking a metric up by its labels costs more than counting. Those of histograms are taken when there is
+//! something to record: the histograms of all operations are half a megabyte of zeros, which takes milliseconds to write out each
+//! time. Counters are there from the beginning, so that the first error of an operation is a change of one.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -19,19 +20,18 @@ pub(crate) struct OneOperation {
     server_error: Counter,
     received_bytes: Counter,
     pub(crate) sent_bytes: Counter,
-    total: Histogram,
-    receive: Histogram,
-    engine: Histogram,
+    total: OnceLock<Histogram>,
+    receive: OnceLock<Histogram>,
+    engine: OnceLock<Histogram>,
     /// Of what writes; most operations do not, and have none.
     flush: OnceLock<Histogram>,
     metadata: OnceLock<Histogram>,
-    pub(crate) send: Histogram,
+    send: OnceLock<Histogram>,
 }
 
 impl OneOperation {
     fn new(name: &'static str) -> Self {
         let requests = |class: &'static str| counter!("granary_s3_requests_total", "operation" => name, "status" => class);
-        let phase = |phase| phase_of(name, phase);
         Self {
             name,
             ok: requests("2xx"),
@@ -39,12 +39,12 @@ impl OneOperation {
             server_error: requests("5xx"),
             received_bytes: counter!("granary_s3_received_bytes_total", "operation" => name),
             sent_bytes: counter!("granary_s3_sent_bytes_total", "operation" => name),
-            total: histogram!("granary_s3_request_seconds", "operation" => name),
-            receive: phase("receive"),
-            engine: phase("engine"),
+            total: OnceLock::new(),
+            receive: OnceLock::new(),
+            engine: OnceLock::new(),
             flush: OnceLock::new(),
             metadata: OnceLock::new(),
-            send: phase("send"),
+            send: OnceLock::new(),
         }
     }
 
@@ -59,22 +59,30 @@ impl OneOperation {
         }
         if received.bytes > 0 {
             self.received_bytes.increment(received.bytes);
-            self.receive.record(received.waited);
+            self.record_phase("receive", &self.receive, received.waited);
         }
         for (phase, histogram, waited) in
             [("flush", &self.flush, waits.flush), ("metadata", &self.metadata, waits.metadata)]
         {
             if !waited.is_zero() {
-                histogram.get_or_init(|| phase_of(self.name, phase)).record(waited);
+                self.record_phase(phase, histogram, waited);
             }
         }
-        self.engine.record(total.saturating_sub(received.waited + waits.flush + waits.metadata));
-        self.total.record(total);
+        let engine = total.saturating_sub(received.waited + waits.flush + waits.metadata);
+        self.record_phase("engine", &self.engine, engine);
+        let whole = || histogram!("granary_s3_request_seconds", "operation" => self.name);
+        self.total.get_or_init(whole).record(total);
     }
-}
 
-fn phase_of(operation: &'static str, phase: &'static str) -> Histogram {
-    histogram!("granary_s3_phase_seconds", "operation" => operation, "phase" => phase)
+    /// Counts how long a response's body took, which was sent after the request had been answered.
+    pub(crate) fn record_send(&self, took: Duration) {
+        self.record_phase("send", &self.send, took);
+    }
+
+    fn record_phase(&self, phase: &'static str, histogram: &OnceLock<Histogram>, took: Duration) {
+        let of_phase = || histogram!("granary_s3_phase_seconds", "operation" => self.name, "phase" => phase);
+        histogram.get_or_init(of_phase).record(took);
+    }
 }
 
 /// What a request's body brought and how long the client was waited for.
@@ -86,8 +94,8 @@ pub(crate) struct Received {
 
 /// The handles of all operations that are implemented, and of everything else together.
 pub(crate) struct OperationMetrics {
-    implemented: Vec<(Operation, OnceLock<OneOperation>)>,
-    other: OnceLock<OneOperation>,
+    implemented: Vec<(Operation, OneOperation)>,
+    other: OneOperation,
 }
 
 impl OperationMetrics {
@@ -95,16 +103,13 @@ impl OperationMetrics {
         let implemented = Operation::ALL
             .iter()
             .filter(|operation| operation.status() == Status::Implemented)
-            .map(|operation| (*operation, OnceLock::new()))
+            .map(|operation| (*operation, OneOperation::new(operation.name())))
             .collect();
-        Self { implemented, other: OnceLock::new() }
+        Self { implemented, other: OneOperation::new("other") }
     }
 
     pub(crate) fn of(&self, operation: Option<Operation>) -> &OneOperation {
         let found = self.implemented.iter().find(|(known, _)| Some(*known) == operation);
-        match found {
-            Some((known, metrics)) => metrics.get_or_init(|| OneOperation::new(known.name())),
-            None => self.other.get_or_init(|| OneOperation::new("other")),
-        }
+        found.map_or(&self.other, |(_, metrics)| metrics)
     }
 }

@@ -111,6 +111,6 @@ impl Drop for ObjectBody {
     fn drop(&mut self) {
         let metrics = self.state.0.metrics.of(Some(Operation::GetObject));
         metrics.sent_bytes.increment(self.sent_bytes);
-        metrics.send.record(self.started.elapsed());
+        metrics.record_send(self.started.elapsed());
     }
 }

@@ -46,13 +46,13 @@ pub struct Drive {
     pub(crate) backup_check: OnceLock<Arc<dyn BackupCheck>>,
 }
 
-/// What a probe does with a drive that failed, which is left alone for a while after each time.
+/// What a probe does with a drive that failed, while that is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rests {
-    /// Nothing, while it is left alone.
-    Respected,
-    /// What it does at any other time: somebody says that the drive was seen to.
-    Ignored,
+pub enum Resting {
+    /// Nothing.
+    Skip,
+    /// It looks whether the directory is still this drive's, and does not use the drive again: somebody says that one was replaced.
+    Look,
 }
 
 impl Drive {
@@ -159,9 +159,9 @@ impl Drive {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn probe(&self, rests: Rests) -> Result<(), DriveError> {
-        if rests == Rests::Respected && !self.is_usable() && !self.health.may_retry() {
-            return Ok(());
+    pub fn probe(&self, resting: Resting) -> Result<(), DriveError> {
+        if !self.is_usable() && !self.health.may_retry() {
+            return if resting == Resting::Look { self.probe_directory() } else { Ok(()) };
         }
         let result =
             self.probe_directory().and_then(|()| if self.is_usable() { Ok(()) } else { self.probe_write() });

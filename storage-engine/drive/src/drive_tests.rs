@@ -76,7 +76,7 @@ fn an_unmounted_drive_swallows_nothing() {
     fs::remove_dir_all(dir.path().join(VOLUMES)).unwrap();
     assert!(drive.create_shard(0, volume(), PROFILE).is_err());
     fs::remove_file(dir.path().join(crate::IDENTITY_FILE)).unwrap();
-    assert!(drive.probe(Rests::Respected).is_err());
+    assert!(drive.probe(Resting::Skip).is_err());
     assert!(!drive.is_usable());
 }
 
@@ -87,8 +87,8 @@ fn a_drive_that_rests_was_not_looked_at_for_the_operator() {
     let drive = drive(dir.path());
     drive.mark_failed();
     fs::remove_file(dir.path().join(crate::IDENTITY_FILE)).unwrap();
-    assert!(drive.probe(Rests::Respected).is_ok(), "it is left alone for two seconds at first");
-    assert!(drive.probe(Rests::Ignored).is_err());
+    assert!(drive.probe(Resting::Skip).is_ok(), "it is left alone for two seconds at first");
+    assert!(drive.probe(Resting::Look).is_err());
 }
 
 #[tokio::test]

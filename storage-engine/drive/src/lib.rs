@@ -29,7 +29,7 @@ pub use block::{
     BLOCK_ALIGNMENT_BYTES, BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, FileHeader, block_span_bytes,
 };
 pub use class::detect_class;
-pub use drive::{Drive, Replacement, Rests, ShardName};
+pub use drive::{Drive, Replacement, Resting, ShardName};
 pub use error::DriveError;
 pub use identity::{Found, IDENTITY_FILE, Identity, Member, inspect, lock, write_identity};
 pub use lane::{Append, Cache, Flush, Lane};

@@ -32,7 +32,7 @@ const DOCUMENT: &str = "website/";
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn check(root: &Element) -> S3Result<()> {
-    Website::of_element(root).map(drop)
+    Website::check(root)
 }
 
 /// A request to a website.

@@ -61,53 +61,53 @@ pub(super) struct Redirect {
 }
 
 impl Website {
-    /// Reads the content of a configuration that was kept.
+    /// Reads the content of a configuration that was kept. Earlier builds kept rules that cannot be followed: they redirect nothing.
     ///
     /// # Errors
-    /// `MalformedXML` for what could not have been kept.
+    /// `MalformedXML` for what is no configuration.
     pub(super) fn of_stored(content: &[u8]) -> S3Result<Self> {
         let document = [b"<", ROOT.as_bytes(), b">", content, b"</", ROOT.as_bytes(), b">"].concat();
         let root = read::parse(&document, &STORED)?;
-        Self::of_element(&root)
+        let redirects_all = root.child("RedirectAllRequestsTo");
+        Ok(Self {
+            redirects_all: redirects_all.and_then(|target| Target::of_element(target).ok()),
+            index: text_in(&root, "IndexDocument", "Suffix").unwrap_or_default(),
+            error: text_in(&root, "ErrorDocument", "Key").filter(|key| !key.is_empty()),
+            rules: rules_of(&root).iter().filter_map(|rule| Rule::of_element(rule).ok()).collect(),
+        })
     }
 
-    /// Reads a configuration.
+    /// Whether a configuration can be followed.
     ///
     /// # Errors
     /// As AWS refuses it: `InvalidArgument` for what does not go together or names no index, `InvalidRequest` for a rule that could
     /// not be followed, `MalformedXML` for what is empty.
     /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketWebsite.html>
-    pub(super) fn of_element(root: &Element) -> S3Result<Self> {
-        let text = |group: &str, name: &str| root.child(group).and_then(|group| text_of(group, name));
+    pub(super) fn check(root: &Element) -> S3Result<()> {
         let redirects_all = root.child("RedirectAllRequestsTo");
         if redirects_all.is_some() && root.children.len() > 1 {
             let message = "RedirectAllRequestsTo cannot be provided in conjunction with other Routing Rules.";
             return Err(S3Error::invalid_argument("RedirectAllRequestsTo", "not null", message));
         }
-        let index = match text("IndexDocument", "Suffix") {
-            Some(suffix) if !suffix.is_empty() && !suffix.contains('/') => suffix,
-            None if redirects_all.is_some() => String::new(),
+        match text_in(root, "IndexDocument", "Suffix") {
+            Some(suffix) if !suffix.is_empty() && !suffix.contains('/') => {}
+            None if redirects_all.is_some() => {}
             suffix => {
                 let message = "The IndexDocument Suffix is not well formed";
                 let suffix = suffix.unwrap_or_else(|| "null".to_owned());
                 return Err(S3Error::invalid_argument("IndexDocument", suffix, message));
             }
-        };
-        let error = text("ErrorDocument", "Key");
-        if error.as_ref().is_some_and(String::is_empty) {
+        }
+        if text_in(root, "ErrorDocument", "Key").is_some_and(|key| key.is_empty()) {
             return Err(malformed());
         }
-        let rules = root.child("RoutingRules").map(|rules| rules.children.as_slice()).unwrap_or_default();
+        let rules = rules_of(root);
         if rules.len() > RULES_MAX {
             let message = "50 routing rules are the most a website configuration may have.";
             return Err(S3Error::invalid_request(message));
         }
-        Ok(Self {
-            redirects_all: redirects_all.map(Target::of_element).transpose()?,
-            index,
-            error,
-            rules: rules.iter().map(Rule::of_element).collect::<S3Result<_>>()?,
-        })
+        redirects_all.map(Target::of_element).transpose()?;
+        rules.iter().try_for_each(|rule| Rule::of_element(rule).map(drop))
     }
 
     /// Where a request for `key` goes before the object is looked for, or because of the error `status`.
@@ -196,6 +196,14 @@ impl Rule {
 fn status_among(code: &str, valid: RangeInclusive<u16>) -> Option<StatusCode> {
     let code = code.trim().parse().ok().filter(|code| valid.contains(code))?;
     StatusCode::from_u16(code).ok()
+}
+
+fn rules_of(root: &Element) -> &[Element] {
+    root.child("RoutingRules").map(|rules| rules.children.as_slice()).unwrap_or_default()
+}
+
+fn text_in(root: &Element, group: &str, name: &str) -> Option<String> {
+    root.child(group).and_then(|group| text_of(group, name))
 }
 
 fn text_of(element: &Element, name: &str) -> Option<String> {

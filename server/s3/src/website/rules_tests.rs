@@ -78,7 +78,9 @@ fn what_could_not_be_followed_was_kept() {
     let to = "<HostName>h</HostName>";
     let code = |code| format!("{to}<HttpRedirectCode>{code}</HttpRedirectCode>");
     let refused = |rest: &str| {
-        let error = Website::of_stored(format!("{index}{rest}").as_bytes()).unwrap_err();
+        let document = format!("<{ROOT}>{index}{rest}</{ROOT}>");
+        let root = read::parse(document.as_bytes(), &STORED).unwrap();
+        let error = Website::check(&root).unwrap_err();
         (error.code(), error.message().to_owned())
     };
     let refused_rule = |condition: &str, redirect: &str| {
@@ -119,4 +121,15 @@ fn what_could_not_be_followed_was_kept() {
         let rules = rule("", &code(right));
         assert_eq!(redirected(&rules, "a", None), Some((right.parse().unwrap(), "http://h/a".to_owned())));
     }
+}
+
+/// What earlier builds kept took the website down once it was refused.
+#[test]
+fn a_kept_rule_that_cannot_be_followed_redirects_nothing() {
+    let wrong = rule("", "<HostName>h</HostName><HttpRedirectCode>5</HttpRedirectCode>");
+    let right = rule("", "<ReplaceKeyWith>right</ReplaceKeyWith>");
+    assert_eq!(redirected(&wrong, "a", None), None);
+    assert_eq!(redirected(&format!("{wrong}{right}"), "a", None), Some((301, "/right".to_owned())));
+    let with_a_path = rule("", "<HostName>h.example/a?b=c</HostName>");
+    assert_eq!(redirected(&with_a_path, "k", None), Some((301, "http://h.example/a?b=c/k".to_owned())));
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use granary_cluster::access::{DriveAccess as _, LaneKind};
 use granary_cluster::conformance::{FIRST_OFFSET, PROFILE, append, fresh_name, sample};
 use granary_cluster::rpc::{Peer, PeerState};
-use granary_drive::{DriveError, Rests};
+use granary_drive::{DriveError, Resting};
 use tokio::net::TcpListener;
 
 use crate::support::{Node, PATIENCE, Proxy, Weather, impatient_options, only_drive, peer_options, until};
@@ -239,7 +239,7 @@ async fn a_failed_drive_is_not_used_and_taken_back_when_it_is_well() {
     node.drive.mark_failed();
     until("the failure is heard of", || !drive.is_usable()).await;
     tokio::time::sleep(Duration::from_millis(2100)).await;
-    node.drive.probe(Rests::Respected).unwrap();
+    node.drive.probe(Resting::Skip).unwrap();
     until("it is well again", || drive.is_usable()).await;
     let marked = Instant::now();
     drive.mark_failed();

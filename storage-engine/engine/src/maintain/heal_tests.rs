@@ -1,4 +1,4 @@
-use granary_drive::Rests;
+use granary_drive::Resting;
 use granary_types::{DriveClass, StorageClass};
 
 use super::*;
@@ -20,7 +20,7 @@ async fn who_waited_for_a_heal_did_it_again() {
     let lost = dir.path().join("d2");
     while std::fs::remove_dir_all(&lost).is_err() {}
     std::fs::create_dir(&lost).unwrap();
-    watch::watch_drives(inner, Rests::Respected).await;
+    watch::watch_drives(inner, Resting::Skip).await;
     let asked = Asked::Since(Instant::now());
     watch::adopt_empty_drives(inner).await.unwrap();
     let first = heal_volume(inner, row.clone(), asked, |_| {}).await.unwrap();

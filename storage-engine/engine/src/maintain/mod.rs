@@ -28,7 +28,7 @@ mod window;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use granary_drive::Rests;
+use granary_drive::Resting;
 use granary_types::NodeId;
 use tokio::sync::Notify;
 
@@ -127,7 +127,7 @@ struct Background {
 
 /// One round. A step that fails is tried again in the next and does not keep the others from their turn.
 async fn round(inner: &Arc<Inner>, background: &mut Background) {
-    watch::watch_drives(inner, Rests::Respected).await;
+    watch::watch_drives(inner, Resting::Skip).await;
     show_tiers(inner);
     let said = |step: &str, result: Result<()>| {
         if let Err(error) = result {

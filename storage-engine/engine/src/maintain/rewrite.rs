@@ -67,14 +67,16 @@ async fn try_move_blob(
         return Ok(Some(0));
     }
     let bytes = blob.extents.iter().filter(|extent| is_there(extent)).map(|extent| extent.length_bytes).sum();
-    let wanted = destination(inner, blob.id, victim, record).await?;
+    let mut wanted = destination(inner, blob.id, victim, record).await?;
     let tier = inner.pool.for_compacting(wanted.0, victim);
     let rewritten = rewrite(inner, blob, (tier, record.to_vec()), is_there, None).await?;
     // That took a while, in which others may have come to refer to it, or an upload was completed.
-    if !inner.pool.tiers.is_in(victim, wanted.0)
-        && destination(inner, blob.id, victim, record).await? != wanted
-    {
-        return Ok(None);
+    if !inner.pool.tiers.is_in(victim, wanted.0) {
+        let now = destination(inner, blob.id, victim, record).await?;
+        if now.0 != wanted.0 {
+            return Ok(None);
+        }
+        wanted = now;
     }
     let moved = BlobMove { blob: blob.id, from: blob.extents.clone(), to: rewritten.extents };
     let write = match wanted.1 {
@@ -121,7 +123,7 @@ pub(crate) async fn destination(
             key,
         };
         // Others may have another class, and then it is right for one of them at the most. On the same drives it is for all.
-        if tiers.class_of(victim).is_none_or(|class| Tiers::takes(tier, class)) {
+        if tiers.class_of(victim).is_some_and(|class| Tiers::takes(tier, class)) {
             return Ok((tier, Some(owner)));
         }
         let only_this = u32::try_from(named).unwrap_or(u32::MAX - 1);

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use granary_drive::Rests;
+use granary_drive::Resting;
 use granary_metadata::{VolumeRow, VolumeState};
 
 use super::healed::{Asked, Healed};
@@ -24,7 +24,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, claim: &Claim, kind: TaskKind, task:
     let asked = Asked::Since(Instant::now());
     if kind == TaskKind::Heal {
         // The drive that the operator replaced has failed just now, or again and again, and would be left alone for minutes.
-        watch::watch_drives(inner, Rests::Ignored).await;
+        watch::watch_drives(inner, Resting::Look).await;
         watch::adopt_empty_drives(inner).await?;
     }
     let mut volumes = all_rows(inner.store.as_ref()).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use granary_drive::{Drive, Found, Rests, inspect, write_identity};
+use granary_drive::{Drive, Found, Resting, inspect, write_identity};
 use granary_metadata::sqlite::Home;
 use granary_metadata::{DriveRow, DriveState};
 use granary_types::{DriveClass, DriveId, crash_point};
@@ -18,8 +18,8 @@ use crate::tiers::Tiers;
 const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Takes drives out of use whose directory is gone or was emptied; takes failed ones that are well again back, and
-/// those whose directory came back. Those that failed and rest are seen to if that is asked.
-pub(crate) async fn watch_drives(inner: &Arc<Inner>, rests: Rests) {
+/// those whose directory came back. Of those that failed and rest the directories are looked at if that is asked.
+pub(crate) async fn watch_drives(inner: &Arc<Inner>, resting: Resting) {
     for drive in inner.drives.local() {
         if inner.drives.is_retired(drive.id()) {
             let message = "the drive was removed from the store; its directory need not be given any more";
@@ -28,7 +28,7 @@ pub(crate) async fn watch_drives(inner: &Arc<Inner>, rests: Rests) {
         }
         let probing = Arc::clone(&drive);
         let probe = tokio::task::spawn_blocking(move || {
-            let error = probing.probe(rests).err()?;
+            let error = probing.probe(resting).err()?;
             Some((problem_of(&inspect(probing.directory())), error.to_string()))
         });
         match tokio::time::timeout(PROBE_DEADLINE, probe).await {

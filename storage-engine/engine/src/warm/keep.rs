@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use granary_metadata::{WarmAfter, WarmKind, WarmQuery, WarmVersion};
-use granary_types::UnixMillis;
+use granary_types::{StorageClass, UnixMillis};
 
 use super::pins::Pins;
 use super::restore::{end, expire};
@@ -146,7 +146,14 @@ async fn look(inner: &Inner, found: WarmVersion, now: UnixMillis) -> Result<(Fat
         Some(row) if row.object.storage_class.is_archive() && is_readable_kind(found.row.kind) => {
             Fate::Orphan
         }
-        Some(_) if found.row.kind == WarmKind::Restored && !has_restore(inner, &found).await? => Fate::Ended,
+        // Only there a move to another archive can have left it.
+        Some(row)
+            if row.object.storage_class == StorageClass::DeepArchive
+                && found.row.kind == WarmKind::Restored
+                && !has_restore(inner, &found).await? =>
+        {
+            Fate::Ended
+        }
         // A restore that is wanted is gone on with.
         Some(_) if found.row.kind == WarmKind::Read && found.row.begun().is_some() => {
             let idle_ms = i64::try_from(pause(inner, ABANDONED).max(ABANDONED_MIN).as_millis());

@@ -21,7 +21,7 @@ async fn sweep(engine: &Engine) {
 async fn a_restored_copy_goes_whose_restore_was_ended_without_it() {
     let dir = tempfile::tempdir().unwrap();
     let engine = make(dir.path(), &[DriveClass::Ssd, DriveClass::Hdd]).await;
-    put_large(&engine, StorageClass::Glacier).await;
+    put_large(&engine, StorageClass::DeepArchive).await;
     let (bucket, key) = place();
     engine.restore_object(&bucket, &key, None, (900, Urgency::Expedited)).await.unwrap();
     let (begun, whole) = (Instant::now(), (1, LARGE_BYTES as u64));
