@@ -109,16 +109,18 @@ enum Armed {
     No,
 }
 
-/// Small volumes and an impatient janitor, for the work that nobody waits for; neither where a heal is to find something.
+/// A short grace; small volumes and an impatient janitor, for the work that nobody waits for, but where a heal is to find something.
 fn settings(point: &str, armed: Armed) -> Vec<(String, String)> {
-    let hurried = [
-        ("GRANARY_GRACE_MS", "300"),
-        ("GRANARY_MAINTENANCE_INTERVAL_MS", "100"),
-        ("GRANARY_VOLUME_LIMIT_BYTES", "4194304"),
-    ];
+    let hurried = [("GRANARY_MAINTENANCE_INTERVAL_MS", "100"), ("GRANARY_VOLUME_LIMIT_BYTES", "4194304")];
     let hurried = hurried.into_iter().filter(|_| !is_heal(point));
+    // What a heal put on a drive before the power failed is garbage if the next one chose another drive.
+    let grace = ("GRANARY_GRACE_MS", "300");
     let armed = (armed == Armed::Yes).then_some(("GRANARY_CRASH_POINT", point));
-    hurried.chain(armed).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    std::iter::once(grace)
+        .chain(hurried)
+        .chain(armed)
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn is_heal(point: &str) -> bool {

@@ -65,19 +65,22 @@ impl Totals {
     }
 }
 
-/// Files of the client tests in which clocks are waited for most of the time.
-const WAITING: [&str; 4] =
-    ["test_slow_clients.py", "test_tiers.py", "test_transitions.py", "test_walkthroughs.py"];
-
-/// Files of the client tests that upload tens of thousands of files, which takes a third of the time of all.
-const CORPUS: [&str; 1] = ["test_corpus.py"];
+/// Files of the client tests that go on beside the others: the one that uploads tens of thousands of files, and those in which
+/// clocks are waited for most of the time. They take a third of the time of all.
+const APART: [&str; 5] = [
+    "test_corpus.py",
+    "test_slow_clients.py",
+    "test_tiers.py",
+    "test_transitions.py",
+    "test_walkthroughs.py",
+];
 
 /// Which client tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Clients {
     All,
-    Of(&'static [&'static str]),
-    /// Neither those of [`WAITING`] nor those of [`CORPUS`].
+    /// Those of [`APART`].
+    Apart,
     Others,
 }
 
@@ -139,7 +142,7 @@ impl Kit {
 }
 
 /// Unit tests and whole-system tests, and beside them the schedules and the clients: clusters wait for clocks, clients for
-/// their own interpreter. The clients that wait for clocks, too, come when the programs have ended.
+/// their own interpreter.
 pub(crate) fn run(filter: &[String]) -> Result<()> {
     let (kit, postgres_bin) = std::thread::scope(|scope| {
         let postgres = scope.spawn(postgres::ensure);
@@ -150,18 +153,15 @@ pub(crate) fn run(filter: &[String]) -> Result<()> {
     let mut here = Output::default();
     let clients = |output: &mut Output, which| run_pytest(&kit, which, filter, |line| output.keep(line));
     let others = || Output::kept(|output| clients(output, Clients::Others));
-    let corpus = || {
+    let apart = || {
         Output::kept(|output| {
             let schedules_ok = run_schedules(&kit, filter, |line| output.keep(line))?;
-            Ok(clients(output, Clients::Of(&CORPUS))? && schedules_ok)
+            Ok(clients(output, Clients::Apart)? && schedules_ok)
         })
     };
     let (here_ok, beside) = std::thread::scope(|scope| {
-        let beside = [scope.spawn(others), scope.spawn(corpus)];
-        let here_ok = run_programs(&kit, filter, &postgres_bin, &mut here).and_then(|programs_ok| {
-            let waiting = Clients::Of(&WAITING);
-            Ok(run_pytest(&kit, waiting, filter, |line| here.say(line))? && programs_ok)
-        });
+        let beside = [scope.spawn(others), scope.spawn(apart)];
+        let here_ok = run_programs(&kit, filter, &postgres_bin, &mut here);
         (here_ok, beside.map(|runner| runner.join()))
     });
     println!("\nwhat ran beside these:");
@@ -228,12 +228,12 @@ fn run_schedules(kit: &Kit, filter: &[String], on_line: impl FnMut(&str)) -> Res
 fn run_pytest(kit: &Kit, clients: Clients, filter: &[String], on_line: impl FnMut(&str)) -> Result<bool> {
     let Kit { root, binary, python_bin, .. } = kit;
     let tests = root.join("tests/clients");
+    let apart = APART.iter().map(|file| tests.join(file));
     let selection: Vec<OsString> = match clients {
         Clients::All => vec![tests.into()],
-        Clients::Of(files) => files.iter().map(|file| tests.join(file).into()).collect(),
+        Clients::Apart => apart.map(OsString::from).collect(),
         Clients::Others => {
-            let elsewhere = WAITING.iter().chain(&CORPUS).map(|file| tests.join(file));
-            let ignored = elsewhere.flat_map(|file| [OsString::from("--ignore"), file.into()]);
+            let ignored = apart.flat_map(|file| [OsString::from("--ignore"), file.into()]);
             std::iter::once(tests.clone().into()).chain(ignored).collect()
         }
     };

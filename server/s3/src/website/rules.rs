@@ -128,9 +128,8 @@ impl Target {
         if host.as_ref().is_some_and(String::is_empty) {
             return Err(malformed());
         }
-        // It is sent as a part of a header.
-        let is_of_an_address =
-            |at: char| at.is_ascii_graphic() && !matches!(at, '/' | '?' | '#' | '@' | '\\');
+        // It is sent as a part of a header. Some name a path behind the host, which AWS takes.
+        let is_of_an_address = |at: char| at.is_ascii_graphic() && at != '\\';
         if !host.iter().flat_map(|host| host.chars()).all(is_of_an_address) {
             return Err(S3Error::invalid_request("The HostName of a redirect is not valid."));
         }
