@@ -54,10 +54,6 @@ pub(super) fn intelligent_tiering(root: &Element) -> S3Result<()> {
     Ok(())
 }
 
-pub(super) fn website(root: &Element) -> S3Result<()> {
-    crate::website::check(root)
-}
-
 pub(super) fn inventory(root: &Element) -> S3Result<()> {
     Inventory::of_element(root).map(drop)
 }

@@ -288,7 +288,7 @@ pub(super) const ALL: &[Kind] = &[
             None,
         ],
         schema: WEBSITE,
-        check: checks::website,
+        check: crate::website::check,
         missing: Some(ErrorCode::NoSuchWebsiteConfiguration),
         protection: Protection::Required,
         ..PLAIN
