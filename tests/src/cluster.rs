@@ -215,6 +215,15 @@ impl Cluster {
         self.nodes.iter().filter(|node| node.is_running())
     }
 
+    /// The sum of a metric, or of one series of it, over all nodes; fails if one of them does not answer.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let mut sum = 0.0;
+        for node in &self.nodes {
+            sum += node.metric(name).await?;
+        }
+        Ok(sum)
+    }
+
     /// A client of each node that runs.
     pub fn clients(&self) -> Result<Vec<Client>> {
         self.running().map(Server::client).collect()

@@ -50,12 +50,15 @@ async fn what_is_put_through_one_node_is_there_on_every_other() {
     // A request asks the metadata for its object alone: the bucket is known, with all that is configured for it.
     let buckets = "granary_metadata_questions_total{of=\"Bucket\"}";
     let objects = "granary_metadata_questions_total{of=\"Current\"}";
-    let before = (metric(&cluster, buckets).await, metric(&cluster, objects).await);
+    let before = (cluster.metric(buckets).await.unwrap(), cluster.metric(objects).await.unwrap());
     for number in 0..40 {
         put(&clients[4], &format!("counted/{number}"), number, 1000).await;
         assert!(get(&clients[4], &format!("counted/{number}")).await == seeded_bytes(number, 1000));
     }
-    let asked = (metric(&cluster, buckets).await - before.0, metric(&cluster, objects).await - before.1);
+    let asked = (
+        cluster.metric(buckets).await.unwrap() - before.0,
+        cluster.metric(objects).await.unwrap() - before.1,
+    );
     assert!(asked.0 < 10.0 && (40.0..50.0).contains(&asked.1), "{asked:?}");
     // A bucket that one node deletes is gone on all, and one made again is another.
     clients[1].create_bucket().bucket("passing").send().await.unwrap();
@@ -206,14 +209,6 @@ async fn an_empty_node_takes_the_place_of_a_lost_one() {
     }
 }
 
-async fn metric(cluster: &Cluster, name: &str) -> f64 {
-    let mut sum = 0.0;
-    for node in &cluster.nodes {
-        sum += node.metric(name).await.unwrap();
-    }
-    sum
-}
-
 #[tokio::test]
 async fn room_is_given_back_while_other_nodes_read() {
     const OBJECTS: u64 = 18;
@@ -252,8 +247,8 @@ async fn room_is_given_back_while_other_nodes_read() {
     cluster.wait_for(6).await.unwrap();
     cluster.nodes[0].admin_output(&["heal"]).await.unwrap();
     cluster.nodes[0].admin(&["volume", "compact"]).await.unwrap();
-    while metric(&cluster, "granary_compacted_bytes_total").await < LENGTH_BYTES as f64
-        || metric(&cluster, "granary_shards_healed_total").await < 1.0
+    while cluster.metric("granary_compacted_bytes_total").await.unwrap() < LENGTH_BYTES as f64
+        || cluster.metric("granary_shards_healed_total").await.unwrap() < 1.0
     {
         assert!(begun.elapsed() < PATIENCE, "nothing was moved and healed");
         tokio::time::sleep(Duration::from_millis(200)).await;
