@@ -51,17 +51,20 @@ pub(crate) fn read_full(file: &File, mut buffer: &mut [u8], mut offset: u64) -> 
     Ok(filled)
 }
 
-/// Reads up to `length_bytes` at `offset`.
+/// A buffer for [`read_long`].
+pub(crate) fn long_buffer(length_bytes: usize) -> BytesMut {
+    // A direct read ends on a page; the bytes behind the wanted ones are cut off again.
+    aligned_buffer(length_bytes.next_multiple_of(PAGE_LENGTH_BYTES))
+}
+
+/// Reads up to `length_bytes` at `offset`, into an empty buffer for as many.
 pub(crate) fn read_long(
     cached: &File,
     direct: Option<&File>,
-    offset: u64,
-    length_bytes: usize,
+    (offset, length_bytes): (u64, usize),
+    mut buffer: BytesMut,
 ) -> std::io::Result<Bytes> {
-    // A direct read ends on a page; the bytes behind the wanted ones are cut off again.
-    let whole = length_bytes.next_multiple_of(PAGE_LENGTH_BYTES);
-    let mut buffer = aligned_buffer(whole);
-    buffer.resize(whole, 0);
+    buffer.resize(length_bytes.next_multiple_of(PAGE_LENGTH_BYTES), 0);
     let filled = match direct.filter(|_| offset.is_multiple_of(PAGE_LENGTH_BYTES as u64)) {
         Some(direct) if !is_marked(cached, &mut buffer, offset) => {
             match read_direct(direct, &mut buffer, offset) {

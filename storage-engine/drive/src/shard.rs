@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::aligned::{aligned_buffer, is_aligned};
 use crate::bad_pages::{BadPage, first_bad_page};
@@ -16,7 +16,7 @@ use crate::block::{FileHeader, PAGE_LENGTH_BYTES};
 use crate::error::{DriveError, is_of_sector};
 use crate::health::Health;
 use crate::lane::Cache;
-use crate::long::{LONG_READ_BYTES, open_direct, read_cached, read_full, read_long};
+use crate::long::{LONG_READ_BYTES, long_buffer, open_direct, read_cached, read_full, read_long};
 
 /// How long a drive may take.
 #[derive(Debug, Clone, Copy)]
@@ -136,7 +136,10 @@ impl ShardFile {
     pub async fn read(self: &Arc<Self>, offset: u64, length_bytes: usize) -> Result<Bytes, DriveError> {
         if length_bytes >= LONG_READ_BYTES && !self.health.avoid_reads() {
             self.check_readable(offset, length_bytes)?;
-            let run = move |shard: &Self| shard.read_long(offset, length_bytes);
+            // Taken here and not on the thread that reads: what many threads of a pool allocate, and others free, the allocator
+            // keeps for each of them.
+            let buffer = long_buffer(length_bytes);
+            let run = move |shard: &Self| shard.read_long(offset, length_bytes, buffer);
             return self.read_apart((offset, length_bytes), PATIENCE, run).await;
         }
         let mut buffer = vec![0_u8; length_bytes];
@@ -214,9 +217,9 @@ impl ShardFile {
         }
     }
 
-    fn read_long(&self, offset: u64, length_bytes: usize) -> std::io::Result<Bytes> {
+    fn read_long(&self, offset: u64, length_bytes: usize, buffer: BytesMut) -> std::io::Result<Bytes> {
         let direct = self.direct.get_or_init(|| self.open_direct_again());
-        read_long(&self.file, direct.as_ref(), offset, length_bytes)
+        read_long(&self.file, direct.as_ref(), (offset, length_bytes), buffer)
     }
 
     /// By path, but only if the path still is this file: healing may have put another in its place.
