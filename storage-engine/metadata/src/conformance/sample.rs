@@ -1,5 +1,7 @@
 //! Small values for tests: each is told by the few things that matter and is plain otherwise.
 
+use std::collections::BTreeSet;
+
 use granary_types::{
     Attributes, BlobId, BucketId, BucketKeys, BucketName, Checksum, ChecksumAlgorithm, ChecksumKind, Cipher,
     DriveId, Envelope, Epoch, Etag, MasterKeyId, ObjectKey, PartNumber, Seal, SealedWith, StorageClass,
@@ -7,9 +9,9 @@ use granary_types::{
 };
 
 use crate::model::{
-    Bucket, BucketSettings, Commit, CompleteUpload, Content, DeleteObject, Extent, NewBlob, NewObject,
-    NewUpload, NewVolume, Outcome, PackedLocation, PartRef, PutObject, PutPart, VersionKind, VolumeAdvance,
-    Write, WriteConditions,
+    Bucket, BucketSettings, Commit, CompleteUpload, Content, DeleteObject, Extent, ListedVersion, NewBlob,
+    NewObject, NewUpload, NewVolume, Outcome, PackedLocation, PartRef, PutObject, PutPart, VersionEntry,
+    VersionKind, VersionQuery, VolumeAdvance, Write, WriteConditions,
 };
 use crate::store::MetadataStore;
 
@@ -273,7 +275,57 @@ pub fn w(put: PutObject) -> Write {
 
 /// Commits the writes and returns their outcomes.
 pub async fn commit(store: &dyn MetadataStore, writes: Vec<Write>) -> Vec<Outcome> {
-    store.commit(Commit { advances: Vec::new(), writes }).await.expect("the commit is accepted")
+    let mut keys = current_keys(store).await;
+    for key in &keys {
+        store.object(bucket_id(1), key, None).await.expect("rows are readable");
+    }
+    let done = store.commit(Commit { advances: Vec::new(), writes }).await.expect("the commit is accepted");
+    keys.extend(current_keys(store).await);
+    for key in keys {
+        assert_told_as_it_is(store, &key).await;
+    }
+    done
+}
+
+/// Some of the keys of bucket 1.
+async fn current_keys(store: &dyn MetadataStore) -> BTreeSet<ObjectKey> {
+    let page = store.list_versions(versions_of("", 24)).await.expect("versions are listed");
+    page.entries.into_iter().filter_map(listed).map(|version| version.key().clone()).collect()
+}
+
+fn listed(entry: VersionEntry) -> Option<ListedVersion> {
+    match entry {
+        VersionEntry::Version(version) => Some(version),
+        VersionEntry::CommonPrefix(_) => None,
+    }
+}
+
+fn versions_of(prefix: &str, limit: u32) -> VersionQuery {
+    let (bucket, prefix) = (bucket_id(1), prefix.to_owned());
+    VersionQuery { bucket, prefix, delimiter: None, after: None, after_version: None, limit }
+}
+
+/// The current version, which a store may remember, is the newest one listed, and its row that of this version.
+async fn assert_told_as_it_is(store: &dyn MetadataStore, key: &ObjectKey) {
+    let newest = || async {
+        let page = store.list_versions(versions_of(key.as_str(), 1)).await.expect("versions are listed");
+        page.entries.into_iter().filter_map(listed).find(|version| version.key() == key)
+    };
+    loop {
+        let before = newest().await;
+        let told = store.object(bucket_id(1), key, None).await.expect("rows are readable");
+        let version = told.as_ref().map(|row| row.object.version);
+        let row = store
+            .object(bucket_id(1), key, Some(version.unwrap_or(VersionId::NULL)))
+            .await
+            .expect("readable");
+        // Others may write meanwhile.
+        if newest().await == before {
+            assert_eq!(version, before.map(|version| version.version), "{key}");
+            assert!(told == row, "{key}: {told:?} was told and is {row:?}");
+            return;
+        }
+    }
 }
 
 /// Commits one write and returns its outcome.

@@ -4,7 +4,8 @@
 //! draws a random number. One *writer* thread takes all operations that wait, applies them in one transaction, and
 //! appends them to a log in `copies` other homes; SQLite's commit and the logs' flushes run in parallel, and only then
 //! are the callers answered. What arrives meanwhile forms the next batch: group commit without a timer. *Reader*
-//! threads answer many point reads, or one page of a listing, from one read transaction.
+//! threads answer many point reads, or one page of a listing, from one read transaction. Current versions that were read
+//! lately are told from memory (`rows`).
 //!
 //! If the database vanishes, is truncated, rots (SQLite says so, or a row does not match its hash) or its drive fails,
 //! the writer rebuilds it from the newest complete copy in another home and goes on; reads wait for that, writes are
@@ -27,6 +28,7 @@ mod options;
 mod queue;
 pub(crate) mod read;
 mod reader;
+mod rows;
 mod schema;
 mod serving;
 mod shared;

@@ -47,7 +47,7 @@ pub(super) fn start(options: &EmbeddedOptions) -> Result<(Arc<Shared>, Vec<JoinH
         homes: Vec::new(),
         copies_missing: options.copies,
     };
-    let shared = Arc::new(Shared::new(serving));
+    let shared = Arc::new(Shared::new(serving, options.hot_row_bytes_max));
     let replicas = Replicas::new(options);
     let writer = Writer::start(Arc::clone(&shared), replicas, locks, &homes, recovered)?;
     let mut threads = vec![spawn("metadata-writer", move || writer.run())?];

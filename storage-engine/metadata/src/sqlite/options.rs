@@ -63,13 +63,15 @@ pub struct EmbeddedOptions {
     pub snapshots: SnapshotThresholds,
     /// Reader threads; at least one is started.
     pub readers: u32,
+    /// Memory for rows of current versions that were read lately.
+    pub hot_row_bytes_max: usize,
     /// How long a copy may take to flush a batch. Commits wait for it; then the copy is given up and another home
     /// takes over, if there is one.
     pub copy_deadline: Duration,
 }
 
 impl EmbeddedOptions {
-    /// Options with two readers, the usual thresholds and ten seconds for a copy: rarely does a slow but sound disk
+    /// Options with two readers, 32 MiB of rows, the usual thresholds and ten seconds for a copy: rarely does a slow but sound disk
     /// need so long, and replacing a copy means a snapshot.
     #[must_use]
     pub fn new(homes: Vec<Home>, copies: usize, existing: Existing) -> Self {
@@ -81,6 +83,7 @@ impl EmbeddedOptions {
             when_moved: WhenMoved::Refuse,
             snapshots,
             readers: 2,
+            hot_row_bytes_max: 32 << 20,
             copy_deadline: Duration::from_secs(10),
         }
     }

@@ -74,9 +74,16 @@ impl Writer {
     }
 
     fn publish(&self, database: std::result::Result<PathBuf, String>) {
-        let mut serving = self.shared.serving.lock();
-        serving.epoch = serving.epoch.saturating_add(1);
-        serving.database = database;
+        let is_served = database.is_ok();
+        self.shared.rows.close();
+        {
+            let mut serving = self.shared.serving.lock();
+            serving.epoch = serving.epoch.saturating_add(1);
+            serving.database = database;
+        }
+        if is_served {
+            self.shared.rows.open();
+        }
     }
 
     /// Tells which homes hold what, if that changed.

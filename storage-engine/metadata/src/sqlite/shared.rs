@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::op::{Op, Reply};
 use super::options::Home;
 use super::queue::Queue;
+use super::rows::HotRows;
 use crate::durable::Durable;
 use crate::error::Result;
 
@@ -68,14 +69,16 @@ pub(super) struct Shared {
     pub(super) writes: Queue<Request>,
     pub(super) reads: Queue<ReadJob>,
     pub(super) serving: Mutex<Serving>,
+    pub(super) rows: HotRows,
 }
 
 impl Shared {
-    pub(super) fn new(serving: Serving) -> Self {
+    pub(super) fn new(serving: Serving, hot_row_bytes_max: usize) -> Self {
         Self {
             writes: Queue::new(WRITES_WAITING_MAX),
             reads: Queue::new(READS_WAITING_MAX),
             serving: Mutex::new(serving),
+            rows: HotRows::new(hot_row_bytes_max),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::failure::{Failure, unavailable};
 use super::op::{Op, Reply};
 use super::options::{EmbeddedOptions, Home};
 use super::queue::Lane;
+use super::rows::Found;
 use super::shared::{ReadJob, Request, Shared};
 use super::{apply, open, read, survive};
 use crate::durable::Durable;
@@ -142,6 +143,7 @@ impl SqliteStore {
     }
 
     fn stop(&self) -> Vec<JoinHandle<()>> {
+        self.shared.rows.close();
         self.shared.writes.close();
         self.shared.reads.close();
         std::mem::take(&mut *self.threads.lock())
@@ -196,7 +198,19 @@ impl MetadataStore for SqliteStore {
         version: Option<VersionId>,
     ) -> Result<Option<ObjectRow>> {
         let key = key.clone();
-        self.read(Lane::Short, move |c| read::object(c, bucket, &key, version)).await
+        if version.is_some() {
+            return self.read(Lane::Short, move |c| read::object(c, bucket, &key, version)).await;
+        }
+        let as_of = match self.shared.rows.find(bucket, &key) {
+            Found::Row(row) => return Ok(Some(row)),
+            Found::Nothing(as_of) => as_of,
+        };
+        let sought = key.clone();
+        let row = self.read(Lane::Short, move |c| read::object(c, bucket, &sought, None)).await?;
+        if let (Some(as_of), Some(row)) = (as_of, &row) {
+            self.shared.rows.keep(bucket, &key, as_of, row);
+        }
+        Ok(row)
     }
 
     async fn object_acl(&self, bucket: BucketId, key: &ObjectKey, write: WriteId) -> Result<Option<Vec<u8>>> {

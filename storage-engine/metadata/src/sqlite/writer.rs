@@ -240,16 +240,19 @@ impl Writer {
         let (frame, next) = survive::frame(&self.position, &applied)
             .map_err(|error| Failure::Corrupt(format!("a batch cannot be encoded: {error}")))?;
         schema::set_position(&database.connection, &next)?;
+        let changing = self.shared.rows.changed_by(&applied);
         crash_point("metadata.after_apply_before_durable");
         if !await_durable(pending) {
             return Err(Failure::NotDurable.into());
         }
         crash_point("metadata.before_commit");
+        let committing = changing.close();
         self.replicas.append(&frame.into());
         let committed = database.connection.execute_batch("COMMIT");
         survive::count_flush();
         crash_point("metadata.after_commit_before_log");
         self.replicas.wait();
+        drop(committing);
         let committed = committed.map_err(Failure::from).and_then(|()| database.check());
         match committed {
             Ok(()) => {
