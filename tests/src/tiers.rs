@@ -42,10 +42,23 @@ pub fn config() -> ServerConfig {
 /// Lets everything in a bucket move to a class after a day, however small it is.
 pub async fn set_rule(client: &Client, bucket: &str, class: TransitionStorageClass) -> Result<()> {
     let filter = LifecycleRuleFilter::builder().object_size_greater_than(1).build();
+    set_rules(client, bucket, vec![filter], class).await
+}
+
+/// Lets what fits one of these filters move to a class after a day.
+pub async fn set_rules(
+    client: &Client,
+    bucket: &str,
+    filters: Vec<LifecycleRuleFilter>,
+    class: TransitionStorageClass,
+) -> Result<()> {
     let transition = Transition::builder().days(1).storage_class(class).build();
-    let rule = LifecycleRule::builder().filter(filter).status(ExpirationStatus::Enabled);
-    let rule = rule.transitions(transition).build()?;
-    let rules = BucketLifecycleConfiguration::builder().rules(rule).build()?;
+    let mut rules = BucketLifecycleConfiguration::builder();
+    for filter in filters {
+        let rule = LifecycleRule::builder().filter(filter).status(ExpirationStatus::Enabled);
+        rules = rules.rules(rule.transitions(transition.clone()).build()?);
+    }
+    let rules = rules.build()?;
     let put = client.put_bucket_lifecycle_configuration().bucket(bucket).lifecycle_configuration(rules);
     put.send().await?;
     Ok(())

@@ -2,8 +2,8 @@
 //!
 //! The bytes are copied to volumes of the tier that the class belongs to, and one commit gives the version its class and its
 //! new place, if it is still the version that was looked at. Where class and tier are those of drives alike, only the class
-//! changes. What is packed is read stripe by stripe in the order of the volumes, and packed together again; large objects are
-//! read in that order as well. A large object's copy is read back on all its columns before it counts; the blobs of one of
+//! changes. What is packed is read stripe by stripe in the order of the volumes, and packed together again, with what else is due
+//! in the blocks that were read; large objects are read in that order as well. A large object's copy is read back on all its columns before it counts; the blobs of one of
 //! several parts move one after the other, so that little is lost of the work when it is cut off. What was packed is read
 //! back by the packer. What is left behind is garbage like any other, freed after the grace.
 //!
@@ -13,6 +13,7 @@
 //! The record of a packed object is written again with its new class. What has no bytes of its own in packed blocks, and what
 //! only changes its class, gets a record of that beside it, so that the blocks tell its class too.
 
+mod blocks;
 mod copies;
 mod large;
 mod packed;
@@ -20,7 +21,7 @@ mod packed;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
-use granary_metadata::{Bucket, ObjectRow, Outcome, Transition, Write};
+use granary_metadata::{Bucket, NewObject, ObjectRow, Outcome, PackedLocation, Transition, Write};
 use granary_types::{ObjectKey, StorageClass, crash_point};
 
 use crate::engine::Inner;
@@ -33,7 +34,7 @@ use crate::write::Recorded;
 
 use copies::Copies;
 use large::{Large, in_order, move_large};
-use packed::{Packed, Stripes, move_all_packed};
+use packed::{Packed, Source, Stripes, move_all_packed};
 
 /// Large objects that are moved at the same time: while one is flushed and read back, the other is copied.
 const LARGE_TOGETHER: usize = 2;
@@ -48,6 +49,13 @@ pub(crate) struct Due {
     pub(crate) to: StorageClass,
     /// What is committed behind it.
     pub(crate) events: Vec<Write>,
+}
+
+/// Who knows what else is due: *companions* are objects in blocks that were read to move others.
+pub(crate) trait Companions: Sync {
+    /// The object that a block holds there, by this record of it, if it lives there and is due. Where that cannot be told it is
+    /// left to those who look for what is due.
+    fn due(&self, record: &ObjectRecord, at: &PackedLocation) -> impl Future<Output = Option<Due>> + Send;
 }
 
 /// What became of versions that were due.
@@ -71,6 +79,13 @@ impl Moved {
         metrics::counter!("granary_lifecycle_total", "outcome" => outcome).increment(1);
         self.left += u64::from(outcome != "transitioned");
         self.done += u64::from(outcome == "transitioned");
+    }
+
+    /// A companion that is not moved is no failure: whoever looks for what is due meets it yet.
+    fn count_companion(&mut self, outcome: &Outcome) {
+        if matches!(outcome, Outcome::Done { .. }) {
+            self.add("transitioned");
+        }
     }
 
     fn fail(&mut self, outcome: &'static str, reason: String) {
@@ -114,12 +129,10 @@ impl Work {
             }
         };
         let object = row.object;
-        let (version, write, from) = (object.version, object.write, object.storage_class);
-        let (id, key_of, moves) = (bucket.id, key.clone(), Vec::new());
-        let transition = Transition { bucket: id, key: key_of, version, write, from, to, place: None, moves };
-        let stays = tiers.for_keeping(from) == tier;
+        let transition = transition_of(bucket, &key, &object, to);
+        let stays = tiers.for_keeping(object.storage_class) == tier;
         if let Some(at) = object.content.packed().filter(|_| !stays) {
-            let packed = Packed { at: at.clone(), transition, tier, events };
+            let packed = Packed { at: at.clone(), transition, tier, events, source: Source::Batch };
             self.packed.entry((at.volume, at.stripe_offset)).or_default().push(packed);
             return Ok(());
         }
@@ -133,16 +146,35 @@ impl Work {
     }
 }
 
-/// Moves versions of a bucket to their new classes. What cannot be moved now is counted, and stays what it was.
+/// The move of a version to another class, without its new place.
+fn transition_of(bucket: &Bucket, key: &ObjectKey, object: &NewObject, to: StorageClass) -> Transition {
+    Transition {
+        bucket: bucket.id,
+        key: key.clone(),
+        version: object.version,
+        write: object.write,
+        from: object.storage_class,
+        to,
+        place: None,
+        moves: Vec::new(),
+    }
+}
+
+/// Moves versions of a bucket to their new classes, and the companions of those that are packed. What cannot be moved now is counted, and stays what it was.
 ///
 /// # Errors
 /// When the metadata fails.
-pub(crate) async fn transit(inner: &Arc<Inner>, bucket: &Bucket, dues: Vec<Due>) -> Result<Moved> {
+pub(crate) async fn transit(
+    inner: &Arc<Inner>,
+    bucket: &Bucket,
+    dues: Vec<Due>,
+    companions: &impl Companions,
+) -> Result<Moved> {
     let mut work = Work::default();
     dues.into_iter().try_for_each(|due| work.add(inner, bucket, due))?;
     let Work { labels, packed, large, mut moved } = work;
     label(inner, labels, &mut moved).await?;
-    move_all_packed(inner, packed, &mut moved).await;
+    move_all_packed(inner, (bucket, packed), companions, &mut moved).await;
     let large = in_order(inner, large).await?;
     let copies = Copies::default();
     let moves = large.into_iter().map(|large| move_one_large(inner, bucket, large, &copies));

@@ -24,6 +24,7 @@ const READ_BYTES: u64 = 16 << 10;
 const LOOK: Duration = Duration::from_millis(200);
 const DEADLINE: Duration = Duration::from_mins(20);
 const OUTCOMES: &str = "granary_lifecycle_total";
+const BLOCKS: &str = "granary_lifecycle_blocks_read_total";
 const WRITES: &str = "granary_drive_writes_total{class=\"hdd\"}";
 const WRITTEN: &str = "granary_drive_written_bytes_total{class=\"hdd\"}";
 const SEQUENTIAL: &str = "granary_drive_writes_sequential_total{class=\"hdd\"}";
@@ -32,11 +33,29 @@ const SEQUENTIAL: &str = "granary_drive_writes_sequential_total{class=\"hdd\"}";
 const ALONE: &str = "alone";
 const BESIDE: &str = "beside";
 
-/// What one size showed.
+/// In which order keys were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// As they sort.
+    Sorted,
+    /// As if they were hashes.
+    Shuffled,
+}
+
+/// What is moved: small objects also where those that lie together are met apart.
+const CASES: [(Size, Order); 3] = {
+    let [small, large] = SIZES;
+    [(small, Order::Sorted), (small, Order::Shuffled), (large, Order::Sorted)]
+};
+
+/// What one size and order showed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Transition {
     /// The size.
     pub objects: &'static str,
+    /// The order of the keys.
+    pub keys: Order,
     /// Bytes moved per second while nobody reads, in 10^6.
     pub alone_mb_per_s: f64,
     /// The same while clients read.
@@ -49,6 +68,8 @@ pub struct Transition {
     pub still_p99_ms: f64,
     /// The same during the move.
     pub moving_p99_ms: f64,
+    /// Blocks of small objects that were read to move something of them.
+    pub blocks_read: f64,
     /// Writes to shard files on disks.
     pub disk_writes: f64,
     /// How long they were on average, in KiB.
@@ -58,7 +79,7 @@ pub struct Transition {
 }
 
 impl Transition {
-    /// Fills a new server below `dir` with twice `total_bytes` of objects of one size, and has a rule move them: one half while
+    /// Fills a new server below `dir` with twice `total_bytes` of objects of one size in one order, and has a rule move them: one half while
     /// nobody reads, the other one while clients do.
     ///
     /// # Errors
@@ -66,7 +87,7 @@ impl Transition {
     pub async fn measure(
         dir: &Path,
         (drives, speed): (usize, Speed),
-        size: Size,
+        (size, order): (Size, Order),
         total_bytes: u64,
         time: Duration,
     ) -> Result<Self> {
@@ -75,9 +96,9 @@ impl Transition {
         disks.slow_down(&server.target)?;
         let target = &server.target;
         let objects = (total_bytes / size.object_bytes).max(1);
-        fill(target, "read", READ_BYTES, READ_OBJECTS).await?;
+        fill(target, ("read", Order::Sorted), READ_BYTES, READ_OBJECTS).await?;
         for prefix in [ALONE, BESIDE] {
-            fill(target, prefix, size.object_bytes, objects).await?;
+            fill(target, (prefix, order), size.object_bytes, objects).await?;
         }
         // What was written last is flushed, and no longer in flight.
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -100,19 +121,21 @@ impl Transition {
         let (writes, written) = (counter(WRITES).await, counter(WRITTEN).await);
         Ok(Self {
             objects: size.name,
+            keys: order,
             alone_mb_per_s: alone * megabytes,
             beside_mb_per_s: beside * megabytes,
             still_gets_per_s: still.per_second(),
             moving_gets_per_s: during.per_second(),
             still_p99_ms: still.quantile_ms(990),
             moving_p99_ms: during.quantile_ms(990),
+            blocks_read: counter(BLOCKS).await,
             disk_writes: writes,
             disk_write_kib: written / writes.max(1.0) / 1024.0,
             disk_writes_sequential: counter(SEQUENTIAL).await / writes.max(1.0),
         })
     }
 
-    /// All sizes, one after the other.
+    /// All sizes and orders, one after the other.
     ///
     /// # Errors
     /// As [`Transition::measure`].
@@ -123,10 +146,10 @@ impl Transition {
         time: Duration,
     ) -> Result<Vec<Self>> {
         let mut all = Vec::new();
-        for (number, size) in SIZES.into_iter().enumerate() {
-            let dir = dir.join(format!("size{number}"));
-            all.push(Self::measure(&dir, drives, size, total_bytes, time).await?);
-            std::fs::remove_dir_all(&dir).context("the drives of a size")?;
+        for (number, case) in CASES.into_iter().enumerate() {
+            let dir = dir.join(format!("case{number}"));
+            all.push(Self::measure(&dir, drives, case, total_bytes, time).await?);
+            std::fs::remove_dir_all(&dir).context("the drives of a case")?;
         }
         Ok(all)
     }
@@ -134,9 +157,10 @@ impl Transition {
     /// For people.
     #[must_use]
     pub fn line(&self) -> String {
+        let keys = if self.keys == Order::Shuffled { ", shuffled" } else { "" };
         format!(
-            "{:<15} moved at {:>6.1} MB/s, {:>6.1} MB/s beside GETs; GET {:>6.0}/s, p99 {:.2} ms, during the move {:>6.0}/s, p99 {:.2} ms ({:.2} times); {:.0} writes to disks of {:.0} KiB, {:.1} % sequential",
-            self.objects,
+            "{:<25} moved at {:>6.1} MB/s, {:>6.1} MB/s beside GETs; GET {:>6.0}/s, p99 {:.2} ms, during the move {:>6.0}/s, p99 {:.2} ms ({:.2} times); {:.0} blocks read, {:.0} writes to disks of {:.0} KiB, {:.1} % sequential",
+            format!("{}{keys}", self.objects),
             self.alone_mb_per_s,
             self.beside_mb_per_s,
             self.still_gets_per_s,
@@ -144,6 +168,7 @@ impl Transition {
             self.moving_gets_per_s,
             self.moving_p99_ms,
             self.moving_p99_ms / self.still_p99_ms.max(1e-9),
+            self.blocks_read,
             self.disk_writes,
             self.disk_write_kib,
             100.0 * self.disk_writes_sequential
@@ -151,17 +176,20 @@ impl Transition {
     }
 }
 
-fn path(prefix: &str, number: u64) -> String {
-    format!("/{BUCKET}/{prefix}/{number:08}")
+fn path((prefix, order): (&str, Order), number: u64) -> String {
+    match order {
+        Order::Sorted => format!("/{BUCKET}/{prefix}/{number:08}"),
+        Order::Shuffled => format!("/{BUCKET}/{prefix}/{:016x}", Choices::new(number).next_u64()),
+    }
 }
 
-async fn fill(target: &Target, prefix: &'static str, length_bytes: u64, objects: u64) -> Result<()> {
+async fn fill(target: &Target, keys: (&'static str, Order), length_bytes: u64, objects: u64) -> Result<()> {
     let writers = WRITERS as u64;
     let put = move |client, sequence| {
         let number = sequence * writers + client;
         (number < objects).then(|| Operation {
             payload: Payload::Block(length_bytes),
-            ..Operation::new("PUT", path(prefix, number))
+            ..Operation::new("PUT", path(keys, number))
         })
     };
     drive(target, WRITERS, Until::Done, put).await.map(drop)
@@ -171,7 +199,7 @@ async fn read(target: &Target, until: Until) -> Result<Outcome> {
     let seed = u64::from(Instant::now().elapsed().subsec_nanos());
     let get = move |client: u64, sequence: u64| {
         let number = Choices::new(seed ^ (client << 40) ^ sequence).below(READ_OBJECTS);
-        Some(Operation::new("GET", path("read", number)))
+        Some(Operation::new("GET", path(("read", Order::Sorted), number)))
     };
     drive(target, READERS, until, get).await
 }

@@ -1,6 +1,6 @@
 //! What the rules say of one version.
 
-use granary_metadata::{ListedVersion, Tag, VersionKind, Versioning};
+use granary_metadata::{ListedVersion, NewObject, Tag, VersionKind, Versioning};
 use granary_types::{ObjectKey, StorageClass, UnixMillis, VersionId};
 
 use super::pass::Pass;
@@ -26,6 +26,20 @@ pub(super) struct Seen {
     pub(super) length_bytes: u64,
     pub(super) class: StorageClass,
     pub(super) reason: Reason,
+}
+
+impl Seen {
+    /// A current version that was met elsewhere than in a listing.
+    pub(super) fn current(key: &ObjectKey, object: &NewObject) -> Self {
+        Self {
+            key: key.clone(),
+            version: object.version,
+            modified: object.modified,
+            length_bytes: object.length_bytes,
+            class: object.storage_class,
+            reason: Reason::Current,
+        }
+    }
 }
 
 /// What there is to ask about a version, and what the next one has to know of it.

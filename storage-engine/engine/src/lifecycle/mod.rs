@@ -4,8 +4,10 @@
 //! by page of the index of keys ([`pass`]), asks what the rules say of each version ([`judge`]), and deletes what is over:
 //! each delete names the write that was looked at, so what was written meanwhile stays, and the commit decides whether a
 //! lock keeps it. How far it has come is kept in the metadata, and the walk goes on there after a restart or on another
-//! node. What is to have another class is moved to the drives that it belongs on ([`crate::transit`]).
+//! node. What is to have another class is moved to the drives that it belongs on ([`crate::transit`]), and what is met beside it
+//! there is judged as well ([`companions`]).
 
+mod companions;
 mod judge;
 mod pass;
 mod place;

@@ -8,8 +8,9 @@ use granary_metadata::{
     ObjectRow, Outcome, RemoveObject, Standing, Tag, UploadEntry, UploadQuery, VersionEntry, VersionKind,
     VersionMarker, VersionQuery, Write, WriteConditions,
 };
-use granary_types::{UnixMillis, VersionId, WriteId, crash_point};
+use granary_types::{ObjectKey, UnixMillis, VersionId, WriteId, crash_point};
 
+use super::companions::MetInBlocks;
 use super::judge::{Reason, Seen, seen};
 use super::place::{Place, Stage};
 use super::worker::keep;
@@ -19,9 +20,9 @@ use crate::error::{EngineError, Result};
 use crate::events::{Origin, without_events};
 use crate::transit::{Due, transit};
 
-const PAGE: u32 = 1_000;
+pub(super) const PAGE: u32 = 1_000;
 /// How many versions of a page are looked at together.
-const LOOKS: usize = 32;
+pub(super) const LOOKS: usize = 32;
 
 /// Versions that are moved together, where one of several blobs or MiB counts for as many: enough that most of a stripe is met
 /// at once, whatever the order of the keys in it, and few enough to be held in memory and to be moved within minutes.
@@ -206,7 +207,8 @@ impl Pass<'_> {
         if !keep(self.inner, self.bucket, self.aim, &told).await? {
             return Ok(());
         }
-        let moved = transit(self.inner, &bucket, dues).await?;
+        let companions = MetInBlocks::new(self);
+        let moved = transit(self.inner, &bucket, dues, &companions).await?;
         self.place.note_moved(moved, &began);
         Ok(())
     }
@@ -219,6 +221,16 @@ impl Pass<'_> {
             Ok(Some(found)) => found,
             Err(error) => return Err(error),
         };
+        self.due(seen, (row, tags), now).await
+    }
+
+    /// What a version with this row and these tags is to become, if it is to have another class.
+    pub(super) async fn due(
+        &self,
+        seen: Seen,
+        (row, tags): (ObjectRow, Vec<Tag>),
+        now: UnixMillis,
+    ) -> Result<Option<Due>> {
         let seen = Seen { class: row.object.storage_class, ..seen };
         let goes = self.goes_for_good(&seen) && self.is_over(&seen, Some(&tags), now);
         let stays = row.object.kind == VersionKind::Object && !goes;
@@ -230,15 +242,18 @@ impl Pass<'_> {
 
     /// The row of a version and its tags, if it is the one that was seen.
     async fn current_row(&self, seen: &Seen) -> Result<Option<(ObjectRow, Vec<Tag>)>> {
-        let store = &self.inner.store;
-        let row = store.object(self.bucket.id, &seen.key, Some(seen.version)).await?;
+        let row = self.inner.store.object(self.bucket.id, &seen.key, Some(seen.version)).await?;
         // The null version may be another one by now.
         let Some(row) = row.filter(|row| row.object.modified == seen.modified) else { return Ok(None) };
-        let tags = match row.tag_count {
-            0 => Vec::new(),
-            _ => store.object_tags(self.bucket.id, &seen.key, row.object.write).await?,
-        };
+        let tags = self.tags(&seen.key, &row).await?;
         Ok(Some((row, tags)))
+    }
+
+    pub(super) async fn tags(&self, key: &ObjectKey, row: &ObjectRow) -> Result<Vec<Tag>> {
+        match row.tag_count {
+            0 => Ok(Vec::new()),
+            _ => Ok(self.inner.store.object_tags(self.bucket.id, key, row.object.write).await?),
+        }
     }
 
     /// As [`Self::look_again`]. A row that is damaged keeps nothing else from expiring.
