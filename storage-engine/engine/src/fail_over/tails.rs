@@ -14,10 +14,10 @@ use granary_types::{BlobId, DriveId, UnixMillis, VolumeId, crash_point};
 
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::recover::{Blobs, Tail, read_segments, read_tail};
+use crate::recover::{Blobs, KnownVolume, Tail, read_segments, read_tail};
 use crate::volume::{VolumeMap, VolumeView};
 
-/// Where looking for the end of a file begins, and what is precise enough.
+/// Where looking for the end of a file begins, and how much is read of it then.
 const STEP_BYTES: u64 = 1 << 20;
 
 /// The tail of a volume whose writer is dead: what lies behind its committed end. Sealed at once if there is none.
@@ -26,7 +26,8 @@ pub(super) async fn abandoned(inner: &Arc<Inner>, id: VolumeId) -> Result<Option
         return Ok(None);
     };
     let from = row.committed_end.max(FileHeader::LENGTH_BYTES);
-    let Tail { end, .. } = look_behind(inner, &row, from).await?;
+    let view = Arc::new(VolumeView::of(&row)?);
+    let Tail { end, .. } = look_behind(&inner.map, view, (from, from), row.volume.opened).await?;
     if end <= from {
         seal(inner, id).await?;
         return Ok(None);
@@ -49,8 +50,8 @@ pub(super) async fn unknown(
     let drives = find_columns(inner, id, codes).await?;
     let (data_columns, parity_columns) = codes;
     let volume = NewVolume { id, data_columns, parity_columns, drives, opened: UnixMillis::now() };
-    let row = unopened(volume.clone());
-    let tail = look_behind(inner, &row, FileHeader::LENGTH_BYTES).await?;
+    let view = Arc::new(VolumeView::of(&unopened(volume.clone()))?);
+    let tail = look_behind(&inner.map, view, (FileHeader::LENGTH_BYTES, 0), volume.opened).await?;
     // Whoever had it open may have given it its row back meanwhile.
     if tail.end <= FileHeader::LENGTH_BYTES || inner.store.volume(id).await?.is_some() {
         return Ok(None);
@@ -61,11 +62,16 @@ pub(super) async fn unknown(
     Ok(Some(LostTail { volume, known_end: 0, answered_end: tail.end, node }))
 }
 
-async fn look_behind(inner: &Inner, row: &VolumeRow, from: u64) -> Result<Tail> {
-    let view = Arc::new(VolumeView::of(row)?);
-    let to = length(&inner.map, &view, from).await?;
-    let known = (from, row.volume.opened);
-    read_tail(&inner.map, view, (from, to), known, &mut Blobs::default()).await
+/// Reads what lies behind `from`, where `end` is known to be committed.
+async fn look_behind(
+    map: &Arc<VolumeMap>,
+    view: Arc<VolumeView>,
+    (from, end): (u64, u64),
+    opened: UnixMillis,
+) -> Result<Tail> {
+    let (to, lengths) = lengths(map, &view, from).await?;
+    let known = KnownVolume { end, opened, lengths };
+    read_tail(map, view, (from, to), known, &mut Blobs::default()).await
 }
 
 /// What was read of volumes.
@@ -95,8 +101,9 @@ impl Tails {
             return Ok(());
         }
         let (view, end) = (Arc::new(VolumeView::of(&row)?), lost.answered_end);
-        let committed = (end, row.volume.opened);
-        let tail = read_tail(&inner.map, view, (lost.known_end, end), committed, &mut self.blobs).await?;
+        let lengths = vec![None; view.drives.len()];
+        let known_volume = KnownVolume { end, opened: row.volume.opened, lengths };
+        let tail = read_tail(&inner.map, view, (lost.known_end, end), known_volume, &mut self.blobs).await?;
         if tail.unreadable > 0 {
             tracing::error!(volume = %id, stripes = tail.unreadable, "what was committed cannot be read");
         }
@@ -256,24 +263,34 @@ fn is_there(first: Result<Bytes, DriveError>) -> Result<bool, DriveError> {
     }
 }
 
-/// One past the longest of a volume's files, rounded up; it is at least `from`.
-async fn length(map: &VolumeMap, view: &VolumeView, from: u64) -> Result<u64> {
+/// One past the longest of a volume's files, rounded up; it is at least `from`. And how long each is, where that is to be had: `from`
+/// is said of those that are shorter.
+async fn lengths(map: &VolumeMap, view: &VolumeView, from: u64) -> Result<(u64, Vec<Option<u64>>)> {
     let (mut longest, mut silent, mut lost) = (from, 0_usize, 0_usize);
+    let mut lengths = Vec::with_capacity(view.drives.len());
     for column in (0_u8..).take(view.drives.len()) {
+        let mut length = None;
         match length_of(map, view, column, from).await {
-            Ok(length) => longest = longest.max(length),
+            Ok((at_most, exactly)) => (longest, length) = (longest.max(at_most), exactly),
             Err(error) if error.is_lost() => lost += 1,
             Err(_) => silent += 1,
         }
+        lengths.push(length);
     }
     // A stripe of which the other columns are lost may be on the silent ones alone.
     if view.may_hide(silent, lost) {
         return Err(EngineError::Unavailable { context: "a fail-over: too many drives do not answer" });
     }
-    Ok(longest)
+    Ok((longest, lengths))
 }
 
-async fn length_of(map: &VolumeMap, view: &VolumeView, column: u8, from: u64) -> Result<u64, DriveError> {
+/// How long a file is at most, and exactly if its end can be read.
+async fn length_of(
+    map: &VolumeMap,
+    view: &VolumeView,
+    column: u8,
+    from: u64,
+) -> Result<(u64, Option<u64>), DriveError> {
     let shard = map.shard(view, column).await?;
     let mut step = STEP_BYTES;
     let mut low = from;
@@ -287,7 +304,10 @@ async fn length_of(map: &VolumeMap, view: &VolumeView, column: u8, from: u64) ->
         let middle = low.midpoint(high);
         if has_byte(shard.as_ref(), middle).await? { low = middle } else { high = middle }
     }
-    Ok(high)
+    // Fewer bytes than were asked for come only from the end of a file.
+    let rest = usize::try_from(high.saturating_sub(low)).unwrap_or(usize::MAX);
+    let end = shard.read(low, rest).await;
+    Ok((high, end.ok().map(|end| low.saturating_add(end.len() as u64))))
 }
 
 async fn has_byte(shard: &dyn ShardAccess, at: u64) -> Result<bool, DriveError> {

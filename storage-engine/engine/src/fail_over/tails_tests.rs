@@ -2,7 +2,61 @@ use super::*;
 use crate::maintain::sample::{Answers, Sample};
 
 async fn length_behind(sample: &Sample, known: u64) -> Result<u64> {
-    length(&sample.map(), &sample.view, known).await
+    lengths(&sample.map(), &sample.view, known).await.map(|(longest, _)| longest)
+}
+
+/// Where a volume ends whose writer died.
+async fn end_behind(sample: &Sample, (from, known): (u64, u64)) -> u64 {
+    let view = Arc::clone(&sample.view);
+    let tail = look_behind(&sample.map(), view, (from, known), UnixMillis(0)).await;
+    tail.unwrap().end
+}
+
+/// The end was raised over it, and a heal counted a stripe as lost of which nothing had been acknowledged.
+#[tokio::test]
+async fn a_stripe_that_was_being_written_when_its_node_died_is_no_part_of_the_volume() {
+    let mut sample = Sample::new();
+    sample.add(9_000, &[0, 1, 2]);
+    let known = sample.end;
+    sample.add(9_000, &[0, 1, 2]);
+    let acknowledged = sample.end;
+    sample.add(9_000, &[0, 1, 2]);
+    assert_eq!(
+        end_behind(&sample, (known, known)).await,
+        sample.end,
+        "what landed everywhere may be acknowledged"
+    );
+    // The last stripe has landed on two columns of five.
+    for column in [1, 3, 4] {
+        let (bytes, _) = sample.columns[column].as_mut().unwrap();
+        bytes.truncate(usize::try_from(acknowledged).unwrap());
+    }
+    for known in [(known, known), (FileHeader::LENGTH_BYTES, 0)] {
+        assert_eq!(end_behind(&sample, known).await, acknowledged);
+    }
+    // A file that is gone may have had the stripe.
+    sample.columns[3] = None;
+    assert_eq!(end_behind(&sample, (known, known)).await, sample.end);
+    // What is known to be committed is lost, and no less committed.
+    assert_eq!(end_behind(&sample, (known, sample.end)).await, sample.end);
+}
+
+#[tokio::test]
+async fn the_length_of_a_file_is_told_to_the_byte_where_its_end_can_be_read() {
+    let mut sample = Sample::new();
+    (0..3).for_each(|_| sample.add(9_000, &[0, 1, 2]));
+    let end = sample.end;
+    let (bytes, _) = sample.columns[1].as_mut().unwrap();
+    bytes.truncate(bytes.len() - 1_000);
+    let expected = sample.columns.iter().map(|column| column.as_ref().map(|(bytes, _)| bytes.len() as u64));
+    let expected: Vec<_> = expected.collect();
+    let known = FileHeader::LENGTH_BYTES;
+    let (longest, lengths) = lengths(&sample.map(), &sample.view, known).await.unwrap();
+    assert_eq!(lengths, expected);
+    assert!(longest >= end - known);
+    sample.columns[2].as_mut().unwrap().1 = Answers::BadAt(end - 2_000);
+    let (_, lengths) = super::lengths(&sample.map(), &sample.view, known).await.unwrap();
+    assert_eq!((lengths[1], lengths[2]), (expected[1], None));
 }
 
 /// A volume was sealed at the end that the metadata knew, though the drives that were away had more of it.

@@ -37,7 +37,7 @@ use crate::start::blocking;
 pub(crate) use blobs::Blobs;
 pub(crate) use replay::{CLOCKS_APART_US, conditions_hold, stored_length};
 pub use report::{Finding, FindingKind, RecoverReport, VolumesReport};
-pub(crate) use tail::{Late, LateDeed, Novelty, Tail, late_writes, read_segments, read_tail};
+pub(crate) use tail::{KnownVolume, Late, LateDeed, Novelty, Tail, late_writes, read_segments, read_tail};
 
 /// What is done when drives of the store are not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

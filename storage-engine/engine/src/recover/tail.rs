@@ -37,8 +37,19 @@ pub(crate) enum Novelty {
     Moved,
 }
 
-/// Reads a volume from `from` to `to`. `known_end` is what is known to have been committed, `opened` when the volume was
-/// opened. Bytes of large objects are added to `blobs`.
+/// What is known of a volume before its tail is read.
+pub(crate) struct KnownVolume {
+    /// What is known to have been committed; 0 where nothing is remembered.
+    pub(crate) end: u64,
+    /// When it was opened.
+    pub(crate) opened: UnixMillis,
+    /// By column: how long its file is, where that is known. Behind `end`, a stripe that was being written when its writer died
+    /// is told by it.
+    pub(crate) lengths: Vec<Option<u64>>,
+}
+
+/// Reads a volume from `from` to `to`, but for what was being written when its writer died. Bytes of large objects are added to
+/// `blobs`.
 ///
 /// # Errors
 /// When a drive cannot be read for a reason that may pass.
@@ -46,11 +57,11 @@ pub(crate) async fn read_tail(
     map: &Arc<VolumeMap>,
     view: Arc<VolumeView>,
     (from, to): (u64, u64),
-    (known_end, opened): (u64, UnixMillis),
+    KnownVolume { end, opened, lengths }: KnownVolume,
     blobs: &mut Blobs,
 ) -> Result<Tail> {
     let walk = Walk::between(Arc::clone(&view), from, to);
-    let found = FoundVolume::of_view(&view, known_end);
+    let found = FoundVolume { lengths, ..FoundVolume::of_view(&view, end) };
     let contents = read_walked(map, view, walk, found).await?;
     contents.segments.into_iter().for_each(|(blob, segment)| blobs.add(blob, segment));
     let volume = contents.volume;
@@ -92,7 +103,9 @@ pub(crate) async fn read_segments(
     to: u64,
     blobs: &mut Blobs,
 ) -> Result<()> {
-    read_tail(map, view, (0, to), (0, UnixMillis(0)), blobs).await.map(drop)
+    let lengths = vec![None; view.drives.len()];
+    let known = KnownVolume { end: 0, opened: UnixMillis(0), lengths };
+    read_tail(map, view, (0, to), known, blobs).await.map(drop)
 }
 
 /// What was written late.
