@@ -7,6 +7,7 @@ use std::time::Duration;
 pub mod census;
 pub mod client;
 pub mod cluster;
+pub mod frozen;
 mod ledger;
 pub mod load;
 pub mod network;

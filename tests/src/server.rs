@@ -372,7 +372,7 @@ impl Server {
         Ok(self.child.as_ref().context("the server is not running")?.id())
     }
 
-    fn pid(&self) -> Result<Pid> {
+    pub(crate) fn pid(&self) -> Result<Pid> {
         let child = self.child.as_ref().context("the server is not running")?;
         Ok(Pid::from_child(child))
     }

@@ -17,6 +17,7 @@ use aws_sdk_s3::types::{
 use granary_tests::census::Harm;
 use granary_tests::client::decided;
 use granary_tests::content::{Choices, seeded_bytes};
+use granary_tests::frozen::Calls;
 use granary_tests::load::{self, Ledger, Load, OnFailure};
 use granary_tests::mount::Mount;
 use granary_tests::scenes::Scene;
@@ -106,7 +107,11 @@ impl Disk {
     }
 
     /// What was not flushed is gone.
-    fn cut_power(&mut self, server: &mut Server) -> Result<()> {
+    async fn cut_power(&mut self, server: &mut Server) -> Result<()> {
+        // It has died by itself, unless it is to be cut off midway.
+        if server.try_wait()?.is_none() {
+            server.freeze_with(Calls::UnderWay).await?;
+        }
         self.mount.as_ref().context("a mount")?.cut_power()?;
         server.kill()?;
         self.mount()
@@ -137,7 +142,7 @@ impl Death {
         tokio::time::sleep_until(due).await;
         self.happens(server).await?;
         match disk {
-            Some(disk) => disk.cut_power(server)?,
+            Some(disk) => disk.cut_power(server).await?,
             None => server.kill()?,
         }
         server.set_env(env);
