@@ -85,6 +85,7 @@ fn bytes_of(row: &ObjectRow) -> usize {
 }
 
 /// What was found.
+#[allow(clippy::large_enum_variant, reason = "it is taken apart where it is returned")]
 pub(super) enum Found {
     /// The current version.
     Row(ObjectRow),
