@@ -1,5 +1,5 @@
 //! The seeds of the fuzz targets: see `granary-seeds`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // A test helper that panics fails its test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // A test helper that panics fails its test.
 
 #[path = "../fuzz/bodies/chunked.rs"]
 mod chunked;

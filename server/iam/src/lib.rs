@@ -7,10 +7,16 @@
 //! several documents hold without locks. The node that changes something sees it at once; others ask every
 //! [`POLL_INTERVAL`].
 
+// The fuzz target's code, which tests run as well, names the crate as others do.
+#[cfg(test)]
+extern crate self as granary_iam;
+
 pub mod api;
 mod aws_managed;
 mod documents;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod jwt;
 mod manage;
 mod marks;

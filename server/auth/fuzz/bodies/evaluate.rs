@@ -2,15 +2,18 @@
 //!
 //! Input: each byte chooses one of what may come next; when it ends, the first of each is chosen.
 
-use granary_auth::policy::{Caller, Context, Policy, PolicyKind, PolicyRequest};
+use granary_auth::policy::{Caller, Policy, PolicyKind, PolicyRequest};
 use serde_json::{Value, json};
 
+#[path = "evaluate_conditions.rs"]
+mod conditions;
 #[path = "naive.rs"]
-mod naive;
+pub(crate) mod naive;
 
 const USER: &str = "arn:aws:iam::111122223333:user/u";
 const ACTIONS: [&str; 4] = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:GetObjectTagging"];
-const RESOURCES: [&str; 3] = ["arn:aws:s3:::b/a", "arn:aws:s3:::b/ab", "arn:aws:s3:::b/c"];
+const RESOURCES: [&str; 4] =
+    ["arn:aws:s3:::b/a", "arn:aws:s3:::b/ab", "arn:aws:s3:::b/c", "arn:aws:s3:::b/*"];
 const PRINCIPALS: [&str; 4] = [
     r#""*""#,
     r#"{"AWS":"arn:aws:iam::111122223333:user/u"}"#,
@@ -19,16 +22,17 @@ const PRINCIPALS: [&str; 4] = [
 ];
 const ACTION_PATTERNS: [&str; 6] =
     ["s3:GetObject", "s3:Get*", "s3:*", "s3:P?tObject", "s3:*Object*", "s3:DeleteObject"];
-const RESOURCE_PATTERNS: [&str; 6] = [
+const RESOURCE_PATTERNS: [&str; 9] = [
     "arn:aws:s3:::b/*",
     "arn:aws:s3:::b/a?",
     "arn:aws:s3:::b/a",
     "*",
     "arn:aws:s3:::b/*b*",
     "arn:aws:s3:::b/?",
+    "arn:aws:s3:::b/${aws:username}",
+    "arn:aws:s3:::b/${s3:prefix, 'c'}*",
+    "arn:aws:s3:::b/${*}",
 ];
-const KEYS: [&str; 3] = ["s3:prefix", "aws:UserAgent", "s3:RequestObjectTagKeys"];
-const VALUES: [&str; 6] = ["a", "a*", "b", "?", "*b*a", "ab"];
 
 struct Choices<'a>(std::slice::Iter<'a, u8>);
 
@@ -53,6 +57,13 @@ impl Choices<'_> {
         }
     }
 
+    /// A statement that says something of each request, on conditions.
+    fn conditional(&mut self) -> Value {
+        let effect = if self.is_so() { "Deny" } else { "Allow" };
+        let conditions = conditions::conditions(self);
+        json!({ "Effect": effect, "Principal": "*", "Action": "s3:*", "Resource": "*", "Condition": conditions })
+    }
+
     fn statement(&mut self) -> Value {
         let (deny, but) = (self.is_so(), self.is_so());
         let principal: Value = serde_json::from_str(self.of(&PRINCIPALS)).unwrap();
@@ -63,8 +74,7 @@ impl Choices<'_> {
             (if self.is_so() { "NotResource" } else { "Resource" }): self.one_or_more(&RESOURCE_PATTERNS),
         });
         if self.is_so() {
-            let (operator, key) = (self.of(&naive::OPERATORS), self.of(&KEYS));
-            statement["Condition"] = json!({ operator: { key: self.one_or_more(&VALUES) } });
+            statement["Condition"] = conditions::conditions(self);
         }
         statement
     }
@@ -72,12 +82,7 @@ impl Choices<'_> {
 
 pub(crate) fn run(data: &[u8]) {
     let mut choices = Choices(data.iter());
-    let mut context = Context::new();
-    if choices.is_so() {
-        context.set("s3:Prefix", choices.of(&VALUES));
-    }
-    let tags = (0..choices.below(3)).map(|_| choices.of(&VALUES).to_owned()).collect();
-    context.set_all("s3:requestobjecttagkeys", tags);
+    let context = conditions::context(&mut choices);
     let caller = if choices.is_so() {
         Caller::User { account: "111122223333", canonical: "abc", arn: USER }
     } else {
@@ -85,8 +90,15 @@ pub(crate) fn run(data: &[u8]) {
     };
     let request =
         PolicyRequest { action: choices.of(&ACTIONS), resource: choices.of(&RESOURCES), context: &context };
-    let statements: Vec<_> = (0..=choices.below(4)).map(|_| choices.statement()).collect();
-    let policy = json!({ "Version": "2012-10-17", "Statement": statements });
-    let document = Policy::parse(policy.to_string().as_bytes(), PolicyKind::Bucket("b")).unwrap();
-    assert_eq!(document.decide(&caller, &request), naive::decide(&policy, &caller, &request), "{policy}");
+    let statements: Vec<_> = if choices.is_so() {
+        (0..=choices.below(4)).map(|_| choices.statement()).collect()
+    } else {
+        vec![choices.conditional()]
+    };
+    let version = choices.of(&["2012-10-17", "2012-10-17", "2012-10-17", "2008-10-17"]);
+    let policy = json!({ "Version": version, "Statement": statements });
+    let document = Policy::parse(policy.to_string().as_bytes(), PolicyKind::Bucket("b"));
+    let document = document.unwrap_or_else(|error| panic!("{error}: {policy}"));
+    let (said, naively) = (document.decide(&caller, &request), naive::decide(&policy, &caller, &request));
+    assert_eq!(said, naively, "{policy} with {context:?}");
 }

@@ -4,18 +4,8 @@
 use granary_auth::policy::{Caller, Context, Grant, PolicyRequest, ResourceDecision};
 use serde_json::Value;
 
-/// The operators of conditions that it knows.
-pub(crate) const OPERATORS: [&str; 9] = [
-    "StringEquals",
-    "StringNotEquals",
-    "StringLike",
-    "StringNotLikeIfExists",
-    "StringEqualsIfExists",
-    "ForAllValues:StringEquals",
-    "ForAnyValue:StringLike",
-    "ForAllValues:StringNotEquals",
-    "ForAnyValue:StringNotEquals",
-];
+#[path = "naive_condition.rs"]
+mod condition;
 
 fn texts(value: &Value) -> Vec<&str> {
     match value {
@@ -24,18 +14,9 @@ fn texts(value: &Value) -> Vec<&str> {
     }
 }
 
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.first(), text.first()) {
-        (None, None) => true,
-        (Some(b'*'), _) => (0..=text.len()).any(|taken| glob(&pattern[1..], &text[taken..])),
-        (Some(b'?'), Some(_)) => glob(&pattern[1..], &text[1..]),
-        (Some(own), Some(letter)) => own == letter && glob(&pattern[1..], &text[1..]),
-        _ => false,
-    }
-}
-
-fn listed(statement: &Value, name: &str, text: &str) -> bool {
-    let any = |value: &Value| texts(value).iter().any(|one| glob(one.as_bytes(), text.as_bytes()));
+/// Whether an element lists the text, or its opposite does not.
+fn listed(statement: &Value, name: &str, text: &str, variables: Option<&Context>) -> bool {
+    let any = |value: &Value| texts(value).iter().any(|one| condition::is_like(one, text, variables));
     match &statement[name] {
         Value::Null => !any(&statement[&format!("Not{name}")]),
         value => any(value),
@@ -56,35 +37,10 @@ fn principal(value: &Value, caller: &Caller<'_>) -> Option<Grant> {
     value.as_object().unwrap().values().flat_map(texts).filter_map(grant).max()
 }
 
-fn condition_holds(condition: &Value, context: &Context) -> bool {
-    let (operator, keys) = condition.as_object().unwrap().iter().next().unwrap();
-    let (key, wanted) = keys.as_object().unwrap().iter().next().unwrap();
-    let (given, wanted) = (context.get(key), texts(wanted));
-    let fits = |value: &String| {
-        wanted.iter().any(|wanted| {
-            if operator.contains("Like") {
-                glob(wanted.as_bytes(), value.as_bytes())
-            } else {
-                value == wanted
-            }
-        })
-    };
-    let negated = operator.contains("Not");
-    if operator.starts_with("ForAllValues") {
-        return given.iter().all(|value| fits(value) != negated);
-    }
-    if operator.starts_with("ForAnyValue") {
-        return given.iter().any(|value| fits(value) != negated);
-    }
-    if given.is_empty() {
-        negated || operator.ends_with("IfExists")
-    } else {
-        given.iter().any(fits) != negated
-    }
-}
-
 /// What the policy of a bucket says of a request.
 pub(crate) fn decide(policy: &Value, caller: &Caller<'_>, request: &PolicyRequest<'_>) -> ResourceDecision {
+    // The older version of the language has no variables.
+    let variables = (policy["Version"] == "2012-10-17").then_some(request.context);
     let grants: Vec<(bool, Grant)> = policy["Statement"]
         .as_array()
         .unwrap()
@@ -95,10 +51,9 @@ pub(crate) fn decide(policy: &Value, caller: &Caller<'_>, request: &PolicyReques
                 but if principal(but, caller).is_some_and(|grant| grant != Grant::Account) => return None,
                 _ => Grant::Anyone,
             };
-            let applies = listed(statement, "Action", request.action)
-                && listed(statement, "Resource", request.resource)
-                && (statement["Condition"].is_null()
-                    || condition_holds(&statement["Condition"], request.context));
+            let applies = listed(statement, "Action", request.action, None)
+                && listed(statement, "Resource", request.resource, variables)
+                && condition::hold(&statement["Condition"], variables, request.context);
             applies.then_some((statement["Effect"] == "Deny", grant))
         })
         .collect();

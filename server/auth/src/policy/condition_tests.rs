@@ -58,6 +58,21 @@ fn numbers_and_dates_are_compared_exactly() {
     assert!(is("DateEquals", &["0"], &["1970-01-01T00:00:00Z"]));
 }
 
+/// AWS takes any of the W3C's forms: <https://www.w3.org/TR/NOTE-datetime>.
+#[test]
+fn policies_with_dates_without_seconds_or_without_a_day_were_refused() {
+    assert!(is("DateEquals", &["2026-02-28T12:30Z"], &["2026-02-28T12:30:00Z"]));
+    assert!(is("DateEquals", &["2026-02-28T12:30+01:00"], &["2026-02-28T11:30:00Z"]));
+    assert!(is("DateEquals", &["2026-02-28T12:30-01:00"], &["2026-02-28T13:30:00Z"]));
+    assert!(is("DateEquals", &["2026-02"], &["2026-02-01T00:00:00Z"]));
+    assert!(is("DateLessThan", &["2026-02"], &["2026-01-31T23:59Z"]));
+    for text in
+        ["2026-02-28T12:30", "2026-02-28T12Z", "2026-13", "2026-", "2026-02-28T12:30:Z", "2026-02-28T12:é0Z"]
+    {
+        assert!(Condition::parse("DateEquals", "s3:key", &[text], true).is_err(), "{text}");
+    }
+}
+
 #[test]
 fn networks_booleans_and_bytes_are_compared_by_value() {
     assert!(is("IpAddress", &["10.1.2.0/24"], &["10.1.2.255"]));

@@ -1,5 +1,6 @@
 //! The typed values that conditions compare: numbers, dates, networks, booleans and bytes.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use base64::Engine as _;
@@ -29,19 +30,31 @@ pub(super) fn number(text: &str) -> Option<i128> {
     Some(if negative { -scaled } else { scaled })
 }
 
-/// A date in any form that the policy language takes: ISO 8601, a day alone, or seconds since 1970. In milliseconds
-/// since 1970.
+/// A date in any form that the policy language takes: seconds since 1970, or one of the W3C's forms of ISO 8601
+/// (<https://www.w3.org/TR/NOTE-datetime>), of which a year alone is seconds as well, and is taken as these. In
+/// milliseconds since 1970.
 pub(super) fn date(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<i64>() {
         return seconds.checked_mul(1000);
     }
-    let day = time::macros::format_description!("[year]-[month]-[day]");
-    let at = match Date::parse(text, day) {
-        Ok(date) => date.with_time(Time::MIDNIGHT).assume_utc(),
-        Err(_) => OffsetDateTime::parse(text, &Rfc3339).ok()?,
+    let at = match day(text).or_else(|| day(&format!("{text}-01"))) {
+        Some(date) => date.with_time(Time::MIDNIGHT).assume_utc(),
+        None => OffsetDateTime::parse(&with_seconds(text), &Rfc3339).ok()?,
     };
     i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+fn day(text: &str) -> Option<Date> {
+    Date::parse(text, time::macros::format_description!("[year]-[month]-[day]")).ok()
+}
+
+/// A time of a day, with its seconds also if it is written without them.
+fn with_seconds(text: &str) -> Cow<'_, str> {
+    match text.split_at_checked("YYYY-MM-DDThh:mm".len()) {
+        Some((minute, zone)) if zone.starts_with(['Z', '+', '-']) => format!("{minute}:00{zone}").into(),
+        _ => text.into(),
+    }
 }
 
 /// `true` or `false`.
