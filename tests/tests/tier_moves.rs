@@ -109,7 +109,7 @@ impl Disk {
     /// What was not flushed is gone.
     async fn cut_power(&mut self, server: &mut Server) -> Result<()> {
         // It has died by itself, unless it is to be cut off midway.
-        if server.try_wait()?.is_none() {
+        if server.is_running() {
             server.freeze_with(Calls::UnderWay).await?;
         }
         self.mount.as_ref().context("a mount")?.cut_power()?;
