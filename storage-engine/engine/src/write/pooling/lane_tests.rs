@@ -187,6 +187,8 @@ async fn what_is_handed_over_is_stored_and_its_outcome_and_tag_come_back() {
         stamps.raise(u64::MAX, UnixMillis::now().0);
         stamps.last_us()
     };
+    // How far ahead a stamp may be taken over is counted in milliseconds.
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     assert!(is_done(&setup.put("a", WriteConditions::default()).await));
     assert_eq!(setup.asked(), 1);
     assert!(setup.is_there("a").await);
