@@ -197,18 +197,17 @@ impl MetadataStore for SqliteStore {
         key: &ObjectKey,
         version: Option<VersionId>,
     ) -> Result<Option<ObjectRow>> {
-        let key = key.clone();
-        if version.is_some() {
-            return self.read(Lane::Short, move |c| read::object(c, bucket, &key, version)).await;
-        }
-        let as_of = match self.shared.rows.find(bucket, &key) {
-            Found::Row(row) => return Ok(Some(row)),
-            Found::Nothing(as_of) => as_of,
+        let as_of = match version {
+            Some(_) => None,
+            None => match self.shared.rows.find(bucket, key) {
+                Found::Row(row) => return Ok(Some(row)),
+                Found::Nothing(as_of) => as_of,
+            },
         };
         let sought = key.clone();
-        let row = self.read(Lane::Short, move |c| read::object(c, bucket, &sought, None)).await?;
+        let row = self.read(Lane::Short, move |c| read::object(c, bucket, &sought, version)).await?;
         if let (Some(as_of), Some(row)) = (as_of, &row) {
-            self.shared.rows.keep(bucket, &key, as_of, row);
+            self.shared.rows.keep(bucket, key, as_of, row);
         }
         Ok(row)
     }
