@@ -1,15 +1,16 @@
-//! The metadata is made anew after a kill that left some columns of a stripe, and not the others.
+//! The metadata is made anew after a kill that left some columns of a stripe, or some files of a volume, and not the others.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::ByteStream;
 use granary_tests::census::shard_files;
 use granary_tests::content::seeded_bytes;
 use granary_tests::server::binary;
-use granary_tests::{Server, ServerConfig};
+use granary_tests::{PATIENCE, Server, ServerConfig};
 use serde_json::Value;
 
 const BUCKET: &str = "torn";
@@ -80,6 +81,53 @@ async fn what_was_being_written_when_the_process_was_killed_was_committed_and_co
     assert_eq!(volumes["lost_stripes"], 0);
     server.launch().await.unwrap();
     server.admin(&["heal"]).await.unwrap();
+    let client = server.client().unwrap();
+    let got = client.get_object().bucket(BUCKET).key("kept").send().await.unwrap();
+    assert_eq!(got.body.collect().await.unwrap().into_bytes(), body);
+}
+
+/// How many files are in quarantine, on all drives.
+fn quarantined(drives: &[PathBuf]) -> usize {
+    let files = |drive: &PathBuf| std::fs::read_dir(drive.join("quarantine")).map_or(0, Iterator::count);
+    drives.iter().map(files).sum()
+}
+
+/// A heal found stripes that could not be repaired, until the next backup of the metadata allowed for freeing the volume again.
+#[tokio::test]
+async fn a_volume_whose_files_were_being_removed_was_damaged_for_good() {
+    let small = ServerConfig::drives(6)
+        .env("GRANARY_METADATA_BACKUPS_KEPT", "0")
+        .env("GRANARY_VOLUME_LIMIT_BYTES", "1048576");
+    let mut server =
+        Server::start(small.clone().env("GRANARY_MAINTENANCE_INTERVAL_MS", "3600000")).await.unwrap();
+    let (client, drives) = (server.client().unwrap(), server.drive_paths().to_vec());
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    let body = seeded_bytes(1, 3 << 20);
+    for key in ["deleted-1", "deleted-2", "deleted-3", "deleted-4", "kept"] {
+        let put = client.put_object().bucket(BUCKET).key(key).body(ByteStream::from(body.clone()));
+        put.send().await.unwrap();
+    }
+    for number in 1..=4 {
+        client.delete_object().bucket(BUCKET).key(format!("deleted-{number}")).send().await.unwrap();
+    }
+    server.stop().await.unwrap();
+    let janitor = small.env("GRANARY_GRACE_MS", "100").env("GRANARY_MAINTENANCE_INTERVAL_MS", "100");
+    server.set_env(janitor.clone().env("GRANARY_CRASH_POINT", "reclaim.after_file:4").env);
+    server.spawn().unwrap();
+    server.wait_exit(PATIENCE).await.unwrap();
+    drives.iter().for_each(|drive| forget_metadata(drive));
+
+    let ran = recovered(&drives).await;
+    let volumes = &ran["report"]["volumes"];
+    assert_eq!((&volumes["left_out"], &volumes["lost_stripes"]), (&1.into(), &0.into()), "{volumes}");
+    server.set_env(janitor.env);
+    server.launch().await.unwrap();
+    server.admin(&["heal"]).await.unwrap();
+    let begun = Instant::now();
+    while quarantined(&drives) < 2 {
+        assert!(begun.elapsed() < PATIENCE, "what is left of the volume stays where it is");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let client = server.client().unwrap();
     let got = client.get_object().bucket(BUCKET).key("kept").send().await.unwrap();
     assert_eq!(got.body.collect().await.unwrap().into_bytes(), body);

@@ -112,6 +112,7 @@ pub(super) fn print_report(report: &RecoverReport) -> Result<()> {
         ("volumes that lack a shard: run `granary heal`", volumes.degraded),
         ("stripes lost; newer versions may have been in them", volumes.lost_stripes),
         ("stripes that were being written at the end, never acknowledged: left out", volumes.torn_stripes),
+        ("volumes with too few files, in which nothing lives: left out", volumes.left_out),
         ("records that cannot be read", volumes.unreadable_records),
         ("files in quarantine, not looked into", volumes.quarantined_files),
     ];

@@ -8,6 +8,7 @@ use std::path::Path;
 use granary_types::{BucketId, ObjectKey, VersionId, WriteId};
 use serde::Serialize;
 
+use super::scan::FoundVolume;
 use super::{Verdict, io};
 use crate::error::Result;
 
@@ -105,12 +106,25 @@ pub struct VolumesReport {
     /// Stripes that were being written when a process was killed, and those behind them. Nothing of them was acknowledged, and
     /// nothing of them counts.
     pub torn_stripes: u64,
+    /// Volumes that nothing lives in and of which more files are gone than are made up for: those of a volume whose files were being
+    /// removed, or created, when a process was killed. The metadata does not know them, and a server puts them in quarantine.
+    pub left_out: u64,
     /// Records that cannot be understood.
     pub unreadable_records: u64,
     /// Bytes of shard files that were read.
     pub read_bytes: u64,
     /// Files in quarantine, which are not looked into.
     pub quarantined_files: u64,
+}
+
+impl VolumesReport {
+    /// Nothing is to be healed in a volume that is left out.
+    pub(super) fn leave_out(&mut self, volume: &FoundVolume) {
+        tracing::warn!(volume = %volume.id, "a volume is left out: nothing lives in it, and too few of its files are there");
+        self.left_out = self.left_out.saturating_add(1);
+        self.degraded = self.degraded.saturating_sub(1);
+        self.lost_stripes = self.lost_stripes.saturating_sub(volume.lost_stripes);
+    }
 }
 
 /// What a rebuild found.

@@ -165,6 +165,10 @@ pub(super) async fn resolve(
         resolver.tables.add(Entry::of_drive(row))?;
     }
     for volume in &volumes {
+        if resolver.live.is_empty_in(volume.id) && volume.lost_files(opened) > volume.profile.1.into() {
+            resolver.report.volumes.leave_out(volume);
+            continue;
+        }
         let (row, items) = volume_row(volume, opened, base, &resolver.live)?;
         resolver.tables.add(Entry::Volume(row, items))?;
     }

@@ -24,6 +24,10 @@ impl Live {
         extents.iter().for_each(|extent| self.add(extent.volume, extent.length_bytes));
     }
 
+    pub(super) fn is_empty_in(&self, volume: VolumeId) -> bool {
+        !self.0.contains_key(&volume)
+    }
+
     fn add(&mut self, volume: VolumeId, length_bytes: u64) {
         let (bytes, items) = self.0.entry(volume).or_default();
         *bytes = bytes.saturating_add(length_bytes);

@@ -256,6 +256,11 @@ impl FoundVolume {
         }
     }
 
+    /// How many of its files are gone though no drive was lost with them.
+    pub(super) fn lost_files(&self, opened: &OpenDrives) -> usize {
+        self.columns.iter().filter(|column| column.is_none()).count().saturating_sub(opened.lost.len())
+    }
+
     /// A volume ends where it is known to, also if nothing is left of its last stripes: what can be read of them one day is no tail
     /// that was never committed. `reached` is how far there were stripes.
     fn settle_end(&mut self, reached: u64) {
