@@ -43,7 +43,7 @@ pub struct ShardFile {
     /// A write or flush failed. The kernel reports a lost page once and then calls it clean, so a later flush that
     /// succeeds proves nothing: from the first failure on, every write and flush of this file fails.
     poisoned: AtomicBool,
-    unread: Unread,
+    unread: Arc<Unread>,
     health: Arc<Health>,
 }
 
@@ -113,8 +113,14 @@ impl ShardFile {
     fn of(file: File, direct: OnceLock<Option<File>>, path: &Path, health: Arc<Health>) -> Self {
         // Readers say themselves how much they need. An advice that is refused only costs speed.
         let _advice = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Random);
+        let unread = health.unread.of(path).unwrap_or_default();
         let (path, poisoned) = (path.to_owned(), AtomicBool::new(false));
-        Self { file, direct, path, poisoned, unread: Unread::default(), health }
+        Self { file, direct, path, poisoned, unread, health }
+    }
+
+    /// Whoever opens this file from now on knows what is unread of it.
+    pub(crate) fn share_unread(&self) {
+        self.health.unread.add(&self.path, Arc::clone(&self.unread));
     }
 
     /// The path it was opened by.

@@ -5,10 +5,36 @@
 //! bytes brings all of it, in one request to the drive instead of one for each object. It does so once, so no byte that was
 //! written is fetched more than once for it.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// About what one column holds of the objects of 32 clients that are packed together.
 const WINDOW_BYTES: u64 = 128 * 1024;
+
+/// A drive remembers so many files, the ones that were made last. Of a file of a gibibyte, that is a kilobyte.
+const FILES_MAX: usize = 128;
+
+/// What is unread in the files of a drive. Who reads a file has opened it apart from the one who writes it.
+#[derive(Debug, Default)]
+pub(crate) struct UnreadFiles(Mutex<VecDeque<(PathBuf, Arc<Unread>)>>);
+
+impl UnreadFiles {
+    /// Remembers a file that was made now.
+    pub(crate) fn add(&self, path: &Path, unread: Arc<Unread>) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.len() >= FILES_MAX {
+            files.pop_front();
+        }
+        files.push_back((path.to_owned(), unread));
+    }
+
+    /// What is unread of the file there. That another one has taken its place does no harm: the file is read for it once.
+    pub(crate) fn of(&self, path: &Path) -> Option<Arc<Unread>> {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.iter().rev().find(|(known, _)| known == path).map(|(_, unread)| Arc::clone(unread))
+    }
+}
 
 /// The windows of a shard file that nothing was read of since something was written to them past the cache.
 #[derive(Debug, Default)]

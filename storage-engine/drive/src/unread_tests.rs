@@ -24,3 +24,20 @@ fn windows_far_into_a_file_are_told_apart() {
     assert_eq!(unread.take(201 * WINDOW_BYTES), Some((201 * WINDOW_BYTES, WINDOW_BYTES)));
     assert_eq!(unread.take(200 * WINDOW_BYTES), Some((200 * WINDOW_BYTES, WINDOW_BYTES)));
 }
+
+#[test]
+fn of_many_files_the_last_are_remembered() {
+    let files = UnreadFiles::default();
+    let path = |number: usize| PathBuf::from(number.to_string());
+    for number in 0..=FILES_MAX {
+        let unread = Arc::new(Unread::default());
+        unread.wrote(number as u64 * WINDOW_BYTES, 1);
+        files.add(&path(number), unread);
+    }
+    assert!(files.of(&path(0)).is_none());
+    for number in [1, FILES_MAX] {
+        let offset = number as u64 * WINDOW_BYTES;
+        assert_eq!(files.of(&path(number)).unwrap().take(offset), Some((offset, 1)));
+        assert_eq!(files.of(&path(number)).unwrap().take(offset), None, "whoever opens it shares it");
+    }
+}
