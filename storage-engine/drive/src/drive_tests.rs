@@ -179,7 +179,7 @@ async fn the_first_read_of_what_was_just_written_fetches_what_lies_beside_it() {
     let file = fs::File::open(shard.path()).unwrap();
     let is_cached = |offset| crate::long::read_cached(&file, &mut [0; 1], offset) == 1;
     let begun = std::time::Instant::now();
-    while !is_cached(200 * 1024) {
+    while !is_cached(120 * 1024) {
         assert!(begun.elapsed() < Duration::from_secs(20), "what lies beside it is not fetched");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
