@@ -234,6 +234,7 @@ impl Drive {
     ) -> Result<Arc<ShardFile>, DriveError> {
         let path = self.shard_path(ShardName { volume, column });
         let shard = self.create_at(&path, column, volume, profile)?;
+        shard.share_unread();
         Ok(Arc::new(shard))
     }
 

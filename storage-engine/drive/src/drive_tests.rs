@@ -160,3 +160,27 @@ async fn appends_that_fail_together_are_all_told() {
         assert!(matches!(answer.await, Err(DriveError::Tampered { .. })));
     }
 }
+
+/// Each object that was just put was fetched from the drive by a read of its own.
+#[tokio::test]
+async fn the_first_read_of_what_was_just_written_fetches_what_lies_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let drive = drive(dir.path());
+    let written = drive.create_shard(0, volume(), PROFILE).unwrap();
+    let mut bytes = crate::aligned::aligned_buffer(256 * 1024);
+    bytes.resize(256 * 1024, 5);
+    let (shard, bytes, cache) = (Arc::clone(&written), bytes.freeze(), Cache::Bypass);
+    let append = Append { shard, offset: 4096, length_before_bytes: 4096, bytes, cache, flush: Flush::Now };
+    drive.packed().append(append).await.unwrap();
+
+    // Readers open the file for themselves.
+    let shard = drive.open_shard(0, volume(), PROFILE).unwrap();
+    assert!(shard.read(8192, 100).await.unwrap() == [5; 100][..]);
+    let file = fs::File::open(shard.path()).unwrap();
+    let is_cached = |offset| crate::long::read_cached(&file, &mut [0; 1], offset) == 1;
+    let begun = std::time::Instant::now();
+    while !is_cached(120 * 1024) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "what lies beside it is not fetched");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use granary_types::DriveClass;
 
 use crate::bad_pages::BadPages;
+use crate::unread::UnreadFiles;
 
 /// How long reads of a drive are not tried after one did not come back in time.
 const READS_AVOIDED: Duration = Duration::from_secs(5);
@@ -27,6 +28,7 @@ pub(crate) struct Health {
     reads_stalled: Mutex<Option<Instant>>,
     class: Mutex<DriveClass>,
     pub(crate) bad_pages: BadPages,
+    pub(crate) unread: UnreadFiles,
 }
 
 impl Health {

@@ -22,6 +22,7 @@ mod lane;
 mod long;
 mod records;
 mod shard;
+mod unread;
 
 pub use aligned::{aligned_buffer, aligned_copy};
 pub use backup::{BACKUPS_FOLDER, BackupCheck, BackupName, BackupShard, backup_files};

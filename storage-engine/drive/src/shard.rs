@@ -17,6 +17,7 @@ use crate::error::{DriveError, is_of_sector};
 use crate::health::Health;
 use crate::lane::Cache;
 use crate::long::{LONG_READ_BYTES, long_buffer, open_direct, read_cached, read_full, read_long};
+use crate::unread::Unread;
 
 /// How long a drive may take.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +43,7 @@ pub struct ShardFile {
     /// A write or flush failed. The kernel reports a lost page once and then calls it clean, so a later flush that
     /// succeeds proves nothing: from the first failure on, every write and flush of this file fails.
     poisoned: AtomicBool,
+    unread: Arc<Unread>,
     health: Arc<Health>,
 }
 
@@ -111,7 +113,14 @@ impl ShardFile {
     fn of(file: File, direct: OnceLock<Option<File>>, path: &Path, health: Arc<Health>) -> Self {
         // Readers say themselves how much they need. An advice that is refused only costs speed.
         let _advice = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Random);
-        Self { file, direct, path: path.to_owned(), poisoned: AtomicBool::new(false), health }
+        let unread = health.unread.of(path).unwrap_or_default();
+        let (path, poisoned) = (path.to_owned(), AtomicBool::new(false));
+        Self { file, direct, path, poisoned, unread, health }
+    }
+
+    /// Whoever opens this file from now on knows what is unread of it.
+    pub(crate) fn share_unread(&self) {
+        self.health.unread.add(&self.path, Arc::clone(&self.unread));
     }
 
     /// The path it was opened by.
@@ -148,6 +157,7 @@ impl ShardFile {
         }
         self.check_readable(offset, length_bytes)?;
         self.read_apart((offset, length_bytes), PATIENCE, move |shard| {
+            shard.fetch_unread(offset);
             let filled = read_full(&shard.file, &mut buffer, offset)?;
             buffer.truncate(filled);
             Ok(Bytes::from(buffer))
@@ -217,6 +227,14 @@ impl ShardFile {
         }
     }
 
+    /// Has the kernel fetch what was written around `offset` and not read yet, without waiting for it.
+    fn fetch_unread(&self, offset: u64) {
+        let Some((from, length_bytes)) = self.unread.take(offset) else { return };
+        // An advice that is refused only costs speed.
+        let length = std::num::NonZeroU64::new(length_bytes);
+        let _advice = rustix::fs::fadvise(&self.file, from, length, rustix::fs::Advice::WillNeed);
+    }
+
     fn read_long(&self, offset: u64, length_bytes: usize, buffer: BytesMut) -> std::io::Result<Bytes> {
         let direct = self.direct.get_or_init(|| self.open_direct_again());
         read_long(&self.file, direct.as_ref(), (offset, length_bytes), buffer)
@@ -235,6 +253,9 @@ impl ShardFile {
             Cache::Keep => self.file.write_all_at(bytes, offset),
             Cache::Bypass => self.write_past_the_cache(offset, bytes),
         })?;
+        if cache == Cache::Bypass {
+            self.unread.wrote(offset, bytes.len() as u64);
+        }
         self.found_well(offset, bytes.len());
         Ok(())
     }
@@ -288,7 +309,9 @@ impl ShardFile {
             }
             Ok(())
         })?;
-        self.found_well(offset, pieces.iter().map(Bytes::len).sum());
+        let length_bytes = pieces.iter().map(Bytes::len).sum();
+        self.unread.wrote(offset, length_bytes as u64);
+        self.found_well(offset, length_bytes);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ fn failing() -> ShardFile {
         direct: OnceLock::new(),
         path: path.to_owned(),
         poisoned: AtomicBool::new(false),
+        unread: Arc::default(),
         health: Arc::default(),
     }
 }
@@ -29,6 +30,7 @@ async fn a_sector_that_cannot_be_read_is_told_apart_from_a_lost_file_and_from_a_
         direct: OnceLock::new(),
         path: path.to_owned(),
         poisoned: AtomicBool::new(false),
+        unread: Arc::default(),
         health: Arc::default(),
     });
     for length_bytes in [4096, LONG_READ_BYTES] {
@@ -153,6 +155,7 @@ async fn a_drive_that_hung_is_not_asked_again_at_once() {
         direct: OnceLock::new(),
         path,
         poisoned: AtomicBool::new(false),
+        unread: Arc::default(),
         health: Arc::clone(&health),
     });
     assert_eq!(shard.read(0, 200).await.unwrap().len(), 100);
