@@ -187,16 +187,29 @@ pub(crate) async fn heal_volume(
     }
     let began = Instant::now();
     let mut damaged = inner.damage.take(id);
-    let healed = heal_claimed(inner, &claim, row, &mut damaged, progress).await;
-    match &healed {
+    match heal_claimed(inner, &claim, row, &mut damaged, progress).await {
         Ok(whole) if whole.is_whole() => {
             inner.damage.finish(id);
             inner.pool.records.found_whole(id);
-            recent.note(id, began, *whole);
+            recent.note(id, began, whole);
+            Ok(whole)
         }
-        _ => inner.damage.keep(id, &damaged),
+        // Compaction does not wait for heals on one machine, and of what it frees the files go under them.
+        _ if is_freed(inner, id).await => {
+            inner.damage.forget(id);
+            Ok(Healed::default())
+        }
+        outcome => {
+            inner.damage.keep(id, &damaged);
+            outcome
+        }
     }
-    healed
+}
+
+/// Whether nothing lives in a volume any more; not if that cannot be learnt now.
+async fn is_freed(inner: &Inner, id: VolumeId) -> bool {
+    let row = inner.store.volume(id).await;
+    row.is_ok_and(|row| row.is_none_or(|row| row.state == VolumeState::Freed))
 }
 
 /// Whether nothing is known of a volume that would have to be healed.
