@@ -64,6 +64,11 @@ impl Ledger {
         self.lock().keys().cloned().collect()
     }
 
+    /// How many keys hold something, as far as that is settled.
+    pub fn objects(&self) -> usize {
+        self.lock().values().filter(|holding| holding.settled != Content::Absent).count()
+    }
+
     /// How many bytes all keys hold together, as far as that is settled.
     pub fn settled_bytes(&self) -> u64 {
         let length = |holding: &Holding| match holding.settled {

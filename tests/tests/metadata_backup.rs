@@ -67,8 +67,9 @@ async fn filled(server: &Server) -> Arc<Ledger> {
     let client = server.client().unwrap();
     client.create_bucket().bucket(BUCKET).send().await.unwrap();
     let ledger = Arc::new(Ledger::default());
-    let load = Load::start(&client, &ledger, WORKERS, 1, OnFailure::Fail);
+    let mut load = Load::start(&client, &ledger, WORKERS, 1, OnFailure::Fail);
     tokio::time::sleep(LOAD_TIME).await;
+    load.goes_on(0).await.unwrap();
     load.finish().await.unwrap();
     ledger
 }
@@ -99,7 +100,9 @@ async fn a_lost_database_comes_back_from_the_drives_or_from_a_file() {
     let file = server.dir().join("backup");
     let to = format!("file:{}", file.display());
     let made = granary(&["metadata", "backup", "--from", &first, "--to", &to]).await.unwrap();
-    assert!(made["backup"]["entries"].as_u64().unwrap() > 100, "{made}");
+    // However few they are that a slow machine has come to.
+    let entries = made["backup"]["entries"].as_u64().unwrap();
+    assert!(entries >= ledger.objects() as u64, "{made}, of {} objects", ledger.objects());
     server.kill().unwrap();
 
     // Two drives are lost with the database: their backups are moved away, which the 4+2 code must bear.
