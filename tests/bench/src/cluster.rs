@@ -1,11 +1,13 @@
 //! A cluster to measure: nodes of the real binary on loopback addresses, and one throwaway Postgres that flushes.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use crate::postgres::{Flushing, PostgresCluster};
-use crate::target::{Started, Target, free_host, granary, spawn};
+use crate::target::{Started, Target, free_host, granary, granary_says, spawn};
 
 /// It protects nothing but a benchmark.
 const SECRET: &str = "a secret of benchmarks that protects nothing at all 0123456789";
@@ -13,6 +15,10 @@ const DATABASE: &str = "granary";
 /// Each node has an address of its own, in this network.
 const NETWORK: &str = "127.0.78";
 const MAX_NODES: usize = 64;
+/// The node that is lost, counted from one: not the first, which commands are sent to.
+const LOST: usize = 2;
+/// By then the others have noticed that a node is dead.
+const NOTICED_WITHIN: Duration = Duration::from_mins(1);
 
 /// A running cluster; its processes are killed when it is dropped.
 pub struct Cluster {
@@ -48,6 +54,54 @@ impl Cluster {
         self.database.url(DATABASE)
     }
 
+    /// Where the drives of the node that [`Cluster::lose_node`] kills are.
+    #[must_use]
+    pub fn to_be_lost(&self) -> PathBuf {
+        node_dir(&self.dir, LOST)
+    }
+
+    /// Kills a node, and removes its drives.
+    ///
+    /// # Errors
+    /// When there is none to be spared, or its files stay.
+    pub fn lose_node(&mut self) -> Result<()> {
+        ensure!(self.nodes.len() > LOST, "--faults takes more nodes than that");
+        // It is killed when it is dropped.
+        drop(self.nodes.remove(LOST - 1));
+        std::fs::remove_dir_all(self.to_be_lost()).context("losing the drives of a node")?;
+        self.target = Target::of_nodes(&self.targets())?;
+        Ok(())
+    }
+
+    /// Starts an empty node in the place of the lost one, and tells the others that this does not come back; from then on all it
+    /// had is healed. Returns where the drives of the new one are.
+    ///
+    /// # Errors
+    /// A node that does not come up, or others that do not notice that one is dead.
+    pub async fn replace_lost(&mut self) -> Result<PathBuf> {
+        let number = self.nodes.len() + 2;
+        let mut node = spawn_node(&self.dir, number, self.drives, &self.database_url())?;
+        node.wait().await.context("a new node")?;
+        self.nodes.push(node);
+        let listed: Value = serde_json::from_str(&granary_says(&self.target, &["node", "list", "--json"])?)?;
+        let of_lost = |node: &&Value| {
+            let address = node.get("address").and_then(Value::as_str);
+            address.is_some_and(|address| address.starts_with(&format!("{NETWORK}.{LOST}:")))
+        };
+        let lost = listed.as_array().and_then(|nodes| nodes.iter().find(of_lost));
+        let id = lost.and_then(|node| node.get("id")).and_then(Value::as_str).context("no node is lost")?;
+        let begun = Instant::now();
+        while let Err(refusal) = granary_says(&self.target, &["node", "remove", id]) {
+            ensure!(begun.elapsed() < NOTICED_WITHIN, "the dead node cannot be removed: {refusal:#}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(node_dir(&self.dir, number))
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        self.nodes.iter().map(|node| node.target.clone()).collect()
+    }
+
     /// Ends all nodes as an operator does.
     ///
     /// # Errors
@@ -80,10 +134,14 @@ async fn start_nodes(dir: &Path, nodes: usize, drives: usize, url: &str) -> Resu
 
 fn spawn_node(dir: &Path, number: usize, drives: usize, database_url: &str) -> Result<Started> {
     let address = format!("{NETWORK}.{number}");
-    let dir = dir.join(format!("node{number}"));
+    let dir = node_dir(dir, number);
     let host = free_host(&address)?;
     let mut command = granary(&dir, drives, &host)?;
     command.args(["--join", "--node-listen", &free_host(&address)?]);
     command.env("GRANARY_METADATA", database_url).env("GRANARY_CLUSTER_SECRET", SECRET);
     spawn("granary", command, &dir, host, drives)
+}
+
+fn node_dir(dir: &Path, number: usize) -> PathBuf {
+    dir.join(format!("node{number}"))
 }

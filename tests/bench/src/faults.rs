@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
+use crate::cluster::Cluster;
 use crate::content::Choices;
 use crate::driver::{Operation, Outcome, Payload, Until, drive};
 use crate::target::{BUCKET, Target, granary_says, start_granary};
@@ -15,6 +16,7 @@ use crate::target::{BUCKET, Target, granary_says, start_granary};
 const READERS: usize = 32;
 const WRITERS: usize = 16;
 const PAGE_BYTES: u64 = 4096;
+const HEALED_WITHIN: Duration = Duration::from_mins(20);
 
 /// One size of objects.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +60,7 @@ impl Loss {
     ///
     /// # Errors
     /// A server that does not answer, or a heal that does not end well.
-    pub async fn measure(
+    pub async fn of_drive(
         dir: &Path,
         drives: usize,
         size: Size,
@@ -71,16 +73,39 @@ impl Loss {
         fill(target, size, objects).await?;
         let healthy = read(target, objects, time).await?;
         let lost = dir.join("d2");
-        let lost_bytes = bytes_below(&lost.join("volumes"))?;
+        let lost_bytes = bytes_of_shards(&lost)?;
         fs::remove_dir_all(&lost).context("emptying a drive")?;
         fs::create_dir_all(&lost).context("emptying a drive")?;
         let degraded = read(target, objects, time).await?;
-        let begun = Instant::now();
-        granary_says(target, &["heal", "--json"])?;
-        let heal_s = begun.elapsed().as_secs_f64();
-        let healed_bytes = bytes_below(&lost.join("volumes"))?;
-        ensure!(healed_bytes >= lost_bytes, "the heal brought {healed_bytes} of {lost_bytes} bytes back");
-        Ok(Self {
+        let heal_s = heal(target, &lost, lost_bytes).await?;
+        Ok(Self::told(size, (&healthy, &degraded), lost_bytes, heal_s))
+    }
+
+    /// As [`Loss::of_drive`], of a cluster that loses a node with its drives and is given another one.
+    ///
+    /// # Errors
+    /// A node that does not answer, or a heal that does not end well.
+    pub async fn of_node(
+        dir: &Path,
+        (nodes, drives): (usize, usize),
+        size: Size,
+        total_bytes: u64,
+        time: Duration,
+    ) -> Result<Self> {
+        let mut cluster = Cluster::start(dir, nodes, drives).await?;
+        let objects = (total_bytes / size.object_bytes).max(1);
+        fill(&cluster.target, size, objects).await?;
+        let healthy = read(&cluster.target, objects, time).await?;
+        let lost_bytes = bytes_of_shards(&cluster.to_be_lost())?;
+        cluster.lose_node()?;
+        let degraded = read(&cluster.target, objects, time).await?;
+        let heir = cluster.replace_lost().await?;
+        let heal_s = heal(&cluster.target, &heir, lost_bytes).await?;
+        Ok(Self::told(size, (&healthy, &degraded), lost_bytes, heal_s))
+    }
+
+    fn told(size: Size, (healthy, degraded): (&Outcome, &Outcome), lost_bytes: u64, heal_s: f64) -> Self {
+        Self {
             objects: size.name,
             healthy_mb_per_s: healthy.megabytes_per_second(),
             degraded_mb_per_s: degraded.megabytes_per_second(),
@@ -89,7 +114,7 @@ impl Loss {
             lost_bytes,
             heal_s,
             heal_mb_per_s: lost_bytes as f64 / 1e6 / heal_s.max(1e-9),
-        })
+        }
     }
 
     /// For people.
@@ -106,6 +131,24 @@ impl Loss {
             self.heal_s,
             self.heal_mb_per_s
         )
+    }
+}
+
+/// Heals until what was lost is back below `heir`. Returns how long that took, in seconds. In a cluster a heal leaves out what other nodes
+/// write at that moment, which they seal because of the loss; then it is asked again.
+async fn heal(target: &Target, heir: &Path, lost_bytes: u64) -> Result<f64> {
+    let begun = Instant::now();
+    loop {
+        let outcome = granary_says(target, &["heal", "--json"]);
+        let healed_bytes = bytes_of_shards(heir)?;
+        if outcome.is_ok() && healed_bytes >= lost_bytes {
+            return Ok(begun.elapsed().as_secs_f64());
+        }
+        if target.hosts.len() == 1 || begun.elapsed() > HEALED_WITHIN {
+            outcome?;
+            bail!("the heal brought {healed_bytes} of {lost_bytes} bytes back");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -131,6 +174,20 @@ async fn read(target: &Target, objects: u64, time: Duration) -> Result<Outcome> 
     };
     let readers = READERS.min(usize::try_from(objects)?);
     drive(target, readers, Until::Elapsed(time), get).await
+}
+
+/// What the shard files of a drive take, or of all drives of a node.
+fn bytes_of_shards(dir: &Path) -> Result<u64> {
+    let volumes = dir.join("volumes");
+    if volumes.exists() {
+        return bytes_below(&volumes);
+    }
+    let mut sum = 0;
+    for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+        let volumes = entry?.path().join("volumes");
+        sum += if volumes.exists() { bytes_below(&volumes)? } else { 0 };
+    }
+    Ok(sum)
 }
 
 /// What the files below `dir` take in whole pages: appending pads the end of a file to one, a heal ends where the data does.

@@ -50,7 +50,8 @@ struct Args {
     /// Measure a cluster of so many nodes and one Postgres on this machine; clients are spread over the nodes.
     #[arg(long)]
     nodes: Option<usize>,
-    /// Instead of the scenarios: reads with a drive lost, and its heal, for small and for large objects.
+    /// Instead of the scenarios: reads with a drive lost, and its heal, for small and for large objects; with --nodes, a node with its
+    /// drives.
     #[arg(long)]
     faults: bool,
     /// Instead of the scenarios: small puts and gets in plain, versioned and encrypted buckets of one server.
@@ -178,7 +179,14 @@ async fn measure_faults(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> 
     for (number, size) in SIZES.into_iter().enumerate() {
         let dir = dir.join(format!("size{number}"));
         let time = Duration::from_secs_f64(args.seconds);
-        let loss = Loss::measure(&dir, args.drives.unwrap_or(6), size, args.faults_mib << 20, time).await?;
+        let total_bytes = args.faults_mib << 20;
+        let loss = match args.nodes {
+            Some(nodes) => {
+                let each = (nodes, args.drives.unwrap_or(1));
+                Loss::of_node(&dir, each, size, total_bytes, time).await?
+            }
+            None => Loss::of_drive(&dir, args.drives.unwrap_or(6), size, total_bytes, time).await?,
+        };
         if !args.json {
             println!("{}", loss.line());
         }
