@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::ByteStream;
-use granary_tests::census::shard_files;
+use granary_tests::census::{files_below, shard_files};
 use granary_tests::content::seeded_bytes;
 use granary_tests::server::binary;
 use granary_tests::{PATIENCE, Server, ServerConfig};
@@ -88,8 +88,7 @@ async fn what_was_being_written_when_the_process_was_killed_was_committed_and_co
 
 /// How many files are in quarantine, on all drives.
 fn quarantined(drives: &[PathBuf]) -> usize {
-    let files = |drive: &PathBuf| std::fs::read_dir(drive.join("quarantine")).map_or(0, Iterator::count);
-    drives.iter().map(files).sum()
+    drives.iter().map(|drive| files_below(&drive.join("quarantine")).unwrap().len()).sum()
 }
 
 /// A heal found stripes that could not be repaired, until the next backup of the metadata allowed for freeing the volume again.

@@ -231,8 +231,7 @@ impl ShardFile {
     fn fetch_unread(&self, offset: u64) {
         let Some((from, length_bytes)) = self.unread.take(offset) else { return };
         // An advice that is refused only costs speed.
-        let length = std::num::NonZeroU64::new(length_bytes);
-        let _advice = rustix::fs::fadvise(&self.file, from, length, rustix::fs::Advice::WillNeed);
+        let _advice = rustix::fs::fadvise(&self.file, from, Some(length_bytes), rustix::fs::Advice::WillNeed);
     }
 
     fn read_long(&self, offset: u64, length_bytes: usize, buffer: BytesMut) -> std::io::Result<Bytes> {

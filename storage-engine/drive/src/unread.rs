@@ -6,6 +6,7 @@
 //! written is fetched more than once for it.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -67,7 +68,7 @@ impl Unread {
     }
 
     /// The window that `offset` lies in, its begin and its length, if nothing of it was read. It counts as read from now on.
-    pub(crate) fn take(&self, offset: u64) -> Option<(u64, u64)> {
+    pub(crate) fn take(&self, offset: u64) -> Option<(u64, NonZeroU64)> {
         let window = offset / WINDOW_BYTES;
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (from, end) = (window * WINDOW_BYTES, windows.end);
@@ -77,8 +78,7 @@ impl Unread {
             return None;
         }
         *word &= !bit;
-        let length_bytes = end.saturating_sub(from).min(WINDOW_BYTES);
-        (length_bytes > 0).then_some((from, length_bytes))
+        Some((from, NonZeroU64::new(end.saturating_sub(from).min(WINDOW_BYTES))?))
     }
 }
 
