@@ -2,7 +2,7 @@
 
 mod peers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -156,6 +156,13 @@ impl DriveSet {
     /// Whether the metadata says that the drive was replaced or removed.
     pub(crate) fn is_retired(&self, id: DriveId) -> bool {
         self.assigned.read().get(&id).is_some_and(|drive| drive.state == DriveState::Retired)
+    }
+
+    /// The drives of which [`Drives::is_retired`] is true.
+    pub(crate) fn retired(&self) -> HashSet<DriveId> {
+        let assigned = self.assigned.read();
+        let retired = assigned.iter().filter(|(_, drive)| drive.state == DriveState::Retired);
+        retired.map(|(id, _)| *id).collect()
     }
 
     /// Whether the drive is being emptied, or was retired: nothing new is placed on it, and what is being written there is

@@ -5,6 +5,7 @@
 //! compactions asked for by an operator are [`Tasks`] with progress.
 
 mod ahead;
+mod around;
 mod compact;
 mod damage;
 mod ends;
@@ -25,11 +26,9 @@ mod walk;
 mod watch;
 mod window;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use granary_drive::Resting;
-use granary_types::NodeId;
 use tokio::sync::Notify;
 
 use crate::engine::{Engine, Inner};
@@ -37,6 +36,7 @@ use crate::error::Result;
 use crate::lifecycle::{Aim, follow_forever};
 use crate::tier_status::show_tiers;
 
+use around::Around;
 #[cfg(test)]
 pub(crate) use compact::compact_volume;
 pub(crate) use compact::packed_entries;
@@ -121,8 +121,7 @@ struct Background {
     compactor: compact::Compactor,
     ends: ends::Remembered,
     pages: pages::Pages,
-    /// The nodes that answered in the last round.
-    answering: HashSet<NodeId>,
+    around: Around,
 }
 
 /// One round. A step that fails is tried again in the next and does not keep the others from their turn.
@@ -136,11 +135,9 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
     };
     if let Some(nodes) = &inner.nodes {
         inner.pool.retire_unfit().await;
-        let answering: HashSet<NodeId> = nodes.answering().collect();
-        if !answering.is_subset(&background.answering) {
+        if background.around.may_heal_more(nodes.answering().collect(), inner.drives.retired()) {
             inner.damage.resume();
         }
-        background.answering = answering;
     } else {
         inner.pool.retire_needless().await;
     }
