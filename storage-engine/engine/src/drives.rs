@@ -158,7 +158,7 @@ impl DriveSet {
         self.assigned.read().get(&id).is_some_and(|drive| drive.state == DriveState::Retired)
     }
 
-    /// The drives of which [`Drives::is_retired`] is true.
+    /// The drives of which [`DriveSet::is_retired`] is true.
     pub(crate) fn retired(&self) -> HashSet<DriveId> {
         let assigned = self.assigned.read();
         let retired = assigned.iter().filter(|(_, drive)| drive.state == DriveState::Retired);

@@ -69,7 +69,7 @@ impl Cluster {
         // It is killed when it is dropped.
         drop(self.nodes.remove(LOST - 1));
         std::fs::remove_dir_all(self.to_be_lost()).context("losing the drives of a node")?;
-        self.target = Target::of_nodes(&self.targets())?;
+        self.target = target_of(&self.nodes)?;
         Ok(())
     }
 
@@ -98,10 +98,6 @@ impl Cluster {
         Ok(node_dir(&self.dir, number))
     }
 
-    fn targets(&self) -> Vec<Target> {
-        self.nodes.iter().map(|node| node.target.clone()).collect()
-    }
-
     /// Ends all nodes as an operator does.
     ///
     /// # Errors
@@ -128,8 +124,12 @@ async fn start_nodes(dir: &Path, nodes: usize, drives: usize, url: &str) -> Resu
     for node in &mut started {
         node.wait().await.with_context(|| format!("node {}", node.target.hosts.join(" ")))?;
     }
-    let targets: Vec<_> = started.iter().map(|node| node.target.clone()).collect();
-    Ok((Target::of_nodes(&targets)?, started))
+    Ok((target_of(&started)?, started))
+}
+
+fn target_of(nodes: &[Started]) -> Result<Target> {
+    let targets: Vec<_> = nodes.iter().map(|node| node.target.clone()).collect();
+    Target::of_nodes(&targets)
 }
 
 fn spawn_node(dir: &Path, number: usize, drives: usize, database_url: &str) -> Result<Started> {

@@ -1,28 +1,36 @@
+use std::path::Path;
+
 use granary_drive::Resting;
 use granary_types::{DriveClass, StorageClass, UnixMillis};
 use tokio::runtime::Handle;
 
 use super::*;
+use crate::Engine;
 use crate::api::DeleteEntry;
 use crate::maintain::watch;
 use crate::sample_store::{make, place, put_large};
 use crate::volume::all_rows;
+
+/// A store of three drives that holds an object, and the volume which that lies in. One of the drives was emptied, and is out of use.
+async fn with_an_emptied_drive(dir: &Path) -> (Engine, VolumeRow) {
+    let engine = make(dir, &[DriveClass::Ssd; 3]).await;
+    put_large(&engine, StorageClass::Standard).await;
+    let rows = all_rows(engine.inner.store.as_ref()).await.unwrap();
+    let row = rows.into_iter().find(|row| row.live_bytes > 0).unwrap();
+    let lost = dir.join("d2");
+    while std::fs::remove_dir_all(&lost).is_err() {}
+    std::fs::create_dir(&lost).unwrap();
+    watch::watch_drives(&engine.inner, Resting::Skip).await;
+    (engine, row)
+}
 
 /// The background heals a new drive as soon as it is there. The command that put it there waited for that and then read all of the
 /// volume once more: it asked whether the drives of the row were there that it had met before.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waited_for_a_heal_did_it_again() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = make(dir.path(), &[DriveClass::Ssd; 3]).await;
-    put_large(&engine, StorageClass::Standard).await;
+    let (engine, row) = with_an_emptied_drive(dir.path()).await;
     let inner = &engine.inner;
-    let rows = all_rows(inner.store.as_ref()).await.unwrap();
-    let row = rows.into_iter().find(|row| row.live_bytes > 0).unwrap();
-
-    let lost = dir.path().join("d2");
-    while std::fs::remove_dir_all(&lost).is_err() {}
-    std::fs::create_dir(&lost).unwrap();
-    watch::watch_drives(inner, Resting::Skip).await;
     let asked = Asked::Since(Instant::now());
     watch::adopt_empty_drives(inner).await.unwrap();
     let first = heal_volume(inner, row.clone(), asked, |_| {}).await.unwrap();
@@ -36,17 +44,9 @@ async fn who_waited_for_a_heal_did_it_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_heal_failed_because_its_volume_was_freed_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = make(dir.path(), &[DriveClass::Ssd; 3]).await;
-    put_large(&engine, StorageClass::Standard).await;
+    let (engine, row) = with_an_emptied_drive(dir.path()).await;
     let inner = &engine.inner;
-    let rows = all_rows(inner.store.as_ref()).await.unwrap();
-    let row = rows.into_iter().find(|row| row.live_bytes > 0).unwrap();
     let id = row.volume.id;
-
-    let lost = dir.path().join("d2");
-    while std::fs::remove_dir_all(&lost).is_err() {}
-    std::fs::create_dir(&lost).unwrap();
-    watch::watch_drives(inner, Resting::Skip).await;
     watch::adopt_empty_drives(inner).await.unwrap();
     let (bucket, key) = place();
     let entry =
