@@ -12,6 +12,7 @@ mod ends;
 mod heal;
 mod healed;
 mod moves;
+mod packed;
 mod pages;
 mod rebuild;
 mod reclaim;
@@ -21,6 +22,7 @@ mod rewrite;
 pub(crate) mod sample;
 mod scrub;
 mod shared;
+mod stretch;
 mod tasks;
 mod walk;
 mod watch;
@@ -39,12 +41,12 @@ use crate::tier_status::show_tiers;
 use around::Around;
 #[cfg(test)]
 pub(crate) use compact::compact_volume;
-pub(crate) use compact::packed_entries;
 pub(crate) use damage::DamageLog;
 pub(crate) use ends::{has_regressed, remembered_ends};
 pub(crate) use healed::RecentHeals;
 pub use moves::{DrainPlan, DrainStatus, Fate, Leaving, MoveStep, RebalanceStatus};
 pub(crate) use moves::{MoveBoard, Pacer, Throttle, named_node};
+pub(crate) use packed::{Entry, packed_entries};
 pub(crate) use rebuild::block_of;
 use reclaim::Reclaimer;
 #[cfg(test)]
@@ -52,6 +54,7 @@ pub(crate) use records::{may_hold_records, records_in};
 #[cfg(test)]
 pub(crate) use rewrite::destination;
 pub(crate) use rewrite::{Rewritten, Span, copy_span, rewrite, verify_extent};
+pub(crate) use stretch::{Stretch, Stripes, stretches};
 pub(crate) use tasks::Tasks;
 pub use tasks::{TaskId, TaskKind, TaskProgress, TaskState};
 pub(crate) use walk::{Step, Walk};

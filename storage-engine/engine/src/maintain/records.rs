@@ -13,7 +13,7 @@ use granary_metadata::{NewObject, VolumeRow};
 use granary_types::{BlobId, UnixMillis, VolumeId};
 
 #[cfg(test)]
-use super::compact::entries_of;
+use super::packed::entries_of;
 use super::walk::{Step, Walk};
 use crate::engine::Inner;
 use crate::error::Result;

@@ -14,14 +14,11 @@ use super::{Companions, Due, Moved, transition_of};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::failures::reason;
-use crate::maintain::packed_entries;
+use crate::maintain::{Entry, packed_entries};
 use crate::record::ObjectRecord;
 
 /// A stripe and what is to be moved of it.
 pub(super) type Stripe = ((VolumeId, u64), Vec<Packed>);
-
-/// An object in a block.
-type Entry = (PackedLocation, PackedEntry, Bytes);
 
 /// Reads what is to be moved of a stripe, and its companions; tells what is not to be had.
 pub(super) async fn read_stripe_of(
@@ -53,13 +50,12 @@ async fn read_objects(
     objects: Vec<Packed>,
 ) -> Result<(Vec<Ready>, Vec<Entry>)> {
     let columns: BTreeSet<u8> = objects.iter().map(|packed| packed.at.column).collect();
-    let columns: Vec<u8> = columns.into_iter().collect();
     let mut wanted: HashMap<PackedLocation, Packed> =
         objects.into_iter().map(|packed| (packed.at.clone(), packed)).collect();
     let (mut ready, mut others) = (Vec::new(), Vec::new());
     metrics::counter!("granary_lifecycle_blocks_read_total").increment(columns.len() as u64);
     // Every byte of a block was checked against its hashes, and the place that is wanted names the object's.
-    for (at, entry, bytes) in packed_entries(inner, volume, offset, &columns).await? {
+    for (at, entry, bytes) in packed_entries(&inner.map, volume, offset, &columns).await? {
         match wanted.remove(&at) {
             None => others.push((at, entry, bytes)),
             Some(packed) => ready.push(made_ready(packed, &entry, &bytes).ok_or_else(|| {

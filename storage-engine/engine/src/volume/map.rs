@@ -173,6 +173,12 @@ impl VolumeMap {
         Ok(shard)
     }
 
+    /// Knows a volume that is in no metadata, for tests.
+    #[cfg(test)]
+    pub(crate) fn put_view(&self, view: Arc<VolumeView>) {
+        self.views.write().1.insert(view.id, view);
+    }
+
     /// Has a column that is on no drive, for tests.
     #[cfg(test)]
     pub(crate) fn put_shard(&self, volume: VolumeId, column: u8, shard: Arc<dyn ShardAccess>) {

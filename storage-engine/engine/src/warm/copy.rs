@@ -1,17 +1,18 @@
 //! Making copies.
 //!
-//! Packed objects are read stripe by stripe in the order of the volumes, many stripes at a time, and packed together again;
-//! the packer commits what was packed together in one go. Large objects are copied piece by piece ([`super::large`]). Each copy
+//! Packed objects are read in the order of the volumes, in long pieces where they lie close together, and packed together again; the
+//! packer commits what was packed together in one go. Large objects are copied piece by piece ([`super::large`]). Each copy
 //! becomes true only if its version is still there and has none yet; what was copied for nothing is garbage that was never
 //! alive.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures::future::join_all;
 use futures::{StreamExt as _, stream};
 use granary_metadata::{ObjectRow, PackedLocation, WarmChange, WarmKind, WarmPlace, WarmStep, Write};
-use granary_types::{BucketId, ObjectKey, UnixMillis, VolumeId, crash_point};
+use granary_types::{BucketId, ObjectKey, UnixMillis, crash_point};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::large::copy_or_tell;
@@ -20,12 +21,16 @@ use super::under_way::HeldRoom;
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
 use crate::failures::reason;
-use crate::maintain::{Throttle, packed_entries};
+use crate::maintain::{Entry, Stretch, Stripes, Throttle, stretches};
 use crate::tiers::Tier;
 use crate::write::PackWrite;
 
-/// Stripes of packed objects that are read, and packed again, together.
-const STRIPES_TOGETHER: usize = 48;
+/// Stretches of packed objects that are read, and packed again, together, as far as there is memory for them.
+const STRETCHES_TOGETHER: usize = 48;
+/// What they may take.
+const MEMORY_BYTES: u64 = 32 << 20;
+/// Stripes that are read by who rests in between.
+const STRIPES_BEFORE_REST: usize = 48;
 /// Large objects that are copied at the same time.
 const LARGE_TOGETHER: usize = 4;
 /// Copies between two looks at the room.
@@ -190,32 +195,23 @@ async fn make_batch(
     mut throttle: Option<&mut Throttle>,
     tell: &mut (dyn FnMut(Made) + Send),
 ) -> Result<()> {
-    let mut packed: BTreeMap<(VolumeId, u64), Vec<(PackedLocation, Wish)>> = BTreeMap::new();
-    let mut large = Vec::new();
+    let (mut packed, mut large) = (Stripes::new(), Vec::new());
     for wish in batch {
         match wish.row.object.content.packed().cloned() {
             Some(at) => packed.entry((at.volume, at.stripe_offset)).or_default().push((at, wish)),
             None => large.push(wish),
         }
     }
-    // Who is in no hurry rests after so many; others keep so many under way.
-    let rest_after = if throttle.is_some() { STRIPES_TOGETHER } else { usize::MAX };
-    let mut groups = packed.into_iter().peekable();
-    while groups.peek().is_some() {
+    let mut packed = VecDeque::from(stretches(packed));
+    // Who is in no hurry rests after so many; others keep as many under way as they may.
+    let stripes_max = if throttle.is_some() { STRIPES_BEFORE_REST } else { usize::MAX };
+    while !packed.is_empty() {
         let (began, mut bytes) = (Instant::now(), 0_u64);
-        let copies = groups.by_ref().take(rest_after).map(|((volume, offset), wishes)| {
-            let inner = Arc::clone(inner);
-            // A task each: what is read is checked and packed on all cores.
-            async move { tokio::spawn(async move { copy_stripe(&inner, volume, offset, wishes).await }).await }
-        });
-        let mut copies = stream::iter(copies).buffer_unordered(STRIPES_TOGETHER);
-        while let Some(copied) = copies.next().await {
-            for made in copied.map_err(|_| EngineError::Internal("copying a stripe panicked"))? {
-                bytes = bytes.saturating_add(made.copied_bytes());
-                tell(made);
-            }
-        }
-        drop(copies);
+        let mut tell = |made: Made| {
+            bytes = bytes.saturating_add(made.copied_bytes());
+            tell(made);
+        };
+        copy_stretches(inner, portion(&mut packed, stripes_max), &mut tell).await?;
         if let Some(throttle) = throttle.as_deref_mut() {
             throttle.pace(began, bytes).await;
         }
@@ -244,39 +240,70 @@ pub(super) fn failed(wish: Wish, error: &EngineError) -> Made {
     Made::Failed(Box::new(wish), reason)
 }
 
-/// Copies packed objects of one stripe.
-async fn copy_stripe(
+/// A stretch and the wishes in it.
+type Wishes = (Stretch, Vec<(PackedLocation, Wish)>);
+
+/// Takes stretches of so many stripes together, or one that is longer.
+fn portion(ahead: &mut VecDeque<Wishes>, stripes_max: usize) -> Vec<Wishes> {
+    let mut stripes = 0_usize;
+    let mut fits = |(stretch, _): &mut Wishes| {
+        let is_first = stripes == 0;
+        stripes = stripes.saturating_add(stretch.stripes());
+        is_first || stripes <= stripes_max
+    };
+    std::iter::from_fn(|| ahead.pop_front_if(&mut fits)).collect()
+}
+
+/// Copies packed objects, many stretches at a time.
+async fn copy_stretches(
     inner: &Arc<Inner>,
-    volume: VolumeId,
-    offset: u64,
+    ahead: Vec<Wishes>,
+    tell: &mut (dyn FnMut(Made) + Send),
+) -> Result<()> {
+    let memory = Arc::new(Semaphore::new(usize::try_from(MEMORY_BYTES).unwrap_or(Semaphore::MAX_PERMITS)));
+    let copies = ahead.into_iter().map(|(stretch, wishes)| {
+        let (inner, memory) = (Arc::clone(inner), Arc::clone(&memory));
+        let bytes = u32::try_from(stretch.memory_bytes().min(MEMORY_BYTES)).unwrap_or(u32::MAX);
+        // A task each: what is read is checked and packed on all cores.
+        async move {
+            tokio::spawn(async move {
+                let _held = memory.acquire_many_owned(bytes).await;
+                copy_stretch(&inner, &stretch, wishes).await
+            })
+            .await
+        }
+    });
+    let mut copies = stream::iter(copies).buffer_unordered(STRETCHES_TOGETHER);
+    while let Some(copied) = copies.next().await {
+        copied
+            .map_err(|_| EngineError::Internal("copying packed objects panicked"))?
+            .into_iter()
+            .for_each(&mut *tell);
+    }
+    Ok(())
+}
+
+/// Copies packed objects of one stretch.
+async fn copy_stretch(
+    inner: &Arc<Inner>,
+    stretch: &Stretch,
     wishes: Vec<(PackedLocation, Wish)>,
 ) -> Vec<Made> {
-    let mut columns: Vec<u8> = wishes.iter().map(|(at, _)| at.column).collect();
-    columns.sort_unstable();
-    columns.dedup();
-    let entries = match packed_entries(inner, volume, offset, &columns).await {
-        Ok(entries) => entries,
-        Err(error) => return wishes.into_iter().map(|(_, wish)| failed(wish, &error)).collect(),
-    };
     let mut wanted: HashMap<PackedLocation, Wish> = wishes.into_iter().collect();
-    let mut copies = Vec::with_capacity(wanted.len());
-    for (at, entry, bytes) in entries {
-        let Some(wish) = wanted.remove(&at) else { continue };
-        copies.push(async move {
-            let length_bytes = u64::from(at.length_bytes);
-            crash_point("warm.after_copy_before_commit");
-            // The place is filled in when it is known.
-            let change = wish.place(WarmPlace::Packed(at));
-            let write = PackWrite::Warm(Box::new(change), wish.behind.clone());
-            wish.let_go_of_room();
-            match inner.packer.write(Tier::Warm, bytes, entry.record, write).await {
-                Ok(outcome) if is_done(&outcome) => Made::Copy(length_bytes),
-                Ok(_) => Made::Changed,
-                Err(error) => failed(wish, &error),
+    let (mut copies, mut made) = (Vec::with_capacity(wanted.len()), Vec::new());
+    for (offset, entries) in stretch.read(&inner.map).await {
+        match entries {
+            Ok(entries) => {
+                let found = entries.into_iter().filter_map(|entry| Some((wanted.remove(&entry.0)?, entry)));
+                copies.extend(found.map(|(wish, entry)| copy_entry(inner, wish, entry)));
             }
-        });
+            Err(error) => {
+                let lost = wanted.extract_if(|at, _| at.stripe_offset == offset);
+                made.extend(lost.map(|(_, wish)| failed(wish, &error)));
+            }
+        }
     }
-    let mut made = join_all(copies).await;
+    made.extend(join_all(copies).await);
     crash_point("warm.after_commit");
     // What is not where it was has been moved: it is looked for again another time.
     made.extend(wanted.into_values().map(|wish| {
@@ -286,4 +313,18 @@ async fn copy_stripe(
         Made::Failed(Box::new(wish), reason)
     }));
     made
+}
+
+async fn copy_entry(inner: &Inner, wish: Wish, (at, entry, bytes): Entry) -> Made {
+    let length_bytes = u64::from(at.length_bytes);
+    crash_point("warm.after_copy_before_commit");
+    // The place is filled in when it is known.
+    let change = wish.place(WarmPlace::Packed(at));
+    let write = PackWrite::Warm(Box::new(change), wish.behind.clone());
+    wish.let_go_of_room();
+    match inner.packer.write(Tier::Warm, bytes, entry.record, write).await {
+        Ok(outcome) if is_done(&outcome) => Made::Copy(length_bytes),
+        Ok(_) => Made::Changed,
+        Err(error) => failed(wish, &error),
+    }
 }

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use granary_metadata::{
     Commit, ListEntry, ListQuery, ListedObject, WarmAfter, WarmKind, WarmRow, WarmStep, WarmVersion, Write,
 };
 use granary_types::{BucketId, ObjectKey, UnixMillis, WriteId};
+use tokio::sync::mpsc;
 
 use super::copy::{Made, Pace, Wish, make_copies};
 use super::jobs::{JobHandle, WarmJobKind, WarmJobs};
@@ -21,7 +23,7 @@ use crate::error::{EngineError, Result};
 const PAGE: u32 = 1_000;
 /// How often pinned prefixes are looked at.
 const PIN: Duration = Duration::from_mins(5);
-/// Objects that are sorted by their places and copied together: enough to read whole stripes.
+/// Objects that are sorted by their places and copied together: enough to read whole stripes. As many are looked up meanwhile.
 const TOGETHER: usize = 20_000;
 const LOOKS: usize = 256;
 /// Changes of one commit.
@@ -38,11 +40,19 @@ pub(super) struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Gives every object of the prefix a copy that may have one.
+    /// Gives every object of the prefix a copy that may have one. While some are copied, the next are listed.
     pub(super) async fn run(&self) -> Result<()> {
         let began = UnixMillis::now();
+        let (sender, receiver) = mpsc::channel(1);
+        let (listed, copied) = join(self.list(began, sender), self.copy_all(began, receiver)).await;
+        copied.and(listed)
+    }
+
+    /// Lists the prefix, as far as somebody takes what needs a copy.
+    async fn list(&self, began: UnixMillis, wanted: mpsc::Sender<Vec<Wish>>) -> Result<()> {
         let (mut after, mut more) = (None, true);
         while more {
+            let Ok(room) = wanted.reserve().await else { return Ok(()) };
             let mut wishes = Vec::new();
             while more && wishes.len() < TOGETHER {
                 let query = ListQuery {
@@ -59,6 +69,13 @@ impl Walk<'_> {
                 self.look_at(objects, began, &mut wishes).await?;
             }
             self.job.change(|job| job.is_listed = !more);
+            room.send(wishes);
+        }
+        Ok(())
+    }
+
+    async fn copy_all(&self, began: UnixMillis, mut wanted: mpsc::Receiver<Vec<Wish>>) -> Result<()> {
+        while let Some(wishes) = wanted.recv().await {
             self.copy(wishes, began).await?;
         }
         Ok(())
@@ -170,7 +187,9 @@ impl Walk<'_> {
             WarmJobKind::Prefetch => Claims::CacheBefore(began),
             WarmJobKind::Pin => Claims::Kept,
         };
+        let mut left_bytes: u64 = wishes.iter().map(|wish| wish.row.object.length_bytes).sum();
         let mut tell = |made: Made| {
+            let before_bytes = left_bytes;
             self.job.change(|job| {
                 let ended_bytes = match made {
                     Made::Copy(bytes) => {
@@ -192,11 +211,13 @@ impl Walk<'_> {
                         wish.row.object.length_bytes
                     }
                 };
-                job.left_bytes = job.left_bytes.saturating_sub(ended_bytes);
+                left_bytes = before_bytes.saturating_sub(ended_bytes);
+                job.left_bytes = job.left_bytes.saturating_sub(before_bytes - left_bytes);
             });
         };
         let made = make_copies(self.inner, by_place(wishes), (self.pace, claims), &mut tell).await;
-        self.job.change(|job| job.left_bytes = 0);
+        // What was replaced meanwhile is over as well.
+        self.job.change(|job| job.left_bytes = job.left_bytes.saturating_sub(left_bytes));
         made
     }
 }
