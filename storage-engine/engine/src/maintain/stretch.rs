@@ -20,11 +20,13 @@ use crate::volume::{VolumeMap, VolumeView};
 
 /// The longest piece of a column: what a disk reads well, and one request to another node.
 const PIECE_BYTES_MAX: u64 = 1024 * 1024;
-/// The shortest. How long a block is shows only as far as something in it is wanted; most that are packed by a few dozen clients
-/// are not longer than this.
-const PIECE_BYTES_MIN: u64 = 64 * 1024;
+/// What is read of a block at least. Before it is read, it is only known to reach as far as the last wanted object in it; few are longer
+/// than this.
+const BLOCK_BYTES_MIN: u64 = 128 * 1024;
 /// What is read for nothing at most, to read what lies behind it in the same piece.
 const GAP_BYTES_MAX: u64 = 512 * 1024;
+/// What the pieces of several stripes take together at most: the wider a code is, the shorter they are.
+const STRETCH_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Stripes that are read by themselves at the same time.
 const ALONE_TOGETHER: usize = 4;
 
@@ -42,6 +44,12 @@ struct Wanted {
 pub(crate) struct Stretch {
     volume: VolumeId,
     stripes: Vec<Wanted>,
+}
+
+/// What was read of a column.
+struct Piece {
+    from: u64,
+    bytes: Bytes,
 }
 
 /// Packed objects by volume and stripe, each with what comes of it.
@@ -82,31 +90,32 @@ impl Stretch {
 
     /// How much memory reading it takes at most, unless stripes are read by themselves.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.piece_bytes().saturating_mul(self.columns().len() as u64)
-    }
-
-    fn from(&self) -> u64 {
-        self.stripes.first().map_or(0, |first| first.offset)
-    }
-
-    fn end(&self) -> u64 {
-        self.stripes.last().map_or(0, |last| last.end)
+        self.spans().into_values().map(|(from, to)| to - from).sum()
     }
 
     /// Whether a stripe behind it is to be read together with it.
     fn reaches(&self, volume: VolumeId, next: &Wanted) -> bool {
+        let from = self.stripes.first().map_or(0, |first| first.offset);
+        let end = self.stripes.last().map_or(0, |last| last.end);
+        let columns = self.stripes.iter().chain([next]).flat_map(|wanted| &wanted.columns);
+        let columns = columns.collect::<BTreeSet<_>>().len() as u64;
         self.volume == volume
-            && next.offset.saturating_sub(self.end()) <= GAP_BYTES_MAX
-            && next.end.saturating_sub(self.from()) <= PIECE_BYTES_MAX
+            && next.offset.saturating_sub(end) <= GAP_BYTES_MAX
+            && next.end.saturating_sub(from) <= PIECE_BYTES_MAX.min(STRETCH_BYTES_MAX / columns.max(1))
     }
 
-    fn columns(&self) -> BTreeSet<u8> {
-        self.stripes.iter().flat_map(|wanted| &wanted.columns).copied().collect()
-    }
-
-    fn piece_bytes(&self) -> u64 {
-        let wanted_bytes = self.end().saturating_sub(self.from()).next_multiple_of(BLOCK_ALIGNMENT_BYTES);
-        wanted_bytes.clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX)
+    /// From where to where each column is read.
+    fn spans(&self) -> BTreeMap<u8, (u64, u64)> {
+        let mut spans: BTreeMap<u8, (u64, u64)> = BTreeMap::new();
+        for wanted in &self.stripes {
+            let end = wanted.end.max(wanted.offset.saturating_add(BLOCK_BYTES_MIN));
+            for column in &wanted.columns {
+                let (from, to) = spans.entry(*column).or_insert((wanted.offset, wanted.offset));
+                let length_bytes = end.saturating_sub(*from).min(PIECE_BYTES_MAX);
+                *to = from.saturating_add(length_bytes.next_multiple_of(BLOCK_ALIGNMENT_BYTES));
+            }
+        }
+        spans
     }
 
     /// What is packed in the wanted columns of each stripe, by where the stripe begins; lost blocks are rebuilt.
@@ -124,7 +133,7 @@ impl Stretch {
             reads.push(async move {
                 let entries = match found {
                     Some(entries) => Ok(entries),
-                    None => packed_entries(map, self.volume, wanted.offset, &wanted.columns).await,
+                    None => self.read_alone(map, wanted).await,
                 };
                 (wanted.offset, entries)
             });
@@ -132,13 +141,20 @@ impl Stretch {
         futures::stream::iter(reads).buffered(ALONE_TOGETHER).collect().await
     }
 
+    async fn read_alone(&self, map: &VolumeMap, wanted: &Wanted) -> Result<Vec<Entry>> {
+        let mut entries = packed_entries(map, self.volume, wanted.offset, &wanted.columns).await?;
+        // If one had to be rebuilt, those of all columns came.
+        entries.retain(|(at, ..)| wanted.columns.contains(&at.column));
+        Ok(entries)
+    }
+
     /// A piece of each column that can be read now.
-    async fn read_pieces(&self, map: &VolumeMap, view: &VolumeView) -> BTreeMap<u8, Bytes> {
-        let length_bytes = usize::try_from(self.piece_bytes()).unwrap_or(0);
-        let reads = self.columns().into_iter().map(|column| async move {
-            let read = async { map.shard(view, column).await?.read(self.from(), length_bytes).await };
+    async fn read_pieces(&self, map: &VolumeMap, view: &VolumeView) -> BTreeMap<u8, Piece> {
+        let reads = self.spans().into_iter().map(|(column, (from, to))| async move {
+            let length_bytes = usize::try_from(to - from).unwrap_or(0);
+            let read = async { map.shard(view, column).await?.read(from, length_bytes).await };
             match read.await {
-                Ok(piece) => Some((column, piece)),
+                Ok(bytes) => Some((column, Piece { from, bytes })),
                 Err(error) => {
                     tracing::debug!(volume = %view.id, column, %error, "a long piece of a column cannot be read now");
                     None
@@ -149,15 +165,15 @@ impl Stretch {
     }
 
     /// What the pieces have of a stripe. `None` if they have not got every block that is wanted.
-    fn found(&self, wanted: &Wanted, pieces: &BTreeMap<u8, Bytes>) -> Option<Vec<Entry>> {
-        let start = usize::try_from(wanted.offset.checked_sub(self.from())?).ok()?;
+    fn found(&self, wanted: &Wanted, pieces: &BTreeMap<u8, Piece>) -> Option<Vec<Entry>> {
         let mut found = StripeData::default();
         for column in &wanted.columns {
-            let piece = pieces.get(column)?;
+            let Piece { from, bytes } = pieces.get(column)?;
+            let start = usize::try_from(wanted.offset.checked_sub(*from)?).ok()?;
             let place = BlockPlace { volume: self.volume, column: *column, stripe_offset: wanted.offset };
-            let header = header_at(piece.get(start..)?, place)?;
+            let header = header_at(bytes.get(start..)?, place)?;
             let end = start + BLOCK_HEADER_LENGTH_BYTES + header.body_length_bytes as usize;
-            let block = (end <= piece.len()).then(|| piece.slice(start..end))?;
+            let block = (end <= bytes.len()).then(|| bytes.slice(start..end))?;
             add_entries(verify_block(&block, place)?, &mut found);
         }
         Some(found.packed)

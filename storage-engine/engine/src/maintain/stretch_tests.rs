@@ -45,13 +45,27 @@ fn stripes_that_lie_close_together_are_read_together() {
 }
 
 #[test]
-fn only_columns_that_hold_something_wanted_are_read_and_count() {
-    let (stretch, objects) = stretches(stripes(1, &[(0, 2, MIB / 2), (MIB / 2, 4, 4000)])).remove(0);
-    assert_eq!((stretch.columns().into_iter().collect::<Vec<_>>(), objects.len()), (vec![2, 4], 2));
-    assert_eq!(stretch.piece_bytes(), MIB / 2 + 4096);
-    assert_eq!(stretch.memory_bytes(), 2 * stretch.piece_bytes());
+fn only_what_holds_something_wanted_is_read_and_counts() {
+    let wanted = [(0, 2, 30_000), (MIB / 4, 4, 4000), (MIB / 2, 2, 150_001)];
+    let (stretch, objects) = stretches(stripes(1, &wanted)).remove(0);
+    assert_eq!((stretch.stripes(), objects.len()), (3, 3));
+    let long = (MIB / 2 + 150_001).next_multiple_of(BLOCK_ALIGNMENT_BYTES);
+    let spans = [(2, (0, long)), (4, (MIB / 4, MIB / 4 + BLOCK_BYTES_MIN))];
+    assert_eq!(stretch.spans().into_iter().collect::<Vec<_>>(), spans);
+    assert_eq!(stretch.memory_bytes(), long + BLOCK_BYTES_MIN);
     let (longer, _) = stretches(stripes(1, &[(0, 0, 3 * MIB)])).remove(0);
-    assert_eq!(longer.piece_bytes(), PIECE_BYTES_MAX, "what is longer is read by itself");
+    assert_eq!(longer.memory_bytes(), PIECE_BYTES_MAX, "what is longer is read by itself");
+    let (nonsense, _) = stretches(stripes(1, &[(u64::MAX - 200, 0, 150)])).remove(0);
+    assert!(nonsense.memory_bytes() <= BLOCK_BYTES_MIN, "what no metadata should say overflows nothing");
+}
+
+#[test]
+fn the_wider_a_code_is_the_shorter_are_the_pieces() {
+    let row = |offset: u64| (0..16).map(move |column| (offset, column, MIB / 4));
+    let wanted: Vec<_> = [0, MIB / 4, MIB / 2].into_iter().flat_map(row).collect();
+    let memory_bytes: Vec<u64> =
+        stretches(stripes(1, &wanted)).iter().map(|(stretch, _)| stretch.memory_bytes()).collect();
+    assert_eq!(memory_bytes, [STRETCH_BYTES_MAX, STRETCH_BYTES_MAX / 2]);
 }
 
 /// What is packed in these columns, by stripe, as it reads in stretches; nothing where it cannot be read.
@@ -74,15 +88,13 @@ async fn read_together(sample: &Sample, columns: &[u8]) -> Vec<(u64, Vec<Entry>)
     let mut found = Vec::new();
     for (stretch, _) in stretches(wanted) {
         for (offset, entries) in stretch.read(&known).await {
-            let mut entries = entries.unwrap_or_default();
-            entries.retain(|(at, ..)| columns.contains(&at.column));
-            found.push((offset, entries));
+            found.push((offset, entries.unwrap_or_default()));
         }
     }
     found
 }
 
-/// Stripes of all lengths, some longer than the shortest piece and one as long as the longest.
+/// Stripes of all lengths, some longer than what is read at least and one as long as the longest.
 fn sample() -> Sample {
     let mut sample = Sample::new();
     for length_bytes in [100, 20_000, 70_000, 400_000, 9_000, 1_040_000, 3_000, 600_000, 300_000] {

@@ -27,7 +27,7 @@ use crate::write::PackWrite;
 
 /// Stretches of packed objects that are read, and packed again, together, as far as there is memory for them.
 const STRETCHES_TOGETHER: usize = 48;
-/// What they may take.
+/// What they may take, unless stripes are read by themselves.
 const MEMORY_BYTES: u64 = 32 << 20;
 /// Stripes that are read by who rests in between.
 const STRIPES_BEFORE_REST: usize = 48;
@@ -266,8 +266,9 @@ async fn copy_stretches(
         let bytes = u32::try_from(stretch.memory_bytes().min(MEMORY_BYTES)).unwrap_or(u32::MAX);
         // A task each: what is read is checked and packed on all cores.
         async move {
+            let held = memory.acquire_many_owned(bytes).await;
             tokio::spawn(async move {
-                let _held = memory.acquire_many_owned(bytes).await;
+                let _held = held;
                 copy_stretch(&inner, &stretch, wishes).await
             })
             .await

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use futures::future::join;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use granary_metadata::{
-    Commit, ListEntry, ListQuery, ListedObject, WarmAfter, WarmKind, WarmRow, WarmStep, WarmVersion, Write,
+    Commit, ListEntry, ListQuery, ListedObject, ObjectRow, Outcome, WarmAfter, WarmKind, WarmRow, WarmStep,
+    WarmVersion, Write,
 };
 use granary_types::{BucketId, ObjectKey, UnixMillis, WriteId};
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 use super::copy::{Made, Pace, Wish, make_copies};
 use super::jobs::{JobHandle, WarmJobKind, WarmJobs};
 use super::pins::{KnownPins, prefixes};
-use super::room::{Claims, change_of};
+use super::room::{Claims, change_of, is_done};
 use super::{is_due, next_round, pause, said};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
@@ -25,6 +26,8 @@ const PAGE: u32 = 1_000;
 const PIN: Duration = Duration::from_mins(5);
 /// Objects that are sorted by their places and copied together: enough to read whole stripes. As many are looked up meanwhile.
 const TOGETHER: usize = 20_000;
+/// And no more than this, so that what is known of an object is not old when its turn comes.
+const TOGETHER_BYTES: u64 = 4 << 30;
 const LOOKS: usize = 256;
 /// Changes of one commit.
 const CHANGES_MAX: usize = 500;
@@ -45,6 +48,7 @@ impl Walk<'_> {
         let began = UnixMillis::now();
         let (sender, receiver) = mpsc::channel(1);
         let (listed, copied) = join(self.list(began, sender), self.copy_all(began, receiver)).await;
+        self.job.change(|job| job.left_bytes = 0);
         copied.and(listed)
     }
 
@@ -54,7 +58,7 @@ impl Walk<'_> {
         while more {
             let Ok(room) = wanted.reserve().await else { return Ok(()) };
             let mut wishes = Vec::new();
-            while more && wishes.len() < TOGETHER {
+            while more && is_too_little(&wishes) && !wanted.is_closed() {
                 let query = ListQuery {
                     bucket: self.bucket,
                     prefix: self.prefix.to_owned(),
@@ -111,14 +115,16 @@ impl Walk<'_> {
             }
             self.job.change(|job| job.found += 1);
             match warm.get(&(key.clone(), object.write)) {
-                Some(found) if found.has_copy() => kept.push((key, object.write, found.clone())),
-                _ => {
-                    self.job.change(|job| job.left_bytes += row.object.length_bytes);
-                    wishes.push(Wish::new((bucket, key, row), self.warm_kind(), began));
-                }
+                Some(found) if found.has_copy() => kept.push((key, row, found.clone())),
+                _ => wishes.push(self.wish(key, row, began)),
             }
         }
-        self.keep(kept, began).await
+        self.keep(kept, began, wishes).await
+    }
+
+    fn wish(&self, key: ObjectKey, row: ObjectRow, began: UnixMillis) -> Wish {
+        self.job.change(|job| job.left_bytes += row.object.length_bytes);
+        Wish::new((self.bucket, key, row), self.warm_kind(), began)
     }
 
     fn warm_kind(&self) -> WarmKind {
@@ -162,24 +168,41 @@ impl Walk<'_> {
         }
     }
 
-    /// Keeps the copies that there are: pinned ones for good, others as if they were read now.
-    async fn keep(&self, kept: Vec<(ObjectKey, WriteId, WarmRow)>, began: UnixMillis) -> Result<()> {
-        self.job.change(|job| job.warm += kept.len() as u64);
-        let mut writes = Vec::new();
-        for (key, write, row) in kept {
+    /// Keeps the copies that there are: pinned ones for good, others as if they were read now. Those that had to make room meanwhile are
+    /// wanted again.
+    async fn keep(
+        &self,
+        kept: Vec<(ObjectKey, ObjectRow, WarmRow)>,
+        began: UnixMillis,
+        wishes: &mut Vec<Wish>,
+    ) -> Result<()> {
+        let (mut changed, mut writes) = (Vec::new(), Vec::new());
+        for (key, object, row) in kept {
             let kind = match (row.kind, self.kind) {
                 (WarmKind::Prefetched | WarmKind::Promoted | WarmKind::Read, WarmJobKind::Pin) => {
                     WarmKind::Pinned
                 }
                 (WarmKind::Prefetched | WarmKind::Promoted, WarmJobKind::Prefetch) => row.kind,
-                _ => continue,
+                _ => {
+                    self.job.change(|job| job.warm += 1);
+                    continue;
+                }
             };
-            let (from, at) = (row.kind, row.at.max(began));
-            let found = WarmVersion { bucket: self.bucket, key, write, row };
+            let (from, at, write) = (row.kind, row.at.max(began), object.object.write);
+            let found = WarmVersion { bucket: self.bucket, key: key.clone(), write, row };
             let step = WarmStep::Keep { from, kind, at };
             writes.push(Write::Warm(Box::new(change_of(&found, step))));
+            changed.push((key, object));
         }
-        commit_all(self.inner, &writes).await
+        let outcomes = commit_all(self.inner, &writes).await?;
+        for ((key, object), outcome) in changed.into_iter().zip(outcomes) {
+            if is_done(&outcome) {
+                self.job.change(|job| job.warm += 1);
+            } else {
+                wishes.push(self.wish(key, object, began));
+            }
+        }
+        Ok(())
     }
 
     async fn copy(&self, wishes: Vec<Wish>, began: UnixMillis) -> Result<()> {
@@ -222,6 +245,12 @@ impl Walk<'_> {
     }
 }
 
+/// Whether what was looked up takes more beside it, before it is copied.
+fn is_too_little(wishes: &[Wish]) -> bool {
+    let length_bytes: u64 = wishes.iter().map(|wish| wish.row.object.length_bytes).sum();
+    wishes.len() < TOGETHER && length_bytes < TOGETHER_BYTES
+}
+
 fn listed(entry: ListEntry) -> Option<ListedObject> {
     match entry {
         ListEntry::Object(object) => Some(object),
@@ -238,11 +267,13 @@ fn by_place(mut wishes: Vec<Wish>) -> Vec<Wish> {
     wishes
 }
 
-async fn commit_all(inner: &Inner, writes: &[Write]) -> Result<()> {
+/// Returns what became of each.
+async fn commit_all(inner: &Inner, writes: &[Write]) -> Result<Vec<Outcome>> {
+    let mut outcomes = Vec::with_capacity(writes.len());
     for writes in writes.chunks(CHANGES_MAX) {
-        inner.store.commit(Commit { advances: Vec::new(), writes: writes.to_vec() }).await?;
+        outcomes.extend(inner.store.commit(Commit { advances: Vec::new(), writes: writes.to_vec() }).await?);
     }
-    Ok(())
+    Ok(outcomes)
 }
 
 /// Lets go of copies that are not pinned any more: they stay as long as nothing else needs their room.
@@ -252,7 +283,7 @@ pub(super) async fn let_go(inner: &Inner, versions: &[WarmVersion]) -> Result<()
         let step = WarmStep::Keep { from: WarmKind::Pinned, kind: WarmKind::Prefetched, at: now };
         Write::Warm(Box::new(change_of(version, step)))
     };
-    commit_all(inner, &versions.iter().map(step).collect::<Vec<_>>()).await
+    commit_all(inner, &versions.iter().map(step).collect::<Vec<_>>()).await.map(drop)
 }
 
 /// Lets go of the copies of a prefix that no other pin covers. Returns how many there were.
@@ -301,3 +332,7 @@ async fn warm_pinned(inner: &Arc<Inner>, known: &mut KnownPins) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "walk_tests.rs"]
+mod tests;

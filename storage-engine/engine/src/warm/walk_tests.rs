@@ -1,0 +1,44 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use granary_types::{DriveClass, StorageClass};
+
+use super::super::room::drop_copies;
+use super::*;
+use crate::sample_store::{LARGE_BYTES, make, place, put_large};
+use crate::warm::WarmJobState;
+
+/// While a walk lists, what it copies makes room; a copy that had to go between being found and being kept counted as there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_was_evicted_while_it_was_to_be_kept_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (name, key) = place();
+    let engine = make(dir.path(), &[DriveClass::Ssd, DriveClass::Hdd]).await;
+    put_large(&engine, StorageClass::StandardIa).await;
+    let (job, begun) = (engine.prefetch(&name, "").await.unwrap(), Instant::now());
+    while engine.warm_job(job).unwrap().state == WarmJobState::Running {
+        assert!(begun.elapsed() < Duration::from_mins(1), "it is not copied");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let object = engine.open_object(&name, &key, None).await.unwrap().row.clone();
+    let (bucket, write) = (engine.bucket(&name).await.unwrap().id, object.object.write);
+    let row = engine.inner.store.object_warmth(bucket, &key, write).await.unwrap().unwrap();
+    assert!(row.has_copy());
+
+    for is_evicted in [false, true] {
+        if is_evicted {
+            let version = WarmVersion { bucket, key: key.clone(), write, row: row.clone() };
+            drop_copies(&engine.inner, &[version], "room").await.unwrap();
+        }
+        let (_, job) = WarmJobs::default().begin(WarmJobKind::Prefetch, name.clone(), String::new());
+        let (pace, kind) = (Pace::Urgent, WarmJobKind::Prefetch);
+        let walk = Walk { inner: &engine.inner, bucket, prefix: "", kind, pace, job: &job };
+        let mut wishes = Vec::new();
+        let kept = vec![(key.clone(), object.clone(), row.clone())];
+        walk.keep(kept, row.at, &mut wishes).await.unwrap();
+        assert_eq!(wishes.len(), usize::from(is_evicted));
+        let mut told = (0, 0);
+        job.change(|job| told = (job.warm, job.left_bytes));
+        assert_eq!(told, if is_evicted { (0, LARGE_BYTES as u64) } else { (1, 0) });
+    }
+    engine.close().await.unwrap();
+}
