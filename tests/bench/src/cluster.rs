@@ -54,6 +54,12 @@ impl Cluster {
         self.database.url(DATABASE)
     }
 
+    /// Where the drives of each node are that was not lost yet.
+    #[must_use]
+    pub fn node_dirs(&self) -> Vec<PathBuf> {
+        self.nodes.iter().map(Started::dir).collect()
+    }
+
     /// Where the drives of the node that [`Cluster::lose_node`] kills are.
     #[must_use]
     pub fn to_be_lost(&self) -> PathBuf {
@@ -74,11 +80,11 @@ impl Cluster {
     }
 
     /// Starts an empty node in the place of the lost one, and tells the others that this does not come back; from then on all it
-    /// had is healed. Returns where the drives of the new one are.
+    /// had is healed.
     ///
     /// # Errors
     /// A node that does not come up, or others that do not notice that one is dead.
-    pub async fn replace_lost(&mut self) -> Result<PathBuf> {
+    pub async fn replace_lost(&mut self) -> Result<()> {
         let number = self.nodes.len() + 2;
         let mut node = spawn_node(&self.dir, number, self.drives, &self.database_url())?;
         node.wait().await.context("a new node")?;
@@ -95,7 +101,7 @@ impl Cluster {
             ensure!(begun.elapsed() < NOTICED_WITHIN, "the dead node cannot be removed: {refusal:#}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        Ok(node_dir(&self.dir, number))
+        Ok(())
     }
 
     /// Ends all nodes as an operator does.
@@ -122,9 +128,34 @@ async fn start_nodes(dir: &Path, nodes: usize, drives: usize, url: &str) -> Resu
         started.push(spawn_node(dir, number, drives, url)?);
     }
     for node in &mut started {
+        wait_for_drives(node, nodes * drives).await?;
+    }
+    for node in &mut started {
         node.wait().await.with_context(|| format!("node {}", node.target.hosts.join(" ")))?;
     }
     Ok((target_of(&started)?, started))
+}
+
+/// Waits until a node can use all drives: volumes that it begins before have fewer columns.
+async fn wait_for_drives(node: &mut Started, drives: usize) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        node.check_running()?;
+        let said = granary_says(&node.target, &["drive", "list", "--json"]);
+        if said.as_ref().is_ok_and(|said| online(said) == drives) {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < NOTICED_WITHIN, "{drives} drives are not online: {said:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// How many drives of a list can be used.
+fn online(listed: &str) -> usize {
+    let listed: Value = serde_json::from_str(listed).unwrap_or_default();
+    let drives = listed.get("drives").and_then(Value::as_array);
+    let is_online = |drive: &&Value| drive.get("state").and_then(Value::as_str) == Some("online");
+    drives.map_or(0, |drives| drives.iter().filter(is_online).count())
 }
 
 fn target_of(nodes: &[Started]) -> Result<Target> {

@@ -245,15 +245,26 @@ impl Started {
         let name = self.target.name.clone();
         let deadline = Instant::now() + START_DEADLINE;
         while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("{name} exited with {status}\n{}", self.log());
-            }
+            self.check_running()?;
             if self.target.create_bucket().await.is_ok() {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         bail!("{name} did not come up in {START_DEADLINE:?}\n{}", self.log())
+    }
+
+    /// Where it lives: its log, and what it stores.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.log_path.parent().map(Path::to_owned).unwrap_or_default()
+    }
+
+    /// Fails if it has ended.
+    pub(crate) fn check_running(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("{} exited with {status}\n{}", self.target.name, self.log());
+        }
+        Ok(())
     }
 
     /// Ends it with SIGTERM, and waits.
