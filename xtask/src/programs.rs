@@ -124,15 +124,30 @@ fn next(waiting: &Mutex<VecDeque<Program>>) -> Option<Program> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
 }
 
+impl Built {
+    /// The command that runs one test program.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub(crate) fn command(&self, name: &str) -> Result<Command> {
+        let program = self.programs.iter().find(|program| program.name == name);
+        Ok(program.with_context(|| format!("cargo built no test {name}"))?.command())
+    }
+}
+
 impl Program {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.current_dir(&self.directory).env("CARGO_MANIFEST_DIR", &self.directory);
+        command
+    }
+
     fn run(&self, arguments: &[String], variables: &[(&str, &Path)]) -> Result<Ran> {
         let began = Instant::now();
         let (mut reader, writer) = std::io::pipe().context("a pipe for a test program")?;
-        let mut command = Command::new(&self.path);
+        let mut command = self.command();
         command
             .args(arguments)
-            .current_dir(&self.directory)
-            .env("CARGO_MANIFEST_DIR", &self.directory)
             .envs(variables.iter().copied())
             .stdout(writer.try_clone().context("a pipe for a test program")?)
             .stderr(writer);

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
 use crate::test::Totals;
-use crate::{postgres, process, target_dir, workspace_root};
+use crate::{postgres, process, programs, target_dir, workspace_root};
 
 /// What is run at its full size.
 #[derive(Debug, Subcommand)]
@@ -34,16 +34,20 @@ pub(crate) fn run(soak: &Soak) -> Result<()> {
     let root = workspace_root()?;
     match soak {
         Soak::Tiers => {
-            let server = build(&root, "dev", &target_dir()?)?;
-            test(cargo(&root).env("GRANARY_SOAK", "1"), "tiers_end_to_end", &server)
+            // As `cargo xtask test` builds them: after it, nothing is compiled.
+            let built = programs::build(&mut cargo(&root))?;
+            test(built.command("tiers_end_to_end")?.env("GRANARY_SOAK", "1"), &built.server)
         }
         Soak::Upgrade(upgrade) => {
             let earlier = build_commit(&root, upgrade)?;
             let server = build(&root, &upgrade.profile, &target_dir()?)?;
             let postgres = postgres::ensure()?;
             let mut command = cargo(&root);
+            // The workspace is named, not the package: so the dependencies have the features that the other tests have built
+            // them with.
+            command.args(["test", "--locked", "--workspace", "--test", "upgrade_between_builds", "--"]);
             command.env("GRANARY_TEST_EARLIER_BINARY", earlier).env("GRANARY_TEST_POSTGRES_BIN", postgres);
-            test(&mut command, "upgrade_between_builds", &server)
+            test(&mut command, &server)
         }
     }
 }
@@ -88,14 +92,11 @@ fn build_commit(root: &Path, upgrade: &Upgrade) -> Result<PathBuf> {
     build(&tree, &upgrade.profile, &tree.join("target"))
 }
 
-/// Runs a test that is not run with the others; that it ran no test is a failure too. The workspace is named, not the package: so
-/// the dependencies have the features that the other tests have built them with.
-fn test(cargo: &mut Command, name: &str, server: &Path) -> Result<()> {
-    cargo
-        .args(["test", "--locked", "--workspace", "--test", name, "--", "--nocapture"])
-        .env("GRANARY_TEST_BINARY", server);
+/// Runs a test at the size that it is about; that it ran no test is a failure too.
+fn test(command: &mut Command, server: &Path) -> Result<()> {
+    command.arg("--nocapture").env("GRANARY_TEST_BINARY", server);
     let mut totals = Totals::default();
-    let code = process::run_watched(cargo, |line| {
+    let code = process::run_watched(command, |line| {
         println!("{line}");
         totals.add_closing_line(line);
     })?;
