@@ -59,6 +59,7 @@ fn tier_job() -> TierJobReport {
         objects_found: 3,
         listed: true,
         objects_failed: 1,
+        objects_without_room: 2,
         last_failure: Some("k: why".to_owned()),
         bytes_copied: 4,
         bytes_left: 5,

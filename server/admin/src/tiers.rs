@@ -55,7 +55,8 @@ pub struct TierList {
     /// Copies on SSDs of what lies on disks.
     #[serde(default)]
     pub warm: WarmReport,
-    /// Writes that went to the disks as the SSDs were full, since the node that was asked was started, and by it.
+    /// How often bytes went to the disks as the SSDs were full, since the node that was asked was started, and by it. One write of a
+    /// client may be several times, deletes have records too, and small objects that are packed together are one.
     #[serde(default)]
     pub spilled: u64,
     /// Writes of clients that it refused as drives were full.

@@ -167,6 +167,9 @@ pub struct TierJobReport {
     /// The last of these, and why.
     #[serde(default)]
     pub last_failure: Option<String>,
+    /// Objects for which there was no room on the SSDs; nobody tries them again.
+    #[serde(default)]
+    pub objects_without_room: u64,
     /// Bytes that were copied; of moves 0.
     pub bytes_copied: u64,
     /// Bytes of what was found and is not copied yet. Of very many restores it is reckoned from the first.

@@ -35,7 +35,8 @@ const BESIDE: &str = "
   (`NoSuchKey`). Appending is by `x-amz-write-offset-bytes`; the ETag is then no MD5, as on AWS.
 - **`If-None-Match` on writes** takes an ETag as well, and refuses what has that one; AWS takes `*` alone.
 - **Storage classes** lie on drives of their kind where a store has SSDs and disks, and are but names elsewhere ([tiers.md](tiers.md)).
-  A class that has no drives is `InvalidStorageClass`. Lifecycle rules move objects between them; of which length on, where they do not say,
+  A class that has no drives is `InvalidStorageClass`. Lifecycle rules move objects between them, to STANDARD_IA and ONEZONE_IA also before the
+  30 days that AWS wants; of which length on, where they do not say,
   `--transition-default-minimum-object-size` chooses between AWS's defaults of now and of before September 2024. GLACIER and DEEP_ARCHIVE must be
   restored before they are read: where there are SSDs beside disks the restore copies them there, is in progress until that is done, and
   `RestoreAlreadyInProgress` and `GlacierExpeditedRetrievalNotAvailable` are sent as at AWS; elsewhere it is done at once. INTELLIGENT_TIERING

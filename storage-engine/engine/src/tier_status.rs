@@ -111,7 +111,7 @@ impl Engine {
         Ok(tiers.into_values().collect())
     }
 
-    /// How many writes went to the disks as the SSDs were full, and how many of clients were refused as drives were, since this
+    /// How often bytes went to the disks as the SSDs were full, and how many writes of clients were refused as drives were, since this
     /// process was started.
     #[must_use]
     pub fn spilled_and_refused(&self) -> (u64, u64) {

@@ -210,7 +210,7 @@ fn text(status: &Status) -> String {
     }
     let since = "since the node that was asked was started";
     if status.spilled > 0 {
-        lines.push(format!("{} writes spilled to the disks {since}", status.spilled));
+        lines.push(format!("the disks were written in place of the SSDs {} times {since}", status.spilled));
     }
     if status.refused > 0 {
         lines.push(format!("{} writes were refused for want of room {since}", status.refused));

@@ -123,5 +123,8 @@ fn full_drives_are_wrong_unless_their_writes_go_elsewhere() {
     told.tiers.spilled = 6;
     let status = Status::of(&told);
     assert!(status.well);
-    assert!(text(&status).contains("full: writes spill to the disks\n6 writes spilled"));
+    assert!(
+        text(&status)
+            .contains("full: writes spill to the disks\nthe disks were written in place of the SSDs 6 times")
+    );
 }

@@ -52,6 +52,16 @@ fn objects(job: &TierJobReport) -> String {
     }
 }
 
+/// How it is with it. What found no room is told here: by the other numbers all is done.
+fn state(job: &TierJobReport) -> String {
+    let reason = job.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let no_room = match job.objects_without_room {
+        0 => String::new(),
+        objects => format!(", {objects} found no room"),
+    };
+    format!("{}{reason}{no_room}", word(&job.state))
+}
+
 fn row(job: &TierJobReport) -> Vec<String> {
     let dash = || "-".to_owned();
     // What is not listed yet may be more.
@@ -62,10 +72,7 @@ fn row(job: &TierJobReport) -> Vec<String> {
     vec![
         name(job),
         objects(job),
-        match &job.reason {
-            Some(reason) => format!("{}: {reason}", word(&job.state)),
-            None => word(&job.state),
-        },
+        state(job),
         format!("{} of {at_least}{}", job.objects_done, job.objects_found),
         job.objects_failed.to_string(),
         bytes(size(job.bytes_copied)),

@@ -18,6 +18,7 @@ fn job() -> TierJobReport {
         listed: false,
         objects_failed: 0,
         last_failure: None,
+        objects_without_room: 0,
         bytes_copied: 1 << 30,
         bytes_left: 2 << 30,
         seconds_left: Some(120),
@@ -57,6 +58,13 @@ fn a_row_tells_what_is_known_and_no_more() {
         ..job()
     };
     assert_eq!(row(&restore)[..2], ["restore Bulk", "archived objects"]);
+}
+
+/// A prefetch that found no room for most of what it was to copy looked as if it had copied all.
+#[test]
+fn a_job_that_found_no_room_tells_so() {
+    let full = TierJobReport { state: TierJobState::Done, objects_without_room: 14, ..job() };
+    assert_eq!(row(&full)[2], "done, 14 found no room");
 }
 
 /// What failed was in the metrics alone.

@@ -34,6 +34,7 @@ pub(super) fn report(job: TierJob) -> TierJobReport {
         listed: job.is_listed,
         objects_failed: job.failures.count,
         last_failure: job.failures.last,
+        objects_without_room: job.no_room,
         bytes_copied: job.copied_bytes,
         bytes_left: job.left_bytes,
         seconds_left: job.time_left.map(|left| left.as_secs()),

@@ -100,7 +100,7 @@ impl VolumePool {
         self.refused.fetch_add(writes, Ordering::Relaxed);
     }
 
-    /// How many writes went elsewhere, and how many of clients were refused, since the start.
+    /// How often bytes went elsewhere, and how many writes of clients were refused, since the start.
     pub(crate) fn spilled_and_refused(&self) -> (u64, u64) {
         (self.spilled.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
     }

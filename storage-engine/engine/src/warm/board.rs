@@ -186,6 +186,8 @@ pub struct TierJob {
     pub since: UnixMillis,
     /// Objects that were gone through.
     pub done: u64,
+    /// Those of them for which there was no room.
+    pub no_room: u64,
     /// Objects found so far, these included.
     pub found: u64,
     /// Whether there are no more.
@@ -225,6 +227,7 @@ impl TierJob {
             holder: node,
             since: job.began.unwrap_or(job.asked),
             done: job.copied + job.warm + job.changed + job.failed + job.no_room,
+            no_room: job.no_room,
             found: job.found,
             is_listed: job.is_listed,
             failures: Failures { count: job.failed, last: job.failure },
@@ -245,6 +248,7 @@ impl TierJob {
             holder,
             since,
             done: moved,
+            no_room: 0,
             found: moved.saturating_add(failures.count).saturating_add(moving),
             is_listed: !is_running,
             failures,
@@ -335,6 +339,7 @@ async fn restores(inner: &Arc<Inner>, holder: Option<NodeId>) -> Result<Vec<Tier
             holder,
             since,
             done: 0,
+            no_room: 0,
             found: versions,
             is_listed: true,
             failures: inner.warm.not_restored.of(kind),

@@ -35,8 +35,8 @@ fn record(state: WarmJobState, told: UnixMillis) -> Record {
 fn a_job_tells_how_long_it_takes() {
     let job = TierJob::of(record(WarmJobState::Running, NOW), true, NOW);
     assert_eq!(
-        (job.work, job.state.clone(), job.done, job.found),
-        (TierWork::Pin, TierJobState::Running, 9, 10)
+        (job.work, job.state.clone(), job.done, job.no_room, job.found),
+        (TierWork::Pin, TierJobState::Running, 9, 1, 10)
     );
     assert_eq!(job.failures, Failures { count: 2, last: Some("k: why".to_owned()) });
     assert_eq!(job.time_left, Some(Duration::from_secs(5)), "500 bytes at 100 bytes a second");
