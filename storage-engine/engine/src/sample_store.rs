@@ -1,14 +1,18 @@
 //! A store for unit tests.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use granary_types::{BucketName, DriveClass, ObjectKey, StorageClass};
 
 use crate::api::PutOptions;
 use crate::sample_body::SampleBody;
+use crate::warm::WarmJobState;
 use crate::{Engine, EngineOptions};
+
+/// Drives of a store that has both tiers.
+pub(crate) const TIERED: [DriveClass; 2] = [DriveClass::Ssd, DriveClass::Hdd];
 
 /// How long an object is that is not packed with others.
 pub(crate) const LARGE_BYTES: usize = 300_000;
@@ -43,4 +47,16 @@ pub(crate) async fn open(dir: &Path, classes: &[DriveClass]) -> Engine {
 pub(crate) async fn put_large(engine: &Engine, storage_class: StorageClass) {
     let ((bucket, key), options) = (place(), PutOptions { storage_class, ..PutOptions::default() });
     engine.put_object(&bucket, &key, options, &mut large_body()).await.unwrap();
+}
+
+/// A new store on an SSD and a disk, with a large object on the disk that was copied to the SSD.
+pub(crate) async fn make_warm(dir: &Path) -> Engine {
+    let engine = make(dir, &TIERED).await;
+    put_large(&engine, StorageClass::StandardIa).await;
+    let (job, begun) = (engine.prefetch(&place().0, "").await.unwrap(), Instant::now());
+    while engine.warm_job(job).unwrap().state == WarmJobState::Running {
+        assert!(begun.elapsed() < Duration::from_mins(1), "it is not copied");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    engine
 }

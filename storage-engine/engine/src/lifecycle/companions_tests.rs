@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use futures::future::join_all;
 use granary_metadata::{Bucket, BucketChange, BucketLock, Bypass, LegalHold, ObjectLock, ObjectRow};
-use granary_types::{BucketName, DriveClass, ObjectKey, StorageClass, VolumeId};
+use granary_types::{BucketName, ObjectKey, StorageClass, VolumeId};
 
 use super::super::pass::Batch;
 use super::super::place::Place;
@@ -15,14 +15,13 @@ use super::*;
 use crate::Engine;
 use crate::api::{ByteRange, DeleteEntry, PutOptions};
 use crate::sample_body::SampleBody;
-use crate::sample_store::{make, place};
+use crate::sample_store::{TIERED, make, place};
 use crate::transit::{Moved, transit};
 
 const EACH: usize = 8;
 /// Those that a rule moves, and others.
 const MOVING: [&str; 5] = ["due", "held", "replaced", "hidden", "erased"];
 const OTHERS: [&str; 3] = ["young", "kept", "tagged"];
-const TIERED: [DriveClass; 2] = [DriveClass::Ssd, DriveClass::Hdd];
 
 fn other_bucket() -> BucketName {
     BucketName::new("other").unwrap()

@@ -1,7 +1,9 @@
 //! Reading what is packed in stripes that lie close to each other: one long piece of every column that holds any of it.
 //!
 //! Stripe by stripe, a disk would be asked for a header and for each block. It reads half a MiB in the time in which it finds a
-//! place, so what lies between two stripes is read with them, if it is less. Only the columns that hold something wanted are read.
+//! place, so what lies between two stripes is read with them, if it is less. Of each column no more is read
+//! than from the first to the last stripe of which it holds something wanted.
+//!
 //! A stripe of which a piece does not have all, as its block is damaged or longer than was to be seen, is read by itself.
 
 use std::collections::{BTreeMap, BTreeSet};

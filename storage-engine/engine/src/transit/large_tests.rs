@@ -2,13 +2,13 @@ use std::time::{Duration, Instant};
 
 use granary_metadata::conformance::sample;
 use granary_metadata::{PartRef, VolumeRow, VolumeState};
-use granary_types::{DriveClass, Etag, PartNumber};
+use granary_types::{Etag, PartNumber};
 
 use super::*;
 use crate::Engine;
 use crate::api::{CompleteOptions, UploadOptions};
 use crate::maintain::{compact_volume, destination};
-use crate::sample_store::{large_body, make, place, put_large};
+use crate::sample_store::{TIERED, large_body, make, place, put_large};
 
 #[test]
 fn parts_of_encrypted_uploads_are_bound_to_their_blobs_and_others_are_not() {
@@ -40,8 +40,6 @@ async fn sealed(engine: &Engine, id: VolumeId) -> VolumeRow {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
-
-const TIERED: [DriveClass; 2] = [DriveClass::Ssd, DriveClass::Hdd];
 
 fn apart<'a>(inner: &'a Arc<Inner>, record: Vec<u8>, content: &Content, copies: &'a Copies) -> Apart<'a> {
     let tier = inner.pool.tiers.for_writing(StorageClass::StandardIa).unwrap();

@@ -1,32 +1,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-use std::path::Path;
-use std::time::{Duration, Instant};
-
 use granary_metadata::{BlobApart, NewBlob, Transition, TransitionApart, VolumeState};
-use granary_types::{BlobId, DriveClass, StorageClass, VolumeId};
+use granary_types::{BlobId, VolumeId};
 
 use super::*;
 use crate::Engine;
 use crate::api::ByteRange;
 use crate::maintain::compact_volume;
 use crate::rename::whole;
-use crate::sample_store::{LARGE_BYTES, make, open, place, put_large};
-use crate::warm::WarmJobState;
-
-const TIERED: [DriveClass; 2] = [DriveClass::Ssd, DriveClass::Hdd];
-
-/// A store on an SSD and a disk, with a large object on the disk that was copied to the SSD.
-async fn open_warm(dir: &Path) -> Engine {
-    let engine = make(dir, &TIERED).await;
-    put_large(&engine, StorageClass::StandardIa).await;
-    let (job, begun) = (engine.prefetch(&place().0, "").await.unwrap(), Instant::now());
-    while engine.warm_job(job).unwrap().state == WarmJobState::Running {
-        assert!(begun.elapsed() < Duration::from_mins(1), "it is not copied");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    engine
-}
+use crate::sample_store::{LARGE_BYTES, TIERED, make_warm, open, place};
 
 /// Where the copy lies.
 async fn copy_of(engine: &Engine, row: &ObjectRow) -> Vec<VolumeId> {
@@ -41,7 +23,7 @@ async fn copy_of(engine: &Engine, row: &ObjectRow) -> Vec<VolumeId> {
 async fn a_copy_is_compacted_whose_version_refers_to_another_blob_since() {
     let dir = tempfile::tempdir().unwrap();
     let (bucket, key) = place();
-    let engine = open_warm(dir.path()).await;
+    let engine = make_warm(dir.path()).await;
     let row = engine.open_object(&bucket, &key, None).await.unwrap().row.clone();
     let (object, from) = (&row.object, row.object.content.parts()[0].blob);
     let store = &engine.inner.store;

@@ -212,7 +212,6 @@ impl Walk<'_> {
         };
         let mut left_bytes: u64 = wishes.iter().map(|wish| wish.row.object.length_bytes).sum();
         let mut tell = |made: Made| {
-            let before_bytes = left_bytes;
             self.job.change(|job| {
                 let ended_bytes = match made {
                     Made::Copy(bytes) => {
@@ -234,8 +233,8 @@ impl Walk<'_> {
                         wish.row.object.length_bytes
                     }
                 };
-                left_bytes = before_bytes.saturating_sub(ended_bytes);
-                job.left_bytes = job.left_bytes.saturating_sub(before_bytes - left_bytes);
+                left_bytes = left_bytes.saturating_sub(ended_bytes);
+                job.left_bytes = job.left_bytes.saturating_sub(ended_bytes);
             });
         };
         let made = make_copies(self.inner, by_place(wishes), (self.pace, claims), &mut tell).await;

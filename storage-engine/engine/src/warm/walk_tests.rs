@@ -1,24 +1,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use granary_types::{DriveClass, StorageClass};
-
 use super::super::room::drop_copies;
 use super::*;
-use crate::sample_store::{LARGE_BYTES, make, place, put_large};
-use crate::warm::WarmJobState;
+use crate::sample_store::{LARGE_BYTES, make_warm, place};
 
 /// While a walk lists, what it copies makes room; a copy that had to go between being found and being kept counted as there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_was_evicted_while_it_was_to_be_kept_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let (name, key) = place();
-    let engine = make(dir.path(), &[DriveClass::Ssd, DriveClass::Hdd]).await;
-    put_large(&engine, StorageClass::StandardIa).await;
-    let (job, begun) = (engine.prefetch(&name, "").await.unwrap(), Instant::now());
-    while engine.warm_job(job).unwrap().state == WarmJobState::Running {
-        assert!(begun.elapsed() < Duration::from_mins(1), "it is not copied");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let engine = make_warm(dir.path()).await;
     let object = engine.open_object(&name, &key, None).await.unwrap().row.clone();
     let (bucket, write) = (engine.bucket(&name).await.unwrap().id, object.object.write);
     let row = engine.inner.store.object_warmth(bucket, &key, write).await.unwrap().unwrap();
