@@ -165,6 +165,18 @@ def test_a_refused_body_spoiled_the_connection(server, key):
     link.close()
 
 
+def test_the_answer_to_a_large_body_that_is_refused_unread_was_lost(server, bucket):
+    body = bytes(64 * 1024 * 1024)
+    large = {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
+    refusals = [
+        (f"/no-{bucket}/k", {}, SECRET_KEY, (404, "NoSuchBucket")),
+        (f"/{bucket}/k", {}, "wrong", (403, "SignatureDoesNotMatch")),
+        (f"/{bucket}/k", {"x-amz-storage-class": "NO_SUCH"}, SECRET_KEY, (400, "InvalidStorageClass")),
+    ]
+    for target, headers, secret, outcome in refusals:
+        assert send(server, "PUT", target, large | headers, body, secret).outcome == outcome
+
+
 def test_a_refused_expectation_asked_for_the_body(server, key):
     headers = head_of(server, "PUT", key[0], {"If-None-Match": "*"}, b"new")
     lines = [f"PUT {key[0]} HTTP/1.1", "Host: " + server.host, "Expect: 100-continue", "Content-Length: 3"]

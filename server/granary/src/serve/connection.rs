@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bytes::Bytes;
 use granary_auth::Peer;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -23,6 +24,7 @@ use tokio_rustls::rustls::ProtocolVersion;
 use super::dispatch::App;
 use super::expect::Expectation;
 use super::limits::Limits;
+use super::linger::Unread;
 use super::listener::Shutdown;
 use super::protocol::{Prefixed, Protocol, detect};
 use super::refusal::{Refusing, SinceRequest};
@@ -105,7 +107,10 @@ struct Answering {
 }
 
 impl Answering {
-    async fn answer(&self, mut request: http::Request<Incoming>) -> http::Response<axum::body::Body> {
+    async fn answer<B>(&self, mut request: http::Request<B>) -> http::Response<axum::body::Body>
+    where
+        B: http_body::Body<Data = Bytes, Error = hyper::Error> + Send + 'static,
+    {
         request.extensions_mut().insert(self.peer);
         self.app.answer(request).await
     }
@@ -115,12 +120,13 @@ async fn serve_http1<T>(stream: Prefixed<T>, app: Answering, limits: Limits, shu
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let since = SinceRequest::default();
-    let io = TokioIo::new(Refusing::new(stream, limits.max_header_bytes, since.clone()));
+    let (since, unread) = (SinceRequest::default(), Unread::default());
+    let io = TokioIo::new(Refusing::new(stream, limits.max_header_bytes, since.clone(), unread.clone()));
     let service = service_fn(move |request: http::Request<Incoming>| {
         since.reset();
         let app = app.clone();
         let expectation = Expectation::of(&request);
+        let request = request.map(|body| unread.watch(body));
         async move {
             let mut response = app.answer(request).await;
             expectation.settle(&mut response);

@@ -8,6 +8,7 @@ pub mod expect;
 mod identities;
 mod issuers;
 pub mod limits;
+pub mod linger;
 pub mod listener;
 mod losses;
 mod moves;

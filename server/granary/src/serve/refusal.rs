@@ -2,15 +2,13 @@
 //!
 //! A head that was read is refused by [`super::dispatch`]. One that hyper gives up reading (beyond its buffer, or with
 //! more than 100 headers) it answers itself, with a bare 431 and no way to say otherwise; S3's clients read 400 and an
-//! XML document. So hyper's answer is replaced on its way out, and the rest of the head is read for a moment, because
-//! closing on unread bytes resets the connection before the client has read the answer.
+//! XML document. So hyper's answer is replaced on its way out.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -18,7 +16,8 @@ use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+
+use super::linger::{Linger, Unread};
 
 /// How hyper's answer begins. Nothing else here answers 431.
 const HYPERS: &[u8] = b"HTTP/1.1 431 ";
@@ -26,9 +25,6 @@ const HYPERS: &[u8] = b"HTTP/1.1 431 ";
 const HYPERS_BYTES_MAX: usize = 256;
 /// The shortest head that hyper gives up: 101 headers of four bytes. What is read of one shows that there is one.
 const REFUSED_HEAD_BYTES_MIN: usize = 404;
-/// How much of the rest is read, and for how long.
-const DISCARD_BYTES_MAX: usize = 4 * 1024 * 1024;
-const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 fn document(limit_bytes: usize) -> String {
     format!(
@@ -89,11 +85,12 @@ impl SinceRequest {
     }
 }
 
-/// A stream that replaces hyper's refusal.
+/// A stream that replaces hyper's refusal, and lingers when it is closed.
 pub struct Refusing<T> {
     io: T,
     limit_bytes: usize,
     since: SinceRequest,
+    linger: Linger,
     state: State,
 }
 
@@ -102,14 +99,15 @@ enum State {
     Serving,
     /// What is left of ours.
     Sending(Bytes),
-    /// It is out; the rest of the head is thrown away until then.
-    Discarding { until: Pin<Box<Sleep>>, left_bytes: usize },
+    /// It is out.
+    Sent,
 }
 
 impl<T> Refusing<T> {
-    /// Wraps the stream of a connection whose heads may have `limit_bytes`.
-    pub fn new(io: T, limit_bytes: usize, since: SinceRequest) -> Self {
-        Self { io, limit_bytes, since, state: State::Serving }
+    /// Wraps the stream of a connection whose heads may have `limit_bytes`. What the client
+    /// sends and nobody reads is `unread`.
+    pub fn new(io: T, limit_bytes: usize, since: SinceRequest, unread: Unread) -> Self {
+        Self { io, limit_bytes, since, linger: Linger::new(unread), state: State::Serving }
     }
 }
 
@@ -130,8 +128,7 @@ impl<T: AsyncWrite + Unpin> Refusing<T> {
         while let State::Sending(left) = &mut self.state {
             if left.is_empty() {
                 ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-                let until = Box::pin(sleep(DISCARD_TIME));
-                self.state = State::Discarding { until, left_bytes: DISCARD_BYTES_MAX };
+                self.state = State::Sent;
                 break;
             }
             let written = ready!(Pin::new(&mut self.io).poll_write(cx, left))?;
@@ -153,6 +150,7 @@ impl<T: AsyncWrite + Unpin> Refusing<T> {
             if !is_hypers(buffers) || !self.since.could_be_refused() {
                 return None;
             }
+            self.linger.begin();
             self.state = State::Sending(raw(self.limit_bytes));
         }
         let length = buffers.iter().map(|buffer| buffer.len()).sum();
@@ -160,26 +158,6 @@ impl<T: AsyncWrite + Unpin> Refusing<T> {
             Poll::Ready(sent) => Poll::Ready(sent.map(|()| length)),
             Poll::Pending => Poll::Pending,
         })
-    }
-}
-
-impl<T: AsyncRead + Unpin> Refusing<T> {
-    /// Reads what the client still sends, within bounds. Errors end it as the end does.
-    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let State::Discarding { until, left_bytes } = &mut self.state else { return Poll::Ready(()) };
-        let mut space = [0; 4096];
-        while *left_bytes > 0 && until.as_mut().poll(cx).is_pending() {
-            let mut buffer = ReadBuf::new(&mut space);
-            match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    *left_bytes = left_bytes.saturating_sub(buffer.filled().len());
-                }
-                Poll::Ready(_) => break,
-            }
-        }
-        *left_bytes = 0;
-        Poll::Ready(())
     }
 }
 
@@ -226,7 +204,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Refusing<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refusal(cx))?;
-        ready!(self.poll_discard(cx));
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let this = &mut *self;
+        this.linger.poll_shutdown(&mut this.io, cx)
     }
 }
