@@ -153,9 +153,8 @@ async fn wait_for_drives(node: &mut Started, drives: usize) -> Result<()> {
 /// How many drives of a list can be used.
 fn online(listed: &str) -> usize {
     let listed: Value = serde_json::from_str(listed).unwrap_or_default();
-    let drives = listed.get("drives").and_then(Value::as_array);
     let is_online = |drive: &&Value| drive.get("state").and_then(Value::as_str) == Some("online");
-    drives.map_or(0, |drives| drives.iter().filter(is_online).count())
+    listed.as_array().map_or(0, |drives| drives.iter().filter(is_online).count())
 }
 
 fn target_of(nodes: &[Started]) -> Result<Target> {
