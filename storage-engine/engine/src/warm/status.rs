@@ -10,7 +10,7 @@ use super::copy::Pace;
 use super::jobs::{WarmJob, WarmJobId, WarmJobKind, WarmJobState};
 use super::pins::{Pin, PinStatus, all, prefixes, set};
 use super::room::account_of;
-use super::walk::{Walk, unpin};
+use super::walk::{Walk, Walked, unpin};
 use crate::engine::{Engine, Inner};
 use crate::error::{EngineError, Result};
 
@@ -146,7 +146,8 @@ impl Engine {
                 Walk { inner: &inner, bucket: id, prefix: &prefix, kind, pace, job: &job }.run().await
             };
             let state = match told.while_at_work(work).await {
-                Ok(()) => WarmJobState::Done,
+                Ok(Walked::Whole) => WarmJobState::Done,
+                Ok(Walked::Unpinned) => WarmJobState::Failed("the prefix was unpinned meanwhile".to_owned()),
                 Err(error) => WarmJobState::Failed(error.to_string()),
             };
             told.end(state).await;

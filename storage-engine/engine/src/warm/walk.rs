@@ -32,6 +32,15 @@ const LOOKS: usize = 256;
 /// Changes of one commit.
 const CHANGES_MAX: usize = 500;
 
+/// How a walk ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Walked {
+    /// Everything was gone through.
+    Whole,
+    /// The prefix was unpinned meanwhile, and the rest was left.
+    Unpinned,
+}
+
 /// A walk over a prefix.
 pub(super) struct Walk<'a> {
     pub(super) inner: &'a Arc<Inner>,
@@ -44,12 +53,29 @@ pub(super) struct Walk<'a> {
 
 impl Walk<'_> {
     /// Gives every object of the prefix a copy that may have one. While some are copied, the next are listed.
-    pub(super) async fn run(&self) -> Result<()> {
+    pub(super) async fn run(&self) -> Result<Walked> {
         let began = UnixMillis::now();
         let (sender, receiver) = mpsc::channel(1);
         let (listed, copied) = join(self.list(began, sender), self.copy_all(began, receiver)).await;
         self.job.change(|job| job.left_bytes = 0);
-        copied.and(listed)
+        copied.and(listed)?;
+        if self.is_wanted().await? {
+            return Ok(Walked::Whole);
+        }
+        // Who unpinned let go of what was there then.
+        unpin(self.inner, self.bucket, self.prefix).await?;
+        Ok(Walked::Unpinned)
+    }
+
+    /// Whether the copies are wanted still: not those for a pin that is no more, whoever took it away.
+    async fn is_wanted(&self) -> Result<bool> {
+        match self.kind {
+            WarmJobKind::Prefetch => Ok(true),
+            WarmJobKind::Pin => {
+                let pinned = prefixes(self.inner, self.bucket).await?;
+                Ok(pinned.iter().any(|prefix| prefix == self.prefix))
+            }
+        }
     }
 
     /// Lists the prefix, as far as somebody takes what needs a copy.
@@ -57,6 +83,9 @@ impl Walk<'_> {
         let (mut after, mut more) = (None, true);
         while more {
             let Ok(room) = wanted.reserve().await else { return Ok(()) };
+            if !self.is_wanted().await? {
+                return Ok(());
+            }
             let mut wishes = Vec::new();
             while more && is_too_little(&wishes) && !wanted.is_closed() {
                 let query = ListQuery {
@@ -80,6 +109,9 @@ impl Walk<'_> {
 
     async fn copy_all(&self, began: UnixMillis, mut wanted: mpsc::Receiver<Vec<Wish>>) -> Result<()> {
         while let Some(wishes) = wanted.recv().await {
+            if !self.is_wanted().await? {
+                return Ok(());
+            }
             self.copy(wishes, began).await?;
         }
         Ok(())

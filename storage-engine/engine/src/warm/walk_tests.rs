@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use super::super::pins::{Pin, set};
 use super::super::room::drop_copies;
 use super::*;
 use crate::sample_store::{LARGE_BYTES, make_warm, place};
@@ -31,5 +32,40 @@ async fn a_copy_that_was_evicted_while_it_was_to_be_kept_is_made_again() {
         job.change(|job| told = (job.warm, job.left_bytes));
         assert_eq!(told, if is_evicted { (0, LARGE_BYTES as u64) } else { (1, 0) });
     }
+    engine.close().await.unwrap();
+}
+
+/// A pin went on to copy for hours after it was unpinned.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_went_on_after_it_was_unpinned() {
+    let dir = tempfile::tempdir().unwrap();
+    let (name, key) = place();
+    let engine = make_warm(dir.path()).await;
+    let inner = &engine.inner;
+    let object = engine.open_object(&name, &key, None).await.unwrap().row.clone();
+    let (bucket, write) = (engine.bucket(&name).await.unwrap().id, object.object.write);
+    let row = inner.store.object_warmth(bucket, &key, write).await.unwrap().unwrap();
+    drop_copies(inner, &[WarmVersion { bucket, key: key.clone(), write, row }], "room").await.unwrap();
+
+    for pin in [Pin::Unpinned, Pin::Pinned] {
+        set(inner, bucket, "", pin).await.unwrap();
+        let (_, job) = WarmJobs::default().begin(WarmJobKind::Pin, name.clone(), String::new());
+        let (pace, kind) = (Pace::Urgent, WarmJobKind::Pin);
+        let walk = Walk { inner, bucket, prefix: "", kind, pace, job: &job };
+        let walked = walk.run().await.unwrap();
+        let is_pinned = pin == Pin::Pinned;
+        assert_eq!(
+            (walked, job.shown().copied),
+            if is_pinned { (Walked::Whole, 1) } else { (Walked::Unpinned, 0) }
+        );
+    }
+    // What the last batch made is let go of by who made it, if it was not there when the prefix was unpinned.
+    set(inner, bucket, "", Pin::Unpinned).await.unwrap();
+    let (_, job) = WarmJobs::default().begin(WarmJobKind::Pin, name.clone(), String::new());
+    let (pace, kind) = (Pace::Urgent, WarmJobKind::Pin);
+    let walk = Walk { inner, bucket, prefix: "", kind, pace, job: &job };
+    assert_eq!(walk.run().await.unwrap(), Walked::Unpinned);
+    let row = inner.store.object_warmth(bucket, &key, write).await.unwrap().unwrap();
+    assert_eq!(row.kind, WarmKind::Prefetched);
     engine.close().await.unwrap();
 }
