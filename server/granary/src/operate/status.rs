@@ -220,4 +220,4 @@ fn text(status: &Status) -> String {
 
 #[cfg(test)]
 #[path = "status_tests.rs"]
-mod tests;
+pub(super) mod tests;

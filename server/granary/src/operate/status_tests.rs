@@ -22,7 +22,7 @@ fn drive(path: &str, state: DriveState) -> DriveReport {
     }
 }
 
-fn tier(class: DriveClass, full: bool, spills: bool) -> TierReport {
+pub(in super::super) fn tier(class: DriveClass, full: bool, spills: bool) -> TierReport {
     TierReport {
         class: Some(class),
         drives: 3,

@@ -23,11 +23,25 @@ pub async fn list_tiers(target: &Target, format: OutputFormat) -> Result<()> {
     print_line("")?;
     let header = ["DRIVES", "COUNT", "CAPACITY", "FREE", "USED", "VOLUMES", "STORED", "LIVE", "LIVE PART"];
     print_line(&table(&header, &list.tiers.iter().map(tier_row).collect::<Vec<_>>()))?;
+    for note in list.tiers.iter().filter_map(note) {
+        print_line(&note)?;
+    }
     if list.warm.limit_bytes == 0 {
         return Ok(());
     }
     print_line("")?;
     print_line(&warm_line(&list.warm))
+}
+
+/// What the numbers of a tier do not say by themselves.
+fn note(tier: &TierReport) -> Option<String> {
+    let Some(class) = tier.class else {
+        let why = "as those from before the store had both, or before a drive changed its class";
+        return Some(format!("Mixed: volumes that lie on drives of several classes, {why}."));
+    };
+    let then =
+        if tier.spills { "what is written to them goes to the disks" } else { "writes to them are refused" };
+    tier.full.then(|| format!("The drives of class {class} are full: {then}."))
 }
 
 /// What copies on SSDs of what lies on disks come to, in a line.
@@ -66,3 +80,7 @@ fn tier_row(tier: &TierReport) -> Vec<String> {
         tier.live_fraction.map_or_else(|| "-".to_owned(), percent),
     ]
 }
+
+#[cfg(test)]
+#[path = "tiers_tests.rs"]
+mod tests;
