@@ -70,8 +70,9 @@ fn deaths() -> Vec<Death> {
     all.extend(points(Scene::Labels, &["after_labels"]));
     all.extend(points(Scene::Parted, &large));
     // Who died has forgotten the copies that counted already, and the other object gets its own. If half of an object is on the
-    // disks, compaction may put that back, and then both get copies of all.
-    let twice = [1..=1, 1..=2, 2..=2, 2..=2];
+    // disks, compaction may put that back, and then both get copies of all; or it frees what the other one is read from, which has
+    // its turn after the copies are forgotten then.
+    let twice = [1..=2, 1..=2, 2..=2, 2..=2];
     let of_two = ["after_blob", "after_verify_before_commit", "after_commit", "after_verify_before_commit:2"];
     let shared = points(Scene::Shared, &of_two).into_iter().zip(twice);
     all.extend(shared.map(|(death, twice)| Death { twice, ..death }));
