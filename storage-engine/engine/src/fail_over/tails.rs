@@ -214,7 +214,7 @@ async fn find_columns(inner: &Inner, id: VolumeId, codes: (u8, u8)) -> Result<Ve
     let places = guess(&found, usize::from(codes.1), (&silent, &all))?;
     for (column, (place, found)) in (0_u8..).zip(places.into_iter().zip(&found)) {
         if found.is_none() {
-            inner.damage.report(id, column);
+            inner.damage.report(id, column, place);
         }
         drives.push(match place {
             Some(drive) => drive,

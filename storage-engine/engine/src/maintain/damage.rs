@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use granary_types::VolumeId;
+use granary_types::{DriveId, VolumeId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -27,7 +27,8 @@ pub(crate) struct DamageLog {
 
 #[derive(Default)]
 struct State {
-    columns: BTreeSet<(VolumeId, u8)>,
+    /// With the drive that each was on, where that is known.
+    columns: BTreeMap<(VolumeId, u8), Option<DriveId>>,
     /// Volumes that could not be healed.
     paused: HashMap<VolumeId, Paused>,
 }
@@ -51,15 +52,19 @@ impl State {
 
     fn columns_of(&self, volume: VolumeId) -> BTreeSet<u8> {
         let all = self.columns.range((volume, u8::MIN)..=(volume, u8::MAX));
-        all.map(|(_, column)| *column).collect()
+        all.map(|((_, column), _)| *column).collect()
     }
 }
 
 impl DamageLog {
-    /// Notes a column. Beyond a bound reports are dropped: the next read or scrub reports again.
-    pub(crate) fn report(&self, volume: VolumeId, column: u8) {
+    /// Notes a column that is on `drive`. Beyond a bound reports are dropped: the next read or scrub reports again.
+    pub(crate) fn report(&self, volume: VolumeId, column: u8, drive: Option<DriveId>) {
         let mut state = self.state.lock();
-        if state.columns.len() < REPORTS_MAX && state.columns.insert((volume, column)) {
+        if let Some(known) = state.columns.get_mut(&(volume, column)) {
+            // One of the two is from before the column went to another drive, and nothing says which.
+            *known = known.filter(|known| drive == Some(*known));
+        } else if state.columns.len() < REPORTS_MAX {
+            state.columns.insert((volume, column), drive);
             metrics::counter!("granary_shards_damaged_total").increment(1);
             if state.is_due(volume) {
                 self.reported.notify_one();
@@ -81,7 +86,7 @@ impl DamageLog {
     pub(crate) fn due(&self) -> Vec<VolumeId> {
         let state = self.state.lock();
         let mut counts: BTreeMap<VolumeId, usize> = BTreeMap::new();
-        for (volume, _) in state.columns.iter().filter(|(volume, _)| state.is_due(*volume)) {
+        for (volume, _) in state.columns.keys().filter(|(volume, _)| state.is_due(*volume)) {
             *counts.entry(*volume).or_default() += 1;
         }
         drop(state);
@@ -110,7 +115,7 @@ impl DamageLog {
         let mut state = self.state.lock();
         for column in columns {
             if state.columns.len() < REPORTS_MAX {
-                state.columns.insert((volume, *column));
+                state.columns.entry((volume, *column)).or_default();
             }
         }
     }
@@ -118,6 +123,15 @@ impl DamageLog {
     /// A column was written anew: what was reported of it is true no more.
     pub(crate) fn healed(&self, volume: VolumeId, column: u8) {
         self.state.lock().columns.remove(&(volume, column));
+    }
+
+    /// The columns of a volume are on these drives: what was reported of others is true no more. Another node has healed or moved
+    /// them, and anew written columns are whole.
+    pub(crate) fn learn(&self, volume: VolumeId, drives: &[DriveId]) {
+        let is_there = |column: u8, drive: &Option<DriveId>| {
+            drive.is_none_or(|drive| drives.get(usize::from(column)).is_none_or(|now| *now == drive))
+        };
+        self.state.lock().columns.retain(|(of, column), drive| *of != volume || is_there(*column, drive));
     }
 
     /// The volume is whole.

@@ -7,8 +7,8 @@ fn volume(n: u8) -> VolumeId {
 #[test]
 fn what_could_not_be_healed_is_kept_until_a_node_is_back() {
     let log = DamageLog::default();
-    log.report(volume(1), 3);
-    log.report(volume(2), 0);
+    log.report(volume(1), 3, None);
+    log.report(volume(2), 0, None);
     assert_eq!(log.due(), [volume(1), volume(2)]);
     let taken = log.take(volume(1));
     assert_eq!((&taken, log.take(volume(2)).len()), (&BTreeSet::from([3]), 1));
@@ -18,7 +18,7 @@ fn what_could_not_be_healed_is_kept_until_a_node_is_back() {
     log.finish(volume(2));
     assert!(log.due().is_empty());
     // Another reader meets the same.
-    log.report(volume(1), 4);
+    log.report(volume(1), 4, None);
     assert!(log.due().is_empty());
     log.resume();
     assert_eq!(log.due(), [volume(1)]);
@@ -30,7 +30,7 @@ fn what_could_not_be_healed_is_kept_until_a_node_is_back() {
 fn what_is_least_safe_comes_first() {
     let log = DamageLog::default();
     for (number, column) in [(1, 0), (2, 0), (2, 5), (3, 1)] {
-        log.report(volume(number), column);
+        log.report(volume(number), column, None);
     }
     assert_eq!(log.due(), [volume(2), volume(1), volume(3)]);
     log.forget(volume(1));
@@ -40,10 +40,10 @@ fn what_is_least_safe_comes_first() {
 #[test]
 fn what_is_reported_while_a_volume_is_healed_is_kept_but_for_the_columns_written_anew() {
     let log = DamageLog::default();
-    log.report(volume(1), 0);
-    log.report(volume(1), 1);
+    log.report(volume(1), 0, None);
+    log.report(volume(1), 1, None);
     assert_eq!(log.take(volume(1)).len(), 2);
-    (0..4).for_each(|column| log.report(volume(1), column));
+    (0..4).for_each(|column| log.report(volume(1), column, None));
     log.healed(volume(1), 0);
     log.healed(volume(1), 1);
     log.finish(volume(1));
@@ -53,7 +53,7 @@ fn what_is_reported_while_a_volume_is_healed_is_kept_but_for_the_columns_written
 #[tokio::test]
 async fn what_a_round_left_is_gone_on_with_at_once() {
     let log = DamageLog::default();
-    log.report(volume(1), 0);
+    log.report(volume(1), 0, None);
     log.reported().await;
     log.remind();
     log.reported().await;
@@ -76,7 +76,7 @@ fn each_pause_is_longer_and_none_is_endless() {
 #[test]
 fn meeting_another_node_at_work_doubled_the_pause_as_a_heal_that_failed() {
     let log = DamageLog::default();
-    log.report(volume(1), 0);
+    log.report(volume(1), 0, None);
     let paused = |log: &DamageLog| log.state.lock().paused.get(&volume(1)).map(|it| (it.rest, it.pause));
     (0..20).for_each(|_| log.leave_to_others(volume(1)));
     assert_eq!(paused(&log), Some((OTHERS_PAUSE, Duration::ZERO)));
@@ -88,4 +88,22 @@ fn meeting_another_node_at_work_doubled_the_pause_as_a_heal_that_failed() {
     assert_eq!(paused(&log), Some((PAUSE_MIN * 2, PAUSE_MIN * 2)));
     log.finish(volume(1));
     assert_eq!(log.due(), [volume(1)]);
+}
+
+/// Of what several nodes had reported, each healed all: it read the volume, and wrote a column anew that another node had put on another
+/// drive meanwhile.
+#[test]
+fn what_another_node_had_healed_was_healed_again() {
+    let log = DamageLog::default();
+    let drive = |n: u8| DriveId::from_bytes([n; 16]);
+    log.report(volume(1), 0, Some(drive(1)));
+    log.report(volume(1), 1, Some(drive(2)));
+    log.report(volume(1), 2, None);
+    log.report(volume(2), 0, Some(drive(1)));
+    // One was reported of the old drive, and is damaged on the new one as well.
+    log.report(volume(1), 3, Some(drive(4)));
+    log.report(volume(1), 3, Some(drive(8)));
+    log.learn(volume(1), &[drive(9), drive(2), drive(3), drive(8)]);
+    assert_eq!(log.columns(volume(1)), BTreeSet::from([1, 2, 3]));
+    assert_eq!(log.columns(volume(2)), BTreeSet::from([0]));
 }

@@ -92,7 +92,7 @@ async fn missing(inner: &Inner, view: &VolumeView) -> Result<BTreeSet<u8>> {
     }
     let Some(away) = away else { return Ok(missing) };
     // What is lost is healed when the rest can be read again, whether anybody reads it then or not.
-    missing.iter().for_each(|column| inner.damage.report(view.id, *column));
+    missing.iter().for_each(|column| inner.damage.report(view.id, *column, view.drive(*column)));
     Err(away.into())
 }
 
@@ -134,9 +134,10 @@ async fn heal_if_possible(inner: &Arc<Inner>, id: VolumeId) -> Result<Healed> {
         inner.damage.forget(id);
         return Ok(Healed::default());
     };
+    inner.damage.learn(id, &row.volume.drives);
     let columns = inner.damage.columns(id);
     if columns.is_empty() {
-        // A task has come to the volume first.
+        // A task or another node has come to the volume first.
         return Ok(Healed::default());
     }
     if columns.iter().all(|column| target_drive(inner, &row, *column).is_none()) {
@@ -180,6 +181,12 @@ pub(crate) async fn heal_volume(
             return Ok(Healed::default());
         }
     };
+    inner.damage.learn(id, &row.volume.drives);
+    if asked == Asked::ByReports && inner.damage.columns(id).is_empty() {
+        // Who held the lease before has healed it.
+        inner.damage.finish(id);
+        return Ok(Healed::default());
+    }
     // A column that is rebuilt ends where the metadata says, and what lies behind may be what a fail-over lost. By now it is known
     // whether the row is from before one.
     if inner.is_regressed() {

@@ -9,7 +9,7 @@ use granary_types::VolumeId;
 const RECENT_MAX: usize = 10_000;
 
 /// Who wants a volume healed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// Readers, by what they reported.
     ByReports,

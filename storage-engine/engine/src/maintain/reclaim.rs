@@ -220,7 +220,7 @@ impl Reclaimer {
                 waiting.insert(key);
                 if due(&mut self.missing, key, inner.options.grace / 10) {
                     tracing::warn!(volume = %row.volume.id, column, %drive, "a shard file is missing and will be rebuilt");
-                    inner.damage.report(row.volume.id, column);
+                    inner.damage.report(row.volume.id, column, Some(*drive));
                 }
             }
         }
@@ -310,7 +310,7 @@ async fn cut_tail(
     end: u64,
 ) -> Result<()> {
     let profile = (row.volume.data_columns, row.volume.parity_columns);
-    let drive = Arc::clone(drive);
+    let (drive, at) = (Arc::clone(drive), drive.id());
     let cut = move || drive.open_shard(name.column, name.volume, profile)?.truncate(end);
     let result =
         tokio::task::spawn_blocking(cut).await.map_err(|_| EngineError::Internal("cutting panicked"))?;
@@ -318,7 +318,7 @@ async fn cut_tail(
     inner.map.forget_shard(name.volume, name.column);
     if let Err(error) = result {
         tracing::warn!(volume = %name.volume, %error, "an uncommitted tail could not be cut");
-        inner.damage.report(name.volume, name.column);
+        inner.damage.report(name.volume, name.column, Some(at));
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub(super) fn report_retired(inner: &Inner, volumes: &[VolumeRow]) {
     for row in volumes.iter().filter(|row| row.state == VolumeState::Sealed) {
         for (column, drive) in (0_u8..).zip(&row.volume.drives) {
             if inner.drives.is_retired(*drive) {
-                inner.damage.report(row.volume.id, column);
+                inner.damage.report(row.volume.id, column, Some(*drive));
             }
         }
     }

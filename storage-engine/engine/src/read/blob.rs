@@ -312,7 +312,7 @@ impl Reader {
         }
         // What is merely slow is not reported.
         for ((block, _, _), _) in reads.iter().zip(&results).filter(|(_, result)| **result == Some(None)) {
-            self.damage.report(view.id, block.column);
+            self.damage.report(view.id, block.column, view.drive(block.column));
             self.map.forget_shard(view.id, block.column);
         }
         self.rebuild_blocks(view, stripe, &reads).await

@@ -71,7 +71,7 @@ impl Reader {
         match fast {
             Some(Some(bytes)) => Ok(bytes),
             Some(None) => {
-                self.damage.report(at.volume, at.column);
+                self.damage.report(at.volume, at.column, view.drive(at.column));
                 self.map.forget_shard(at.volume, at.column);
                 self.packed_rebuilt(&view, at).await
             }

@@ -30,6 +30,11 @@ impl VolumeView {
         Ok(Self { id: row.volume.id, codec: Codec::new(profile)?, drives: row.volume.drives.clone() })
     }
 
+    /// Where a column is.
+    pub(crate) fn drive(&self, column: u8) -> Option<DriveId> {
+        self.drives.get(usize::from(column)).copied()
+    }
+
     /// Whether something that was committed may be known only to columns that cannot be asked now, where so many more are lost. A
     /// stripe is on more columns than the code has of parity.
     pub(crate) fn may_hide(&self, silent: usize, lost: usize) -> bool {

@@ -59,7 +59,7 @@ pub(super) async fn move_column(
     let from = *row.volume.drives.get(usize::from(column)).ok_or(EngineError::Internal("no such column"))?;
     let source = inner.map.shard(&view, column).await.inspect_err(|error| {
         if error.is_lost() || error.is_of_sector() {
-            inner.damage.report(view.id, column);
+            inner.damage.report(view.id, column, Some(from));
         }
     })?;
     let replacement = target.create_replacement(name, view.profile_columns()).await?;
@@ -232,7 +232,7 @@ impl Copy<'_> {
     }
 
     fn report(&self, stripe: &Stripe) {
-        stripe.lost().for_each(|column| self.damage.report(self.view.id, column));
+        stripe.lost().for_each(|column| self.damage.report(self.view.id, column, self.view.drive(column)));
     }
 
     /// A column with a hole that should not be there stays where it is: what can still be read of it is there.
