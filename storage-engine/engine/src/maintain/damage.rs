@@ -4,6 +4,7 @@
 //! may read the volume again when it is back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use granary_types::{DriveId, VolumeId};
@@ -23,6 +24,8 @@ const OTHERS_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct DamageLog {
     state: Mutex<State>,
     reported: Notify,
+    /// Of no other process: what all nodes know of is begun by each of them somewhere else.
+    order: RandomState,
 }
 
 #[derive(Default)]
@@ -82,7 +85,8 @@ impl DamageLog {
         self.reported.notified().await;
     }
 
-    /// The volumes with reports but those that are paused, those with the most columns first: they are the least safe.
+    /// The volumes with reports but those that are paused, those with the most columns first: they are the least safe. Those that
+    /// are as safe as each other come in an order of this process.
     pub(crate) fn due(&self) -> Vec<VolumeId> {
         let state = self.state.lock();
         let mut counts: BTreeMap<VolumeId, usize> = BTreeMap::new();
@@ -91,7 +95,9 @@ impl DamageLog {
         }
         drop(state);
         let mut due: Vec<(VolumeId, usize)> = counts.into_iter().collect();
-        due.sort_by_key(|(_, columns)| std::cmp::Reverse(*columns));
+        due.sort_by_cached_key(|(volume, columns)| {
+            (std::cmp::Reverse(*columns), self.order.hash_one(volume))
+        });
         due.into_iter().map(|(volume, _)| volume).collect()
     }
 
@@ -128,10 +134,13 @@ impl DamageLog {
     /// The columns of a volume are on these drives: what was reported of others is true no more. Another node has healed or moved
     /// them, and anew written columns are whole.
     pub(crate) fn learn(&self, volume: VolumeId, drives: &[DriveId]) {
-        let is_there = |column: u8, drive: &Option<DriveId>| {
-            drive.is_none_or(|drive| drives.get(usize::from(column)).is_none_or(|now| *now == drive))
-        };
-        self.state.lock().columns.retain(|(of, column), drive| *of != volume || is_there(*column, drive));
+        let mut state = self.state.lock();
+        for (column, now) in (0_u8..).zip(drives) {
+            let reported = state.columns.get(&(volume, column)).copied().flatten();
+            if reported.is_some_and(|reported| reported != *now) {
+                state.columns.remove(&(volume, column));
+            }
+        }
     }
 
     /// The volume is whole.

@@ -154,11 +154,14 @@ async fn round(inner: &Arc<Inner>, background: &mut Background) {
         Err(error) => return said("list", Err(error)),
     };
     said("observe drains", moves::observe(inner).await);
-    if inner.does_shared_work()
-        && let Some(nodes) = &inner.nodes
-    {
-        said("adopt", shared::seal_abandoned(inner, nodes).await);
-        shared::report_retired(inner, &page.rows);
+    if let Some(nodes) = &inner.nodes {
+        if nodes.leads() {
+            said("adopt", shared::seal_abandoned(inner, nodes).await);
+        }
+        shared::learn_healed(inner, &page.rows);
+        if !nodes.is_removed() {
+            shared::report_retired(inner, &page.rows);
+        }
     }
     said("remember", background.ends.remember(inner, &page).await);
     if inner.is_regressed() {

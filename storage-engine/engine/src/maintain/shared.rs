@@ -1,4 +1,4 @@
-//! What one node does for all: ending what dead nodes left open, and finding what removed nodes took along.
+//! What nodes do for all: ending what dead nodes left open, which one of them does, and finding what removed nodes took along.
 
 use granary_metadata::{MetadataError, VolumeRow, VolumeState};
 
@@ -22,7 +22,13 @@ pub(super) async fn seal_abandoned(inner: &Inner, nodes: &Nodes) -> Result<()> {
     Ok(())
 }
 
-/// Has the columns rebuilt that lie on drives which were retired. Open volumes are sealed by whoever writes them first.
+/// Forgets what was reported of columns that another node has healed since.
+pub(super) fn learn_healed(inner: &Inner, volumes: &[VolumeRow]) {
+    volumes.iter().for_each(|row| inner.damage.learn(row.volume.id, &row.volume.drives));
+}
+
+/// Has the columns rebuilt that lie on drives which were retired. All nodes do, each beginning somewhere else: what one of them has under
+/// its lease the others leave alone, and what it has healed they find healed. Open volumes are sealed by whoever writes them first.
 pub(super) fn report_retired(inner: &Inner, volumes: &[VolumeRow]) {
     for row in volumes.iter().filter(|row| row.state == VolumeState::Sealed) {
         for (column, drive) in (0_u8..).zip(&row.volume.drives) {
