@@ -35,7 +35,7 @@ struct Args {
     /// Measure whatever listens at this http:// URL instead of starting anything.
     #[arg(long)]
     target: Option<String>,
-    /// Only scenarios whose name contains one of these (those they read from must be among them).
+    /// Only scenarios, or sizes of --tiers, whose name contains one of these (those they read from must be among them).
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Seconds each timed scenario runs.
@@ -156,7 +156,7 @@ async fn main() -> Result<()> {
     let mut contestants = contestants(&args, run_dir.path()).await?;
     let mut rows = Vec::new();
     let all: &[Scenario] = if args.records.is_empty() { &Scenario::ALL } else { &Scenario::RECORDS };
-    for scenario in all.iter().copied().filter(|scenario| args.selects(*scenario)) {
+    for scenario in all.iter().copied().filter(|scenario| args.selects(scenario.name())) {
         rows.extend(run_scenario(&args, scenario, &mut contestants, run_dir.path()).await?);
     }
     ensure!(!rows.is_empty(), "--only selects nothing");
@@ -201,7 +201,9 @@ async fn measure_faults(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> 
 
 async fn measure_tiers(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> Result<()> {
     let time = Duration::from_secs_f64(args.seconds);
-    let transitions = Transition::measure_all(dir, args.disks(), args.tiers_mib << 20, time).await?;
+    let selects = |name: &str| args.selects(name);
+    let transitions = Transition::measure_all(dir, args.disks(), args.tiers_mib << 20, time, selects).await?;
+    ensure!(!transitions.is_empty(), "--only selects nothing");
     if args.json {
         let report = serde_json::json!({ "machine": speeds, "transitions": transitions });
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -235,8 +237,8 @@ async fn measure_kinds(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> R
 }
 
 impl Args {
-    fn selects(&self, scenario: Scenario) -> bool {
-        self.only.is_empty() || self.only.iter().any(|part| scenario.name().contains(part.as_str()))
+    fn selects(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
     }
 
     /// How many disks, and as many SSDs, and what the disks can do.

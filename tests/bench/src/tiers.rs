@@ -29,9 +29,10 @@ const WRITES: &str = "granary_drive_writes_total{class=\"hdd\"}";
 const WRITTEN: &str = "granary_drive_written_bytes_total{class=\"hdd\"}";
 const SEQUENTIAL: &str = "granary_drive_writes_sequential_total{class=\"hdd\"}";
 
-/// The prefixes that are moved, one after the other.
+/// The prefixes that are moved, one after the other: while nobody reads, and while clients do. Before each of the latter the clients read
+/// while nothing moves, so that both are seen at the same hours.
 const ALONE: &str = "alone";
-const BESIDE: &str = "beside";
+const BESIDE: [&str; 4] = ["beside0", "beside1", "beside2", "beside3"];
 
 /// In which order keys were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -80,7 +81,7 @@ pub struct Transition {
 
 impl Transition {
     /// Fills a new server below `dir` with twice `total_bytes` of objects of one size in one order, and has a rule move them: one half while
-    /// nobody reads, the other one while clients do.
+    /// nobody reads, the other one in parts while clients do.
     ///
     /// # Errors
     /// A server that does not answer, or a move that does not end.
@@ -95,35 +96,45 @@ impl Transition {
         let server = disks.start(dir, &["--debug-lifecycle-day-seconds", "1"]).await?;
         disks.slow_down(&server.target)?;
         let target = &server.target;
-        let objects = (total_bytes / size.object_bytes).max(1);
+        let rounds = BESIDE.len() as u64;
+        let objects_of_round = (total_bytes / size.object_bytes / rounds).max(1);
+        let objects = objects_of_round * rounds;
         fill(target, ("read", Order::Sorted), READ_BYTES, READ_OBJECTS).await?;
-        for prefix in [ALONE, BESIDE] {
-            fill(target, (prefix, order), size.object_bytes, objects).await?;
+        fill(target, (ALONE, order), size.object_bytes, objects).await?;
+        for prefix in BESIDE {
+            fill(target, (prefix, order), size.object_bytes, objects_of_round).await?;
         }
         // What was written last is flushed, and no longer in flight.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let still = read(target, Until::Elapsed(time)).await?;
-        set_rules(target, &[ALONE]).await?;
-        let alone = moved(target, objects).await?;
-        let reading = target.clone();
-        set_rules(target, &[ALONE, BESIDE]).await?;
-        let moving = tokio::spawn({
-            let target = target.clone();
-            async move { moved(&target, 2 * objects).await }
-        });
-        let mut during = Outcome::default();
-        while !moving.is_finished() {
-            during = join(during, read(&reading, Until::Elapsed(Duration::from_secs(1))).await?);
+        let mut prefixes = vec![ALONE];
+        set_rules(target, &prefixes).await?;
+        let first = begun(target, 0.0).await?;
+        let alone = moved(target, first, objects).await?;
+        let mut beside = Rate::default();
+        let (mut still, mut during) = (Outcome::default(), Outcome::default());
+        for (round, prefix) in (1..).zip(BESIDE) {
+            still = join(still, read(target, Until::Elapsed(time / 2)).await?);
+            let before = objects + (round - 1) * objects_of_round;
+            prefixes.push(prefix);
+            set_rules(target, &prefixes).await?;
+            let first = begun(target, before as f64).await?;
+            let moving = tokio::spawn({
+                let target = target.clone();
+                async move { moved(&target, first, before + objects_of_round).await }
+            });
+            while !moving.is_finished() {
+                during = join(during, read(target, Until::Elapsed(Duration::from_secs(1))).await?);
+            }
+            beside = beside + moving.await.context("watching the move")??;
         }
-        let beside = moving.await.context("watching the move")??;
         let megabytes = size.object_bytes as f64 / 1e6;
         let counter = async |series: &str| target.counter(series).await.unwrap_or_default();
         let (writes, written) = (counter(WRITES).await, counter(WRITTEN).await);
         Ok(Self {
             objects: size.name,
             keys: order,
-            alone_mb_per_s: alone * megabytes,
-            beside_mb_per_s: beside * megabytes,
+            alone_mb_per_s: alone.per_second() * megabytes,
+            beside_mb_per_s: beside.per_second() * megabytes,
             still_gets_per_s: still.per_second(),
             moving_gets_per_s: during.per_second(),
             still_p99_ms: still.quantile_ms(990),
@@ -135,7 +146,7 @@ impl Transition {
         })
     }
 
-    /// All sizes and orders, one after the other.
+    /// Those sizes and orders whose name `selects`, one after the other.
     ///
     /// # Errors
     /// As [`Transition::measure`].
@@ -144,9 +155,11 @@ impl Transition {
         drives: (usize, Speed),
         total_bytes: u64,
         time: Duration,
+        selects: impl Fn(&str) -> bool,
     ) -> Result<Vec<Self>> {
         let mut all = Vec::new();
-        for (number, case) in CASES.into_iter().enumerate() {
+        let cases = CASES.into_iter().enumerate();
+        for (number, case) in cases.filter(|(_, (size, order))| selects(&name(size.name, *order))) {
             let dir = dir.join(format!("case{number}"));
             all.push(Self::measure(&dir, drives, case, total_bytes, time).await?);
             std::fs::remove_dir_all(&dir).context("the drives of a case")?;
@@ -157,10 +170,9 @@ impl Transition {
     /// For people.
     #[must_use]
     pub fn line(&self) -> String {
-        let keys = if self.keys == Order::Shuffled { ", shuffled" } else { "" };
         format!(
             "{:<25} moved at {:>6.1} MB/s, {:>6.1} MB/s beside GETs; GET {:>6.0}/s, p99 {:.2} ms, during the move {:>6.0}/s, p99 {:.2} ms ({:.2} times); {:.0} blocks read, {:.0} writes to disks of {:.0} KiB, {:.1} % sequential",
-            format!("{}{keys}", self.objects),
+            name(self.objects, self.keys),
             self.alone_mb_per_s,
             self.beside_mb_per_s,
             self.still_gets_per_s,
@@ -174,6 +186,12 @@ impl Transition {
             100.0 * self.disk_writes_sequential
         )
     }
+}
+
+/// What reports call a size and order, and `--only` selects them by.
+fn name(objects: &str, keys: Order) -> String {
+    let keys = if keys == Order::Shuffled { ", shuffled" } else { "" };
+    format!("{objects}{keys}")
 }
 
 fn path((prefix, order): (&str, Order), number: u64) -> String {
@@ -235,21 +253,47 @@ async fn set_rules(target: &Target, prefixes: &[&str]) -> Result<()> {
     drive(target, 1, Until::Done, put).await.map(drop)
 }
 
-/// Waits until so many objects were moved since the server began. How many of them a second, counted from when the first ones
-/// were moved.
-async fn moved(target: &Target, objects: u64) -> Result<f64> {
-    let (begun, before) = (Instant::now(), target.counter(OUTCOMES).await.unwrap_or_default());
-    let mut first = None;
+/// What was moved in how long.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rate {
+    objects: f64,
+    time: Duration,
+}
+
+impl Rate {
+    fn per_second(self) -> f64 {
+        self.objects / self.time.as_secs_f64().max(1e-9)
+    }
+}
+
+impl std::ops::Add for Rate {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { objects: self.objects + other.objects, time: self.time + other.time }
+    }
+}
+
+/// Waits until more than `before` objects were moved since the server began. When that was, and how many they were then.
+async fn begun(target: &Target, before: f64) -> Result<(Instant, f64)> {
+    let done = wait(target, |done| done > before).await?;
+    Ok((Instant::now(), done))
+}
+
+/// Waits until so many objects were moved since the server began. How fast they were, counted from when the first ones were moved.
+async fn moved(target: &Target, (since, already): (Instant, f64), objects: u64) -> Result<Rate> {
+    let done = wait(target, |done| done >= objects as f64).await?;
+    Ok(Rate { objects: done - already, time: since.elapsed() })
+}
+
+async fn wait(target: &Target, is_enough: impl Fn(f64) -> bool) -> Result<f64> {
+    let begun = Instant::now();
     loop {
         let done = target.counter(OUTCOMES).await.unwrap_or_default();
-        let (since, already) = *first.get_or_insert((Instant::now(), done));
-        if already <= before {
-            first = None;
+        if is_enough(done) {
+            return Ok(done);
         }
-        if done >= objects as f64 {
-            return Ok((done - already) / since.elapsed().as_secs_f64().max(1e-9));
-        }
-        ensure!(begun.elapsed() < DEADLINE, "{done} of {objects} objects were moved in {DEADLINE:?}");
+        ensure!(begun.elapsed() < DEADLINE, "{done} objects were moved in {DEADLINE:?}");
         tokio::time::sleep(LOOK).await;
     }
 }
