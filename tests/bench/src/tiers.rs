@@ -22,6 +22,8 @@ const READ_OBJECTS: u64 = 20_000;
 const READ_BYTES: u64 = 16 << 10;
 /// How often the counters are asked for. Each time the server writes all of them out, which must not be what the clients wait for.
 const LOOK: Duration = Duration::from_millis(200);
+/// Until what was written or begun last is flushed, and no longer in flight.
+const SETTLING: Duration = Duration::from_secs(2);
 const DEADLINE: Duration = Duration::from_mins(20);
 const OUTCOMES: &str = "granary_lifecycle_total";
 const BLOCKS: &str = "granary_lifecycle_blocks_read_total";
@@ -104,23 +106,21 @@ impl Transition {
         for prefix in BESIDE {
             fill(target, (prefix, order), size.object_bytes, objects_of_round).await?;
         }
-        // What was written last is flushed, and no longer in flight.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let mut prefixes = vec![ALONE];
-        set_rules(target, &prefixes).await?;
-        let first = begun(target, 0.0).await?;
-        let alone = moved(target, first, objects).await?;
+        tokio::time::sleep(SETTLING).await;
+        let begun = begin(target, ALONE).await?;
+        let alone = moved(target, begun, (0, objects)).await?;
         let mut beside = Rate::default();
         let (mut still, mut during) = (Outcome::default(), Outcome::default());
         for (round, prefix) in (1..).zip(BESIDE) {
+            // With a day of a second, rules are followed all the time, whether anything is due or not.
+            delete_rules(target).await?;
+            tokio::time::sleep(SETTLING).await;
             still = join(still, read(target, Until::Elapsed(time / 2)).await?);
             let before = objects + (round - 1) * objects_of_round;
-            prefixes.push(prefix);
-            set_rules(target, &prefixes).await?;
-            let first = begun(target, before as f64).await?;
+            let begun = begin(target, prefix).await?;
             let moving = tokio::spawn({
                 let target = target.clone();
-                async move { moved(&target, first, before + objects_of_round).await }
+                async move { moved(&target, begun, (before, objects_of_round)).await }
             });
             while !moving.is_finished() {
                 during = join(during, read(target, Until::Elapsed(Duration::from_secs(1))).await?);
@@ -231,16 +231,13 @@ fn join(mut all: Outcome, part: Outcome) -> Outcome {
     all
 }
 
-/// Lets these prefixes move after a day.
-async fn set_rules(target: &Target, prefixes: &[&str]) -> Result<()> {
-    let rule = |prefix: &&str| {
-        format!(
-            "<Rule><ID>{prefix}</ID><Filter><And><Prefix>{prefix}/</Prefix><ObjectSizeGreaterThan>1</ObjectSizeGreaterThan></And></Filter>\
-             <Status>Enabled</Status><Transition><Days>1</Days><StorageClass>GLACIER_IR</StorageClass></Transition></Rule>"
-        )
-    };
-    let rules: String = prefixes.iter().map(rule).collect();
-    let body = format!("<LifecycleConfiguration>{rules}</LifecycleConfiguration>");
+/// Lets what has this prefix, and nothing else, move after a day.
+async fn set_rule(target: &Target, prefix: &str) -> Result<()> {
+    let rule = format!(
+        "<Rule><ID>{prefix}</ID><Filter><And><Prefix>{prefix}/</Prefix><ObjectSizeGreaterThan>1</ObjectSizeGreaterThan></And></Filter>\
+         <Status>Enabled</Status><Transition><Days>1</Days><StorageClass>GLACIER_IR</StorageClass></Transition></Rule>"
+    );
+    let body = format!("<LifecycleConfiguration>{rule}</LifecycleConfiguration>");
     let md5 = base64::engine::general_purpose::STANDARD.encode(Md5::digest(body.as_bytes()));
     let put = move |_, sequence| {
         (sequence == 0).then(|| Operation {
@@ -251,6 +248,16 @@ async fn set_rules(target: &Target, prefixes: &[&str]) -> Result<()> {
         })
     };
     drive(target, 1, Until::Done, put).await.map(drop)
+}
+
+async fn delete_rules(target: &Target) -> Result<()> {
+    let delete = |_, sequence| {
+        (sequence == 0).then(|| Operation {
+            query: "lifecycle=".to_owned(),
+            ..Operation::new("DELETE", format!("/{BUCKET}"))
+        })
+    };
+    drive(target, 1, Until::Done, delete).await.map(drop)
 }
 
 /// What was moved in how long.
@@ -274,26 +281,28 @@ impl std::ops::Add for Rate {
     }
 }
 
-/// Waits until more than `before` objects were moved since the server began. When that was, and how many they were then.
-async fn begun(target: &Target, before: f64) -> Result<(Instant, f64)> {
-    let done = wait(target, |done| done > before).await?;
-    Ok((Instant::now(), done))
+/// Has a rule move what has this prefix, and waits until the disks are written to. When that was.
+async fn begin(target: &Target, prefix: &str) -> Result<Instant> {
+    let before = target.counter(WRITES).await.unwrap_or_default();
+    set_rule(target, prefix).await?;
+    wait(target, WRITES, |writes| writes > before).await?;
+    Ok(Instant::now())
 }
 
-/// Waits until so many objects were moved since the server began. How fast they were, counted from when the first ones were moved.
-async fn moved(target: &Target, (since, already): (Instant, f64), objects: u64) -> Result<Rate> {
-    let done = wait(target, |done| done >= objects as f64).await?;
-    Ok(Rate { objects: done - already, time: since.elapsed() })
+/// Waits until so many objects more were moved than `before`, since the server began. How fast they were.
+async fn moved(target: &Target, begun: Instant, (before, objects): (u64, u64)) -> Result<Rate> {
+    wait(target, OUTCOMES, |done| done >= (before + objects) as f64).await?;
+    Ok(Rate { objects: objects as f64, time: begun.elapsed() })
 }
 
-async fn wait(target: &Target, is_enough: impl Fn(f64) -> bool) -> Result<f64> {
+async fn wait(target: &Target, series: &str, is_enough: impl Fn(f64) -> bool) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let done = target.counter(OUTCOMES).await.unwrap_or_default();
-        if is_enough(done) {
-            return Ok(done);
+        let count = target.counter(series).await.unwrap_or_default();
+        if is_enough(count) {
+            return Ok(());
         }
-        ensure!(begun.elapsed() < DEADLINE, "{done} objects were moved in {DEADLINE:?}");
+        ensure!(begun.elapsed() < DEADLINE, "{series} was {count} after {DEADLINE:?}");
         tokio::time::sleep(LOOK).await;
     }
 }
