@@ -108,33 +108,33 @@ impl Transition {
         }
         tokio::time::sleep(SETTLING).await;
         let begun = begin(target, ALONE).await?;
-        let alone = moved(target, begun, (0, objects)).await?;
-        let mut beside = Rate::default();
+        let alone = moved(target, begun, objects).await?;
+        let (mut beside, mut all) = (Duration::ZERO, objects);
         let (mut still, mut during) = (Outcome::default(), Outcome::default());
-        for (round, prefix) in (1..).zip(BESIDE) {
+        for prefix in BESIDE {
             // With a day of a second, rules are followed all the time, whether anything is due or not.
             delete_rules(target).await?;
             tokio::time::sleep(SETTLING).await;
             still = join(still, read(target, Until::Elapsed(time / 2)).await?);
-            let before = objects + (round - 1) * objects_of_round;
+            all += objects_of_round;
             let begun = begin(target, prefix).await?;
             let moving = tokio::spawn({
                 let target = target.clone();
-                async move { moved(&target, begun, (before, objects_of_round)).await }
+                async move { moved(&target, begun, all).await }
             });
             while !moving.is_finished() {
                 during = join(during, read(target, Until::Elapsed(Duration::from_secs(1))).await?);
             }
-            beside = beside + moving.await.context("watching the move")??;
+            beside += moving.await.context("watching the move")??;
         }
-        let megabytes = size.object_bytes as f64 / 1e6;
+        let megabytes = (objects * size.object_bytes) as f64 / 1e6;
         let counter = async |series: &str| target.counter(series).await.unwrap_or_default();
         let (writes, written) = (counter(WRITES).await, counter(WRITTEN).await);
         Ok(Self {
             objects: size.name,
             keys: order,
-            alone_mb_per_s: alone.per_second() * megabytes,
-            beside_mb_per_s: beside.per_second() * megabytes,
+            alone_mb_per_s: megabytes / alone.as_secs_f64().max(1e-9),
+            beside_mb_per_s: megabytes / beside.as_secs_f64().max(1e-9),
             still_gets_per_s: still.per_second(),
             moving_gets_per_s: during.per_second(),
             still_p99_ms: still.quantile_ms(990),
@@ -239,46 +239,25 @@ async fn set_rule(target: &Target, prefix: &str) -> Result<()> {
     );
     let body = format!("<LifecycleConfiguration>{rule}</LifecycleConfiguration>");
     let md5 = base64::engine::general_purpose::STANDARD.encode(Md5::digest(body.as_bytes()));
-    let put = move |_, sequence| {
-        (sequence == 0).then(|| Operation {
-            query: "lifecycle=".to_owned(),
-            extra: format!("content-md5: {md5}\r\n"),
-            payload: Payload::Owned(body.clone().into_bytes()),
-            ..Operation::new("PUT", format!("/{BUCKET}"))
-        })
+    let put = Operation {
+        extra: format!("content-md5: {md5}\r\n"),
+        payload: Payload::Owned(body.into_bytes()),
+        ..of_rules("PUT")
     };
-    drive(target, 1, Until::Done, put).await.map(drop)
+    once(target, put).await
 }
 
 async fn delete_rules(target: &Target) -> Result<()> {
-    let delete = |_, sequence| {
-        (sequence == 0).then(|| Operation {
-            query: "lifecycle=".to_owned(),
-            ..Operation::new("DELETE", format!("/{BUCKET}"))
-        })
-    };
-    drive(target, 1, Until::Done, delete).await.map(drop)
+    once(target, of_rules("DELETE")).await
 }
 
-/// What was moved in how long.
-#[derive(Clone, Copy, Debug, Default)]
-struct Rate {
-    objects: f64,
-    time: Duration,
+fn of_rules(method: &'static str) -> Operation {
+    Operation { query: "lifecycle=".to_owned(), ..Operation::new(method, format!("/{BUCKET}")) }
 }
 
-impl Rate {
-    fn per_second(self) -> f64 {
-        self.objects / self.time.as_secs_f64().max(1e-9)
-    }
-}
-
-impl std::ops::Add for Rate {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self { objects: self.objects + other.objects, time: self.time + other.time }
-    }
+async fn once(target: &Target, operation: Operation) -> Result<()> {
+    let next = move |_, sequence| (sequence == 0).then(|| operation.clone());
+    drive(target, 1, Until::Done, next).await.map(drop)
 }
 
 /// Has a rule move what has this prefix, and waits until the disks are written to. When that was.
@@ -289,10 +268,10 @@ async fn begin(target: &Target, prefix: &str) -> Result<Instant> {
     Ok(Instant::now())
 }
 
-/// Waits until so many objects more were moved than `before`, since the server began. How fast they were.
-async fn moved(target: &Target, begun: Instant, (before, objects): (u64, u64)) -> Result<Rate> {
-    wait(target, OUTCOMES, |done| done >= (before + objects) as f64).await?;
-    Ok(Rate { objects: objects as f64, time: begun.elapsed() })
+/// Waits until so many objects were moved since the server began. How long that took.
+async fn moved(target: &Target, begun: Instant, objects: u64) -> Result<Duration> {
+    wait(target, OUTCOMES, |done| done >= objects as f64).await?;
+    Ok(begun.elapsed())
 }
 
 async fn wait(target: &Target, series: &str, is_enough: impl Fn(f64) -> bool) -> Result<()> {
