@@ -2,6 +2,9 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use md5::{Digest as _, Md5};
+
 /// An endless, seekable stream of incompressible bytes: BLAKE3's extended output for a seed.
 #[derive(Debug)]
 pub struct SeededStream(blake3::OutputReader);
@@ -68,4 +71,9 @@ impl Choices {
         let index = usize::try_from(self.below(items.len() as u64)).ok()?;
         items.get(index)
     }
+}
+
+/// The header line with the digest that S3 wants of some documents: configurations, and lists of keys to delete.
+pub fn content_md5(document: &[u8]) -> String {
+    format!("content-md5: {}\r\n", BASE64_STANDARD.encode(Md5::digest(document)))
 }

@@ -5,11 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use base64::Engine as _;
-use md5::{Digest as _, Md5};
 use serde::Serialize;
 
-use crate::content::Choices;
+use crate::content::{Choices, content_md5};
 use crate::driver::{Operation, Outcome, Payload, Until, drive};
 use crate::fast::{Body, Connection};
 use crate::target::{Target, start_granary};
@@ -156,15 +154,8 @@ async fn make(target: &Target, (name, configuration): Kind) -> Result<()> {
     ensure!(answer.status == 200, "creating the bucket {name} answered {}", answer.status);
     if let Some((parameter, document)) = configuration {
         let query = format!("{parameter}=");
-        // S3 wants some digest of a configuration.
-        let digest = base64::engine::general_purpose::STANDARD.encode(Md5::digest(document));
-        let head = signer.head(
-            "PUT",
-            &path,
-            &query,
-            document.len() as u64,
-            &format!("content-md5: {digest}\r\n"),
-        )?;
+        let digest = content_md5(document.as_bytes());
+        let head = signer.head("PUT", &path, &query, document.len() as u64, &digest)?;
         let answer = connection.exchange(&head, Body::Bytes(document.as_bytes())).await?;
         ensure!(answer.status == 200, "configuring the bucket {name} answered {}", answer.status);
     }

@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use md5::{Digest as _, Md5};
 
-use crate::content::Choices;
+use crate::content::{Choices, content_md5};
 use crate::driver::{Operation, Outcome, Payload, Until, drive};
 use crate::records::record_key;
 use crate::target::{BUCKET, Target};
@@ -265,10 +264,9 @@ fn delete_batches(keys: u64) -> impl Fn(u64, u64) -> Option<Operation> + Send + 
             let _ = write!(body, "<Object><Key>m/{:02}{:06}</Key></Object>", number / each, number % each);
         }
         body.push_str("</Delete>");
-        let md5 = base64(&Md5::digest(body.as_bytes()));
         Some(Operation {
             query: "delete=".to_owned(),
-            extra: format!("content-md5: {md5}\r\n"),
+            extra: content_md5(body.as_bytes()),
             payload: Payload::Owned(body.into_bytes()),
             units: DELETE_BATCH_KEYS,
             ..Operation::new("POST", format!("/{BUCKET}"))
@@ -328,10 +326,4 @@ fn list_records(records: u64) -> impl Fn(u64, u64) -> Option<Operation> + Send +
             ..Operation::new("GET", format!("/{BUCKET}"))
         })
     }
-}
-
-/// Base64 of a few bytes.
-fn base64(bytes: &[u8]) -> String {
-    use base64::Engine;
-    base64::prelude::BASE64_STANDARD.encode(bytes)
 }

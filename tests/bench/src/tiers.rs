@@ -1,14 +1,14 @@
 //! How fast a rule moves objects from SSDs to disks, what that costs clients who read meanwhile, and how the disks are written.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use base64::Engine as _;
-use md5::{Digest as _, Md5};
 use serde::Serialize;
 
-use crate::content::Choices;
+use crate::content::{Choices, content_md5};
 use crate::disks::{Disks, Speed};
 use crate::driver::{Operation, Outcome, Payload, Until, drive};
 use crate::faults::{SIZES, Size};
@@ -115,17 +115,12 @@ impl Transition {
             // With a day of a second, rules are followed all the time, whether anything is due or not.
             delete_rules(target).await?;
             tokio::time::sleep(SETTLING).await;
-            still = join(still, read(target, Until::Elapsed(time / 2)).await?);
+            still = join(still, read_until(target, tokio::time::sleep(time / 2)).await?.0);
             all += objects_of_round;
             let begun = begin(target, prefix).await?;
-            let moving = tokio::spawn({
-                let target = target.clone();
-                async move { moved(&target, begun, all).await }
-            });
-            while !moving.is_finished() {
-                during = join(during, read(target, Until::Elapsed(Duration::from_secs(1))).await?);
-            }
-            beside += moving.await.context("watching the move")??;
+            let (reads, took) = read_until(target, moved(target, begun, all)).await?;
+            during = join(during, reads);
+            beside += took?;
         }
         let megabytes = (objects * size.object_bytes) as f64 / 1e6;
         let counter = async |series: &str| target.counter(series).await.unwrap_or_default();
@@ -213,13 +208,25 @@ async fn fill(target: &Target, keys: (&'static str, Order), length_bytes: u64, o
     drive(target, WRITERS, Until::Done, put).await.map(drop)
 }
 
-async fn read(target: &Target, until: Until) -> Result<Outcome> {
+/// Has clients read until `end` is there, and not longer. What they saw, and what `end` came to.
+async fn read_until<T>(target: &Target, end: impl Future<Output = T>) -> Result<(Outcome, T)> {
     let seed = u64::from(Instant::now().elapsed().subsec_nanos());
-    let get = move |client: u64, sequence: u64| {
-        let number = Choices::new(seed ^ (client << 40) ^ sequence).below(READ_OBJECTS);
-        Some(Operation::new("GET", path(("read", Order::Sorted), number)))
+    let ended = Arc::new(AtomicBool::new(false));
+    let get = {
+        let ended = Arc::clone(&ended);
+        move |client: u64, sequence: u64| {
+            let number = Choices::new(seed ^ (client << 40) ^ sequence).below(READ_OBJECTS);
+            (!ended.load(Ordering::Relaxed))
+                .then(|| Operation::new("GET", path(("read", Order::Sorted), number)))
+        }
     };
-    drive(target, READERS, until, get).await
+    let end = async {
+        let end = end.await;
+        ended.store(true, Ordering::Relaxed);
+        end
+    };
+    let (reads, end) = tokio::join!(drive(target, READERS, Until::Done, get), end);
+    Ok((reads?, end))
 }
 
 fn join(mut all: Outcome, part: Outcome) -> Outcome {
@@ -238,9 +245,8 @@ async fn set_rule(target: &Target, prefix: &str) -> Result<()> {
          <Status>Enabled</Status><Transition><Days>1</Days><StorageClass>GLACIER_IR</StorageClass></Transition></Rule>"
     );
     let body = format!("<LifecycleConfiguration>{rule}</LifecycleConfiguration>");
-    let md5 = base64::engine::general_purpose::STANDARD.encode(Md5::digest(body.as_bytes()));
     let put = Operation {
-        extra: format!("content-md5: {md5}\r\n"),
+        extra: content_md5(body.as_bytes()),
         payload: Payload::Owned(body.into_bytes()),
         ..of_rules("PUT")
     };
