@@ -115,7 +115,7 @@ impl Transition {
             // With a day of a second, rules are followed all the time, whether anything is due or not.
             delete_rules(target).await?;
             tokio::time::sleep(SETTLING).await;
-            still = join(still, read_until(target, tokio::time::sleep(time / 2)).await?.0);
+            still = join(still, read_until(target, looks(target, time / 2)).await?.0);
             all += objects_of_round;
             let begun = begin(target, prefix).await?;
             let (reads, took) = read_until(target, moved(target, begun, all)).await?;
@@ -278,6 +278,15 @@ async fn begin(target: &Target, prefix: &str) -> Result<Instant> {
 async fn moved(target: &Target, begun: Instant, objects: u64) -> Result<Duration> {
     wait(target, OUTCOMES, |done| done >= objects as f64).await?;
     Ok(begun.elapsed())
+}
+
+/// Asks for the counters as often as who waits for a move does: what that costs clients is no part of what a move costs them.
+async fn looks(target: &Target, time: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        let _ = target.counter(OUTCOMES).await;
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 async fn wait(target: &Target, series: &str, is_enough: impl Fn(f64) -> bool) -> Result<()> {
