@@ -115,12 +115,13 @@ impl Transition {
             // With a day of a second, rules are followed all the time, whether anything is due or not.
             delete_rules(target).await?;
             tokio::time::sleep(SETTLING).await;
-            still = join(still, read_until(target, looks(target, time / 2)).await?.0);
+            let (reads, ()) = read_until(target, passed(target, time / 2)).await?;
+            still = join(still, reads);
             all += objects_of_round;
             let begun = begin(target, prefix).await?;
             let (reads, took) = read_until(target, moved(target, begun, all)).await?;
             during = join(during, reads);
-            beside += took?;
+            beside += took;
         }
         let megabytes = (objects * size.object_bytes) as f64 / 1e6;
         let counter = async |series: &str| target.counter(series).await.unwrap_or_default();
@@ -209,13 +210,12 @@ async fn fill(target: &Target, keys: (&'static str, Order), length_bytes: u64, o
 }
 
 /// Has clients read until `end` is there, and not longer. What they saw, and what `end` came to.
-async fn read_until<T>(target: &Target, end: impl Future<Output = T>) -> Result<(Outcome, T)> {
-    let seed = u64::from(Instant::now().elapsed().subsec_nanos());
+async fn read_until<T>(target: &Target, end: impl Future<Output = Result<T>>) -> Result<(Outcome, T)> {
     let ended = Arc::new(AtomicBool::new(false));
     let get = {
         let ended = Arc::clone(&ended);
         move |client: u64, sequence: u64| {
-            let number = Choices::new(seed ^ (client << 40) ^ sequence).below(READ_OBJECTS);
+            let number = Choices::new(client << 40 | sequence).below(READ_OBJECTS);
             (!ended.load(Ordering::Relaxed))
                 .then(|| Operation::new("GET", path(("read", Order::Sorted), number)))
         }
@@ -226,7 +226,7 @@ async fn read_until<T>(target: &Target, end: impl Future<Output = T>) -> Result<
         end
     };
     let (reads, end) = tokio::join!(drive(target, READERS, Until::Done, get), end);
-    Ok((reads?, end))
+    Ok((reads?, end?))
 }
 
 fn join(mut all: Outcome, part: Outcome) -> Outcome {
@@ -280,13 +280,11 @@ async fn moved(target: &Target, begun: Instant, objects: u64) -> Result<Duration
     Ok(begun.elapsed())
 }
 
-/// Asks for the counters as often as who waits for a move does: what that costs clients is no part of what a move costs them.
-async fn looks(target: &Target, time: Duration) {
+/// Waits so long, and asks for the counters as often as who waits for a move does: what that costs clients is no part of what a move
+/// costs them.
+async fn passed(target: &Target, time: Duration) -> Result<()> {
     let begun = Instant::now();
-    while begun.elapsed() < time {
-        let _ = target.counter(OUTCOMES).await;
-        tokio::time::sleep(LOOK).await;
-    }
+    wait(target, OUTCOMES, |_| begun.elapsed() >= time).await
 }
 
 async fn wait(target: &Target, series: &str, is_enough: impl Fn(f64) -> bool) -> Result<()> {
