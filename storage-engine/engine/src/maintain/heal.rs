@@ -375,7 +375,7 @@ async fn seal_if_open(inner: &Arc<Inner>, row: VolumeRow) -> Result<VolumeRow> {
 /// Where a damaged column goes: to its own drive if that is in use, to the drive that took its place, or to any
 /// usable drive without a column of the volume.
 fn target_drive(inner: &Inner, row: &VolumeRow, column: u8) -> Option<Arc<dyn DriveAccess>> {
-    let own = *row.volume.drives.get(usize::from(column))?;
+    let own = row.volume.drive_of(column)?;
     if let Some(drive) = inner.drives.get(own) {
         return drive.is_usable().then_some(drive);
     }

@@ -74,7 +74,7 @@ impl Rebuild {
         target: Arc<dyn DriveAccess>,
     ) -> Self {
         let name = ShardName { volume: view.id, column };
-        let is_own = view.drives.get(usize::from(column)) == Some(&target.id());
+        let is_own = view.drive(column) == Some(target.id());
         let stays = if is_own { Stays::Yes } else { Stays::No };
         let old = Old::of(inner.map.shard(view, column).await);
         let state = match target.create_replacement(name, view.profile_columns()).await {

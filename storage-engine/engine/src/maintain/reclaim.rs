@@ -258,7 +258,7 @@ async fn remove_left(inner: &Inner, drive: &Arc<Drive>, name: ShardName) -> Resu
     // A column that comes back to this drive meanwhile must not be taken for the one that left.
     let Some(claim) = inner.claim(&volume_lease(name.volume)).await? else { return Ok(()) };
     let Some(row) = inner.store.volume(name.volume).await? else { return Ok(()) };
-    let place = row.volume.drives.get(usize::from(name.column)).copied();
+    let place = row.volume.drive_of(name.column);
     let Some(place) = place.filter(|place| *place != drive.id() && row.state != VolumeState::Open) else {
         return Ok(());
     };
@@ -291,7 +291,7 @@ async fn is_known_now(inner: &Inner, drive: &Drive, name: ShardName) -> Result<b
 
 /// Whether this drive should hold that column. A freed volume's files belong until they are removed.
 fn belongs(row: &VolumeRow, drive: &Drive, column: u8) -> bool {
-    row.volume.drives.get(usize::from(column)) == Some(&drive.id())
+    row.volume.drive_of(column) == Some(drive.id())
 }
 
 fn due(

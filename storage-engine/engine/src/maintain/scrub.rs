@@ -99,7 +99,7 @@ async fn scrub_one(inner: &Arc<Inner>, row: VolumeRow, task: &TaskHandle) -> Res
     task.add_findings(findings.damaged.len() as u64 + findings.lost_stripes);
     task.add_unrepairable(findings.lost_stripes);
     for column in findings.damaged {
-        inner.damage.report(row.volume.id, column, row.volume.drives.get(usize::from(column)).copied());
+        inner.damage.report(row.volume.id, column, row.volume.drive_of(column));
     }
     Ok(())
 }
@@ -165,7 +165,7 @@ async fn look_at_open(inner: &Arc<Inner>, row: &VolumeRow, task: &TaskHandle) ->
     inner.map.forget(row.volume.id);
     let findings = heal::examine(inner, row, |bytes| task.add_bytes(bytes)).await?;
     for column in &findings.damaged {
-        inner.damage.report(row.volume.id, *column, row.volume.drives.get(usize::from(*column)).copied());
+        inner.damage.report(row.volume.id, *column, row.volume.drive_of(*column));
     }
     let unplaced = findings.damaged.len() as u64;
     Ok(Healed { unplaced, lost_stripes: findings.lost_stripes, ..Healed::default() })

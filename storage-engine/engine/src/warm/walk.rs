@@ -83,9 +83,6 @@ impl Walk<'_> {
         let (mut after, mut more) = (None, true);
         while more {
             let Ok(room) = wanted.reserve().await else { return Ok(()) };
-            if !self.is_wanted().await? {
-                return Ok(());
-            }
             let mut wishes = Vec::new();
             while more && is_too_little(&wishes) && !wanted.is_closed() {
                 let query = ListQuery {

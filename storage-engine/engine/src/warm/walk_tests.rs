@@ -47,24 +47,17 @@ async fn a_pin_went_on_after_it_was_unpinned() {
     let row = inner.store.object_warmth(bucket, &key, write).await.unwrap().unwrap();
     drop_copies(inner, &[WarmVersion { bucket, key: key.clone(), write, row }], "room").await.unwrap();
 
-    for pin in [Pin::Unpinned, Pin::Pinned] {
+    let walked_when = async |pin| {
         set(inner, bucket, "", pin).await.unwrap();
         let (_, job) = WarmJobs::default().begin(WarmJobKind::Pin, name.clone(), String::new());
         let (pace, kind) = (Pace::Urgent, WarmJobKind::Pin);
         let walk = Walk { inner, bucket, prefix: "", kind, pace, job: &job };
-        let walked = walk.run().await.unwrap();
-        let is_pinned = pin == Pin::Pinned;
-        assert_eq!(
-            (walked, job.shown().copied),
-            if is_pinned { (Walked::Whole, 1) } else { (Walked::Unpinned, 0) }
-        );
-    }
+        (walk.run().await.unwrap(), job.shown().copied)
+    };
+    assert_eq!(walked_when(Pin::Unpinned).await, (Walked::Unpinned, 0));
+    assert_eq!(walked_when(Pin::Pinned).await, (Walked::Whole, 1));
     // What the last batch made is let go of by who made it, if it was not there when the prefix was unpinned.
-    set(inner, bucket, "", Pin::Unpinned).await.unwrap();
-    let (_, job) = WarmJobs::default().begin(WarmJobKind::Pin, name.clone(), String::new());
-    let (pace, kind) = (Pace::Urgent, WarmJobKind::Pin);
-    let walk = Walk { inner, bucket, prefix: "", kind, pace, job: &job };
-    assert_eq!(walk.run().await.unwrap(), Walked::Unpinned);
+    assert_eq!(walked_when(Pin::Unpinned).await, (Walked::Unpinned, 0));
     let row = inner.store.object_warmth(bucket, &key, write).await.unwrap().unwrap();
     assert_eq!(row.kind, WarmKind::Prefetched);
     engine.close().await.unwrap();

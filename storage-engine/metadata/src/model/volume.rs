@@ -29,6 +29,13 @@ pub struct NewVolume {
     pub opened: UnixMillis,
 }
 
+impl NewVolume {
+    /// Where a column is; `None` if there is no such column.
+    pub fn drive_of(&self, column: u8) -> Option<DriveId> {
+        self.drives.get(usize::from(column)).copied()
+    }
+}
+
 /// A volume as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeRow {

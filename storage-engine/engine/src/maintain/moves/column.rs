@@ -56,7 +56,7 @@ pub(super) async fn move_column(
 ) -> Result<bool> {
     let view = Arc::new(VolumeView::of(row)?);
     let name = ShardName { volume: row.volume.id, column };
-    let from = *row.volume.drives.get(usize::from(column)).ok_or(EngineError::Internal("no such column"))?;
+    let from = row.volume.drive_of(column).ok_or(EngineError::Internal("no such column"))?;
     let source = inner.map.shard(&view, column).await.inspect_err(|error| {
         if error.is_lost() || error.is_of_sector() {
             inner.damage.report(view.id, column, Some(from));

@@ -171,7 +171,7 @@ impl Worker {
         let is_same = |row: &VolumeRow| {
             unchanged(row)
                 || (row.state == VolumeState::Sealed
-                    && row.volume.drives.get(usize::from(planned.column)) == Some(&planned.from)
+                    && row.volume.drive_of(planned.column) == Some(planned.from)
                     && !row.volume.drives.contains(&planned.to))
         };
         let Some(row) = row.filter(is_same) else { return Ok(false) };
