@@ -2,7 +2,7 @@
 //!
 //! Such work hashes and encodes megabytes at a time. On the threads that serve clients it keeps these from whatever else is due,
 //! and pausing now and then does not help who comes in between. The kernel does better: these threads have a lower priority, so
-//! that they get what processor time clients leave, and a third of what a client's thread gets where they leave none, so that room is
+//! that they get what processor time clients leave, and a tenth of what a client's thread gets where they leave none, so that room is
 //! still given back and lost shards are still rebuilt.
 //! Connections to other nodes are no part of it: they belong to the threads that serve clients, whoever opens them. A thread begins
 //! with the priority of the one that starts it: what starts threads that clients will wait for runs [`Upkeep::outside`].
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::error::{EngineError, Result};
 
 /// What is added to the nice value that the process began with, and the highest there is.
-const NICER: i32 = 5;
+const NICER: i32 = 10;
 const NICEST: i32 = 19;
 /// As many stripes are hashed or encoded at once.
 const WORKERS_MAX: usize = 4;
