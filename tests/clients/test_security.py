@@ -34,7 +34,7 @@ from test_iam import client, server  # noqa: F401
 from test_post_object import encode, policy_of, signed_v2
 from test_protocol import Answer, connection, head_of, send
 
-TESTS_AT_LEAST = 48
+TESTS_AT_LEAST = 53
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
 

@@ -473,3 +473,154 @@ def test_tags_and_locks_that_may_not_be_read(account, owner):  # noqa: F811
         for call in (user.get_object, user.head_object):
             found = call(Bucket=bucket, Key="k")
             assert {name for name in told if name in found} == {name for name, needed in told.items() if needed == permission}
+
+
+def for_principal(bucket, principal, effect="Allow", **more):
+    """A policy of a bucket about its objects, for one principal."""
+    statement = {"Effect": effect, "Principal": {"AWS": principal}, "Action": "s3:GetObject", "Resource": arn(bucket, "*"), **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=1)
+
+
+def delete_user(iam, name):
+    for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName=name)
+
+
+def test_a_user_that_was_made_anew_got_what_a_policy_gave_the_deleted_one(account, owner, bucket):  # noqa: F811
+    """The weakness: a policy was compared by names, and the next user of a name had what the last one was given."""
+    owner.put_object(Bucket=bucket, Key="k", Body=b"k")
+    iam, key = account.client("iam"), account.user("u")
+    user = iam.get_user(UserName="u")["User"]
+    text = for_principal(bucket, user["Arn"])
+    owner.put_bucket_policy(Bucket=bucket, Policy=text)
+    assert account.client("s3", *key).get_object(Bucket=bucket, Key="k")["Body"].read() == b"k"
+    assert owner.get_bucket_policy(Bucket=bucket)["Policy"] == text
+    delete_user(iam, "u")
+    shown = owner.get_bucket_policy(Bucket=bucket)["Policy"]
+    assert shown == text.replace(user["Arn"], user["UserId"])
+    anew = account.client("s3", *account.user("u"))
+    assert iam.get_user(UserName="u")["User"]["Arn"] == user["Arn"]
+    assert refusal(anew.get_object, Bucket=bucket, Key="k") == DENIED
+    # Nor by what is shown of who is gone, put again.
+    owner.put_bucket_policy(Bucket=bucket, Policy=shown)
+    assert refusal(anew.get_object, Bucket=bucket, Key="k") == DENIED
+    assert owner.get_bucket_policy(Bucket=bucket)["Policy"] == shown
+    owner.put_bucket_policy(Bucket=bucket, Policy=text)
+    assert anew.get_object(Bucket=bucket, Key="k")["Body"].read() == b"k"
+
+
+def test_a_renamed_user_escaped_a_deny(account, owner, bucket):  # noqa: F811
+    """The weakness: a policy was compared by names, and who had another one was not denied any more."""
+    owner.put_object(Bucket=bucket, Key="k", Body=b"k")
+    user, iam = allowed(account, ("s3:GetObject", arn(bucket, "*"))), account.client("iam")
+    before = iam.get_user(UserName="u")["User"]["Arn"]
+    text = for_principal(bucket, before, effect="Deny")
+    owner.put_bucket_policy(Bucket=bucket, Policy=text)
+    assert refusal(user.get_object, Bucket=bucket, Key="k") == DENIED
+    iam.update_user(UserName="u", NewUserName="v", NewPath="/team/")
+    after = iam.get_user(UserName="v")["User"]["Arn"]
+    assert after != before
+    assert refusal(user.get_object, Bucket=bucket, Key="k") == DENIED
+    assert owner.get_bucket_policy(Bucket=bucket)["Policy"] == text.replace(before, after)
+    # All but who is named: still that user.
+    but = {"Effect": "Deny", "NotPrincipal": {"AWS": [after, f"arn:aws:iam::{account.id}:root"]}, "Action": "s3:GetObject", "Resource": arn(bucket, "*")}
+    owner.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [but]}))
+    iam.update_user(UserName="v", NewUserName="w")
+    assert user.get_object(Bucket=bucket, Key="k")["Body"].read() == b"k"
+    # A condition is about the name, as it is written.
+    named = iam.get_user(UserName="w")["User"]["Arn"]
+    condition = for_principal(bucket, "*", effect="Deny", Condition={"ArnEquals": {"aws:PrincipalArn": named}})
+    owner.put_bucket_policy(Bucket=bucket, Policy=condition)
+    assert refusal(user.get_object, Bucket=bucket, Key="k") == DENIED
+    iam.update_user(UserName="w", NewUserName="x")
+    assert owner.get_bucket_policy(Bucket=bucket)["Policy"] == condition
+    assert user.get_object(Bucket=bucket, Key="k")["Body"].read() == b"k"
+
+
+def test_a_role_that_was_made_anew_got_what_a_policy_gave_the_deleted_one(account, owner, bucket):  # noqa: F811
+    """The weakness: a policy was compared by names, and sessions of the next role of a name had what the last one was given."""
+    owner.put_object(Bucket=bucket, Key="k", Body=b"k")
+    sts, iam = account.client("sts", *account.user("u")), account.client("iam")
+
+    def session(role):
+        return held_by(account, "s3", sts.assume_role(RoleArn=role, RoleSessionName="ses")["Credentials"])
+
+    role = role_for(account, "u", "s3:ListAllMyBuckets")
+    old, text = iam.get_role(RoleName="r")["Role"]["RoleId"], for_principal(bucket, role)
+    owner.put_bucket_policy(Bucket=bucket, Policy=text)
+    assert owner.get_bucket_policy(Bucket=bucket)["Policy"] == text
+    assert session(role).get_object(Bucket=bucket, Key="k")["Body"].read() == b"k"
+    iam.delete_role_policy(RoleName="r", PolicyName="p")
+    iam.delete_role(RoleName="r")
+    assert role_for(account, "u", "s3:ListAllMyBuckets") == role
+    session(role).list_buckets()
+    assert refusal(session(role).get_object, Bucket=bucket, Key="k") == DENIED
+    assert owner.get_bucket_policy(Bucket=bucket)["Policy"] == text.replace(role, old)
+    owner.put_bucket_policy(Bucket=bucket, Policy=text)
+    assert session(role).get_object(Bucket=bucket, Key="k")["Body"].read() == b"k"
+
+
+def test_a_role_that_trusted_whoever_had_the_name_of_a_user(account):  # noqa: F811
+    """The weakness: a trust policy was compared by names, and let in the next user of the name."""
+    iam, first = account.client("iam"), account.user("u")
+    role = role_for(account, "u", "s3:GetObject")
+
+    def assume(key):
+        return account.client("sts", *key).assume_role(RoleArn=role, RoleSessionName="ses")["Credentials"]
+
+    def trusted():
+        """Who is shown to be trusted, in both ways to ask."""
+        shown = [iam.get_role(RoleName="r")["Role"], *iam.list_roles()["Roles"]]
+        got, listed = (one["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["AWS"] for one in shown)
+        assert got == listed
+        return got
+
+    assert assume(first) and trusted() == iam.get_user(UserName="u")["User"]["Arn"]
+    iam.update_user(UserName="u", NewUserName="v")
+    user = iam.get_user(UserName="v")["User"]
+    assert assume(first) and trusted() == user["Arn"]
+    assert refusal(assume, key=account.user("u")) == DENIED
+    delete_user(iam, "v")
+    second = account.user("v")
+    assert refusal(assume, key=second) == DENIED and trusted() == user["UserId"]
+    document = iam.get_role(RoleName="r")["Role"]["AssumeRolePolicyDocument"]
+    iam.update_assume_role_policy(RoleName="r", PolicyDocument=json.dumps(document))
+    assert refusal(assume, key=second) == DENIED and trusted() == user["UserId"]
+    document["Statement"][0]["Principal"]["AWS"] = user["Arn"]
+    iam.update_assume_role_policy(RoleName="r", PolicyDocument=json.dumps(document))
+    assert assume(second) and trusted() == user["Arn"]
+
+
+def test_a_name_that_nobody_had_was_granted_to_whoever_took_it_later(account, owner, bucket):  # noqa: F811
+    """The weakness: a policy could name a user before there was one, and so whoever got to make a user of that name."""
+    iam = account.client("iam")
+    iam.create_user(UserName="u", Path="/team/")
+    role_for(account, "team/u", "s3:GetObject")
+
+    def trust(principal):
+        statement = {"Effect": "Allow", "Principal": {"AWS": ["*", principal]}, "Action": "sts:AssumeRole"}
+        return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+    for nobody in ["user/v", "role/v", "user/u", "user/team/U", "role/team/u", "user/r", "user/AIDAAAAAAAAAAAAAAAAAA"]:
+        nobody = f"arn:aws:iam::{account.id}:{nobody}"
+        with pytest.raises(ClientError) as refused:
+            owner.put_bucket_policy(Bucket=bucket, Policy=for_principal(bucket, nobody))
+        error = refused.value.response["Error"]
+        assert (error["Code"], error["Message"]) == ("MalformedPolicy", "Invalid principal in policy"), nobody
+        for call, more in [(iam.create_role, {"RoleName": "s", "AssumeRolePolicyDocument": trust(nobody)}),
+                           (iam.update_assume_role_policy, {"RoleName": "r", "PolicyDocument": trust(nobody)})]:
+            with pytest.raises(ClientError) as refused:
+                call(**more)
+            error = refused.value.response["Error"]
+            assert error["Code"] == "MalformedPolicyDocument", nobody
+            assert error["Message"] == f'Invalid principal in policy: "AWS":"{nobody}"'
+    assert refusal(owner.get_bucket_policy, Bucket=bucket) == (404, "NoSuchBucketPolicy")
+    assert refusal(iam.get_role, RoleName="s") == (404, "NoSuchEntity")
+    user = f"arn:aws:iam::{account.id}:user/team/u"
+    assert iam.get_role(RoleName="r")["Role"]["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] == {"AWS": user}
+    # Of accounts that are none of this store's it cannot be told; their names are compared as they are.
+    for principal in [user, "arn:aws:iam::000000000001:user/u", f"arn:aws:sts::{account.id}:assumed-role/none/ses"]:
+        text = for_principal(bucket, principal)
+        owner.put_bucket_policy(Bucket=bucket, Policy=text)
+        assert owner.get_bucket_policy(Bucket=bucket)["Policy"] == text

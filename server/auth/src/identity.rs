@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::policy::Policy;
+use crate::policy::{Named, Policy};
 
 /// An account. Buckets and objects belong to accounts; users and roles act in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +135,8 @@ impl PartialEq for Identity {
 
 impl Eq for Identity {}
 
-/// Where accounts are looked up. Called within requests, so it must be quick and must not block on I/O.
+/// Where accounts, and the users and roles that policies name, are looked up. Called within requests, so it must be quick and must
+/// not block on I/O.
 pub trait Directory: Send + Sync {
     /// The account of that id, 12 digits.
     fn by_id(&self, id: &str) -> Option<Arc<Account>>;
@@ -148,4 +149,10 @@ pub trait Directory: Send + Sync {
 
     /// The account that has that address, whatever its case.
     fn by_email(&self, email: &str) -> Option<Arc<Account>>;
+
+    /// Who has that ARN of a user or a role.
+    fn named(&self, arn: &str) -> Named;
+
+    /// The ARN that the user or role of that unique id has now; none after it was deleted.
+    fn arn_of(&self, id: &str) -> Option<String>;
 }

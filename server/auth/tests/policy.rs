@@ -7,8 +7,13 @@ use granary_auth::policy::{
 };
 
 const BUCKET: PolicyKind<'_> = PolicyKind::Bucket("photos");
-const ALICE: Caller<'_> =
-    Caller::User { account: "111122223333", canonical: "aa11", arn: "arn:aws:iam::111122223333:user/alice" };
+const ALICE: Caller<'_> = Caller::User {
+    account: "111122223333",
+    canonical: "aa11",
+    arn: "arn:aws:iam::111122223333:user/alice",
+    id: ALICE_ID,
+};
+const ALICE_ID: &str = "AIDAAAAAAAAAAAAAALICE";
 
 fn bucket_policy(statement: &str) -> Result<Policy, PolicyError> {
     Policy::parse(format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#).as_bytes(), BUCKET)
@@ -36,6 +41,7 @@ fn principals_are_matched_by_what_they_name() {
         canonical: "aa11",
         arn: "arn:aws:sts::111122223333:assumed-role/r/s",
         role_arn: "arn:aws:iam::111122223333:role/r",
+        role_id: "AROAAAAAAAAAAAAAAAAAR",
     };
     let root = Caller::Root { account: "111122223333", canonical: "aa11" };
     let none = ResourceDecision::ImplicitDeny;
@@ -73,6 +79,11 @@ fn principals_are_matched_by_what_they_name() {
         (r#"{"AWS":["arn:aws:iam::111122223333:user/alice"]}"#, allow(Grant::Caller), none, none, none),
         (r#"{"AWS":"arn:aws:iam::111122223333:role/r"}"#, none, allow(Grant::Role), none, none),
         (r#"{"AWS":"arn:aws:sts::111122223333:assumed-role/r/s"}"#, none, allow(Grant::Caller), none, none),
+        (r#"{"AWS":["AIDAAAAAAAAAAAAAALICE"]}"#, allow(Grant::Caller), none, none, none),
+        (r#"{"AWS":"AROAAAAAAAAAAAAAAAAAR"}"#, none, allow(Grant::Role), none, none),
+        (r#"{"AWS":"AIDAAAAAAAAAAAAAAAAAR"}"#, none, none, none, none),
+        (r#"{"AWS":"AROAAAAAAAAAAAAAALICE"}"#, none, none, none, none),
+        (r#"{"CanonicalUser":"AIDAAAAAAAAAAAAAALICE"}"#, none, none, none, none),
         (r#"{"AWS":"444455556666"}"#, none, none, none, none),
         (r#"{"Service":"logging.s3.amazonaws.com"}"#, none, none, none, none),
     ] {
@@ -97,6 +108,8 @@ fn not_principal_denies_everyone_else() {
     let but_alice = deny(r#"{"AWS":"arn:aws:iam::111122223333:user/alice"}"#);
     assert_eq!(read(&but_alice, &ALICE), ResourceDecision::ImplicitDeny);
     assert_eq!(read(&but_alice, &Caller::Anonymous), ResourceDecision::ExplicitDeny);
+    let but_her_id = deny(&format!(r#"{{"AWS":"{ALICE_ID}"}}"#));
+    assert_eq!(read(&but_her_id, &ALICE), ResourceDecision::ImplicitDeny);
     let but_the_root_user = deny(r#"{"AWS":"111122223333"}"#);
     assert_eq!(read(&but_the_root_user, &ALICE), ResourceDecision::ExplicitDeny);
 }
@@ -164,6 +177,17 @@ fn what_aws_refuses_is_refused_with_its_message() {
         statement(r#""Principal":"*""#, r#""Principal":{"AWS":"arn:aws:iam::1:user/*"}"#),
         "Invalid principal in policy"
     );
+    // An id of something else, one that is too short, and one with other letters.
+    for id in [
+        "AGPAAAAAAAAAAAAAAAAAA",
+        "AIDA",
+        "AIDAaaaaaaaaaaaaaaaaa",
+        "AROAAAAAAAAAAAAAAAA:s",
+        "AROAAAAAAAAAAAAAAAAA*",
+    ] {
+        let named = format!(r#""Principal":{{"AWS":"{id}"}}"#);
+        assert_eq!(statement(r#""Principal":"*""#, &named), "Invalid principal in policy", "{id}");
+    }
     assert_eq!(
         statement(r#""Principal":"*""#, r#""NotPrincipal":"*""#),
         "Allow with NotPrincipal is not allowed."

@@ -138,7 +138,7 @@ pub(crate) struct GroupDocument {
 pub(crate) struct RoleDocument {
     /// Name and id.
     pub(crate) head: Head,
-    /// Who may assume it.
+    /// Who may assume it, with the unique ids of users and roles; with their ARNs where an older release kept it.
     pub(crate) trust: String,
     /// What it is for.
     pub(crate) description: Option<String>,

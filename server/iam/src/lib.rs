@@ -22,6 +22,7 @@ mod manage;
 mod marks;
 mod marks_of_claims;
 mod names;
+mod principals;
 mod quotas;
 mod resolve;
 mod state;

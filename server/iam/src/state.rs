@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use crate::aws_managed;
 use crate::documents::{
-    AccountDocument, Document, GroupDocument, Kind, PolicyDocument, ProviderDocument, RoleDocument, USES,
-    UseDocument, UserDocument, VAULT_DOCUMENT, account_document, providers_of, use_document,
+    AccountDocument, Document, GroupDocument, Head, Kind, PolicyDocument, ProviderDocument, RoleDocument,
+    USES, UseDocument, UserDocument, VAULT_DOCUMENT, account_document, providers_of, use_document,
 };
 use crate::error::{Code, IamError, Result};
 use crate::vault::Vault;
@@ -23,6 +23,8 @@ pub(crate) struct State {
     documents: BTreeMap<String, Document>,
     /// The document that each access key is in.
     keys: HashMap<String, String>,
+    /// The document of the user or role that each unique id is of.
+    ids: HashMap<String, String>,
     accounts: HashMap<String, Arc<Account>>,
     /// Opens the secrets; none before the first was sealed.
     pub(crate) vault: Option<Arc<Vault>>,
@@ -46,6 +48,7 @@ impl State {
             generation: 0,
             documents: BTreeMap::new(),
             keys: HashMap::new(),
+            ids: HashMap::new(),
             accounts: HashMap::from([(own.id.clone(), Arc::clone(own))]),
             vault: None,
             known: Mutex::new(HashMap::new()),
@@ -62,6 +65,9 @@ impl State {
             for key in keys_of(&before) {
                 self.keys.remove(key);
             }
+            if let Some(head) = head_of(&before) {
+                self.ids.remove(&head.id);
+            }
             if let Document::Account(account) = before {
                 self.accounts.remove(&account.id);
             }
@@ -69,6 +75,9 @@ impl State {
         let Some(document) = document else { return };
         for key in keys_of(&document) {
             self.keys.insert(key.to_owned(), name.to_owned());
+        }
+        if let Some(head) = head_of(&document) {
+            self.ids.insert(head.id.clone(), name.to_owned());
         }
         if let Document::Account(account) = &document {
             self.accounts.insert(account.id.clone(), Arc::new(public(account)));
@@ -86,6 +95,11 @@ impl State {
     /// The document that holds this access key.
     pub(crate) fn owner_of_key(&self, access_key: &str) -> Option<&Document> {
         self.documents.get(self.keys.get(access_key)?)
+    }
+
+    /// The user or role of this unique id.
+    pub(crate) fn with_id(&self, id: &str) -> Option<&Document> {
+        self.documents.get(self.ids.get(id)?)
     }
 
     /// The last use of a key that was kept.
@@ -273,4 +287,13 @@ fn keys_of(document: &Document) -> impl Iterator<Item = &str> {
         _ => &[],
     };
     keys.iter().map(|key| key.id.as_str())
+}
+
+/// The head of what policies name by its unique id.
+fn head_of(document: &Document) -> Option<&Head> {
+    match document {
+        Document::User(user) => Some(&user.head),
+        Document::Role(role) => Some(&role.head),
+        _ => None,
+    }
 }

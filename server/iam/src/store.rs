@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use granary_auth::policy::Named;
 use granary_auth::{
     Account, CredentialSource, Credentials, Directory, KeyUse, KnownKey, Principal, SecretKey, TokenError,
 };
@@ -326,5 +327,13 @@ impl Directory for IdentityStore {
             account.email.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(email))
         };
         self.read(|state| state.accounts().find(is_it).cloned())
+    }
+
+    fn named(&self, arn: &str) -> Named {
+        self.read(|state| state.named(arn))
+    }
+
+    fn arn_of(&self, id: &str) -> Option<String> {
+        self.read(|state| state.arn_of(id))
     }
 }

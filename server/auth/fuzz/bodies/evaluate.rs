@@ -2,7 +2,9 @@
 //!
 //! Input: each byte chooses one of what may come next; when it ends, the first of each is chosen.
 
-use granary_auth::policy::{Caller, Policy, PolicyKind, PolicyRequest};
+use granary_auth::policy::{
+    Caller, Named, Policy, PolicyKind, PolicyRequest, with_current_arns, with_unique_ids,
+};
 use serde_json::{Value, json};
 
 #[path = "evaluate_conditions.rs"]
@@ -11,14 +13,17 @@ mod conditions;
 pub(crate) mod naive;
 
 const USER: &str = "arn:aws:iam::111122223333:user/u";
+const RENAMED: &str = "arn:aws:iam::111122223333:user/v";
+const USER_ID: &str = "AIDAAAAAAAAAAAAAAAAAU";
 const ACTIONS: [&str; 4] = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:GetObjectTagging"];
 const RESOURCES: [&str; 4] =
     ["arn:aws:s3:::b/a", "arn:aws:s3:::b/ab", "arn:aws:s3:::b/c", "arn:aws:s3:::b/*"];
-const PRINCIPALS: [&str; 4] = [
+const PRINCIPALS: [&str; 5] = [
     r#""*""#,
     r#"{"AWS":"arn:aws:iam::111122223333:user/u"}"#,
     r#"{"AWS":["111122223333"]}"#,
     r#"{"CanonicalUser":"abc"}"#,
+    r#"{"AWS":["AIDAAAAAAAAAAAAAAAAAU","AIDAAAAAAAAAAAAAAAAAX"]}"#,
 ];
 const ACTION_PATTERNS: [&str; 6] =
     ["s3:GetObject", "s3:Get*", "s3:*", "s3:P?tObject", "s3:*Object*", "s3:DeleteObject"];
@@ -84,7 +89,7 @@ pub(crate) fn run(data: &[u8]) {
     let mut choices = Choices(data.iter());
     let context = conditions::context(&mut choices);
     let caller = if choices.is_so() {
-        Caller::User { account: "111122223333", canonical: "abc", arn: USER }
+        Caller::User { account: "111122223333", canonical: "abc", arn: USER, id: USER_ID }
     } else {
         Caller::Anonymous
     };
@@ -97,8 +102,20 @@ pub(crate) fn run(data: &[u8]) {
     };
     let version = choices.of(&["2012-10-17", "2012-10-17", "2012-10-17", "2008-10-17"]);
     let policy = json!({ "Version": version, "Statement": statements });
-    let document = Policy::parse(policy.to_string().as_bytes(), PolicyKind::Bucket("b"));
-    let document = document.unwrap_or_else(|error| panic!("{error}: {policy}"));
+    let read = |text: &str| {
+        let document = Policy::parse(text.as_bytes(), PolicyKind::Bucket("b"));
+        document.unwrap_or_else(|error| panic!("{error}: {policy}"))
+    };
+    let document = read(&policy.to_string());
     let (said, naively) = (document.decide(&caller, &request), naive::decide(&policy, &caller, &request));
     assert_eq!(said, naively, "{policy} with {context:?}");
+    // Kept by ids it says the same, and of a user who got another name too; shown with ARNs it still does.
+    let kept = with_unique_ids(document.text(), |_| Named::Id(USER_ID.to_owned())).unwrap();
+    let renamed = match caller {
+        Caller::User { account, canonical, id, .. } => Caller::User { account, canonical, arn: RENAMED, id },
+        other => other,
+    };
+    assert_eq!(read(&kept).decide(&renamed, &request), said, "{kept} with {context:?}");
+    let shown = with_current_arns(&kept, |id| (id == USER_ID).then(|| USER.to_owned()));
+    assert_eq!(read(&shown).decide(&caller, &request), said, "{shown} with {context:?}");
 }

@@ -28,9 +28,9 @@ fn principal(value: &Value, caller: &Caller<'_>) -> Option<Grant> {
     if value == "*" {
         return Some(Grant::Anyone);
     }
-    let Caller::User { account, canonical, arn } = caller else { return None };
+    let Caller::User { account, canonical, arn, id } = caller else { return None };
     let grant = |name: &str| match name {
-        name if name == *arn => Some(Grant::Caller),
+        name if name == *arn || name == *id => Some(Grant::Caller),
         name if name == *account || name == *canonical => Some(Grant::Account),
         _ => None,
     };

@@ -4,11 +4,14 @@
 //! Input: a line with the action, the resource and a value of every key, separated by blanks; then the policy.
 
 use granary_auth::policy::{
-    Caller, Context, Decision, Policy, PolicyKind, PolicyRequest, ResourceDecision, evaluate,
+    Caller, Context, Decision, Named, POLICY_BYTES_MAX, Policy, PolicyKind, PolicyRequest, ResourceDecision,
+    evaluate, with_current_arns, with_unique_ids,
 };
 
 const USER: Caller<'_> =
-    Caller::User { account: "111122223333", canonical: "aa11", arn: "arn:aws:iam::111122223333:user/alice" };
+    Caller::User { account: "111122223333", canonical: "aa11", arn: USER_ARN, id: USER_ID };
+const USER_ARN: &str = "arn:aws:iam::111122223333:user/alice";
+const USER_ID: &str = "AIDAAAAAAAAAAAAAALICE";
 
 pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -37,6 +40,16 @@ pub(crate) fn run(data: &[u8]) {
             // Nobody is let in who is not named, unless the policy names everyone.
             assert!(policy.contains('*'));
         }
-        let _ = (document.decide(&USER, &request), document.is_public());
+        // Kept by the ids of whom it names it says the same, and shown again it is what can be put.
+        let named = |arn: &str| if arn == USER_ARN { Named::Id(USER_ID.to_owned()) } else { Named::Unknown };
+        let kept = with_unique_ids(policy, named).expect("nobody is missing");
+        let shown = with_current_arns(&kept, |id| (id == USER_ID).then(|| USER_ARN.to_owned()));
+        for text in [&kept, &shown].into_iter().filter(|text| text.len() <= POLICY_BYTES_MAX) {
+            let again =
+                Policy::parse(text.as_bytes(), PolicyKind::Bucket("photos")).expect("it was read before");
+            assert_eq!(again.decide(&USER, &request), document.decide(&USER, &request));
+            assert_eq!(again.is_public(), document.is_public());
+        }
     }
+    let _ = with_current_arns(policy, |_| Some(String::new()));
 }

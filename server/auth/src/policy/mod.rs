@@ -23,6 +23,7 @@ mod parse;
 mod pattern;
 mod principal;
 mod public;
+mod unique_ids;
 mod values;
 
 pub use account_names::with_account_numbers;
@@ -30,6 +31,7 @@ pub use context::Context;
 pub use error::PolicyError;
 pub use evaluate::{Decision, Grant, PolicyRequest, ResourceDecision, evaluate};
 pub use principal::Caller;
+pub use unique_ids::{Named, NoSuchPrincipal, with_current_arns, with_unique_ids};
 
 use condition::Condition;
 use pattern::Pattern;

@@ -29,6 +29,8 @@ pub enum Caller<'a> {
         canonical: &'a str,
         /// The user's ARN.
         arn: &'a str,
+        /// The user's unique id.
+        id: &'a str,
     },
     /// Somebody whom an identity provider vouches for.
     Federated {
@@ -45,6 +47,8 @@ pub enum Caller<'a> {
         arn: &'a str,
         /// The role's ARN.
         role_arn: &'a str,
+        /// The role's unique id.
+        role_id: &'a str,
     },
 }
 
@@ -54,9 +58,11 @@ impl<'a> From<&'a Identity> for Caller<'a> {
         match (identity.kind, &identity.role_arn) {
             (IdentityKind::AccountRoot, _) => Self::Root { account, canonical },
             (IdentityKind::AssumedRole, Some(role_arn)) => {
-                Self::Session { account, canonical, arn: &identity.arn, role_arn }
+                // The name of the session stands behind the colon.
+                let role_id = identity.user_id.split(':').next().unwrap_or_default();
+                Self::Session { account, canonical, arn: &identity.arn, role_arn, role_id }
             }
-            _ => Self::User { account, canonical, arn: &identity.arn },
+            _ => Self::User { account, canonical, arn: &identity.arn, id: &identity.user_id },
         }
     }
 }
@@ -67,7 +73,10 @@ pub(super) enum PrincipalPattern {
     Anyone,
     /// An account's 12 digits.
     Account(String),
+    /// The ARN of a session, or of a user or role that is not known by its id.
     Arn(String),
+    /// The unique id of a user or role, which nobody else ever gets.
+    Id(String),
     Canonical(String),
     Service(String),
     /// Whoever an identity provider vouches for, by its ARN.
@@ -125,6 +134,8 @@ impl PrincipalPattern {
                     (arn == role_arn).then_some(Grant::Role)
                 }
             }
+            (Self::Id(id), Caller::User { id: own, .. }) => (id == own).then_some(Grant::Caller),
+            (Self::Id(id), Caller::Session { role_id, .. }) => (id == role_id).then_some(Grant::Role),
             _ => None,
         }
     }
@@ -136,10 +147,13 @@ fn in_account(is_own: bool, caller: &Caller<'_>) -> Option<Grant> {
     is_own.then_some(grant)
 }
 
-/// An account id, or an ARN of an account, user or role.
+/// An account id, a unique id, or an ARN of an account, user, role or session.
 fn aws(value: &str) -> Option<PrincipalPattern> {
     if is_account(value) {
         return Some(PrincipalPattern::Account(value.to_owned()));
+    }
+    if is_unique_id(value) {
+        return Some(PrincipalPattern::Id(value.to_owned()));
     }
     let mut parts = value.splitn(6, ':');
     let arn = parts.next() == Some("arn") && parts.next()? == "aws";
@@ -160,6 +174,19 @@ fn aws(value: &str) -> Option<PrincipalPattern> {
 /// Whether it is the number of an account.
 pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether it is the ARN of a user or a role.
+pub(super) fn is_identity(text: &str) -> bool {
+    text.starts_with("arn:aws:iam:") && matches!(aws(text), Some(PrincipalPattern::Arn(_)))
+}
+
+/// Whether it is the unique id of a user or a role. Source:
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>
+pub(super) fn is_unique_id(text: &str) -> bool {
+    let is_of_either = text.starts_with("AIDA") || text.starts_with("AROA");
+    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    is_of_either && (16..=128).contains(&text.len()) && text.bytes().all(plain)
 }
 
 fn is_canonical(text: &str) -> bool {

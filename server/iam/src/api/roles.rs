@@ -22,20 +22,20 @@ const SESSION_MIN_S: u32 = 3_600;
 const SESSION_MAX_S: u32 = 43_200;
 
 /// What lists show; the rest is for who asks for one role.
-fn write(xml: &mut Xml, role: &RoleDocument) {
+fn write(xml: &mut Xml, call: &Call<'_>, role: &RoleDocument) {
     let head = &role.head;
     xml.text("Path", &head.path)
         .text("RoleName", &head.name)
         .text("RoleId", &head.id)
         .text("Arn", head.arn(Kind::Role))
         .time("CreateDate", head.created_ms)
-        .text("AssumeRolePolicyDocument", encoded(&role.trust))
+        .text("AssumeRolePolicyDocument", encoded(&call.read(|state| state.shown_trust(&role.trust))))
         .optional("Description", role.description.as_deref())
         .text("MaxSessionDuration", role.max_session_s.to_string());
 }
 
-fn write_whole(xml: &mut Xml, role: &RoleDocument) {
-    write(xml, role);
+fn write_whole(xml: &mut Xml, call: &Call<'_>, role: &RoleDocument) {
+    write(xml, call, role);
     write_extras(xml, role.boundary.as_ref(), &role.tags);
 }
 
@@ -70,7 +70,8 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Xml> {
         boundary: boundary(call)?,
         tags: call.form.tags()?,
     };
-    call.store
+    let role = call
+        .store
         .change(|state| {
             if state.role(call.account_id(), &name).is_ok() {
                 return Err(exists(Kind::Role, &name));
@@ -78,11 +79,12 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Xml> {
             if state.roles(call.account_id()).count() >= limits::ROLES {
                 return Err(IamError::limit("RolesPerAccount", limits::ROLES));
             }
-            Ok((put(role.clone()), ()))
+            let role = RoleDocument { trust: state.kept_trust(&role.trust)?, ..role.clone() };
+            Ok((put(role.clone()), role))
         })
         .await?;
     let mut xml = Xml::new();
-    xml.element("Role", |xml| write_whole(xml, &role));
+    xml.element("Role", |xml| write_whole(xml, call, &role));
     Ok(xml)
 }
 
@@ -90,7 +92,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Xml> {
     let name = named(call)?;
     let role = call.read(|state| state.role(call.account_id(), name).cloned())?;
     let mut xml = Xml::new();
-    xml.element("Role", |xml| write_whole(xml, &role));
+    xml.element("Role", |xml| write_whole(xml, call, &role));
     Ok(xml)
 }
 
@@ -102,7 +104,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Xml> {
         Page::of(call.form, roles.cloned(), |role| role.head.name.to_ascii_lowercase())
     })?;
     let mut xml = Xml::new();
-    xml.list("Roles", &page.items, |xml, role| write(xml, role));
+    xml.list("Roles", &page.items, |xml, role| write(xml, call, role));
     page.end(&mut xml);
     Ok(xml)
 }
@@ -136,7 +138,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Xml> {
     .await?;
     let mut xml = Xml::new();
     if call.action == "iam:UpdateRoleDescription" {
-        xml.element("Role", |xml| write_whole(xml, &role));
+        xml.element("Role", |xml| write_whole(xml, call, &role));
     }
     Ok(xml)
 }
@@ -145,11 +147,13 @@ pub(super) async fn update_trust(call: &Call<'_>) -> Result<Xml> {
     let name = named(call)?;
     let trust = call.form.required("PolicyDocument")?;
     limits::check_policy(trust, PolicyKind::Trust, limits::TRUST_POLICY_CHARS)?;
-    change(call, name, |role| {
-        trust.clone_into(&mut role.trust);
-        Ok(())
-    })
-    .await?;
+    call.store
+        .change(|state| {
+            let mut role = (**state.role(call.account_id(), name)?).clone();
+            role.trust = state.kept_trust(trust)?;
+            Ok((put(role), ()))
+        })
+        .await?;
     Ok(Xml::new())
 }
 

@@ -5,7 +5,10 @@
 use std::borrow::Cow;
 
 use axum::body::Body;
-use granary_auth::policy::{POLICY_BYTES_MAX, Policy, PolicyKind, with_account_numbers};
+use granary_auth::policy::{
+    POLICY_BYTES_MAX, Policy, PolicyError, PolicyKind, with_account_numbers, with_current_arns,
+    with_unique_ids,
+};
 use granary_engine::Freshness;
 use granary_types::BucketName;
 use http::{HeaderValue, StatusCode, header};
@@ -29,7 +32,8 @@ pub(super) async fn get(context: &Context<'_>, bucket: &BucketName) -> S3Result<
     check_account(context)?;
     let stored = context.shared.engine.bucket_document(bucket, rules::POLICY).await?;
     let missing = || S3Error::new(ErrorCode::NoSuchBucketPolicy).field("BucketName", bucket.as_str());
-    let mut response = S3Response::new(Body::from(stored.ok_or_else(missing)?));
+    let shown = shown(context.shared, stored.ok_or_else(missing)?);
+    let mut response = S3Response::new(Body::from(shown));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
@@ -44,6 +48,7 @@ pub(super) async fn put(context: &Context<'_>, bucket: &BucketName, body: Body) 
     let policy = Policy::parse_with(&document, kind, sids).map_err(|error| {
         S3Error::with_message(ErrorCode::MalformedPolicy, error.to_string()).because(error)
     })?;
+    let kept = kept(context.shared, &policy)?;
     let block = access::rules(context.shared, bucket, Freshness::Current).await?.block;
     if block.refuse_policy && policy.is_public() {
         return Err(S3Error::with_message(
@@ -51,7 +56,7 @@ pub(super) async fn put(context: &Context<'_>, bucket: &BucketName, body: Body) 
             "Access Denied: public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
         ));
     }
-    context.shared.engine.put_bucket_document(bucket, rules::POLICY, Some(document.into_owned())).await?;
+    context.shared.engine.put_bucket_document(bucket, rules::POLICY, Some(kept.into_bytes())).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }
 
@@ -65,6 +70,29 @@ fn numbered<'d>(shared: &Shared, document: &'d [u8]) -> Cow<'d, [u8]> {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
+}
+
+/// The policy with the unique ids of the users and roles that it names, as it is kept.
+fn kept(shared: &Shared, policy: &Policy) -> S3Result<String> {
+    let Some(accounts) = &shared.config.accounts else { return Ok(policy.text().to_owned()) };
+    match with_unique_ids(policy.text(), |arn| accounts.0.named(arn)) {
+        Ok(kept) => Ok(kept.into_owned()),
+        Err(nobody) => {
+            let message = PolicyError::InvalidPrincipal.to_string();
+            let detail = format!("\"AWS\" : \"{}\"", nobody.0);
+            Err(S3Error::with_message(ErrorCode::MalformedPolicy, message)
+                .field("Detail", detail)
+                .because(nobody))
+        }
+    }
+}
+
+/// A policy that was kept, with the ARNs that the users and roles have now whose ids it has.
+fn shown(shared: &Shared, kept: Vec<u8>) -> Vec<u8> {
+    let (Some(accounts), Ok(text)) = (&shared.config.accounts, std::str::from_utf8(&kept)) else {
+        return kept;
+    };
+    with_current_arns(text, |id| accounts.0.arn_of(id)).into_owned().into_bytes()
 }
 
 /// `DELETE /bucket?policy`.
