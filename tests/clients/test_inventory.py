@@ -67,6 +67,10 @@ def wait_for(s3, source, target, deadline_s=120):
         packed = s3.get_object(Bucket=target, Key=file["key"])["Body"].read()
         assert (len(packed), hashlib.md5(packed).hexdigest()) == (file["size"], file["MD5checksum"])
         rows += csv.reader(io.StringIO(gzip.decompress(packed).decode()))
+    year, month, day, hour, minute = re.search(r"/(\d{4})-(\d\d)-(\d\d)T(\d\d)-(\d\d)Z/", found[0]).groups()
+    symlink = f"p/{source}/daily/hive/dt={year}-{month}-{day}-{hour}-{minute}/symlink.txt"
+    addresses = s3.get_object(Bucket=target, Key=symlink)["Body"].read().decode()
+    assert addresses.splitlines() == [f"s3://{target}/{file['key']}" for file in manifest["files"]]
     columns = manifest["fileSchema"].split(", ")
     return manifest, [dict(zip(columns, row, strict=True)) for row in rows]
 
@@ -103,6 +107,19 @@ def test_all_versions_are_listed_with_what_is_asked_for(server, source, target):
     assert shown == [(marker, "true", "true", "", ""), (versions[1], "false", "false", "2", "STANDARD"),
                      (versions[0], "false", "false", "1", "STANDARD")]
     assert rows[1]["ChecksumAlgorithm"] and rows[1]["IsMultipartUploaded"] == "false"
+
+
+def test_a_policy_may_say_which_fields_are_told(server, source, target):
+    """s3:InventoryAccessibleOptionalFields was no key, and a policy that asked for it was ignored or refused."""
+    s3 = server.boto3()
+    let_in(s3, source, target)
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutInventoryConfiguration", "Resource": f"arn:aws:s3:::{source}",
+                 "Condition": {"ForAnyValue:StringEquals": {"s3:InventoryAccessibleOptionalFields": ["Size", "ETag"]}}}
+    s3.put_bucket_policy(Bucket=source, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    assert refusal(lambda: ask(s3, source, target, fields=["StorageClass", "Size"])) == (403, "AccessDenied")
+    assert "InventoryConfigurationList" not in s3.list_bucket_inventory_configurations(Bucket=source)
+    ask(s3, source, target, fields=["StorageClass"])
+    ask(s3, source, target, fields=[], id="bare")
 
 
 def test_a_destination_that_does_not_let_it_in_gets_none(server, source, target):

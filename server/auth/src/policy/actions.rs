@@ -143,6 +143,7 @@ const S3_KEYS: &[&str] = &[
     "s3:delimiter",
     "s3:if-match",
     "s3:if-none-match",
+    "s3:inventoryaccessibleoptionalfields",
     "s3:locationconstraint",
     "s3:max-keys",
     "s3:object-lock-legal-hold",
@@ -176,10 +177,13 @@ const S3_KEYS: &[&str] = &[
 ];
 
 const GLOBAL_KEYS: &[&str] = &[
+    "aws:assumedroot",
     "aws:calledvia",
     "aws:calledviafirst",
     "aws:calledvialast",
     "aws:currenttime",
+    "aws:ec2instancesourceprivateipv4",
+    "aws:ec2instancesourcevpc",
     "aws:epochtime",
     "aws:federatedprovider",
     "aws:multifactorauthage",

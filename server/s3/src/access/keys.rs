@@ -200,6 +200,11 @@ pub(crate) fn of_tags(values: &mut Values, tags: &[(String, String)]) {
     values.set_all("s3:RequestObjectTagKeys", tags.iter().map(|(key, _)| key.clone()).collect());
 }
 
+/// Adds what an inventory is to tell of objects beside what it always tells.
+pub(crate) fn of_inventory(values: &mut Values, fields: Vec<String>) {
+    values.set_all("s3:InventoryAccessibleOptionalFields", fields);
+}
+
 /// Adds the locks that a request gives to a version.
 pub(crate) fn of_lock(
     values: &mut Values,

@@ -35,10 +35,11 @@ use crate::state::Shared;
 pub(crate) use compared::{authorise_tags_compared, of_entry};
 pub(crate) use create::authorise_new_bucket;
 use decide::{Lists, Verdict, decide};
-pub(crate) use keys::{Sent, of_lock, of_tags};
+pub(crate) use keys::{Sent, of_inventory, of_lock, of_tags};
 pub(crate) use lists::{initiator, of_new_object, owners_of_upload};
 use owner::Owner;
 use payment::Payer;
+pub(crate) use rules::WriteDigest;
 use rules::{DOCUMENTS, Rules, Stored};
 
 const ARN: &str = "arn:aws:s3:::";
@@ -365,6 +366,7 @@ fn keys_of_body(operation: Operation) -> Option<&'static str> {
     match operation {
         Operation::PutObjectTagging => Some("s3:requestobjecttag"),
         Operation::PutObjectRetention | Operation::PutObjectLegalHold => Some("s3:object-lock-"),
+        Operation::PutBucketInventoryConfiguration => Some("s3:inventoryaccessibleoptionalfields"),
         _ => None,
     }
 }
@@ -376,16 +378,14 @@ fn keys_of_body(operation: Operation) -> Option<&'static str> {
 pub(crate) async fn authorise_body(
     context: &Context<'_>,
     operation: Operation,
-    object: &ObjectAddress,
+    target: Target<'_>,
     more: More<'_>,
 ) -> S3Result<()> {
     let Some((rules, begin)) = context.rules.get().zip(keys_of_body(operation)) else { return Ok(()) };
     if !context.requester.asks_for(rules, begin) {
         return Ok(());
     }
-    let version = context.query.get("versionId");
-    let target = Target::object(&object.bucket, &object.key, version);
-    context.requester.require_with(actions::of(operation, version.is_some()), target, more).await
+    context.requester.require_with(actions::of(operation, target.version.is_some()), target, more).await
 }
 
 const PUT_ACL: &str = "s3:PutObjectAcl";

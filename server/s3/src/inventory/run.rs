@@ -97,7 +97,7 @@ async fn make(shared: &Shared, bucket: &BucketName, inventory: &Inventory) -> S3
     let now = UnixMillis::now();
     let folder = folder(inventory, bucket);
     check_access(&target, &source, &folder)?;
-    let mut files = Vec::new();
+    let (mut files, mut addresses) = (Vec::new(), String::new());
     let mut place = Some(Place::default());
     while let Some(from) = place.take() {
         let unique =
@@ -107,6 +107,7 @@ async fn make(shared: &Shared, bucket: &BucketName, inventory: &Inventory) -> S3
         put(&shared.engine, inventory, &name, "application/gzip", &mut file).await?;
         let Listed { length_bytes, md5, next, lines } = file.listed();
         metrics::counter!("granary_inventory_lines_total").increment(lines);
+        addresses.push_str(&format!("s3://{}/{name}\n", inventory.destination));
         files.push(json!({ "key": name.as_str(), "size": length_bytes, "MD5checksum": md5 }));
         place = next;
     }
@@ -120,11 +121,16 @@ async fn make(shared: &Shared, bucket: &BucketName, inventory: &Inventory) -> S3
         "files": files,
     })
     .to_string();
-    let stamp = stamp(now)?;
+    let Stamps { folder: stamp, partition } = stamps(now)?;
     let checksum = hex::encode(Md5::digest(manifest.as_bytes()));
-    for (name, text) in [("manifest.json", manifest), ("manifest.checksum", checksum)] {
-        let name = key(&format!("{folder}{stamp}/{name}"))?;
-        put(&shared.engine, inventory, &name, "application/json", &mut TextBody::new(text)).await?;
+    let told = [
+        (format!("hive/dt={partition}/symlink.txt"), "text/plain", addresses),
+        (format!("{stamp}/manifest.json"), "application/json", manifest),
+        (format!("{stamp}/manifest.checksum"), "application/json", checksum),
+    ];
+    for (name, content_type, text) in told {
+        let name = key(&format!("{folder}{name}"))?;
+        put(&shared.engine, inventory, &name, content_type, &mut TextBody::new(text)).await?;
     }
     Ok(())
 }
@@ -153,14 +159,24 @@ fn key(text: &str) -> S3Result<ObjectKey> {
     ObjectKey::new(text).map_err(|error| S3Error::new(ErrorCode::KeyTooLongError).because(error.to_string()))
 }
 
-/// `2016-11-06T21-32Z`.
-fn stamp(now: UnixMillis) -> S3Result<String> {
-    let format = time::macros::format_description!("[year]-[month]-[day]T[hour]-[minute]Z");
+/// When an inventory was made, as its keys say it.
+struct Stamps {
+    /// `2016-11-06T21-32Z`.
+    folder: String,
+    /// `2016-11-06-21-32`, by which Hive knows its partitions.
+    partition: String,
+}
+
+fn stamps(now: UnixMillis) -> S3Result<Stamps> {
     let internal = |error: String| S3Error::new(ErrorCode::InternalError).because(error);
     let at = time::OffsetDateTime::from_unix_timestamp(now.seconds());
-    at.map_err(|error| internal(error.to_string()))?
-        .format(format)
-        .map_err(|error| internal(error.to_string()))
+    let at = at.map_err(|error| internal(error.to_string()))?;
+    let folder = time::macros::format_description!("[year]-[month]-[day]T[hour]-[minute]Z");
+    let partition = time::macros::format_description!("[year]-[month]-[day]-[hour]-[minute]");
+    Ok(Stamps {
+        folder: at.format(folder).map_err(|error| internal(error.to_string()))?,
+        partition: at.format(partition).map_err(|error| internal(error.to_string()))?,
+    })
 }
 
 async fn put(

@@ -34,7 +34,8 @@ fn configurations_tell_columns_and_places() {
         ["Bucket", "Key", "VersionId", "IsLatest", "IsDeleteMarker", "Size", "ETag"]
     );
     assert_eq!(folder(&inventory, &BucketName::new("corpora").unwrap()), "p/corpora/i/");
-    assert_eq!(stamp(UnixMillis(1_478_467_920_000)).unwrap(), "2016-11-06T21-32Z");
+    let Stamps { folder, partition } = stamps(UnixMillis(1_478_467_920_000)).unwrap();
+    assert_eq!((folder.as_str(), partition.as_str()), ("2016-11-06T21-32Z", "2016-11-06-21-32"));
 }
 
 #[test]

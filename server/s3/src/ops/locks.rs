@@ -85,8 +85,8 @@ pub(super) async fn put_retention(
     let mode = retention.map(|retention| locks::mode_name(retention.mode));
     let until = retention.map(|retention| retention.until);
     let add = |values: &mut _| access::of_lock(values, mode, until, None);
-    access::authorise_body(context, Operation::PutObjectRetention, object, &add).await?;
     let target = Target::object(&object.bucket, &object.key, context.query.get("versionId"));
+    access::authorise_body(context, Operation::PutObjectRetention, target, &add).await?;
     let bypass = access::bypass(context, target).await?;
     change(context, object, LockChange::Retention { retention, at: UnixMillis::now(), bypass }).await
 }
@@ -114,6 +114,7 @@ pub(super) async fn put_legal_hold(
     let hold = locks::parse_legal_hold(&document)?;
     let status = if hold == LegalHold::On { "ON" } else { "OFF" };
     let add = |values: &mut _| access::of_lock(values, None, None, Some(status));
-    access::authorise_body(context, Operation::PutObjectLegalHold, object, &add).await?;
+    let target = Target::object(&object.bucket, &object.key, context.query.get("versionId"));
+    access::authorise_body(context, Operation::PutObjectLegalHold, target, &add).await?;
     change(context, object, LockChange::LegalHold(hold)).await
 }

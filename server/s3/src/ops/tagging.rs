@@ -5,7 +5,7 @@ use granary_types::VersionId;
 use http::StatusCode;
 
 use super::{ObjectAddress, version};
-use crate::access;
+use crate::access::{self, Target};
 use crate::body::Protection;
 use crate::context::Context;
 use crate::error::S3Result;
@@ -33,7 +33,8 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
     let document = context.document(body, Limits::SMALL.length_bytes, Protection::Required).await?;
     let tags = tags::of_document(&document, tags::OBJECT_TAGS_MAX)?;
     let add = |values: &mut _| access::of_tags(values, &tags);
-    access::authorise_body(context, Operation::PutObjectTagging, object, &add).await?;
+    let target = Target::object(&object.bucket, &object.key, version_id);
+    access::authorise_body(context, Operation::PutObjectTagging, target, &add).await?;
     let done = context.writer().set_object_tags(&object.bucket, &object.key, version, tags).await;
     let version = done.map_err(|error| version::not_found(error, context, object, version_id))?;
     Ok(of_version(respond::empty(StatusCode::OK), version))
