@@ -293,6 +293,11 @@ fn check_rule(rule: &LifecycleRule) -> S3Result<()> {
         return Err(S3Error::invalid_request("At least one action needs to be specified in a rule"));
     }
     let filter = &rule.filter;
+    let keeps_newer = rule.noncurrent.is_some_and(|noncurrent| noncurrent.newer.is_some())
+        || rule.noncurrent_transitions.iter().any(|transition| transition.newer.is_some());
+    if keeps_newer && filter.shape == FilterShape::RulePrefix {
+        return Err(S3Error::invalid_request("NewerNoncurrentVersions requires the rule to have a Filter"));
+    }
     if !filter.tags.is_empty() && matches!(rule.expiration, Some(Expiration::Markers(_))) {
         return Err(S3Error::invalid_request("ExpiredObjectDeleteMarker cannot be specified with Tags."));
     }
@@ -335,7 +340,7 @@ fn check_transitions(rule: &LifecycleRule) -> S3Result<()> {
     check_expiry(rule, prefix)
 }
 
-/// Each class once, and the colder ones later.
+/// Each class once, the colder ones later, and none of which an object could not leave the other.
 fn check_steps(steps: &[Step], (action, time): (&str, &'static str), prefix: &str) -> S3Result<()> {
     for (index, (class, at)) in steps.iter().enumerate() {
         for (other, other_at) in steps.iter().take(index) {
@@ -347,6 +352,13 @@ fn check_steps(steps: &[Step], (action, time): (&str, &'static str), prefix: &st
             let (cold, warm) = match (other.may_become(*class), class.may_become(*other)) {
                 (true, _) if at <= other_at => (class, other),
                 (_, true) if other_at <= at => (other, class),
+                (false, false) => {
+                    return Err(S3Error::invalid_request(format!(
+                        "A rule for prefix '{prefix}' cannot have '{action}' actions for both StorageClass '{}' and StorageClass '{}'",
+                        other.as_str(),
+                        class.as_str()
+                    )));
+                }
                 _ => continue,
             };
             let message = format!(

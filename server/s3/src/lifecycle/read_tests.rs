@@ -131,6 +131,33 @@ fn filters_that_an_action_does_not_take_are_refused_as_aws_refuses_them() {
 }
 
 #[test]
+fn newer_versions_were_kept_by_rules_without_a_filter() {
+    let kept = "<NoncurrentDays>3</NoncurrentDays><NewerNoncurrentVersions>2</NewerNoncurrentVersions>";
+    for action in [
+        format!("<NoncurrentVersionExpiration>{kept}</NoncurrentVersionExpiration>"),
+        format!(
+            "<NoncurrentVersionTransition>{kept}<StorageClass>GLACIER</StorageClass></NoncurrentVersionTransition>"
+        ),
+    ] {
+        let filtered = |filter: &str| read(&format!("<Rule>{filter}<Status>Enabled</Status>{action}</Rule>"));
+        assert_eq!(filtered("<Prefix/>").err(), Some(ErrorCode::InvalidRequest), "{action}");
+        assert!(filtered("<Filter/>").is_ok(), "{action}");
+    }
+}
+
+#[test]
+fn a_rule_had_steps_of_which_the_second_could_never_be_taken() {
+    let step = |days: u32, class: &str| {
+        format!("<Transition><Days>{days}</Days><StorageClass>{class}</StorageClass></Transition>")
+    };
+    for (first, second) in [("ONEZONE_IA", "GLACIER_IR"), ("GLACIER_IR", "ONEZONE_IA")] {
+        let steps = step(30, first) + &step(90, second);
+        assert_eq!(rule(&steps).err(), Some(ErrorCode::InvalidRequest), "{steps}");
+    }
+    assert!(rule(&(step(30, "ONEZONE_IA") + &step(90, "GLACIER"))).is_ok());
+}
+
+#[test]
 fn conditions_beside_each_other_are_kept_in_an_and_where_ceph_s_rules_hold() {
     let tag = "<Tag><Key>k</Key><Value>v</Value></Tag>";
     let read_as = |dialect: Dialect, filter: &str| {
