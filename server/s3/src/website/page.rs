@@ -1,7 +1,7 @@
 //! What a browser is shown where there is no page.
 
 use axum::body::Body;
-use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::rules::Redirect;
 use crate::error::S3Error;
@@ -10,6 +10,14 @@ use crate::respond::{self, S3Response};
 /// An error as a page.
 pub(super) fn error(method: &Method, error: &S3Error) -> S3Response {
     let status = error.code().status();
+    if status == StatusCode::NOT_MODIFIED {
+        // What it says of a body is taken for that of the page that is kept (RFC 9111, section 4.3.4).
+        let mut response = respond::empty(status);
+        for (name, value) in error.headers() {
+            response.headers_mut().insert(name, value.clone());
+        }
+        return response;
+    }
     let title = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let mut items = String::new();
     let mut add = |name: &str, value: &str| {
