@@ -1,6 +1,8 @@
 """Object lock: what is locked stays, whichever way one tries to be rid of it."""
 
+import base64
 import datetime
+import hashlib
 import shutil
 import time
 import uuid
@@ -54,6 +56,23 @@ def test_no_delete_removes_a_locked_version(client, locked, lock):
     assert client.delete_object(Bucket=locked, Key="k")["DeleteMarker"] is True
     assert client.get_object(**named)["Body"].read() == BODY
     assert refusal(client.delete_bucket, Bucket=locked) == (409, "BucketNotEmpty")
+
+
+def test_what_a_bucket_retains_was_taken_without_a_digest(server, client, locked):
+    """AWS wants one of what nobody could take back, also where the bucket's default locks it."""
+    bare = server.boto3(request_checksum_calculation="when_required")
+    bare.put_object(Bucket=locked, Key="before", Body=BODY)
+    retention = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    rule = {"ObjectLockEnabled": "Enabled", "Rule": retention}
+    client.put_object_lock_configuration(Bucket=locked, ObjectLockConfiguration=rule)
+    for write in ({}, {"WriteOffsetBytes": 0}):
+        named = {"Bucket": locked, "Key": "k", "Body": BODY} | write
+        assert refusal(bare.put_object, **named) == (400, "InvalidRequest")
+    digest = base64.b64encode(hashlib.md5(BODY).digest()).decode()
+    bare.put_object(Bucket=locked, Key="k", Body=BODY, ContentMD5=digest)
+    client.put_object(Bucket=locked, Key="k", Body=BODY, ChecksumAlgorithm="SHA256")
+    client.put_object_lock_configuration(Bucket=locked, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"})
+    bare.put_object(Bucket=locked, Key="after", Body=BODY)
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -41,6 +41,8 @@ const BESIDE: &str = "
   restored before they are read: where there are SSDs beside disks the restore copies them there, is in progress until that is done, and
   `RestoreAlreadyInProgress` and `GlacierExpeditedRetrievalNotAvailable` are sent as at AWS; elsewhere it is done at once. INTELLIGENT_TIERING
   objects lie on disks, and get copies on SSDs while they are read often.
+- **Versioning** takes no `MfaDelete: Enabled`, as nobody has a second factor here (`NotImplemented`), and policies by the tags of buckets
+  (`s3:BucketTag`, `aws:ResourceTag`) match none, as at AWS where ABAC is off; PutBucketAbac is `NotImplemented`.
 - **Object lock** has no holds until an event (`x-amz-object-lock-event-hold`, `EventHold`), and buckets no namespace of their account
   (`x-amz-bucket-namespace: account-regional`): who asks for them gets `NotImplemented`.
 - **Part numbers** need not be consecutive in a completion, also where the parts have checksums (`InvalidPartOrder` at AWS).
@@ -57,7 +59,9 @@ const BESIDE: &str = "
   `BadDigest`; a presigned URL with `X-Amz-Expires` of zero or less has expired (`AccessDenied`), one for more than a week is
   `AuthorizationQueryParametersError`; CompleteMultipartUpload need not repeat the checksums of parts, and compares those that it is
   given; the policy status of a bucket without a policy is that of its lists, where clients of
-  AWS have reported `NoSuchBucketPolicy`; with `NoSuchKey` stands `x-amz-delete-marker: false` unless a delete marker hides the key.
+  AWS have reported `NoSuchBucketPolicy`; a copy of an archive that is not restored, and a restore of what is no archive, are
+  `InvalidObjectState`, as clients of AWS report, where its reference has `ObjectNotInActiveTierError` and `ObjectAlreadyInActiveTierError`;
+  a lifecycle rule with both ONEZONE_IA and GLACIER_IR, neither of which becomes the other, is `InvalidRequest`; with `NoSuchKey` stands `x-amz-delete-marker: false` unless a delete marker hides the key.
 ";
 
 /// The text of the page.

@@ -2,11 +2,14 @@
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html>
 
 use granary_engine::{
-    BucketLock, Bypass, DefaultRetention, LegalHold, LockMode, ObjectLock, Retention, RetentionPeriod,
+    BucketLock, Bypass, DefaultRetention, Freshness, LegalHold, LockMode, ObjectLock, Retention,
+    RetentionPeriod,
 };
-use granary_types::UnixMillis;
+use granary_types::{BucketName, UnixMillis};
 use http::{HeaderMap, HeaderName};
 
+use crate::access::{self, WriteDigest};
+use crate::context::Context;
 use crate::dates::{iso_date_millis, parse_iso_millis};
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::respond::set;
@@ -70,11 +73,30 @@ pub(crate) fn of_write(headers: &HeaderMap, digest: Digest) -> S3Result<ObjectLo
     };
     let lock = ObjectLock { retention, legal_hold };
     if digest == Digest::Needed && lock != ObjectLock::default() && !carries_digest(headers) {
-        return Err(S3Error::invalid_request(
-            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters",
-        ));
+        return Err(no_digest());
     }
     Ok(lock)
+}
+
+/// Refuses a body without a digest where the bucket retains what is written to it.
+///
+/// # Errors
+/// `InvalidRequest`, and those of reading what the bucket says.
+pub(crate) async fn check_digest(context: &Context<'_>, bucket: &BucketName) -> S3Result<()> {
+    if carries_digest(context.headers()) {
+        return Ok(());
+    }
+    let rules = access::rules(context.shared, bucket, Freshness::Believed).await?;
+    match rules.digest {
+        WriteDigest::Needed => Err(no_digest()),
+        WriteDigest::Optional => Ok(()),
+    }
+}
+
+fn no_digest() -> S3Error {
+    S3Error::invalid_request(
+        "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters",
+    )
 }
 
 /// Whether a write with locks must come with a digest of its body.

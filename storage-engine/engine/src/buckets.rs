@@ -133,6 +133,7 @@ impl Engine {
     pub async fn change_bucket(&self, name: &BucketName, change: BucketChange) -> Result<()> {
         let changed = self.inner.store.change_bucket(name, change).await;
         self.inner.buckets.forget(name);
+        self.inner.configured.forget_all();
         changed?;
         if let Some(bucket) = self.inner.store.bucket(name).await? {
             self.tell_bucket(&bucket, Deed::Bucket(Box::new(bucket.clone()))).await;

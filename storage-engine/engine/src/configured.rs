@@ -12,7 +12,7 @@ use crate::error::Result;
 
 /// A bucket with the configurations that were asked for.
 pub struct ConfiguredBucket {
-    /// The bucket. Its settings may have changed meanwhile.
+    /// The bucket. Another node may have changed its settings within the last second.
     pub bucket: Bucket,
     /// The configurations in the order in which they were asked for; `None` for one that there is not.
     pub documents: Vec<Option<Vec<u8>>>,
@@ -40,7 +40,7 @@ pub enum Freshness {
     Current,
 }
 
-/// The buckets known. They are right until a configuration changes or a bucket goes.
+/// The buckets known. They are right until a configuration or the settings of a bucket change, or a bucket goes.
 pub(crate) type ConfiguredCache = ConfigurationCache<BucketName, Arc<ConfiguredBucket>>;
 
 impl Engine {

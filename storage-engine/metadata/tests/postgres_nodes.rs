@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use granary_metadata::conformance::random::Dice;
 use granary_metadata::conformance::sample::{
-    advance, bucket, bucket_id, complete, delete, key, live, location, object, open_written, put, put_blob,
-    put_empty, put_packed, put_part, upload, upload_id, version_id, volume_id, w,
+    advance, bucket, bucket_id, complete, delete, id, key, live, location, object, open_written, put,
+    put_blob, put_empty, put_packed, put_part, upload, upload_id, version_id, volume_id, w,
 };
 use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{
-    BlobMove, Commit, Content, MetadataStore, ObjectMove, Outcome, PartQuery, PartRef, Write,
+    BlobMove, BucketChange, BucketLock, Bypass, Commit, Content, EraseObject, EraseTerms, LegalHold,
+    LockChange, Locking, MetadataStore, ObjectLock, ObjectMove, Outcome, PartQuery, PartRef, Write,
 };
-use granary_types::UnixMillis;
+use granary_types::{UnixMillis, WriteId};
 
 const KEYS: [&str; 4] = ["a", "a/b", "b", "\u{10FFFF}"];
 const UPLOADS: u64 = 3;
@@ -244,4 +245,51 @@ async fn a_rotten_row_fails_only_who_asks_for_it() {
     let (rotten, sound) = tokio::join!(store.commit(put("a", 3)), store.commit(put("b", 4)));
     assert!(rotten.is_err());
     assert!(matches!(sound.unwrap().as_slice(), [Outcome::Done { order: 2, .. }]));
+}
+
+/// Whatever became of the columns of a lock: a version whose lock cannot be believed is not erased.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_cannot_be_read_holds() {
+    let (url, database) = tokio::task::spawn_blocking(pg::fresh_named_database).await.unwrap();
+    let store = pg::open(&url).await;
+    store.create_bucket(bucket(1)).await.unwrap();
+    for change in [BucketChange::EnableVersioning, BucketChange::SetLock(BucketLock::default())] {
+        store.change_bucket(&bucket(1).name, change).await.unwrap();
+    }
+    let mut put = put_empty(1, "a", 1);
+    put.object.version = version_id(1);
+    let initial = ObjectLock { retention: None, legal_hold: LegalHold::On };
+    let lock = Write::Lock(Box::new(Locking {
+        bucket: bucket_id(1),
+        key: key("a"),
+        version: version_id(1),
+        write: WriteId::from_bytes(id(1)),
+        change: LockChange::Initial(initial),
+    }));
+    store.commit(Commit { advances: vec![], writes: vec![w(put), lock] }).await.unwrap();
+    let erase = async || {
+        let mut delete = delete(1, "a");
+        delete.version = version_id(1);
+        let terms = EraseTerms { at: UnixMillis(1), bypass: Bypass::Governance, expected: None };
+        let erase = Write::Erase(Box::new(EraseObject { delete, terms }));
+        store.commit(Commit { advances: vec![], writes: vec![erase] }).await
+    };
+    let sql = |text: &str| pg::shared().sql(&database, text).unwrap();
+    let hold = sql("SELECT legal_hold FROM objects");
+    let restored = format!("legal_hold = {}", hold.trim());
+    for (broken, mended) in [
+        ("legal_hold = 0", restored.as_str()),
+        ("legal_hold = 9", &restored),
+        ("legal_hold = 0, lock_mode = 1", &format!("{restored}, lock_mode = NULL")),
+        ("lock_until_ms = 5", "lock_until_ms = NULL"),
+    ] {
+        sql(&format!("UPDATE objects SET {broken}"));
+        assert!(erase().await.is_err(), "{broken}");
+        sql(&format!("UPDATE objects SET {mended}"));
+        assert!(
+            store.object(bucket_id(1), &key("a"), Some(version_id(1))).await.unwrap().is_some(),
+            "{mended}"
+        );
+    }
+    assert!(matches!(erase().await.unwrap().as_slice(), [Outcome::Locked]), "it is held");
 }

@@ -6,7 +6,7 @@ use granary_auth::{Account, Identity, IdentityKind, Principal, Session};
 use granary_types::BucketName;
 
 use super::super::payment::Payer;
-use super::super::rules::Block;
+use super::super::rules::{Block, WriteDigest};
 use super::{AclSays, Lists, Owner, Rules, Stored, Verdict, decide};
 use crate::new_buckets::ObjectOwnership;
 
@@ -71,6 +71,7 @@ fn rules(statements: &str) -> Rules {
         payer: Payer::Owner,
         logging: None,
         region: String::new(),
+        digest: WriteDigest::Optional,
     }
 }
 

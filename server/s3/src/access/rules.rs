@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use granary_auth::policy::{Policy, PolicyKind, Sids};
-use granary_engine::{BUCKET_LIMITS, BucketLimits, ConfiguredBucket, NOTIFICATIONS};
+use granary_engine::{BUCKET_LIMITS, BucketLimits, BucketLock, ConfiguredBucket, NOTIFICATIONS};
 use granary_types::BucketName;
 
 use super::acl::{Acl, PublicGrants};
@@ -93,6 +93,17 @@ pub(crate) struct Rules {
     pub(crate) logging: Option<LogTarget>,
     /// Its region.
     pub(crate) region: String,
+    /// What what is written to it must come with.
+    pub(crate) digest: WriteDigest,
+}
+
+/// Whether what is written must come with a digest of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteDigest {
+    /// It is retained as the bucket's default says, and nobody could take back what was damaged on the way.
+    Needed,
+    /// Only where it asks for locks itself.
+    Optional,
 }
 
 impl Rules {
@@ -152,6 +163,10 @@ impl Rules {
                 .and_then(|content| fragment("Logging", content).ok())
                 .and_then(|root| LogTarget::of_element(&root)),
             region: configured.bucket.region.clone(),
+            digest: match configured.bucket.settings.lock {
+                Some(BucketLock { default: Some(_) }) => WriteDigest::Needed,
+                _ => WriteDigest::Optional,
+            },
         }
     }
 

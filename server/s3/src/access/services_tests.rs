@@ -3,7 +3,7 @@ use granary_types::BucketName;
 
 use super::super::owner::Owner;
 use super::super::payment::Payer;
-use super::super::rules::Block;
+use super::super::rules::{Block, WriteDigest};
 use super::*;
 use crate::new_buckets::ObjectOwnership;
 
@@ -32,6 +32,7 @@ fn rules(bucket: &str, account: char, statements: &str) -> Rules {
         payer: Payer::Owner,
         logging: None,
         region: String::new(),
+        digest: WriteDigest::Optional,
     }
 }
 

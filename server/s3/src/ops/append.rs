@@ -43,6 +43,7 @@ pub(super) async fn append(
     headers.remove(OFFSET);
     unsupported::check_write(&headers)?;
     let conditions = conditions::of_write(&headers)?;
+    locks::check_digest(context, &object.bucket).await?;
     let target = Target::object(&object.bucket, &object.key, None);
     access::authorise_tags_compared(context, target, &conditions).await?;
     let engine = &context.shared.engine;

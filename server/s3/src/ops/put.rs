@@ -43,6 +43,7 @@ pub(super) async fn put(context: &Context<'_>, object: &ObjectAddress, body: Bod
         encryption: encryption::of_write(context, &object.bucket).await?,
         acl: access::of_new_object(context)?,
     };
+    locks::check_digest(context, &object.bucket).await?;
     let etag = encryption::etag_need(&options.encryption);
     let mut source = context.object_body(body, (etag, default_checksum(context)), PUT_BYTES_MAX)?;
     check_early(context, object, &options.conditions).await?;

@@ -3,7 +3,9 @@
 use granary_types::WriteId;
 
 use super::sample::{bucket, bucket_id, commit, delete, done, id, key, one, put_empty, version_id, w};
-use crate::model::{AclChange, BucketDocument, DocumentQuery, Outcome, Tag, TagMatch, Tagging, Write};
+use crate::model::{
+    AclChange, BucketChange, BucketDocument, DocumentQuery, Outcome, Tag, TagMatch, Tagging, Write,
+};
 use crate::store::MetadataStore;
 
 /// Tags for version `version` of key `a`, made by write `tag`.
@@ -172,4 +174,7 @@ pub async fn progress_of_background_work_is_no_change_of_a_configuration(store: 
     assert_eq!(kept, [Some(b"b".to_vec())]);
     put("workers/", Some("d")).await;
     assert_eq!(store.configuration_generation().await.unwrap(), before + 1);
+    // What is remembered of a bucket has its settings.
+    store.change_bucket(&bucket(1).name, BucketChange::EnableVersioning).await.unwrap();
+    assert_eq!(store.configuration_generation().await.unwrap(), before + 2);
 }

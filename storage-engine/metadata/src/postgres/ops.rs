@@ -89,6 +89,7 @@ async fn change_bucket(
     let record = encode(&bucket)?;
     let hash = row_hash("buckets", &[key], &record);
     session.execute(sqlx::query(sql::buckets::UPDATE).bind(key).bind(hash).bind(record)).await?;
+    session.execute(sqlx::query(sql::side::COUNT_CHANGE)).await?;
     Ok(Ok(Reply::Done))
 }
 

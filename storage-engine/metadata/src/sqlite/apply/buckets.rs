@@ -79,7 +79,7 @@ impl Batch<'_> {
             .prepare_cached("UPDATE buckets SET record = ?2, row_hash = ?3 WHERE name = ?1")?
             .execute((key, record, hash))?;
         self.buckets.insert(bucket.id, Some(bucket.settings));
-        Ok(())
+        self.count_configuration_change()
     }
 
     /// Whether the bucket exists now.

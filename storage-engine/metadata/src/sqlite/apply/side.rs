@@ -151,7 +151,7 @@ impl Batch<'_> {
         self.count_configuration_change()
     }
 
-    fn count_configuration_change(&self) -> Result<(), Failure> {
+    pub(super) fn count_configuration_change(&self) -> Result<(), Failure> {
         self.connection
             .prepare_cached("UPDATE configuration SET generation = generation + 1 WHERE one = 1")?
             .execute([])?;
