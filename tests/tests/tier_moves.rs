@@ -283,7 +283,9 @@ async fn a_load_on_what_is_moved_never_sees_a_wrong_byte() {
 #[tokio::test]
 async fn copies_and_locks_race_the_moves() {
     const OBJECTS: u64 = 24;
-    let server = Server::start(config()).await.unwrap();
+    // Large objects are moved for some two seconds, a few at a time.
+    let config = config().env("GRANARY_MOVE_RATE_BYTES", "1000000");
+    let server = Server::start(config).await.unwrap();
     let client = server.client().unwrap();
     let bucket = client.create_bucket().bucket(BUCKET).object_lock_enabled_for_bucket(true);
     bucket.send().await.unwrap();
@@ -293,7 +295,9 @@ async fn copies_and_locks_race_the_moves() {
         put.body(ByteStream::from(body(n))).send().await.unwrap();
     }
     set_rule(&client, BUCKET, IR).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    let moved = async || server.metric("granary_lifecycle_total{outcome=\"transitioned\"}").await;
+    wait("something is moved", PATIENCE, async || Ok(moved().await? > 0.0)).await.unwrap();
+    assert!(moved().await.unwrap() < 20.0, "it is in the middle of the move");
     let mut racers = JoinSet::new();
     for n in 0..OBJECTS {
         racers.spawn(race_one(client.clone(), n, body(n).len()));
@@ -326,7 +330,7 @@ async fn copies_and_locks_race_the_moves() {
 /// Puts a hold on an object, copies it elsewhere, and gives back the version that is held.
 async fn race_one(client: Client, n: u64, length: usize) -> (String, Option<String>) {
     let key = format!("o{n}");
-    tokio::time::sleep(Duration::from_millis(n * 17 % 200)).await;
+    tokio::time::sleep(Duration::from_millis(n * 97 % 2000)).await;
     let hold = ObjectLockLegalHold::builder().status(ObjectLockLegalHoldStatus::On).build();
     let put = client.put_object_legal_hold().bucket(BUCKET).key(&key).legal_hold(hold);
     put.send().await.unwrap();

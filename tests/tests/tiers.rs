@@ -54,7 +54,8 @@ async fn full_ssds_refuse_or_spill_and_corrupt_nothing() {
             assert!(got.body.collect().await.unwrap().into_bytes() == seeded_bytes(number, OBJECT_BYTES));
         }
         assert_eq!(live_bytes(&server, "hdd").await.unwrap() > 0, fits_all, "{policy}");
-        says_that_they_are_full(&server, fits_all).await;
+        counts_what_did_not_fit(&server, fits_all).await;
+        says_that_they_are_full(&server, &client, fits_all).await;
         if !fits_all {
             needs_room_for_expedited_restores(&client).await;
         }
@@ -65,8 +66,34 @@ async fn full_ssds_refuse_or_spill_and_corrupt_nothing() {
     }
 }
 
-/// What metrics and `granary status` tell of SSDs that were full.
-async fn says_that_they_are_full(server: &Server, spills: bool) {
+/// While SSDs are full, the metrics and `granary status` say so, and that something is wrong if writes are refused.
+async fn says_that_they_are_full(server: &Server, client: &Client, spills: bool) {
+    let mut number = 0;
+    // What was refused or spilled left garbage, which goes: there may be room again at any moment.
+    wait("it is said that they are full", PATIENCE, async || {
+        for _ in 0..5 {
+            let put = client.put_object().bucket(BUCKET).key(format!("full/{number}"));
+            let refused =
+                decided(put.body(ByteStream::from(seeded_bytes(1, 400_000))).send().await)?.is_err();
+            number += 1;
+            assert!(!(refused && spills), "it spills");
+        }
+        let output = server.admin_output(&["status", "--json"]).await?;
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        if status["tiers"][0]["full"] != true {
+            return Ok(false);
+        }
+        assert_eq!((output.status.success(), status["well"].as_bool()), (spills, Some(spills)), "{status}");
+        let said = String::from_utf8(server.admin_output(&["status"]).await?.stdout)?;
+        let says = if spills { "writes spill to the disks" } else { "writes are refused" };
+        Ok(said.contains(says) && server.metric("granary_tier_full{class=\"ssd\"}").await? == 1.0)
+    })
+    .await
+    .unwrap();
+}
+
+/// What metrics and `granary status` count of writes to SSDs that were full.
+async fn counts_what_did_not_fit(server: &Server, spills: bool) {
     let spilled = server.metric("granary_tier_spills_total").await.unwrap();
     let refused = server.metric("granary_tier_refused_total").await.unwrap();
     assert_eq!((spilled > 0.0, refused > 0.0), (spills, !spills), "{spilled} spilled, {refused} refused");
