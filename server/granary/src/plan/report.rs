@@ -26,12 +26,22 @@ pub(super) fn text(args: &PlanArgs, plan: &Plan) -> String {
     let header =
         ["class", "code", "data", "with parity", "written", "for capacity", "for bandwidth", "drives"];
     format!(
-        "{}\n\n{}\n\n{}\n\nSources:\n{}\nSizes are decimal. Networks and the clients' own speed are not planned.",
+        "{}\n\n{}\n\nWith these codes: granary serve {}\n\n{}\n\nSources:\n{}\nSizes are decimal. Networks and the clients' own speed are not planned.",
         table(&["checkpoints", "", "formula"], &rows),
         table(&header, &drives),
+        options(plan),
         notes.join("\n"),
         sources.join("\n"),
     )
+}
+
+/// What has a store use the codes that were planned with, whatever it would choose for the number of its drives.
+fn options(plan: &Plan) -> String {
+    let ssd = format!("--tier STANDARD=ssd:{}", plan.ssd.code);
+    match &plan.hdd {
+        Some(hdd) => format!("{ssd} --tier GLACIER=hdd:{0} --tier DEEP_ARCHIVE=hdd:{0}", hdd.code),
+        None => ssd,
+    }
 }
 
 /// The number that a formula gives; `None` if each class of drives has its own.
