@@ -37,8 +37,7 @@ pub(super) async fn append(
     object: &ObjectAddress,
     body: Body,
 ) -> S3Result<S3Response> {
-    let text = context.header(OFFSET).unwrap_or_default();
-    let offset = conditions::length_bytes(OFFSET, text)?;
+    let offset = conditions::length_bytes(OFFSET, context.header(OFFSET).unwrap_or_default())?;
     let mut headers = context.headers().clone();
     headers.remove(OFFSET);
     unsupported::check_write(&headers)?;
