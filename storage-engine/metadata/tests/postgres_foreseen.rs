@@ -36,7 +36,7 @@ async fn write_first(store: &PostgresStore) {
 }
 
 /// Waits until so many sessions wait for locks.
-async fn locked_out(database: &str, sessions: u64) {
+pub(crate) async fn locked_out(database: &str, sessions: u64) {
     const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
          WHERE datname = current_database() AND wait_event_type = 'Lock'";
     for _ in 0..250 {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use granary_metadata::conformance::random::Dice;
 use granary_metadata::conformance::sample::{
-    advance, bucket, bucket_id, complete, delete, id, key, live, location, object, open_written, put,
-    put_blob, put_empty, put_packed, put_part, upload, upload_id, version_id, volume_id, w,
+    advance, blob_id, bucket, bucket_id, complete, delete, id, key, live, location, object, open_written,
+    put, put_blob, put_empty, put_packed, put_part, upload, upload_id, version_id, volume_id, w,
 };
 use granary_metadata::postgres::PostgresStore;
 use granary_metadata::{
@@ -17,6 +17,9 @@ use granary_metadata::{
     LockChange, Locking, MetadataStore, ObjectLock, ObjectMove, Outcome, PartQuery, PartRef, Write,
 };
 use granary_types::{UnixMillis, WriteId};
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::postgres_foreseen::locked_out;
 
 const KEYS: [&str; 4] = ["a", "a/b", "b", "\u{10FFFF}"];
 const UPLOADS: u64 = 3;
@@ -292,4 +295,43 @@ async fn a_lock_that_cannot_be_read_holds() {
         );
     }
     assert!(matches!(erase().await.unwrap().as_slice(), [Outcome::Locked]), "it is held");
+}
+
+/// An upload that is not there cannot be locked. Of two nodes that made one of the same name, the second stored its part over the
+/// first's, and the first one's blob was never freed; at worst an upload was completed with a blob that was gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_made_the_same_upload() {
+    let (url, database) = tokio::task::spawn_blocking(pg::fresh_named_database).await.unwrap();
+    let [ours, theirs] = [pg::open(&url).await, pg::open(&url).await];
+    ours.create_bucket(bucket(1)).await.unwrap();
+    for v in 1..=2 {
+        open_written(&*ours, v).await;
+    }
+    let written = vec![w(put_blob(1, "k", 1, 1, 10))];
+    ours.commit(Commit { advances: vec![], writes: written }).await.unwrap();
+    let begun = |tag, v| {
+        let part = Write::PutPart(Box::new(put_part(1, "a", 9, 1, (tag, v, 300))));
+        vec![Write::CreateUpload(Box::new(upload(1, "a", 9, 5))), part]
+    };
+    // Our batch waits for a blob when it has looked for the upload.
+    let mut lock = PgConnection::connect(&url).await.unwrap();
+    lock.execute("BEGIN").await.unwrap();
+    lock.execute("SELECT id FROM blobs FOR UPDATE").await.unwrap();
+    let mut writes = begun(2, 1);
+    let shared = ours.object(bucket_id(1), &key("k"), None).await.unwrap().unwrap().object.content;
+    writes.push(w(put(1, "copy", object(4, shared, 10))));
+    let store = Arc::clone(&ours);
+    let committing = tokio::spawn(async move { store.commit(Commit { advances: vec![], writes }).await });
+    locked_out(&database, 1).await;
+    theirs.commit(Commit { advances: vec![], writes: begun(3, 2) }).await.unwrap();
+    lock.execute("COMMIT").await.unwrap();
+    let outcomes = committing.await.unwrap().unwrap();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done { .. })), "{outcomes:?}");
+    // The part that is there is ours, and theirs is gone whole.
+    let query = PartQuery { bucket: bucket_id(1), key: key("a"), upload: upload_id(9), after: 0, limit: 10 };
+    let parts = ours.list_parts(query).await.unwrap().parts;
+    assert_eq!(parts.iter().map(|part| part.blob).collect::<Vec<_>>(), [blob_id(2)]);
+    assert!(ours.blobs(&[blob_id(3)]).await.unwrap().is_empty());
+    assert_eq!((live(&*ours, 1).await, live(&*ours, 2).await), (310, 0));
+    assert_eq!(ours.recount().await.unwrap(), [], "the accounting drifted");
 }

@@ -122,7 +122,8 @@ impl Batch {
                 session.execute(query).await?;
             }
         }
-        if !ids.is_empty() {
+        let count = u64::try_from(ids.len()).unwrap_or(u64::MAX);
+        if count > 0 {
             let query = sqlx::query(sql::uploads::INSERT)
                 .bind(buckets)
                 .bind(keys)
@@ -130,7 +131,10 @@ impl Batch {
                 .bind(ids)
                 .bind(hashes)
                 .bind(records);
-            session.execute(query).await?;
+            // What became of its parts since the upload was not there to be locked is not known.
+            if session.execute(query).await? != count {
+                return Err(raced("an upload"));
+            }
         }
         Ok(())
     }

@@ -290,14 +290,19 @@ impl Batch {
         Ok(())
     }
 
+    /// Loads parts of uploads that are locked. Those of others are about to go: their upload ended, and who makes it anew has none.
     async fn load_parts(&mut self, session: &mut Session, wanted: &Wanted<'_>) -> Result<(), Failure> {
-        if !wanted.ending.is_empty() {
-            let (buckets, uploads) = pairs(&wanted.ending);
+        let ending: BTreeSet<_> =
+            wanted.ending.iter().filter(|place| self.uploads.contains_key(place)).copied().collect();
+        if !ending.is_empty() {
+            let (buckets, uploads) = pairs(&ending);
             let all = sqlx::query(sql::uploads::ALL_PARTS).bind(buckets).bind(uploads);
             self.keep_parts(&session.fetch(all).await?)?;
         }
         let (mut buckets, mut uploads, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
-        let named = |place: &&(BucketId, UploadId, u16)| !wanted.ending.contains(&(place.0, place.1));
+        let named = |(bucket, upload, _): &&(BucketId, UploadId, u16)| {
+            self.uploads.contains_key(&(*bucket, *upload)) && !wanted.ending.contains(&(*bucket, *upload))
+        };
         for (bucket, upload, number) in wanted.parts.iter().filter(named) {
             buckets.push(*bucket.as_bytes());
             uploads.push(*upload.as_bytes());
