@@ -117,6 +117,8 @@ def test_a_policy_may_say_which_fields_are_told(server, source, target):
                  "Condition": {"ForAnyValue:StringEquals": {"s3:InventoryAccessibleOptionalFields": ["Size", "ETag"]}}}
     s3.put_bucket_policy(Bucket=source, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
     assert refusal(lambda: ask(s3, source, target, fields=["StorageClass", "Size"])) == (403, "AccessDenied")
+    # The name is read without the space around it, so the policy has to see it without as well.
+    assert refusal(lambda: ask(s3, source, target, fields=[" Size\n"])) == (403, "AccessDenied")
     assert "InventoryConfigurationList" not in s3.list_bucket_inventory_configurations(Bucket=source)
     ask(s3, source, target, fields=["StorageClass"])
     ask(s3, source, target, fields=[], id="bare")

@@ -25,6 +25,8 @@ mod names;
 mod principals;
 mod quotas;
 mod resolve;
+#[cfg(test)]
+mod sample;
 mod state;
 mod store;
 mod tags;

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use granary_auth::Account;
 use granary_auth::policy::Named;
 
 use crate::documents::{Document, Grants, Head, Kind, RoleDocument, UserDocument};
 use crate::error::Code;
+use crate::sample::own_account;
 use crate::state::State;
 
 const ACCOUNT: &str = "123456789012";
@@ -52,13 +52,7 @@ fn remove(state: &mut State, kind: Kind, name: &str) {
 }
 
 fn state() -> State {
-    let own = Account {
-        id: ACCOUNT.to_owned(),
-        canonical_id: "a".repeat(64),
-        display_name: "a".to_owned(),
-        email: None,
-    };
-    let mut state = State::new(&Arc::new(own));
+    let mut state = State::new(&own_account(ACCOUNT));
     put_user(&mut state, "/", "Ann", USER_ID);
     put_role(&mut state, "/jobs/", "r", ROLE_ID);
     state

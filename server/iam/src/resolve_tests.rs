@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use granary_auth::{Account, Principal, TokenError};
+use granary_auth::{Principal, TokenError};
 use zeroize::Zeroizing;
 
 use super::parsed;
@@ -11,6 +11,7 @@ use crate::documents::{
     provider_document,
 };
 use crate::marks::Marks;
+use crate::sample::own_account;
 use crate::state::State;
 use crate::token::{Link, Subject, Token};
 use crate::vault::{Purpose, Vault};
@@ -53,13 +54,7 @@ fn put(state: &mut State, user: UserDocument) {
 
 fn state(status: KeyStatus) -> State {
     let vault = Arc::new(Vault::generate().unwrap());
-    let own = Account {
-        id: "123456789012".to_owned(),
-        canonical_id: "a".repeat(64),
-        display_name: "a".to_owned(),
-        email: None,
-    };
-    let mut state = State::new(&Arc::new(own));
+    let mut state = State::new(&own_account("123456789012"));
     put(&mut state, user(&vault, status));
     state.vault = Some(vault);
     state

@@ -8,7 +8,7 @@ use granary_engine::{
 use granary_types::{BucketName, UnixMillis};
 use http::{HeaderMap, HeaderName};
 
-use crate::access::{self, WriteDigest};
+use crate::access;
 use crate::context::Context;
 use crate::dates::{iso_date_millis, parse_iso_millis};
 use crate::error::{ErrorCode, S3Error, S3Result};
@@ -88,8 +88,8 @@ pub(crate) async fn check_digest(context: &Context<'_>, bucket: &BucketName) -> 
     }
     let rules = access::rules(context.shared, bucket, Freshness::Believed).await?;
     match rules.digest {
-        WriteDigest::Needed => Err(no_digest()),
-        WriteDigest::Optional => Ok(()),
+        Digest::Needed => Err(no_digest()),
+        Digest::Optional => Ok(()),
     }
 }
 
@@ -99,13 +99,13 @@ fn no_digest() -> S3Error {
     )
 }
 
-/// Whether a write with locks must come with a digest of its body.
+/// Whether what is written must come with a digest of its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Digest {
     /// It must.
     Needed,
-    /// It has no body of its own.
-    NoBody,
+    /// It need not, or has no body of its own.
+    Optional,
 }
 
 fn carries_digest(headers: &HeaderMap) -> bool {

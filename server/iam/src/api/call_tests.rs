@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use granary_auth::policy::{Context, Decision, Policy, PolicyKind, PolicyRequest};
-use granary_auth::{Account, Identity, IdentityKind, Session};
+use granary_auth::{Identity, IdentityKind, Session};
 
 use super::decide;
+use crate::sample::own_account;
 
 fn policy(effect: &str, action: &str) -> Arc<Policy> {
     let text = format!(
@@ -14,14 +15,8 @@ fn policy(effect: &str, action: &str) -> Arc<Policy> {
 }
 
 fn identity(kind: IdentityKind, policies: Vec<Arc<Policy>>) -> Identity {
-    let account = Account {
-        id: "123456789012".to_owned(),
-        canonical_id: "a".repeat(64),
-        display_name: "a".to_owned(),
-        email: None,
-    };
     Identity {
-        account: Arc::new(account),
+        account: own_account("123456789012"),
         kind,
         arn: "arn:aws:iam::123456789012:user/u".to_owned(),
         role_arn: None,

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use granary_auth::Account;
 use granary_auth::policy::Context;
 
 use super::super::form::Form;
@@ -8,6 +7,7 @@ use super::{describe_request, describe_resource};
 use crate::documents::{
     Document, Grants, Head, Kind, ProviderDocument, Tag, UserDocument, provider_document,
 };
+use crate::sample::own_account;
 use crate::state::State;
 
 const ACCOUNT: &str = "123456789012";
@@ -57,13 +57,7 @@ fn tag(key: &str, value: &str) -> Tag {
 }
 
 fn state() -> State {
-    let own = Account {
-        id: ACCOUNT.to_owned(),
-        canonical_id: "a".repeat(64),
-        display_name: "a".to_owned(),
-        email: None,
-    };
-    let mut state = State::new(&Arc::new(own));
+    let mut state = State::new(&own_account(ACCOUNT));
     let user = UserDocument {
         head: Head {
             account: ACCOUNT.to_owned(),

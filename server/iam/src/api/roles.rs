@@ -15,7 +15,7 @@ use super::tagging;
 use super::xml::Xml;
 use crate::documents::{Document, Grants, Kind, RoleDocument};
 use crate::error::{IamError, Result};
-use crate::state::Changes;
+use crate::state::{Changes, State};
 
 /// The shortest and the longest session that a role may allow, in seconds.
 const SESSION_MIN_S: u32 = 3_600;
@@ -113,12 +113,12 @@ pub(super) fn list(call: &Call<'_>) -> Result<Xml> {
 async fn change(
     call: &Call<'_>,
     name: &str,
-    change: impl Fn(&mut RoleDocument) -> Result<()>,
+    change: impl Fn(&State, &mut RoleDocument) -> Result<()>,
 ) -> Result<RoleDocument> {
     call.store
         .change(|state| {
             let mut role = (**state.role(call.account_id(), name)?).clone();
-            change(&mut role)?;
+            change(state, &mut role)?;
             Ok((put(role.clone()), role))
         })
         .await
@@ -128,7 +128,7 @@ async fn change(
 pub(super) async fn update(call: &Call<'_>) -> Result<Xml> {
     let name = named(call)?;
     let (description, max_session_s) = (description(call)?, max_session(call)?);
-    let role = change(call, name, |role| {
+    let role = change(call, name, |_, role| {
         if call.form.get_any("Description").is_some() {
             role.description.clone_from(&description);
         }
@@ -147,13 +147,11 @@ pub(super) async fn update_trust(call: &Call<'_>) -> Result<Xml> {
     let name = named(call)?;
     let trust = call.form.required("PolicyDocument")?;
     limits::check_policy(trust, PolicyKind::Trust, limits::TRUST_POLICY_CHARS)?;
-    call.store
-        .change(|state| {
-            let mut role = (**state.role(call.account_id(), name)?).clone();
-            role.trust = state.kept_trust(trust)?;
-            Ok((put(role), ()))
-        })
-        .await?;
+    change(call, name, |state, role| {
+        role.trust = state.kept_trust(trust)?;
+        Ok(())
+    })
+    .await?;
     Ok(Xml::new())
 }
 
@@ -176,7 +174,7 @@ pub(super) async fn put_boundary(call: &Call<'_>) -> Result<Xml> {
     let name = named(call)?;
     call.form.required("PermissionsBoundary")?;
     let boundary = boundary(call)?;
-    change(call, name, |role| {
+    change(call, name, |_, role| {
         role.boundary.clone_from(&boundary);
         Ok(())
     })
@@ -186,14 +184,14 @@ pub(super) async fn put_boundary(call: &Call<'_>) -> Result<Xml> {
 
 pub(super) async fn delete_boundary(call: &Call<'_>) -> Result<Xml> {
     let name = named(call)?;
-    change(call, name, |role| role.boundary.take().map(drop).ok_or_else(|| no_boundary(name))).await?;
+    change(call, name, |_, role| role.boundary.take().map(drop).ok_or_else(|| no_boundary(name))).await?;
     Ok(Xml::new())
 }
 
 pub(super) async fn tag(call: &Call<'_>) -> Result<Xml> {
     let name = named(call)?;
     let tags = tagging::change(call)?;
-    change(call, name, |role| tags.apply(&mut role.tags)).await?;
+    change(call, name, |_, role| tags.apply(&mut role.tags)).await?;
     Ok(Xml::new())
 }
 

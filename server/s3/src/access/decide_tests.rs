@@ -6,8 +6,9 @@ use granary_auth::{Account, Identity, IdentityKind, Principal, Session};
 use granary_types::BucketName;
 
 use super::super::payment::Payer;
-use super::super::rules::{Block, WriteDigest};
+use super::super::rules::Block;
 use super::{AclSays, Lists, Owner, Rules, Stored, Verdict, decide};
+use crate::locks::Digest;
 use crate::new_buckets::ObjectOwnership;
 
 const ALLOW: &str = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
@@ -71,7 +72,7 @@ fn rules(statements: &str) -> Rules {
         payer: Payer::Owner,
         logging: None,
         region: String::new(),
-        digest: WriteDigest::Optional,
+        digest: Digest::Optional,
     }
 }
 

@@ -39,7 +39,6 @@ pub(crate) use keys::{Sent, of_inventory, of_lock, of_tags};
 pub(crate) use lists::{initiator, of_new_object, owners_of_upload};
 use owner::Owner;
 use payment::Payer;
-pub(crate) use rules::WriteDigest;
 use rules::{DOCUMENTS, Rules, Stored};
 
 const ARN: &str = "arn:aws:s3:::";

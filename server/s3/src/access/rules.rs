@@ -10,6 +10,7 @@ use super::acl::{Acl, PublicGrants};
 use super::owner::Owner;
 use super::payment::{self, Payer};
 use crate::error::{ErrorCode, S3Error, S3Result};
+use crate::locks::Digest;
 use crate::logs::{self, LogTarget};
 use crate::new_buckets::ObjectOwnership;
 use crate::state::S3Config;
@@ -93,17 +94,9 @@ pub(crate) struct Rules {
     pub(crate) logging: Option<LogTarget>,
     /// Its region.
     pub(crate) region: String,
-    /// What what is written to it must come with.
-    pub(crate) digest: WriteDigest,
-}
-
-/// Whether what is written must come with a digest of its body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WriteDigest {
-    /// It is retained as the bucket's default says, and nobody could take back what was damaged on the way.
-    Needed,
-    /// Only where it asks for locks itself.
-    Optional,
+    /// Whether what is written must come with a digest, though it asks for no locks: nobody can take back what the bucket's default
+    /// retains.
+    pub(crate) digest: Digest,
 }
 
 impl Rules {
@@ -164,8 +157,8 @@ impl Rules {
                 .and_then(|root| LogTarget::of_element(&root)),
             region: configured.bucket.region.clone(),
             digest: match configured.bucket.settings.lock {
-                Some(BucketLock { default: Some(_) }) => WriteDigest::Needed,
-                _ => WriteDigest::Optional,
+                Some(BucketLock { default: Some(_) }) => Digest::Needed,
+                _ => Digest::Optional,
             },
         }
     }

@@ -3,8 +3,9 @@ use granary_types::BucketName;
 
 use super::super::owner::Owner;
 use super::super::payment::Payer;
-use super::super::rules::{Block, WriteDigest};
+use super::super::rules::Block;
 use super::*;
+use crate::locks::Digest;
 use crate::new_buckets::ObjectOwnership;
 
 /// A bucket of an account whose policy has these statements.
@@ -32,7 +33,7 @@ fn rules(bucket: &str, account: char, statements: &str) -> Rules {
         payer: Payer::Owner,
         logging: None,
         region: String::new(),
-        digest: WriteDigest::Optional,
+        digest: Digest::Optional,
     }
 }
 

@@ -65,6 +65,12 @@ pub(super) enum Frequency {
     Weekly,
 }
 
+/// The names of the fields that a configuration asks for beside those that an inventory always has.
+pub(crate) fn asked_fields(root: &Element) -> impl Iterator<Item = &str> {
+    let fields = root.child("OptionalFields").map(|fields| fields.children.as_slice()).unwrap_or_default();
+    fields.iter().map(|field| field.text.trim())
+}
+
 /// An inventory that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Inventory {
@@ -101,14 +107,12 @@ impl Inventory {
         let destination = name.ok_or_else(|| {
             S3Error::invalid_argument("Bucket", arn, "The destination bucket is not an ARN of a bucket")
         })?;
-        let asked = root.child("OptionalFields").map(|fields| fields.children.as_slice()).unwrap_or_default();
-        for field in asked {
-            let name = field.text.trim();
+        for name in asked_fields(root) {
             if FIELDS.iter().all(|known| known.name() != name) {
                 return Err(S3Error::not_implemented(format_args!("The inventory field {name:?}")));
             }
         }
-        let is_asked = |field: &Field| asked.iter().any(|asked| asked.text.trim() == field.name());
+        let is_asked = |field: &Field| asked_fields(root).any(|asked| asked == field.name());
         Ok(Self {
             id: text("Id").to_owned(),
             is_enabled: text("IsEnabled").eq_ignore_ascii_case("true"),

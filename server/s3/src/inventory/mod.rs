@@ -5,4 +5,4 @@ mod config;
 mod list;
 mod run;
 
-pub(crate) use config::{DOCUMENT, Inventory};
+pub(crate) use config::{DOCUMENT, Inventory, asked_fields};

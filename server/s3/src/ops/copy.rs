@@ -82,7 +82,7 @@ async fn copy_once(context: &Context<'_>, object: &ObjectAddress) -> S3Result<Op
     let wanted_algorithm = request::algorithm_header(headers)?;
     let storage_class = attributes::storage_class(headers)?;
     let conditions = conditions::of_write(headers)?;
-    let lock = locks::of_write(headers, locks::Digest::NoBody)?;
+    let lock = locks::of_write(headers, locks::Digest::Optional)?;
     let encryption = encryption::of_write(context, &object.bucket).await?;
     let (source, version_id, opened) = open_source(context).await?;
     let info = opened.info();

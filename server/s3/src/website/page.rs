@@ -10,14 +10,20 @@ use crate::respond::{self, S3Response};
 /// An error as a page.
 pub(super) fn error(method: &Method, error: &S3Error) -> S3Response {
     let status = error.code().status();
-    if status == StatusCode::NOT_MODIFIED {
+    let mut response = match status {
         // What it says of a body is taken for that of the page that is kept (RFC 9111, section 4.3.4).
-        let mut response = respond::empty(status);
-        for (name, value) in error.headers() {
-            response.headers_mut().insert(name, value.clone());
-        }
-        return response;
+        StatusCode::NOT_MODIFIED => respond::empty(status),
+        _ => shown(method, error),
+    };
+    for (name, value) in error.headers() {
+        response.headers_mut().insert(name, value.clone());
     }
+    response
+}
+
+/// What a browser shows of an error.
+fn shown(method: &Method, error: &S3Error) -> S3Response {
+    let status = error.code().status();
     let title = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
     let mut items = String::new();
     let mut add = |name: &str, value: &str| {
@@ -37,9 +43,6 @@ pub(super) fn error(method: &Method, error: &S3Error) -> S3Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     respond::set(headers, header::HeaderName::from_static("x-amz-error-code"), error.code().as_str());
-    for (name, value) in error.headers() {
-        headers.insert(name, value.clone());
-    }
     response
 }
 

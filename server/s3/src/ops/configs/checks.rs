@@ -3,12 +3,13 @@
 use granary_types::BucketName;
 
 use super::{Kind, logging};
-use crate::access::rules;
+use crate::access::{self, Target, rules};
 use crate::context::Context;
 use crate::cors::Rules;
 use crate::error::{ErrorCode, S3Error, S3Result};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, asked_fields};
 use crate::new_buckets::ObjectOwnership;
+use crate::operation::Operation;
 use crate::tags;
 use crate::xml::read::{Element, malformed};
 
@@ -73,10 +74,21 @@ pub(super) async fn of_store(
     if kind.name == rules::OWNERSHIP {
         return no_grants_left(context, root);
     }
+    if kind.name == crate::inventory::DOCUMENT {
+        return authorise_inventory(context, bucket, root).await;
+    }
     let Some(enabled) = root.child("LoggingEnabled").filter(|_| kind.name == crate::logs::DOCUMENT) else {
         return Ok(());
     };
     logging::check(context, enabled).await
+}
+
+/// Policies may say which fields an inventory may have.
+async fn authorise_inventory(context: &Context<'_>, bucket: &BucketName, root: &Element) -> S3Result<()> {
+    let fields: Vec<String> = asked_fields(root).map(str::to_owned).collect();
+    let add = |values: &mut _| access::of_inventory(values, fields.clone());
+    let operation = Operation::PutBucketInventoryConfiguration;
+    access::authorise_body(context, operation, Target::bucket(bucket), &add).await
 }
 
 /// Lists that grant something to others must be gone before lists do not count any more.

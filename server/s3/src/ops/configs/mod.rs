@@ -13,7 +13,6 @@ use granary_engine::Tag;
 use granary_types::BucketName;
 use http::StatusCode;
 
-use crate::access::{self, Target};
 use crate::context::Context;
 use crate::error::{ErrorCode, S3Error, S3Result};
 use crate::operation::Operation;
@@ -21,7 +20,7 @@ use crate::respond::{self, S3Response};
 use crate::tags;
 use crate::token;
 use crate::xml::XmlWriter;
-use crate::xml::read::{self, Element, Limits, malformed};
+use crate::xml::read::{self, Limits, malformed};
 pub(super) use kinds::Kind;
 
 /// How many configurations of a kind with ids a bucket may have.
@@ -113,9 +112,6 @@ async fn put(context: &Context<'_>, kind: &Kind, bucket: &BucketName, body: Body
     let content = schema::check(&root, kind.schema)?;
     (kind.check)(&root)?;
     checks::of_store(context, kind, bucket, &root).await?;
-    if kind.name == crate::inventory::DOCUMENT {
-        authorise_inventory(context, bucket, &root).await?;
-    }
     if kind.has_ids {
         if root.child("Id").map(|id| id.text.as_str()) != context.query.get("id") {
             return Err(S3Error::invalid_argument("id", name, "The id of the document is another one"));
@@ -129,16 +125,6 @@ async fn put(context: &Context<'_>, kind: &Kind, bucket: &BucketName, body: Body
     engine.put_bucket_document(bucket, &name, Some(content.into_bytes())).await?;
     // Also for PutBucketTagging: its reference says 200, though an example on the same page shows 204.
     Ok(respond::empty(StatusCode::OK))
-}
-
-/// Policies may say which fields an inventory may have.
-async fn authorise_inventory(context: &Context<'_>, bucket: &BucketName, root: &Element) -> S3Result<()> {
-    let fields = root.child("OptionalFields").map(|fields| fields.children.as_slice()).unwrap_or_default();
-    let add = |values: &mut _| {
-        access::of_inventory(values, fields.iter().map(|field| field.text.clone()).collect());
-    };
-    let operation = Operation::PutBucketInventoryConfiguration;
-    access::authorise_body(context, operation, Target::bucket(bucket), &add).await
 }
 
 /// Gives a bucket its first tags.

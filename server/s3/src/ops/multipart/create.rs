@@ -35,7 +35,7 @@ pub(in crate::ops) async fn create(context: &Context<'_>, object: &ObjectAddress
         storage_class: attributes::storage_class(headers)?,
         checksum,
         tags: tags::of_header(headers)?,
-        lock: locks::of_write(headers, locks::Digest::NoBody)?,
+        lock: locks::of_write(headers, locks::Digest::Optional)?,
         encryption: encryption::of_write(context, &object.bucket).await?,
         acl: access::of_new_object(context)?,
     };
