@@ -17,7 +17,7 @@ use granary_types::{ClusterId, Epoch, VolumeId};
 /// Stripes begin at multiples of this.
 pub const BLOCK_ALIGNMENT_BYTES: u64 = PAGE_LENGTH_BYTES as u64;
 /// The same as a length in memory.
-pub(crate) const PAGE_LENGTH_BYTES: usize = 4096;
+pub const PAGE_LENGTH_BYTES: usize = 4096;
 /// The length of a block's header.
 pub const BLOCK_HEADER_LENGTH_BYTES: usize = 160;
 /// The longest body a header may announce: larger claims are corruption.

@@ -27,7 +27,8 @@ mod unread;
 pub use aligned::{aligned_buffer, aligned_copy};
 pub use backup::{BACKUPS_FOLDER, BackupCheck, BackupName, BackupShard, backup_files};
 pub use block::{
-    BLOCK_ALIGNMENT_BYTES, BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, FileHeader, block_span_bytes,
+    BLOCK_ALIGNMENT_BYTES, BLOCK_HEADER_LENGTH_BYTES, BlockHeader, BlockKind, FileHeader, PAGE_LENGTH_BYTES,
+    block_span_bytes,
 };
 pub use class::detect_class;
 pub use drive::{Drive, Replacement, Resting, ShardName};

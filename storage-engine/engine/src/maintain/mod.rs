@@ -12,6 +12,7 @@ mod ends;
 mod heal;
 mod healed;
 mod moves;
+mod new_file;
 mod packed;
 mod pages;
 mod rebuild;

@@ -1,27 +1,20 @@
 //! Columns that are rebuilt while their volume is walked, several in one pass.
 //!
-//! Each goes into a new file, block by block from the others, checked. What follows each other is written in runs of about a
-//! MiB, the last of them while the next fills: of each column that is rebuilt two runs are in memory.
+//! Each goes into a new file, block by block from the others, checked.
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use granary_cluster::access::{DriveAccess, ReplacementAccess, ShardAccess};
-use granary_drive::{
-    BLOCK_ALIGNMENT_BYTES, BLOCK_HEADER_LENGTH_BYTES, BlobRecords, BlockHeader, BlockKind, DriveError,
-    PackedRecords, ShardName, aligned_buffer,
-};
-use tokio::task::JoinHandle;
+use granary_drive::{BlobRecords, BlockHeader, BlockKind, DriveError, PackedRecords, ShardName};
 
+use super::new_file::NewFile;
 use super::walk::{Step, Walk};
 use crate::engine::Inner;
 use crate::error::{EngineError, Result};
-use crate::layout::{BLOB_BLOCK_BYTES, BLOB_HEAD_BYTES, BLOB_RECORDS_BYTES};
+use crate::layout::BLOB_RECORDS_BYTES;
 use crate::read::{Records, Stripe, VerifiedBlock, verify_body};
 use crate::volume::VolumeView;
-
-/// The longest run but for a block that alone is longer: eight full stripes of a large object.
-const RUN_BYTES: usize = 8 * (BLOB_HEAD_BYTES + BLOB_BLOCK_BYTES) as usize;
 
 /// A column that is rebuilt.
 pub(super) struct Rebuild {
@@ -164,91 +157,6 @@ async fn take_stripe(rebuilds: &mut [Rebuild], stripe: &Stripe, view: &VolumeVie
         }
     }
     Ok(())
-}
-
-/// A file that is filled from its begin to its end, with holes.
-struct NewFile {
-    replacement: Arc<dyn ReplacementAccess>,
-    /// What is not written yet.
-    run: BytesMut,
-    run_offset: u64,
-    writing: Option<JoinHandle<std::result::Result<(), DriveError>>>,
-}
-
-impl NewFile {
-    fn new(replacement: Arc<dyn ReplacementAccess>) -> Self {
-        Self { replacement, run: BytesMut::new(), run_offset: 0, writing: None }
-    }
-
-    /// Adds a block behind those that were added.
-    async fn add(&mut self, offset: u64, block: &VerifiedBlock) -> Result<()> {
-        let length_bytes = BLOCK_HEADER_LENGTH_BYTES + block.body.len();
-        // Only what pads the last block to its page may lie between.
-        let end = self.run_offset + self.run.len() as u64;
-        let padding = offset.checked_sub(end).filter(|padding| *padding < BLOCK_ALIGNMENT_BYTES);
-        match padding.and_then(|padding| usize::try_from(padding).ok()).filter(|_| !self.run.is_empty()) {
-            Some(padding) => self.run.resize(self.run.len() + padding, 0),
-            None => self.write_run().await?,
-        }
-        if self.run.len() + length_bytes > RUN_BYTES {
-            self.write_run().await?;
-        }
-        if self.run.is_empty() {
-            // With room for the padding: a buffer that grows loses its place on a page.
-            let page_bytes = usize::try_from(BLOCK_ALIGNMENT_BYTES).unwrap_or(0);
-            self.run = aligned_buffer(RUN_BYTES.max(length_bytes) + page_bytes);
-            self.run_offset = offset;
-        }
-        let start = self.run.len();
-        self.run.resize(start + BLOCK_HEADER_LENGTH_BYTES, 0);
-        if !self.run.get_mut(start..).is_some_and(|head| block.header.write(head)) {
-            return Err(EngineError::Internal("a block's header does not fit"));
-        }
-        self.run.extend_from_slice(&block.body);
-        Ok(())
-    }
-
-    /// Copies bytes as they are from the file that this one takes the place of.
-    async fn copy_raw(&mut self, old: &dyn ShardAccess, from: u64, to: u64) -> Result<()> {
-        const PIECE_BYTES: u64 = 1 << 20;
-        self.write_run().await?;
-        self.written().await?;
-        let mut at = from;
-        while at < to {
-            let length = usize::try_from((to - at).min(PIECE_BYTES)).unwrap_or(0);
-            let bytes = old.read(at, length).await?;
-            if bytes.is_empty() {
-                break;
-            }
-            let offset = at;
-            at += bytes.len() as u64;
-            self.replacement.write(offset, bytes).await?;
-        }
-        Ok(())
-    }
-
-    /// Begins to write the run, when the one before it is written.
-    async fn write_run(&mut self) -> Result<()> {
-        if self.run.is_empty() {
-            return Ok(());
-        }
-        self.written().await?;
-        let (replacement, offset) = (Arc::clone(&self.replacement), self.run_offset);
-        let bytes = std::mem::take(&mut self.run).freeze();
-        self.writing = Some(tokio::spawn(async move { replacement.write(offset, bytes).await }));
-        Ok(())
-    }
-
-    async fn written(&mut self) -> Result<()> {
-        let Some(writing) = self.writing.take() else { return Ok(()) };
-        Ok(writing.await.map_err(|_| EngineError::Internal("writing a rebuilt column panicked"))??)
-    }
-
-    async fn finish(mut self) -> Result<Arc<dyn ReplacementAccess>> {
-        self.write_run().await?;
-        self.written().await?;
-        Ok(self.replacement)
-    }
 }
 
 /// The block as it should be on the drive; `None` if too little of the stripe is left.

@@ -1,19 +1,25 @@
 #![allow(clippy::cast_possible_truncation, reason = "test data may wrap")]
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use granary_drive::{BLOCK_ALIGNMENT_BYTES, PAGE_LENGTH_BYTES};
 use parking_lot::Mutex;
 
+use super::super::new_file::{RUN_BYTES, RUNS_TOGETHER};
 use super::super::sample::Sample;
 use super::*;
 
-/// A file in memory, and where it was written.
+/// A file in memory, where it was written, and how much was being written at once.
 #[derive(Debug, Default)]
 struct Memory {
     bytes: Mutex<Vec<u8>>,
     writes: Mutex<Vec<(u64, usize)>>,
+    runs_now: AtomicUsize,
+    bytes_now: AtomicUsize,
+    runs_at_once: AtomicUsize,
+    bytes_at_once: AtomicUsize,
     is_full: AtomicBool,
 }
 
@@ -24,6 +30,13 @@ impl ReplacementAccess for Memory {
             return Err(DriveError::NoSpace { path: PathBuf::from("memory") });
         }
         self.writes.lock().push((offset, bytes.len()));
+        let runs = 1 + self.runs_now.fetch_add(1, Ordering::Relaxed);
+        let length_bytes = bytes.len() + self.bytes_now.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.runs_at_once.fetch_max(runs, Ordering::Relaxed);
+        self.bytes_at_once.fetch_max(length_bytes, Ordering::Relaxed);
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        self.runs_now.fetch_sub(1, Ordering::Relaxed);
+        self.bytes_now.fetch_sub(bytes.len(), Ordering::Relaxed);
         let mut file = self.bytes.lock();
         let (from, to) = (offset as usize, offset as usize + bytes.len());
         if file.len() < to {
@@ -75,11 +88,41 @@ async fn lost_columns_are_rebuilt_together_and_written_in_long_runs() {
     for ((file, new), before) in files.iter().zip(new).zip(&before) {
         new.finish().await.unwrap();
         let begin = granary_drive::FileHeader::LENGTH_BYTES as usize;
+        let mut before = before.clone();
+        before.resize(before.len().next_multiple_of(PAGE_LENGTH_BYTES), 0);
         assert!(file.bytes.lock()[begin..] == before[begin..]);
         let writes = file.writes.lock();
         assert!(writes.iter().all(|(offset, _)| offset.is_multiple_of(BLOCK_ALIGNMENT_BYTES)), "{writes:?}");
         assert!(writes.len() <= 3 + before.len() / (RUN_BYTES - 70_000), "{writes:?}");
     }
+}
+
+/// One short run waited for the other, and each for the page cache as well, as its last page was written in part.
+#[tokio::test]
+async fn short_runs_of_a_column_with_holes_are_written_together_in_whole_pages() {
+    let mut sample = Sample::new();
+    for number in 0..60 {
+        sample.add(60_000 + number, &[0, 1, 2]);
+        sample.add(5_000, &[0]);
+    }
+    let before = sample.columns[1].take().unwrap().0;
+    let file = Arc::new(Memory::default());
+    let mut new = NewFile::new(Arc::clone(&file) as Arc<dyn ReplacementAccess>);
+    for stripe in stripes(&sample).await.iter().filter(|stripe| stripe.is_written(1)) {
+        let block = block_of(stripe, &sample.view, 1).unwrap().unwrap();
+        new.add(stripe.header.stripe_offset, &block).await.unwrap();
+    }
+    new.finish().await.unwrap();
+    let begin = granary_drive::FileHeader::LENGTH_BYTES as usize;
+    let (bytes, writes) = (file.bytes.lock(), file.writes.lock());
+    assert!(bytes[begin..before.len()] == before[begin..]);
+    assert_eq!(writes.len(), 60);
+    assert!(
+        writes.iter().all(|(_, length_bytes)| length_bytes.is_multiple_of(PAGE_LENGTH_BYTES)),
+        "{writes:?}"
+    );
+    assert_eq!(file.runs_at_once.load(Ordering::Relaxed), RUNS_TOGETHER);
+    assert!(file.bytes_at_once.load(Ordering::Relaxed) <= RUN_BYTES + PAGE_LENGTH_BYTES);
 }
 
 #[tokio::test]
