@@ -86,7 +86,8 @@ def test_policies_are_kept_as_they_are_and_checked(server, open_bucket):
     assert s3.get_bucket_policy_status(**place)["PolicyStatus"]["IsPublic"] is True
     for broken in ("", "[]", "{}", policy(), policy(statement("another", "s3:GetObject")),
                    policy(statement(open_bucket, "s3:Fly")), text.replace("Allow", "allow"), text + "x",
-                   policy({**statement(open_bucket, "s3:GetObject"), "Sid": "x" * 20_480})):
+                   policy({**statement(open_bucket, "s3:GetObject"), "Sid": "x" * 20_480}),
+                   policy({**statement(open_bucket, "s3:GetObject"), "Condition": {"StringLike": {"s3:prefix": "a*"}}})):
         assert code(s3.put_bucket_policy, **place, Policy=broken) == (400, "MalformedPolicy"), broken
     assert s3.get_bucket_policy(**place)["Policy"] == text
     s3.delete_bucket_policy(**place)

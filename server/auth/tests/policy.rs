@@ -208,6 +208,41 @@ fn what_aws_refuses_is_refused_with_its_message() {
     assert_eq!(condition(r#"{"StringEquals":"a"}"#), "Invalid policy syntax.");
 }
 
+/// What was meant as a denial of some objects denied nothing, or all of them.
+#[test]
+fn a_condition_has_to_apply_to_an_action_of_its_statement() {
+    let is_taken = |actions: &str, key: &str| {
+        let resources = r#"["arn:aws:s3:::photos","arn:aws:s3:::photos/*"]"#;
+        let text = format!(
+            r#"{{"Statement":{{"Effect":"Deny","Principal":"*",{actions},"Resource":{resources},"Condition":{{"StringLike":{{"{key}":"a"}}}}}}}}"#
+        );
+        match Policy::parse(text.as_bytes(), BUCKET).unwrap().check_conditions() {
+            Ok(()) => true,
+            Err(error) => {
+                assert_eq!(
+                    error.to_string(),
+                    "Conditions do not apply to combination of actions and resources in statement"
+                );
+                false
+            }
+        }
+    };
+    let get = r#""Action":"s3:GetObject""#;
+    assert!(!is_taken(get, "s3:prefix"));
+    assert!(!is_taken(get, "s3:Max-Keys"));
+    assert!(is_taken(r#""Action":["s3:GetObject","s3:ListBucket"]"#, "s3:prefix"));
+    assert!(is_taken(r#""Action":"s3:List*""#, "s3:delimiter"));
+    assert!(is_taken(r#""NotAction":"s3:ListBucket""#, "s3:prefix"));
+    assert!(!is_taken(r#""Action":"s3:ListBucket""#, "s3:ExistingObjectTag/team"));
+    assert!(!is_taken(r#""Action":"s3:DeleteBucket""#, "s3:x-amz-server-side-encryption-aws-kms-key-id"));
+    assert!(is_taken(get, "s3:ExistingObjectTag/team"));
+    assert!(is_taken(get, "s3:VersionId"));
+    assert!(!is_taken(get, "s3:InventoryAccessibleOptionalFields"));
+    for everywhere in ["aws:UserAgent", "s3:authType", "s3:x-amz-acl"] {
+        assert!(is_taken(get, everywhere) && is_taken(r#""Action":"s3:ListBucket""#, everywhere));
+    }
+}
+
 #[test]
 fn statements_have_ids_of_their_own_unless_that_does_not_count() {
     let text = |other: &str| {

@@ -134,6 +134,30 @@ pub(super) fn is_key(name: &str) -> bool {
     S3_KEYS.contains(&name) || GLOBAL_KEYS.contains(&name) || in_family()
 }
 
+/// Whether a request for an action can have a condition key (in lower case). Of keys that AWS lists for some
+/// actions of objects only, all of them count, so that nothing is refused that AWS takes.
+///
+/// Source: the list of S3's actions above, with the keys of each.
+pub(super) fn can_have(key: &str, (action, target): (&str, Target)) -> bool {
+    const LISTS: &[&str] = &["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"];
+    const OF_OBJECTS: &[&str] = &[
+        "s3:existingobjecttag/",
+        "s3:requestobjecttag",
+        "s3:versionid",
+        "s3:x-amz-copy-source",
+        "s3:x-amz-metadata-directive",
+        "s3:x-amz-server-side-encryption",
+        "s3:x-amz-storage-class",
+        "s3:x-amz-website-redirect-location",
+    ];
+    match key {
+        "s3:delimiter" | "s3:max-keys" | "s3:prefix" => LISTS.contains(&action),
+        "s3:inventoryaccessibleoptionalfields" => action == "s3:PutInventoryConfiguration",
+        "s3:locationconstraint" => action == "s3:CreateBucket",
+        _ => target == Target::Object || OF_OBJECTS.iter().all(|begin| !key.starts_with(begin)),
+    }
+}
+
 const S3_KEYS: &[&str] = &[
     "s3:accesspointnetworkorigin",
     "s3:accessgrantsinstancearn",

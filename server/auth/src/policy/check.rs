@@ -3,7 +3,27 @@
 use super::actions::{self, Target};
 use super::error::PolicyError;
 use super::pattern::{Case, Pattern, Syntax};
-use super::{Listed, PolicyKind, Statement};
+use super::{Listed, Policy, PolicyKind, Statement};
+
+impl Policy {
+    /// Checks that each condition of a bucket's policy can apply to an action of its statement: it could otherwise
+    /// never be met, which is hardly what was meant. Policies that are kept are taken without this.
+    ///
+    /// # Errors
+    /// [`PolicyError::ConditionWithoutAction`].
+    pub fn check_conditions(&self) -> Result<(), PolicyError> {
+        let all_apply = self.statements.iter().all(conditions_apply);
+        if all_apply { Ok(()) } else { Err(PolicyError::ConditionWithoutAction) }
+    }
+}
+
+fn conditions_apply(statement: &Statement) -> bool {
+    let Listed::Only(named) = &statement.actions else { return true };
+    let is_meant = |name: &str| named.iter().any(|action| action.could_match(name, Case::Insensitive));
+    let meant: Vec<(&str, Target)> = actions::targets().filter(|(name, _)| is_meant(name)).collect();
+    let applies = |key: &str| meant.iter().any(|action| actions::can_have(key, *action));
+    statement.conditions.iter().all(|condition| applies(&condition.key))
+}
 
 /// Checks a statement of a policy of this kind.
 pub(super) fn statement(statement: &Statement, kind: PolicyKind<'_>) -> Result<(), PolicyError> {

@@ -55,6 +55,9 @@ pub enum PolicyError {
     /// A condition key that no request has.
     #[error("Policy has an invalid condition key")]
     InvalidKey,
+    /// A condition of a statement can apply to none of its actions.
+    #[error("Conditions do not apply to combination of actions and resources in statement")]
+    ConditionWithoutAction,
     /// A value that its operator cannot compare.
     #[error("Invalid value for condition operator {operator}: {value}")]
     InvalidValue {

@@ -45,9 +45,11 @@ pub(super) async fn put(context: &Context<'_>, bucket: &BucketName, body: Body) 
     let document = context.document(body, 2 * POLICY_BYTES_MAX, Protection::Optional).await?;
     let document = numbered(context.shared, &document);
     let (kind, sids) = (PolicyKind::Bucket(bucket.as_str()), context.shared.config.dialect.sids());
-    let policy = Policy::parse_with(&document, kind, sids).map_err(|error| {
+    let malformed = |error: PolicyError| {
         S3Error::with_message(ErrorCode::MalformedPolicy, error.to_string()).because(error)
-    })?;
+    };
+    let policy = Policy::parse_with(&document, kind, sids).map_err(malformed)?;
+    policy.check_conditions().map_err(malformed)?;
     let kept = kept(context.shared, &policy)?;
     let block = access::rules(context.shared, bucket, Freshness::Current).await?.block;
     if block.refuse_policy && policy.is_public() {
