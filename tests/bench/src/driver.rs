@@ -1,5 +1,5 @@
 //! Runs one kind of operation from many clients at once, each sending its next request when the last
-//! is answered, and measures.
+//! is answered and is due, and measures.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub struct Operation {
     pub payload: Payload,
     /// How many things it does: keys in a DeleteObjects, or 1.
     pub units: u64,
+    /// How long after the begin of the scenario it is sent at the earliest. Its latency counts from when it is sent.
+    pub due: Duration,
 }
 
 /// An operation's body.
@@ -43,7 +45,7 @@ impl Operation {
     /// A request without query or body.
     pub fn new(method: &'static str, path: String) -> Self {
         let (query, extra) = (String::new(), String::new());
-        Self { method, path, query, extra, payload: Payload::Empty, units: 1 }
+        Self { method, path, query, extra, payload: Payload::Empty, units: 1, due: Duration::ZERO }
     }
 }
 
@@ -132,6 +134,10 @@ where
             Payload::Owned(bytes) => Body::Bytes(bytes),
             Payload::Block(length) => target.block_body(*length),
         };
+        // Even no time at all would be slept until the next millisecond.
+        if let Some(early) = operation.due.checked_sub(started.elapsed()) {
+            tokio::time::sleep(early).await;
+        }
         let begun = Instant::now();
         let head = signer.head(
             operation.method,

@@ -2,6 +2,7 @@
 //! against each in turn, and prints the figures. Load goes to 127.0.0.1 only.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a benchmark is for")]
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use granary_bench::report::{Row, Used, against, heading, line, ratios};
 use granary_bench::scenarios::{Left, Scale, Scenario};
 use granary_bench::syscalls::Counting;
 use granary_bench::target::{Started, Target, start_garage, start_granary};
-use granary_bench::tiers::Transition;
+use granary_bench::tiers::{Load, Transition};
 
 const SHARD_FLUSHES: &str = "granary_flushes_total{of=\"shards\"}";
 const METADATA_FLUSHES: &str = "granary_flushes_total{of=\"metadata\"}";
@@ -78,6 +79,9 @@ struct Args {
     /// The data that --tiers moves each time, in MiB.
     #[arg(long, default_value_t = 1024)]
     tiers_mib: u64,
+    /// How many objects the clients of --tiers read a second, all together; as many as they can if it is not given.
+    #[arg(long)]
+    tiers_reads: Option<NonZeroU32>,
     /// Instead of the scenarios: puts, gets and listings among so many records of objects, which are written into the
     /// metadata before; for each number a store of its own, measured in turns.
     #[arg(long, value_delimiter = ',')]
@@ -202,7 +206,9 @@ async fn measure_faults(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> 
 async fn measure_tiers(args: &Args, dir: &std::path::Path, speeds: &Speeds) -> Result<()> {
     let time = Duration::from_secs_f64(args.seconds);
     let selects = |name: &str| args.selects(name);
-    let transitions = Transition::measure_all(dir, args.disks(), args.tiers_mib << 20, time, selects).await?;
+    let load = args.tiers_reads.map_or(Load::Full, Load::PerSecond);
+    let (disks, bytes) = (args.disks(), args.tiers_mib << 20);
+    let transitions = Transition::measure_all(dir, disks, bytes, (time, load), selects).await?;
     ensure!(!transitions.is_empty(), "--only selects nothing");
     if args.json {
         let report = serde_json::json!({ "machine": speeds, "transitions": transitions });

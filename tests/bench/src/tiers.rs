@@ -1,5 +1,6 @@
 //! How fast a rule moves objects from SSDs to disks, what that costs clients who read meanwhile, and how the disks are written.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,6 +53,25 @@ const CASES: [(Size, Order); 3] = {
     [(small, Order::Sorted), (small, Order::Shuffled), (large, Order::Sorted)]
 };
 
+/// How much clients read beside moves.
+#[derive(Clone, Copy, Debug)]
+pub enum Load {
+    /// As much as they can, on all cores.
+    Full,
+    /// So many objects a second, all clients together.
+    PerSecond(NonZeroU32),
+}
+
+impl Load {
+    /// When a read is sent at the earliest.
+    fn due(self, number: u64) -> Duration {
+        match self {
+            Self::Full => Duration::ZERO,
+            Self::PerSecond(reads) => Duration::from_secs_f64(number as f64 / f64::from(reads.get())),
+        }
+    }
+}
+
 /// What one size and order showed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Transition {
@@ -92,7 +112,7 @@ impl Transition {
         (drives, speed): (usize, Speed),
         (size, order): (Size, Order),
         total_bytes: u64,
-        time: Duration,
+        (time, load): (Duration, Load),
     ) -> Result<Self> {
         let disks = Disks::make(dir, drives, (speed, 2 * total_bytes))?;
         let server = disks.start(dir, &["--debug-lifecycle-day-seconds", "1"]).await?;
@@ -115,11 +135,11 @@ impl Transition {
             // With a day of a second, rules are followed all the time, whether anything is due or not.
             delete_rules(target).await?;
             tokio::time::sleep(SETTLING).await;
-            let (reads, ()) = read_until(target, passed(target, time / 2)).await?;
+            let (reads, ()) = read_until(target, load, passed(target, time / 2)).await?;
             still = join(still, reads);
             all += objects_of_round;
             let begun = begin(target, prefix).await?;
-            let (reads, took) = read_until(target, moved(target, begun, all)).await?;
+            let (reads, took) = read_until(target, load, moved(target, begun, all)).await?;
             during = join(during, reads);
             beside += took;
         }
@@ -150,14 +170,14 @@ impl Transition {
         dir: &Path,
         drives: (usize, Speed),
         total_bytes: u64,
-        time: Duration,
+        (time, load): (Duration, Load),
         selects: impl Fn(&str) -> bool,
     ) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         let cases = CASES.into_iter().enumerate();
         for (number, case) in cases.filter(|(_, (size, order))| selects(&name(size.name, *order))) {
             let dir = dir.join(format!("case{number}"));
-            all.push(Self::measure(&dir, drives, case, total_bytes, time).await?);
+            all.push(Self::measure(&dir, drives, case, total_bytes, (time, load)).await?);
             std::fs::remove_dir_all(&dir).context("the drives of a case")?;
         }
         Ok(all)
@@ -210,14 +230,19 @@ async fn fill(target: &Target, keys: (&'static str, Order), length_bytes: u64, o
 }
 
 /// Has clients read until `end` is there, and not longer. What they saw, and what `end` came to.
-async fn read_until<T>(target: &Target, end: impl Future<Output = Result<T>>) -> Result<(Outcome, T)> {
+async fn read_until<T>(
+    target: &Target,
+    load: Load,
+    end: impl Future<Output = Result<T>>,
+) -> Result<(Outcome, T)> {
     let ended = Arc::new(AtomicBool::new(false));
     let get = {
         let ended = Arc::clone(&ended);
         move |client: u64, sequence: u64| {
             let number = Choices::new(client << 40 | sequence).below(READ_OBJECTS);
+            let due = load.due(sequence * READERS as u64 + client);
             (!ended.load(Ordering::Relaxed))
-                .then(|| Operation::new("GET", path(("read", Order::Sorted), number)))
+                .then(|| Operation { due, ..Operation::new("GET", path(("read", Order::Sorted), number)) })
         }
     };
     let end = async {

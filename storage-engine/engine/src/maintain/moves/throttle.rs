@@ -5,7 +5,8 @@
 //! milliseconds), so nobody sleeps for less than [`DEBT_SLEPT_MIN`], and whoever slept too long is that much less in debt
 //! afterwards.
 //!
-//! Beside clients the moves of a node rest as well, and together: while one works, the time that the others have to rest goes on.
+//! Beside clients the moves of a node rest for as long as they worked, and together: while one works, the time that the others
+//! have to rest goes on. Less rest makes them no faster there, as clients' threads go first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,6 @@ use tokio::time::Instant;
 
 use crate::engine::Inner;
 
-/// While clients read or write through this node, its moves together work for one part of the time and rest for so many.
-const REST_PARTS: u32 = 3;
 /// The longest rest for one piece.
 const REST_MAX: Duration = Duration::from_secs(2);
 /// What is owed is slept off once it is as much.
@@ -58,7 +57,7 @@ impl Pacer {
         let (now, took) = (Instant::now(), began.elapsed());
         let mut rested = self.rested.lock();
         let behind = rested.map_or(now, |others| now.max(others + took.min(REST_MAX)));
-        let ends = behind + (took * REST_PARTS).min(REST_MAX);
+        let ends = behind + took.min(REST_MAX);
         *rested = Some(ends);
         ends.saturating_duration_since(now)
     }
