@@ -21,6 +21,7 @@ import urllib.request
 import uuid
 from urllib.parse import quote, urlsplit
 
+import botocore.session
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -106,21 +107,19 @@ def made_up(signature="0" * 64, names="host;x-amz-content-sha256;x-amz-date"):
             ("Authorization", f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={names}, Signature={signature}")]
 
 
-DOCUMENTS = {
-    "?delete": ("POST", b"<Delete><Object><Key>kept</Key></Object></Delete>"),
-    "?policy": ("PUT", b"{}"), "?acl": ("PUT", b""), "?tagging": ("PUT", b"<Tagging/>"), "?cors": ("PUT", b"<CORSConfiguration/>"),
-    "?versioning": ("PUT", b"<VersioningConfiguration/>"), "?lifecycle": ("PUT", b"<LifecycleConfiguration/>"),
-    "?encryption": ("PUT", b"<ServerSideEncryptionConfiguration/>"), "?object-lock": ("PUT", b"<ObjectLockConfiguration/>"),
-    "?publicAccessBlock": ("PUT", b"<PublicAccessBlockConfiguration/>"), "?notification": ("PUT", b"<NotificationConfiguration/>"),
-    "?website": ("PUT", b"<WebsiteConfiguration/>"), "?logging": ("PUT", b"<BucketLoggingStatus/>"),
-    "?ownershipControls": ("PUT", b"<OwnershipControls/>"), "?requestPayment": ("PUT", b"<RequestPaymentConfiguration/>"),
-    "?accelerate": ("PUT", b"<AccelerateConfiguration/>"), "?analytics&id=a": ("PUT", b"<AnalyticsConfiguration/>"),
-    "?metrics&id=a": ("PUT", b"<MetricsConfiguration/>"), "?inventory&id=a": ("PUT", b"<InventoryConfiguration/>"),
-    "?intelligent-tiering&id=a": ("PUT", b"<IntelligentTieringConfiguration/>"), "/kept?restore": ("POST", b"<RestoreRequest/>"),
-    "/kept": ("DELETE", b""), "?cors&x=1": ("DELETE", b""), "": ("DELETE", b""),
-    "/kept?tagging": ("PUT", b"<Tagging/>"), "/kept?acl": ("PUT", b""), "/kept?retention": ("PUT", b"<Retention/>"),
-    "/kept?legal-hold": ("PUT", b"<LegalHold/>"), "/new?uploads": ("POST", b""), "/new?renameObject": ("PUT", b""),
-}
+def modelled_writes(upload):
+    """Every operation of botocore's model that writes in a bucket: its method and its target behind the bucket."""
+    model = botocore.session.get_session().get_service_model("s3")
+    values = {"uploadId": upload, "partNumber": "1"}
+    for operation in map(model.operation_model, model.operation_names):
+        method, uri = operation.http["method"], operation.http["requestUri"]
+        if method in ("GET", "HEAD") or not uri.startswith("/{Bucket}"):
+            continue
+        members = [operation.input_shape.members[name].serialization for name in operation.input_shape.required_members]
+        asked = [member["name"] for member in members if member.get("location") == "querystring"]
+        target, _, query = uri.removeprefix("/{Bucket}").replace("{Key+}", "kept").partition("?")
+        query = "&".join([*filter(None, [query]), *(f"{name}={values.get(name, 'a')}" for name in asked)])
+        yield method, target + ("?" + query if query else "")
 
 
 def write_routes(bucket, upload):
@@ -131,8 +130,11 @@ def write_routes(bucket, upload):
                          (f"/multi?partNumber=1&uploadId={upload}", {"x-amz-copy-source": f"/{bucket}/kept"}),
                          (f"/multi?partNumber=1&uploadId={upload}", {}), (f"/multi?uploadId={upload}", {})]:
         yield ("POST" if "?uploadId" in target else "PUT"), target, {**headers, **more}, body
-    for target, (method, document) in DOCUMENTS.items():
-        headers, body = trailing(document)
+    routes = list(modelled_writes(upload))
+    assert len(routes) >= 60, "the model is read wrongly"
+    for method, target in routes:
+        keys = b"<Delete><Object><Key>kept</Key></Object></Delete>" if target == "?delete" else b""
+        headers, body = trailing(keys)
         yield method, target, headers, body
 
 
